@@ -1,0 +1,45 @@
+# Two commands matter: `make demo` and `make test`. Both need only Python >= 3.11 with venv, and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test check lint types contracts bench clean
+
+help:            ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+$(VENV)/.runtime: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "marketfetch needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing pinned dependencies into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@echo "installing pinned test dependencies into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.runtime  ## three vendors, one worker, real Celery: watch rows arrive
+	@$(BIN)/marketfetch demo
+
+test: $(VENV)/.dev      ## the whole suite, on servers that it starts itself
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev      ## ruff: style and house rules
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(VENV)/.dev     ## mypy, strict
+	@$(BIN)/mypy
+
+contracts: $(VENV)/.dev ## who may import whom
+	@$(BIN)/lint-imports
+
+check: lint types contracts test  ## everything CI runs
+
+bench: $(VENV)/.dev     ## measure, with the floors in the same run
+	@$(BIN)/python -m benchmarks
+
+clean:           ## remove what make made
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,103 @@
+"""What any store can do. Two exist: SQLite for one machine, Postgres for many; one conformance suite holds both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from schemas.ledger import Batch, LedgerRow
+
+
+class StoreError(Exception):
+    """The database did not do what was asked; the message says what, why, and what to do. Never holds a password."""
+
+
+class StoreUnavailable(StoreError):
+    """Away, locked, full or read-only: nothing was written, the same call may succeed later."""
+
+
+class StoreMismatch(StoreError):
+    """The database is there but not ours to use: another schema version, or not a database at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it was submitted. `spec` is the JSON of its JobSpec; `created_at_ms` is Unix time."""
+
+    id: str
+    spec: str
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the ledger says of a job. `total` = done + pending; a page that a reply names counts as pending at once."""
+
+    pending: int = 0
+    stored: int = 0
+    empty: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    rows: int = 0
+    rejects: int = 0
+    reject_reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return self.pending + self.stored + self.empty + self.failed + self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A request of a job that the ledger does not show as over: page `page` of `root`, named by the vendor's `cursor`."""
+
+    root: str
+    page: int
+    cursor: str | None
+
+
+class Store(Protocol):
+    """Made per process, after fork. Every method opens what it needs and is safe to call again after an error."""
+
+    def create(self) -> None:
+        """Makes the tables and the `bars` view where they are missing. Raises StoreMismatch, StoreUnavailable."""
+        ...
+
+    def check(self) -> str:
+        """Tries a write and undoes it; returns one line for people (kind, version, where; no password)."""
+        ...
+
+    def store(self, batches: Sequence[Batch]) -> list[bool]:
+        """Writes whole batches in one transaction: ledger row first, then rows and rejects. Sorted by key inside.
+
+        Answers per batch whether its ledger row was new; False means it had been over before, and nothing of it was written.
+        An upsert changes a bar only where a value differs and the batch was fetched no earlier than what stands there.
+        """
+        ...
+
+    def save_job(self, job: Job, roots: Sequence[str]) -> bool:
+        """Records a job and the ids of its first pages. False if it was there already (nothing changes)."""
+        ...
+
+    def job(self, job_id: str) -> Job | None: ...
+
+    def latest_jobs(self, limit: int = 20) -> list[Job]:
+        """Newest first."""
+        ...
+
+    def tally(self, job_id: str) -> Tally: ...
+
+    def unfinished(self, job_id: str) -> list[Unfinished]:
+        """To do = (plan + pages named by the ledger) − ledger, by root id, ascending."""
+        ...
+
+    def failures(self, job_id: str, limit: int = 100) -> list[LedgerRow]:
+        """The failed requests of a job, by symbol."""
+        ...
+
+    def over(self, request_ids: Sequence[str]) -> set[str]:
+        """Those of `request_ids` that the ledger shows as over."""
+        ...
+
+    def close(self) -> None: ...
