@@ -36,7 +36,7 @@ _visibility = {
     "socket_connect_timeout": 5,
     "health_check_interval": 25,
 }
-broker_transport_options = {**_visibility, "priority_steps": list(range(10)), "queue_order_strategy": "priority"}
+broker_transport_options = {**_visibility}
 result_backend_transport_options = {**_visibility}
 visibility_timeout = 900
 redis_socket_connect_timeout = 5

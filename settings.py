@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
@@ -136,7 +138,7 @@ class Timings(_Section):
 
 
 class Retries(_Section):
-    """For transient errors only: `most` further attempts, the first after about `backoff` seconds, doubling to `backoff_max`."""
+    """For transient errors only: `most` further attempts, after about `backoff` seconds, doubling up to `backoff_max`."""
 
     most: int = Field(default=5, ge=0, le=100)
     backoff: int = Field(default=2, ge=1)
@@ -219,10 +221,35 @@ def get_settings() -> Settings:
         field = str(error).partition('"')[2].partition('"')[0]
         raise SettingsError(
             f"{PREFIX}{field.upper()} (or one below it) is not valid JSON. Lists are written as JSON, "
-            f'for example MARKETFETCH_PROVIDERS__POLYGON__API_KEYS=\'["main:SECRET"]\'.'
+            f"for example MARKETFETCH_PROVIDERS__POLYGON__API_KEYS='[\"main:SECRET\"]'."
         ) from None
     except ValueError as error:  # tomllib.TOMLDecodeError is one
         raise SettingsError(f"{config_path()} is not valid TOML: {error}.") from None
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment with `more` added: what a child process is started with."""
+    return {**os.environ, **more}  # noqa: TID251
+
+
+@contextmanager
+def override(variables: Mapping[str, str]) -> Iterator[None]:
+    """For the time of the block, settings come from these MARKETFETCH_ variables and from no others.
+
+    For commands that bring their own vendors and servers (`demo`): children started in the block inherit it.
+    """
+    before = environment()
+    for name in before:
+        if name.startswith(PREFIX):
+            del os.environ[name]  # noqa: TID251
+    os.environ.update(variables)  # noqa: TID251
+    get_settings.cache_clear()
+    try:
+        yield
+    finally:
+        os.environ.clear()  # noqa: TID251
+        os.environ.update(before)  # noqa: TID251
+        get_settings.cache_clear()
 
 
 def _refuse_unknown_variables() -> None:

@@ -1,0 +1,18 @@
+-- Row 4c of the state machine: running -> delayed, one attempt spent. The retry's own publish calls it.
+--
+-- KEYS  1 running   2 delayed
+-- ARGV  1 prefix   2 id   3 fence   4 not-before in ms from now
+-- Returns 1, or 0 when the lease was lost meanwhile: then nothing changes.
+
+local record = ARGV[1] .. 'req:' .. ARGV[2]
+local fields = redis.call('HMGET', record, 's', 'f')
+if fields[1] ~= 'running' or fields[2] ~= ARGV[3] then
+  return 0
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREM', KEYS[1], ARGV[2])
+redis.call('HINCRBY', record, 'a', 1)
+redis.call('HSET', record, 's', 'parked')
+redis.call('ZADD', KEYS[2], now + tonumber(ARGV[4]), ARGV[2])
+return 1

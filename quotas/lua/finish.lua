@@ -1,0 +1,27 @@
+-- Rows 4a and 4d of the state machine: running -> held. The batch, the next page and the freed slot are one step.
+--
+-- KEYS  1 running   2 held   3 ready   4 tags
+-- ARGV  1 prefix   2 id   3 fence   4 batch (bytes)   5 ms until it is handed on again   6 id of the next page or ""
+--       7 arguments of the next page
+-- Returns 1, or 0 when the lease was lost meanwhile: then nothing is written, and the reply is not to be used.
+--
+-- The next page inherits job and priority and stands where its request stood: pages of one range follow one another.
+
+local record = ARGV[1] .. 'req:' .. ARGV[2]
+local fields = redis.call('HMGET', record, 's', 'f', 'p', 'j', 't')
+if fields[1] ~= 'running' or fields[2] ~= ARGV[3] then
+  return 0
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREM', KEYS[1], ARGV[2])
+redis.call('SET', ARGV[1] .. 'batch:' .. ARGV[2], ARGV[4])
+redis.call('HSET', record, 's', 'held')
+redis.call('ZADD', KEYS[2], now + tonumber(ARGV[5]), ARGV[2])
+
+local page = ARGV[1] .. 'req:' .. ARGV[6]
+if ARGV[6] ~= '' and redis.call('EXISTS', page) == 0 then
+  redis.call('HSET', page, 's', 'parked', 'f', 0, 't', fields[5], 'p', fields[3], 'j', fields[4], 'a', 0, 'q', ARGV[7])
+  redis.call('ZADD', KEYS[3], string.format('%.0f', tonumber(fields[3]) * 281474976710656 + tonumber(fields[5])), ARGV[6])
+end
+return 1

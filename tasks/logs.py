@@ -1,0 +1,91 @@
+"""Logging: structlog over stdlib, text for people or JSON by setting, and one processor that cuts every secret out.
+
+Celery's, kombu's and requests' own records pass through the same processors, so a key in a stranger's message is cut too.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from settings import get_settings
+
+CUT: Final = "[secret]"
+#: Also cuts what is no key of ours: somebody's key in a URL that a library logs.
+_IN_URL: Final = re.compile(r"(?i)\b(apikey|api_key|token|access_key)=[^&\s\"']+")
+
+
+def setup(*, level: str | int | None = None, file: str | None = None) -> None:
+    """Sets up the root logger of this process. `level` overrides the setting (a worker's --loglevel)."""
+    settings = get_settings()
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        Redactor(settings.secrets()),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    renderer: Processor = (
+        structlog.processors.JSONRenderer()
+        if settings.log.format == "json"
+        else structlog.dev.ConsoleRenderer(colors=file is None and sys.stderr.isatty(), pad_event_to=24)
+    )
+    handler: logging.Handler = logging.FileHandler(Path(file)) if file else logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level if level is not None else settings.log.level.upper())
+    for noisy in ("urllib3", "kombu", "amqp", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class Redactor:
+    """A structlog processor: no string of an event, however deep, leaves with a secret in it."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = tuple(secrets)
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {key: self._clean(value) for key, value in event.items() if value is not None}
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {key: self._clean(one) for key, one in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._clean(one) for one in value]
+        if isinstance(value, int | float | bool):
+            return value
+        return self.text(str(value)) if not _is_internal(value) else value
+
+    def text(self, text: str) -> str:
+        """The text without any configured secret, and without the value of anything that looks like a key parameter."""
+        for secret in self._secrets:
+            text = text.replace(secret, CUT)
+        return _IN_URL.sub(rf"\1={CUT}", text)
+
+
+def _is_internal(value: object) -> bool:
+    """structlog passes the stdlib record along; it is removed before rendering."""
+    return isinstance(value, logging.LogRecord)

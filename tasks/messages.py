@@ -1,0 +1,65 @@
+"""The fetch message that a grant becomes: built from a request's arguments, or a user's own message, kept whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from quotas import Grant
+from schemas.requests import Request
+from tasks.sending import FETCH_PREFIX, GRANT_HEADER
+
+
+@dataclass(frozen=True, slots=True)
+class FetchMessage:
+    """What kombu publishes: Celery's body (args, kwargs, embed), headers with the grant, properties."""
+
+    body: Any
+    headers: dict[str, Any]
+    properties: dict[str, Any]
+
+    @classmethod
+    def kept(cls, message: dict[str, Any], grant: Grant) -> Self:
+        """A user's message: same task id, chain and callbacks. Its eta has been waited for; `expires` stays ours to judge."""
+        headers = {**message["headers"], "eta": None, "retries": grant.attempts, GRANT_HEADER: _grant_header(grant)}
+        return cls(body=message["body"], headers=headers, properties={"delivery_mode": 2, **message["properties"]})
+
+    def expired(self, now: datetime) -> bool:
+        """True when its user no longer wants it. Otherwise the expiry is taken off: a released task is not to be revoked."""
+        expires = self.headers.get("expires")
+        if expires and datetime.fromisoformat(expires) <= now:
+            return True
+        self.headers["expires"] = None
+        return False
+
+
+def job_message(app: Any, provider: str, grant: Grant) -> FetchMessage:
+    """The message of a job's request: readable arguments, and the store task as the rest of its chain."""
+    arguments = json.loads(grant.arguments)
+    symbol = arguments.pop("symbol")
+    store = app.signature("tasks.store.store_batch", options={"queue": "store", "ignore_result": True})
+    task_id = f"{grant.id.replace('/', '-')}.{grant.fence}"
+    headers, properties, body, _ = app.amqp.as_task_v2(
+        task_id,
+        f"{FETCH_PREFIX}{provider}",
+        args=(symbol,),
+        kwargs=arguments,
+        retries=grant.attempts,
+        chain=[store],
+        ignore_result=True,
+        time_limit=app.conf.task_time_limit,
+    )
+    headers[GRANT_HEADER] = _grant_header(grant)
+    properties = {"correlation_id": properties["correlation_id"], "delivery_mode": 2}
+    return FetchMessage(body=body, headers=headers, properties=properties)
+
+
+def arguments_of(request: Request) -> str:
+    """A request as the arguments it is parked with: JSON, without the provider and what equals the default."""
+    return request.model_dump_json(exclude={"provider"}, exclude_defaults=True)
+
+
+def _grant_header(grant: Grant) -> dict[str, Any]:
+    return {"id": grant.id, "fence": grant.fence, "key": grant.key_label}

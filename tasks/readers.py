@@ -1,0 +1,123 @@
+"""`marketfetch read`: a saved reply, read exactly as a worker would read it, and told as one document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+import providers
+from providers.errors import FetchError, RateLimited, TooManyRejects, Transient
+from providers.http import HttpReply
+from schemas.bars import BarSeries
+from schemas.page import Page, Reject
+from schemas.requests import Request
+from settings import get_settings
+from tasks.errors import UserError
+from tasks.vendors import options
+
+#: Stands for the symbol where the reply does not name one and nobody said which was asked.
+UNKNOWN_SYMBOL: Final = "UNKNOWN"
+
+
+class SavedReject(BaseModel):
+    """A row that would not be stored: `row` counts from 0 in the reply's own order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    row: int
+    field: str
+    value: str
+    reason: str
+    symbol: str = ""
+
+
+class SavedReply(BaseModel):
+    """What a worker would make of a saved reply.
+
+    `outcome` is "rows", or the name of the class in the error tree (then `rows` is 0: nothing would be stored). `first_ts` and `last_ts` are the starts of the earliest
+    and the latest bar, Unix ms UTC; None without bars. `next` is the vendor's name for the page after this one.
+    `retry_after` is in seconds, None where the vendor did not say. `message` is the error's sentence, "" for rows.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: str
+    rows: int = 0
+    rejects: tuple[SavedReject, ...] = ()
+    first_ts: int | None = None
+    last_ts: int | None = None
+    next: str | None = None
+    retry_after: float | None = None
+    message: str = ""
+    series: tuple[str, ...] = ()
+    quirks: dict[str, int] = {}
+
+    @property
+    def span(self) -> str:
+        """First to last bar in words, "" without bars."""
+        if self.first_ts is None or self.last_ts is None:
+            return ""
+        return f"{_utc(self.first_ts)} to {_utc(self.last_ts)}"
+
+
+def read_saved(
+    provider: str,
+    dataset: str,
+    body: bytes,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    symbol: str = UNKNOWN_SYMBOL,
+) -> SavedReply:
+    """Reads a saved reply. Checks that need the asked range are skipped, as nobody knows what was asked.
+
+    `headers` in any case. Raises UserError for an unknown vendor, and for a dataset this vendor does not have.
+    """
+    try:
+        known = providers.vendor(provider).NAME
+    except providers.UnknownVendor as error:
+        raise UserError(str(error)) from None
+    request = Request.model_validate({"provider": known, "dataset": dataset, "symbol": symbol})
+    reply = HttpReply(status=status, headers={name.lower(): text for name, text in (headers or {}).items()}, body=body)
+    try:
+        page = providers.read(request, reply, options(known), max_reject_share=get_settings().max_reject_share)
+    except TooManyRejects as error:
+        rejects = tuple(_saved_reject(one) for one in (error.page.rejects if error.page else ()))
+        return SavedReply(outcome="TooManyRejects", rejects=rejects, message=error.message)
+    except FetchError as error:
+        wait_ms = error.retry_after_ms if isinstance(error, RateLimited | Transient) else None
+        return SavedReply(
+            outcome=type(error).__name__, message=error.message, retry_after=None if wait_ms is None else wait_ms / 1000
+        )
+    except ValueError as error:  # PlanError: no such dataset
+        raise UserError(str(error)) from None
+    return _of_page(page)
+
+
+def _of_page(page: Page) -> SavedReply:
+    filled = [one for one in page.series if len(one.bars)]
+    return SavedReply(
+        outcome="rows",
+        rows=page.rows,
+        rejects=tuple(_saved_reject(one) for one in page.rejects),
+        first_ts=min((int(one.bars.ts[0]) for one in filled), default=None),
+        last_ts=max((int(one.bars.ts[-1]) for one in filled), default=None),
+        next=page.next,
+        series=tuple(_series(one) for one in page.series),
+        quirks={quirk.name: quirk.rows for quirk in page.quirks},
+    )
+
+
+def _saved_reject(reject: Reject) -> SavedReject:
+    return SavedReject(row=reject.row, field=reject.field, value=reject.value, reason=reject.reason, symbol=reject.symbol)
+
+
+def _series(series: BarSeries) -> str:
+    return f"{series.symbol} {series.timespan} {series.adjustment}: {len(series.bars)} bars"
+
+
+def _utc(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M")

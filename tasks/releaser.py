@@ -1,0 +1,130 @@
+"""Releaser: asks the gates what may run now, and publishes exactly that.
+
+A step of the worker's blueprint, so it outlives the consumer's reconnects; with its own connections; without a leader, as
+admit is atomic. It runs only in workers that consume a fetch queue. It sleeps until the next opening or a wake message.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from celery import bootsteps
+from kombu.exceptions import OperationalError
+from kombu.utils.json import loads
+from redis import Redis
+from redis.exceptions import RedisError
+
+from quotas import Gate, Grant
+from quotas.gate import WAKE_CHANNEL
+from settings import get_settings
+from tasks.messages import FetchMessage, job_message
+from tasks.place import redis_url
+from tasks.vendors import PROVIDERS, labels
+
+log = structlog.get_logger("marketfetch.releaser")
+
+_LONGEST_SLEEP_S: Final = 1.0
+_HEARTBEAT: Final = "mf:releaser:"
+
+
+class Releaser(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is untyped
+    """Starts one releasing thread per worker, stops it with the worker."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        super().__init__(worker, **kwargs)
+        self._loop: ReleasingLoop | None = None
+
+    def start(self, worker: Any) -> None:
+        consumed = set(worker.app.amqp.queues.consume_from)
+        providers = tuple(one for one in PROVIDERS if f"fetch.{one}" in consumed)
+        if providers:
+            self._loop = ReleasingLoop(worker.app, providers=providers, slots=worker.concurrency)
+            self._loop.start()
+
+    def stop(self, worker: Any) -> None:  # noqa: ARG002 (Celery's signature)
+        if self._loop:
+            self._loop.stop()
+
+    terminate = stop
+
+
+class ReleasingLoop(threading.Thread):
+    """The thread: admit, publish, sleep; Redis away means wait and go on."""
+
+    def __init__(self, app: Any, *, providers: tuple[str, ...], slots: int) -> None:
+        super().__init__(name="releaser", daemon=True)
+        self._app = app
+        self._providers = providers
+        self._most_granted = 2 * slots
+        self._stop = threading.Event()
+        self._name = f"{_HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
+
+    def run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5) as redis:
+                    self._release(redis)
+            except (RedisError, OperationalError, OSError) as error:
+                log.warning("releaser waits for Redis", error=str(error), next_step="tries again in 1 s")
+                self._stop.wait(_LONGEST_SLEEP_S)
+            except Exception:
+                # A releaser that dies in silence would stop the whole worker in silence.
+                log.exception("releaser stumbled", next_step="goes on in 1 s")
+                self._stop.wait(_LONGEST_SLEEP_S)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.join(timeout=5)
+
+    def _release(self, redis: Redis) -> None:
+        gates = [Gate(redis, pool=provider) for provider in self._providers]
+        with redis.pubsub(ignore_subscribe_messages=True) as wakes, self._app.connection_for_write() as connection:
+            wakes.subscribe(WAKE_CHANNEL)
+            producer = connection.Producer(serializer="json")
+            while not self._stop.is_set():
+                redis.set(self._name, "", ex=15)
+                wait_s = min(self._serve(gate, producer) for gate in gates)
+                wakes.get_message(timeout=wait_s)
+                while wakes.get_message():  # one look serves every wake that has come meanwhile
+                    pass
+            redis.delete(self._name)
+
+    def _serve(self, gate: Gate, producer: Any) -> float:
+        """Publishes what one gate admits; answers for how many seconds there is nothing more to do."""
+        settings = get_settings()
+        admission = gate.admit(
+            room=self._most_granted,
+            most_granted=self._most_granted,
+            labels=labels(gate.pool),
+            concurrency=settings.provider(gate.pool).concurrency,
+            start_by_ms=int(settings.timings.start_by * 1000),
+        )
+        for grant in admission.grants:
+            self._publish(gate, grant, producer)
+        if admission.wait_ms is None:
+            return _LONGEST_SLEEP_S
+        return min(_LONGEST_SLEEP_S, max(admission.wait_ms / 1000, 0.001))
+
+    def _publish(self, gate: Gate, grant: Grant, producer: Any) -> None:
+        if grant.message:
+            message = FetchMessage.kept(loads(grant.message), grant)
+            if message.expired(datetime.now(UTC)):
+                # With its expiry in the header the worker marks it REVOKED, as Celery users expect.
+                gate.settle(grant.id)
+        else:
+            message = job_message(self._app, gate.pool, grant)
+        producer.publish(
+            message.body, exchange="", routing_key=f"fetch.{gate.pool}", headers=message.headers, **message.properties
+        )
+
+
+def releasers(redis: Redis) -> int:
+    """How many workers release at this moment. 0: nothing parked will run until a worker starts."""
+    return sum(1 for _ in redis.scan_iter(match=f"{_HEARTBEAT}*", count=1000))

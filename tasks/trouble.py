@@ -1,0 +1,23 @@
+"""What an operator should know now: one sentence per kind, in Redis, forgotten a minute after it was last said."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from redis import Redis
+
+from tasks import connections
+
+_PREFIX: Final = "mf:trouble:"
+_REMEMBERED_S: Final = 60
+
+
+def report(kind: str, sentence: str) -> None:
+    """Says a sentence; the latest of its kind stands."""
+    connections.redis().set(f"{_PREFIX}{kind}", sentence, ex=_REMEMBERED_S)
+
+
+def sentences(redis: Redis) -> list[str]:
+    """Every sentence that stands, by kind."""
+    found = [redis.get(key) for key in sorted(redis.scan_iter(match=f"{_PREFIX}*", count=1000))]
+    return [one.decode() for one in found if isinstance(one, bytes)]

@@ -1,0 +1,25 @@
+"""Servers that the test run starts itself and stops again: nothing is expected to be on the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from sandbox.servers import start_valkey
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory) -> Iterator[str]:
+    """A real Valkey with an append-only file, as production runs it."""
+    with start_valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def redis(valkey_url) -> Iterator[Redis]:
+    """A client of the real Valkey, emptied before the test."""
+    with Redis.from_url(valkey_url) as client:
+        client.flushall()
+        yield client
