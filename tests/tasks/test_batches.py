@@ -1,0 +1,62 @@
+"""A batch survives its way through Redis in every value, and nothing unreadable is taken for one."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
+from schemas.ledger import Batch, LedgerRow
+from schemas.page import Reject
+from tasks.batches import UnreadableBatch, decode, encode
+
+FLOATS = st.floats(allow_nan=True, allow_infinity=False, width=64)
+
+
+def ledger(**more):
+    return LedgerRow(request_id="r", root="r", page=0, provider="polygon", symbol="AAPL", outcome="stored", **more)
+
+
+@st.composite
+def series(draw):
+    n = draw(st.integers(0, 20))
+    floats = {name: np.array(draw(st.lists(FLOATS, min_size=n, max_size=n)), dtype=np.float64) for name in FLOAT_COLUMNS}
+    ts = np.array(draw(st.lists(st.integers(-(2**53), 2**53), min_size=n, max_size=n)), dtype=np.int64)
+    partial = np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=np.bool_)
+    return BarSeries("polygon", draw(st.text(max_size=8)), "1d", "split", BarColumns(ts=ts, partial=partial, **floats))
+
+
+@given(st.lists(series(), max_size=3), st.lists(st.builds(Reject, st.integers(0, 9), st.text(), st.text(), st.text()), max_size=3))
+def test_decode_is_the_inverse_of_encode(some, rejects):
+    batch = Batch(ledger=ledger(rows=7, next_cursor="c"), series=tuple(some), rejects=tuple(rejects))
+    again = decode(encode(batch))
+    assert (again.ledger, again.rejects) == (batch.ledger, batch.rejects)
+    for one, other in zip(batch.series, again.series, strict=True):
+        assert (one.symbol, one.timespan, one.adjustment) == (other.symbol, other.timespan, other.adjustment)
+        for name in ("ts", "partial", *FLOAT_COLUMNS):
+            np.testing.assert_array_equal(getattr(one.bars, name), getattr(other.bars, name))
+
+
+def test_five_thousand_bars_take_less_than_their_json():
+    ts = np.arange(5000, dtype=np.int64) * 60_000
+    price = np.round(100 + np.cumsum(np.random.default_rng(1).normal(0, 0.05, 5000)), 2)
+    bars = BarColumns.build(ts, open=price, high=price + 0.1, low=price - 0.1, close=price)
+    assert len(encode(Batch(ledger=ledger(), series=(BarSeries("polygon", "A", "1m", "raw", bars),)))) < 120_000
+
+
+@pytest.mark.parametrize("data", [b"", b"no zlib", zlib.compress(b""), zlib.compress(b"\x00\x00\x00\x02{}")])
+def test_what_is_no_batch_is_refused(data):
+    with pytest.raises(UnreadableBatch):
+        decode(data)
+
+
+def test_every_cut_of_a_batch_is_refused():
+    bars = BarColumns.build(np.arange(3, dtype=np.int64), close=np.ones(3))
+    whole = encode(Batch(ledger=ledger(), series=(BarSeries("polygon", "A", "1m", "raw", bars),)))
+    for length in range(len(whole)):
+        with pytest.raises(UnreadableBatch):
+            decode(whole[:length])

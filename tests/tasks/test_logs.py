@@ -1,0 +1,25 @@
+"""No secret leaves through a log line, whoever wrote it and however deep it stands."""
+
+from __future__ import annotations
+
+from tasks.logs import Redactor
+
+
+def cut(**event):
+    return Redactor(["S3CRET-long", "S3CRET"])(None, "info", event)
+
+
+def test_a_configured_secret_is_cut_from_every_depth():
+    event = cut(event="got S3CRET-long!", error=ValueError("S3CRET"), more={"a": ["x", ("S3CRET",)]}, status=200)
+    assert "S3CRET" not in str(event)
+    assert event["event"] == "got [secret]!"
+    assert event["status"] == 200
+
+
+def test_a_strangers_key_in_a_url_is_cut_too():
+    assert cut(event="GET /query?symbol=A&apikey=abc&x=1")["event"] == "GET /query?symbol=A&apikey=[secret]&x=1"
+    assert cut(event="GET /v2?apiKey=abc")["event"] == "GET /v2?apiKey=[secret]"
+
+
+def test_nothing_is_said_about_what_is_absent():
+    assert cut(event="fetched", quirks=None) == {"event": "fetched"}

@@ -1,0 +1,69 @@
+"""The runner's one table: every error of the tree has a step, and pauses come from the vendor's own words."""
+
+from __future__ import annotations
+
+import pytest
+
+from providers import errors
+from providers.errors import FetchError, RateLimited
+from tasks.outcomes import TABLE, Step, next_step, pause_ms, sentence
+
+
+def leaves(kind: type[FetchError]) -> list[type[FetchError]]:
+    below = [leaf for child in kind.__subclasses__() for leaf in leaves(child)]
+    return below or [kind]
+
+
+def make(kind: type[FetchError]) -> FetchError:
+    if kind is RateLimited:
+        return RateLimited("slow down", scope="minute")
+    if kind is errors.TooManyRejects:
+        return kind.__new__(kind, "too many")
+    return kind("something happened")
+
+
+@pytest.mark.parametrize("kind", leaves(FetchError), ids=lambda kind: kind.__name__)
+def test_every_error_of_the_tree_has_a_step(kind):
+    assert any(issubclass(kind, listed) for listed, _ in TABLE)
+    assert isinstance(next_step(make(kind), attempts=0, most=5), Step)
+
+
+def test_only_transient_errors_are_tried_again():
+    tried = {kind for kind in leaves(FetchError) if next_step(make(kind), attempts=0, most=5) in (Step.BACKOFF, Step.ASK_ONCE_MORE)}
+    assert tried == {errors.Unavailable, errors.SuspectEmpty}
+
+
+def test_retries_end():
+    error = errors.Unavailable("503")
+    assert next_step(error, attempts=4, most=5) is Step.BACKOFF
+    assert next_step(error, attempts=5, most=5) is Step.FAIL
+
+
+def test_an_empty_reply_that_repeats_itself_is_an_answer():
+    error = errors.SuspectEmpty("results: null")
+    assert next_step(error, attempts=0, most=5) is Step.ASK_ONCE_MORE
+    assert next_step(error, attempts=1, most=5) is Step.RECORD_EMPTY
+
+
+def test_a_refusal_never_spends_a_retry_however_many_were_spent():
+    assert next_step(RateLimited("no", scope="day"), attempts=99, most=5) is Step.PAUSE
+
+
+def test_the_vendors_own_wish_decides_the_pause():
+    assert pause_ms(RateLimited("no", scope="day", retry_after_ms=7_000)) == 7_000
+
+
+def test_a_retry_after_of_zero_does_not_burn_calls():
+    assert pause_ms(RateLimited("no", scope="second", retry_after_ms=0)) == 100
+
+
+def test_without_a_wish_the_named_window_decides():
+    assert pause_ms(RateLimited("no", scope="minute")) == 60_000
+    assert pause_ms(RateLimited("no", scope="second")) < 2_000
+
+
+def test_the_ledgers_sentence_names_symbol_class_key_label_and_what_to_do():
+    text = sentence(errors.BadCredentials("Unknown API Key"), provider="polygon", symbol="AAPL", key_label="main")
+    assert text == (
+        "AAPL: BadCredentials: Unknown API Key. Check the key labelled 'main' in settings (providers.polygon.api_keys)."
+    )
