@@ -1,0 +1,154 @@
+"""Postgres's binary format, made from and read into numpy tables without a Python object per row.
+
+https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS-BINARY-FORMAT. Arrays are laid out as
+array_send does: dimensions, has-null flag, element type, length, lower bound, then every element with its length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from psycopg.adapt import AdaptersMap, Dumper
+from psycopg.pq import Format
+
+from schemas.bars import FLOAT_COLUMNS, Ints
+from storage.rows import ROW, Table
+from storage.store import StoreError
+
+_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_TRAILER: Final = b"\xff\xff"
+_ABSENT: Final = -1
+
+#: Postgres counts microseconds from 2000-01-01.
+_EPOCH_MS: Final = 946_684_800_000
+#: Years 4713 BC to 294276, which timestamptz holds.
+_EARLIEST_MS: Final = -210_866_803_200_000
+_LATEST_MS: Final = 9_224_318_015_999_999
+
+_TIMES: Final = ("ts", "fetched_at")
+COLUMNS: Final[tuple[str, ...]] = ROW.names or ()
+_WIRE: Final = {name: np.dtype(ROW[name]).newbyteorder(">") for name in COLUMNS}
+
+
+def copy_stream(rows: Table) -> bytes:
+    """What `COPY bar_rows (COLUMNS) FROM STDIN (FORMAT BINARY)` takes. NaN becomes NULL, which has no bytes.
+
+    Rows with the same columns absent are equally long, so they are laid out together; the vendors send one to three such
+    patterns in a reply.
+    """
+    absent = np.zeros(len(rows), dtype=np.uint8)
+    for bit, name in enumerate(FLOAT_COLUMNS):
+        absent |= np.isnan(rows[name]).astype(np.uint8) << bit
+    patterns = np.unique(absent)
+    body = [_frames(rows if len(patterns) == 1 else rows[absent == pattern], int(pattern)) for pattern in patterns]
+    return b"".join([_HEADER, *body, _TRAILER])
+
+
+def _frames(rows: Table, absent: int) -> bytes:
+    left_out = {name for bit, name in enumerate(FLOAT_COLUMNS) if absent >> bit & 1}
+    fields: list[tuple[str, Any]] = [("fields", ">i2")]
+    for name in COLUMNS:
+        fields += [(f"{name} bytes", ">i4")] + ([] if name in left_out else [(name, _WIRE[name])])
+    frames = np.empty(len(rows), dtype=fields)
+    frames["fields"] = len(COLUMNS)
+    for name in COLUMNS:
+        frames[f"{name} bytes"] = _ABSENT if name in left_out else _WIRE[name].itemsize
+        if name not in left_out:
+            frames[name] = _sent(rows, name)
+    return frames.tobytes()
+
+
+def _sent(rows: Table, name: str) -> Any:
+    return micros(rows[name]) if name in _TIMES else rows[name]
+
+
+def micros(ms: Ints) -> Ints:
+    """Unix ms as Postgres's microseconds. Raises StoreError for a time that timestamptz does not hold."""
+    if len(ms) and (ms.min() < _EARLIEST_MS or ms.max() > _LATEST_MS):
+        raise StoreError("a bar's timestamp is outside the years that Postgres can keep. Nothing of it was stored")
+    return (ms - _EPOCH_MS) * 1000
+
+
+class Array:
+    """A one-dimensional array parameter in its binary form."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+class _Ints(Array): ...
+
+
+class _BigInts(Array): ...
+
+
+class _Floats(Array): ...
+
+
+class _Bools(Array): ...
+
+
+class _Times(Array): ...
+
+
+_INT4, _INT8, _FLOAT8, _BOOL, _TIMESTAMPTZ = 23, 20, 701, 16, 1184
+_ARRAY_OIDS: Final = {_Ints: 1007, _BigInts: 1016, _Floats: 1022, _Bools: 1000, _Times: 1185}
+
+
+def array_columns(rows: Table) -> list[Array]:
+    """Every column of `rows` as a parameter for unnest(), in the order of COLUMNS; NaN stays NaN."""
+    return [_array_column(rows, name) for name in COLUMNS]
+
+
+def _array_column(rows: Table, name: str) -> Array:
+    if name in _TIMES:
+        return times(rows[name])
+    if name in FLOAT_COLUMNS:
+        return _Floats(_array(rows[name], name, _FLOAT8))
+    if name == "partial":
+        return _Bools(_array(rows[name], name, _BOOL))
+    return _Ints(_array(rows[name], name, _INT4)) if name == "series_id" else _BigInts(_array(rows[name], name, _INT8))
+
+
+def times(ms: Ints) -> Array:
+    """Unix ms as a timestamptz[] parameter."""
+    return _Times(_array(micros(ms), "ts", _TIMESTAMPTZ))
+
+
+def _array(values: Any, name: str, element: int) -> bytes:
+    wire = _WIRE[name]
+    laid = np.empty(len(values), dtype=[("bytes", ">i4"), ("value", wire)])
+    laid["bytes"], laid["value"] = wire.itemsize, values
+    return np.array([1, 0, element, len(values), 1], dtype=">i4").tobytes() + laid.tobytes()
+
+
+def table_from(columns: Sequence[bytes | None]) -> Table:
+    """The table whose columns came as the joined bytes of `..._send`, in the order of COLUMNS; None for no rows."""
+    if columns[0] is None:
+        return np.empty(0, dtype=ROW)
+    rows = np.empty(len(columns[0]) // 8, dtype=ROW)
+    for name, data in zip(COLUMNS, columns, strict=True):
+        values = np.frombuffer(data or b"", dtype=_WIRE[name])
+        rows[name] = values // 1000 + _EPOCH_MS if name in _TIMES else values
+    return rows
+
+
+def register(adapters: AdaptersMap) -> None:
+    """Makes the arrays above usable as parameters of a connection."""
+    for kind, oid in _ARRAY_OIDS.items():
+        adapters.register_dumper(kind, _dumper(oid))
+
+
+def _dumper(array_oid: int) -> type[Dumper]:
+    class ArrayDumper(Dumper):
+        format = Format.BINARY
+        oid = array_oid
+
+        def dump(self, obj: Array) -> bytes:
+            return obj.data
+
+    return ArrayDumper

@@ -1,0 +1,141 @@
+"""What `PostgresStore.store` does inside its transaction, in this order: ledger, rejects, series, bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from psycopg import Connection
+from psycopg.errors import SerializationFailure
+
+from schemas.bars import FLOAT_COLUMNS, BarSeries
+from schemas.ledger import Batch
+from storage import binary
+from storage.rows import Part, Table, new_and_changed, table
+from storage.tables import SERIES_KEY, VALUE_COLUMNS
+from storage.texts import reject_rows, storable
+
+Db = Connection[tuple[Any, ...]]
+SeriesKey = tuple[str, str, str, str]
+
+_LEDGER: Final = """
+    INSERT INTO ledger (request_id, root, page, provider, symbol, outcome, reason, rows, rejects, key_label, calls,
+                        called_at, next_cursor, over_at)
+    SELECT request_id, root, page, provider, symbol, outcome, reason, rows, rejects, key_label, calls,
+           to_timestamp(nullif(called_ms, 0) / 1000.0), next_cursor, now()
+    FROM unnest(%s::text[], %s::text[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[],
+                %s::text[], %s::int[], %s::bigint[], %s::text[])
+         AS new (request_id, root, page, provider, symbol, outcome, reason, rows, rejects, key_label, calls, called_ms,
+                 next_cursor)
+    ON CONFLICT (request_id) DO NOTHING RETURNING request_id, id"""
+
+_SERIES_KEYS: Final = f"unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS asked ({', '.join(SERIES_KEY)})"
+_FIND_SERIES: Final = f"SELECT s.* FROM {_SERIES_KEYS} JOIN series s USING ({', '.join(SERIES_KEY)})"  # noqa: S608
+_ADD_SERIES: Final = f"""
+    INSERT INTO series ({", ".join(SERIES_KEY)}) SELECT asked.* FROM {_SERIES_KEYS} ON CONFLICT DO NOTHING"""  # noqa: S608
+_LOCK_SERIES: Final = "SELECT id FROM series WHERE id = ANY(%s::int[]) ORDER BY id FOR NO KEY UPDATE"
+
+_COLUMNS: Final = ", ".join(binary.COLUMNS)
+_COPY: Final = f"COPY bar_rows ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+
+_SENDS: Final = {"ts": "timestamptz_send", "fetched_at": "timestamptz_send", "ledger_id": "int8send"}
+_SENDS_TOO: Final = {"series_id": "int4send", "partial": "boolsend"}
+
+
+def _sent(name: str) -> str:
+    send = (_SENDS | _SENDS_TOO).get(name, "float8send")
+    value = f"coalesce(b.{name}, 'NaN')" if name in FLOAT_COLUMNS else f"b.{name}"
+    return f"string_agg({send}({value}), '')"
+
+
+# Joined bytes per column: as rows of a result, 50,000 bars would be 50,000 Python objects on arrival.
+# OFFSET 0 keeps the planner from turning this walk along the key, span by span, into something else.
+_STANDING: Final = f"""
+    SELECT {", ".join(_sent(name) for name in binary.COLUMNS)}
+    FROM unnest(%s::int[], %s, %s) AS span (series_id, first, last)
+    CROSS JOIN LATERAL (
+        SELECT * FROM bar_rows r WHERE r.series_id = span.series_id AND r.ts BETWEEN span.first AND span.last OFFSET 0
+    ) AS b"""  # noqa: S608
+
+_SET: Final = (*VALUE_COLUMNS, "fetched_at", "ledger_id")
+_UPSERT: Final = f"""
+    INSERT INTO bar_rows AS b ({_COLUMNS})
+    SELECT {", ".join(f"nullif({name}, 'NaN')" if name in FLOAT_COLUMNS else name for name in binary.COLUMNS)}
+    FROM unnest({", ".join(["%s"] * len(binary.COLUMNS))}) AS new ({_COLUMNS})
+    ON CONFLICT (series_id, ts) DO UPDATE SET ({", ".join(_SET)}) = ({", ".join(f"excluded.{name}" for name in _SET)})
+    WHERE b.fetched_at <= excluded.fetched_at
+      AND ({" OR ".join(f"b.{name} IS DISTINCT FROM excluded.{name}" for name in VALUE_COLUMNS)})"""  # noqa: S608
+
+
+_REJECTS: Final = "COPY rejects (request_id, provider, symbol, row, field, value, reason, rejected_at) FROM STDIN"
+
+
+def enter(db: Db, batches: Sequence[Batch]) -> dict[str, int]:
+    """Writes the ledger rows that are new; their numbers by request id. Waits for another process entering the same."""
+    rows = [
+        (
+            *(one.request_id, one.root, one.page, one.provider, storable(one.symbol), one.outcome, storable(one.reason)),
+            *(one.rows, one.rejects, one.key_label, one.calls, one.called_at_ms, one.next_cursor),
+        )
+        for one in (batch.ledger for batch in batches)
+    ]
+    return dict(db.execute(_LEDGER.encode(), _columns(rows)).fetchall())
+
+
+def keep_rejects(db: Db, batches: Sequence[Batch]) -> None:
+    rows = [row for batch in batches for row in reject_rows(batch)]
+    if not rows:
+        return
+    now = db.execute("SELECT now()").fetchall()[0][0]
+    with db.cursor().copy(_REJECTS.encode()) as copy:
+        for row in rows:
+            copy.write_row((*row, now))
+
+
+def key(series: BarSeries) -> SeriesKey:
+    return series.provider, series.symbol, series.timespan, series.adjustment
+
+
+def find_series(db: Db, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
+    """The numbers of series, by key. A series that is new gets one."""
+    found = _known(db, keys)
+    if absent := [one for one in keys if one not in found]:
+        db.execute(_ADD_SERIES.encode(), _columns(absent))
+        found |= _known(db, absent)
+    return found
+
+
+def _known(db: Db, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
+    return {(a, b, c, d): number for number, a, b, c, d in db.execute(_FIND_SERIES.encode(), _columns(keys))}
+
+
+def lock_series(db: Db, ids: Sequence[int]) -> None:
+    """Keeps other writers away from these series until the transaction ends. Always in one order, so nobody deadlocks."""
+    if len(db.execute(_LOCK_SERIES.encode(), [sorted(ids)]).fetchall()) < len(ids):
+        raise SerializationFailure("a series is gone: somebody made the tables anew")
+
+
+def write(db: Db, parts: Sequence[Part]) -> None:
+    """Writes what is new or differs. No two parts are of one series, and all series are locked."""
+    rows = table(parts)
+    new, changed = new_and_changed(rows, _standing(db, parts))
+    if len(new):
+        with db.cursor().copy(_COPY.encode()) as copy:
+            copy.write(binary.copy_stream(new))
+    if len(changed):
+        db.execute(_UPSERT.encode(), binary.array_columns(changed))
+
+
+def _standing(db: Db, parts: Sequence[Part]) -> Table:
+    """The bars in the database between the first and the last of each part."""
+    first = binary.times(np.array([part.bars.ts[0] for part in parts], dtype=np.int64))
+    last = binary.times(np.array([part.bars.ts[-1] for part in parts], dtype=np.int64))
+    with db.cursor(binary=True) as cursor:
+        cursor.execute(_STANDING.encode(), [[part.series_id for part in parts], first, last])
+        result = cursor.pgresult
+        return binary.table_from([result.get_value(0, i) if result else None for i in range(len(binary.COLUMNS))])
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
