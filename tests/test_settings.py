@@ -1,0 +1,182 @@
+"""A wrong setting stops at boot with one sentence: its name, what is wrong, what was perhaps meant, and never a secret."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+import settings
+from settings import Settings, SettingsError, get_settings
+
+EXAMPLE = Path(__file__).parents[1] / "marketfetch.toml.example"
+SECRET = "s3cr3t-that-nobody-may-see"
+
+Read = Callable[..., Settings]
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Read]:
+    """Reads the settings of an empty folder, from the given TOML text and variables alone."""
+    monkeypatch.chdir(tmp_path)
+
+    def reader(toml: str = "", **variables: str) -> Settings:
+        if toml:
+            Path("marketfetch.toml").write_text(toml)
+        with settings.override({f"MARKETFETCH_{name}": value for name, value in variables.items()}):
+            return get_settings()
+
+    yield reader
+    get_settings.cache_clear()
+
+
+def refused(read: Read, toml: str = "", **variables: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        read(toml, **variables)
+    message = caught.value.message
+    assert SECRET not in message
+    assert "\n" not in message
+    return message
+
+
+def test_without_a_file_and_variables_the_defaults_hold(read: Read) -> None:
+    found = read()
+    assert found.database_url.get_secret_value() == "sqlite:///marketfetch.db"
+    assert found.redis_url is None
+    assert all(not found.provider(name).keys for name in ("alpha_vantage", "polygon", "nasdaq"))
+
+
+def test_the_environment_beats_the_file(read: Read) -> None:
+    toml = '[providers.polygon]\nlimits = ["5/minute"]\nconcurrency = 2\n'
+    found = read(toml, PROVIDERS__POLYGON__CONCURRENCY="7")
+    assert found.providers.polygon.concurrency == 7
+    assert found.providers.polygon.limits == ["5/minute"]
+
+
+def test_another_file_may_be_named(read: Read, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text("max_reject_share = 0.5\n")
+    assert read("max_reject_share = 0.1\n", CONFIG=str(other)).max_reject_share == 0.5
+
+
+@pytest.mark.parametrize(
+    ("toml", "variables", "says"),
+    [
+        ("", {"PROVIDERS__POLYGN__BASE_URL": "http://x"}, ["MARKETFETCH_PROVIDERS__POLYGN__BASE_URL", "POLYGON"]),
+        ("", {"REDIS_ULR": "redis://x"}, ["MARKETFETCH_REDIS_ULR", "Did you mean MARKETFETCH_REDIS_URL?"]),
+        ("", {"ZZZZ": "1"}, ["MARKETFETCH_ZZZZ", "marketfetch.toml.example"]),
+        ("[providers.polygon]\nlimit = []\n", {}, ["providers.polygon.limit", "Did you mean providers.polygon.limits?"]),
+        ("databse_url = 'x'\n", {}, ["databse_url", "Did you mean database_url?"]),
+        ("[log]\nlevel = 'inof'\n", {}, ["log.level", "'inof'", "Did you mean 'info'?"]),
+        ("max_reject_share = 3\n", {}, ["max_reject_share", "less than or equal to 1", "3"]),
+        ("", {"MAX_REJECT_SHARE": "much"}, ["max_reject_share", "MARKETFETCH_MAX_REJECT_SHARE", "number"]),
+        ("[timings]\ncall = 30\n", {}, ["timings", "end_by", "longer than call"]),
+        ("[timings]\nconnect = 0\n", {}, ["timings.connect", "greater than 0"]),
+        ("[retries]\nmost = -1\n", {}, ["retries.most", "MARKETFETCH_RETRIES__MOST"]),
+        ("", {"PROVIDERS__POLYGON__BASE_URL": "api.massive.com"}, ["providers.polygon.base_url", "pattern"]),
+        ("", {"PROVIDERS__POLYGON__API_KEYS": SECRET}, ["API_KEYS", "JSON", "main:SECRET"]),
+        ("", {"PROVIDERS__POLYGON__API_KEYS": f'["a:{SECRET}", "b:{SECRET}"]'}, ["more than once", "a, b"]),
+        ("", {"PROVIDERS__NASDAQ__API_KEYS": f'["a:{SECRET}", "a:other"]'}, ["two keys have the label 'a'"]),
+        ("", {"PROVIDERS__POLYGON__API_KEYS": '["main:"]'}, ["a key is empty"]),
+        ("", {"PROVIDERS__POLYGON__API_KEYS": f'{{"a": "{SECRET}"}}'}, ["providers.polygon.api_keys", "list"]),
+        (f"[providers.polygon]\napi_keys = '{SECRET}'\n", {}, ["providers.polygon.api_keys", "list"]),
+        ("this is no TOML", {}, ["marketfetch.toml is not valid TOML", "line 1"]),
+        ("", {"CONFIG": "absent.toml"}, ["MARKETFETCH_CONFIG", "absent.toml", "no such file"]),
+        ("[providers.nasdaq.tables.'A/B']\nkind = 'table'\n", {}, ["providers.nasdaq.tables.A/B", "price columns"]),
+    ],
+)
+def test_a_wrong_setting_is_named_and_explained(
+    read: Read, toml: str, variables: Mapping[str, str], says: list[str]
+) -> None:
+    message = refused(read, toml, **variables)
+    for words in says:
+        assert words in message
+
+
+def test_several_wrong_settings_are_told_at_once(read: Read) -> None:
+    message = refused(read, "max_reject_share = 3\n[log]\nformat = 'xml'\n")
+    assert "max_reject_share" in message
+    assert "log.format" in message
+
+
+def test_a_wrong_url_with_a_password_is_not_repeated(read: Read) -> None:
+    refused(read, PROVIDERS__POLYGON__BASE_URL=f"ftp://user:{SECRET}@host")
+    refused(read, f'redis_url = ["redis://:{SECRET}@host"]\n')
+
+
+def test_keys_have_labels_and_hide_their_secrets(read: Read) -> None:
+    found = read(PROVIDERS__POLYGON__API_KEYS=f'["main:{SECRET}", "bare-secret"]')
+    main, bare = found.providers.polygon.keys
+    assert (main.label, main.secret.get_secret_value()) == ("main", SECRET)
+    assert re.fullmatch(r"key-[0-9a-f]{6}", bare.label)
+    assert SECRET not in repr(found)
+    assert SECRET not in str(found.providers.polygon.keys)
+    assert set(found.secrets()) == {SECRET, "bare-secret"}
+
+
+def test_passwords_in_urls_are_secrets_too(read: Read) -> None:
+    found = read(REDIS_URL=f"redis://:{SECRET}@host/0", DATABASE_URL="postgresql://me:pass-of-db@host/db")
+    assert set(found.secrets()) == {SECRET, "pass-of-db"}
+    assert SECRET not in repr(found)
+
+
+def test_an_override_hides_all_other_variables_and_gives_them_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKETFETCH_MAX_REJECT_SHARE", "0.7")
+    with settings.override({"MARKETFETCH_LOG__LEVEL": "error"}):
+        assert get_settings().log.level == "error"
+        assert get_settings().max_reject_share == 0.2
+        assert "MARKETFETCH_MAX_REJECT_SHARE" not in settings.environment()
+    assert os.environ["MARKETFETCH_MAX_REJECT_SHARE"] == "0.7"
+    assert "MARKETFETCH_LOG__LEVEL" not in settings.environment(MORE="1")
+    get_settings.cache_clear()
+
+
+def test_the_example_loads_as_it_is(read: Read) -> None:
+    assert read(EXAMPLE.read_text()) == read()
+
+
+def test_the_example_loads_with_everything_uncommented_and_names_every_setting(read: Read) -> None:
+    text = uncommented(EXAMPLE.read_text())
+    read(text)
+    assert set(leaves(tomllib.loads(text))) == set(expected())
+
+
+def test_what_the_example_calls_a_default_is_the_default(read: Read) -> None:
+    defaults = read().model_dump(mode="json")
+    lines = [line for line in EXAMPLE.read_text().splitlines() if "an example" not in line]
+    plain = "\n".join(lines).partition("# Which columns")[0]
+    for path, value in leaves(tomllib.loads(uncommented(plain))).items():
+        default = defaults
+        for part in path.split("."):
+            default = default[part]
+        shown = default if default != "**********" else read().database_url.get_secret_value()
+        assert shown == value, path
+
+
+def uncommented(text: str) -> str:
+    """Takes the sign off every line that is a setting or a table."""
+    return re.sub(r"^# ((?:[a-z_]+ = |\[).*)$", r"\1", text, flags=re.MULTILINE)
+
+
+def leaves(document: dict[str, object], prefix: str = "") -> dict[str, object]:
+    """`a.b.c` -> value; below `tables` the names are the user's own."""
+    found: dict[str, object] = {}
+    for name, value in document.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, dict) and name != "tables":
+            found |= leaves(value, f"{path}.")
+        else:
+            found[path] = value
+    return found
+
+
+def expected() -> Iterator[str]:
+    """Every leaf of the settings model."""
+    names = settings._names(Settings)
+    for name in names:
+        if not any(other.startswith(f"{name}__") for other in names):
+            yield name.replace("__", ".")
