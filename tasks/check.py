@@ -53,7 +53,7 @@ def _settings() -> Iterator[Finding]:
             level="error",
             subject="settings",
             sentence="No vendor has an API key, so nothing can be fetched. Set one, for example "
-            'MARKETFETCH_PROVIDERS__POLYGON__API_KEYS=\'["main:SECRET"]\', or try `marketfetch up --sandbox`.',
+            "MARKETFETCH_PROVIDERS__POLYGON__API_KEYS='[\"main:SECRET\"]', or try `marketfetch up --sandbox`.",
         )
 
 

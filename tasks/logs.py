@@ -29,7 +29,6 @@ def setup(*, level: str | int | None = None, file: str | None = None) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
@@ -52,11 +51,19 @@ def setup(*, level: str | int | None = None, file: str | None = None) -> None:
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
         )
     )
+    handler.addFilter(_told_by_ourselves)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level if level is not None else settings.log.level.upper())
     for noisy in ("urllib3", "kombu", "amqp", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _told_by_ourselves(record: logging.LogRecord) -> bool:
+    """Drops Celery's own lines about our tasks ("received", "succeeded"): ours say more. Its warnings and errors stay."""
+    about = getattr(record, "data", None)
+    name = str(about.get("name", "")) if isinstance(about, dict) else ""
+    return record.levelno > logging.INFO or not name.startswith(("tasks.fetch.", "tasks.store."))
 
 
 class Redactor:

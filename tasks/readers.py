@@ -37,9 +37,10 @@ class SavedReject(BaseModel):
 class SavedReply(BaseModel):
     """What a worker would make of a saved reply.
 
-    `outcome` is "rows", or the name of the class in the error tree (then `rows` is 0: nothing would be stored). `first_ts` and `last_ts` are the starts of the earliest
-    and the latest bar, Unix ms UTC; None without bars. `next` is the vendor's name for the page after this one.
-    `retry_after` is in seconds, None where the vendor did not say. `message` is the error's sentence, "" for rows.
+    `outcome` is "rows", or the name of the class in the error tree (then `rows` is 0: nothing would be stored). `first_ts`
+    and `last_ts` are the starts of the earliest and the latest bar, Unix ms UTC; None without bars. `next` is the vendor's
+    name for the page after this one. `retry_after` is in seconds, None where the vendor did not say. `message` is the error's
+    sentence, "" for rows.
     """
 
     model_config = ConfigDict(frozen=True)

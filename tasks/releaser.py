@@ -63,24 +63,24 @@ class ReleasingLoop(threading.Thread):
         self._app = app
         self._providers = providers
         self._most_granted = 2 * slots
-        self._stop = threading.Event()
+        self._ending = threading.Event()
         self._name = f"{_HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
 
     def run(self) -> None:
-        while not self._stop.is_set():
+        while not self._ending.is_set():
             try:
                 with Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5) as redis:
                     self._release(redis)
             except (RedisError, OperationalError, OSError) as error:
                 log.warning("releaser waits for Redis", error=str(error), next_step="tries again in 1 s")
-                self._stop.wait(_LONGEST_SLEEP_S)
+                self._ending.wait(_LONGEST_SLEEP_S)
             except Exception:
                 # A releaser that dies in silence would stop the whole worker in silence.
                 log.exception("releaser stumbled", next_step="goes on in 1 s")
-                self._stop.wait(_LONGEST_SLEEP_S)
+                self._ending.wait(_LONGEST_SLEEP_S)
 
     def stop(self) -> None:
-        self._stop.set()
+        self._ending.set()
         self.join(timeout=5)
 
     def _release(self, redis: Redis) -> None:
@@ -88,7 +88,7 @@ class ReleasingLoop(threading.Thread):
         with redis.pubsub(ignore_subscribe_messages=True) as wakes, self._app.connection_for_write() as connection:
             wakes.subscribe(WAKE_CHANNEL)
             producer = connection.Producer(serializer="json")
-            while not self._stop.is_set():
+            while not self._ending.is_set():
                 redis.set(self._name, "", ex=15)
                 wait_s = min(self._serve(gate, producer) for gate in gates)
                 wakes.get_message(timeout=wait_s)
