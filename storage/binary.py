@@ -13,7 +13,7 @@ import numpy as np
 from psycopg.adapt import AdaptersMap, Dumper
 from psycopg.pq import Format
 
-from schemas.bars import FLOAT_COLUMNS, Ints
+from schemas.bars import FLOAT_COLUMNS, BarColumns, Ints
 from storage.rows import ROW, Table
 from storage.store import StoreError
 
@@ -126,15 +126,22 @@ def _array(values: Any, name: str, element: int) -> bytes:
     return np.array([1, 0, element, len(values), 1], dtype=">i4").tobytes() + laid.tobytes()
 
 
-def table_from(columns: Sequence[bytes | None]) -> Table:
-    """The table whose columns came as the joined bytes of `..._send`, in the order of COLUMNS; None for no rows."""
+#: What a bar is compared by, in the order that `bars_from` reads.
+COMPARED: Final = ("ts", *FLOAT_COLUMNS, "partial")
+
+
+def bars_from(columns: Sequence[bytes | None]) -> BarColumns:
+    """The bars whose columns came as the joined bytes of `..._send`, in the order of COMPARED; None for no rows."""
     if columns[0] is None:
-        return np.empty(0, dtype=ROW)
-    rows = np.empty(len(columns[0]) // 8, dtype=ROW)
-    for name, data in zip(COLUMNS, columns, strict=True):
-        values = np.frombuffer(data or b"", dtype=_WIRE[name])
-        rows[name] = values // 1000 + _EPOCH_MS if name in _TIMES else values
-    return rows
+        return BarColumns.empty()
+    values = {
+        name: np.frombuffer(data or b"", dtype=_WIRE[name]).astype(ROW[name])
+        for name, data in zip(COMPARED, columns, strict=True)
+    }
+    ts = values.pop("ts") // 1000 + _EPOCH_MS
+    bars = BarColumns.build(ts, **values)
+    # The key's order is also the usual order of arrival, but nobody promised it.
+    return bars if np.all(ts[1:] > ts[:-1]) else bars.take(np.argsort(ts))
 
 
 def register(adapters: AdaptersMap) -> None:

@@ -101,7 +101,7 @@ class PostgresStore(Questions):
         if unknown := [one for one in keys if one not in series]:
             series |= find_series(db, unknown)
         if series:
-            lock_series(db, list(series.values()))
+            lock_series(db, series)
         parts = (
             Part(series[key(one)], ledger_id, batch.ledger.called_at_ms, one.bars)
             for ledger_id, batch in fresh

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from psycopg import Connection
 from psycopg.errors import SerializationFailure
 
-from schemas.bars import FLOAT_COLUMNS, BarSeries
+from schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
 from schemas.ledger import Batch
 from storage import binary
-from storage.rows import Part, Table, new_and_changed, table
+from storage.rows import Part, new_and_changed, table
 from storage.tables import SERIES_KEY, VALUE_COLUMNS
 from storage.texts import reject_rows, storable
 
@@ -34,29 +34,27 @@ _SERIES_KEYS: Final = f"unnest(%s::text[], %s::text[], %s::text[], %s::text[]) A
 _FIND_SERIES: Final = f"SELECT s.* FROM {_SERIES_KEYS} JOIN series s USING ({', '.join(SERIES_KEY)})"  # noqa: S608
 _ADD_SERIES: Final = f"""
     INSERT INTO series ({", ".join(SERIES_KEY)}) SELECT asked.* FROM {_SERIES_KEYS} ON CONFLICT DO NOTHING"""  # noqa: S608
-_LOCK_SERIES: Final = "SELECT id FROM series WHERE id = ANY(%s::int[]) ORDER BY id FOR NO KEY UPDATE"
+_LOCK_SERIES: Final = "SELECT * FROM series WHERE id = ANY(%s::int[]) ORDER BY id FOR NO KEY UPDATE"
 
 _COLUMNS: Final = ", ".join(binary.COLUMNS)
 _COPY: Final = f"COPY bar_rows ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 
-_SENDS: Final = {"ts": "timestamptz_send", "fetched_at": "timestamptz_send", "ledger_id": "int8send"}
-_SENDS_TOO: Final = {"series_id": "int4send", "partial": "boolsend"}
 
-
-def _sent(name: str) -> str:
-    send = (_SENDS | _SENDS_TOO).get(name, "float8send")
-    value = f"coalesce(b.{name}, 'NaN')" if name in FLOAT_COLUMNS else f"b.{name}"
+def _joined(name: str) -> str:
+    send = {"ts": "timestamptz_send", "partial": "boolsend"}.get(name, "float8send")
+    value = f"coalesce({name}, 'NaN')" if name in FLOAT_COLUMNS else name
     return f"string_agg({send}({value}), '')"
 
 
 # Joined bytes per column: as rows of a result, 50,000 bars would be 50,000 Python objects on arrival.
-# OFFSET 0 keeps the planner from turning this walk along the key, span by span, into something else.
 _STANDING: Final = f"""
-    SELECT {", ".join(_sent(name) for name in binary.COLUMNS)}
-    FROM unnest(%s::int[], %s, %s) AS span (series_id, first, last)
+    SELECT bars.*
+    FROM unnest(%s::int[], %s, %s) WITH ORDINALITY AS span (series_id, first, last, n)
     CROSS JOIN LATERAL (
-        SELECT * FROM bar_rows r WHERE r.series_id = span.series_id AND r.ts BETWEEN span.first AND span.last OFFSET 0
-    ) AS b"""  # noqa: S608
+        SELECT {", ".join(_joined(name) for name in binary.COMPARED)}
+        FROM bar_rows b WHERE b.series_id = span.series_id AND b.ts BETWEEN span.first AND span.last
+    ) AS bars
+    ORDER BY span.n"""  # noqa: S608
 
 _SET: Final = (*VALUE_COLUMNS, "fetched_at", "ledger_id")
 _UPSERT: Final = f"""
@@ -110,31 +108,40 @@ def _known(db: Db, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
     return {(a, b, c, d): number for number, a, b, c, d in db.execute(_FIND_SERIES.encode(), _columns(keys))}
 
 
-def lock_series(db: Db, ids: Sequence[int]) -> None:
+def lock_series(db: Db, series: Mapping[SeriesKey, int]) -> None:
     """Keeps other writers away from these series until the transaction ends. Always in one order, so nobody deadlocks."""
-    if len(db.execute(_LOCK_SERIES.encode(), [sorted(ids)]).fetchall()) < len(ids):
-        raise SerializationFailure("a series is gone: somebody made the tables anew")
+    locked = db.execute(_LOCK_SERIES.encode(), [list(series.values())]).fetchall()
+    if {(a, b, c, d): number for number, a, b, c, d in locked} != series:
+        raise SerializationFailure("a series has another number: somebody made the tables anew")
 
 
 def write(db: Db, parts: Sequence[Part]) -> None:
     """Writes what is new or differs. No two parts are of one series, and all series are locked."""
-    rows = table(parts)
-    new, changed = new_and_changed(rows, _standing(db, parts))
-    if len(new):
+    new: list[Part] = []
+    changed: list[Part] = []
+    for part, standing in zip(parts, _standing(db, parts), strict=True):
+        its_new, its_changed = new_and_changed(part.bars, standing)
+        new.append(part.of(its_new))
+        changed.append(part.of(its_changed))
+    if len(rows := table(new)):
         with db.cursor().copy(_COPY.encode()) as copy:
-            copy.write(binary.copy_stream(new))
-    if len(changed):
-        db.execute(_UPSERT.encode(), binary.array_columns(changed))
+            copy.write(binary.copy_stream(rows))
+    if len(rows := table(changed)):
+        # Its WHERE leaves out bars that were fetched later than these.
+        db.execute(_UPSERT.encode(), binary.array_columns(rows))
 
 
-def _standing(db: Db, parts: Sequence[Part]) -> Table:
-    """The bars in the database between the first and the last of each part."""
+def _standing(db: Db, parts: Sequence[Part]) -> list[BarColumns]:
+    """For each part, the bars of its series in the database from its first to its last."""
     first = binary.times(np.array([part.bars.ts[0] for part in parts], dtype=np.int64))
     last = binary.times(np.array([part.bars.ts[-1] for part in parts], dtype=np.int64))
     with db.cursor(binary=True) as cursor:
         cursor.execute(_STANDING.encode(), [[part.series_id for part in parts], first, last])
         result = cursor.pgresult
-        return binary.table_from([result.get_value(0, i) if result else None for i in range(len(binary.COLUMNS))])
+        if result is None:
+            return []
+        columns = range(len(binary.COMPARED))
+        return [binary.bars_from([result.get_value(row, n) for n in columns]) for row in range(result.ntuples)]
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:

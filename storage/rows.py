@@ -1,15 +1,15 @@
-"""The bars of several batches as one numpy table, and what of it differs from what a database holds already."""
+"""The bars of several batches as one numpy table, and what of them differs from what a database holds already."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.bars import FLOAT_COLUMNS, BarColumns, Flags, Ints
+from schemas.bars import FLOAT_COLUMNS, BarColumns, Flags
 from storage.tables import VALUE_COLUMNS
 
 Table = NDArray[Any]
@@ -30,6 +30,10 @@ class Part:
     ledger_id: int
     fetched_ms: int
     bars: BarColumns
+
+    def of(self, bars: BarColumns) -> Part:
+        """The same part with only these bars."""
+        return replace(self, bars=bars)
 
 
 def waves(parts: Iterable[Part]) -> list[list[Part]]:
@@ -60,26 +64,23 @@ def table(parts: Sequence[Part]) -> Table:
     return rows
 
 
-def new_and_changed(rows: Table, standing: Table) -> tuple[Table, Table]:
-    """Those of `rows` that `standing` lacks, and those that differ from it and were fetched no earlier."""
+def new_and_changed(ours: BarColumns, standing: BarColumns) -> tuple[BarColumns, BarColumns]:
+    """Those of our bars that `standing` lacks, and those that differ from it. Both are of one series, by time."""
+    nothing = BarColumns.empty()
     if not len(standing):
-        return rows, rows[:0]
-    ours, theirs = _same_keys(rows, standing)
-    is_new = np.ones(len(rows), dtype=np.bool_)
-    is_new[ours] = False
-    mine, old = rows[ours], standing[theirs]
-    differs: Flags = mine["partial"] != old["partial"]
+        return ours, nothing
+    if np.array_equal(ours.ts, standing.ts):
+        return nothing, _differing(ours, standing)
+    place = np.minimum(np.searchsorted(standing.ts, ours.ts), len(standing) - 1)
+    known = standing.ts[place] == ours.ts
+    return ours.take(~known), _differing(ours.take(known), standing.take(place[known]))
+
+
+def _differing(ours: BarColumns, standing: BarColumns) -> BarColumns:
+    differs: Flags = ours.partial != standing.partial
     for name in FLOAT_COLUMNS:
-        a, b = mine[name], old[name]
-        differs |= (a != b) & ~(np.isnan(a) & np.isnan(b))
-    return rows[is_new], mine[differs & (old["fetched_at"] <= mine["fetched_at"])]
-
-
-def _same_keys(rows: Table, standing: Table) -> tuple[Ints, Ints]:
-    """The positions in both tables of the keys (series, time) that stand in both."""
-    series = np.concatenate((standing["series_id"], rows["series_id"]))
-    ts = np.concatenate((standing["ts"], rows["ts"]))
-    order = np.lexsort((ts, series))  # stable: of two equal keys, the standing one comes first
-    series, ts = series[order], ts[order]
-    twice = (series[1:] == series[:-1]) & (ts[1:] == ts[:-1])
-    return order[1:][twice] - len(standing), order[:-1][twice]
+        a, b = getattr(ours, name), getattr(standing, name)
+        unequal = a != b
+        if unequal.any():
+            differs |= unequal & ~(np.isnan(a) & np.isnan(b))
+    return ours.take(differs) if differs.any() else BarColumns.empty()

@@ -17,10 +17,13 @@ from urllib.parse import quote
 from schemas.bars import FLOAT_COLUMNS, BarSeries
 from schemas.ledger import Batch
 from storage.questions import Questions, no_tables, refuse_foreign
-from storage.sqlite_errors import BUSY_MS, told
+from storage.sqlite_errors import told
 from storage.store import Job, StoreError, StoreUnavailable
 from storage.tables import SCHEMA_VERSION, VALUE_COLUMNS, missing
 from storage.texts import reject_rows, storable
+
+#: How long a writer waits for another one.
+BUSY_MS: Final = 30_000
 
 _LEDGER: Final = """
     INSERT INTO ledger (request_id, root, page, provider, symbol, outcome, reason, rows, rejects, key_label, calls,
@@ -49,13 +52,13 @@ _LEFT_TO_PARENT: Final[list[sqlite3.Connection]] = []
 class SqliteStore(Questions):
     """A store in the file `path`. `where` names it in messages."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, busy_ms: int = BUSY_MS) -> None:
         self.path = path
+        self._busy_ms = busy_ms
         self.where = f"the database file {path}"
         self._connection: sqlite3.Connection | None = None
         self._owner = os.getpid()
         self._file: tuple[int, int] | None = None
-        self._series: dict[tuple[str, ...], int] = {}
         self._lock = threading.RLock()
 
     def create(self) -> None:
@@ -145,12 +148,12 @@ class SqliteStore(Questions):
 
     def _series_id(self, db: sqlite3.Connection, series: BarSeries) -> int:
         key = (series.provider, series.symbol, series.timespan, series.adjustment)
-        if key not in self._series:
-            sql = "INSERT INTO series (provider, symbol, timespan, adjustment) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-            db.execute(sql, key)
-            sql = "SELECT id FROM series WHERE provider = ? AND symbol = ? AND timespan = ? AND adjustment = ?"
-            self._series[key] = db.execute(sql, key).fetchone()[0]
-        return self._series[key]
+        sql = "SELECT id FROM series WHERE provider = ? AND symbol = ? AND timespan = ? AND adjustment = ?"
+        found: tuple[int] | None = db.execute(sql, key).fetchone()
+        if found:
+            return found[0]
+        sql = "INSERT INTO series (provider, symbol, timespan, adjustment) VALUES (?, ?, ?, ?)"
+        return db.execute(sql, key).lastrowid or 0
 
     def _version(self, db: sqlite3.Connection) -> int | None:
         if "schema_version" not in _names(db):
@@ -167,7 +170,6 @@ class SqliteStore(Questions):
             yield db
             db.execute("ROLLBACK" if undo else "COMMIT")
         except BaseException:
-            self._series.clear()
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
@@ -181,13 +183,12 @@ class SqliteStore(Questions):
                 raise no_tables(f"{self.where} does not exist; it")
             self._connection = self._connect("rwc" if make else "rw")
             self._file = _identity(self.path)
-            self._series.clear()
         return self._connection
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         db = sqlite3.connect(
             f"file:{quote(str(self.path.absolute()))}?mode={mode}",
-            uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False,
+            uri=True, timeout=self._busy_ms / 1000, isolation_level=None, check_same_thread=False,
         )  # fmt: skip
         try:
             # FULL: a ledger row that says stored is on the disk. With NORMAL, the last commits may vanish with the power.
@@ -202,7 +203,6 @@ class SqliteStore(Questions):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        self._series.clear()
 
     @contextmanager
     def _own(self) -> Iterator[None]:
@@ -210,7 +210,7 @@ class SqliteStore(Questions):
         if self._owner != os.getpid():
             if self._connection is not None:
                 _LEFT_TO_PARENT.append(self._connection)
-            self._connection, self._series = None, {}
+            self._connection = None
             self._owner, self._lock = os.getpid(), threading.RLock()
         try:
             with self._lock:

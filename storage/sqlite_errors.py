@@ -8,10 +8,8 @@ from typing import Final
 from storage.questions import no_tables
 from storage.store import StoreError, StoreMismatch, StoreUnavailable
 
-BUSY_MS: Final = 30_000
-
 _AWAY: Final = {
-    sqlite3.SQLITE_BUSY: f"is locked by another program for more than {BUSY_MS // 1000} s: end that program's transaction",
+    sqlite3.SQLITE_BUSY: "stays locked by another program: end its transaction; what was not written is offered again",
     sqlite3.SQLITE_LOCKED: "is locked by another program: end that program's transaction",
     sqlite3.SQLITE_READONLY: "is read-only: give this user write permission for the file and its folder",
     sqlite3.SQLITE_FULL: "can't grow, the disk is full: free some space; what was not written is offered again",
