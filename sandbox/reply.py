@@ -1,0 +1,34 @@
+"""What a simulated vendor answers, before any fault is laid on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+#: The query of a call: each name with all its values, in the order they came.
+Query = Mapping[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply. `symbol` is what was asked for, as the log counts it."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+    symbol: str = ""
+    gzip: bool = field(default=False)
+
+
+def json_reply(document: Any, *, status: int = 200, symbol: str = "", headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """A JSON body, written compactly."""
+    return Reply(status, json.dumps(document, separators=(",", ":")).encode(), symbol=symbol, headers=headers)
+
+
+def one(query: Query, name: str, default: str = "") -> str:
+    """The last value of a parameter, as web servers take it."""
+    values = query.get(name)
+    return values[-1] if values else default

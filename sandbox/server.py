@@ -1,0 +1,123 @@
+"""The HTTP side: one tornado handler that takes a call through delay, judge, vendor, fault and delay."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tornado.iostream import StreamClosedError
+from tornado.web import Application, RequestHandler
+
+from sandbox import broken, nasdaq
+from sandbox.damage import KINDS as DAMAGES
+from sandbox.damage import damage
+from sandbox.faults import Faults
+from sandbox.reply import Reply, one
+from sandbox.service import Call, Service
+
+_SERVERS: Final = {"alpha_vantage": "cloudflare", "polygon": "nginx/1.19.2", "nasdaq": "istio-envoy"}
+_GZIP_FROM_BYTES: Final = 500
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that a running sandbox holds; `delay_in_ms` and `delay_out_ms` are uniform ranges."""
+
+    service: Service
+    faults: Faults
+    draw: random.Random
+    delay_in_ms: tuple[float, float] = (0.0, 0.0)
+    delay_out_ms: tuple[float, float] = (0.0, 0.0)
+    damaged: list[dict[str, Any]] = field(default_factory=list)
+
+
+class VendorHandler(RequestHandler):
+    """Any path that is not the control endpoint's belongs to one of the vendors."""
+
+    def initialize(self, state: State) -> None:
+        self.state = state
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+
+    async def get(self, *_: str) -> None:
+        """Delay, arrival, answer, delay, reply. The call is open from its arrival until its reply is on the wire."""
+        state = self.state
+        await _wait(state, state.delay_in_ms)
+        call = _call(self)
+        log = state.service.log_of(call)
+        log.arrive(time.monotonic(), time.time(), call.symbol)
+        status, served = "client left", None
+        try:
+            reply = state.service.answer(call)
+            fault = state.faults.strike(call.vendor, call.symbol) if reply.status == 200 else None
+            if fault is None:
+                served = call.symbol if reply.status == 200 else None
+            elif fault.kind == "bad_rows":
+                reply, rows = damage(call.vendor, reply, count=len(DAMAGES))
+                state.damaged += [{"provider": call.vendor, "symbol": call.symbol, **row} for row in rows]
+            elif fault.kind in broken.CONNECTIONS:
+                status = fault.kind
+                await broken.CONNECTIONS[fault.kind](self, reply)
+                return
+            else:
+                reply = broken.REPLIES[fault.kind](call.vendor, fault, reply)
+            await _wait(state, state.delay_out_ms)
+            status = fault.kind if fault else str(reply.status)
+            sent = self._reply(call, reply)
+        finally:
+            # Before the loop turns again: a quick client's next call must find this one over.
+            log.leave(status, served)
+        with contextlib.suppress(StreamClosedError):
+            await sent
+
+    post = get
+
+    def _reply(self, call: Call, reply: Reply) -> Any:
+        body = reply.body
+        self.set_status(reply.status)
+        self.set_header("Content-Type", reply.content_type)
+        self.set_header("Server", _SERVERS[call.vendor])
+        for name, value in reply.headers:
+            self.set_header(name, value)
+        if call.vendor == "nasdaq":
+            for name, value in nasdaq.quota_headers(self.state.service.log_of(call)):
+                self.set_header(name, value)
+        if reply.gzip:
+            self.set_header("Vary", "Accept-Encoding")
+            if "gzip" in self.request.headers.get("Accept-Encoding", "") and len(body) >= _GZIP_FROM_BYTES:
+                body = gzip.compress(body, 1)
+                self.set_header("Content-Encoding", "gzip")
+        return self.finish(body)
+
+
+def _call(handler: RequestHandler) -> Call:
+    request = handler.request
+    query = {name: [value.decode("utf-8", "replace") for value in values] for name, values in request.query_arguments.items()}
+    path = request.path
+    if path.startswith("/api/v3/"):
+        key = request.headers.get("X-Api-Token") or one(query, "api_key")
+        return Call("nasdaq", key, path, query, request.headers.get("Accept", ""))
+    if path.rstrip("/") == "/query":
+        return Call("alpha_vantage", one(query, "apikey"), path, query)
+    bearer = request.headers.get("Authorization", "")
+    key = bearer.removeprefix("Bearer ").strip() if bearer.startswith("Bearer ") else one(query, "apiKey")
+    query.pop("apiKey", None)
+    return Call("polygon", key, path, query)
+
+
+async def _wait(state: State, delay_ms: tuple[float, float]) -> None:
+    if delay_ms[1] > 0:
+        await asyncio.sleep(state.draw.uniform(*delay_ms) / 1000)
+
+
+def application(state: State) -> Application:
+    """The sandbox as a tornado application."""
+    from sandbox.control import routes
+
+    return Application([*routes(state), (r"/.*", VendorHandler, {"state": state})], log_function=lambda _: None)
