@@ -1,1 +1,1 @@
-"""."""
+"""The `marketfetch` command: one file a command."""

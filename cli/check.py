@@ -1,0 +1,37 @@
+"""`marketfetch check`: what is there, what is missing, and what to do."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from cli.screen import out
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def check(ctx: click.Context, *, as_json: bool) -> None:
+    """Look at settings, keys, Redis, workers and the database.
+
+    Exits with 1 if anything is wrong that stops fetching; warnings alone give 0.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from tasks.check import findings
+
+    found = findings()
+    errors = sum(one.level == "error" for one in found)
+    if as_json:
+        click.echo(json.dumps({"ok": not errors, "findings": [one.model_dump() for one in found]}))
+    else:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for one in found:
+            colour = {"ok": "green", "warning": "yellow", "error": "red"}[one.level]
+            table.add_row(Text(one.level, style=colour), one.subject, one.sentence)
+        out().print(table)
+        warnings = sum(one.level == "warning" for one in found)
+        click.echo(f"\n{len(found)} findings, {errors} errors, {warnings} warnings.")
+    ctx.exit(1 if errors else 0)

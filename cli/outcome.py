@@ -1,0 +1,48 @@
+"""How a job ended, for people: counts, rejects and failures with their reasons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tasks.jobs import JobStatus
+
+_MOST_SHOWN: Final = 10
+
+
+def sentences(state: JobStatus) -> list[str]:
+    """A line of counts, then a line per reason, at most ten of each kind."""
+    counts = state.requests
+    parts = [f"{counts.stored} stored"]
+    parts += [
+        f"{number} {word}"
+        for number, word in (
+            (counts.failed, "failed"),
+            (counts.cancelled, "cancelled"),
+            (counts.running, "running"),
+            (counts.parked, "waiting"),
+        )
+        if number
+    ]
+    how = _STATES.get(state.state, state.state)
+    counted = f"{counts.total} requests ({', '.join(parts)}), {state.rows:,} rows, {state.rejects:,} rejects"
+    lines = [f"{state.provider} job {state.job} {how}: {counted}."]
+    if state.state == "running" and state.eta_seconds is not None:
+        lines[0] += f" About {_duration(state.eta_seconds)} left."
+    for reason, number in sorted(state.reject_reasons.items(), key=lambda one: -one[1])[:_MOST_SHOWN]:
+        lines.append(f"  rejected: {number:,} × {reason}")
+    lines += [f"  failed: {failure.reason}" for failure in state.failures[:_MOST_SHOWN]]
+    if counts.failed > _MOST_SHOWN:
+        lines.append(f"  ... and {counts.failed - _MOST_SHOWN} more failures; --json lists them")
+    return lines
+
+
+_STATES: Final = {"running": "is running", "done": "is done", "failed": "is over, with failures"}
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

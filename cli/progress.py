@@ -1,0 +1,156 @@
+"""Jobs under way, told live: a bar a job where a person is looking, calm lines where only a log is."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Final
+
+from cli.screen import err
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from tasks.jobs import JobStatus
+
+_EVERY_SECONDS: Final = 0.25
+_LINE_EVERY_SECONDS: Final = 3.0
+
+
+def follow(jobs: Mapping[str, str], *, tend: Callable[[], list[str]] = list) -> dict[str, JobStatus]:
+    """Shows jobs (id -> the name to show) until all are over, and answers with how they ended.
+
+    `tend` is called a few times a second; the sentences it returns are shown. What is in the way (no worker, database away)
+    is shown once, when it appears. Ends early only by an exception: Ctrl-C, or what `tend` raises.
+    """
+    console = err()
+    view: Bars | Lines = Bars(console, jobs) if console.is_terminal else Lines(console, jobs)
+    pause = threading.Event()
+    told: set[str] = set()
+    with view.shown():
+        while True:
+            states = _read(jobs, view)
+            for job, state in states.items():
+                view.update(job, state)
+            for sentence in tend():
+                view.say(sentence)
+            for sentence in sorted({sentence for state in states.values() for sentence in state.trouble}):
+                # "rests for 57 s more" and "rests for 56 s more" are the same news.
+                if (news := re.sub(r"[0-9.]+", "", sentence)) not in told:
+                    told.add(news)
+                    view.say(sentence)
+            if len(states) == len(jobs) and all(state.state != "running" for state in states.values()):
+                view.done()
+                return states
+            pause.wait(_EVERY_SECONDS)
+
+
+def _read(jobs: Mapping[str, str], view: Bars | Lines) -> dict[str, JobStatus]:
+    """The state of each job; what could not be asked now is left out, and said."""
+    from tasks.errors import UserError
+    from tasks.jobs import status
+
+    states = {}
+    for job in jobs:
+        try:
+            states[job] = status(job)
+        except UserError as error:
+            view.say(str(error))
+    return states
+
+
+def over(state: JobStatus) -> int:
+    """The requests of a job that have ended, however."""
+    return state.requests.stored + state.requests.failed + state.requests.cancelled
+
+
+def waiting(state: JobStatus) -> int:
+    """The requests of a job that are parked: no permit yet, or not before a time."""
+    return state.requests.parked
+
+
+class Bars:
+    """For a terminal."""
+
+    def __init__(self, console: Console, jobs: Mapping[str, str]) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._progress: Progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("requests  {task.fields[rows]:>9,} rows  {task.fields[rejects]:>4,} rejects"),
+            TextColumn("{task.fields[waiting]:>4,} waiting"),
+            TextColumn("{task.fields[note]}", style="red"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._said: str = ""
+        self._tasks: dict[str, TaskID] = {
+            job: self._progress.add_task(name, total=None, rows=0, rejects=0, waiting=0, note="") for job, name in jobs.items()
+        }
+
+    def shown(self) -> AbstractContextManager[object]:
+        return self._progress
+
+    def update(self, job: str, state: JobStatus) -> None:
+        failed = state.requests.failed
+        self._progress.update(
+            self._tasks[job],
+            total=state.requests.total,
+            completed=over(state),
+            rows=state.rows,
+            rejects=state.rejects,
+            waiting=waiting(state),
+            note=f"{failed} failed" if failed else "",
+        )
+        if state.state != "running":
+            self._progress.stop_task(self._tasks[job])
+
+    def say(self, sentence: str) -> None:
+        if sentence != self._said:
+            self._progress.console.print(sentence)
+        self._said = sentence
+
+    def done(self) -> None:
+        self._progress.refresh()
+
+
+class Lines:
+    """For a log: one line a job every few seconds, and one when it is over."""
+
+    def __init__(self, console: Console, jobs: Mapping[str, str]) -> None:
+        self._console = console
+        self._names = jobs
+        self._next: dict[str, float] = {}
+        self._said = ""
+        self._over: set[str] = set()
+
+    def shown(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def update(self, job: str, state: JobStatus) -> None:
+        now = time.monotonic()
+        ended = state.state != "running"
+        if job in self._over or (now < self._next.get(job, 0.0) and not ended):
+            return
+        self._next[job] = now + _LINE_EVERY_SECONDS
+        if ended:
+            self._over.add(job)
+        counts = state.requests
+        self._console.print(
+            f"{self._names[job]}: {over(state)} of {counts.total} requests, {state.rows:,} rows, {state.rejects:,} rejects, "
+            f"{waiting(state)} waiting" + (f", {counts.failed} failed" if counts.failed else "")
+        )
+
+    def say(self, sentence: str) -> None:
+        if sentence != self._said:
+            self._console.print(sentence)
+        self._said = sentence
+
+    def done(self) -> None:
+        """Nothing is left to show."""

@@ -1,0 +1,75 @@
+"""`marketfetch status`: how a job goes, or which jobs there are."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.screen import hint, out
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tasks.jobs import JobSummary
+
+
+@click.command()
+@click.argument("job", required=False)
+@click.option("--watch", is_flag=True, help="Follow the job until it is over.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many jobs to list.")
+@click.pass_context
+def status(ctx: click.Context, *, job: str | None, watch: bool, as_json: bool, limit: int) -> None:
+    """Tell how JOB goes; without JOB, list the latest jobs.
+
+    Exits with 0 while a job runs and when all of it went well, with 1 when it is over and something failed.
+    """
+    from cli.outcome import sentences
+    from cli.progress import follow
+    from tasks import jobs
+
+    if job is None:
+        if watch:
+            raise click.UsageError("--watch needs the id of a job")
+        _list(jobs.latest(limit), as_json=as_json)
+        return
+    state = jobs.status(job)
+    if watch and state.state == "running":
+        state = follow({job: state.provider})[job]
+    if as_json:
+        click.echo(state.model_dump_json())
+    else:
+        click.echo("\n".join(sentences(state)))
+        for sentence in state.trouble:
+            hint(sentence)
+    ctx.exit(1 if state.state == "failed" else 0)
+
+
+def _list(found: Sequence[JobSummary], *, as_json: bool) -> None:
+    from rich.table import Table
+
+    if as_json:
+        click.echo(json.dumps({"jobs": [_summary(one) for one in found]}))
+        return
+    if not found:
+        hint("There are no jobs yet. Begin with `marketfetch fetch`.")
+        return
+    table = Table("job", "provider", "symbols", "timespan", "start", "end", "submitted (UTC)", box=None, pad_edge=False)
+    for one in found:
+        submitted = f"{one.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(one.job_id, one.provider, f"{one.symbols}", one.timespan, f"{one.start}", f"{one.end}", submitted)
+    out().print(table)
+
+
+def _summary(one: JobSummary) -> dict[str, object]:
+    return {
+        "job": one.job_id,
+        "provider": one.provider,
+        "symbols": one.symbols,
+        "timespan": one.timespan,
+        "start": one.start.isoformat(),
+        "end": one.end.isoformat(),
+        "created_at": one.created_at.isoformat(),
+    }

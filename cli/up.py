@@ -1,0 +1,114 @@
+"""`marketfetch up`: everything for one machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from cli.screen import command
+
+if TYPE_CHECKING:
+    from cli.embedded import EmbeddedRedis, EmbeddedVendors
+    from cli.processes import Processes
+
+_EVERY_SECONDS: Final = 0.5
+_SERVERS_EVERY: Final = 4
+_FLOWER_PORT: Final = 5555
+
+
+@click.command()
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Workers to start.")
+@click.option("--concurrency", type=click.IntRange(1, 512), default=4, show_default=True, help="Processes of a worker.")
+@click.option(
+    "--flower",
+    type=click.IntRange(1, 65535),
+    is_flag=False,
+    flag_value=_FLOWER_PORT,
+    metavar="[PORT]",
+    help=f"Also start Flower, on 127.0.0.1 only.  [port {_FLOWER_PORT} unless given]",
+)
+@click.option("--sandbox", is_flag=True, help="Also start the vendor sandbox, and ask it instead of the vendors.")
+def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> None:
+    """Run everything for one machine: Redis (embedded, if none is configured), workers, beat.
+
+    `fetch`, `status` and `celery -A tasks worker` in the same folder find what it started. Ctrl-C stops all of it: workers
+    finish what runs, for at most ten seconds. Exits with 0 when it was told to stop.
+    """
+    from cli.embedded import EmbeddedRedis, EmbeddedVendors
+    from cli.processes import ProcessError, Processes, end_leftovers, only_one, signals_as_exceptions
+    from cli.sandboxed import LOCK
+    from sandbox.servers import ServerError
+    from tasks.place import state_dir
+
+    folder = state_dir()
+    try:
+        with signals_as_exceptions(), only_one(folder / LOCK, what="`marketfetch up`"), contextlib.ExitStack() as stack:
+            for name in end_leftovers(folder / "run"):
+                click.echo(f"stopped {name}, which an earlier run had left behind", err=True)
+            redis = stack.enter_context(EmbeddedRedis(folder))
+            vendors = stack.enter_context(EmbeddedVendors(folder)) if sandbox else None
+            processes = stack.enter_context(Processes(folder / "run", folder / "logs"))
+            _start(processes, redis, vendors, workers=workers, concurrency=concurrency, flower=flower)
+            _watch(processes, redis, vendors)
+    except (ProcessError, ServerError) as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        click.echo("everything is stopped", err=True)
+
+
+def _start(
+    processes: Processes,
+    redis: EmbeddedRedis,
+    vendors: EmbeddedVendors | None,
+    *,
+    workers: int,
+    concurrency: int,
+    flower: int | None,
+) -> None:
+    from cli.processes import REMAPPED, celery
+    from settings import PREFIX
+    from storage import safe_url
+    from tasks.place import database_url
+
+    click.echo(f"marketfetch runs in {Path.cwd()}; Ctrl-C stops everything")
+    environment = {f"{PREFIX}REDIS_URL": redis.url}
+    _line("redis", f"{safe_url(redis.url)}, " + (f"embedded, data in {redis.folder}" if redis.valkey else "as configured"))
+    _line("database", safe_url(database_url()))
+    if vendors:
+        environment |= vendors.variables
+        _line("sandbox", f"{vendors.sandbox.url}, asked instead of the vendors; log {vendors.log}")
+    for number in range(1, workers + 1):
+        name = f"worker-{number}"
+        # Events cost throughput, so only Flower's workers send them.
+        arguments = celery("worker", f"--hostname={name}@%h", f"--concurrency={concurrency}", *(["-E"] if flower else []))
+        child = processes.start(name, *arguments, variables=environment | REMAPPED)
+        _line(name, f"{concurrency} processes; log {child.log}")
+    schedule = redis.folder / "celerybeat-schedule"
+    child = processes.start("beat", *celery("beat", f"--schedule={schedule}"), variables=environment)
+    _line("beat", f"log {child.log}")
+    if flower:
+        arguments = celery("flower", "--address=127.0.0.1", f"--port={flower}")
+        child = processes.start("flower", *arguments, variables=environment)
+        _line("flower", f"http://127.0.0.1:{flower}; log {child.log}")
+    click.echo(f"In another terminal, in this folder: {command()} fetch polygon AAPL MSFT --start 2024-01-01 --wait")
+
+
+def _watch(processes: Processes, redis: EmbeddedRedis, vendors: EmbeddedVendors | None) -> None:
+    """Keeps everything running until an exception ends it."""
+    pause, turn = threading.Event(), 0
+    while True:
+        said = processes.tend()
+        if turn % _SERVERS_EVERY == 0:
+            said += redis.tend() + (vendors.tend() if vendors else [])
+        for sentence in said:
+            click.echo(sentence, err=True)
+        pause.wait(_EVERY_SECONDS)
+        turn += 1
+
+
+def _line(name: str, text: str) -> None:
+    click.echo(f"  {name:<10}{text}")
