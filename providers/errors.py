@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from schemas.page import Page
+
 #: What a vendor's refusal counts: the calls of a second, a minute, ten seconds ("window"), a day, or those under way.
 Scope = Literal["second", "minute", "window", "day", "concurrency"]
 
@@ -44,9 +46,7 @@ class FetchError(Exception):
 class RateLimited(FetchError):
     """Refused for calling too often. `retry_after_ms` is what the vendor said, None if it did not say."""
 
-    def __init__(
-        self, message: str, *, scope: Scope, retry_after_ms: int | None = None, status: int | None = None
-    ) -> None:
+    def __init__(self, message: str, *, scope: Scope, retry_after_ms: int | None = None, status: int | None = None) -> None:
         super().__init__(message, status=status)
         self.scope = scope
         self.retry_after_ms = retry_after_ms
@@ -97,7 +97,11 @@ class Gone(Fatal):
 
 
 class TooManyRejects(Fatal):
-    """More rows of the reply failed their checks than the setting allows."""
+    """More rows of the reply failed their checks than the setting allows. `page` holds the rows and the rejects."""
+
+    def __init__(self, message: str, *, page: Page | None = None, status: int | None = None) -> None:
+        super().__init__(message, status=status)
+        self.page = page
 
 
 class PlanError(ValueError):

@@ -44,10 +44,19 @@ class Page:
 
     @property
     def rows(self) -> int:
+        """What is to be stored: the bars of every series, and the records."""
         return sum(len(one.bars) for one in self.series) + len(self.records)
 
     @property
+    def reply_rows(self) -> int:
+        """The reply's own rows that gave something: a row that gave a bar to each of two adjustments counts once."""
+        most: dict[str, int] = {}
+        for one in self.series:
+            most[one.symbol] = max(most.get(one.symbol, 0), len(one.bars))
+        return sum(most.values()) + len(self.records)
+
+    @property
     def reject_share(self) -> float:
-        """Rejected rows ÷ all rows, 0.0 for an empty reply. A row rejected for two series counts once."""
+        """Rejected rows ÷ all rows of the reply, 0.0 for an empty one. A row rejected for two series counts once."""
         bad = len({reject.row for reject in self.rejects})
-        return bad / (bad + self.rows) if bad else 0.0
+        return bad / (bad + self.reply_rows) if bad else 0.0

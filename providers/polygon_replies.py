@@ -1,0 +1,259 @@
+"""What Polygon's replies say. Bars are read by pydantic straight from the bytes; a second, slower pass runs only over bad replies.
+
+https://massive.com/docs/rest/stocks/aggregates/custom-bars
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import Annotated, Final, NotRequired
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import numpy as np
+from pydantic import Field, OnErrorOmit, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from providers.columns import parse
+from providers.errors import BadRequest, NoData, SuspectEmpty, Unavailable
+from providers.http import HttpReply
+from providers.polygon_errors import WHO, check_status, error_in
+from providers.polygon_records import RECORDS, read_records
+from providers.replies import looks_like_json, not_json, parse_csv
+from providers.times import NEW_YORK, UTC_ZONE, asked_range, bar_start_ms, local_date
+from providers.vendor import VendorOptions
+from schemas.bars import PRICE_COLUMNS, BarColumns, BarSeries, Ints
+from schemas.integrity import check_bars
+from schemas.page import Page, Quirk, Reject
+from schemas.requests import Request
+from schemas.timespans import Adjustment, is_intraday
+
+_Number = Annotated[float, Field(strict=True)]
+
+#: 2100-01-01: beyond it a `t` is in another unit, or garbage.
+_LATEST_MS: Final = 4_102_444_800_000
+
+
+class _Row(TypedDict):
+    t: Annotated[float, Field(strict=True, ge=-_LATEST_MS, le=_LATEST_MS, multiple_of=1)]
+    o: _Number
+    h: _Number
+    l: _Number  # noqa: E741 (the vendor's name)
+    c: _Number
+    v: NotRequired[_Number | None]
+    vw: NotRequired[_Number | None]
+    n: NotRequired[_Number | None]
+
+
+class _Envelope(TypedDict):
+    status: NotRequired[str]
+    ticker: NotRequired[str]
+    adjusted: NotRequired[bool]
+    resultsCount: NotRequired[int | None]
+    queryCount: NotRequired[int | None]
+    count: NotRequired[int | None]
+    next_url: NotRequired[str | None]
+    error: NotRequired[str | None]
+    message: NotRequired[str | None]
+
+
+class _Aggs(_Envelope):
+    results: NotRequired[list[_Row] | None]
+
+
+class _AggsGoodRows(_Envelope):
+    results: NotRequired[list[OnErrorOmit[_Row]] | None]
+
+
+_AGGS: Final = TypeAdapter(_Aggs)
+_AGGS_GOOD_ROWS: Final = TypeAdapter(_AggsGoodRows)
+_FIELDS: Final = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "vw": "vwap", "n": "trades"}
+
+
+def is_stock_like(symbol: str) -> bool:
+    """True for stocks and options, which have splits; False for FX (C:), crypto (X:) and indices (I:)."""
+    return symbol[:2] not in ("C:", "X:", "I:")
+
+
+def zone_of(symbol: str) -> str:
+    """FX and crypto days are UTC days; everything else trades in New York."""
+    return UTC_ZONE if symbol[:2] in ("C:", "X:") else NEW_YORK
+
+
+def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Page:
+    """Reads a page of bars, or of splits, dividends or tickers. Raises the error tree."""
+    check_status(reply, symbol=request.symbol)
+    dataset = request.dataset.lower()
+    if dataset in RECORDS:
+        return read_records(request, reply, next_of=partial(next_cursor, base_url=options.base_url, request=request))
+    if dataset not in ("bars", "aggs"):
+        raise BadRequest(f"polygon has no dataset {request.dataset!r}: bars, {', '.join(RECORDS)} can be read")
+    if not looks_like_json(reply):
+        return _read_csv(request, reply)
+    try:
+        body: _Aggs | _AggsGoodRows = _AGGS.validate_json(reply.body)
+        numbers, rejects = None, ()
+    except ValidationError as error:
+        body, numbers, rejects = _second_pass(error, request, reply)
+    _check_envelope(body, request, reply, bad=len(rejects))
+    rows = body.get("results") or []
+    following = next_cursor(body.get("next_url"), base_url=options.base_url, request=request)
+    if not rows and not rejects:
+        if following:
+            return Page(next=following)
+        raise NoData(
+            f"{WHO} has no bars for {request.symbol} in this range (it says the same for a ticker that it does not know)",
+            status=reply.status,
+        )
+    symbol = str(body.get("ticker") or request.symbol) if request.start is None else request.symbol
+    said = body.get("adjusted")
+    adjustment: Adjustment = request.adjustment if said is None else "split" if said else "raw"
+    page = _bars_page(
+        request, _columns(rows), rows=numbers, rejects=rejects, symbol=symbol, adjustment=adjustment, next_=following
+    )
+    return page
+
+
+def next_cursor(next_url: object, *, base_url: str, request: Request) -> str | None:
+    """Path and query of a next_url, without its host, its key, and a path that base_url already has. None on the last page."""
+    if not next_url:
+        return None
+    parts = urlsplit(str(next_url))
+    prefix = urlsplit(base_url).path.rstrip("/")
+    path = parts.path.removeprefix(prefix) if prefix else parts.path
+    if not path.startswith("/") or path.startswith("//") or "\\" in path:
+        raise Unavailable(f"{WHO} names a next page that is no path of its own ({request.symbol})")
+    query = [(name, value) for name, value in parse_qsl(parts.query) if name.lower() not in ("apikey", "api_key")]
+    cursor = f"{path}?{urlencode(query)}" if query else path
+    if cursor == request.cursor:
+        raise Unavailable(f"{WHO} names the same page again as the next one ({request.symbol})")
+    return cursor
+
+
+def _second_pass(error: ValidationError, request: Request, reply: HttpReply) -> tuple[_AggsGoodRows, Ints, tuple[Reject, ...]]:
+    """The good rows with their numbers, and a reject for each bad one. Raises Unavailable where more than rows is wrong."""
+    bad: dict[int, Reject] = {}
+    for one in error.errors(include_url=False, include_context=False):
+        place = one["loc"]
+        if len(place) < 2 or place[0] != "results" or not isinstance(place[1], int):
+            raise not_json(reply, who=WHO) from None
+        field = str(place[2]) if len(place) > 2 else "row"
+        missing = one["type"] == "missing"
+        value = "" if missing else one["input"]
+        reason = "required field is missing or not a number" if missing or field != "t" else str(one["msg"]).lower()
+        bad.setdefault(
+            place[1],
+            Reject.of(place[1], "ts" if field == "t" else _FIELDS.get(field, field), value, reason, symbol=request.symbol),
+        )
+    body = _AGGS_GOOD_ROWS.validate_json(reply.body)
+    good = len(body.get("results") or [])
+    numbers = np.array([i for i in range(good + len(bad)) if i not in bad], dtype=np.int64)
+    return body, numbers, tuple(bad[i] for i in sorted(bad))
+
+
+def _check_envelope(body: _Aggs | _AggsGoodRows, request: Request, reply: HttpReply, *, bad: int) -> None:
+    """Raises where the reply says that it is an error, is not what was asked, or is not all that it says."""
+    reason = str(body.get("error") or body.get("message") or "")
+    error = error_in(str(body.get("status", "")), reason, reply, symbol=request.symbol)
+    if error is not None:
+        raise error
+    if "results" in body and body["results"] is None:
+        raise SuspectEmpty(
+            f"{WHO} sent results:null for {request.symbol}, which it has done under load although there was data",
+            status=reply.status,
+        )
+    rows = len(body.get("results") or []) + bad
+    said = body.get("resultsCount")
+    if said is not None and said != rows:
+        raise Unavailable(f"{WHO} sent {rows} bars for {request.symbol} and says that they are {said}: the reply is cut")
+    base = body.get("queryCount")
+    if base is not None and base < rows:
+        raise Unavailable(f"{WHO} sent {rows} bars for {request.symbol} made of {base}: the reply contradicts itself")
+    ticker = body.get("ticker")
+    if request.start is not None and ticker and ticker.casefold() != request.symbol.casefold():
+        raise Unavailable(f"{WHO} sent bars of another ticker than {request.symbol}: none was kept", status=reply.status)
+
+
+def _columns(rows: list[_Row]) -> BarColumns:
+    nan = np.nan
+
+    def optional(name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        values = [row.get(name, nan) for row in rows]
+        return np.array(values, dtype=np.float64)  # None becomes NaN
+
+    return BarColumns.build(
+        np.array([row["t"] for row in rows], dtype=np.float64).astype(np.int64),
+        open=np.array([row["o"] for row in rows], dtype=np.float64),
+        high=np.array([row["h"] for row in rows], dtype=np.float64),
+        low=np.array([row["l"] for row in rows], dtype=np.float64),
+        close=np.array([row["c"] for row in rows], dtype=np.float64),
+        volume=optional("v"),
+        vwap=optional("vw"),
+        trades=optional("n"),
+    )
+
+
+def _bars_page(
+    request: Request,
+    bars: BarColumns,
+    *,
+    rows: Ints | None,
+    rejects: tuple[Reject, ...],
+    symbol: str,
+    adjustment: Adjustment,
+    next_: str | None,
+) -> Page:
+    zone = zone_of(symbol)
+    rows = np.arange(len(bars), dtype=np.int64) if rows is None else rows
+    if len(bars) > 1 and bars.ts[0] > bars.ts[-1]:
+        bars, rows = bars.take(np.arange(len(bars))[::-1]), rows[::-1]  # A saved reply that was asked with sort=desc.
+    if request.timespan in ("1w", "1mo"):
+        bars = _on_period_starts(bars, request, zone)
+    asked = asked_range(request, request.timespan, zone)
+    checked = check_bars(bars, rows=rows, asked=asked, required=PRICE_COLUMNS, symbol=symbol)
+    series = BarSeries("polygon", symbol, request.timespan, adjustment if is_stock_like(symbol) else "raw", checked.bars)
+    return Page(
+        series=(series,) if len(checked.bars) else (),
+        rejects=tuple(sorted((*rejects, *checked.rejects), key=lambda one: one.row)),
+        quirks=(*checked.quirks, *_weekend_quirks(series)),
+        next=next_,
+    )
+
+
+def _on_period_starts(bars: BarColumns, request: Request, zone: str) -> BarColumns:
+    """Polygon's weeks begin on Sunday; ours, for every vendor, on Monday: the one inside it."""
+    forward = timedelta(days=1) if request.timespan == "1w" else timedelta(0)
+    starts = [bar_start_ms(local_date(int(ts), zone) + forward, request.timespan, zone) for ts in bars.ts]
+    floats = {name: getattr(bars, name) for name in _FIELDS.values()}
+    return BarColumns.build(np.array(starts, dtype=np.int64), **floats)
+
+
+def _weekend_quirks(series: BarSeries) -> tuple[Quirk, ...]:
+    """FX rests from Friday evening to Sunday evening; the few trades of a weekend make odd daily bars."""
+    if not series.symbol.startswith("C:") or not (series.timespan == "1d" or is_intraday(series.timespan)):
+        return ()
+    # 1970-01-01 was a Thursday, so day numbers 2 and 3 of each seven are Saturday and Sunday.
+    weekend = int(np.count_nonzero(np.isin((series.bars.ts // 86_400_000) % 7, (2, 3))))
+    return (Quirk("FX bar on a weekend", weekend),) if weekend else ()
+
+
+def _read_csv(request: Request, reply: HttpReply) -> Page:
+    """`c,h,l,n,o,t,v,vw` with a header row; a CSV has no next page that we could see, so it is for saved replies."""
+    header, rows = parse_csv(reply, who=WHO)
+    if not {"t", "o", "h", "l", "c"} <= set(header):
+        raise Unavailable(f"{WHO} sent text that is neither JSON nor a table of bars for {request.symbol}")
+    if not rows:
+        raise NoData(f"{WHO} has no bars for {request.symbol} in this range", status=reply.status)
+    column = {name: [row[i] if i < len(row) else None for row in rows] for i, name in enumerate(header)}
+    moments = [int(text) if text and text.lstrip("-").isdecimal() and len(text) < 15 else None for text in column["t"]]
+    fields = {_FIELDS[name]: column[name] for name in header if name in _FIELDS}
+    parsed = parse(moments, column["t"], fields, rows=range(len(rows)), symbol=request.symbol)
+    return _bars_page(
+        request,
+        parsed.bars,
+        rows=parsed.rows,
+        rejects=parsed.rejects,
+        symbol=request.symbol,
+        adjustment=request.adjustment,
+        next_=None,
+    )
