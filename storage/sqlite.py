@@ -82,6 +82,8 @@ class SqliteStore(Questions):
             return f"SQLite {sqlite3.sqlite_version}, schema {SCHEMA_VERSION}, writable: {self.path}"
 
     def store(self, batches: Sequence[Batch]) -> list[bool]:
+        if not batches:
+            return []
         now_ms = time.time_ns() // 1_000_000
         new = [False] * len(batches)
         with self._own(), self._transaction() as db:

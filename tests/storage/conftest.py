@@ -1,0 +1,39 @@
+"""Both stores, real: a file in the test's folder, and a Postgres that the run starts once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.postgres import Postgres, start_postgres
+from storage import open_store
+from storage.questions import Questions
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with start_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> str:
+    return postgres.database("storage_test")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('tmp_path')}/bars.db"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Questions]:
+    opened = open_store(url)
+    opened.create()
+    assert isinstance(opened, Questions)
+    yield opened
+    opened.close()  # type: ignore[attr-defined]
