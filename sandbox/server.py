@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import json
 import random
 import time
 from dataclasses import dataclass, field
@@ -42,6 +43,10 @@ class VendorHandler(RequestHandler):
     def initialize(self, state: State) -> None:
         self.state = state
 
+    def compute_etag(self) -> str | None:
+        """None of the vendors answers 304."""
+        return None
+
     def set_default_headers(self) -> None:
         self.clear_header("Server")
 
@@ -76,7 +81,9 @@ class VendorHandler(RequestHandler):
         with contextlib.suppress(StreamClosedError):
             await sent
 
-    post = get
+    async def post(self, *_: str) -> None:
+        """Nasdaq Data Link takes a table's question as a JSON body where a URL would grow too long."""
+        await self.get()
 
     def _reply(self, call: Call, reply: Reply) -> Any:
         body = reply.body
@@ -99,6 +106,9 @@ class VendorHandler(RequestHandler):
 def _call(handler: RequestHandler) -> Call:
     request = handler.request
     query = {name: [value.decode("utf-8", "replace") for value in values] for name, values in request.query_arguments.items()}
+    if request.method == "POST" and request.body:
+        asked = json.loads(request.body)
+        query |= {name: [str(one_of) for one_of in listed(value)] for name, value in asked.items()}
     path = request.path
     if path.startswith("/api/v3/"):
         key = request.headers.get("X-Api-Token") or one(query, "api_key")
@@ -109,6 +119,11 @@ def _call(handler: RequestHandler) -> Call:
     key = bearer.removeprefix("Bearer ").strip() if bearer.startswith("Bearer ") else one(query, "apiKey")
     query.pop("apiKey", None)
     return Call("polygon", key, path, query)
+
+
+def listed(value: Any) -> list[Any]:
+    """A JSON value as the list of values that a query would have had."""
+    return value if isinstance(value, list) else [value]
 
 
 async def _wait(state: State, delay_ms: tuple[float, float]) -> None:

@@ -36,6 +36,10 @@ class Symbol:
     digits: int
 
     @property
+    def volume_digits(self) -> int:
+        return 8 if self.kind == "crypto" else 0
+
+    @property
     def hash(self) -> int:
         return zlib.crc32(self.name.encode())
 

@@ -26,7 +26,7 @@ def test_a_stopped_cluster_starts_again_with_its_data(tmp_path: Path) -> None:
     with start_postgres(tmp_path) as server, psycopg.connect(server.database("mine")) as wire:
         wire.execute("CREATE TABLE kept (n int)")
     assert server.process.poll() is not None
-    assert not server.sockets.exists()
+    assert not server.home.exists()
     with (
         start_postgres(tmp_path) as server,
         psycopg.connect(server.url.replace("/postgres?", "/mine?")) as wire,

@@ -1,0 +1,122 @@
+"""The sandbox as a process: it starts, says where, is quick, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from datetime import date
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from sandbox.run import Sandbox, start_sandbox
+from sandbox.servers import ServerError
+
+AGGS = "/v2/aggs/ticker/AAPL/range/1/day/2023-01-01/2023-01-10?apiKey=k"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_cleanly_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    with start_sandbox(port_file=tmp_path / "port", log=tmp_path / "log") as sandbox:
+        assert (tmp_path / "port").read_text().strip() == sandbox.url
+        os.kill(sandbox.pid, number)
+        assert sandbox.process.wait(10) == 0
+    assert not (tmp_path / "port").exists()
+    assert (tmp_path / "log").read_text() == ""
+
+
+def test_it_ends_when_its_parent_is_killed() -> None:
+    code = (
+        "import os, signal; from sandbox.run import start_sandbox\n"
+        "print(start_sandbox().pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    parent = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=30)
+    assert parent.returncode == -signal.SIGKILL
+    try:
+        psutil.Process(int(parent.stdout)).wait(10)
+    except psutil.NoSuchProcess:
+        return
+
+
+def test_a_taken_port_is_one_sentence_and_no_traceback(sandbox: Sandbox, tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match="did not start"):
+        start_sandbox(port=int(sandbox.url.rsplit(":", 1)[1]), log=tmp_path / "log")
+    assert "can't listen" in (tmp_path / "log").read_text()
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_wrong_limit_stops_the_start_and_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ServerError):
+        start_sandbox(limits={"polygon": {"*": ["5/fortnight"]}}, log=tmp_path / "log")
+    assert "'5/fortnight' is not a limit" in (tmp_path / "log").read_text()
+
+
+def test_the_same_options_give_the_same_bytes_in_another_process() -> None:
+    def bodies() -> list[bytes]:
+        with start_sandbox(seed=9, today=date(2025, 3, 14)) as sandbox:
+            asked = [
+                "/query?function=TIME_SERIES_DAILY&symbol=ABCD&apikey=k&outputsize=full",
+                "/query?function=FX_INTRADAY&from_symbol=EUR&to_symbol=JPY&interval=5min&apikey=k",
+                "/api/v3/datatables/QUOTEMEDIA/PRICES?ticker=ABCD&date.gte=2025-01-01&api_key=k",
+            ]
+            return [requests.get(sandbox.url + path, timeout=10).content for path in asked]
+
+    assert bodies() == bodies()
+
+
+def test_delays_are_laid_on_both_ways_and_the_arrival_is_logged_between_them() -> None:
+    with start_sandbox(delay_in_ms=(80, 100), delay_out_ms=(60, 80)) as sandbox:
+        before = time.monotonic()
+        requests.get(sandbox.url + AGGS, timeout=10)
+        after = time.monotonic()
+        (arrival, _), *_ = sandbox.control.log(full=True)["providers"]["polygon"]["k"]["arrivals"]
+        assert before + 0.080 <= arrival <= after - 0.060
+
+
+def test_one_core_answers_at_least_800_small_requests_a_second(sandbox: Sandbox) -> None:
+    host, rounds = sandbox.url.removeprefix("http://"), 400
+
+    def ask() -> None:
+        wire = http.client.HTTPConnection(host)
+        for _ in range(rounds):
+            wire.request("GET", AGGS)
+            assert len(wire.getresponse().read()) > 500
+        wire.close()
+
+    process = psutil.Process(sandbox.pid)
+    before = sum(process.cpu_times()[:2])
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # By its own processor time, so that a busy machine does not make it look slow.
+    spent = sum(process.cpu_times()[:2]) - before
+    assert sandbox.control.log()["calls"] == 3 * rounds
+    assert 3 * rounds / spent >= 800
+
+
+def test_the_control_endpoint_says_what_it_did_not_understand(sandbox: Sandbox) -> None:
+    with pytest.raises(ServerError, match="unknown kind of fault 'flood'"):
+        sandbox.control.faults(kind="flood")
+    with pytest.raises(ServerError, match="unknown setting 'speed'"):
+        sandbox.control.keys("polygon", "k", speed=3)
+    with pytest.raises(ServerError, match="unknown provider 'acme'"):
+        sandbox.control.keys("acme", "k")
+    assert sandbox.control.health()["ok"] is True
+
+
+def test_it_listens_on_loopback_only(sandbox: Sandbox) -> None:
+    port = int(sandbox.url.rsplit(":", 1)[1])
+    listening = [one.laddr.ip for one in psutil.Process(sandbox.pid).net_connections() if one.status == "LISTEN"]
+    assert listening == ["127.0.0.1"]
+    with socket.create_connection(("127.0.0.1", port), timeout=5):
+        pass
