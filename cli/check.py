@@ -6,7 +6,7 @@ import json
 
 import click
 
-from cli.screen import out
+from cli.screen import counted, table
 
 
 @click.command()
@@ -17,9 +17,6 @@ def check(ctx: click.Context, *, as_json: bool) -> None:
 
     Exits with 1 if anything is wrong that stops fetching; warnings alone give 0.
     """
-    from rich.table import Table
-    from rich.text import Text
-
     from tasks.check import findings
 
     found = findings()
@@ -27,11 +24,8 @@ def check(ctx: click.Context, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"ok": not errors, "findings": [one.model_dump() for one in found]}))
     else:
-        table = Table(box=None, show_header=False, pad_edge=False)
-        for one in found:
-            colour = {"ok": "green", "warning": "yellow", "error": "red"}[one.level]
-            table.add_row(Text(one.level, style=colour), one.subject, one.sentence)
-        out().print(table)
+        rows = [(one.level, one.subject, one.sentence) for one in found]
+        table(rows, styles={"ok": "green", "warning": "yellow", "error": "red"})
         warnings = sum(one.level == "warning" for one in found)
-        click.echo(f"\n{len(found)} findings, {errors} errors, {warnings} warnings.")
+        click.echo(f"\n{counted(errors, 'error')}, {counted(warnings, 'warning')}.")
     ctx.exit(1 if errors else 0)

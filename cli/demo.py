@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cli.demo_plan import FAULTS, ON_PURPOSE, WISHES
-from cli.screen import command
+from cli.screen import command, counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,14 +99,16 @@ def _start_worker(processes: Processes) -> None:
     quick = ("--without-mingle", "--without-gossip")
     processes.start(
         "worker",
-        *celery("worker", "--hostname=demo@%h", f"--concurrency={_CONCURRENCY}", *quick),
+        *celery("worker", "--hostname=demo@%h", f"--concurrency={_CONCURRENCY}", "--loglevel=INFO", *quick),
         variables=REMAPPED,
     )
 
 
 def _fetch(processes: Processes) -> list[JobStatus]:
     from cli.progress import follow
+    from tasks import connections
     from tasks.jobs import submit
+    from tasks.releaser import releasers
 
     jobs = {}
     for wish in WISHES:
@@ -120,6 +123,10 @@ def _fetch(processes: Processes) -> list[JobStatus]:
             raise click.ClickException(f"not over after {_LONGEST_SECONDS:.0f} s; see the logs in {_FOLDER}/logs")
         return processes.tend()
 
+    pause = threading.Event()
+    while not releasers(connections.redis()):  # the worker needs a second or two
+        tend()
+        pause.wait(0.1)
     return list(follow(jobs, tend=tend).values())
 
 
@@ -135,7 +142,7 @@ def _tell(states: list[JobStatus], *, seconds: float) -> int:
     rows, rejects = sum(state.rows for state in states), sum(state.rejects for state in states)
     failed = sum(state.requests.failed for state in states)
     click.echo(
-        f"\n{over} of {requests} requests are in the ledger ({failed} failed), {rows:,} rows, {rejects} rejects, "
+        f"\n{over} of {requests} requests are in the ledger ({failed} failed), {rows:,} rows, {counted(rejects, 'reject')}, "
         f"{seconds:.1f} s in all.\nThe rows are in {_DATABASE} (SQLite); every process is stopped. Try next:"
     )
     for line in _next_commands():

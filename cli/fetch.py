@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from cli.screen import command, hint
+from cli.screen import command, counted, hint
 
 if TYPE_CHECKING:
     from tasks.jobs import Submitted
@@ -78,7 +78,7 @@ def fetch(
     else:
         click.echo(job.job_id)
     again_words = "" if job.new else " It was known already, so only what is missing is fetched (--again fetches all anew)."
-    hint(f"{job.requests} requests.{again_words} See how it goes: {command()} status {job.job_id}")
+    hint(f"{counted(job.requests, 'request')}.{again_words} See how it goes: {command()} status {job.job_id}")
 
 
 def _wait(job: Submitted, *, name: str, as_json: bool) -> int:
@@ -86,7 +86,7 @@ def _wait(job: Submitted, *, name: str, as_json: bool) -> int:
     from cli.outcome import sentences
     from cli.progress import follow
 
-    hint(f"job {job.job_id}: {job.requests} requests" + ("" if job.new else " (known already)"))
+    hint(f"job {job.job_id}: {counted(job.requests, 'request')}" + ("" if job.new else " (known already)"))
     try:
         state = follow({job.job_id: name})[job.job_id]
     except KeyboardInterrupt:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from cli.screen import counted
+
 if TYPE_CHECKING:
     from tasks.jobs import JobStatus
 
@@ -25,8 +27,9 @@ def sentences(state: JobStatus) -> list[str]:
         if number
     ]
     how = _STATES.get(state.state, state.state)
-    counted = f"{counts.total} requests ({', '.join(parts)}), {state.rows:,} rows, {state.rejects:,} rejects"
-    lines = [f"{state.provider} job {state.job} {how}: {counted}."]
+    requests = f"{counted(counts.total, 'request')} ({', '.join(parts)})"
+    rows = f"{counted(state.rows, 'row')}, {counted(state.rejects, 'reject')}"
+    lines = [f"{state.provider} job {state.job} {how}: {requests}, {rows}."]
     if state.state == "running" and state.eta_seconds is not None:
         lines[0] += f" About {_duration(state.eta_seconds)} left."
     for reason, number in sorted(state.reject_reasons.items(), key=lambda one: -one[1])[:_MOST_SHOWN]:

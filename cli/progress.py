@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final
 
-from cli.screen import err
+import click
+
+from cli.screen import counted, err
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +30,7 @@ def follow(jobs: Mapping[str, str], *, tend: Callable[[], list[str]] = list) -> 
     is shown once, when it appears. Ends early only by an exception: Ctrl-C, or what `tend` raises.
     """
     console = err()
-    view: Bars | Lines = Bars(console, jobs) if console.is_terminal else Lines(console, jobs)
+    view: Bars | Lines = Bars(console, jobs) if console.is_terminal else Lines(jobs)
     pause = threading.Event()
     told: set[str] = set()
     with view.shown():
@@ -77,21 +79,27 @@ class Bars:
     """For a terminal."""
 
     def __init__(self, console: Console, jobs: Mapping[str, str]) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
 
+        # Together 79 characters, so that nothing is cut in a terminal of 80.
         self._progress: Progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("requests  {task.fields[rows]:>9,} rows  {task.fields[rejects]:>4,} rejects"),
-            TextColumn("{task.fields[waiting]:>4,} waiting"),
-            TextColumn("{task.fields[note]}", style="red"),
-            TimeElapsedColumn(),
+            *(
+                column if isinstance(column, BarColumn) else TextColumn(column, table_column=Column(no_wrap=True))
+                for column in (
+                    "{task.description:<13}",
+                    BarColumn(bar_width=12),
+                    "{task.completed:>3.0f}/{task.total:.0f} requests",
+                    "{task.fields[rows]:>9,} rows",
+                    "{task.fields[rejects]:>2,} rejects",
+                    "{task.fields[note]}",
+                )
+            ),
             console=console,
         )
         self._said: str = ""
         self._tasks: dict[str, TaskID] = {
-            job: self._progress.add_task(name, total=None, rows=0, rejects=0, waiting=0, note="") for job, name in jobs.items()
+            job: self._progress.add_task(name, total=0, rows=0, rejects=0, note="") for job, name in jobs.items()
         }
 
     def shown(self) -> AbstractContextManager[object]:
@@ -105,8 +113,7 @@ class Bars:
             completed=over(state),
             rows=state.rows,
             rejects=state.rejects,
-            waiting=waiting(state),
-            note=f"{failed} failed" if failed else "",
+            note=f"{waiting(state):,} waiting" if waiting(state) else f"{failed} failed" if failed else "",
         )
         if state.state != "running":
             self._progress.stop_task(self._tasks[job])
@@ -123,8 +130,7 @@ class Bars:
 class Lines:
     """For a log: one line a job every few seconds, and one when it is over."""
 
-    def __init__(self, console: Console, jobs: Mapping[str, str]) -> None:
-        self._console = console
+    def __init__(self, jobs: Mapping[str, str]) -> None:
         self._names = jobs
         self._next: dict[str, float] = {}
         self._said = ""
@@ -142,14 +148,18 @@ class Lines:
         if ended:
             self._over.add(job)
         counts = state.requests
-        self._console.print(
-            f"{self._names[job]}: {over(state)} of {counts.total} requests, {state.rows:,} rows, {state.rejects:,} rejects, "
-            f"{waiting(state)} waiting" + (f", {counts.failed} failed" if counts.failed else "")
-        )
+        parts = [
+            f"{over(state)} of {counted(counts.total, 'request')}",
+            counted(state.rows, "row"),
+            counted(state.rejects, "reject"),
+            f"{waiting(state)} waiting",
+            *([f"{counts.failed} failed"] if counts.failed else []),
+        ]
+        click.echo(f"{self._names[job]}: {', '.join(parts)}", err=True)
 
     def say(self, sentence: str) -> None:
         if sentence != self._said:
-            self._console.print(sentence)
+            click.echo(sentence, err=True)
         self._said = sentence
 
     def done(self) -> None:

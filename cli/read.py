@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 import click
 
-from cli.screen import out
+from cli.screen import counted, table
 
 if TYPE_CHECKING:
     from tasks.readers import SavedReply
+
+_MOST_SHOWN: Final = 20
 
 
 def _headers(_ctx: click.Context, _param: click.Parameter, lines: tuple[str, ...]) -> dict[str, str]:
@@ -56,26 +58,18 @@ def read(
 
 
 def _tell(reply: SavedReply) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("outcome", reply.outcome)
-    if reply.message:
-        table.add_row("why", reply.message)
-    table.add_row("rows", f"{reply.rows:,}")
-    for one in reply.series:
-        table.add_row("series", one)
-    if reply.span:
-        table.add_row("bars from", f"{reply.span} (UTC, start of the bar)")
-    for name, rows in reply.quirks.items():
-        table.add_row("quirk", f"{name}: {rows:,} rows")
-    table.add_row("rejects", f"{len(reply.rejects):,}")
-    for reject in reply.rejects[:20]:
+    rows = [("outcome", reply.outcome)]
+    rows += [("why", reply.message)] if reply.message else []
+    rows += [("rows", f"{reply.rows:,}")]
+    rows += [("series", one) for one in reply.series]
+    rows += [("bars from", f"{reply.span} (UTC, start of the bar)")] if reply.span else []
+    rows += [("quirk", f"{name}: {counted(rows, 'row')}") for name, rows in reply.quirks.items()]
+    rows += [("rejects", f"{len(reply.rejects):,}")]
+    for reject in reply.rejects[:_MOST_SHOWN]:
         where = f"row {reject.row}" + (f" ({reject.symbol})" if reject.symbol else "")
-        table.add_row("", f"{where}: {reject.field} = {reject.value}: {reject.reason}")
-    if len(reply.rejects) > 20:
-        table.add_row("", f"... and {len(reply.rejects) - 20:,} more; --json lists all")
-    table.add_row("next page", reply.next or "none")
-    if reply.retry_after is not None:
-        table.add_row("retry after", f"{reply.retry_after:g} s")
-    out().print(table)
+        rows += [("", f"{where}: {reject.field} = {reject.value}: {reject.reason}")]
+    if len(reply.rejects) > _MOST_SHOWN:
+        rows += [("", f"... and {len(reply.rejects) - _MOST_SHOWN:,} more; --json lists all")]
+    rows += [("next page", reply.next or "none")]
+    rows += [("retry after", f"{reply.retry_after:g} s")] if reply.retry_after is not None else []
+    table(rows)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +15,37 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def out() -> Console:
-    """Results. A pipe gets plain lines as wide as they are."""
-    return _console(stderr=False)
-
-
 def err() -> Console:
-    """Progress, hints, warnings."""
-    return _console(stderr=True)
+    """Where progress is shown."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False)
+
+
+def table(rows: Sequence[Sequence[str]], *, styles: Mapping[str, str] | None = None) -> None:
+    """Rows of words on stdout: wrapped and coloured for a terminal, one plain line a row for a pipe.
+
+    `styles` colours the cells that hold exactly these words.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False, markup=False)
+    if console.is_terminal:
+        grid = Table(box=None, show_header=False, pad_edge=False)
+        for row in rows:
+            grid.add_row(*(Text(cell, style=(styles or {}).get(cell, "")) for cell in row))
+        console.print(grid)
+        return
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip())
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 row`, `2,000 rows`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def hint(text: str) -> None:
@@ -38,13 +63,3 @@ def command() -> str:
         return str(typed.absolute().relative_to(Path.cwd()))
     except ValueError:
         return str(typed)
-
-
-def _console(*, stderr: bool) -> Console:
-    from rich.console import Console
-
-    console = Console(stderr=stderr, highlight=False, markup=False)
-    if not console.is_terminal:
-        # Narrow tables in a log or a pipe would cut words that somebody wants to grep.
-        console.width = 160
-    return console

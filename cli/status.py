@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.screen import hint, out
+from cli.screen import hint, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,19 +48,17 @@ def status(ctx: click.Context, *, job: str | None, watch: bool, as_json: bool, l
 
 
 def _list(found: Sequence[JobSummary], *, as_json: bool) -> None:
-    from rich.table import Table
-
     if as_json:
         click.echo(json.dumps({"jobs": [_summary(one) for one in found]}))
         return
     if not found:
         hint("There are no jobs yet. Begin with `marketfetch fetch`.")
         return
-    table = Table("job", "provider", "symbols", "timespan", "start", "end", "submitted (UTC)", box=None, pad_edge=False)
+    rows = [("job", "provider", "symbols", "timespan", "start", "end", "submitted (UTC)")]
     for one in found:
         submitted = f"{one.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(one.job_id, one.provider, f"{one.symbols}", one.timespan, f"{one.start}", f"{one.end}", submitted)
-    out().print(table)
+        rows += [(one.job_id, one.provider, f"{one.symbols}", one.timespan, f"{one.start}", f"{one.end}", submitted)]
+    table(rows)
 
 
 def _summary(one: JobSummary) -> dict[str, object]:

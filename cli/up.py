@@ -70,10 +70,11 @@ def _start(
     flower: int | None,
 ) -> None:
     from cli.processes import REMAPPED, celery
-    from settings import PREFIX
+    from settings import PREFIX, get_settings
     from storage import safe_url
     from tasks.place import database_url
 
+    level = get_settings().log.level.upper()
     click.echo(f"marketfetch runs in {Path.cwd()}; Ctrl-C stops everything")
     environment = {f"{PREFIX}REDIS_URL": redis.url}
     _line("redis", f"{safe_url(redis.url)}, " + (f"embedded, data in {redis.folder}" if redis.valkey else "as configured"))
@@ -84,7 +85,8 @@ def _start(
     for number in range(1, workers + 1):
         name = f"worker-{number}"
         # Events cost throughput, so only Flower's workers send them.
-        arguments = celery("worker", f"--hostname={name}@%h", f"--concurrency={concurrency}", *(["-E"] if flower else []))
+        options = (f"--hostname={name}@%h", f"--concurrency={concurrency}", f"--loglevel={level}")
+        arguments = celery("worker", *options, *(["-E"] if flower else []))
         child = processes.start(name, *arguments, variables=environment | REMAPPED)
         _line(name, f"{concurrency} processes; log {child.log}")
     schedule = redis.folder / "celerybeat-schedule"

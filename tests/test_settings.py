@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,9 +89,7 @@ def test_another_file_may_be_named(read: Read, tmp_path: Path) -> None:
         ("[providers.nasdaq.tables.'A/B']\nkind = 'table'\n", {}, ["providers.nasdaq.tables.A/B", "price columns"]),
     ],
 )
-def test_a_wrong_setting_is_named_and_explained(
-    read: Read, toml: str, variables: Mapping[str, str], says: list[str]
-) -> None:
+def test_a_wrong_setting_is_named_and_explained(read: Read, toml: str, variables: Mapping[str, str], says: list[str]) -> None:
     message = refused(read, toml, **variables)
     for words in says:
         assert words in message
@@ -130,7 +128,7 @@ def test_an_override_hides_all_other_variables_and_gives_them_back(monkeypatch: 
         assert get_settings().log.level == "error"
         assert get_settings().max_reject_share == 0.2
         assert "MARKETFETCH_MAX_REJECT_SHARE" not in settings.environment()
-    assert os.environ["MARKETFETCH_MAX_REJECT_SHARE"] == "0.7"
+    assert settings.environment()["MARKETFETCH_MAX_REJECT_SHARE"] == "0.7"
     assert "MARKETFETCH_LOG__LEVEL" not in settings.environment(MORE="1")
     get_settings.cache_clear()
 
@@ -150,7 +148,7 @@ def test_what_the_example_calls_a_default_is_the_default(read: Read) -> None:
     lines = [line for line in EXAMPLE.read_text().splitlines() if "an example" not in line]
     plain = "\n".join(lines).partition("# Which columns")[0]
     for path, value in leaves(tomllib.loads(uncommented(plain))).items():
-        default = defaults
+        default: Any = defaults
         for part in path.split("."):
             default = default[part]
         shown = default if default != "**********" else read().database_url.get_secret_value()

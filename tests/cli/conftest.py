@@ -1,0 +1,130 @@
+"""A folder of its own, and the `marketfetch` command run in it as a person would."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import psutil
+import pytest
+
+from settings import environment
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Started:
+    """A command under way, its output in files."""
+
+    process: subprocess.Popen[bytes]
+    out: Path
+    err: Path
+
+    @property
+    def text(self) -> str:
+        return self.out.read_text() + self.err.read_text()
+
+    def family(self) -> list[psutil.Process]:
+        """It and everything that it started, also sessions of their own."""
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def until(self, condition: Callable[[], object], *, seconds: float = 60.0) -> None:
+        """Waits for a condition while the command runs."""
+        pause = threading.Event()
+        for _ in range(int(seconds / 0.05)):
+            if condition():
+                return
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.text}"
+            pause.wait(0.05)
+        raise AssertionError(f"waited in vain:\n{self.text}")
+
+    def end(self, number: signal.Signals = signal.SIGINT, *, seconds: float = 40.0) -> int:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+
+@dataclass
+class Shell:
+    """Runs commands in `folder`, with these MARKETFETCH_ variables and no others."""
+
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        plain = {name: value for name, value in environment().items() if not name.startswith("MARKETFETCH_")}
+        return {**plain, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default", **self.variables, **more}
+
+    def run(self, *arguments: str, seconds: float = 90.0, stdin: bytes = b"", **more: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command to its end. `more` are further variables, without MARKETFETCH_."""
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=self.folder,
+            env=self.environment({f"MARKETFETCH_{name}": value for name, value in more.items()}),
+            input=stdin,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def start(self, *arguments: str) -> Started:
+        """Starts a command in a session of its own."""
+        name = f"{arguments[0]}-{os.urandom(4).hex()}"
+        files: list[IO[bytes]] = []
+        with contextlib.ExitStack() as closing:
+            files += [closing.enter_context((self.folder / f"{name}.{end}").open("wb")) for end in ("out", "err")]
+            process = subprocess.Popen(
+                [sys.executable, "-m", "cli", *arguments],
+                cwd=self.folder,
+                env=self.environment({}),
+                stdin=subprocess.DEVNULL,
+                stdout=files[0],
+                stderr=files[1],
+                start_new_session=True,
+            )
+        return Started(process, self.folder / f"{name}.out", self.folder / f"{name}.err")
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def make_shell(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Shell]:
+    return lambda: Shell(tmp_path_factory.mktemp("folder"))
+
+
+@pytest.fixture(scope="session")
+def gone() -> Callable[[list[psutil.Process]], bool]:
+    def all_gone(those: list[psutil.Process]) -> bool:
+        return all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in those)
+
+    return all_gone
+
+
+@pytest.fixture(scope="session")
+def one_sentence() -> Callable[[subprocess.CompletedProcess[str]], str]:
+    """What a refused command says: it failed, on stderr, in a line of words, without a traceback."""
+
+    def sentence(done: subprocess.CompletedProcess[str]) -> str:
+        assert done.returncode == 1, (done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert "should not happen" not in done.stderr
+        lines = done.stderr.strip().splitlines()
+        assert len(lines) == 1, done.stderr
+        assert lines[0].startswith(("Error: ", "marketfetch can't start: "))
+        return lines[0]
+
+    return sentence

@@ -1,0 +1,133 @@
+"""The command as it is typed: help at once, typing errors with a did-you-mean, exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cli.main import marketfetch
+from storage.store import StoreUnavailable
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def runner() -> CliRunner:
+    return CliRunner()
+
+
+def failing(error: BaseException) -> click.Group:
+    """The real group with one more command, which raises `error`."""
+
+    @click.command()
+    def fails() -> None:
+        raise error
+
+    group = type(marketfetch)("marketfetch", params=list(marketfetch.params), callback=marketfetch.callback)
+    group.add_command(fails)
+    return group
+
+
+def test_help_comes_at_once_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, cli.main;"
+        "print(*sorted({'celery', 'sqlalchemy', 'pydantic', 'numpy', 'redis', 'rich', 'requests'} & set(sys.modules)))"
+    )
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+    assert time.monotonic() - began < 2.0
+
+
+def test_every_command_has_help_that_says_what_it_does(runner: CliRunner) -> None:
+    assert {"demo", "up", "fetch", "status", "read", "check"} <= set(marketfetch.commands)
+    for name, command in marketfetch.commands.items():
+        result = runner.invoke(marketfetch, [name, "--help"])
+        assert result.exit_code == 0
+        assert command.help
+        undescribed = [one.name for one in command.params if isinstance(one, click.Option) and not one.help]
+        assert undescribed == []
+
+
+def test_the_version_is_told(runner: CliRunner) -> None:
+    result = runner.invoke(marketfetch, ["--version"])
+    assert result.exit_code == 0
+    assert result.output.startswith("marketfetch")
+
+
+def test_a_mistyped_command_is_guessed(runner: CliRunner) -> None:
+    result = runner.invoke(marketfetch, ["fecth"])
+    assert result.exit_code == 2
+    assert "fetch" in result.output.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["fetch"], "PROVIDER"),
+        (["fetch", "polygon"], "at least one symbol"),
+        (["fetch", "polygon", "AAPL", "--start", "01/02/2024"], "01/02/2024"),
+        (["status", "--watch"], "--watch needs the id of a job"),
+        (["read", "polygon", "bars", "absent.json"], "absent.json"),
+        (["read", "polygon", "bars", "-", "--header", "no header"], "Retry-After: 5"),
+        (["up", "--workers", "0"], "--workers"),
+        (["fetch", "polygon", "AAPL", "--wiat"], "--wait"),
+    ],
+)
+def test_a_command_written_wrongly_exits_with_2_and_says_what(runner: CliRunner, arguments: list[str], says: str) -> None:
+    result = runner.invoke(marketfetch, arguments)
+    assert result.exit_code == 2
+    assert says in result.output
+
+
+def test_an_expected_error_is_one_sentence(runner: CliRunner) -> None:
+    result = runner.invoke(failing(StoreUnavailable("the disk is full: free some")), ["fails"])
+    assert (result.exit_code, result.output) == (1, "Error: the disk is full: free some\n")
+
+
+def test_an_unexpected_error_is_one_sentence_without_secrets(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import settings
+
+    monkeypatch.chdir(tmp_path)
+    with settings.override({"MARKETFETCH_PROVIDERS__POLYGON__API_KEYS": '["main:s3cr3t"]'}):
+        result = runner.invoke(failing(ZeroDivisionError("at s3cr3t")), ["fails"])
+    assert result.exit_code == 1
+    assert len(result.output.splitlines()) == 1
+    assert "ZeroDivisionError: at ***" in result.output
+    assert "--traceback" in result.output
+
+
+def test_a_traceback_is_shown_to_who_asks(runner: CliRunner) -> None:
+    result = runner.invoke(failing(ZeroDivisionError("here")), ["--traceback", "fails"])
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_ctrl_c_exits_with_130(runner: CliRunner) -> None:
+    assert runner.invoke(failing(KeyboardInterrupt()), ["fails"]).exit_code == 130
+
+
+def test_celery_offers_the_command_too(shell: Any) -> None:
+    """Through the entry point that pyproject.toml declares."""
+    import tomllib
+
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["celery.commands"]
+    assert declared == {"marketfetch": "cli.main:marketfetch"}
+    code = (
+        "import celery.bin.celery as c; from cli.main import marketfetch; c.celery.add_command(marketfetch);"
+        "import sys; sys.argv = ['celery', '-A', 'tasks', 'marketfetch', 'status', 'absent']; c.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=shell.folder, env=shell.environment({}), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "There is no job 'absent'" in done.stderr
+    assert "Traceback" not in done.stderr
