@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from storage.postgres import PostgresStore
 from storage.sqlite import SqliteStore
@@ -26,17 +27,10 @@ def open_store(url: str) -> Store:
 
 
 def safe_url(url: str) -> str:
-    """`url` for messages: `***` in place of a password, wherever it stands."""
-    try:
-        parts = urlsplit(url.strip())
-    except ValueError:
-        return "(a URL that can't be read)"
-    host = parts.netloc
-    if "@" in host:
-        login, _, place = host.rpartition("@")
-        user, colon, secret = login.partition(":")
-        host = f"{user}:***@{place}" if colon and secret else f"{user}@{place}"
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    hidden = [(key, "***" if "password" in key.lower() else value) for key, value in pairs]
-    query = urlencode(hidden, safe="*/", quote_via=quote) if hidden else ""
-    return urlunsplit((parts.scheme, host, parts.path, query, "")) if parts.scheme != "sqlite" else url.strip()
+    """`url` for messages: `***` in place of a password, wherever it stands, also in a URL that is written wrongly."""
+    scheme, divider, rest = url.strip().partition("://") if "://" in url else ("", "", url.strip())
+    # The last @, since a password that was not escaped may hold one, or a slash.
+    login, at, place = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    shown = f"{scheme}{divider}{user}{':***' if colon else ''}{at}{place}"
+    return re.sub(r"(password=)[^&\s]*", r"\1***", shown, flags=re.IGNORECASE)

@@ -66,7 +66,7 @@ def test_a_read_only_server_is_unavailable(postgres: Postgres, postgres_url: str
     store.create()
     store.close()
     administer(postgres, "ALTER DATABASE storage_test SET default_transaction_read_only = on")
-    with pytest.raises(StoreUnavailable, match="read-only .* name the primary"):
+    with pytest.raises(StoreUnavailable, match=r"read-only .* name the primary"):
         store.store([batch("a", {0: 1.0})])
     store.close()
 

@@ -42,7 +42,7 @@ def test_a_file_locked_by_somebody_else_is_unavailable_and_works_again_later(pat
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "missing" / "bars.db")
-    with pytest.raises(StoreUnavailable, match="missing/bars.db can't be opened: see that its folder exists"):
+    with pytest.raises(StoreUnavailable, match=r"missing/bars\.db can't be opened: see that its folder exists"):
         store.create()
 
 
@@ -74,7 +74,7 @@ def test_a_full_disk_is_unavailable_and_leaves_nothing_half_stored(path: Path) -
     assert store._connection is not None
     store._connection.execute("PRAGMA max_page_count = 1")
     with pytest.raises(StoreUnavailable, match="disk is full: free some space"):
-        store.store([batch("b", {ts: 1.0 for ts in range(1, 20_000)})])
+        store.store([batch("b", dict.fromkeys(range(1, 20000), 1.0))])
     store.close()
     assert closes(SqliteStore(path)) == {0: 1.0}
     assert store.store([batch("b", {1: 1.0})]) == [True]

@@ -44,7 +44,8 @@ class Model:
             answers[i] = True
             for series in together[i].series:
                 b = series.bars
-                for ts, close, volume, partial in zip(b.ts.tolist(), b.close.tolist(), b.volume.tolist(), b.partial.tolist()):
+                rows = zip(b.ts.tolist(), b.close.tolist(), b.volume.tolist(), b.partial.tolist(), strict=True)
+                for ts, close, volume, partial in rows:
                     values = (close, None if math.isnan(volume) else volume, partial)
                     old = self.bars.get((series.symbol, ts))
                     if old is None or (old[3] <= row.called_at_ms and old[:3] != values):
