@@ -40,8 +40,8 @@ def vendor(name: str) -> Vendor:
 def read(request: Request, reply: HttpReply, options: VendorOptions, *, max_reject_share: float) -> Page:
     """Reads and validates a reply, and judges whether so many rows failed that the reply can't be trusted.
 
-    `max_reject_share` is 0..1; a share above it raises TooManyRejects, whose `page` holds the rows and rejects. Raises the error
-    tree of `providers/errors.py`.
+    `max_reject_share` is 0..1; a share above it raises TooManyRejects, whose `page` holds the rows and rejects. Otherwise
+    raises the error tree of `providers/errors.py`.
     """
     page = vendor(request.provider).read_reply(request, reply, options)
     if page.reject_share <= max_reject_share:

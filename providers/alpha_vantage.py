@@ -1,7 +1,8 @@
 """Alpha Vantage: one endpoint, `function=` selects, no ranges and no pages: the newest 100 points, or all of them.
 
-The cursor is ours: "compact" asks for the newest 100 points (which free keys may), anything else for the whole history. A compact reply that turns
-out not to reach back to the start names "full" as its next page. https://www.alphavantage.co/documentation/
+The cursor is ours: "compact" asks for the newest 100 points (which free keys may), anything else for the whole history.
+A compact reply that turns out not to reach back to the start names "full" as its next page.
+https://www.alphavantage.co/documentation/
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ Kind = Literal["bars", "quote", "splits", "dividends"]
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One `function=`. `timespan` None: intraday, the asked timespan chooses `interval`. `adjusted`: holds an adjusted close."""
+    """One `function=`. `timespan` None: intraday, the asked one chooses `interval`. `adjusted`: has an adjusted close."""
 
     name: str
     market: Market = "stocks"

@@ -1,7 +1,7 @@
 """What Alpha Vantage's replies say: JSON objects with numbered keys, or CSV, newest first, all numbers as texts.
 
-Which function a reply is of is read from its data key or header; what was asked only decides where the reply is silent (a CSV does not name
-its interval or market). https://www.alphavantage.co/documentation/
+Which function a reply is of is read from its data key or header; what was asked only decides where the reply is silent
+(a CSV does not name its interval or market). https://www.alphavantage.co/documentation/
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from providers.alpha_vantage_errors import WHO, check_status, error_in
@@ -51,7 +52,7 @@ class _Shape:
 
 
 def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Page:
-    """Reads any reply of the functions in the table. Rows outside the asked range are left out: the vendor can't be asked for one."""
+    """Reads any reply of the functions in the table. Rows outside the asked range are left out: it can't be asked for."""
     check_status(reply, symbol=request.symbol)
     try:
         function = function_named(request.dataset)
@@ -176,7 +177,7 @@ def _timespan_of(request: Request, function: Function | None, dates: list[str]) 
     if with_time:
         return said if is_intraday(said) else _interval_of(dates)
     days = sorted({day for day in map(parse_day, dates) if day is not None})
-    step = min(((late - early).days for early, late in zip(days, days[1:], strict=False)), default=1)
+    step = min(((late - early).days for early, late in pairwise(days)), default=1)
     # A holiday moves a week's last session by a day or two; the first week of a listing may be short.
     return "1mo" if step > 14 else "1w" if step > 2 and len(days) > 2 else "1d"
 
@@ -184,7 +185,7 @@ def _timespan_of(request: Request, function: Function | None, dates: list[str]) 
 def _interval_of(dates: list[str]) -> Timespan:
     clocks = [date[11:16].split(":") for date in dates if re.match(r"^.{10} \d\d:\d\d", date)]
     minutes = sorted({int(hour) * 60 + int(minute) for hour, minute in clocks})
-    step = min((late - early for early, late in zip(minutes, minutes[1:], strict=False)), default=1)
+    step = min((late - early for early, late in pairwise(minutes)), default=1)
     return TIMESPAN_OF_INTERVAL.get(f"{step}min", "1m")
 
 

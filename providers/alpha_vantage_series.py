@@ -21,7 +21,7 @@ _ADJUSTED: Final = "adjusted close"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A reply's columns as texts, in its own order. `zone` and `symbol` as the reply names them, None or "" where it does not."""
+    """A reply's columns as texts, in its own order. `zone` and `symbol` as it names them, None or "" where it does not."""
 
     dates: Sequence[str]
     fields: Mapping[str, Sequence[object]]
@@ -45,7 +45,7 @@ def bars_page(request: Request, table: Table, *, timespan: Timespan, stocks: boo
     fields = {name: values for name, values in table.fields.items() if name != _ADJUSTED}
     parsed = parse(moments, table.dates, fields, rows=range(len(moments)), within=asked, symbol=symbol)
     checked = parsed.checked(asked=None, required=PRICE_COLUMNS, symbol=symbol)
-    adjustment = _adjustment(request, table, timespan=timespan, stocks=stocks)
+    adjustment = _adjustment(request, timespan=timespan, stocks=stocks)
     series = [BarSeries("alpha_vantage", symbol, timespan, adjustment, checked.bars)]
     if _ADJUSTED not in table.fields:
         kept = tuple(one for one in series if len(one.bars))
@@ -74,7 +74,7 @@ def _moments(dates: Sequence[str], *, timespan: Timespan, zone: str) -> list[int
     return moments[::-1] if newest_first else moments
 
 
-def _adjustment(request: Request, table: Table, *, timespan: Timespan, stocks: bool) -> Adjustment:
+def _adjustment(request: Request, *, timespan: Timespan, stocks: bool) -> Adjustment:
     """Printed prices are as traded, except that intraday bars are adjusted unless it was asked otherwise."""
     if stocks and is_intraday(timespan) and request.start is not None:
         return request.adjustment

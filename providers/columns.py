@@ -44,8 +44,8 @@ def parse(
 ) -> Parsed:
     """Reads equally long sequences: `ts` (None where `dates` was unreadable) and a value per field and row.
 
-    A value is a number, a text that holds one, or nothing ("" or None: absent). Rows outside `within` are left out and are no rejects,
-    for vendors that can't be asked for a range. Sorted by ts; equal ones keep the reply's order.
+    A value is a number, a text that holds one, or nothing ("" or None: absent). Rows outside `within` are left out and are
+    no rejects, for vendors that can't be asked for a range. Sorted by ts; equal ones keep the reply's order.
     """
     bad: dict[int, Reject] = {}
     row_numbers = np.array(rows, dtype=np.int64)
@@ -66,7 +66,7 @@ def parse(
     index = np.flatnonzero(keep)
     index = index[np.argsort(moments[index], kind="stable")]
     return Parsed(
-        bars=BarColumns.build(moments, **columns).take(index),
+        bars=BarColumns.build(moments, partial=None, **columns).take(index),
         rows=row_numbers[index],
         rejects=tuple(bad[i] for i in sorted(bad)),
     )

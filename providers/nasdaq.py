@@ -36,7 +36,7 @@ _ACCEPT: Final = MappingProxyType({"Accept": "application/json"})
 
 
 def plan(spec: JobSpec, options: VendorOptions) -> list[Request]:
-    """One request per dataset; per datatable one for every `symbols_per_request` symbols. The vendor pages, nothing is split by date.
+    """One request per dataset; per datatable one for every `symbols_per_request` symbols. Nothing is split: the vendor pages.
 
     "bars" is the dataset a symbol names ("DB/CODE"), else the table WIKI/PRICES. Raises PlanError.
     """

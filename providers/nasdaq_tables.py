@@ -46,7 +46,7 @@ def plain(name: str) -> str:
 
 
 def mapping_named(name: str, tables: Mapping[str, ColumnMapping]) -> ColumnMapping | None:
-    """The mapping of "VENDOR/TABLE" or "DB/CODE" from settings or from those known to us; None where it is for the columns to say."""
+    """The mapping of "VENDOR/TABLE" or "DB/CODE" from settings or from those known to us; None where there is none."""
     wanted = name.upper()
     family = f"{wanted.partition('/')[0]}/*"
     for known in (tables, KNOWN):
@@ -85,9 +85,10 @@ def timespan_of(frequency: object) -> Timespan | None:
 def unmapped(name: str, columns: Sequence[str]) -> BadRequest:
     """What to write where we can't tell which column is a price."""
     close = next((column for column in columns if plain(column) not in {plain(one) for one in _DATES}), "COLUMN")
+    date = columns[0] if columns else "date"
     return BadRequest(
         f"{name} has the columns {', '.join(columns)}, and none that is surely a price. Say which in marketfetch.toml: "
-        f'[providers.nasdaq.tables."{name}"] with date = "{columns[0] if columns else "date"}" and raw = {{ close = "{close}" }}'
+        f'[providers.nasdaq.tables."{name}"] with date = "{date}" and raw = {{ close = "{close}" }}'
     )
 
 
@@ -102,5 +103,5 @@ def missing(name: str, column: str, columns: Sequence[str]) -> BadRequest:
 def _names(mapping: ColumnMapping) -> list[str]:
     names = [mapping.date, *([mapping.symbol] if mapping.symbol else [])]
     for prices in mapping.prices().values():
-        names += [name for name in prices.model_dump(exclude_none=True).values()]
+        names += list(prices.model_dump(exclude_none=True).values())
     return names

@@ -1,4 +1,4 @@
-"""What Polygon's replies say. Bars are read by pydantic straight from the bytes; a second, slower pass runs only over bad replies.
+"""What Polygon's replies say. pydantic reads bars straight from the bytes; a second, slower pass runs over bad replies only.
 
 https://massive.com/docs/rest/stocks/aggregates/custom-bars
 """
@@ -90,9 +90,10 @@ def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Pa
         raise BadRequest(f"polygon has no dataset {request.dataset!r}: bars, {', '.join(RECORDS)} can be read")
     if not looks_like_json(reply):
         return _read_csv(request, reply)
+    numbers: Ints | None = None
+    rejects: tuple[Reject, ...] = ()
     try:
         body: _Aggs | _AggsGoodRows = _AGGS.validate_json(reply.body)
-        numbers, rejects = None, ()
     except ValidationError as error:
         body, numbers, rejects = _second_pass(error, request, reply)
     _check_envelope(body, request, reply, bad=len(rejects))
@@ -108,10 +109,9 @@ def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Pa
     symbol = str(body.get("ticker") or request.symbol) if request.start is None else request.symbol
     said = body.get("adjusted")
     adjustment: Adjustment = request.adjustment if said is None else "split" if said else "raw"
-    page = _bars_page(
+    return _bars_page(
         request, _columns(rows), rows=numbers, rejects=rejects, symbol=symbol, adjustment=adjustment, next_=following
     )
-    return page
 
 
 def next_cursor(next_url: object, *, base_url: str, request: Request) -> str | None:
@@ -164,11 +164,9 @@ def _check_envelope(body: _Aggs | _AggsGoodRows, request: Request, reply: HttpRe
         )
     rows = len(body.get("results") or []) + bad
     said = body.get("resultsCount")
-    if said is not None and said != rows:
+    # More rows than the count are no cut: a row that stands twice is rejected by itself.
+    if said is not None and said > rows:
         raise Unavailable(f"{WHO} sent {rows} bars for {request.symbol} and says that they are {said}: the reply is cut")
-    base = body.get("queryCount")
-    if base is not None and base < rows:
-        raise Unavailable(f"{WHO} sent {rows} bars for {request.symbol} made of {base}: the reply contradicts itself")
     ticker = body.get("ticker")
     if request.start is not None and ticker and ticker.casefold() != request.symbol.casefold():
         raise Unavailable(f"{WHO} sent bars of another ticker than {request.symbol}: none was kept", status=reply.status)

@@ -1,8 +1,8 @@
 """Dates and wall times of exchanges as Unix milliseconds, and what part of time a request asked for.
 
-The rule for `ts`, one for all vendors: an intraday bar starts at its instant; a daily bar at midnight of the session's date in the
-exchange's zone; a weekly bar at that midnight of its Monday, a monthly bar of the 1st. So a partial week and its final version are
-one bar, whichever session the vendor dates it by.
+The rule for `ts`, one for all vendors: an intraday bar starts at its instant; a daily bar at midnight of the session's
+date in the exchange's zone; a weekly bar at that midnight of its Monday, a monthly bar of the 1st. So a partial week and its
+final version are one bar, whichever session the vendor dates it by.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def parse_day(text: object) -> date | None:
 
 
 def wall_to_unix_ms(walls: Sequence[str], zone: str) -> list[int | None]:
-    """Local wall times (`YYYY-MM-DD HH:MM[:SS]`, ascending) as Unix ms; None where unreadable or inside the gap of a clock change.
+    """Local wall times (`YYYY-MM-DD HH:MM[:SS]`, ascending) as Unix ms; None if unreadable, or skipped by a clock change.
 
     When clocks go back an hour is lived twice: a time stands for its first passing unless the list has already reached it.
     """

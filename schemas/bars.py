@@ -24,6 +24,9 @@ Flags = NDArray[np.bool_]
 FLOAT_COLUMNS: Final = ("open", "high", "low", "close", "volume", "vwap", "trades")
 PRICE_COLUMNS: Final = ("open", "high", "low", "close")
 
+#: No instrument of these vendors trades beyond it; vendors have sent 9e11 for garbage tickers.
+HIGHEST_PRICE: Final = 1e10
+
 
 class Bar(BaseModel):
     """One bar. Prices in the instrument's quote currency, volume in units traded, `ts` = start of the bar, Unix ms UTC.
@@ -48,6 +51,8 @@ class Bar(BaseModel):
             price = getattr(self, name)
             if price is not None and not (math.isfinite(price) and price > 0):
                 raise ValueError(f"{name} is not a finite positive price")
+            if price is not None and price > HIGHEST_PRICE:
+                raise ValueError(f"{name} is above {HIGHEST_PRICE:.0e}")
         body = [price for price in (self.open, self.close) if price is not None]
         if self.low is not None and self.low > min(body):
             raise ValueError("low is above open or close")

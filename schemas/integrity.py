@@ -7,11 +7,10 @@ and is not wrong (a vwap outside the bar) is counted as a quirk.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
-from schemas.bars import PRICE_COLUMNS, BarColumns, Flags, Ints
+from schemas.bars import HIGHEST_PRICE, PRICE_COLUMNS, BarColumns, Flags, Ints
 from schemas.page import Quirk, Reject
 
 
@@ -30,10 +29,6 @@ class Checked:
     bars: BarColumns
     rejects: tuple[Reject, ...]
     quirks: tuple[Quirk, ...]
-
-
-#: No instrument of these vendors trades beyond it; vendors have sent 9e11 for garbage tickers.
-HIGHEST_PRICE: Final = 1e10
 
 
 def check_bars(
@@ -75,6 +70,7 @@ def check_bars(
         for name in ("volume", "trades", "vwap"):
             column = getattr(bars, name)
             reject((column < 0) | np.isinf(column), name, f"{name} is negative or not finite")
+        reject(~np.isnan(bars.trades) & (bars.trades != np.rint(bars.trades)), "trades", "trades is not a whole number")
         if asked is not None:
             reject((bars.ts < asked.start_ms) | (bars.ts >= asked.end_ms), "ts", "timestamp is outside the asked range")
         # A bar is compared with the latest good one before it, so that one bad timestamp can't condemn its neighbours.
