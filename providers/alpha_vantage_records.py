@@ -55,7 +55,8 @@ def read_record_object(body: Mapping[str, object], *, request: Request) -> Page 
 
 def read_record_rows(names: list[str], rows: list[list[str]], *, request: Request) -> Page:
     """Records from a CSV; `names` is its header in lower case with spaces. Raises NoData."""
-    kind: type[BaseModel] = {"symbol": Quote, "effective date": Split}.get(names[0], Dividend)
+    kinds: dict[str, type[BaseModel]] = {"symbol": Quote, "effective date": Split}
+    kind = kinds.get(names[0], Dividend)
     return _page([dict(zip(names, row, strict=False)) for row in rows], request=request, kind=kind)
 
 

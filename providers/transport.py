@@ -6,9 +6,11 @@ key to another host), and no exception of ours holds one of `requests`' as cause
 
 from __future__ import annotations
 
+import http.client
 import os
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -89,7 +91,7 @@ def send(
                 )
     except FetchError as error:
         failure = error
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, zlib.error) as error:
         failure = Unavailable(f"{who}: {_what_happened(error, limits)}; the call may have been counted by the vendor")
     # Raised outside the except blocks: inside them `__context__` would still hold the exception with the URL.
     raise failure
@@ -153,21 +155,31 @@ def _with_key(http_request: HttpRequest, *, base_url: str, secret: str) -> tuple
 
 
 def _chunks(response: requests.Response, *, who: str, deadline: float, limits: Timeouts) -> Iterator[bytes]:
-    """The decoded body in pieces. Raises Unavailable past the deadline or the size, and when fewer bytes came than promised."""
+    """The decoded body in pieces. Raises Unavailable past the deadline or the size, and where the body is not whole.
+
+    gzip is undone here and not by urllib3, which takes a stream that ends too early for a whole one.
+    """
     raw = response.raw
     raw.enforce_content_length = True
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "x-gzip", ""):
+        raise Unavailable(f"{who}: the reply is compressed in a way that was not asked for")
+    unzip = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
     size = 0
     # read1 hands over what has arrived; read(n) would wait for n bytes and a slow drip could outlast the deadline.
-    while chunk := raw.read1(_CHUNK_BYTES, decode_content=True):
+    while chunk := raw.read1(_CHUNK_BYTES, decode_content=False):
         if time.monotonic() > deadline:
             raise Unavailable(f"{who}: the reply took longer than {limits.total_s:g} s and was given up")
-        size += len(chunk)
+        plain = unzip.decompress(chunk, limits.max_bytes - size + 1) if unzip else chunk
+        size += len(plain)
         if size > limits.max_bytes:
             raise Unavailable(f"{who}: the reply is larger than {limits.max_bytes} bytes and was given up")
-        yield chunk
+        yield plain
     promised = response.headers.get("Content-Length")
     if promised is not None and promised.isdigit() and raw.tell() < int(promised):
         raise Unavailable(f"{who}: the reply ended after {raw.tell()} of {promised} promised bytes")
+    if unzip and raw.tell() and not unzip.eof:
+        raise Unavailable(f"{who}: the reply's compressed body ended in the middle")
 
 
 def _redirected(response: requests.Response, *, who: str, secret: str) -> FetchError:
@@ -187,9 +199,10 @@ def _what_happened(error: BaseException, limits: Timeouts) -> str:
         return f"no answer for {limits.read_s:g} s"
     if isinstance(error, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
         return "the TLS connection could not be trusted or was broken"
-    if isinstance(error, requests.exceptions.ContentDecodingError | urllib3.exceptions.DecodeError):
+    if isinstance(error, zlib.error):
         return "the reply's compressed body is damaged"
-    if isinstance(error, urllib3.exceptions.ProtocolError | requests.exceptions.ChunkedEncodingError):
+    broken = urllib3.exceptions.ProtocolError | urllib3.exceptions.IncompleteRead | http.client.HTTPException
+    if isinstance(error, broken):
         return "the connection broke in the middle of the reply"
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
         return "base_url is not a URL that can be called"

@@ -55,7 +55,10 @@ def check_bars(
             return
         bad[fresh] = True
         values = getattr(bars, field)
-        rejects.extend(Reject.of(int(rows[i]), field, values[i].item(), reason, symbol=symbol) for i in np.flatnonzero(fresh))
+        rejects.extend(
+            Reject.of(int(rows[i]), field, "" if np.isnan(values[i]) else values[i].item(), reason, symbol=symbol)
+            for i in np.flatnonzero(fresh)
+        )
 
     with np.errstate(invalid="ignore"):
         for name in required:
