@@ -82,19 +82,18 @@ class Bars:
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
 
-        # Together 79 characters, so that nothing is cut in a terminal of 80.
+        # Together less than 80 characters, so that nothing is cut in a common terminal.
+        columns = (
+            "{task.description:<13}",
+            BarColumn(bar_width=12),
+            "{task.completed:>3.0f}/{task.total:.0f} requests",
+            "{task.fields[rows]:>9,} rows",
+            "{task.fields[rejects]:>2,} rejects",
+            "{task.fields[note]}",
+        )
+        unbroken = Column(no_wrap=True)
         self._progress: Progress = Progress(
-            *(
-                column if isinstance(column, BarColumn) else TextColumn(column, table_column=Column(no_wrap=True))
-                for column in (
-                    "{task.description:<13}",
-                    BarColumn(bar_width=12),
-                    "{task.completed:>3.0f}/{task.total:.0f} requests",
-                    "{task.fields[rows]:>9,} rows",
-                    "{task.fields[rejects]:>2,} rejects",
-                    "{task.fields[note]}",
-                )
-            ),
+            *(TextColumn(one, table_column=unbroken.copy()) if isinstance(one, str) else one for one in columns),
             console=console,
         )
         self._said: str = ""

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 import providers
-from providers.errors import FetchError, RateLimited, TooManyRejects, Transient
+from providers.errors import BadRequest, FetchError, RateLimited, TooManyRejects, Transient
 from providers.http import HttpReply
-from schemas.bars import BarSeries
+from schemas.bars import BarSeries, Ints
 from schemas.page import Page, Reject
 from schemas.requests import Request
 from settings import get_settings
@@ -37,9 +38,10 @@ class SavedReject(BaseModel):
 class SavedReply(BaseModel):
     """What a worker would make of a saved reply.
 
-    `outcome` is "rows", or the name of the class in the error tree (then `rows` is 0: nothing would be stored). `first_ts`
-    and `last_ts` are the starts of the earliest and the latest bar, Unix ms UTC; None without bars. `next` is the vendor's
-    name for the page after this one. `retry_after` is in seconds, None where the vendor did not say. `message` is the error's
+    `outcome` is "rows", or the name of the class in the error tree (then `rows` is 0: nothing would be stored). `rows` counts
+    the reply's good rows, `bars` what would be stored of them: a row may give a raw and an adjusted bar. `first_ts` and
+    `last_ts` are the starts of the earliest and the latest bar, Unix ms UTC; None without bars. `next` is the vendor's name
+    for the page after this one. `retry_after` is in seconds, None where the vendor did not say. `message` is the error's
     sentence, "" for rows.
     """
 
@@ -53,6 +55,7 @@ class SavedReply(BaseModel):
     next: str | None = None
     retry_after: float | None = None
     message: str = ""
+    bars: int = 0
     series: tuple[str, ...] = ()
     quirks: dict[str, int] = {}
 
@@ -89,10 +92,11 @@ def read_saved(
         rejects = tuple(_saved_reject(one) for one in (error.page.rejects if error.page else ()))
         return SavedReply(outcome="TooManyRejects", rejects=rejects, message=error.message)
     except FetchError as error:
+        if isinstance(error, BadRequest) and error.status is None:  # ours, not the vendor's: no such dataset
+            raise UserError(f"{error.message.rstrip('.')}.") from None
         wait_ms = error.retry_after_ms if isinstance(error, RateLimited | Transient) else None
-        return SavedReply(
-            outcome=type(error).__name__, message=error.message, retry_after=None if wait_ms is None else wait_ms / 1000
-        )
+        retry_after = None if wait_ms is None else wait_ms / 1000
+        return SavedReply(outcome=type(error).__name__, message=error.message, retry_after=retry_after)
     except ValueError as error:  # PlanError: no such dataset
         raise UserError(str(error)) from None
     return _of_page(page)
@@ -102,7 +106,8 @@ def _of_page(page: Page) -> SavedReply:
     filled = [one for one in page.series if len(one.bars)]
     return SavedReply(
         outcome="rows",
-        rows=page.rows,
+        rows=_rows(page),
+        bars=sum(len(one.bars) for one in page.series),
         rejects=tuple(_saved_reject(one) for one in page.rejects),
         first_ts=min((int(one.bars.ts[0]) for one in filled), default=None),
         last_ts=max((int(one.bars.ts[-1]) for one in filled), default=None),
@@ -110,6 +115,14 @@ def _of_page(page: Page) -> SavedReply:
         series=tuple(_series(one) for one in page.series),
         quirks={quirk.name: quirk.rows for quirk in page.quirks},
     )
+
+
+def _rows(page: Page) -> int:
+    """The reply's own good rows: one that gives a raw and an adjusted bar is one row."""
+    instants: dict[str, list[Ints]] = {}
+    for one in page.series:
+        instants.setdefault(one.symbol, []).append(one.bars.ts)
+    return len(page.records) + sum(len(np.unique(np.concatenate(some))) for some in instants.values())
 
 
 def _saved_reject(reject: Reject) -> SavedReject:
