@@ -36,4 +36,4 @@ def store(url: str) -> Iterator[Questions]:
     opened.create()
     assert isinstance(opened, Questions)
     yield opened
-    opened.close()  # type: ignore[attr-defined]
+    opened.close()

@@ -1,0 +1,1 @@
+"""How fast a reply becomes rows, against the least that the same database could take, measured in the same run."""

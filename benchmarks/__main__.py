@@ -1,0 +1,79 @@
+"""`python -m benchmarks`: measures, prints a table, writes benchmarks/results.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.floors import postgres_floors, sqlite_floors
+from benchmarks.storing import AGAIN, FRESH, Line, measure
+from sandbox.postgres import start_postgres
+from storage import open_store
+
+RESULTS = Path(__file__).parent / "results.json"
+
+
+@click.command()
+@click.option("--replies", default=50, show_default=True, help="how many replies are stored")
+@click.option("--bars", default=5_000, show_default=True, help="how many bars each of them has")
+def main(replies: int, bars: int) -> None:
+    """Rows per second from a Polygon reply's bytes to stored, on SQLite and on Postgres, against the floors."""
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    results: dict[str, list[Line]] = {}
+    with tempfile.TemporaryDirectory() as name, console.status("") as status:
+        folder = Path(name)
+
+        def told(database: str) -> Callable[[str], None]:
+            return lambda text: status.update(f"{database}: {text}")
+
+        store = open_store(f"sqlite:///{folder}/bars.db")
+        floors = sqlite_floors(folder / "floor.db")
+        results["SQLite"] = measure(store, floors, replies=replies, bars=bars, told=told("SQLite"))
+        with start_postgres(folder / "postgres", durable=True) as server:
+            url = server.database("bench")
+            store = open_store(url)
+            store.create()
+            results["Postgres"] = measure(store, postgres_floors(url), replies=replies, bars=bars, told=told("Postgres"))
+    for database, lines in results.items():
+        console.print(_table(database, lines, replies=replies, bars=bars))
+    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "replies": replies, "bars": bars}
+    written = {"machine": machine} | {database: [line.as_json() for line in lines] for database, lines in results.items()}
+    RESULTS.write_text(json.dumps(written, indent=2) + "\n")
+    console.print(f"written to {RESULTS}")
+
+
+def _table(database: str, lines: list[Line], *, replies: int, bars: int) -> Table:
+    floor = lines[2].name
+    table = Table(title=f"{database}: {replies} replies of {bars:,} bars, medians per reply", title_justify="left")
+    table.add_column("")
+    for name in ("ms", "of it storing, ms", "rows/s", f"time / {floor}", f"storing / {floor}"):
+        table.add_column(name, justify="right")
+    for line in lines:
+        only = line.store_ms
+        table.add_row(
+            line.name,
+            f"{line.median_ms:.1f}",
+            "" if only is None else f"{only:.1f}",
+            f"{line.rows_per_second:,.0f}",
+            f"{line.of_floor:.2f}",
+            "" if only is None else f"{only / lines[2].median_ms:.2f}",
+        )
+    by_name = {line.name: line for line in lines}
+    first, again = by_name[FRESH], by_name[AGAIN]
+    table.caption = f"unchanged data again: {first.median_ms / again.median_ms:.1f} times as fast as fresh"
+    if first.store_ms and again.store_ms:
+        table.caption += f", the storing alone {first.store_ms / again.store_ms:.1f} times"
+    return table
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Polygon replies as bytes, and the requests that they answer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+
+from providers.http import HttpReply
+from providers.polygon import BASE_URL, read_reply
+from providers.vendor import VendorOptions
+from schemas.ledger import Batch, LedgerRow
+from schemas.requests import Request
+
+_FIRST = date(2015, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request with its reply."""
+
+    request: Request
+    reply: HttpReply
+
+
+def make(number: int, bars: int) -> Asked:
+    """A reply of `bars` minute bars of a series of its own, as Polygon spells them."""
+    rng = np.random.default_rng(number)
+    start_ms = int(datetime(_FIRST.year, _FIRST.month, _FIRST.day, 12, tzinfo=UTC).timestamp() * 1000)
+    opened = np.round(100 + rng.standard_normal(bars).cumsum() * 0.01 + 50, 4)
+    closed = np.round(opened + rng.standard_normal(bars) * 0.05, 4)
+    high = np.round(np.maximum(opened, closed) + 0.02, 4)
+    low = np.round(np.minimum(opened, closed) - 0.02, 4)
+    volume, trades = rng.integers(100, 1_000_000, bars), rng.integers(1, 5_000, bars)
+    columns = (volume, np.round((high + low) / 2, 4), opened, closed, high, low, start_ms + np.arange(bars) * 60_000, trades)
+    names = ("v", "vw", "o", "c", "h", "l", "t", "n")
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    symbol = f"X:B{number}"
+    body = {"ticker": symbol, "queryCount": bars, "resultsCount": bars, "adjusted": True, "results": rows, "status": "OK"}
+    last = _FIRST + timedelta(minutes=bars + 1_440)
+    request = Request(
+        provider="polygon", dataset="bars", symbol=symbol, timespan="1m", adjustment="split", start=_FIRST, end=last
+    )
+    return Asked(request, HttpReply(200, {"content-type": "application/json"}, json.dumps(body).encode()))
+
+
+def read(asked: Asked, *, called_at_ms: int) -> Batch:
+    """What a worker makes of a reply before it stores it. `called_at_ms` also makes the request a new one."""
+    page = read_reply(asked.request, asked.reply, VendorOptions(base_url=BASE_URL))
+    row = LedgerRow(
+        f"{asked.request.root}-{called_at_ms}", asked.request.root, 0, "polygon", asked.request.symbol, "stored",
+        rows=page.rows, rejects=len(page.rejects), key_label="bench", calls=1, called_at_ms=called_at_ms,
+    )  # fmt: skip
+    return Batch(row, page.series, page.rejects)
