@@ -47,9 +47,10 @@ def answer(database: str, code: str, part: str, form: str, query: Query, *, mark
     if one(query, "start_date") or one(query, "end_date"):
         rows = [row for row in rows if str(first) <= row[0] <= str(last)]
     rows = _collapsed(rows, collapse)
+    # The newest `limit` rows, whichever way they are then ordered: "rows=5" is the latest five in the vendor's client too.
+    rows = rows[max(len(rows) - limit, 0) :] if limit >= 0 else rows
     if order == "desc":
         rows = rows[::-1]
-    rows = rows[:limit] if limit >= 0 else rows
     if index >= 0:
         picked = [0] if index == 0 else [0, index]
         columns, rows = [columns[i] for i in picked], [[row[i] for i in picked] for row in rows]

@@ -17,7 +17,8 @@ Days = NDArray[np.datetime64]
 Ints = NDArray[np.int64]
 Kind = Literal["stock", "fx", "crypto"]
 
-FIRST: Final = date(1999, 11, 1)
+#: The week that the longest recording begins in.
+FIRST: Final = date(1999, 11, 8)
 LAST: Final = date(2040, 12, 31)
 NEW_YORK: Final = ZoneInfo("America/New_York")
 DAY_MS: Final = 86_400_000
