@@ -134,10 +134,9 @@ def _page(request: Request, table: _Table, mapping: ColumnMapping, *, name: str,
             raise missing(name, title, table.columns)
         return positions[plain(title)]
 
-    groups, rejects = _by_symbol(request, table, column(mapping.symbol) if mapping.symbol else None)
+    groups, rejects, quirks = _by_symbol(request, table, column(mapping.symbol) if mapping.symbol else None)
     date_at = column(mapping.date)
     series: list[BarSeries] = []
-    quirks: tuple[Quirk, ...] = ()
     for symbol in sorted(groups):
         numbers = groups[symbol]
         rows = [table.rows[number] for number in numbers]
@@ -160,26 +159,29 @@ def _page(request: Request, table: _Table, mapping: ColumnMapping, *, name: str,
     return Page(series=tuple(series), rejects=tuple(sorted(rejects, key=lambda one: one.row)), quirks=quirks, next=table.next)
 
 
-def _by_symbol(request: Request, table: _Table, symbol_at: int | None) -> tuple[dict[str, list[int]], list[Reject]]:
+def _by_symbol(
+    request: Request, table: _Table, symbol_at: int | None
+) -> tuple[dict[str, list[int]], list[Reject], tuple[Quirk, ...]]:
     """The row numbers of each symbol, in the reply's order: rows come unsorted by contract, so `parse` sorts them by date."""
     asked = {symbol.casefold(): symbol for symbol in request.symbol.split(",")}
     groups: dict[str, list[int]] = {}
+    unasked = 0
     rejects: list[Reject] = []
     for number, row in enumerate(table.rows):
         if len(row) != len(table.columns):
             rejects.append(Reject.of(number, "row", len(row), f"the row has not the {len(table.columns)} fields of its table"))
             continue
         symbol = request.symbol if symbol_at is None else str(row[symbol_at] or "")
-        if symbol_at is not None and request.start is not None:
+        if symbol_at is not None and request.start is not None and symbol:
             if symbol.casefold() not in asked:
-                rejects.append(Reject.of(number, "symbol", symbol, "this symbol was not asked for", symbol=symbol))
+                unasked += 1
                 continue
             symbol = asked[symbol.casefold()]
         if not symbol:
             rejects.append(Reject.of(number, "symbol", symbol, "required field is missing"))
             continue
         groups.setdefault(symbol, []).append(number)
-    return groups, rejects
+    return groups, rejects, (Quirk("row of a symbol that was not asked for", unasked),) if unasked else ()
 
 
 def _fields(

@@ -6,7 +6,7 @@ https://massive.com/docs/rest/stocks/aggregates/custom-bars
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from difflib import get_close_matches
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -89,8 +89,11 @@ def build_request(request: Request, options: VendorOptions) -> HttpRequest:
     if request.start is None or request.end is None:
         raise PlanError("polygon serves bars by range only: give a start and an end")
     start, end = period_start(request.start, request.timespan), request.end
-    if request.timespan in ("1w", "1mo"):
-        end = period_end(end, request.timespan)
+    if request.timespan == "1w":
+        # Polygon's weeks run from Sunday to Saturday: exactly those whose Mondays were asked for.
+        start, end = start - timedelta(days=1), period_end(end, "1w") - timedelta(days=1)
+    elif request.timespan == "1mo":
+        end = period_end(end, "1mo")
     path = f"/v2/aggs/ticker/{quote(request.symbol, safe=':')}/range/{_RANGES[request.timespan]}/{start}/{end}"
     params = (
         ("adjusted", "false" if request.adjustment == "raw" and is_stock_like(request.symbol) else "true"),
