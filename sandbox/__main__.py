@@ -20,9 +20,10 @@ from tornado.netutil import bind_sockets
 
 from sandbox.faults import Faults
 from sandbox.market import Market
-from sandbox.server import State, application
+from sandbox.server import application
 from sandbox.service import Service
 from sandbox.sessions import NEW_YORK
+from sandbox.state import State
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -125,13 +125,9 @@ Row = tuple[str, tuple[str, ...]]
 
 
 def answer(query: Query, *, market: Market, account: Account) -> Reply:
-    """The reply to `GET /query`, key and limits apart."""
+    """The reply to `GET /query` for a function of FUNCTIONS; key and limits apart."""
     name = one(query, "function").upper()
-    function = FUNCTIONS.get(name)
-    if function is None:
-        from sandbox import alpha_vantage_facts
-
-        return alpha_vantage_facts.answer(name, query, market=market, account=account)
+    function = FUNCTIONS[name]
     full = one(query, "outputsize", "compact") == "full"
     if name in account.premium:
         return note("Information", PREMIUM)
@@ -151,7 +147,7 @@ def answer(query: Query, *, market: Market, account: Account) -> Reply:
         if function.period == "day" and function.kind != "crypto" and not full:
             rows = rows[-COMPACT:]
     rows = rows[::-1]
-    label = one(query, "symbol") or f"{one(query, 'from_symbol')}/{one(query, 'to_symbol')}"
+    label = "/".join(filter(None, (one(query, name) for name in ("symbol", "market", "from_symbol", "to_symbol"))))
     if one(query, "datatype", "json") == "csv":
         return csv_reply(
             ("timestamp", *(function.csv or function.fields)), [(at, *numbers) for at, numbers in rows], symbol=label

@@ -20,7 +20,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from sandbox.faults import Fault
 from sandbox.judge import Judge
-from sandbox.server import State
+from sandbox.state import State
 
 
 class ControlHandler(RequestHandler):

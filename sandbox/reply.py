@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 #: The query of a call: each name with all its values, in the order they came.
@@ -13,14 +13,24 @@ Query = Mapping[str, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole reply. `symbol` is what was asked for, as the log counts it."""
+    """A whole reply. `symbol` is what was served; empty for refusals and errors, whatever their status."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
     symbol: str = ""
-    gzip: bool = field(default=False)
+    gzip: bool = False
+
+    @property
+    def good(self) -> bool:
+        """True for an answer, false for a complaint: Alpha Vantage complains with status 200."""
+        return self.status == 200 and bool(self.symbol)
+
+    @property
+    def outcome(self) -> str:
+        """The status as the log counts it: "200", "429", or "200 refused"."""
+        return str(self.status) if self.good or self.status != 200 else "200 refused"
 
 
 def json_reply(document: Any, *, status: int = 200, symbol: str = "", headers: tuple[tuple[str, str], ...] = ()) -> Reply:

@@ -6,35 +6,22 @@ import asyncio
 import contextlib
 import gzip
 import json
-import random
 import time
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, RequestHandler
 
 from sandbox import broken, nasdaq
+from sandbox.control import routes
 from sandbox.damage import KINDS as DAMAGES
 from sandbox.damage import damage
-from sandbox.faults import Faults
 from sandbox.reply import Reply, one
-from sandbox.service import Call, Service
+from sandbox.service import Call
+from sandbox.state import State
 
 _SERVERS: Final = {"alpha_vantage": "cloudflare", "polygon": "nginx/1.19.2", "nasdaq": "istio-envoy"}
 _GZIP_FROM_BYTES: Final = 500
-
-
-@dataclass(slots=True)
-class State:
-    """Everything that a running sandbox holds; `delay_in_ms` and `delay_out_ms` are uniform ranges."""
-
-    service: Service
-    faults: Faults
-    draw: random.Random
-    delay_in_ms: tuple[float, float] = (0.0, 0.0)
-    delay_out_ms: tuple[float, float] = (0.0, 0.0)
-    damaged: list[dict[str, Any]] = field(default_factory=list)
 
 
 class VendorHandler(RequestHandler):
@@ -60,9 +47,10 @@ class VendorHandler(RequestHandler):
         status, served = "client left", None
         try:
             reply = state.service.answer(call)
-            fault = state.faults.strike(call.vendor, call.symbol) if reply.status == 200 else None
+            # What a vendor refuses needs no fault, and would use one up.
+            fault = state.faults.strike(call.vendor, call.symbol) if reply.good else None
             if fault is None:
-                served = call.symbol if reply.status == 200 else None
+                served = call.symbol if reply.good else None
             elif fault.kind == "bad_rows":
                 reply, rows = damage(call.vendor, reply, count=len(DAMAGES))
                 state.damaged += [{"provider": call.vendor, "symbol": call.symbol, **row} for row in rows]
@@ -73,7 +61,7 @@ class VendorHandler(RequestHandler):
             else:
                 reply = broken.REPLIES[fault.kind](call.vendor, fault, reply)
             await _wait(state, state.delay_out_ms)
-            status = fault.kind if fault else str(reply.status)
+            status = fault.kind if fault else reply.outcome
             sent = self._reply(call, reply)
         finally:
             # Before the loop turns again: a quick client's next call must find this one over.
@@ -133,6 +121,4 @@ async def _wait(state: State, delay_ms: tuple[float, float]) -> None:
 
 def application(state: State) -> Application:
     """The sandbox as a tornado application."""
-    from sandbox.control import routes
-
     return Application([*routes(state), (r"/.*", VendorHandler, {"state": state})], log_function=lambda _: None)

@@ -87,12 +87,12 @@ def start_valkey(folder: Path, *, port: int = 0, appendonly: bool = True) -> Val
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    if url := find_valkey(folder):
+        raise ServerError(f"a Valkey runs in {folder} already ({url}): use that one, or stop it first")
     with (folder / _LOCK_FILE).open("a") as lock:
         if not _take(lock, seconds=2.0):
-            where = find_valkey(folder) or "not answering yet"
+            where = find_valkey(folder) or "it does not answer yet"
             raise ServerError(f"a Valkey runs in {folder} already ({where}): use that one, or stop it first")
-        if running := adopt_valkey(folder):
-            raise ServerError(f"a Valkey runs in {folder} already ({running.url}): use that one, or stop it first")
         for _ in range(5):
             chosen = port or _free_port()
             process = _spawn(folder, chosen, appendonly=appendonly, lock=lock)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sandbox import alpha_vantage, nasdaq, nasdaq_datasets, nasdaq_tables, polygon, polygon_reference
+from sandbox import alpha_vantage, alpha_vantage_facts, nasdaq, nasdaq_datasets, nasdaq_tables, polygon, polygon_reference
 from sandbox.judge import Judge, KeyLog, Window
 from sandbox.keys import Account, Accounts
 from sandbox.limits import parsed
@@ -32,8 +32,8 @@ class Call:
     def symbol(self) -> str:
         """What it asks about, as the log and the faults name it."""
         if self.vendor == "alpha_vantage":
-            pair = "/".join(filter(None, (one(self.query, "from_symbol"), one(self.query, "to_symbol"))))
-            return one(self.query, "symbol") or pair
+            names = ("symbol", "market", "from_symbol", "to_symbol")
+            return "/".join(filter(None, (one(self.query, name) for name in names)))
         if self.vendor == "polygon":
             aggs = _AGGS.fullmatch(self.path)
             return aggs.group(1) if aggs else self.path.rsplit("/", 1)[-1]
@@ -85,7 +85,10 @@ class Service:
 
 def _vendor(call: Call, account: Account, market: Market) -> Reply:
     if call.vendor == "alpha_vantage":
-        return alpha_vantage.answer(call.query, market=market, account=account)
+        name = one(call.query, "function").upper()
+        if name in alpha_vantage.FUNCTIONS:
+            return alpha_vantage.answer(call.query, market=market, account=account)
+        return alpha_vantage_facts.answer(name, call.query, market=market, account=account)
     if call.vendor == "polygon":
         if aggs := _AGGS.fullmatch(call.path):
             return polygon.bars(aggs.groups(), call.query, market=market, account=account)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.judge import KeyLog
@@ -35,6 +35,7 @@ def test_each_limit_is_judged_for_itself() -> None:
     assert {window.limit.text: window.violations for window in log.windows} == {"1/second": 1, "2/minute": 1}
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), max_size=60), st.integers(1, 5), st.sampled_from([1.0, 7.5, 30.0]))
 def test_the_judge_agrees_with_counting_by_hand(times: list[float], count: int, window_s: float) -> None:
     times = sorted(times)

@@ -56,6 +56,9 @@ def test_alpha_vantage_words_its_refusals_by_window_and_calls_them_200(
     refused = ask(sandbox, "alpha_vantage")
     assert refused.status_code == 200
     assert words in refused.json()[field]
+    mine = sandbox.control.log()["providers"]["alpha_vantage"]["k"]
+    # A refusal is no answer, whatever its status.
+    assert (mine["served"], mine["statuses"]) == ({"IBM": 1}, {"200": 1, "200 refused": 1})
 
 
 def test_polygon_and_nasdaq_have_their_own_error_bodies(sandbox: Sandbox) -> None:
