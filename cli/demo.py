@@ -56,7 +56,7 @@ def demo(ctx: click.Context) -> None:
 
 def _run() -> list[JobStatus]:
     """Starts the servers, submits the jobs, follows them to their end, stops the servers."""
-    from cli.processes import Processes, end_leftovers
+    from cli.processes import Processes, end_leftovers, uninterrupted
     from sandbox.run import start_sandbox
     from sandbox.servers import adopt_valkey, start_valkey
     from settings import override
@@ -67,10 +67,12 @@ def _run() -> list[JobStatus]:
     shutil.rmtree(_FOLDER, ignore_errors=True)
     with contextlib.ExitStack() as stack:
         click.echo(f"Starting an embedded Valkey, a sandbox of three vendors, and a Celery worker (logs: {_FOLDER}/logs)")
-        redis = stack.enter_context(start_valkey(_FOLDER / "redis"))
+        with uninterrupted():
+            redis = stack.enter_context(start_valkey(_FOLDER / "redis"))
         processes = stack.enter_context(Processes(_FOLDER / "run", _FOLDER / "logs"))
         today = max(datetime.now(UTC).date(), *(wish.end for wish in WISHES))
-        vendors = stack.enter_context(start_sandbox(today=today, log=_FOLDER / "logs" / "sandbox.log"))
+        with uninterrupted():
+            vendors = stack.enter_context(start_sandbox(today=today, log=_FOLDER / "logs" / "sandbox.log"))
         vendors.control.faults(*FAULTS)
         stack.enter_context(override(_environment(redis_url=redis.url, base_urls=vendors.base_urls)))
         _start_worker(processes)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from cli.processes import uninterrupted
 from cli.sandboxed import NOTE, note, variables
 from sandbox.run import Sandbox, start_sandbox
 from sandbox.servers import ServerError, adopt_valkey, start_valkey
@@ -33,7 +34,8 @@ class EmbeddedRedis:
         if self.valkey is None or self.valkey.alive():
             return []
         try:
-            self.valkey = start_valkey(self.folder, port=self.valkey.port)
+            with uninterrupted():
+                self.valkey = start_valkey(self.folder, port=self.valkey.port)
         except ServerError as error:
             return [f"Valkey does not answer: {error}"]
         return ["Valkey had ended and was started again, with its data"]
@@ -63,7 +65,8 @@ class EmbeddedVendors:
             return []
         self.sandbox.stop()
         try:
-            self.sandbox = start_sandbox(port=urlsplit(self.sandbox.url).port or 0, log=self.log)
+            with uninterrupted():
+                self.sandbox = start_sandbox(port=urlsplit(self.sandbox.url).port or 0, log=self.log)
         except ServerError as error:
             return [f"the sandbox does not start again: {error}"]
         return [f"the sandbox had ended and was started again (see {self.log})"]

@@ -42,6 +42,8 @@ _TOLD = ("tasks.errors.UserError", "storage.store.StoreError")
 def _sentence(error: Exception) -> str:
     if any(f"{kind.__module__}.{kind.__qualname__}" in _TOLD for kind in type(error).__mro__):
         return str(error)
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename} can't be used: {error.strerror}. Look at what is there, its permissions, and free space."
     from settings import get_settings
 
     text = f"{type(error).__name__}: {error}"

@@ -231,6 +231,16 @@ def signals_as_exceptions() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A signal that comes in this block is obeyed at its end, so that no server is started and forgotten."""
+    came: list[int] = []
+    with _on_signals(lambda number, _: came.append(number)):
+        yield
+    if came:
+        raise Stopped(signal.Signals(came[0]).name)
+
+
+@contextlib.contextmanager
 def _on_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:

@@ -39,7 +39,14 @@ def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> 
     finish what runs, for at most ten seconds. Exits with 0 when it was told to stop.
     """
     from cli.embedded import EmbeddedRedis, EmbeddedVendors
-    from cli.processes import ProcessError, Processes, end_leftovers, only_one, signals_as_exceptions
+    from cli.processes import (
+        ProcessError,
+        Processes,
+        end_leftovers,
+        only_one,
+        signals_as_exceptions,
+        uninterrupted,
+    )
     from cli.sandboxed import LOCK
     from sandbox.servers import ServerError
     from tasks.place import state_dir
@@ -49,8 +56,9 @@ def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> 
         with signals_as_exceptions(), only_one(folder / LOCK, what="`marketfetch up`"), contextlib.ExitStack() as stack:
             for name in end_leftovers(folder / "run"):
                 click.echo(f"stopped {name}, which an earlier run had left behind", err=True)
-            redis = stack.enter_context(EmbeddedRedis(folder))
-            vendors = stack.enter_context(EmbeddedVendors(folder)) if sandbox else None
+            with uninterrupted():
+                redis = stack.enter_context(EmbeddedRedis(folder))
+                vendors = stack.enter_context(EmbeddedVendors(folder)) if sandbox else None
             processes = stack.enter_context(Processes(folder / "run", folder / "logs"))
             _start(processes, redis, vendors, workers=workers, concurrency=concurrency, flower=flower)
             _watch(processes, redis, vendors)

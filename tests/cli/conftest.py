@@ -34,9 +34,12 @@ class Started:
         return self.out.read_text() + self.err.read_text()
 
     def family(self) -> list[psutil.Process]:
-        """It and everything that it started, also sessions of their own."""
-        parent = psutil.Process(self.process.pid)
-        return [parent, *parent.children(recursive=True)]
+        """It and everything that it started, also sessions of their own. Empty once it has ended."""
+        try:
+            parent = psutil.Process(self.process.pid)
+            return [parent, *parent.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
 
     def until(self, condition: Callable[[], object], *, seconds: float = 60.0) -> None:
         """Waits for a condition while the command runs."""
