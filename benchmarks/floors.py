@@ -56,7 +56,7 @@ def postgres_floors(url: str) -> dict[str, Floor]:
     into = bar_rows.to_metadata(sqlalchemy.MetaData(), name="floor_sqlalchemy")
 
     def copy(number: int, batch: Batch) -> float:
-        stream = binary.copy_stream(_rows(number, batch))
+        stream = b"".join(binary.copy_stream(_rows(number, batch)))
         start = time.perf_counter()
         with db.transaction(), db.cursor().copy(f"COPY floor_copy ({_MARKS}) FROM STDIN (FORMAT BINARY)".encode()) as out:
             out.write(stream)

@@ -16,13 +16,15 @@ FRESH, AGAIN = "reply to stored", "the same again"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One contender's median over all replies, in ms; `of_floor` is that divided by the first floor's."""
+    """One contender's medians over all replies. `ms` is from a reply's bytes to stored rows, `database_ms` the part after
+    reading; a floor is given our reading. The ratios are against the first floor."""
 
     name: str
-    median_ms: float
-    store_ms: float | None
+    ms: float
+    database_ms: float
     rows_per_second: float
     of_floor: float
+    database_of_floor: float
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)
@@ -50,17 +52,22 @@ def measure(store: Store, floors: dict[str, Floor], *, replies: int, bars: int, 
         batch = read(make(number, bars), called_at_ms=1_000)
         names = list(floors)
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            whole.setdefault(name, []).append(floors[name](number, batch))
+            stored.setdefault(name, []).append(floors[name](number, batch))
         told(f"{number + 1} of {replies} replies")
     for number in range(replies):
         timed(AGAIN, number, 2_000)
         told(f"again, {number + 1} of {replies} replies")
 
-    floor = statistics.median(whole[next(iter(floors))])
-    return [_line(name, whole[name], stored.get(name), bars, floor) for name in (FRESH, AGAIN, *floors)]
+    return _lines(whole, stored, list(floors), bars)
 
 
-def _line(name: str, seconds: list[float], store_seconds: list[float] | None, bars: int, floor: float) -> Line:
-    median = statistics.median(seconds)
-    only_store = statistics.median(store_seconds) * 1000 if store_seconds else None
-    return Line(name, median * 1000, only_store, bars / median, median / floor)
+def _lines(whole: dict[str, list[float]], stored: dict[str, list[float]], floors: list[str], bars: int) -> list[Line]:
+    reading = statistics.median(a - b for name in whole for a, b in zip(whole[name], stored[name], strict=True))
+    base = statistics.median(stored[floors[0]])
+    lines = []
+    for name in (FRESH, AGAIN, *floors):
+        database = statistics.median(stored[name])
+        total = statistics.median(whole[name]) if name in whole else reading + database
+        ratios = (total / (reading + base), database / base)
+        lines.append(Line(name, total * 1000, database * 1000, bars / total, *ratios))
+    return lines

@@ -6,7 +6,7 @@ array_send does: dimensions, has-null flag, element type, length, lower bound, t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -32,18 +32,26 @@ COLUMNS: Final[tuple[str, ...]] = ROW.names or ()
 _WIRE: Final = {name: np.dtype(ROW[name]).newbyteorder(">") for name in COLUMNS}
 
 
-def copy_stream(rows: Table) -> bytes:
-    """What `COPY bar_rows (COLUMNS) FROM STDIN (FORMAT BINARY)` takes. NaN becomes NULL, which has no bytes.
+#: Rows laid out at a time: the server works on one piece while the next is made.
+_PIECE: Final = 4_096
+
+
+def copy_stream(rows: Table) -> Iterator[bytes]:
+    """What `COPY bar_rows (COLUMNS) FROM STDIN (FORMAT BINARY)` takes, in pieces. NaN becomes NULL, which has no bytes.
 
     Rows with the same columns absent are equally long, so they are laid out together; the vendors send one to three such
     patterns in a reply.
     """
-    absent = np.zeros(len(rows), dtype=np.uint8)
-    for bit, name in enumerate(FLOAT_COLUMNS):
-        absent |= np.isnan(rows[name]).astype(np.uint8) << bit
-    patterns = np.unique(absent)
-    body = [_frames(rows if len(patterns) == 1 else rows[absent == pattern], int(pattern)) for pattern in patterns]
-    return b"".join([_HEADER, *body, _TRAILER])
+    yield _HEADER
+    for start in range(0, len(rows), _PIECE):
+        piece = rows[start : start + _PIECE]
+        absent = np.zeros(len(piece), dtype=np.uint8)
+        for bit, name in enumerate(FLOAT_COLUMNS):
+            absent |= np.isnan(piece[name]).astype(np.uint8) << bit
+        patterns = np.unique(absent)
+        for pattern in patterns:
+            yield _frames(piece if len(patterns) == 1 else piece[absent == pattern], int(pattern))
+    yield _TRAILER
 
 
 def _frames(rows: Table, absent: int) -> bytes:

@@ -125,7 +125,8 @@ def write(db: Db, parts: Sequence[Part]) -> None:
         changed.append(part.of(its_changed))
     if len(rows := table(new)):
         with db.cursor().copy(_COPY.encode()) as copy:
-            copy.write(binary.copy_stream(rows))
+            for piece in binary.copy_stream(rows):
+                copy.write(piece)
     if len(rows := table(changed)):
         # Its WHERE leaves out bars that were fetched later than these.
         db.execute(_UPSERT.encode(), binary.array_columns(rows))
