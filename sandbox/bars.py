@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -46,6 +46,8 @@ def group(bars: Bars, keys: Ints, starts: Ints) -> Bars:
     if not len(bars):
         return bars
     edges = np.concatenate(([0], np.flatnonzero(np.diff(keys)) + 1))
+    if len(edges) == len(bars):
+        return replace(bars, ts=starts)
     last = np.append(edges[1:], len(bars)) - 1
     volume = np.add.reduceat(bars.volume, edges)
     high, low = np.maximum.reduceat(bars.high, edges), np.minimum.reduceat(bars.low, edges)

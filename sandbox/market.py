@@ -64,7 +64,12 @@ class Market:
 
     def daily(self, symbol: Symbol) -> Daily:
         """All sessions from the listing up to today."""
-        return _history(self.seed, symbol).between(symbol.listed, self.today)
+        return _until(self.seed, symbol, self.today)
+
+
+@lru_cache(maxsize=256)
+def _until(seed: int, symbol: Symbol, today: date) -> Daily:
+    return _history(seed, symbol).between(symbol.listed, today)
 
 
 @lru_cache(maxsize=256)

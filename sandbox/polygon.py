@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import uuid
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -175,6 +176,7 @@ def _instant(text: str, name: str) -> int | date:
         raise ValueError(words) from None
 
 
+@lru_cache(maxsize=4096)
 def _edge(at: int | date, kind: Kind, *, last: bool) -> int:
     if isinstance(at, int):
         return at
