@@ -111,7 +111,12 @@ def _pieces(spec: JobSpec, symbol: str, limit: int) -> list[tuple[date, date]]:
     if not is_intraday(spec.timespan):
         # 50,000 days are 137 years; with a small page_limit the pages follow each other by next_url.
         return [(spec.start, spec.end)]
-    days = limit * 7 // (_STOCK_MINUTES * 5) if is_stock_like(symbol) else limit // _DAY_MINUTES
+    if is_stock_like(symbol):
+        # So many days that even the worst choice of them has no more sessions than fit: whole weeks have five.
+        weeks, rest = divmod(limit // _STOCK_MINUTES, 5)
+        days = weeks * 7 + rest
+    else:
+        days = limit // _DAY_MINUTES
     if days >= 62:
         return list(split_by_months(spec.start, spec.end, months=2))
     if days >= 31:

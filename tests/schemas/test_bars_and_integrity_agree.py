@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -39,6 +39,7 @@ def _columns(rows: list[dict[str, float | None]]) -> BarColumns:
 _MINIMAL: dict[str, float | None] = dict.fromkeys(FLOAT_COLUMNS)
 
 
+@settings(deadline=None)
 @given(rows=st.lists(_row, max_size=20), required=st.sampled_from((("close",), ("open", "high", "low", "close"))))
 @example(rows=[{**_MINIMAL, "close": 1.0, "trades": 1.5}], required=("close",))
 @example(rows=[{**_MINIMAL, "close": 9e11}], required=("close",))
@@ -48,6 +49,7 @@ def test_columns_and_row_model_reject_the_same_rows(rows, required):
     assert bad == {i for i, row in enumerate(rows) if not _accepted_by_model(row, required=required)}
 
 
+@settings(deadline=None)
 @given(rows=st.lists(_row, max_size=20))
 def test_every_row_is_either_kept_or_rejected_once(rows):
     checked = check_bars(_columns(rows))
@@ -55,6 +57,7 @@ def test_every_row_is_either_kept_or_rejected_once(rows):
     assert len({reject.row for reject in checked.rejects}) == len(checked.rejects)
 
 
+@settings(deadline=None)
 @given(ts=st.lists(st.integers(min_value=-5, max_value=5), max_size=12))
 def test_what_is_kept_ascends_strictly_whatever_came(ts):
     bars = BarColumns.build(np.array(ts, dtype=np.int64), close=np.ones(len(ts)))
