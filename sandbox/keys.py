@@ -46,9 +46,24 @@ class Accounts:
         if strange := sorted(set(wish) - set(known)):
             raise ValueError(f"unknown setting {strange[0]!r} of a key: one of {', '.join(known)}")
         wish = {name: tuple(value) if isinstance(value, list) else value for name, value in wish.items()}
+        for name, value in wish.items():
+            if not isinstance(value, _TYPES[name]) or (isinstance(value, bool) and bool not in _TYPES[name]):
+                raise ValueError(f"{name} of a key can't be {value!r}: see sandbox/keys.py")
         account = Account(**wish)
         self.known[vendor, key] = account
         return account
+
+
+_NUMBER: Final = (int, type(None))
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "limits": (tuple,),
+    "concurrency": _NUMBER,
+    "enforce": (bool,),
+    "years": _NUMBER,
+    "delayed": (bool,),
+    "premium": (tuple,),
+    "refused": (bool,),
+}
 
 
 _PLAIN: Final = Account()

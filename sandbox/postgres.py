@@ -64,9 +64,7 @@ class Postgres:
     def stop(self) -> None:
         """A fast shutdown: open transactions roll back. The data stays in the folder. Safe to call twice."""
         self._end(signal.SIGINT)
-        if self.data.exists() and self.data.parent == self.home:
-            shutil.move(self.data, self.folder / "data")
-        shutil.rmtree(self.home, ignore_errors=True)
+        _give_back(self.home, self.folder)
 
     def kill(self) -> None:
         """SIGKILL of the postmaster; its backends notice and end by themselves."""
@@ -120,7 +118,11 @@ def start_postgres(folder: Path, *, durable: bool = False) -> Postgres:
         if made.returncode:
             shutil.rmtree(home, ignore_errors=True)
             raise ServerError(f"Postgres could not make a cluster in {folder}: {made.stderr.strip()}")
-    return Postgres(folder, home, durable, _serve(data, home, durable=durable))
+    try:
+        return Postgres(folder, home, durable, _serve(data, home, durable=durable))
+    except BaseException:
+        _give_back(home, folder)
+        raise
 
 
 def _serve(data: Path, home: Path, *, durable: bool) -> subprocess.Popen[bytes]:
@@ -142,8 +144,13 @@ def _serve(data: Path, home: Path, *, durable: bool) -> subprocess.Popen[bytes]:
                 start_new_session=True,
                 **_as_user(),
             )
-        if _wait_ready(process, home, deadline):
-            return process
+        try:
+            if _wait_ready(process, home, deadline):
+                return process
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         # Backends of a killed postmaster hold the shared memory a moment longer, so a start right after may be refused.
         if "still in use" not in log_path.read_text(errors="replace")[-2000:]:
             break
@@ -184,6 +191,13 @@ def _lend(folder: Path) -> None:
     folder.chmod(0o700)
     user = pwd.getpwnam(_UNPRIVILEGED)
     os.chown(folder, user.pw_uid, user.pw_gid)
+
+
+def _give_back(home: Path, folder: Path) -> None:
+    """Lent data returns to where it was asked for; the rest of `home` is a log and a socket."""
+    if (home / "data").exists():
+        shutil.move(home / "data", folder / "data")
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def _let_through(path: Path) -> None:

@@ -96,11 +96,17 @@ def start_valkey(folder: Path, *, port: int = 0, appendonly: bool = True) -> Val
         for _ in range(5):
             chosen = port or _free_port()
             process = _spawn(folder, chosen, appendonly=appendonly, lock=lock)
-            run_id = _wait_ready(process, chosen)
-            if run_id:
-                server = Valkey(folder, "127.0.0.1", chosen, process.pid, run_id, process)
-                _remember(server)
-                return server
+            try:
+                if run_id := _wait_ready(process, chosen):
+                    server = Valkey(folder, "127.0.0.1", chosen, process.pid, run_id, process)
+                    _remember(server)
+                    return server
+            except BaseException:
+                # Ctrl-C while it starts: nobody would have a handle to stop it by.
+                process.kill()
+                process.wait()
+                _forget(folder)
+                raise
             if port:
                 break
     raise ServerError(f"Valkey did not start in {folder}: {_last_lines(folder / _LOG_FILE)}")

@@ -71,6 +71,19 @@ def test_a_server_outlives_the_sigkill_of_its_starter_and_is_found_by_its_port_f
     assert not (tmp_path / "valkey.json").exists()
 
 
+def test_an_interrupt_while_it_starts_leaves_no_server_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sandbox.servers._run_id", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            start_valkey(tmp_path)
+    # The lock lives as long as the server: it is free only if the server is gone.
+    with start_valkey(tmp_path) as server:
+        assert find_valkey(tmp_path) == server.url
+
+
 def test_a_port_file_that_names_another_server_is_stale_and_removed(tmp_path: Path) -> None:
     mine, other = tmp_path / "mine", tmp_path / "other"
     with start_valkey(other) as server:

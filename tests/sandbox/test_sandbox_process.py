@@ -115,6 +115,10 @@ def test_the_control_endpoint_says_what_it_did_not_understand(sandbox: Sandbox) 
         sandbox.control.faults(kind="flood")
     with pytest.raises(ServerError, match="unknown setting 'speed'"):
         sandbox.control.keys("polygon", "k", speed=3)
+    with pytest.raises(ServerError, match="concurrency of a key can't be 'one'"):
+        sandbox.control.keys("polygon", "k", concurrency="one")
+    with pytest.raises(ServerError, match="'5/fortnight' is not a limit"):
+        sandbox.control.keys("polygon", "k", limits=["5/fortnight"])
     with pytest.raises(ServerError, match="unknown provider 'acme'"):
         sandbox.control.keys("acme", "k")
     assert sandbox.control.health()["ok"] is True
