@@ -62,7 +62,8 @@ def measure(store: Store, floors: dict[str, Floor], *, replies: int, bars: int, 
 
 
 def _lines(whole: dict[str, list[float]], stored: dict[str, list[float]], floors: list[str], bars: int) -> list[Line]:
-    reading = statistics.median(a - b for name in whole for a, b in zip(whole[name], stored[name], strict=True))
+    # The reading that the floors were taken between, since the machine's mood is the same there.
+    reading = statistics.median(a - b for a, b in zip(whole[FRESH], stored[FRESH], strict=True))
     base = statistics.median(stored[floors[0]])
     lines = []
     for name in (FRESH, AGAIN, *floors):
