@@ -22,7 +22,7 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     provider: Provider
-    dataset: str
+    dataset: str = "bars"
     symbol: str = Field(min_length=1)
     timespan: Timespan = "1d"
     adjustment: Adjustment = "raw"

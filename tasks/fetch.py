@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 import structlog
 from celery import Task
 from celery.exceptions import Ignore
-from pydantic import ValidationError
 
 import providers
 from providers import transport
@@ -29,9 +28,11 @@ from schemas.timespans import LONGEST_MS
 from settings import get_settings
 from tasks import batches, connections, outcomes
 from tasks.app import app
+from tasks.errors import UserError
+from tasks.jobs import single
 from tasks.messages import arguments_of
 from tasks.outcomes import Step
-from tasks.sending import GRANT_HEADER
+from tasks.sending import GRANT_HEADER, USER_TASK
 from tasks.store import Reference, hand_on, reference, send_to_store
 from tasks.vendors import options
 
@@ -50,7 +51,7 @@ _RETRIES = {
 
 @app.task(name="tasks.fetch.alpha_vantage", bind=True, **_RETRIES)
 def alpha_vantage(self: Task, symbol: str, **query: Any) -> Reference:
-    """One call to Alpha Vantage. `query`: the other fields of schemas.requests.Request.
+    """One call to Alpha Vantage. `query`: start, end, and optionally timespan, dataset, adjustment, as in `submit`.
 
     Source: https://www.alphavantage.co/documentation/
     """
@@ -59,7 +60,7 @@ def alpha_vantage(self: Task, symbol: str, **query: Any) -> Reference:
 
 @app.task(name="tasks.fetch.polygon", bind=True, **_RETRIES)
 def polygon(self: Task, symbol: str, **query: Any) -> Reference:
-    """One call to Polygon (Massive). `query`: the other fields of schemas.requests.Request.
+    """One call to Polygon (Massive). `query`: start, end, and optionally timespan, dataset, adjustment, as in `submit`.
 
     Source: https://massive.com/docs/rest
     """
@@ -68,7 +69,7 @@ def polygon(self: Task, symbol: str, **query: Any) -> Reference:
 
 @app.task(name="tasks.fetch.nasdaq", bind=True, **_RETRIES)
 def nasdaq(self: Task, symbol: str, **query: Any) -> Reference:
-    """One call to Nasdaq Data Link. `query`: the other fields of schemas.requests.Request.
+    """One call to Nasdaq Data Link. `query`: start, end, and optionally timespan, dataset, adjustment, as in `submit`.
 
     Source: https://docs.data.nasdaq.com
     """
@@ -87,16 +88,23 @@ def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Refe
 
     run = Run(task, gate, grant["id"], grant["fence"], turn)
     try:
-        request = run.request = Request(provider=provider, symbol=symbol, **query)
+        request = run.request = asked_for(grant["id"], provider, symbol, query)
         page = run.call(request)
     except SendTooLate:
         gate.give_back(run.id, fence=run.fence)
         raise Ignore from None
-    except ValidationError as error:
-        return run.failed(BadRequest(_wrong_arguments(error)), provider, symbol)
+    except UserError as error:
+        return run.failed(BadRequest(str(error)), provider, symbol)
     except FetchError as error:
         return run.troubled(error, provider, symbol)
     return run.finished(request, page)
+
+
+def asked_for(record: str, provider: str, symbol: str, query: dict[str, Any]) -> Request:
+    """A job's message holds the request itself; a user's holds a wish, planned here. Raises UserError."""
+    if record.startswith(USER_TASK):
+        return single(provider, symbol, **query)
+    return Request.model_validate({"provider": provider, "symbol": symbol, **query})
 
 
 def park_again(task: Task) -> NoReturn:
@@ -251,8 +259,3 @@ class Run:
             **more,
         )
 
-
-def _wrong_arguments(error: ValidationError) -> str:
-    """The first thing wrong with a task's arguments, named."""
-    first = error.errors(include_url=False)[0]
-    return f"the task's argument {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from redis.exceptions import RedisError
 
 import providers
@@ -127,6 +128,14 @@ def submit(
     return Submitted(job_id=job.id, requests=len(requests), new=new)
 
 
+def single(provider: str, symbol: str, **wish: Any) -> Request:
+    """The one request that a task sent by itself stands for, with the identity that a job would give it. Raises UserError."""
+    requests = _plan(_spec(provider, (symbol,), again=False, **{"timespan": "1d", **wish}))
+    if len(requests) > 1:
+        raise UserError(f"This range takes {len(requests)} calls, and a task makes one: submit a job, or ask for less.")
+    return requests[0]
+
+
 def feed(store: Store, spec: JobSpec, requests: Sequence[Request]) -> int:
     """Parks what is to do: the plan and the pages named by the ledger, less what the ledger says is over."""
     planned = {request.root: request for request in requests}
@@ -198,11 +207,17 @@ def _spec(provider: str, symbols: Sequence[str], *, again: bool, **wish: Any) ->
             **wish,
         )
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        text = first["msg"].removeprefix("Value error, ")
-        got = f" (got {first['input']!r})" if where and isinstance(first["input"], str) else ""
-        raise UserError(f"The job can't be planned: {f'{where}: ' if where else ''}{text}{got}.") from None
+        raise UserError(f"The job can't be planned: {'; '.join(_clause(one) for one in error.errors())}.") from None
+
+
+def _clause(error: ErrorDetails) -> str:
+    """One thing that is wrong with a wish: which argument, what, and what was given."""
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{where} is no argument of ours"
+    text = error["msg"].removeprefix("Value error, ")
+    got = f" (got {error['input']!r})" if where and isinstance(error["input"], str) else ""
+    return f"{where}: {text}{got}" if where else f"{text}{got}"
 
 
 def _plan(spec: JobSpec) -> list[Request]:

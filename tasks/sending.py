@@ -21,6 +21,8 @@ from quotas import Parking
 FETCH_PREFIX: Final = "tasks.fetch."
 #: The header in which the releaser tells a task its grant; `start` verifies it.
 GRANT_HEADER: Final = "marketfetch"
+#: The record of a task that a user sent by itself is this and the task's id.
+USER_TASK: Final = "task:"
 
 
 class ParkingAMQP(AMQP):  # type: ignore[misc]  # Celery is untyped
@@ -63,7 +65,7 @@ class _ParkingProducer:
             }
             wait_ms = _ms_until(headers.get("eta"))
             gate.park(
-                [Parking(id=f"task:{headers['id']}", arguments=headers.get("argsrepr") or "", message=dumps(kept))],
+                [Parking(id=f"{USER_TASK}{headers['id']}", arguments=headers.get("argsrepr") or "", message=dumps(kept))],
                 job="direct",
                 priority=_priority(properties.get("priority")),
                 not_before_ms=int(datetime.now(UTC).timestamp() * 1000) + wait_ms if wait_ms else 0,

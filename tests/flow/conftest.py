@@ -1,0 +1,166 @@
+"""A place: a folder with its own Valkey, vendors, database and workers, all real, all gone afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from sandbox.postgres import start_postgres
+from sandbox.run import start_sandbox
+from sandbox.servers import start_valkey
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+#: The keys of a place: unmistakable, so that a search for them finds every leak.
+SECRETS = {name: f"S3CR3T{name.upper().replace('_', '')}0123456789" for name in ("alpha_vantage", "polygon", "nasdaq")}
+
+
+class Place:
+    """What a user has in front of them: a folder, an environment, commands."""
+
+    def __init__(self, folder: Path, *, redis_url: str, vendors_url: str, database_url: str, stack: ExitStack) -> None:
+        self.folder = folder
+        self.database_url = database_url
+        self.redis_url = redis_url
+        self.stack = stack
+        self.env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("MARKETFETCH_")},
+            "PYTHONPATH": str(ROOT),
+            "MARKETFETCH_REDIS_URL": redis_url,
+            "MARKETFETCH_DATABASE_URL": database_url,
+            "MARKETFETCH_RETRIES__BACKOFF": "1",
+            "MARKETFETCH_RETRIES__BACKOFF_MAX": "2",
+        }
+        for name, secret in SECRETS.items():
+            self.env[f"MARKETFETCH_PROVIDERS__{name.upper()}__API_KEYS"] = json.dumps([f"main:{secret}"])
+            path = "/api/v3" if name == "nasdaq" else ""
+            self.env[f"MARKETFETCH_PROVIDERS__{name.upper()}__BASE_URL"] = vendors_url + path
+
+    @property
+    def worker_log(self) -> str:
+        path = self.folder / "worker.log"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def run(self, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+        """`python ...` in this place."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+
+    def marketfetch(self, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+        """`marketfetch ...` in this place."""
+        return self.run("-m", "cli", *arguments, timeout=timeout)
+
+    def fetch(self, provider: str, *symbols: str, start: str, end: str, **options: str) -> dict:
+        """`marketfetch fetch --wait --json`: the final document."""
+        more = [part for name, value in options.items() for part in (f"--{name}", value)]
+        done = self.marketfetch("fetch", provider, *symbols, "--start", start, "--end", end, *more, "--wait", "--json")
+        assert done.stdout, done.stderr
+        document: dict = json.loads(done.stdout)
+        assert (done.returncode == 0) == (document["state"] == "done"), done.stderr
+        return document
+
+    def celery(self, *arguments: str, log: str) -> subprocess.Popen[bytes]:
+        """`celery -A tasks ...` in the background, in a process group of its own; ended with the test."""
+        with (self.folder / log).open("ab") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "tasks", *arguments],
+                cwd=self.folder, env=self.env, stdout=file, stderr=file, start_new_session=True,
+            )  # fmt: skip
+        self.stack.callback(end_group, process)
+        return process
+
+    def worker(self, *arguments: str, concurrency: int = 4) -> subprocess.Popen[bytes]:
+        """A prefork worker that is ready."""
+        ready = self.worker_log.count(" ready.")
+        process = self.celery("worker", "-c", str(concurrency), "--loglevel", "info", *arguments, log="worker.log")
+        eventually(lambda: self.worker_log.count(" ready.") > ready, within_s=30, what="worker ready")
+        return process
+
+    def redis(self) -> Redis:
+        return self.stack.enter_context(Redis.from_url(self.redis_url))
+
+    def rows(self, query: str) -> list[tuple]:
+        """What a user's SQL says."""
+        if self.database_url.startswith("sqlite"):
+            with sqlite3.connect(self.folder / "marketfetch.db") as connection:
+                found = connection.execute(query).fetchall()
+            connection.close()
+            return found
+        import psycopg
+
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(query).fetchall()
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process with everything it has forked."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+
+
+@pytest.fixture(scope="session")
+def vendors() -> Iterator:
+    """The three vendors on loopback, for the whole run."""
+    with start_sandbox(seed=7) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(vendors):
+    """The vendors, with clean books and no faults."""
+    vendors.control.reset(keys=True)
+    return vendors.control
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory) -> Iterator:
+    """A real Postgres, for the whole run."""
+    with start_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@contextmanager
+def a_place(folder: Path, *, vendors_url: str, database_url: str) -> Iterator[Place]:
+    with ExitStack() as stack:
+        valkey = stack.enter_context(start_valkey(folder / "valkey"))
+        yield Place(folder, redis_url=valkey.url, vendors_url=vendors_url, database_url=database_url, stack=stack)
+
+
+@pytest.fixture
+def place(tmp_path, sandbox) -> Iterator[Place]:
+    """A place with SQLite."""
+    with a_place(tmp_path, vendors_url=sandbox.url, database_url="sqlite:///marketfetch.db") as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def any_place(request, tmp_path, sandbox) -> Iterator[Place]:
+    """A place with each database in turn."""
+    url = "sqlite:///marketfetch.db"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres").database(f"place_{abs(hash(tmp_path)) % 10**9}")
+    with a_place(tmp_path, vendors_url=sandbox.url, database_url=url) as found:
+        yield found

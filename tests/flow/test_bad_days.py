@@ -1,0 +1,139 @@
+"""What goes wrong, and what becomes of the request: never a silent hole, never a bad row, never a wasted retry."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from tests.waiting import eventually
+
+RANGE = {"start": "2024-01-02", "end": "2024-01-31"}
+TRANSIENT = ["500", "503", "reset", "truncate", "cut_json", "html"]
+
+
+@pytest.mark.parametrize("kind", TRANSIENT)
+def test_a_transient_fault_is_tried_again_and_then_stored(place, sandbox, kind):
+    sandbox.faults(kind=kind, provider="polygon", count=2, retry_after=1)
+    place.worker()
+    status = place.fetch("polygon", "AAPL", **RANGE)
+    assert (status["state"], status["requests"]["stored"]) == ("done", 1)
+    assert place.rows("SELECT outcome, calls FROM ledger") == [("stored", 3)]
+    line = next(line for line in place.worker_log.splitlines() if "fetch failed" in line)
+    for word in (
+        "provider=polygon",
+        "symbol=AAPL",
+        "attempt=1",
+        "outcome=Unavailable",
+        "next_step='try again after a backoff'",
+    ):
+        assert word in line
+
+
+def test_a_fault_that_stays_ends_as_failed_with_a_sentence(place, sandbox):
+    place.env["MARKETFETCH_RETRIES__MOST"] = "2"
+    sandbox.faults(kind="500", provider="polygon", symbol="AAPL", count=1000)
+    place.worker()
+    status = place.fetch("polygon", "AAPL", "MSFT", **RANGE)
+    assert status["requests"] == {"total": 2, "parked": 0, "running": 0, "stored": 1, "failed": 1, "cancelled": 0}
+    (failure,) = status["failures"]
+    assert failure["reason"].startswith("AAPL: Unavailable: ")
+    assert place.rows("SELECT calls FROM ledger WHERE outcome = 'failed'") == [(3,)]
+
+
+def test_a_refusal_pauses_the_pool_and_spends_no_retry(place, sandbox):
+    place.env["MARKETFETCH_RETRIES__MOST"] = "0"
+    sandbox.faults(kind="429", provider="polygon", count=2, retry_after=1)
+    place.worker()
+    status = place.fetch("polygon", "AAPL", "MSFT", **RANGE)
+    assert (status["state"], status["requests"]["stored"]) == ("done", 2)
+    assert "outcome=RateLimited" in place.worker_log
+
+
+def test_bad_rows_are_rejected_with_reasons_and_the_good_rows_stored(place, sandbox):
+    sandbox.faults(kind="bad_rows", provider="polygon", symbol="AAPL", count=1)
+    place.worker()
+    status = place.fetch("polygon", "AAPL", start="2022-01-03", end="2024-12-31")
+    damaged = {one["row"] for one in sandbox.log()["damaged"]}
+    rejects = place.rows("SELECT row, field, reason FROM rejects ORDER BY row")
+    assert {row for row, _, _ in rejects} == damaged
+    assert len(rejects) == status["rejects"] == len(damaged) > 0
+    assert all(field and reason for _, field, reason in rejects)
+    assert place.rows("SELECT count(*) FROM bars WHERE low > high OR close <= 0 OR close IS NULL") == [(0,)]
+
+
+def test_an_empty_answer_is_recorded_as_empty(place, sandbox):
+    place.worker()
+    status = place.fetch("polygon", "ZZZZNONE", **RANGE)
+    assert (status["state"], status["rows"]) == ("done", 0)
+    assert place.rows("SELECT outcome FROM ledger") == [("empty",)]
+
+
+def test_results_null_is_asked_once_more(place, sandbox):
+    sandbox.faults(kind="results_null", provider="polygon", count=1)
+    place.worker()
+    assert place.fetch("polygon", "AAPL", **RANGE)["rows"] > 15
+    assert place.rows("SELECT outcome, calls FROM ledger") == [("stored", 2)]
+
+
+def test_a_refused_key_fails_with_its_label_and_without_the_key(place, sandbox):
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__API_KEYS"] = '["old:refused-0123456789"]'
+    place.worker()
+    status = place.fetch("polygon", "AAPL", **RANGE)
+    (failure,) = status["failures"]
+    assert "BadCredentials" in failure["reason"]
+    assert "'old'" in failure["reason"]
+    assert "refused-0123456789" not in failure["reason"] + place.worker_log
+
+
+def test_a_worker_killed_in_the_middle_of_a_call_loses_only_that_call(place, sandbox):
+    place.env |= {"MARKETFETCH_TIMINGS__CALL": "2", "MARKETFETCH_TIMINGS__END_BY": "3", "MARKETFETCH_TIMINGS__START_BY": "2"}
+    sandbox.faults(kind="hang", provider="polygon", count=1)
+    worker = place.worker()
+    place.marketfetch("fetch", "polygon", "AAPL", "--start", RANGE["start"], "--end", RANGE["end"])
+    eventually(lambda: place.redis().zcard("mf:{polygon}:running") == 1, what="the call is under way")
+    os.killpg(worker.pid, signal.SIGKILL)
+    worker.wait()
+    place.worker()
+    status = place.fetch("polygon", "AAPL", **RANGE)
+    assert (status["state"], status["requests"]["stored"]) == ("done", 1)
+    assert place.rows("SELECT outcome, calls FROM ledger") == [("stored", 2)]
+
+
+def test_a_killed_child_does_not_stop_the_others(place, sandbox):
+    place.env |= {"MARKETFETCH_TIMINGS__CALL": "2", "MARKETFETCH_TIMINGS__END_BY": "3"}
+    sandbox.faults(kind="hang", provider="polygon", symbol="AAPL", count=1)
+    worker = place.worker(concurrency=2)
+    place.marketfetch("fetch", "polygon", "AAPL", "MSFT", "--start", RANGE["start"], "--end", RANGE["end"])
+    eventually(lambda: place.redis().zcard("mf:{polygon}:running") == 1, what="the hanging call is under way")
+    for child in psutil.Process(worker.pid).children():
+        child.kill()
+    status = place.fetch("polygon", "AAPL", "MSFT", **RANGE)
+    assert (status["state"], status["requests"]["stored"]) == ("done", 2)
+
+
+def test_a_database_that_goes_away_is_waited_for_and_nothing_is_fetched_twice(tmp_path, sandbox):
+    from sandbox.postgres import start_postgres
+    from tests.flow.conftest import a_place
+
+    with (
+        start_postgres(tmp_path / "pg") as postgres,
+        a_place(tmp_path, vendors_url=sandbox.url, database_url=postgres.database("market")) as place,
+    ):
+        place.worker()
+        place.fetch("polygon", "MSFT", **RANGE)
+        postgres.kill()
+        sandbox.reset()
+        # Parked through Celery itself, as an app would, while the database is away.
+        code = (
+            "from tasks.fetch import polygon\npolygon.delay('TSLA', start='2024-01-02', end='2024-01-31', adjustment='split')\n"
+        )
+        assert place.run("-c", code).returncode == 0
+        eventually(lambda: place.redis().zcard("mf:{polygon}:held") >= 1, what="a batch is held")
+        eventually(lambda: place.redis().exists("mf:trouble:database"), what="the operator is told")
+        postgres.restart()
+        eventually(lambda: place.rows("SELECT count(*) FROM bars WHERE symbol = 'TSLA'")[0][0] > 15, within_s=40)
+        assert place.rows("SELECT calls FROM ledger WHERE symbol = 'TSLA'") == [(1,)]
+        assert "Traceback" not in place.worker_log

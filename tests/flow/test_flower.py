@@ -1,0 +1,42 @@
+"""Operators look through Flower: the tasks of a run, with arguments that a person understands."""
+
+from __future__ import annotations
+
+import base64
+import socket
+
+import requests
+
+from tests.waiting import eventually
+
+
+def test_flower_shows_the_fetch_and_store_tasks_of_a_run(place, sandbox):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    place.env["FLOWER_BASIC_AUTH"] = "ops:letmein"
+    place.celery("flower", "--address=127.0.0.1", f"--port={port}", log="flower.log")
+    login = {"Authorization": "Basic " + base64.b64encode(b"ops:letmein").decode()}
+
+    def ask(path: str):
+        try:
+            return requests.get(f"http://127.0.0.1:{port}{path}", headers=login, timeout=5)
+        except requests.ConnectionError:
+            return None
+
+    eventually(lambda: (reply := ask("/healthcheck")) is not None and reply.ok, within_s=30, what="Flower is up")
+    assert requests.get(f"http://127.0.0.1:{port}/api/tasks", timeout=5).status_code == 401
+    place.worker("-E")
+    place.fetch("polygon", "AAPL", "MSFT", start="2024-01-02", end="2024-01-31")
+
+    def shown():
+        tasks = ask("/api/tasks").json().values()
+        return [one for one in tasks if one["state"] == "SUCCESS"] if len(tasks) >= 4 else []
+
+    tasks = eventually(lambda: found if len(found := shown()) >= 4 else None, what="all tasks in Flower")
+    fetches = {one["args"]: one["kwargs"] for one in tasks if one["name"] == "tasks.fetch.polygon"}
+    assert set(fetches) == {"('AAPL',)", "('MSFT',)"}
+    assert all("2024-01-02" in kwargs and "2024-01-31" in kwargs and len(kwargs) < 300 for kwargs in fetches.values())
+    stores = [one["args"] for one in tasks if one["name"] == "tasks.store.store_batch"]
+    assert len(stores) == 2
+    assert all("AAPL" in args or "MSFT" in args for args in stores)

@@ -1,0 +1,96 @@
+"""The way of a request, from the command to the rows: three vendors, two databases, real processes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import requests
+
+ASKED = {
+    "alpha_vantage": {"symbols": ("IBM", "MSFT"), "start": "2024-01-02", "end": "2024-12-31"},
+    "polygon": {"symbols": ("AAPL", "MSFT", "X:BTCUSD"), "start": "2022-01-03", "end": "2024-12-31"},
+    "nasdaq": {"symbols": ("AAPL", "ZEN"), "start": "2014-01-02", "end": "2014-12-31"},
+}
+
+
+def left_in_redis(place) -> set[str]:
+    """Everything of ours in Redis that should not outlive a job."""
+    keys = {key.decode() for key in place.redis().keys("mf:*")}
+    return {key for key in keys if not key.endswith((":tags", ":pool")) and not key.startswith("mf:releaser:")}
+
+
+@pytest.mark.parametrize("provider", list(ASKED))
+def test_a_job_ends_with_every_row_stored_and_every_request_in_the_ledger(any_place, provider):
+    any_place.worker()
+    wish = ASKED[provider]
+    status = any_place.fetch(provider, *wish["symbols"], start=wish["start"], end=wish["end"])
+    assert status["state"] == "done"
+    counts = status["requests"]
+    assert counts["stored"] == counts["total"] > 0
+    assert counts["parked"] == counts["running"] == counts["failed"] == 0
+    ((rows,),) = any_place.rows("SELECT count(*) FROM bars")
+    assert rows == status["rows"] > 200 * len(wish["symbols"])
+    ledger = any_place.rows("SELECT outcome, rows, key_label, calls FROM ledger")
+    assert len(ledger) == counts["total"]
+    assert sum(row[1] for row in ledger) == rows
+    assert {(row[0], row[2], row[3]) for row in ledger} == {("stored", "main", 1)}
+    assert {row[0] for row in any_place.rows("SELECT DISTINCT symbol FROM bars")} == set(wish["symbols"])
+    assert left_in_redis(any_place) == set()
+
+
+def test_what_is_stored_is_what_the_vendor_said(place, sandbox):
+    place.worker()
+    place.fetch("polygon", "AAPL", start="2023-01-03", end="2023-06-30")
+    said = requests.get(
+        f"{sandbox.url}/v2/aggs/ticker/AAPL/range/1/day/2023-01-03/2023-06-30", params={"apiKey": "anyone"}, timeout=10
+    ).json()["results"]
+    stored = place.rows("SELECT ts, open, high, low, close, volume, vwap, trades FROM bars ORDER BY ts")
+    assert stored == [(bar["t"], bar["o"], bar["h"], bar["l"], bar["c"], bar["v"], bar["vw"], bar["n"]) for bar in said]
+
+
+def test_intraday_bars_come_page_by_page_and_each_page_is_a_request(place, sandbox):
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__PAGE_LIMIT"] = "500"
+    place.worker()
+    status = place.fetch("polygon", "MSFT", start="2024-03-01", end="2024-03-15", timespan="1m")
+    pages = place.rows("SELECT root, page, rows, next_cursor IS NOT NULL FROM ledger ORDER BY root, page")
+    assert len(pages) == status["requests"]["total"] > 5
+    for root in {row[0] for row in pages}:
+        mine = [row for row in pages if row[0] == root]
+        assert [row[1] for row in mine] == list(range(len(mine)))
+        assert [bool(row[3]) for row in mine] == [True] * (len(mine) - 1) + [False]
+    ((rows, distinct),) = place.rows("SELECT count(*), count(DISTINCT ts) FROM bars")
+    assert rows == distinct == status["rows"] == 11 * 390  # eleven sessions of six and a half hours
+
+
+def test_the_same_wish_twice_is_one_job_and_asks_nothing_again(place, sandbox):
+    place.worker()
+    first = place.fetch("polygon", "AAPL", "MSFT", start="2024-01-02", end="2024-02-29")
+    calls = sandbox.log()["calls"]
+    second = place.fetch("polygon", "AAPL", "MSFT", start="2024-01-02", end="2024-02-29")
+    assert second["job"] == first["job"]
+    assert sandbox.log()["calls"] == calls
+
+
+def test_again_fetches_anew_and_changes_nothing_that_is_the_same(place, sandbox):
+    place.worker()
+    first = place.fetch("polygon", "AAPL", start="2024-01-02", end="2024-02-29")
+    before = place.rows("SELECT * FROM bars ORDER BY ts")
+    done = place.marketfetch(
+        "fetch", "polygon", "AAPL", "--start", "2024-01-02", "--end", "2024-02-29", "--again", "--wait", "--json"
+    )
+    second = json.loads(done.stdout)
+    assert second["job"] != first["job"]
+    assert second["requests"]["stored"] == 1
+    assert place.rows("SELECT * FROM bars ORDER BY ts") == before
+
+
+def test_a_job_submitted_without_a_worker_waits_and_says_so(place):
+    done = place.marketfetch("fetch", "polygon", "AAPL", "--start", "2024-01-02", "--end", "2024-01-31")
+    assert done.returncode == 0, done.stderr
+    job = done.stdout.strip()
+    status = json.loads(place.marketfetch("status", job, "--json").stdout)
+    assert status["requests"] == {"total": 1, "parked": 1, "running": 0, "stored": 0, "failed": 0, "cancelled": 0}
+    assert any("No worker is running" in sentence for sentence in status["trouble"])
+    place.worker()
+    assert place.fetch("polygon", "AAPL", start="2024-01-02", end="2024-01-31")["job"] == job

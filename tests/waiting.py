@@ -1,0 +1,21 @@
+"""Waiting for a condition with a deadline: the only way in which a test waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def eventually(condition: Callable[[], T], *, within_s: float = 20, what: str = "") -> T:
+    """Asks again until the answer is truthy, and returns it. Fails with the last answer after `within_s` seconds."""
+    deadline = time.monotonic() + within_s
+    pause = threading.Event()
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s} s: {what or condition} (last answer: {answer!r})")
+        pause.wait(0.05)
+    return answer
