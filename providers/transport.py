@@ -7,12 +7,14 @@ key to another host), and no exception of ours holds one of `requests`' as cause
 from __future__ import annotations
 
 import http.client
+import logging
 import os
 import threading
 import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import Final
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
@@ -28,6 +30,15 @@ from providers.http import HttpReply, HttpRequest
 REDACTED: Final = "[key]"
 _CHUNK_BYTES: Final = 65_536
 _POOL_SIZE: Final = 8
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """urllib3 logs the path and query of every call at DEBUG, and of odd headers at WARNING: with a key in the query."""
+    return "?" not in record.getMessage()
+
+
+for _name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
+    logging.getLogger(_name).addFilter(_without_query)
 
 _sessions: dict[tuple[int, str, str], requests.Session] = {}
 _sessions_lock = threading.Lock()
@@ -133,6 +144,8 @@ def _session(provider: str, base_url: str) -> requests.Session:
             # Proxies and .netrc of the environment would send the call, or another key, somewhere else.
             session.trust_env = False
             session.headers.update({"User-Agent": "marketfetch", "Accept-Encoding": "gzip"})
+            # Which worker asked before must not change an answer.
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL_SIZE, max_retries=0)
             session.mount("https://", adapter)
             session.mount("http://", adapter)

@@ -50,7 +50,7 @@ class _Vendor(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def good(self) -> None:
-        self._answer(BODY, Content_Type="application/json", X_Odd="Yes")
+        self._answer(BODY, Content_Type="application/json", X_Odd="Yes", Set_Cookie="seen=1")
 
     def refused(self) -> None:
         self._answer(b'{"error":"slow down"}', status=429, Retry_After="7")
@@ -261,13 +261,20 @@ def test_nobody_at_home_is_unavailable():
 
 @pytest.mark.parametrize("path", [*FAILING, "moved_for_good"])
 def test_no_failure_holds_the_key_in_text_context_pickle_or_log(server, path, caplog):
-    with caplog.at_level(logging.DEBUG, logger="providers"), pytest.raises(FetchError) as caught:
+    with caplog.at_level(logging.DEBUG), pytest.raises(FetchError) as caught:
         _call(server, path)
     error = caught.value
     assert error.__cause__ is None
     assert error.__context__ is None
     told = "".join(traceback.format_exception(error)) + repr(error) + repr(pickle.dumps(error)) + caplog.text
     assert not [spelling for spelling in SPELLINGS if spelling in told]
+
+
+def test_a_call_that_went_well_leaves_no_key_in_the_log_even_at_debug(server, caplog):
+    with caplog.at_level(logging.DEBUG):
+        _call(server, "good")
+    assert "urllib3" in caplog.text  # The log is on; what is missing was taken out.
+    assert not [spelling for spelling in SPELLINGS if spelling in caplog.text]
 
 
 def test_past_its_send_by_moment_nothing_is_sent(server):
