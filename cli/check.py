@@ -17,9 +17,11 @@ def check(ctx: click.Context, *, as_json: bool) -> None:
 
     Exits with 1 if anything is wrong that stops fetching; warnings alone give 0.
     """
+    from cli.sandboxed import followed_sandbox
     from tasks.check import findings
 
-    found = findings()
+    with followed_sandbox():
+        found = findings()
     errors = sum(one.level == "error" for one in found)
     if as_json:
         click.echo(json.dumps({"ok": not errors, "findings": [one.model_dump() for one in found]}))

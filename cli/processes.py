@@ -258,7 +258,7 @@ def _python_path() -> str:
 
 def celery(*arguments: str) -> tuple[str, ...]:
     """The arguments for `python` that run a Celery command of ours."""
-    return ("-m", "celery", "-A", "tasks", *arguments)
+    return ("-P", "-m", "cli.child", *arguments)
 
 
 def ending(code: int | None) -> str:

@@ -120,8 +120,9 @@ def test_two_at_once_in_a_folder_are_refused(shell: Any, one_sentence: Callable[
     assert started.end() == 130
 
 
-def test_the_users_own_settings_play_no_part(shell: Any) -> None:
+def test_the_users_own_settings_and_files_play_no_part(shell: Any) -> None:
     (shell.folder / "marketfetch.toml").write_text("this is no TOML")
+    (shell.folder / "tasks.py").write_text("raise SystemExit('somebody else's tasks')")
     shell.variables["MARKETFETCH_REDIS_URL"] = "redis://127.0.0.1:1/0"
     started = shell.start("demo")
     started.until(lambda: re.search(r"^polygon: [1-9]", started.text, re.MULTILINE))

@@ -1,0 +1,211 @@
+"""`marketfetch up` runs everything for one machine; the other commands of the folder find it; Ctrl-C leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from sandbox.servers import find_valkey
+
+
+@pytest.fixture(scope="module")
+def running(make_shell: Callable[[], Any]) -> Iterator[tuple[Any, Any]]:
+    """A folder in which `up --sandbox` runs, its workers ready."""
+    shell = make_shell()
+    started = shell.start("up", "--sandbox", "--workers", "2", "--concurrency", "1")
+    try:
+        started.until(lambda: workers(shell) == 2)
+        yield shell, started
+    finally:
+        code = started.end()
+    assert code == 0, started.text
+
+
+def workers(shell: Any) -> int:
+    findings = json.loads(shell.run("check", "--json").stdout)["findings"]
+    (words,) = [one["sentence"] for one in findings if one["subject"] == "workers"]
+    return int(words.split()[0]) if words[0].isdigit() else 0
+
+
+def test_fetch_waits_for_the_rows_and_says_what_came(running: tuple[Any, Any]) -> None:
+    shell, _ = running
+    days = ("--start", "2022-12-30", "--end", "2023-01-31")
+    done = shell.run("fetch", "polygon", "AAPL", "MSFT", *days, "--wait", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["state"] == "done"
+    assert document["requests"] == {"total": 2, "parked": 0, "running": 0, "stored": 2, "failed": 0, "cancelled": 0}
+    assert (document["rows"], document["rejects"], document["failures"]) == (42, 0, [])
+    assert document["eta_seconds"] == 0
+    with sqlite3.connect(shell.folder / "marketfetch.db") as database:
+        sql = "SELECT open, close FROM bars WHERE symbol = 'AAPL' AND ts = 1672722000000"
+        assert database.execute(sql).fetchall() == [(130.28, 125.07)]  # as recorded
+    database.close()
+
+
+def test_fetch_without_wait_prints_the_job_and_status_finds_it(running: tuple[Any, Any]) -> None:
+    shell, started = running
+    done = shell.run("fetch", "alpha_vantage", "IBM", "--start", "2026-01-01", "--end", "2026-05-15")
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"[0-9a-f]{16}\n", done.stdout)
+    job = done.stdout.strip()
+    assert f"status {job}" in done.stderr
+    watched = shell.run("status", job, "--watch")
+    assert watched.returncode == 0, watched.stderr
+    assert f"alpha_vantage job {job} is done: 1 request (1 stored), 93 rows, 0 rejects." in watched.stdout
+    document = json.loads(shell.run("status", job, "--json").stdout)
+    assert {"job", "state", "requests", "rows", "rejects", "eta_seconds", "failures"} <= set(document)
+    assert (document["job"], document["state"], document["requests"]["stored"]) == (job, "done", 1)
+    assert job in shell.run("status").stdout
+    assert job in {one["job"] for one in json.loads(shell.run("status", "--json").stdout)["jobs"]}
+    assert started.process.poll() is None
+
+
+def test_the_same_wish_again_is_the_same_job_unless_it_is_asked_anew(running: tuple[Any, Any]) -> None:
+    shell, _ = running
+    wish = ("fetch", "nasdaq", "AAPL", "--start", "2014-01-01", "--end", "2014-12-31", "--wait", "--json")
+    first, second, anew = (json.loads(shell.run(*wish, *more).stdout) for more in ((), (), ("--again",)))
+    assert first == second
+    assert first["rows"] == anew["rows"] == 504  # raw and adjusted
+    assert anew["job"] != first["job"]
+
+
+def test_symbols_may_come_from_a_file(running: tuple[Any, Any]) -> None:
+    shell, _ = running
+    (shell.folder / "symbols.txt").write_text("# two of them\nIBM\n\nKO  # fizzy\n")
+    done = shell.run(
+        "fetch", "polygon", "--symbols-file", "symbols.txt", "--start", "2024-01-01", "--end", "2024-01-31", "--json"
+    )
+    assert json.loads(done.stdout)["requests"] == 2, done.stderr
+
+
+def test_what_failed_is_told_with_its_reason_and_exits_with_1(running: tuple[Any, Any]) -> None:
+    shell, _ = running
+    done = shell.run("fetch", "alpha_vantage", "IBM", "ZZZZ", "--start", "2026-01-01", "--end", "2026-05-15", "--wait")
+    assert done.returncode == 1
+    assert "2 requests (1 stored, 1 failed), 93 rows" in done.stdout
+    assert "failed: ZZZZ: UnknownSymbol" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_check_finds_everything_in_order(running: tuple[Any, Any]) -> None:
+    shell, _ = running
+    done = shell.run("check", "--json")
+    document = json.loads(done.stdout)
+    levels = {(one["subject"], one["level"]) for one in document["findings"]}
+    assert document["ok"], document
+    assert {("redis", "ok"), ("database", "ok"), ("workers", "ok"), ("clock", "ok"), ("polygon", "ok")} <= levels
+    assert done.returncode == 0
+
+
+def test_a_second_up_in_the_folder_is_refused(running: tuple[Any, Any], one_sentence: Callable[[Any], str]) -> None:
+    shell, started = running
+    assert f"runs in this folder already (process {started.process.pid})" in one_sentence(shell.run("up"))
+
+
+def test_a_plain_celery_worker_finds_the_redis_of_the_folder(running: tuple[Any, Any]) -> None:
+    shell, _ = running
+    ping = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "tasks", "inspect", "ping", "--json"],
+        cwd=shell.folder,
+        env=shell.environment({}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = {name.partition("@")[0] for name in json.loads(ping.stdout)}
+    assert names == {"worker-1", "worker-2"}
+
+
+def test_a_dead_worker_is_started_again(running: tuple[Any, Any]) -> None:
+    shell, started = running
+    pid = int((shell.folder / ".marketfetch" / "run" / "worker-2.pid").read_text())
+    os.kill(pid, signal.SIGKILL)
+    started.until(lambda: "worker-2 ended with SIGKILL; starting it again" in started.text)
+    started.until(lambda: psutil.pid_exists(int((shell.folder / ".marketfetch/run/worker-2.pid").read_text() or pid)))
+    done = shell.run("fetch", "polygon", "KO", "--start", "2023-01-01", "--end", "2023-02-01", "--wait")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_dead_valkey_is_started_again_with_its_data(running: tuple[Any, Any]) -> None:
+    shell, started = running
+    url = find_valkey(shell.folder / ".marketfetch")
+    pid = json.loads((shell.folder / ".marketfetch" / "valkey.json").read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    started.until(lambda: "Valkey had ended and was started again" in started.text)
+    assert find_valkey(shell.folder / ".marketfetch") == url
+    done = shell.run("fetch", "polygon", "GE", "--start", "2023-01-01", "--end", "2023-02-01", "--wait")
+    assert done.returncode == 0, done.stderr
+
+
+def test_flower_listens_on_loopback_and_shows_the_worker(shell: Any, gone: Callable[[list[Any]], bool]) -> None:
+    port = 20_000 + os.getpid() % 10_000
+    started = shell.start("up", "--sandbox", "--concurrency", "1", "--flower", str(port))
+
+    def shown() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/workers?json=1", timeout=5) as reply:
+                return b"worker-1@" in reply.read()
+        except OSError:
+            return False
+
+    try:
+        started.until(shown)
+        listening = [one.laddr for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port]
+        assert {address.ip for address in listening} == {"127.0.0.1"}
+        those = started.family()
+    finally:
+        code = started.end(signal.SIGTERM)
+    assert code == 0, started.text
+    assert gone(those)
+    assert "everything is stopped" in started.text
+    assert not list((shell.folder / ".marketfetch" / "run").iterdir())
+
+
+def test_ctrl_c_while_waiting_leaves_the_job_and_says_how_to_look_again(shell: Any) -> None:
+    up = shell.start("up", "--sandbox", "--concurrency", "1")
+    try:
+        up.until(lambda: workers(shell) == 1)
+        # A symbol that the sandbox is told to leave hanging keeps the job open.
+        url = json.loads((shell.folder / ".marketfetch" / "sandbox.json").read_text())[
+            "MARKETFETCH_PROVIDERS__POLYGON__BASE_URL"
+        ]
+        fault = json.dumps({"kind": "hang", "provider": "polygon", "symbol": "T", "count": 1}).encode()
+        urllib.request.urlopen(urllib.request.Request(f"{url}/_sandbox/faults", fault), timeout=5).close()
+        waiting = shell.start("fetch", "polygon", "T", "--start", "2023-01-01", "--end", "2023-02-01", "--wait")
+        waiting.until(lambda: "polygon: 0 of 1" in waiting.text)
+        assert waiting.end() == 130
+        (job,) = re.findall(r"status ([0-9a-f]{16}) --watch", waiting.text)
+        assert json.loads(shell.run("status", job, "--json").stdout)["state"] == "running"
+    finally:
+        assert up.end() == 0, up.text
+
+
+def test_after_a_kill_the_next_up_takes_over_the_data_and_ends_the_rest(shell: Any, gone: Callable[[list[Any]], bool]) -> None:
+    first = shell.start("up", "--sandbox", "--concurrency", "1")
+    first.until(lambda: workers(shell) == 1)
+    valkey = find_valkey(shell.folder / ".marketfetch")
+    left = [one for one in first.family()[1:] if "valkey" not in one.name()]
+    first.end(signal.SIGKILL)
+    second = shell.start("up", "--sandbox", "--concurrency", "1")
+    try:
+        second.until(lambda: "stopped worker-1, which an earlier run had left behind" in second.text)
+        second.until(lambda: workers(shell) == 1)
+        assert gone(left)
+        assert find_valkey(shell.folder / ".marketfetch") == valkey
+    finally:
+        assert second.end() == 0, second.text
+    assert find_valkey(shell.folder / ".marketfetch") is None
+    assert not Path(shell.folder / ".marketfetch" / "sandbox.json").exists()
