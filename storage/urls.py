@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from storage.postgres import PostgresStore
 from storage.sqlite import SqliteStore
 from storage.store import Store, StoreMismatch
 
@@ -17,6 +16,8 @@ def open_store(url: str) -> Store:
     """The store that `url` names; nothing is opened before its first use. Raises StoreMismatch for a URL of no store."""
     scheme, _, rest = url.strip().partition("://")
     if scheme in ("postgresql", "postgres"):
+        from storage.postgres import PostgresStore  # loads psycopg, which SQLite's users need not wait for
+
         return PostgresStore(url.strip(), shown=safe_url(url))
     if scheme == "sqlite":
         name = unquote(rest.partition("?")[0])

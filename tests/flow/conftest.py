@@ -105,8 +105,8 @@ class Place:
             return found
         import psycopg
 
-        with psycopg.connect(self.database_url) as connection:
-            return connection.execute(query).fetchall()
+        with psycopg.connect(self.database_url) as session:
+            return session.execute(query).fetchall()
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import socket
+from typing import Any
 
 import requests
 
@@ -33,7 +34,7 @@ def test_flower_shows_the_fetch_and_store_tasks_of_a_run(place, sandbox):
         tasks = ask("/api/tasks").json().values()
         return [one for one in tasks if one["state"] == "SUCCESS"] if len(tasks) >= 4 else []
 
-    tasks = eventually(lambda: found if len(found := shown()) >= 4 else None, what="all tasks in Flower")
+    tasks: list[Any] = eventually(lambda: found if len(found := shown()) >= 4 else [], what="all tasks in Flower")
     fetches = {one["args"]: one["kwargs"] for one in tasks if one["name"] == "tasks.fetch.polygon"}
     assert set(fetches) == {"('AAPL',)", "('MSFT',)"}
     assert all("2024-01-02" in kwargs and "2024-01-31" in kwargs and len(kwargs) < 300 for kwargs in fetches.values())
