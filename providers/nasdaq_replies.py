@@ -119,10 +119,12 @@ def _timespan(request: Request, table: _Table, mapping: ColumnMapping, *, known:
     """What the mapping says, what the dataset says, or what was asked; a contradiction of what was asked is an error."""
     said = timespan_of(table.frequency)
     if table.frequency and said is None:
-        raise BadRequest(f"{known or request.symbol} is {table.frequency}: bars are of 1d, 1w or 1mo")
+        raise BadRequest(f"{known or request.symbol} is {table.frequency}: bars are of 1d, 1w or 1mo", status=200)
     timespan = said or (mapping.timespan if mapping.timespan != "1d" else request.timespan)
     if request.start is not None and timespan != request.timespan:
-        raise BadRequest(f"{known or request.symbol} holds bars of {timespan}, not {request.timespan}: ask for {timespan}")
+        raise BadRequest(
+            f"{known or request.symbol} holds bars of {timespan}, not {request.timespan}: ask for {timespan}", status=200
+        )
     return timespan
 
 
@@ -134,7 +136,7 @@ def _page(request: Request, table: _Table, mapping: ColumnMapping, *, name: str,
             raise missing(name, title, table.columns)
         return positions[plain(title)]
 
-    groups, rejects, quirks = _by_symbol(request, table, column(mapping.symbol) if mapping.symbol else None)
+    groups, rejects, quirks = _by_symbol(request, table, column(mapping.symbol) if mapping.symbol else None, name=name)
     date_at = column(mapping.date)
     series: list[BarSeries] = []
     for symbol in sorted(groups):
@@ -160,18 +162,20 @@ def _page(request: Request, table: _Table, mapping: ColumnMapping, *, name: str,
 
 
 def _by_symbol(
-    request: Request, table: _Table, symbol_at: int | None
+    request: Request, table: _Table, symbol_at: int | None, *, name: str
 ) -> tuple[dict[str, list[int]], list[Reject], tuple[Quirk, ...]]:
     """The row numbers of each symbol, in the reply's order: rows come unsorted by contract, so `parse` sorts them by date."""
     asked = {symbol.casefold(): symbol for symbol in request.symbol.split(",")}
     groups: dict[str, list[int]] = {}
     unasked = 0
+    # A saved dataset is called by its own name where it was given.
+    alone = request.symbol if request.start is not None else name
     rejects: list[Reject] = []
     for number, row in enumerate(table.rows):
         if len(row) != len(table.columns):
             rejects.append(Reject.of(number, "row", len(row), f"the row has not the {len(table.columns)} fields of its table"))
             continue
-        symbol = request.symbol if symbol_at is None else str(row[symbol_at] or "")
+        symbol = alone if symbol_at is None else str(row[symbol_at] or "")
         if symbol_at is not None and request.start is not None and symbol:
             if symbol.casefold() not in asked:
                 unasked += 1

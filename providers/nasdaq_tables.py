@@ -88,7 +88,8 @@ def unmapped(name: str, columns: Sequence[str]) -> BadRequest:
     date = columns[0] if columns else "date"
     return BadRequest(
         f"{name} has the columns {', '.join(columns)}, and none that is surely a price. Say which in marketfetch.toml: "
-        f'[providers.nasdaq.tables."{name}"] with date = "{date}" and raw = {{ close = "{close}" }}'
+        f'[providers.nasdaq.tables."{name}"] with date = "{date}" and raw = {{ close = "{close}" }}',
+        status=200,
     )
 
 
@@ -96,7 +97,8 @@ def missing(name: str, column: str, columns: Sequence[str]) -> BadRequest:
     """A mapping that names a column which the reply does not have."""
     return BadRequest(
         f'{name} has no column {column!r}; it has {", ".join(columns)}. Correct [providers.nasdaq.tables."{name}"] '
-        f"in marketfetch.toml"
+        f"in marketfetch.toml",
+        status=200,
     )
 
 

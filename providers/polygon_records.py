@@ -34,6 +34,12 @@ RECORDS: Final = MappingProxyType[str, tuple[type[BaseModel], dict[str, str]]](
 )
 
 
+def saved_dataset(reply: HttpReply) -> str:
+    """What a saved reply holds, told by a field that only one dataset has; "bars" where none of them is there."""
+    fields = {b'"execution_date"': "splits", b'"ex_dividend_date"': "dividends", b'"primary_exchange"': "tickers"}
+    return next((dataset for field, dataset in fields.items() if field in reply.body[:4_000]), "bars")
+
+
 def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[object], str | None]) -> Page:
     """A page of the dataset that the request names. Raises NoData, SuspectEmpty, Unavailable."""
     kind, names = RECORDS[request.dataset.lower()]

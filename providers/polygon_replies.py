@@ -18,7 +18,7 @@ from providers.columns import parse
 from providers.errors import BadRequest, NoData, SuspectEmpty, Unavailable
 from providers.http import HttpReply
 from providers.polygon_errors import WHO, check_status, error_in
-from providers.polygon_records import RECORDS, read_records
+from providers.polygon_records import RECORDS, read_records, saved_dataset
 from providers.replies import looks_like_json, not_json, parse_csv
 from providers.times import NEW_YORK, UTC_ZONE, asked_range, bar_start_ms, local_date
 from providers.vendor import VendorOptions
@@ -84,7 +84,10 @@ def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Pa
     """Reads a page of bars, or of splits, dividends or tickers. Raises the error tree."""
     check_status(reply, symbol=request.symbol)
     dataset = request.dataset.lower()
+    if request.start is None and dataset == "bars":
+        dataset = saved_dataset(reply)
     if dataset in RECORDS:
+        request = request.model_copy(update={"dataset": dataset})
         return read_records(request, reply, next_of=partial(next_cursor, base_url=options.base_url, request=request))
     if dataset not in ("bars", "aggs"):
         raise BadRequest(f"polygon has no dataset {request.dataset!r}: bars, {', '.join(RECORDS)} can be read")

@@ -230,3 +230,9 @@ def test_a_row_that_is_too_short_or_has_no_symbol_is_a_reject():
     page = read_body(table(["ticker", "date", "close"], rows))
     assert [(one.row, one.field) for one in page.rejects] == [(0, "row"), (1, "symbol"), (3, "ts")]
     assert page.rows == 1
+
+
+def test_a_saved_dataset_is_called_by_its_own_name():
+    body = (RECORDINGS / "dataset_MULTPL_SP500_PE_excerpt.json").read_bytes()
+    request = Request(provider="nasdaq", dataset="MULTPL/SP500_PE_RATIO_MONTH", symbol="ASKED")
+    assert [one.symbol for one in read_body(body, request).series] == ["MULTPL/SP500_PE_RATIO_MONTH"]
