@@ -17,12 +17,12 @@ import psycopg
 
 from schemas.ledger import Batch
 from storage import binary
+from storage.names import SCHEMA_VERSION, to_make
 from storage.postgres_errors import AGAIN, told, unreadable
 from storage.postgres_rows import Db, SeriesKey, enter, find_series, keep_rejects, key, lock_series, write
 from storage.questions import Questions, no_tables, refuse_foreign
 from storage.rows import Part, waves
 from storage.store import Job, StoreError
-from storage.tables import SCHEMA_VERSION, missing
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class PostgresStore(Questions):
             db.execute("SELECT pg_advisory_xact_lock(hashtext('marketfetch create'))")
             present = _names(db)
             refuse_foreign(present, _version(db, present), self.where)
-            for statement in missing("postgresql", present):
+            for statement in to_make("postgresql", present):
                 db.execute(statement.encode())
 
         self._run(make)

@@ -12,8 +12,8 @@ from psycopg.errors import SerializationFailure
 from schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
 from schemas.ledger import Batch
 from storage import binary
+from storage.names import SERIES_KEY, VALUE_COLUMNS
 from storage.rows import Part, new_and_changed, table
-from storage.tables import SERIES_KEY, VALUE_COLUMNS
 from storage.texts import reject_rows, storable
 
 Db = Connection[tuple[Any, ...]]

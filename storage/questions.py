@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from schemas.ledger import LedgerRow
+from storage.names import RELATIONS, SCHEMA_VERSION
 from storage.store import Job, StoreMismatch, Tally, Unfinished
-from storage.tables import METADATA, SCHEMA_VERSION
 
 _PENDING_FIRST: Final = """
     SELECT j.root, 0 AS page, NULL AS cursor
@@ -93,7 +93,7 @@ class Questions(ABC):
 
 def refuse_foreign(present: set[str], version: int | None, where: str) -> None:
     """Raises StoreMismatch where the tables in `present` are not ours, or of another release."""
-    if version is None and (taken := sorted(present & {*METADATA.tables, "bars"})):
+    if version is None and (taken := sorted(present & RELATIONS)):
         raise StoreMismatch(
             f"{where} already has a table or view named {taken[0]} that marketfetch did not make: give it a database of its own"
         )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.bars import FLOAT_COLUMNS, BarColumns, Flags
-from storage.tables import VALUE_COLUMNS
+from storage.names import VALUE_COLUMNS
 
 Table = NDArray[Any]
 

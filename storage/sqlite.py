@@ -16,10 +16,10 @@ from urllib.parse import quote
 
 from schemas.bars import FLOAT_COLUMNS, BarSeries
 from schemas.ledger import Batch
+from storage.names import SCHEMA_VERSION, VALUE_COLUMNS, to_make
 from storage.questions import Questions, no_tables, refuse_foreign
 from storage.sqlite_errors import told
 from storage.store import Job, StoreError, StoreUnavailable
-from storage.tables import SCHEMA_VERSION, VALUE_COLUMNS, missing
 from storage.texts import reject_rows, storable
 
 #: How long a writer waits for another one.
@@ -68,7 +68,7 @@ class SqliteStore(Questions):
                 version = self._version(db)
                 present = _names(db)
                 refuse_foreign(present, version, self.where)
-                for statement in missing("sqlite", present):
+                for statement in to_make("sqlite", present):
                     db.execute(statement)
 
     def check(self) -> str:

@@ -29,15 +29,9 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.types import TypeEngine
 
-#: Raised by one with every change of these tables; `create` and `check` refuse any other.
-SCHEMA_VERSION: Final = 1
+from storage.names import SCHEMA_VERSION, SERIES_KEY
 
 METADATA: Final = MetaData()
-
-SERIES_KEY: Final = ("provider", "symbol", "timespan", "adjustment")
-
-#: What an upsert compares. An equal bar is left alone, its `fetched_at` and request too: a re-run writes nothing.
-VALUE_COLUMNS: Final = ("open", "high", "low", "close", "volume", "vwap", "trades", "partial")
 
 
 def _time(name: str, *, nullable: bool = False) -> Column[Any]:

@@ -108,3 +108,10 @@ def _execute(url: str, sql: str) -> None:
 
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(sql.encode())
+
+
+def test_the_names_list_every_relation_that_the_tables_make():
+    from storage.names import RELATIONS
+    from storage.tables import METADATA
+
+    assert {*METADATA.tables, "bars"} == RELATIONS

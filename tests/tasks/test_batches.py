@@ -30,7 +30,9 @@ def series(draw):
     return BarSeries("polygon", draw(st.text(max_size=8)), "1d", "split", BarColumns(ts=ts, partial=partial, **floats))
 
 
-@given(st.lists(series(), max_size=3), st.lists(st.builds(Reject, st.integers(0, 9), st.text(), st.text(), st.text()), max_size=3))
+@given(
+    st.lists(series(), max_size=3), st.lists(st.builds(Reject, st.integers(0, 9), st.text(), st.text(), st.text()), max_size=3)
+)
 def test_decode_is_the_inverse_of_encode(some, rejects):
     batch = Batch(ledger=ledger(rows=7, next_cursor="c"), series=tuple(some), rejects=tuple(rejects))
     again = decode(encode(batch))

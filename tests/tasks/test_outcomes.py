@@ -29,7 +29,9 @@ def test_every_error_of_the_tree_has_a_step(kind):
 
 
 def test_only_transient_errors_are_tried_again():
-    tried = {kind for kind in leaves(FetchError) if next_step(make(kind), attempts=0, most=5) in (Step.BACKOFF, Step.ASK_ONCE_MORE)}
+    tried = {
+        kind for kind in leaves(FetchError) if next_step(make(kind), attempts=0, most=5) in (Step.BACKOFF, Step.ASK_ONCE_MORE)
+    }
     assert tried == {errors.Unavailable, errors.SuspectEmpty}
 
 

@@ -1,0 +1,64 @@
+"""The docs are executed: what they name exists, and what exists is named."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cli.main import marketfetch
+from tests.around.recordings_page import PAGE, page
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def words(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_page_of_recordings_says_what_the_readers_say():
+    assert words(PAGE) == page(), "run: python -m tests.around.recordings_page"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_file_a_page_names_exists(path):
+    named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_0-9.]*\.(?:py|lua|md|yml|toml|tsv))`", words(path)))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    linked = set(re.findall(r"\]\(([^)#:]+)\)", words(path)))
+    assert [name for name in linked if not (path.parent / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_command_a_page_shows_is_one_of_ours(path):
+    shown = set(re.findall(r"(?:^|`)marketfetch ([a-z]+)", words(path), flags=re.MULTILINE))
+    assert shown <= set(marketfetch.commands), path
+
+
+def test_every_command_is_named_in_the_readme():
+    assert [name for name in marketfetch.commands if f"marketfetch {name}" not in words(ROOT / "README.md")] == []
+
+
+def test_the_glossary_has_the_seven_words():
+    glossary = words(ROOT / "docs" / "glossary.md")
+    assert all(f"| **{word}**" in glossary for word in ("job", "request", "lane", "lease", "batch", "reject", "ledger"))
+
+
+def test_every_package_stands_in_the_folder_tour():
+    tour = words(ROOT / "docs" / "architecture.md")
+    packages = [path.parent.name for path in ROOT.glob("*/__init__.py")]
+    assert [name for name in packages if name not in ("benchmarks", "tests") and f"`{name}/`" not in tour] == []
+
+
+def test_every_key_in_redis_has_an_owner_in_the_architecture_page():
+    tour = words(ROOT / "docs" / "architecture.md")
+    for script in (ROOT / "quotas" / "lua").glob("*.lua"):
+        keys = words(script).partition("-- KEYS")[2].partition("-- ARGV")[0]
+        for name in re.findall(r"\b\d (\w+)", keys):
+            assert f"`{name}`" in tour or f":{name}`" in tour, (script.name, name)
+
+
+def test_no_page_is_secret_about_the_decisions():
+    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [path.name[:4] for path in decisions] == [f"{number:04}" for number in range(1, len(decisions) + 1)]
