@@ -8,14 +8,14 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 from typing import Annotated, Final, NotRequired
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import numpy as np
 from pydantic import Field, OnErrorOmit, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from providers.columns import parse
-from providers.errors import BadRequest, NoData, SuspectEmpty, Unavailable
+from providers.errors import BadRequest, NoData, NotEntitled, SuspectEmpty, Unavailable
 from providers.http import HttpReply
 from providers.polygon_errors import WHO, check_status, error_in
 from providers.polygon_records import RECORDS, read_records, saved_dataset
@@ -70,6 +70,12 @@ _AGGS_GOOD_ROWS: Final = TypeAdapter(_AggsGoodRows)
 _FIELDS: Final = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "vw": "vwap", "n": "trades"}
 
 
+#: What tells whether a ticker exists. https://massive.com/docs/rest/stocks/tickers/ticker-overview
+TICKER: Final = "/v3/reference/tickers/"
+#: Longer than any market closes for holidays.
+_SURELY_TRADES_DAYS: Final = 10
+
+
 def is_stock_like(symbol: str) -> bool:
     """True for stocks and options, which have splits; False for FX (C:), crypto (X:) and indices (I:)."""
     return symbol[:2] not in ("C:", "X:", "I:")
@@ -82,6 +88,8 @@ def zone_of(symbol: str) -> str:
 
 def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Page:
     """Reads a page of bars, or of splits, dividends or tickers. Raises the error tree."""
+    if request.cursor is not None and request.cursor.startswith(TICKER):
+        raise _whether_listed(request, reply)
     check_status(reply, symbol=request.symbol)
     dataset = request.dataset.lower()
     if request.start is None and dataset == "bars":
@@ -105,6 +113,9 @@ def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Pa
     if not rows and not rejects:
         if following:
             return Page(next=following)
+        if _surely_trades(request):
+            # Nothing at all: is there such a ticker? The answer is a request of its own, as a page is.
+            return Page(next=f"{TICKER}{quote(request.symbol, safe=':')}")
         raise NoData(
             f"{WHO} has no bars for {request.symbol} in this range (it says the same for a ticker that it does not know)",
             status=reply.status,
@@ -115,6 +126,22 @@ def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Pa
     return _bars_page(
         request, _columns(rows), rows=numbers, rejects=rejects, symbol=symbol, adjustment=adjustment, next_=following
     )
+
+
+def _surely_trades(request: Request) -> bool:
+    """True for the first page of a range in which a listed ticker has traded, so that no bars are suspicious."""
+    if request.page or request.start is None or request.end is None:
+        return False
+    return (request.end - request.start).days >= _SURELY_TRADES_DAYS
+
+
+def _whether_listed(request: Request, reply: HttpReply) -> NoData:
+    """The error to raise for an empty range whose ticker is known; an unknown one raises UnknownSymbol."""
+    try:
+        check_status(reply, symbol=request.symbol)
+    except NotEntitled:
+        return NoData(f"{WHO} has no bars for {request.symbol} in this range, and does not tell this key whether it is listed")
+    return NoData(f"{WHO} knows {request.symbol} and has no bars for it in this range", status=reply.status)
 
 
 def next_cursor(next_url: object, *, base_url: str, request: Request) -> str | None:

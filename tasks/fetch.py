@@ -10,6 +10,7 @@ return   a small reference; the chain stores it      tasks/store.py
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import structlog
@@ -18,7 +19,7 @@ from celery.exceptions import Ignore
 
 import providers
 from providers import transport
-from providers.errors import BadCredentials, BadRequest, FetchError, RateLimited, SuspectEmpty, Transient, Unavailable
+from providers.errors import BadCredentials, BadRequest, Fatal, FetchError, RateLimited, SuspectEmpty, Transient, Unavailable
 from providers.transport import SendTooLate
 from quotas import Gate, Parking, Start
 from schemas.ledger import Batch, LedgerRow
@@ -97,6 +98,10 @@ def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Refe
         return run.failed(BadRequest(str(error)), provider, symbol)
     except FetchError as error:
         return run.troubled(error, provider, symbol)
+    except Exception as error:
+        # Our own mistake: asking again would make it again, so the request ends here, with a trace in the log.
+        log.exception("fetch stumbled", provider=provider, symbol=symbol, request=run.id)
+        return run.failed(Fatal(f"marketfetch made a mistake ({type(error).__name__}), see the worker's log"), provider, symbol)
     return run.finished(request, page)
 
 
@@ -158,16 +163,10 @@ class Run:
         self.status = reply.status
         return providers.read(request, reply, ours, max_reject_share=settings.max_reject_share)
 
-    def finished(self, request: Request, page: Page) -> Reference:
+    def finished(self, request: Request, page: Page, *, reason: str = "") -> Reference:
         """Rows are here: batch kept, next page parked, slot freed, in one step."""
         series = tuple(
-            type(one)(
-                one.provider,
-                one.symbol,
-                one.timespan,
-                one.adjustment,
-                one.bars.marked_partial(LONGEST_MS[one.timespan], called_at_ms=self.called_at_ms),
-            )
+            replace(one, bars=one.bars.marked_partial(LONGEST_MS[one.timespan], called_at_ms=self.called_at_ms))
             for one in page.series
         )
         outcome = "stored" if page.rows else "empty"
@@ -176,6 +175,7 @@ class Run:
                 request.provider,
                 request.symbol,
                 outcome,
+                reason=reason,
                 rows=page.rows,
                 rejects=len(page.rejects),
                 next_cursor=page.next,
@@ -222,14 +222,14 @@ class Run:
         if step is Step.FAIL:
             return self.failed(error, provider, symbol)
         if step is Step.RECORD_EMPTY and self.request is not None:
-            return self.finished(self.request, Page())
+            return self.finished(self.request, Page(), reason=error.message)
         if isinstance(error, Transient) and error.retry_after_ms is not None:
             raise self.task.retry(exc=error, countdown=error.retry_after_ms / 1000)
         raise error  # autoretry turns it into a publish, and our publish into a not-before
 
     def failed(self, error: FetchError, provider: str, symbol: str) -> NoReturn:
         """The request is over: the reason goes to the ledger by the store task, the error to whoever asked for the task."""
-        reason = outcomes.sentence(error, provider=provider, symbol=symbol, key_label=self.turn.key_label)
+        reason = outcomes.sentence(error, symbol=symbol, key_label=self.turn.key_label)
         rejects = getattr(getattr(error, "page", None), "rejects", ())
         ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rejects=len(rejects))
         self.keep(Batch(ledger=ledger, rejects=tuple(rejects)))
@@ -258,4 +258,3 @@ class Run:
             called_at_ms=self.called_at_ms,
             **more,
         )
-

@@ -10,6 +10,7 @@ from providers.errors import (
     Fatal,
     FetchError,
     NoData,
+    NotEntitled,
     RateLimited,
     Scope,
     SuspectEmpty,
@@ -65,15 +66,7 @@ def pause_ms(error: RateLimited) -> int:
     return max(100, error.retry_after_ms)
 
 
-def sentence(error: FetchError, *, provider: str, symbol: str, key_label: str) -> str:
-    """Why a request failed, for the ledger: what happened, to which symbol and key label, and what to do."""
-    advice = {
-        "BadCredentials": f"check the key labelled {key_label!r} in settings (providers.{provider}.api_keys)",
-        "NotEntitled": f"the plan of the key {key_label!r} does not include it; upgrade it or ask for less",
-        "UnknownSymbol": "check the symbol's spelling at the vendor",
-        "Gone": "the vendor has retired it; choose another dataset",
-        "TooManyRejects": "look at the rejects; settings.max_reject_share allows more",
-        "Unavailable": f"look whether the vendor is up, and whether providers.{provider}.base_url is right",
-    }.get(type(error).__name__)
-    text = f"{symbol}: {type(error).__name__}: {error.message.rstrip('.')}"
-    return f"{text}. {advice[0].upper()}{advice[1:]}." if advice else f"{text}."
+def sentence(error: FetchError, *, symbol: str, key_label: str) -> str:
+    """Why a request failed, for the ledger: symbol, class, the vendor's sentence, and the key's label where it is the key."""
+    text = f"{symbol}: {type(error).__name__}: {error.message.rstrip('.')}."
+    return f"{text} The key is the one labelled {key_label!r}." if isinstance(error, BadCredentials | NotEntitled) else text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, Final, Literal, TypedDict
 
 import structlog
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from schemas.ledger import Batch, LedgerRow
 from schemas.requests import Request
-from storage.store import StoreError
+from storage.store import StoreError, StoreMismatch, StoreUnavailable
 from tasks import batches, connections, trouble
 from tasks.app import app
 
@@ -56,12 +57,11 @@ def send_to_store(ref: Reference) -> None:
 def store_batch(ref: Reference) -> Reference:
     """Stores what fetch has kept. Safe to run twice: the ledger's row decides, the second time is a no-op."""
     gate = connections.gate(ref["provider"])
-    data = gate.batch(ref["request"])
-    batch = batches.decode(data) if data is not None else _without_reply(ref)
+    batch = _batch_of(ref)
     if batch is None:
         return ref
     try:
-        (new,) = connections.store().store([batch])
+        row, new = _written(batch)
     except StoreError as error:
         gate.postpone(ref["request"], delay_ms=_OFFERED_AGAIN_MS)
         trouble.report("database", f"{error} The batch is kept and offered again every {_OFFERED_AGAIN_MS // 1000} s.")
@@ -74,7 +74,6 @@ def store_batch(ref: Reference) -> Reference:
         )
         raise Ignore from None
     gate.settle(ref["request"])
-    row = batch.ledger
     log.info(
         "stored" if new else "was stored before",
         provider=row.provider,
@@ -87,26 +86,53 @@ def store_batch(ref: Reference) -> Reference:
     return reference(row.provider, row.symbol, row.request_id, outcome=row.outcome, rows=row.rows, rejects=row.rejects)
 
 
-def _without_reply(ref: Reference) -> Batch | None:
-    """A held request without a batch has killed its workers: it ends as failed. None: it is over already."""
+def _batch_of(ref: Reference) -> Batch | None:
+    """The batch that fetch has kept; one that says "failed" where there is none to read; None when the request is over."""
+    data = connections.gate(ref["provider"]).batch(ref["request"])
+    if data is None:
+        return _failed(ref, "")
+    try:
+        return batches.decode(data)
+    except batches.UnreadableBatch as error:
+        return _failed(ref, str(error))
+
+
+def _written(batch: Batch) -> tuple[LedgerRow, bool]:
+    """Stores it; answers with the ledger row and whether it is new. What no database takes is written off as failed."""
+    store = connections.store()
+    try:
+        (new,) = store.store([batch])
+    except (StoreUnavailable, StoreMismatch):
+        raise
+    except StoreError as error:
+        reason = f"{batch.ledger.symbol}: its rows can't be stored: {error}"
+        batch = Batch(ledger=replace(batch.ledger, outcome="failed", reason=reason, rows=0, rejects=0))
+        (new,) = store.store([batch])
+    return batch.ledger, new
+
+
+def _failed(ref: Reference, why: str) -> Batch | None:
+    """A held request without a readable batch ends as failed: its reply is lost, or it has killed its workers."""
     gate = connections.gate(ref["provider"])
     turn = gate.start(ref["request"], fence=-1)
     if turn.verdict != "held":
         return None
     try:
-        request = Request(provider=ref["provider"], **json.loads(gate.arguments(ref["request"]) or "{}"))
-        identity = (request.id, request.root, request.page)
+        arguments = json.loads(gate.arguments(ref["request"]) or "{}")
+        request = Request.model_validate({"provider": ref["provider"], **arguments})
+        request_id, root, page = request.id, request.root, request.page
     except (ValidationError, ValueError):
-        identity = (ref["request"], ref["request"], 0)
+        request_id, root, page = ref["request"], ref["request"], 0
+    why = why or turn.reason or "its reply was lost"
     return Batch(
         ledger=LedgerRow(
-            request_id=identity[0],
-            root=identity[1],
-            page=identity[2],
+            request_id=request_id,
+            root=root,
+            page=page,
             provider=ref["provider"],
             symbol=ref["symbol"],
             outcome="failed",
-            reason=f"{ref['symbol']}: {turn.reason or 'its reply was lost'}. Look at the worker's log around its last call.",
+            reason=f"{ref['symbol']}: {why}. Look at the worker's log around its last call.",
             key_label=turn.key_label,
             calls=turn.calls,
         )

@@ -64,11 +64,21 @@ def test_bad_rows_are_rejected_with_reasons_and_the_good_rows_stored(place, sand
     assert place.rows("SELECT count(*) FROM bars WHERE low > high OR close <= 0 OR close IS NULL") == [(0,)]
 
 
-def test_an_empty_answer_is_recorded_as_empty(place, sandbox):
+def test_an_empty_answer_is_recorded_as_empty_with_the_vendors_sentence(place, sandbox):
     place.worker()
-    status = place.fetch("polygon", "ZZZZNONE", **RANGE)
+    status = place.fetch("polygon", "AAPL", start="2024-01-06", end="2024-01-07")
     assert (status["state"], status["rows"]) == ("done", 0)
-    assert place.rows("SELECT outcome FROM ledger") == [("empty",)]
+    ((outcome, reason),) = place.rows("SELECT outcome, reason FROM ledger")
+    assert outcome == "empty"
+    assert "no bars for AAPL" in reason
+
+
+def test_a_long_range_without_a_bar_makes_polygon_say_whether_the_ticker_exists(place, sandbox):
+    place.worker()
+    status = place.fetch("polygon", "ZZZZ", **RANGE)
+    assert status["requests"] == {"total": 2, "parked": 0, "running": 0, "stored": 1, "failed": 1, "cancelled": 0}
+    (failure,) = status["failures"]
+    assert failure["reason"].startswith("ZZZZ: UnknownSymbol: Polygon does not know ZZZZ")
 
 
 def test_results_null_is_asked_once_more(place, sandbox):

@@ -64,8 +64,8 @@ def test_without_a_wish_the_named_window_decides():
     assert pause_ms(RateLimited("no", scope="second")) < 2_000
 
 
-def test_the_ledgers_sentence_names_symbol_class_key_label_and_what_to_do():
-    text = sentence(errors.BadCredentials("Unknown API Key"), provider="polygon", symbol="AAPL", key_label="main")
+def test_the_ledgers_sentence_names_symbol_class_and_key_label():
+    text = sentence(errors.BadCredentials("Polygon does not accept the key: check api_keys"), symbol="AAPL", key_label="main")
     assert text == (
-        "AAPL: BadCredentials: Unknown API Key. Check the key labelled 'main' in settings (providers.polygon.api_keys)."
+        "AAPL: BadCredentials: Polygon does not accept the key: check api_keys. The key is the one labelled 'main'."
     )
