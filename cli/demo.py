@@ -39,7 +39,8 @@ def demo(ctx: click.Context) -> None:
 
     Needs no server, no key, no network, and leaves nothing running. Exits with 0 only if every request is in the ledger.
     """
-    from cli.processes import ProcessError, only_one, signals_as_exceptions
+    from cli.locks import ProcessError, only_one
+    from cli.signals import signals_as_exceptions
     from sandbox.servers import ServerError
 
     began = time.monotonic()
@@ -56,7 +57,9 @@ def demo(ctx: click.Context) -> None:
 
 def _run() -> list[JobStatus]:
     """Starts the servers, submits the jobs, follows them to their end, stops the servers."""
-    from cli.processes import Processes, end_leftovers, uninterrupted
+    from cli.locks import end_leftovers
+    from cli.processes import Processes
+    from cli.signals import uninterrupted
     from sandbox.run import start_sandbox
     from sandbox.servers import adopt_valkey, start_valkey
     from settings import override

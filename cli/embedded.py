@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from cli.processes import uninterrupted
 from cli.sandboxed import NOTE, note, variables
+from cli.signals import uninterrupted
 from sandbox.run import Sandbox, start_sandbox
 from sandbox.servers import ServerError, adopt_valkey, start_valkey
 from settings import get_settings

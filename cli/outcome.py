@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from cli.screen import counted
@@ -34,9 +35,13 @@ def sentences(state: JobStatus) -> list[str]:
         lines[0] += f" About {_duration(state.eta_seconds)} left."
     for reason, number in sorted(state.reject_reasons.items(), key=lambda one: -one[1])[:_MOST_SHOWN]:
         lines.append(f"  rejected: {number:,} × {reason}")
-    lines += [f"  failed: {failure.reason}" for failure in state.failures[:_MOST_SHOWN]]
-    if counts.failed > _MOST_SHOWN:
-        lines.append(f"  ... and {counts.failed - _MOST_SHOWN} more failures; --json lists them")
+    reasons = Counter(failure.reason for failure in state.failures)
+    for reason, number in list(reasons.items())[:_MOST_SHOWN]:
+        lines.append(f"  failed: {f'{number:,} × ' if number > 1 else ''}{reason}")
+    if len(reasons) > _MOST_SHOWN:
+        lines.append(f"  ... and for {len(reasons) - _MOST_SHOWN} more reasons; --json lists all")
+    if state.state == "done" and not state.rows:
+        lines.append(f"  {state.provider} has nothing for this range, or does not know the symbols: check their spelling.")
     return lines
 
 

@@ -7,20 +7,19 @@ for as long as it lives: a later command knows from the lock, and not from a num
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import IO, Final, Self
+from typing import Final, Self
 
+from cli.locks import ProcessError, end_leftover, end_leftovers, locked, send
+from cli.signals import on_signals
 from settings import environment
 
 WARM_SECONDS: Final = 10.0
@@ -31,19 +30,14 @@ MOST_RESTARTS: Final = 5
 _WITHIN_SECONDS: Final = 60.0
 _LONGEST_BACKOFF_SECONDS: Final = 8.0
 
+#: At a start, a longer log becomes `<name>.log.1`.
+_LARGEST_LOG_BYTES: Final = 20_000_000
+
 #: Celery's signal for "finish what runs, then end"; SIGTERM is remapped to the colder SIGQUIT for those who send it.
 WARM: Final = signal.SIGINT
 
 #: A worker's environment: who sends SIGTERM (a service manager) means Celery's cold shutdown, which gives messages back.
 REMAPPED: Final = {"REMAP_SIGTERM": "SIGQUIT"}
-
-
-class ProcessError(Exception):
-    """A child did not start, or keeps dying; the sentence names its log."""
-
-
-class Stopped(KeyboardInterrupt):
-    """SIGTERM or SIGHUP came: end as after Ctrl-C."""
 
 
 @dataclass(slots=True)
@@ -92,6 +86,8 @@ class Processes:
         """Starts `python <arguments>` with `variables` added to the environment. Returns at once."""
         variables = variables or {}
         log = self.logs / f"{name}.log"
+        if log.exists() and log.stat().st_size > _LARGEST_LOG_BYTES:
+            log.replace(log.with_suffix(".log.1"))
         process = self._spawn(name, arguments, log, variables)
         self.children[name] = Child(name, arguments, log, variables, warm, process)
         return self.children[name]
@@ -127,18 +123,18 @@ class Processes:
     def stop(self) -> None:
         """Lets every child finish for 10 s, then ends it within 5 more. A signal meanwhile makes it firm at once."""
         hurry = threading.Event()
-        with _on_signals(lambda *_: hurry.set()):
+        with on_signals(lambda *_: hurry.set()):
             end = time.monotonic() + FIRM_SECONDS
             living = [child for child in self.children.values() if child.alive()]
             for number, seconds in ((None, WARM_SECONDS), (signal.SIGTERM, FIRM_SECONDS)):
                 for child in living:
-                    _signal(child.pid, number or child.warm, group=False)
+                    send(child.pid, number or child.warm, group=False)
                 until = min(end, time.monotonic() + seconds)
                 while any(child.alive() for child in living) and time.monotonic() < until and not hurry.is_set():
                     hurry.wait(0.02)
             for child in living:
                 if child.alive():
-                    _signal(child.pid, signal.SIGKILL, group=True)
+                    send(child.pid, signal.SIGKILL, group=True)
                 child.process.wait()
             # What a child forked, and a child whose start a signal cut short, are known by their locks only.
             end_leftovers(self.folder)
@@ -146,9 +142,9 @@ class Processes:
 
     def _spawn(self, name: str, arguments: Sequence[str], log: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
         path = self.folder / f"{name}.pid"
-        _end_leftover(path)
+        end_leftover(path)
         with path.open("a") as lock, log.open("ab") as output:
-            if not _locked(lock):
+            if not locked(lock):
                 raise ProcessError(f"{name} is being started by somebody else in this folder (see {path})")
             lock.truncate(0)
             handle = lock.fileno()
@@ -163,91 +159,6 @@ class Processes:
                 # The child notes its number itself: a signal that cuts our start short can't leave it unknown.
                 preexec_fn=lambda: (os.write(handle, f"{os.getpid()}\n".encode()), None)[1],
             )
-
-
-def end_leftovers(folder: Path) -> list[str]:
-    """Ends the children of a command that was killed, and returns their names. Bounded by 10 s each."""
-    return [path.stem for path in sorted(folder.glob("*.pid")) if _end_leftover(path)]
-
-
-def _end_leftover(path: Path) -> bool:
-    """Ends the process group that holds the lock `path`. False if none did."""
-    held = False
-    with path.open("a+") as lock:
-        for number, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-            if _locked(lock):
-                break
-            held = True
-            lock.seek(0)
-            if (text := lock.read().strip()).isdigit():
-                _signal(int(text), number, group=True)
-            any(_locked(lock) for _ in _ticks(seconds))
-        if not _locked(lock):
-            raise ProcessError(f"{path.stem} of an earlier run does not end: end process {text or '?'} by hand")
-        path.unlink()
-    return held
-
-
-@contextlib.contextmanager
-def only_one(path: Path, *, what: str) -> Iterator[None]:
-    """Holds the lock file `path` for the time of the block; ProcessError if another process has it.
-
-    The lock ends with its process, even after SIGKILL; the number inside is only for people.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as lock:
-        if not _locked(lock):
-            lock.seek(0)
-            owner = lock.read().strip()
-            raise ProcessError(f"{what} runs in this folder already (process {owner}): stop that one first, with Ctrl-C there")
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield
-        lock.truncate(0)
-
-
-def is_held(path: Path) -> bool:
-    """True while a process holds the lock file `path`."""
-    try:
-        with path.open("a+") as lock:
-            return not _locked(lock)
-    except OSError:
-        return False
-
-
-@contextlib.contextmanager
-def signals_as_exceptions() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise Stopped in the main thread, as Ctrl-C raises KeyboardInterrupt, so that blocks clean up.
-
-    SIGINT too: a shell starts background jobs with it ignored, but whoever sends it means it.
-    """
-
-    def stop(number: int, _: FrameType | None) -> None:
-        raise Stopped(signal.Signals(number).name)
-
-    with _on_signals(stop):
-        yield
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """A signal that comes in this block is obeyed at its end, so that no server is started and forgotten."""
-    came: list[int] = []
-    with _on_signals(lambda number, _: came.append(number)):
-        yield
-    if came:
-        raise Stopped(signal.Signals(came[0]).name)
-
-
-@contextlib.contextmanager
-def _on_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 def _python_path() -> str:
@@ -275,26 +186,3 @@ def last_line(path: Path) -> str:
     except OSError:
         return "it left no log"
     return next((line for line in reversed(lines) if line), "it left no log")
-
-
-def _signal(pid: int, number: signal.Signals, *, group: bool) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        (os.killpg if group else os.kill)(pid, number)
-
-
-def _locked(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _ticks(seconds: float) -> Iterator[None]:
-    """Yields at once, then every 20 ms until `seconds` are over."""
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    yield
-    while time.monotonic() < deadline:
-        pause.wait(0.02)
-        yield

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from cli.processes import is_held
+from cli.locks import is_held
 from settings import PREFIX, environment, get_settings, override
 
 NOTE: Final = "sandbox.json"

@@ -39,15 +39,10 @@ def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> 
     finish what runs, for at most ten seconds. Exits with 0 when it was told to stop.
     """
     from cli.embedded import EmbeddedRedis, EmbeddedVendors
-    from cli.processes import (
-        ProcessError,
-        Processes,
-        end_leftovers,
-        only_one,
-        signals_as_exceptions,
-        uninterrupted,
-    )
+    from cli.locks import ProcessError, end_leftovers, only_one
+    from cli.processes import Processes
     from cli.sandboxed import LOCK
+    from cli.signals import signals_as_exceptions, uninterrupted
     from sandbox.servers import ServerError
     from tasks.place import state_dir
 
@@ -61,6 +56,7 @@ def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> 
                 vendors = stack.enter_context(EmbeddedVendors(folder)) if sandbox else None
             processes = stack.enter_context(Processes(folder / "run", folder / "logs"))
             _start(processes, redis, vendors, workers=workers, concurrency=concurrency, flower=flower)
+            _warn()
             _watch(processes, redis, vendors)
     except (ProcessError, ServerError) as error:
         raise click.ClickException(str(error)) from None
@@ -105,6 +101,17 @@ def _start(
         child = processes.start("flower", *arguments, variables=environment)
         _line("flower", f"http://127.0.0.1:{flower}; log {child.log}")
     click.echo(f"In another terminal, in this folder: {command()} fetch polygon AAPL MSFT --start 2024-01-01 --wait")
+
+
+def _warn() -> None:
+    """Says at boot what would surprise later: a Redis that forgets, a database that can't be written, no key."""
+    from cli.sandboxed import followed_sandbox
+    from tasks.check import findings
+
+    with followed_sandbox():
+        for one in findings():
+            if one.level == "error" or (one.level, one.subject) == ("warning", "redis"):
+                click.echo(f"  {one.level:<10}{one.subject}: {one.sentence}", err=True)
 
 
 def _watch(processes: Processes, redis: EmbeddedRedis, vendors: EmbeddedVendors | None) -> None:

@@ -147,6 +147,14 @@ def test_check_names_what_is_wrong_and_what_to_do(ready: Any) -> None:
     assert "/proc/nowhere" in wrong["database"]
 
 
+def test_up_says_at_boot_what_is_wrong(shell: Any) -> None:
+    shell.variables["MARKETFETCH_REDIS_URL"] = f"redis://127.0.0.1:{closed_port()}/0"
+    started = shell.start("up", "--concurrency", "1")
+    started.until(lambda: "No vendor has an API key" in started.text and "can't be reached" in started.text)
+    assert started.end() == 0
+    assert "Traceback" not in started.text
+
+
 def test_check_warns_of_a_redis_that_forgets_or_evicts(shell: Any, tmp_path: Path) -> None:
     from redis import Redis
 

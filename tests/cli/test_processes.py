@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.processes import ProcessError, Processes, end_leftovers, is_held, only_one
+from cli.locks import ProcessError, end_leftovers, is_held, only_one
+from cli.processes import Processes
 
 WAITS = "import threading; print('up', flush=True); threading.Event().wait()"
 FORKS = f"import os; os.fork(); {WAITS}"

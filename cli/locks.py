@@ -1,0 +1,97 @@
+"""Locks that last exactly as long as their processes: who runs in a folder, and what a killed command left behind.
+
+A number in a file may belong to somebody else by now; a held lock can't.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+
+class ProcessError(Exception):
+    """A child did not start, or keeps dying; the sentence names its log."""
+
+
+@contextlib.contextmanager
+def only_one(path: Path, *, what: str) -> Iterator[None]:
+    """Holds the lock file `path` for the time of the block; ProcessError if another process has it.
+
+    The lock ends with its process, even after SIGKILL; the number inside is only for people.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as lock:
+        # `is_held` of another command may have it for an instant.
+        if not any(locked(lock) for _ in ticks(0.5)):
+            lock.seek(0)
+            owner = lock.read().strip()
+            raise ProcessError(f"{what} runs in this folder already (process {owner}): stop that one first, with Ctrl-C there")
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+        lock.truncate(0)
+
+
+def is_held(path: Path) -> bool:
+    """True while a process holds the lock file `path`."""
+    try:
+        with path.open("a+") as lock:
+            return not locked(lock)
+    except OSError:
+        return False
+
+
+def end_leftovers(folder: Path) -> list[str]:
+    """Ends the children of a command that was killed, and returns their names. Bounded by 10 s each."""
+    return [path.stem for path in sorted(folder.glob("*.pid")) if end_leftover(path)]
+
+
+def end_leftover(path: Path) -> bool:
+    """Ends the process group that holds the lock `path`. False if none did."""
+    held = False
+    with path.open("a+") as lock:
+        for number, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+            if locked(lock):
+                break
+            held = True
+            lock.seek(0)
+            if (text := lock.read().strip()).isdigit():
+                send(int(text), number, group=True)
+            any(locked(lock) for _ in ticks(seconds))
+        if not locked(lock):
+            raise ProcessError(f"{path.stem} of an earlier run does not end: end process {text or '?'} by hand")
+        path.unlink()
+    return held
+
+
+def send(pid: int, number: signal.Signals, *, group: bool) -> None:
+    """Sends a signal to a process or its whole group, if it is still there."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        (os.killpg if group else os.kill)(pid, number)
+
+
+def locked(lock: IO[str]) -> bool:
+    """Takes the lock of an open file; False if another process holds it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def ticks(seconds: float) -> Iterator[None]:
+    """Yields at once, then every 20 ms until `seconds` are over."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    yield
+    while time.monotonic() < deadline:
+        pause.wait(0.02)
+        yield

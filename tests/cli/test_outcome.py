@@ -1,0 +1,57 @@
+"""How a job ended, in words: counts that add up, each reason once."""
+
+from __future__ import annotations
+
+from cli.outcome import sentences
+from tasks.jobs import Counts, Failure, JobStatus
+
+
+def state(**changes: object) -> JobStatus:
+    whole: dict[str, object] = {
+        "job": "0123456789abcdef",
+        "provider": "polygon",
+        "state": "done",
+        "requests": Counts(total=2, stored=2),
+        "rows": 1234,
+        "rejects": 0,
+        "eta_seconds": 0,
+        "failures": [],
+        "reject_reasons": {},
+        "trouble": [],
+    }
+    return JobStatus.model_validate(whole | changes)
+
+
+def test_a_job_that_went_well_is_one_line() -> None:
+    line = "polygon job 0123456789abcdef is done: 2 requests (2 stored), 1,234 rows, 0 rejects."
+    assert sentences(state()) == [line]
+
+
+def test_equal_reasons_are_told_once_with_their_number() -> None:
+    failures = [Failure(request=f"{i}", symbol="ZZZZ", reason="ZZZZ: UnknownSymbol: no.") for i in range(3)]
+    failures += [Failure(request="9", symbol="YYYY", reason="YYYY: NotEntitled: no.")]
+    lines = sentences(state(state="failed", requests=Counts(total=6, stored=2, failed=4), failures=failures))
+    assert "is over, with failures: 6 requests (2 stored, 4 failed)" in lines[0]
+    assert lines[1:] == ["  failed: 3 × ZZZZ: UnknownSymbol: no.", "  failed: YYYY: NotEntitled: no."]
+
+
+def test_rejects_are_told_by_reason_the_most_frequent_first() -> None:
+    lines = sentences(state(rejects=4, reject_reasons={"price is negative": 1, "high is below low": 3}))
+    assert lines[1:] == ["  rejected: 3 × high is below low", "  rejected: 1 × price is negative"]
+
+
+def test_a_job_without_a_row_says_what_that_may_mean() -> None:
+    assert "check their spelling" in sentences(state(rows=0))[-1]
+
+
+def test_a_running_job_says_what_waits_and_how_long() -> None:
+    running = state(state="running", requests=Counts(total=9, parked=5, running=2, stored=2), eta_seconds=7200)
+    assert "is running: 9 requests (2 stored, 2 running, 5 waiting)" in sentences(running)[0]
+    assert sentences(running)[0].endswith("About 2.0 h left.")
+
+
+def test_many_reasons_are_cut() -> None:
+    failures = [Failure(request=f"{i}", symbol=f"S{i}", reason=f"S{i}: no.") for i in range(13)]
+    lines = sentences(state(state="failed", requests=Counts(total=13, failed=13), failures=failures))
+    assert len(lines) == 12
+    assert lines[-1] == "  ... and for 3 more reasons; --json lists all"
