@@ -21,7 +21,9 @@ gate.park([Parking(id=request.id, arguments=arguments_of(request))], job="job")
 (grant,) = gate.admit(room=1, most_granted=1, labels=("main",)).grants
 gate.start(grant.id, fence=grant.fence)
 bars = BarColumns.build(np.arange(3, dtype=np.int64) * 86_400_000, close={closes})
-ledger = LedgerRow(request_id=request.id, root=request.root, page=0, provider="polygon", symbol="AAPL", outcome="stored", rows=3)
+ledger = LedgerRow(
+    request_id=request.id, root=request.root, page=0, provider="polygon", symbol="AAPL", outcome="stored", rows=3
+)
 data = batches.encode(Batch(ledger=ledger, series=(BarSeries("polygon", "AAPL", "1d", "split", bars),)))
 gate.finish(grant.id, fence=grant.fence, batch={data})
 ref = reference("polygon", "AAPL", grant.id, outcome="stored", rows=3)
