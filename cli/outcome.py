@@ -40,6 +40,8 @@ def sentences(state: JobStatus) -> list[str]:
         lines.append(f"  failed: {f'{number:,} × ' if number > 1 else ''}{reason}")
     if len(reasons) > _MOST_SHOWN:
         lines.append(f"  ... and for {len(reasons) - _MOST_SHOWN} more reasons; --json lists all")
+    if any(": Unavailable: " in reason for reason in reasons):
+        lines.append("  A vendor gave no usable answer: `marketfetch check` shows where it is asked; then fetch with --again.")
     if state.state == "done" and not state.rows:
         lines.append(f"  {state.provider} has nothing for this range, or does not know the symbols: check their spelling.")
     return lines

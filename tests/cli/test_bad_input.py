@@ -190,8 +190,8 @@ def station(make_shell: Callable[[], Any]) -> Iterator[Any]:
     ("provider", "symbol", "says"),
     [
         ("alpha_vantage", "ZZZZ", ["ZZZZ", "UnknownSymbol", "spelling"]),
-        ("polygon", "AAPL", ["AAPL", "BadCredentials", "'stale'", "api_keys"]),
-        ("nasdaq", "AAPL", ["AAPL", "Unavailable", "base_url"]),
+        ("polygon", "AAPL", ["AAPL", "BadCredentials", "'stale'"]),
+        ("nasdaq", "AAPL", ["AAPL", "Unavailable", "connection"]),
     ],
 )
 def test_what_the_vendor_refuses_fails_with_its_reason_and_stores_nothing(

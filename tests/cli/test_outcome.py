@@ -35,6 +35,13 @@ def test_equal_reasons_are_told_once_with_their_number() -> None:
     assert lines[1:] == ["  failed: 3 × ZZZZ: UnknownSymbol: no.", "  failed: YYYY: NotEntitled: no."]
 
 
+def test_a_vendor_that_did_not_answer_is_followed_by_what_to_do() -> None:
+    failures = [Failure(request="1", symbol="AAPL", reason="AAPL: Unavailable: no connection.")]
+    lines = sentences(state(state="failed", requests=Counts(total=1, failed=1), failures=failures))
+    assert "`marketfetch check`" in lines[-1]
+    assert "--again" in lines[-1]
+
+
 def test_rejects_are_told_by_reason_the_most_frequent_first() -> None:
     lines = sentences(state(rejects=4, reject_reasons={"price is negative": 1, "high is below low": 3}))
     assert lines[1:] == ["  rejected: 3 × high is below low", "  rejected: 1 × price is negative"]
