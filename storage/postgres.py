@@ -17,10 +17,10 @@ import psycopg
 
 from schemas.ledger import Batch
 from storage import binary
-from storage.names import SCHEMA_VERSION, to_make
+from storage.names import SCHEMA_VERSION
 from storage.postgres_errors import AGAIN, told, unreadable
 from storage.postgres_rows import Db, SeriesKey, enter, find_series, keep_rejects, key, lock_series, write
-from storage.questions import Questions, no_tables, refuse_foreign
+from storage.questions import Questions, no_tables, refuse_foreign, to_make
 from storage.rows import Part, waves
 from storage.store import Job, StoreError
 

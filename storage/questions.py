@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, Literal
 
 from schemas.ledger import LedgerRow
 from storage.names import RELATIONS, SCHEMA_VERSION
@@ -107,3 +108,12 @@ def no_tables(where: str) -> StoreMismatch:
     return StoreMismatch(
         f"{where} has no marketfetch tables yet: `marketfetch fetch` and `marketfetch up` make them at their start"
     )
+
+
+def to_make(kind: Literal["sqlite", "postgresql"], present: AbstractSet[str]) -> list[str]:
+    """The statements that make what is not in `present`, in order; none, and nothing is loaded, where all of it is there."""
+    if present >= RELATIONS:
+        return []
+    from storage.tables import missing
+
+    return missing(kind, present)

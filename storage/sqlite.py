@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from schemas.bars import FLOAT_COLUMNS, BarSeries
 from schemas.ledger import Batch
-from storage.names import SCHEMA_VERSION, VALUE_COLUMNS, to_make
-from storage.questions import Questions, no_tables, refuse_foreign
+from storage.names import SCHEMA_VERSION, VALUE_COLUMNS
+from storage.questions import Questions, no_tables, refuse_foreign, to_make
 from storage.sqlite_errors import told
 from storage.store import Job, StoreError, StoreUnavailable
 from storage.texts import reject_rows, storable

@@ -229,7 +229,7 @@ class Run:
 
     def failed(self, error: FetchError, provider: str, symbol: str) -> NoReturn:
         """The request is over: the reason goes to the ledger by the store task, the error to whoever asked for the task."""
-        reason = outcomes.sentence(error, symbol=symbol, key_label=self.turn.key_label)
+        reason = outcomes.sentence(error, provider=provider, symbol=symbol, key_label=self.turn.key_label)
         rejects = getattr(getattr(error, "page", None), "rejects", ())
         ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rejects=len(rejects))
         self.keep(Batch(ledger=ledger, rejects=tuple(rejects)))

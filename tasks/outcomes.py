@@ -66,7 +66,11 @@ def pause_ms(error: RateLimited) -> int:
     return max(100, error.retry_after_ms)
 
 
-def sentence(error: FetchError, *, symbol: str, key_label: str) -> str:
-    """Why a request failed, for the ledger: symbol, class, the vendor's sentence, and the key's label where it is the key."""
+def sentence(error: FetchError, *, provider: str, symbol: str, key_label: str) -> str:
+    """Why a request failed, for the ledger: symbol, class, the vendor's sentence, and what only the runner can add to it."""
     text = f"{symbol}: {type(error).__name__}: {error.message.rstrip('.')}."
-    return f"{text} The key is the one labelled {key_label!r}." if isinstance(error, BadCredentials | NotEntitled) else text
+    if isinstance(error, BadCredentials | NotEntitled):
+        return f"{text} The key is the one labelled {key_label!r}."
+    if isinstance(error, Unavailable):
+        return f"{text} Look whether the vendor is up, and whether providers.{provider}.base_url is right."
+    return text

@@ -65,7 +65,12 @@ def test_without_a_wish_the_named_window_decides():
 
 
 def test_the_ledgers_sentence_names_symbol_class_and_key_label():
-    text = sentence(errors.BadCredentials("Polygon does not accept the key: check api_keys"), symbol="AAPL", key_label="main")
-    assert text == (
+    refused = errors.BadCredentials("Polygon does not accept the key: check api_keys")
+    assert sentence(refused, provider="polygon", symbol="AAPL", key_label="main") == (
         "AAPL: BadCredentials: Polygon does not accept the key: check api_keys. The key is the one labelled 'main'."
     )
+
+
+def test_an_unreachable_vendor_is_told_with_the_setting_to_look_at():
+    away = errors.Unavailable("nasdaq (key main): the connection could not be made")
+    assert "providers.nasdaq.base_url" in sentence(away, provider="nasdaq", symbol="AAPL", key_label="main")
