@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sqlite3
 import sys
 import threading
 import time
@@ -147,12 +148,19 @@ def _tell(states: list[JobStatus], *, seconds: float) -> int:
     rows, rejects = sum(state.rows for state in states), sum(state.rejects for state in states)
     failed = sum(state.requests.failed for state in states)
     click.echo(
-        f"\n{over} of {requests} requests are in the ledger ({failed} failed), {rows:,} rows, {counted(rejects, 'reject')}, "
-        f"{seconds:.1f} s in all.\nThe rows are in {_DATABASE} (SQLite); every process is stopped. Try next:"
+        f"\n{over} of {requests} requests are in the ledger ({failed} failed) after {_calls()} calls, {rows:,} rows, "
+        f"{counted(rejects, 'reject')}, {seconds:.1f} s in all."
     )
+    click.echo(f"The rows are in {_DATABASE} (SQLite); every process is stopped. Try next:")
     for line in _next_commands():
         click.echo(f"  {line}")
     return 0 if requests and over == requests else 1
+
+
+def _calls() -> int:
+    """How often the vendors were asked: more than there are requests, as some were asked again."""
+    with contextlib.closing(sqlite3.connect(_DATABASE)) as database:
+        return int(database.execute("SELECT coalesce(sum(calls), 0) FROM ledger").fetchone()[0])
 
 
 def _next_commands() -> list[str]:
