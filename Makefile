@@ -25,7 +25,7 @@ demo: $(VENV)/.runtime  ## three vendors, one worker, real Celery: watch rows ar
 	@$(BIN)/marketfetch demo
 
 test: $(VENV)/.dev      ## the whole suite, on servers that it starts itself
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.dev      ## ruff: style and house rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -18,6 +18,9 @@ def _day(_ctx: click.Context, _param: click.Parameter, value: datetime | None) -
     return value.date() if value else None
 
 
+#: No market closes for longer: a range of so many days without a single row means a wrong symbol, not a holiday.
+_SURELY_TRADED_DAYS = 10
+
 _DAY = click.DateTime(["%Y-%m-%d"])
 
 
@@ -72,7 +75,8 @@ def fetch(
             again=again,
         )
         if wait:
-            ctx.exit(_wait(job, name=provider, as_json=as_json))
+            first = start or _a_year_before(last)
+            ctx.exit(_wait(job, name=provider, as_json=as_json, surely_traded=(last - first).days >= _SURELY_TRADED_DAYS))
     if as_json:
         click.echo(json.dumps({"job": job.job_id, "requests": job.requests, "new": job.new}))
     else:
@@ -81,8 +85,8 @@ def fetch(
     hint(f"{counted(job.requests, 'request')}.{again_words} See how it goes: {command()} status {job.job_id}")
 
 
-def _wait(job: Submitted, *, name: str, as_json: bool) -> int:
-    """Follows the job to its end; answers with the exit code."""
+def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> int:
+    """Follows the job to its end; answers with the exit code: 1 also where not a single row came although there must be."""
     from cli.outcome import sentences
     from cli.progress import follow
 
@@ -96,7 +100,7 @@ def _wait(job: Submitted, *, name: str, as_json: bool) -> int:
         click.echo(state.model_dump_json())
     else:
         click.echo("\n".join(sentences(state)))
-    return 0 if state.state == "done" else 1
+    return 0 if state.state == "done" and (state.rows or not surely_traded) else 1
 
 
 def _listed(file: IO[str] | None) -> list[str]:
