@@ -59,7 +59,7 @@ def test_keys_are_in_no_log_no_redis_no_result_no_database_no_event_and_no_excep
     assert sum("Unavailable" in one for one in said) >= 2
     assert "task-failed" in said[-1]
     for provider, symbol in (("alpha_vantage", "AAPL"), ("polygon", "MSFT"), ("nasdaq", "ZZZZNONE")):
-        place.fetch(provider, symbol, start="2024-01-02", end="2024-01-31")
+        place.fetch(provider, symbol, start="2024-01-29", end="2024-01-31")
     database = b"".join(path.read_bytes() for path in place.folder.glob("marketfetch.db*"))
     haystack = {
         "worker log": place.worker_log.encode(),
