@@ -86,7 +86,7 @@ task_routes = {
     "tasks.fetch.nasdaq": {"queue": "fetch.nasdaq"},
     "tasks.store.store_batch": {"queue": "store"},
 }
-imports = ("tasks.fetch", "tasks.store")
+imports = ("tasks.fetch", "tasks.store", "tasks.revoking")
 
 # Beat keeps its own state beside ours, so that a folder holds one file less.
 beat_schedule_filename = "celerybeat-schedule"

@@ -118,6 +118,11 @@ class Gate:
         self.wake()
         return done
 
+    def withdraw(self, request_id: str) -> str | None:
+        """Nobody wants it any more: takes it out of the lane. Its message; None if it is not parked or granted."""
+        done, message = self._withdraw(keys=self._keys("ready", "delayed", "granted"), args=[self.prefix, request_id])
+        return str(message.decode()) if done else None
+
     def batch(self, request_id: str) -> bytes | None:
         """The batch of a held request, None when it has none (or is gone)."""
         found = self.redis.get(f"{self.prefix}batch:{request_id}")
@@ -190,6 +195,10 @@ class Gate:
     @cached_property
     def _postpone(self) -> Script:
         return self._script("postpone")
+
+    @cached_property
+    def _withdraw(self) -> Script:
+        return self._script("withdraw")
 
     @cached_property
     def _settle(self) -> Script:

@@ -10,7 +10,7 @@ from celery.signals import setup_logging
 from tasks.releaser import Releaser
 from tasks.sending import ParkingAMQP
 
-app = Celery("marketfetch", amqp=ParkingAMQP)
+app = Celery("marketfetch", amqp=ParkingAMQP, control="tasks.revoking:ParkingControl")
 app.config_from_object("celeryconfig")
 app.steps["worker"].add(Releaser)
 

@@ -100,3 +100,40 @@ def test_an_expired_task_is_revoked_and_costs_no_call(place, sandbox):
     )
     assert state is True
     assert sandbox.log()["calls"] == 0
+
+
+def test_a_parked_task_is_revoked_with_no_worker_up_and_never_runs(place, sandbox):
+    code = (
+        f"sent = polygon.apply_async(('AAPL',), dict({ASKED}), countdown=3600)\n"
+        "app.control.revoke(sent.id)\nanswer = [sent.state, type(sent.result).__name__]"
+    )
+    assert answer(place, code) == ["REVOKED", "TaskRevokedError"]
+    assert not place.redis().keys("mf:*req*")
+
+
+def test_an_app_that_does_not_know_us_revokes_a_parked_task_through_a_worker(place, sandbox):
+    place.worker()
+    code = (
+        "from celery import Celery\nfrom tests.waiting import eventually\n"
+        "bare = Celery(broker=app.conf.broker_url, backend=app.conf.result_backend)\n"
+        f"sent = polygon.apply_async(('AAPL',), dict({ASKED}), countdown=3600)\n"
+        "bare.control.revoke(sent.id)\n"
+        "answer = eventually(lambda: sent.state == 'REVOKED')"
+    )
+    assert answer(place, code) is True
+    assert not place.redis().keys("mf:*req*")
+    assert sandbox.log()["calls"] == 0
+
+
+def test_a_chord_with_a_revoked_member_fails_instead_of_waiting_for_ever(place):
+    place.worker()
+    code = (
+        "from celery import chord\nfrom tests.waiting import eventually\n"
+        f"header = [polygon.s('AAPL', {ASKED}), polygon.s('MSFT', {ASKED}).set(countdown=3600)]\n"
+        "body = chord(header)(store_batch.si({}))\n"
+        "eventually(lambda: sum(one.ready() for one in body.parent.results) == 1)\n"
+        "later = next(one for one in body.parent.results if not one.ready())\n"
+        "app.control.revoke(later.id)\n"
+        "answer = eventually(lambda: body.state == 'FAILURE')"
+    )
+    assert answer(place, code) is True

@@ -221,3 +221,16 @@ def test_all_keys_of_a_gate_share_one_hash_slot(gate):
     started(gate, admitted(gate, room=1).grants[0])
     gate.finish("a", fence=1, batch=b"x")
     assert {key.decode()[: len(gate.prefix)] for key in gate.redis.keys("*")} == {"mf:{polygon}:"}
+
+
+def test_only_what_has_not_started_can_be_withdrawn(gate):
+    gate.park([Parking(id="a", arguments="", message="kept whole")], job="direct")
+    parked(gate, "b", "c")
+    assert gate.withdraw("a") == "kept whole"
+    assert gate.withdraw("a") is None
+    one, _ = admitted(gate).grants
+    assert gate.withdraw("c") == ""
+    started(gate, one)
+    assert gate.withdraw("b") is None
+    assert gate.start("c", fence=1).verdict == "over"
+    assert gate.counts().parked == 0
