@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 import click
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
+from quotas.limits import parse
 from schemas.mapping import ColumnMapping
 
 PREFIX = "MARKETFETCH_"
@@ -75,6 +76,13 @@ class ProviderSettings(_Section):
             if labels.count(label) > 1:
                 raise ValueError(f"api_keys: two keys have the label {label!r}; a label stands for one key")
         return self
+
+    @field_validator("limits")
+    @classmethod
+    def _limits_are_understood(cls, limits: list[str]) -> list[str]:
+        for text in limits:
+            parse(text)
+        return limits
 
     @property
     def keys(self) -> tuple[Key, ...]:

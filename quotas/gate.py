@@ -6,15 +6,18 @@ process on any machine may make one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from redis import Redis
 from redis.commands.core import Script
 
-from quotas.values import Admission, Counts, Grant, Parking, Start
+from quotas.limits import KeyLimits
+from quotas.values import Admission, Counts, Grant, KeyPast, Parking, Start
 
 #: Every sleeper listens here; the message is the pool's name.
 WAKE_CHANNEL: Final = "mf:wake"
@@ -55,26 +58,36 @@ class Gate:
         *,
         room: int,
         most_granted: int,
-        labels: Sequence[str],
-        concurrency: int | None = None,
+        keys: Sequence[KeyLimits],
+        epoch: str = "",
+        clock_us: int = 0,
+        ahead_ms: int = 0,
         start_by_ms: int = 10_000,
         held_again_ms: int = 30_000,
         most_held: int = 500,
     ) -> Admission:
-        """Takes back what has expired, then grants up to `room` requests in lane order, each with a key's label."""
-        keys = self._keys("ready", "delayed", "granted", "running", "held", "tags", "pool")
-        wait_ms, *grants = self._admit(
-            keys=keys,
-            args=[self.prefix, room, most_granted, concurrency or 0, start_by_ms, held_again_ms, most_held, *labels],
+        """Takes back what has expired, then grants up to `room` requests in lane order, each with a key that may serve it.
+
+        `epoch` and `clock_us` say what the caller knows of the gate's past and time; "" and 0 skip the check. A grant may be
+        up to `ahead_ms` ahead of its slot: `start` says how long to wait.
+        """
+        now = datetime.now(UTC)
+        state, wait_us, *grants = self._admit(
+            keys=self._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch"),
+            args=[
+                *(self.prefix, room, most_granted, start_by_ms, held_again_ms, most_held, ahead_ms * 1000),
+                *(epoch, clock_us, json.dumps([key.as_argument(now) for key in keys])),
+            ],
         )
-        return Admission(grants=tuple(_grant(one) for one in grants), wait_ms=None if wait_ms < 0 else int(wait_ms))
+        wait_ms = None if wait_us < 0 else wait_us / 1000
+        return Admission(grants=tuple(_grant(one) for one in grants), wait_ms=wait_ms, state=state.decode())
 
     def start(self, request_id: str, *, fence: int, end_by_ms: int = 25_000) -> Start:
         """Asked just before the call is sent; "go" is said once per fence."""
-        verdict, label, attempts, calls, reason = self._start(
+        verdict, label, attempts, calls, reason, wait_us = self._start(
             keys=self._keys("granted", "running"), args=[self.prefix, request_id, fence, end_by_ms]
         )
-        return Start(verdict=verdict.decode(), key_label=label.decode(), attempts=attempts, calls=calls, reason=reason.decode())
+        return Start(verdict.decode(), label.decode(), attempts, calls, reason.decode(), wait_us)
 
     def finish(
         self,
@@ -88,16 +101,31 @@ class Gate:
         """The reply is here: keeps its batch until it is stored, parks the next page. False if the lease was lost."""
         page = (next_page.id, next_page.arguments) if next_page else ("", "")
         done = self._finish(
-            keys=self._keys("running", "held", "ready", "tags"),
+            keys=self._keys("running", "held", "ready"),
             args=[self.prefix, request_id, fence, batch, held_again_ms, *page],
         )
         self.wake()
         return bool(done)
 
-    def give_back(self, request_id: str, *, fence: int, pause_ms: int = 0, why: str = "") -> bool:
-        """The vendor refused, or nothing was sent: the request returns to its old place, no attempt spent."""
-        keys = self._keys("running", "granted", "ready", "pool")
-        done = self._give_back(keys=keys, args=[self.prefix, request_id, fence, pause_ms, why])
+    def give_back(
+        self,
+        request_id: str,
+        *,
+        fence: int,
+        pause_ms: int = 0,
+        why: str = "",
+        then: Literal["", "grow", "aside"] = "",
+        unsent: bool = False,
+    ) -> bool:
+        """The vendor refused, or nothing was sent: the request returns to its old place, no attempt spent.
+
+        Its key is paused for `pause_ms`, doubled with each refusal in a row for `then` "grow"; "aside" sets the key aside
+        until `resume_key`. `unsent`: the call was never made, so nothing is counted for it.
+        """
+        done = self._give_back(
+            keys=self._keys("running", "granted", "ready"),
+            args=[self.prefix, request_id, fence, pause_ms, why, then, "unsent" if unsent else ""],
+        )
         self.wake()
         return bool(done)
 
@@ -138,18 +166,21 @@ class Gate:
         with self.redis.pipeline() as pipe:
             for name in ("ready", "delayed", "granted", "running", "held"):
                 pipe.zcard(f"{self.prefix}{name}")
-            pipe.hmget(f"{self.prefix}pool", ["until", "why"])
-            pipe.time()
-            ready, delayed, granted, running, held, (until, why), (seconds, micros) = pipe.execute()
-        paused_ms = max(0, int(until or 0) - (seconds * 1000 + micros // 1000))
-        return Counts(
-            parked=ready + delayed,
-            granted=granted,
-            running=running,
-            held=held,
-            paused_ms=paused_ms,
-            paused_why=why.decode() if why and paused_ms else "",
+            ready, delayed, granted, running, held = pipe.execute()
+        return Counts(parked=ready + delayed, granted=granted, running=running, held=held)
+
+    def epoch(self) -> str:
+        """The epoch in force, "" where there is none: this Redis has no past that it could tell of."""
+        found = self.redis.get(f"{self.prefix}epoch")
+        return found.decode() if isinstance(found, bytes) else ""
+
+    def restore(self, *, old: str, new: str, pasts: Sequence[KeyPast], give_up_ms: int) -> str:
+        """Counts every window of keys with a past full as of now, and begins an epoch; answers with the one in force."""
+        told = [{"label": one.label, "stamps": one.stamps, "days": one.days} for one in pasts]
+        found = self._restore(
+            keys=self._keys("epoch", "granted", "running", "held"), args=[self.prefix, old, new, json.dumps(told), give_up_ms]
         )
+        return str(found.decode())
 
     def moving(self) -> set[str]:
         """The ids that are granted, running or held: few, whatever is parked."""
@@ -166,7 +197,9 @@ class Gate:
         return [f"{self.prefix}{name}" for name in names]
 
     def _script(self, name: str) -> Script:
-        return self.redis.register_script((files("quotas") / "lua" / f"{name}.lua").read_text(encoding="utf-8"))
+        lua = files("quotas") / "lua"
+        text = [(lua / f"{part}.lua").read_text(encoding="utf-8") for part in ("call", name)]
+        return self.redis.register_script("\n".join(text))
 
     @cached_property
     def _park(self) -> Script:
@@ -199,6 +232,10 @@ class Gate:
     @cached_property
     def _withdraw(self) -> Script:
         return self._script("withdraw")
+
+    @cached_property
+    def _restore(self) -> Script:
+        return self._script("restore")
 
     @cached_property
     def _settle(self) -> Script:

@@ -39,30 +39,72 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What may run now, and in how many milliseconds it is worth asking again (None: when something wakes the gate)."""
+    """What may run now, and in how many milliseconds it is worth asking again (None: when something wakes the gate).
+
+    `state` other than "ok" means that nothing was granted since the gate can't account for its past ("epoch", "clock"), or
+    that the calendar days it was given are over ("stale").
+    """
 
     grants: tuple[Grant, ...]
-    wait_ms: int | None
+    wait_ms: float | None
+    state: Literal["ok", "epoch", "clock", "stale"] = "ok"
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The answer to "may I send?". `calls` counts the calls made for this request so far, this one included."""
+    """The answer to "may I send?". `calls` counts the calls made for this request so far, this one included.
+
+    `wait_us`: send no earlier than this from now; a grant may be some milliseconds ahead of its slot.
+    """
 
     verdict: Verdict
     key_label: str = ""
     attempts: int = 0
     calls: int = 0
     reason: str = ""
+    wait_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPast:
+    """What is known of a key when the gate itself knows nothing.
+
+    `stamps`: as many as make every window full, 0 for a key that was never used. `days`: calendar counter -> calls.
+    """
+
+    label: str
+    stamps: int
+    days: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Where a pool's requests are; `parked` includes those with a not-before. `paused_ms` is 0 when calls may be made."""
+    """Where a pool's requests are; `parked` includes those with a not-before."""
 
     parked: int
     granted: int
     running: int
     held: int
-    paused_ms: int = 0
-    paused_why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """One limit of a key at this moment. `resets_ms`: until one more call is free again, 0 when one is free now."""
+
+    text: str
+    used: int
+    allowed: int
+    resets_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReport:
+    """One key at this moment. `opens_ms` None: only the end of an open call, or a person, can tell."""
+
+    label: str
+    limits: tuple[LimitUse, ...]
+    open_calls: int
+    paused_ms: int
+    paused_why: str
+    aside_why: str
+    opens_ms: int | None

@@ -87,6 +87,12 @@ class Questions(ABC):
             WHERE j.job_id = ? AND l.outcome = 'failed' ORDER BY l.symbol, l.root, l.page LIMIT ?"""  # noqa: S608
         return [LedgerRow(*row) for row in self.read(sql, job_id, limit)]
 
+    def calls(self, provider: str, key_label: str, *, since_ms: int) -> int:
+        sql = f"""
+            SELECT coalesce(sum(calls), 0) FROM ledger
+            WHERE provider = ? AND key_label = ? AND called_at >= {self.time()}"""  # noqa: S608
+        return int(self.read(sql, provider, key_label, since_ms)[0][0])
+
     def over(self, request_ids: Sequence[str]) -> set[str]:
         condition, value = self.among(request_ids)
         return {row[0] for row in self.read(f"SELECT request_id FROM ledger WHERE request_id {condition}", value)}  # noqa: S608

@@ -96,6 +96,10 @@ class Store(Protocol):
         """The failed requests of a job, by symbol."""
         ...
 
+    def calls(self, provider: str, key_label: str, *, since_ms: int) -> int:
+        """The calls of the ledger's requests whose last call was made with this key at `since_ms` (Unix time) or later."""
+        ...
+
     def over(self, request_ids: Sequence[str]) -> set[str]:
         """Those of `request_ids` that the ledger shows as over."""
         ...

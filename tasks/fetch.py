@@ -9,9 +9,10 @@ return   a small reference; the chain stores it      tasks/store.py
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import structlog
 from celery import Task
@@ -22,6 +23,7 @@ from providers import transport
 from providers.errors import BadCredentials, BadRequest, Fatal, FetchError, RateLimited, SuspectEmpty, Transient, Unavailable
 from providers.transport import SendTooLate
 from quotas import Gate, Parking, Start
+from quotas.reporting import report
 from schemas.ledger import Batch, LedgerRow
 from schemas.page import Page
 from schemas.requests import Request
@@ -35,9 +37,12 @@ from tasks.messages import arguments_of
 from tasks.outcomes import Step
 from tasks.sending import GRANT_HEADER, USER_TASK
 from tasks.store import Reference, hand_on, reference, send_to_store
-from tasks.vendors import options
+from tasks.vendors import keys, options
 
 log = structlog.get_logger("marketfetch.fetch")
+
+#: Never set: waiting for it is waiting for the time to pass.
+_SLOT = threading.Event()
 
 _RETRIES = {
     "autoretry_for": (Unavailable, SuspectEmpty),
@@ -88,11 +93,14 @@ def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Refe
         return not_ours_to_send(task, provider, symbol, grant["id"], turn)
 
     run = Run(task, gate, grant["id"], grant["fence"], turn)
+    if turn.wait_us:
+        # The slot opens in some milliseconds: the only wait in a worker, bounded by what a grant may be ahead.
+        _SLOT.wait(turn.wait_us / 1e6)
     try:
         request = run.request = asked_for(grant["id"], provider, symbol, query)
         page = run.call(request)
     except SendTooLate:
-        gate.give_back(run.id, fence=run.fence)
+        gate.give_back(run.id, fence=run.fence, unsent=True)
         raise Ignore from None
     except UserError as error:
         return run.failed(BadRequest(str(error)), provider, symbol)
@@ -125,6 +133,11 @@ def not_ours_to_send(task: Task, provider: str, symbol: str, record: str, turn: 
         log.info("grant was lost, nothing sent", provider=provider, symbol=symbol, request=record)
         raise Ignore
     return hand_on(task, reference(provider, symbol, record, outcome=turn.verdict))
+
+
+def others_can_serve(gate: Gate, provider: str, label: str) -> bool:
+    """True if another key of the pool has not been set aside: then a refused key's request goes on with it."""
+    return any(not one.aside_why for one in report(gate, keys(provider)) if one.label != label)
 
 
 class Run:
@@ -217,7 +230,11 @@ class Run:
         )
         if isinstance(error, RateLimited):
             why = f"{provider} refused key {self.turn.key_label!r}: {error.message}"
-            self.gate.give_back(self.id, fence=self.fence, pause_ms=outcomes.pause_ms(error), why=why)
+            then: Literal["grow", ""] = "grow" if error.retry_after_ms is None else ""
+            self.gate.give_back(self.id, fence=self.fence, pause_ms=outcomes.pause_ms(error), why=why, then=then)
+            raise Ignore
+        if isinstance(error, BadCredentials) and others_can_serve(self.gate, provider, self.turn.key_label):
+            self.gate.give_back(self.id, fence=self.fence, why=error.message, then="aside")
             raise Ignore
         if step is Step.FAIL:
             return self.failed(error, provider, symbol)

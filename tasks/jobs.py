@@ -22,6 +22,8 @@ from redis.exceptions import RedisError
 import providers
 from providers.errors import PlanError
 from quotas import Parking
+from quotas.reporting import report
+from quotas.values import KeyReport
 from schemas.jobs import JobSpec
 from schemas.requests import Request
 from storage.store import Job, Store, StoreError, Unfinished
@@ -29,9 +31,12 @@ from tasks import connections, trouble
 from tasks.errors import UserError
 from tasks.messages import arguments_of
 from tasks.releaser import releasers
-from tasks.vendors import PROVIDERS, labels, options
+from tasks.vendors import PROVIDERS, keys, labels, options
 
 T = TypeVar("T")
+
+#: A shorter wait at a limit is how things go, a longer one is news.
+_WORTH_TELLING_MS = 2_000
 
 
 class Counts(BaseModel):
@@ -248,14 +253,26 @@ def _in_redis(provider: str, unfinished: bool) -> tuple[set[str], list[str]]:
     """The ids that move in this pool, and the sentences an operator should read."""
     redis, gate = connections.redis(), connections.gate(provider)
     sentences = trouble.sentences(redis)
-    counts = gate.counts()
-    if counts.paused_ms:
-        sentences.append(f"Calls to {provider} rest for {counts.paused_ms / 1000:.0f} s more: {counts.paused_why}")
+    sentences += [_of_key(provider, one) for one in report(gate, keys(provider)) if unfinished]
     if unfinished and not releasers(redis):
         sentences.append(
             "No worker is running, so nothing is fetched. Start one: `marketfetch up`, or `celery -A tasks worker`."
         )
-    return gate.moving(), sentences
+    return gate.moving(), [sentence for sentence in sentences if sentence]
+
+
+def _of_key(provider: str, key: KeyReport) -> str:
+    """Why a key makes no call now, "" if it may, or will in a moment."""
+    name = f"the key {key.label!r} of {provider}"
+    if key.aside_why:
+        return f"T{name[1:]} is set aside: {key.aside_why}. `marketfetch quotas resume {key.label}` tries it again."
+    if key.paused_ms:
+        return f"Calls with {name} rest for {key.paused_ms / 1000:.0f} s more: {key.paused_why}"
+    full = [use for use in key.limits if use.resets_ms > _WORTH_TELLING_MS]
+    if not full:
+        return ""
+    last = max(full, key=lambda use: use.resets_ms)
+    return f"Calls with {name} have used up {last.text}; the next one is free in {last.resets_ms / 1000:.0f} s."
 
 
 def _page(request: Request, one: Unfinished) -> Request:

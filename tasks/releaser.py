@@ -17,18 +17,26 @@ from celery import bootsteps
 from kombu.exceptions import OperationalError
 from kombu.utils.json import loads
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from quotas import Gate, Grant
+from quotas.epoch import Epoch
 from quotas.gate import WAKE_CHANNEL
 from settings import get_settings
 from tasks.messages import FetchMessage, job_message
+from tasks.pasts import pasts
 from tasks.place import redis_url
-from tasks.vendors import PROVIDERS, labels
+from tasks.vendors import PROVIDERS, keys
 
 log = structlog.get_logger("marketfetch.releaser")
 
 _LONGEST_SLEEP_S: Final = 1.0
+#: A message needs some milliseconds to reach a child; a grant this much ahead of its slot makes the slot lose none of them.
+_AHEAD_MS: Final = 60
+#: A silent reconnect would hide that Redis was restarted, and that the gate's past may lack its last second.
+_NO_RETRY: Final = Retry(NoBackoff(), 0)
 _HEARTBEAT: Final = "mf:releaser:"
 
 
@@ -69,7 +77,7 @@ class ReleasingLoop(threading.Thread):
     def run(self) -> None:
         while not self._ending.is_set():
             try:
-                with Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5) as redis:
+                with Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5, retry=_NO_RETRY) as redis:
                     self._release(redis)
             except (RedisError, OperationalError, OSError) as error:
                 log.warning("releaser waits for Redis", error=str(error), next_step="tries again in 1 s")
@@ -84,30 +92,48 @@ class ReleasingLoop(threading.Thread):
         self.join(timeout=5)
 
     def _release(self, redis: Redis) -> None:
-        gates = [Gate(redis, pool=provider) for provider in self._providers]
+        """Serves every gate until the connection breaks; what is known of their past ends with the connection."""
+        epochs = [self._begin(Gate(redis, pool=provider)) for provider in self._providers]
         with redis.pubsub(ignore_subscribe_messages=True) as wakes, self._app.connection_for_write() as connection:
             wakes.subscribe(WAKE_CHANNEL)
             producer = connection.Producer(serializer="json")
             while not self._ending.is_set():
                 redis.set(self._name, "", ex=15)
-                wait_s = min(self._serve(gate, producer) for gate in gates)
+                wait_s = min(self._serve(epoch, producer) for epoch in epochs)
                 wakes.get_message(timeout=wait_s)
                 while wakes.get_message():  # one look serves every wake that has come meanwhile
                     pass
             redis.delete(self._name)
 
-    def _serve(self, gate: Gate, producer: Any) -> float:
+    def _begin(self, gate: Gate) -> Epoch:
+        give_up_ms = int(get_settings().timings.end_by * 1000)
+        epoch = Epoch(gate, pasts=lambda: pasts(gate.pool), give_up_ms=give_up_ms)
+        if epoch.begin():
+            log.info("gate began a new epoch", pool=gate.pool, why="Redis was new, emptied or restarted")
+        return epoch
+
+    def _serve(self, epoch: Epoch, producer: Any) -> float:
         """Publishes what one gate admits; answers for how many seconds there is nothing more to do."""
-        settings = get_settings()
-        admission = gate.admit(
+        admission = epoch.gate.admit(
             room=self._most_granted,
             most_granted=self._most_granted,
-            labels=labels(gate.pool),
-            concurrency=settings.provider(gate.pool).concurrency,
-            start_by_ms=int(settings.timings.start_by * 1000),
+            keys=keys(epoch.gate.pool),
+            epoch=epoch.name,
+            clock_us=epoch.clock_us(),
+            ahead_ms=_AHEAD_MS,
+            start_by_ms=int(get_settings().timings.start_by * 1000),
         )
+        if admission.state == "epoch":
+            epoch.begin()
+            log.warning("gate was emptied", pool=epoch.gate.pool, next_step="every window counts as full, then goes on")
+        elif admission.state == "clock" and epoch.clock_has_stepped():
+            log.warning(
+                "Redis's clock has stepped", pool=epoch.gate.pool, next_step="every window counts as full, then goes on"
+            )
+        if admission.state != "ok":
+            return 0.0
         for grant in admission.grants:
-            self._publish(gate, grant, producer)
+            self._publish(epoch.gate, grant, producer)
         if admission.wait_ms is None:
             return _LONGEST_SLEEP_S
         return min(_LONGEST_SLEEP_S, max(admission.wait_ms / 1000, 0.001))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from providers.vendor import VendorOptions
+from quotas import KeyLimits, key_limits
 from settings import NasdaqSettings, get_settings
 
 PROVIDERS = ("alpha_vantage", "polygon", "nasdaq")
@@ -21,6 +22,13 @@ def options(provider: str) -> VendorOptions:
         symbols_per_request=more.symbols_per_request,
         tables=more.tables,
     )
+
+
+@lru_cache(maxsize=8)
+def keys(provider: str) -> tuple[KeyLimits, ...]:
+    """A vendor's keys with what limits each, as settings say."""
+    section = get_settings().provider(provider)
+    return tuple(key_limits(key.label, section.limits, concurrency=section.concurrency) for key in section.keys)
 
 
 def labels(provider: str) -> tuple[str, ...]:

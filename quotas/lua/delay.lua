@@ -9,10 +9,11 @@ local fields = redis.call('HMGET', record, 's', 'f')
 if fields[1] ~= 'running' or fields[2] ~= ARGV[3] then
   return 0
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
+-- A cut or refused call tells little about how fast the network is: it is stamped as late as it can have arrived.
+close_call(ARGV[1], ARGV[2], record, now, true, false)
 redis.call('ZREM', KEYS[1], ARGV[2])
 redis.call('HINCRBY', record, 'a', 1)
 redis.call('HSET', record, 's', 'parked')
-redis.call('ZADD', KEYS[2], now + tonumber(ARGV[4]), ARGV[2])
+redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[4]), ARGV[2])
 return 1

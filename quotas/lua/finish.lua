@@ -1,6 +1,6 @@
--- Rows 4a and 4d of the state machine: running -> held. The batch, the next page and the freed slot are one step.
+-- Rows 4a and 4d of the state machine: running -> held. Stamp, batch, next page and the freed slot are one step.
 --
--- KEYS  1 running   2 held   3 ready   4 tags
+-- KEYS  1 running   2 held   3 ready
 -- ARGV  1 prefix   2 id   3 fence   4 batch (bytes)   5 ms until it is handed on again   6 id of the next page or ""
 --       7 arguments of the next page
 -- Returns 1, or 0 when the lease was lost meanwhile: then nothing is written, and the reply is not to be used.
@@ -8,20 +8,21 @@
 -- The next page inherits job and priority and stands where its request stood: pages of one range follow one another.
 
 local record = ARGV[1] .. 'req:' .. ARGV[2]
-local fields = redis.call('HMGET', record, 's', 'f', 'p', 'j', 't')
+local fields = redis.call('HMGET', record, 's', 'f', 'p', 'j', 't', 'y')
 if fields[1] ~= 'running' or fields[2] ~= ARGV[3] then
   return 0
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
+close_call(ARGV[1], ARGV[2], record, now, true, true)
+redis.call('HDEL', ARGV[1] .. 'key:' .. (fields[6] or ''), 'strikes')
 redis.call('ZREM', KEYS[1], ARGV[2])
 redis.call('SET', ARGV[1] .. 'batch:' .. ARGV[2], ARGV[4])
 redis.call('HSET', record, 's', 'held')
-redis.call('ZADD', KEYS[2], now + tonumber(ARGV[5]), ARGV[2])
+redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[5]), ARGV[2])
 
 local page = ARGV[1] .. 'req:' .. ARGV[6]
 if ARGV[6] ~= '' and redis.call('EXISTS', page) == 0 then
   redis.call('HSET', page, 's', 'parked', 'f', 0, 't', fields[5], 'p', fields[3], 'j', fields[4], 'a', 0, 'q', ARGV[7])
-  redis.call('ZADD', KEYS[3], string.format('%.0f', tonumber(fields[3]) * 281474976710656 + tonumber(fields[5])), ARGV[6])
+  in_lane(ARGV[1], ARGV[6], page)
 end
 return 1

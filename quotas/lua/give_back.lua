@@ -1,23 +1,34 @@
--- Row 4b of the state machine: running -> parked, in its old place, no attempt spent; the pool is paused when asked.
+-- Row 4b of the state machine: running -> parked, in its old place, no attempt spent; its key is paused or set aside if asked.
 --
--- KEYS  1 running   2 granted   3 ready   4 pool
--- ARGV  1 prefix   2 id   3 fence   4 ms to pause the pool, 0 for none   5 why it is paused
--- Returns 1, or 0 when the grant was lost meanwhile: then only the pause is kept.
-
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local pause = tonumber(ARGV[4])
-if pause > 0 and now + pause > tonumber(redis.call('HGET', KEYS[4], 'until') or '0') then
-  redis.call('HSET', KEYS[4], 'until', string.format('%.0f', now + pause), 'why', ARGV[5])
-end
+-- KEYS  1 running   2 granted   3 ready
+-- ARGV  1 prefix   2 id   3 fence   4 ms to pause the key, 0 for none   5 why
+--       6 "grow": the vendor named no time, so each refusal in a row doubles the pause; "aside": the key is set aside; or ""
+--       7 "unsent" when the call was never made, so that nothing is counted for it; or ""
+-- Returns 1, or 0 when the grant was lost meanwhile: then only the key's state is kept.
 
 local record = ARGV[1] .. 'req:' .. ARGV[2]
-local fields = redis.call('HMGET', record, 's', 'f', 'p', 't')
+local fields = redis.call('HMGET', record, 's', 'f', 'y')
+local now = clock()
+local key = ARGV[1] .. 'key:' .. (fields[3] or '')
+if fields[3] and ARGV[6] == 'aside' then
+  redis.call('HSET', key, 'aside', ARGV[5])
+elseif fields[3] and tonumber(ARGV[4]) > 0 then
+  local pause = tonumber(ARGV[4])
+  if ARGV[6] == 'grow' then
+    pause = pause * 2 ^ math.min(redis.call('HINCRBY', key, 'strikes', 1) - 1, 6)
+  end
+  local ends = math.floor(now / 1000) + pause
+  if ends > tonumber(redis.call('HGET', key, 'until') or '0') then
+    redis.call('HSET', key, 'until', us(ends), 'why', ARGV[5])
+  end
+end
+
 if (fields[1] ~= 'running' and fields[1] ~= 'granted') or fields[2] ~= ARGV[3] then
   return 0
 end
+close_call(ARGV[1], ARGV[2], record, now, fields[1] == 'running' and ARGV[7] == '', true)
 redis.call('ZREM', KEYS[1], ARGV[2])
 redis.call('ZREM', KEYS[2], ARGV[2])
 redis.call('HSET', record, 's', 'parked')
-redis.call('ZADD', KEYS[3], string.format('%.0f', tonumber(fields[3]) * 281474976710656 + tonumber(fields[4])), ARGV[2])
+in_lane(ARGV[1], ARGV[2], record)
 return 1

@@ -2,25 +2,28 @@
 --
 -- KEYS  1 granted   2 running
 -- ARGV  1 prefix   2 id   3 fence   4 end-by in ms from now
--- Returns { verdict, key label, attempts, calls, reason }: "go" once per fence; "held" when the reply is here already;
--- "over" when the request has ended; "lost" for every other holder of an old grant.
+-- Returns { verdict, key label, attempts, calls, reason, us to wait before sending }: "go" once per fence; "held" when the
+-- reply is here already; "over" when the request has ended; "lost" for every other holder of an old grant.
+--
+-- A grant may be some ms ahead of its slot, so that the message's way to the child costs the slot nothing.
 
 local record = ARGV[1] .. 'req:' .. ARGV[2]
-local fields = redis.call('HMGET', record, 's', 'f', 'y', 'a', 'w')
+local fields = redis.call('HMGET', record, 's', 'f', 'y', 'a', 'w', 'b')
 local state, fence = fields[1], fields[2]
 if not state then
-  return { 'over', '', 0, 0, '' }
+  return { 'over', '', 0, 0, '', 0 }
 end
 if state == 'held' then
-  return { 'held', fields[3] or '', tonumber(fields[4]), tonumber(redis.call('HGET', record, 'c') or '0'), fields[5] or '' }
+  local calls = tonumber(redis.call('HGET', record, 'c') or '0')
+  return { 'held', fields[3] or '', tonumber(fields[4]), calls, fields[5] or '', 0 }
 end
 if state ~= 'granted' or fence ~= ARGV[3] then
-  return { 'lost', '', 0, 0, '' }
+  return { 'lost', '', 0, 0, '', 0 }
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
+local sent = math.max(now, tonumber(fields[6] or '0'))
 redis.call('ZREM', KEYS[1], ARGV[2])
-redis.call('ZADD', KEYS[2], now + tonumber(ARGV[4]), ARGV[2])
-redis.call('HSET', record, 's', 'running')
+redis.call('ZADD', KEYS[2], math.floor(sent / 1000) + tonumber(ARGV[4]), ARGV[2])
+redis.call('HSET', record, 's', 'running', 'b', us(sent))
 local calls = redis.call('HINCRBY', record, 'c', 1)
-return { 'go', fields[3] or '', tonumber(fields[4]), calls, '' }
+return { 'go', fields[3] or '', tonumber(fields[4]), calls, '', sent - now }

@@ -76,6 +76,11 @@ class Place:
         assert (done.returncode == 0) == (document["state"] == "done"), done.stderr
         return document
 
+    def status(self, job: str) -> dict:
+        """`marketfetch status JOB --json`."""
+        document: dict = json.loads(self.marketfetch("status", job, "--json").stdout)
+        return document
+
     def celery(self, *arguments: str, log: str) -> subprocess.Popen[bytes]:
         """`celery -A tasks ...` in the background, in a process group of its own; ended with the test."""
         with (self.folder / log).open("ab") as file:

@@ -7,7 +7,7 @@ import json
 HELD = """
 import json
 import numpy as np
-from quotas import Parking
+from quotas import Parking, key_limits
 from schemas.bars import BarColumns, BarSeries
 from schemas.ledger import Batch, LedgerRow
 from schemas.requests import Request
@@ -18,7 +18,7 @@ from tasks.store import reference, store_batch
 request = Request(provider="polygon", symbol="AAPL", adjustment="split", start="2024-01-02", end="2024-01-31")
 gate = connections.gate("polygon")
 gate.park([Parking(id=request.id, arguments=arguments_of(request))], job="job")
-(grant,) = gate.admit(room=1, most_granted=1, labels=("main",)).grants
+(grant,) = gate.admit(room=1, most_granted=1, keys=(key_limits("main", ()),)).grants
 gate.start(grant.id, fence=grant.fence)
 bars = BarColumns.build(np.arange(3, dtype=np.int64) * 86_400_000, close={closes})
 ledger = LedgerRow(

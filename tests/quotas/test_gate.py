@@ -7,7 +7,8 @@ import json
 import fakeredis
 import pytest
 
-from quotas import Gate, Parking
+from quotas import Gate, Parking, key_limits
+from quotas.reporting import report, resume_key
 
 
 @pytest.fixture(params=["valkey", "fakeredis"])
@@ -23,8 +24,9 @@ def parked(gate, *ids, job="job", **options):
     return gate.park([Parking(id=one, arguments=json.dumps({"symbol": one})) for one in ids], job=job, **options)
 
 
-def admitted(gate, room=10, **options):
-    return gate.admit(room=room, most_granted=100, labels=("main",), **options)
+def admitted(gate, room=10, *, limits=(), concurrency=None, **options):
+    key = key_limits("main", limits, concurrency=concurrency)
+    return gate.admit(room=room, most_granted=100, keys=(key,), **options)
 
 
 def started(gate, grant, **options):
@@ -51,7 +53,9 @@ def test_a_known_id_is_not_parked_a_second_time(gate):
 def test_requests_of_one_job_come_in_the_order_in_which_they_were_parked(gate):
     names = [f"r{n:04}" for n in range(1200)]
     parked(gate, *names)
-    order = [one.id for _ in range(12) for one in gate.admit(room=100, most_granted=10_000, labels=()).grants]
+    order = [
+        one.id for _ in range(12) for one in gate.admit(room=100, most_granted=10_000, keys=(key_limits("main", ()),)).grants
+    ]
     assert order == names
 
 
@@ -125,27 +129,47 @@ def test_a_lost_lease_writes_nothing(gate):
     assert gate.finish("a", fence=2, batch=b"good")
 
 
-def test_a_refused_call_goes_back_to_the_front_and_pauses_the_pool_without_spending_a_retry(gate):
+def test_a_refused_call_goes_back_to_the_front_and_pauses_its_key_without_spending_a_retry(gate):
     parked(gate, "a", "b")
     (grant,) = admitted(gate, room=1).grants
     started(gate, grant)
     assert gate.give_back("a", fence=1, pause_ms=30_000, why="vendor said so")
-    counts = gate.counts()
-    assert counts.parked == 2
-    assert 29_000 < counts.paused_ms <= 30_000
-    assert counts.paused_why == "vendor said so"
+    assert gate.counts().parked == 2
+    (key,) = report(gate, (key_limits("main", ()),))
+    assert 29_000 < key.paused_ms <= 30_000
+    assert key.paused_why == "vendor said so"
     blocked = admitted(gate)
     assert blocked.grants == ()
     assert 29_000 < blocked.wait_ms <= 30_000
-    gate.redis.hdel(gate.prefix + "pool", "until")
+    resume_key(gate, "main")
     (first, *_) = admitted(gate).grants
     assert (first.id, first.attempts) == ("a", 0)
 
 
 def test_a_shorter_pause_never_shortens_a_longer_one(gate):
-    gate.give_back("nobody", fence=1, pause_ms=60_000, why="long")
-    gate.give_back("nobody", fence=1, pause_ms=1_000, why="short")
-    assert gate.counts().paused_why == "long"
+    parked(gate, "a")
+    for pause_ms, why in ((60_000, "long"), (1_000, "short")):
+        resume = admitted(gate).grants
+        for grant in resume:
+            started(gate, grant)
+        gate.give_back("a", fence=1, pause_ms=pause_ms, why=why)
+    assert report(gate, (key_limits("main", ()),))[0].paused_why == "long"
+
+
+def test_a_pause_that_the_vendor_did_not_name_grows_with_each_refusal_in_a_row(gate):
+    parked(gate, "a")
+    for fence, expected in ((1, 1_000), (2, 2_000), (3, 4_000)):
+        started(gate, admitted(gate).grants[0])
+        gate.give_back("a", fence=fence, pause_ms=1_000, why="429", then="grow")
+        (key,) = report(gate, (key_limits("main", ()),))
+        assert expected - 500 < key.paused_ms <= expected
+        gate.redis.hdel(gate.prefix + "key:main", "until")
+    started(gate, admitted(gate).grants[0])
+    gate.finish("a", fence=4, batch=b"x")
+    parked(gate, "b")
+    started(gate, admitted(gate).grants[0])
+    gate.give_back("b", fence=1, pause_ms=1_000, why="429", then="grow")
+    assert report(gate, (key_limits("main", ()),))[0].paused_ms <= 1_000
 
 
 def test_a_delayed_retry_spends_one_attempt_and_waits(gate):
@@ -178,7 +202,7 @@ def test_nothing_is_left_in_redis_of_requests_that_are_over(gate):
         gate.finish(grant.id, fence=grant.fence, batch=b"x")
         gate.settle(grant.id)
     left = {one.decode().removeprefix(gate.prefix) for one in gate.redis.keys("*")}
-    assert left <= {"tags", "pool"}
+    assert left <= {"tags", "key:main", "done:main", "early:main", "done:*", "early:*"}
 
 
 def test_the_concurrency_cap_counts_granted_and_running(gate):
@@ -203,8 +227,8 @@ def test_admission_stops_while_too_many_batches_wait_to_be_stored(gate):
 
 def test_keys_take_turns(gate):
     parked(gate, *"abcd")
-    labels = [one.key_label for one in gate.admit(room=4, most_granted=10, labels=("x", "y")).grants]
-    assert sorted(labels) == ["x", "x", "y", "y"]
+    keys = (key_limits("x", ()), key_limits("y", ()))
+    assert sorted(one.key_label for one in gate.admit(room=4, most_granted=10, keys=keys).grants) == ["x", "x", "y", "y"]
 
 
 def test_moving_names_what_is_granted_running_or_held(gate):

@@ -1,0 +1,154 @@
+"""Limits as people write them, and as the gate's scripts take them.
+
+5/minute   300/10seconds   2/second     at most N calls in any such span of time (a sliding window)
+25/day@America/New_York                 at most N calls a calendar day of that zone
+5/minute;strict                         count a call until W after its reply, whatever W is (the default from 10 s on)
+50/second;slack=100ms                   the way to the vendor never varies by more: a slot may open that long after sending
+60/minute;pool                          all keys together, where the vendor counts per address
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+_UNITS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_FORM: Final = re.compile(r"(\d+)\s*/\s*(\d*)\s*(second|minute|hour|day|s|m|h|d)s?(?:@([\w/+-]+))?((?:\s*;\s*[\w=.]+)*)")
+_SHORT: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
+_EXAMPLES: Final = '"5/minute", "300/10seconds", "25/day@America/New_York"'
+
+#: Below this a window gains more by reopening a little early than it can lose by a slow call.
+STRICT_FROM_MS: Final = 10_000
+
+
+class LimitError(ValueError):
+    """A limit is written in a way that we don't understand; the message shows how it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most `count` calls in any `window_ms`. `slack_ms` None: no promise about the way to the vendor."""
+
+    text: str
+    count: int
+    window_ms: int
+    strict: bool
+    slack_ms: int | None = None
+    pool: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """At most `count` calls in a calendar day of `zone`."""
+
+    text: str
+    count: int
+    zone: str
+
+    @property
+    def zone_info(self) -> ZoneInfo:
+        return ZoneInfo(self.zone)
+
+    def counter(self, label: str, day: str) -> str:
+        """The name under which admit.lua counts the calls of a day."""
+        return f"day:{label}:{self.text}:{day}"
+
+    def periods(self, now: datetime) -> list[tuple[str, int, int]]:
+        """Yesterday, today and tomorrow as (date, start, end) in Unix microseconds; a day may have 23 to 25 hours."""
+        zone = self.zone_info
+        today = now.astimezone(zone).date()
+        starts = [_day_start(datetime.combine(today + timedelta(days=n), time(), tzinfo=zone)) for n in (-1, 0, 1, 2)]
+        days = [(today + timedelta(days=n)).isoformat() for n in (-1, 0, 1)]
+        return [(day, start, end) for day, start, end in zip(days, starts, starts[1:], strict=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLimits:
+    """All that limits one key. `concurrency` None: as many open calls as there are workers."""
+
+    label: str
+    windows: tuple[Window, ...] = ()
+    calendars: tuple[Calendar, ...] = ()
+    concurrency: int | None = None
+
+    @property
+    def most_stamps(self) -> int:
+        """How many calls must be remembered so that every window can be judged, also after settings have grown."""
+        return max([1000, *(window.count for window in self.windows)])
+
+    def as_argument(self, now: datetime) -> dict[str, Any]:
+        """What admit.lua decodes: microseconds, and the calendar days around `now`."""
+        return {
+            "label": self.label,
+            "concurrency": self.concurrency or 0,
+            "keep": self.most_stamps,
+            "slack": min((one.slack_ms for one in self.windows if one.slack_ms is not None), default=-1) * 1000,
+            "windows": [[one.count, one.window_ms * 1000, int(one.strict), int(one.pool)] for one in self.windows],
+            "calendars": [[one.text, one.count, one.periods(now)] for one in self.calendars],
+        }
+
+
+def parse(text: str) -> Window | Calendar:
+    """A limit as it is written in settings. Raises LimitError."""
+    found = _FORM.fullmatch(text.strip().lower() if "@" not in text else _lower_before_zone(text.strip()))
+    if found is None:
+        raise LimitError(f"the limit {text!r} is not understood; write it like {_EXAMPLES}")
+    count, many, unit, zone, options = int(found[1]), int(found[2] or 1), _SHORT.get(found[3], found[3]), found[4], found[5]
+    if count < 1 or many < 1:
+        raise LimitError(f"the limit {text!r} allows nothing; leave the key out instead")
+    if zone is not None:
+        if unit != "day" or many != 1 or options:
+            raise LimitError(f"the limit {text!r} names a zone, which only a plain day has: 25/day@America/New_York")
+        return Calendar(text="".join(text.split()), count=count, zone=_zone(zone, text))
+    window_ms = many * _UNITS[unit] * 1000
+    strict, slack_ms, pool = window_ms >= STRICT_FROM_MS, None, False
+    for option in (part.strip() for part in options.split(";") if part.strip()):
+        slack = re.fullmatch(r"slack=(\d+)ms", option)
+        if option == "strict":
+            strict = True
+        elif option == "pool":
+            pool = True
+        elif slack:
+            strict, slack_ms = False, int(slack[1])
+        else:
+            raise LimitError(f"the limit {text!r} has an option {option!r}; there are strict, pool and slack=100ms")
+    return Window(text=text, count=count, window_ms=window_ms, strict=strict, slack_ms=slack_ms, pool=pool)
+
+
+def key_limits(label: str, limits: Sequence[str], *, concurrency: int | None = None) -> KeyLimits:
+    """One key with its limits. Raises LimitError."""
+    parsed = [parse(text) for text in limits]
+    return KeyLimits(
+        label=label,
+        windows=tuple(one for one in parsed if isinstance(one, Window)),
+        calendars=tuple(one for one in parsed if isinstance(one, Calendar)),
+        concurrency=concurrency,
+    )
+
+
+def _lower_before_zone(text: str) -> str:
+    head, _, zone = text.partition("@")
+    return f"{head.lower()}@{zone}"
+
+
+def _zone(name: str, text: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise LimitError(
+            f"the limit {text!r} names a zone {name!r} that does not exist, such as America/New_York does"
+        ) from None
+    return name
+
+
+def _day_start(midnight: datetime) -> int:
+    """The first moment of a local date in Unix microseconds; where clocks skip midnight, the moment after the gap."""
+    first = midnight.astimezone(UTC)
+    # A midnight that does not exist is read as if before the gap: the instant is right, its local date is the day's.
+    while first.astimezone(midnight.tzinfo).date() < midnight.date():
+        first += timedelta(minutes=15)
+    return int(first.timestamp()) * 1_000_000

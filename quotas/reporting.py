@@ -1,0 +1,90 @@
+"""What a person wants to see of the keys, and the two things they may do to one: pause and resume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from quotas.gate import Gate
+from quotas.limits import Calendar, KeyLimits, Window
+from quotas.values import KeyReport, LimitUse
+
+
+def report(gate: Gate, keys: Sequence[KeyLimits]) -> list[KeyReport]:
+    """Every key of the pool with each limit's use, its pause, and when it opens. Reads only; one round trip per key."""
+    return [_key(gate, key) for key in keys]
+
+
+def pause_key(gate: Gate, label: str, *, pause_ms: int, why: str) -> None:
+    """No call with this key for `pause_ms`. What runs goes on."""
+    until = _now_us(gate) // 1000 + pause_ms
+    gate.redis.hset(f"{gate.prefix}key:{label}", mapping={"until": until, "why": why})
+    gate.wake()
+
+
+def resume_key(gate: Gate, label: str) -> None:
+    """Ends a pause, and takes back a key that was set aside."""
+    gate.redis.hdel(f"{gate.prefix}key:{label}", "until", "why", "aside", "strikes")
+    gate.wake()
+
+
+def _key(gate: Gate, key: KeyLimits) -> KeyReport:
+    now_us = _now_us(gate)
+    now = datetime.fromtimestamp(now_us / 1e6, UTC)
+    with gate.redis.pipeline() as pipe:
+        pipe.hmget(f"{gate.prefix}key:{key.label}", ["until", "why", "aside"])
+        pipe.scard(f"{gate.prefix}open:{key.label}")
+        pipe.scard(f"{gate.prefix}open:*")
+        for window in key.windows:
+            label = "*" if window.pool else key.label
+            name = f"{gate.prefix}{'done' if window.strict else 'early'}:{label}"
+            pipe.zcount(name, now_us - window.window_ms * 1000, "+inf")
+            pipe.zrevrange(name, 0, window.count - 1, withscores=True)
+        for calendar in key.calendars:
+            pipe.get(f"{gate.prefix}{_counter(key.label, calendar, now)}")
+        (until, why, aside), own, pool, *rest = pipe.execute()
+    uses = [
+        _window(window, pool if window.pool else own, rest[2 * i], rest[2 * i + 1], now_us)
+        for i, window in enumerate(key.windows)
+    ]
+    uses += [
+        _calendar(calendar, int(used or 0), now, now_us)
+        for calendar, used in zip(key.calendars, rest[2 * len(key.windows) :], strict=True)
+    ]
+    paused_ms = max(0, int(until or 0) - now_us // 1000)
+    busy = key.concurrency is not None and own >= key.concurrency
+    waits = [use.resets_ms for use in uses]
+    opens_ms = None if aside or busy or -1 in waits else max([paused_ms, *waits])
+    return KeyReport(
+        label=key.label,
+        limits=tuple(uses),
+        open_calls=own,
+        paused_ms=paused_ms,
+        paused_why=why.decode() if why and paused_ms else "",
+        aside_why=aside.decode() if aside else "",
+        opens_ms=opens_ms,
+    )
+
+
+def _window(window: Window, open_calls: int, young: int, stamps: list[Any], now_us: int) -> LimitUse:
+    left = window.count - 1 - open_calls
+    if left < 0:
+        # Only the end of an open call opens it.
+        return LimitUse(window.text, young + open_calls, window.count, -1)
+    at = float(stamps[left][1]) + window.window_ms * 1000 if left < len(stamps) else 0
+    return LimitUse(window.text, young + open_calls, window.count, max(0, int((at - now_us) / 1000)))
+
+
+def _calendar(calendar: Calendar, used: int, now: datetime, now_us: int) -> LimitUse:
+    ends = next(end for _, start, end in calendar.periods(now) if start <= now_us < end)
+    return LimitUse(calendar.text, used, calendar.count, (ends - now_us) // 1000 if used >= calendar.count else 0)
+
+
+def _counter(label: str, calendar: Calendar, now: datetime) -> str:
+    return calendar.counter(label, now.astimezone(calendar.zone_info).date().isoformat())
+
+
+def _now_us(gate: Gate) -> int:
+    seconds, micros = gate.redis.time()
+    return int(seconds) * 1_000_000 + int(micros)

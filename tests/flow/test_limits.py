@@ -1,0 +1,97 @@
+"""The vendor's own judgement: with 20 to 120 ms of delay each way, no call is over any limit of any key, and all is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.run import start_sandbox
+from tests.flow.conftest import a_place
+from tests.waiting import eventually
+
+SYMBOLS = [f"{a}{b}" for a in "ABCDEFGHIJ" for b in "ABCDEFGHIJ"]
+
+
+@pytest.fixture(scope="module")
+def far_vendors() -> Iterator:
+    """Vendors at the end of a long and uneven wire, who judge and never refuse."""
+    with start_sandbox(seed=11, delay_in_ms=(20, 120), delay_out_ms=(20, 120)) as running:
+        yield running
+
+
+@pytest.fixture
+def far_place(tmp_path, far_vendors):
+    far_vendors.control.reset(keys=True)
+    with a_place(tmp_path, vendors_url=far_vendors.url, database_url="sqlite:///marketfetch.db") as found:
+        yield found
+
+
+def judged(place, control, *, keys: dict[str, list[str]], calls: int, concurrency: int | None = None, workers: int = 2) -> int:
+    """Runs `calls` requests through two workers of four; answers how many calls the vendor counts as over a limit."""
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__API_KEYS"] = json.dumps([f"{label}:secret-{label}" for label in keys])
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = json.dumps(next(iter(keys.values())))
+    if concurrency:
+        place.env["MARKETFETCH_PROVIDERS__POLYGON__CONCURRENCY"] = str(concurrency)
+    for label, limits in keys.items():
+        plain = [limit.partition(";")[0] for limit in limits]
+        control.keys("polygon", f"secret-{label}", limits=plain, concurrency=concurrency, enforce=False)
+    for number in range(workers):
+        place.worker("-n", f"w{number}@%h", concurrency=4)
+    status = place.fetch("polygon", *SYMBOLS[:calls], start="2024-01-02", end="2024-01-05")
+    assert status["requests"]["stored"] == calls
+    log = control.log()
+    assert log["calls"] == calls
+    return int(log["violations"])
+
+
+@pytest.mark.parametrize(
+    ("limits", "calls", "concurrency"),
+    [
+        (["50/second"], 100, None),
+        (["10/3seconds", "30/20seconds"], 40, None),
+        (["5/2seconds"], 25, None),
+        (["12/3seconds"], 36, 3),
+    ],
+    ids=["50 a second", "two windows", "few a window", "concurrency 3"],
+)
+def test_no_call_is_over_a_limit_at_the_vendor(far_place, far_vendors, limits, calls, concurrency):
+    assert judged(far_place, far_vendors.control, keys={"main": limits}, calls=calls, concurrency=concurrency) == 0
+
+
+def test_a_pool_of_keys_holds_the_limits_of_each(far_place, far_vendors):
+    keys = {label: ["4/2seconds"] for label in ("a", "b", "c")}
+    assert judged(far_place, far_vendors.control, keys=keys, calls=48) == 0
+    calls = {key: log["calls"] for key, log in far_vendors.control.log()["providers"]["polygon"].items()}
+    assert len(calls) == 3
+    assert min(calls.values()) >= 12
+
+
+def test_a_key_that_is_refused_is_set_aside_and_its_requests_go_on_with_another(place, sandbox):
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__API_KEYS"] = '["old:refused-1", "new:good-1"]'
+    place.worker()
+    status = place.fetch("polygon", "AAPL", "MSFT", "TSLA", "IBM", start="2024-01-02", end="2024-01-05")
+    assert status["requests"]["stored"] == 4
+    assert {row[0] for row in place.rows("SELECT DISTINCT key_label FROM ledger")} == {"new"}
+
+
+def test_a_used_up_day_waits_and_says_until_when(place, sandbox):
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = '["2/day@Pacific/Kiritimati"]'
+    place.worker()
+    job = place.marketfetch("fetch", "polygon", "AAPL", "MSFT", "TSLA", "--start", "2024-01-02", "--end", "2024-01-05")
+    eventually(lambda: place.status(job.stdout.strip())["requests"]["stored"] == 2)
+    status = place.status(job.stdout.strip())
+    assert status["requests"]["parked"] == 1
+    assert any("have used up 2/day@Pacific/Kiritimati" in sentence for sentence in status["trouble"])
+    assert sandbox.log()["calls"] == 2
+
+
+def test_an_emptied_redis_does_not_forget_the_vendors_count(place, sandbox):
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = '["3/5seconds"]'
+    sandbox.keys("polygon", "*", limits=["3/5seconds"], enforce=False)
+    place.worker()
+    place.fetch("polygon", "AAPL", "MSFT", "TSLA", start="2024-01-02", end="2024-01-05")
+    place.redis().flushall()
+    place.fetch("polygon", "IBM", "NVDA", start="2024-01-02", end="2024-01-05")
+    assert sandbox.log()["violations"] == 0

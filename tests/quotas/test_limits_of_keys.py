@@ -1,0 +1,220 @@
+"""Limits of keys, decided in one script: windows, calendar days, concurrency, pools, pauses. Real Valkey and fakeredis."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import fakeredis
+import pytest
+
+from quotas import Gate, Parking, key_limits
+from quotas.reporting import pause_key, report, resume_key
+from tests.waiting import eventually
+
+
+@pytest.fixture(params=["valkey", "fakeredis"])
+def gate(request):
+    if request.param == "valkey":
+        yield Gate(request.getfixturevalue("redis"), pool="polygon")
+    else:
+        with fakeredis.FakeRedis() as client:
+            yield Gate(client, pool="polygon")
+
+
+def park(gate, n, prefix="r"):
+    gate.park([Parking(id=f"{prefix}{i:03}", arguments="{}") for i in range(n)], job="job")
+
+
+def admit(gate, *keys, room=50, **options):
+    return gate.admit(room=room, most_granted=100, keys=keys, **options)
+
+
+def call(gate, grant):
+    """A whole call, start to reply."""
+    assert gate.start(grant.id, fence=grant.fence).verdict == "go"
+    gate.finish(grant.id, fence=grant.fence, batch=b"x")
+    gate.settle(grant.id)
+
+
+def test_a_window_lets_through_exactly_its_count_and_says_when_the_next_call_is_free(gate):
+    park(gate, 9)
+    key = key_limits("main", ["5/minute"])
+    first = admit(gate, key)
+    assert len(first.grants) == 5
+    for grant in first.grants:
+        call(gate, grant)
+    full = admit(gate, key)
+    assert full.grants == ()
+    assert 58_000 < full.wait_ms <= 60_001
+
+
+def test_open_calls_count_as_now_however_long_they_take(gate):
+    park(gate, 9)
+    key = key_limits("main", ["3/second"])
+    grants = admit(gate, key).grants
+    assert len(grants) == 3
+    assert admit(gate, key).grants == ()
+    for grant in grants:
+        gate.start(grant.id, fence=grant.fence)
+    assert eventually(lambda: admit(gate, key).grants == ()), "an open call is younger than any window"
+
+
+def test_a_slot_reopens_a_window_after_the_reply(gate):
+    park(gate, 2)
+    key = key_limits("main", ["1/second;strict"])
+    call(gate, admit(gate, key).grants[0])
+    refused = admit(gate, key)
+    assert refused.grants == ()
+    assert 900 < refused.wait_ms <= 1_001
+    again = eventually(lambda: admit(gate, key).grants, within_s=3)
+    assert [one.id for one in again] == ["r001"]
+
+
+def test_every_window_holds_and_a_refusal_by_one_spends_nothing_of_another(gate):
+    park(gate, 20)
+    key = key_limits("main", ["10/second", "4/minute", "15/day@UTC"])
+    grants = admit(gate, key).grants
+    assert len(grants) == 4
+    for _ in range(5):
+        admit(gate, key)
+    (told,) = report(gate, (key,))
+    assert [(use.text, use.used) for use in told.limits] == [("10/second", 4), ("4/minute", 4), ("15/day@UTC", 4)]
+
+
+def test_a_calendar_day_waits_for_the_zones_midnight(gate):
+    park(gate, 9)
+    key = key_limits("main", ["2/day@America/New_York"])
+    assert len(admit(gate, key).grants) == 2
+    refused = admit(gate, key)
+    assert refused.grants == ()
+    (_, today, _) = key.calendars[0].periods(datetime.now(UTC))
+    left_ms = today[2] / 1000 - datetime.now(UTC).timestamp() * 1000
+    # The deadline of the two grants is nearer than midnight, unless midnight is that near.
+    assert refused.wait_ms <= left_ms + 1_000
+    (told,) = report(gate, (key,))
+    assert told.opens_ms is not None
+    assert abs(told.opens_ms - left_ms) < 2_000
+
+
+def test_a_grant_that_never_started_gives_its_share_of_the_day_back(gate):
+    park(gate, 9)
+    key = key_limits("main", ["2/day@UTC"])
+    assert len(admit(gate, key, start_by_ms=-1).grants) == 2
+    assert len(admit(gate, key).grants) == 2
+    assert admit(gate, key).grants == ()
+
+
+def test_a_call_that_was_made_stays_counted_when_its_worker_died(gate):
+    park(gate, 9)
+    key = key_limits("main", ["2/day@UTC", "2/minute"])
+    for grant in admit(gate, key).grants:
+        gate.start(grant.id, fence=grant.fence, end_by_ms=-1)
+    assert admit(gate, key).grants == ()
+    (told,) = report(gate, (key,))
+    assert [use.used for use in told.limits] == [2, 2]
+
+
+def test_calendar_days_that_are_over_are_not_guessed(gate):
+    park(gate, 1)
+    key = key_limits("main", ["2/day@UTC"])
+    stale = key.as_argument(datetime(2020, 1, 1, tzinfo=UTC))
+    answer = gate._admit(
+        keys=gate._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch"),
+        args=[gate.prefix, 9, 9, 1000, 1000, 99, 0, "", 0, json.dumps([stale])],
+    )
+    assert answer[0] == b"stale"
+    assert gate.counts().granted == 0
+
+
+def test_a_call_open_across_midnight_counts_in_both_days(gate):
+    park(gate, 1)
+    key = key_limits("main", ["5/day@UTC"])
+    (grant,) = admit(gate, key).grants
+    gate.start(grant.id, fence=grant.fence)
+    (_, today, tomorrow) = key.calendars[0].periods(datetime.now(UTC))
+    record = f"{gate.prefix}req:{grant.id}"
+    days = gate.redis.hget(record, "d").decode()
+    # The day ends while the call is open.
+    gate.redis.hset(record, "d", days.replace(str(today[2]), "1"))
+    gate.finish(grant.id, fence=grant.fence, batch=b"x")
+    counted = [gate.redis.get(gate.prefix + key.calendars[0].counter("main", day[0])) for day in (today, tomorrow)]
+    assert counted == [b"1", b"1"]
+
+
+def test_concurrency_is_per_key_and_a_pool_uses_all_its_keys(gate):
+    park(gate, 9)
+    keys = (key_limits("a", [], concurrency=1), key_limits("b", ["2/minute"], concurrency=3))
+    labels = [one.key_label for one in admit(gate, *keys).grants]
+    assert sorted(labels) == ["a", "b", "b"]
+
+
+def test_a_limit_of_the_pool_counts_all_keys_together(gate):
+    park(gate, 9)
+    keys = tuple(key_limits(label, ["3/minute;pool", "2/minute"]) for label in "ab")
+    assert len(admit(gate, *keys).grants) == 3
+
+
+def test_the_key_that_can_serve_first_serves(gate):
+    park(gate, 9)
+    keys = (key_limits("slow", ["1/minute"]), key_limits("fast", ["1/second;strict"]))
+    for grant in admit(gate, *keys).grants:
+        call(gate, grant)
+    wait_ms = admit(gate, *keys).wait_ms
+    assert wait_ms < 1_001
+    (grant,) = eventually(lambda: admit(gate, *keys).grants, within_s=3)
+    assert grant.key_label == "fast"
+
+
+def test_a_grant_may_be_ahead_of_its_slot_and_start_says_how_long_to_wait(gate):
+    park(gate, 2)
+    key = key_limits("main", ["1/second;strict"])
+    call(gate, admit(gate, key).grants[0])
+    (grant,) = admit(gate, key, ahead_ms=2_000).grants
+    turn = gate.start(grant.id, fence=grant.fence)
+    assert turn.verdict == "go"
+    assert 800_000 < turn.wait_us <= 1_000_001
+
+
+def test_changed_settings_take_effect_without_forgetting_what_was_counted(gate):
+    park(gate, 20)
+    for grant in admit(gate, key_limits("main", ["5/minute"])).grants:
+        call(gate, grant)
+    assert len(admit(gate, key_limits("main", ["8/minute"])).grants) == 3
+    assert admit(gate, key_limits("main", ["2/hour"])).grants == ()
+
+
+def test_a_key_set_aside_serves_nothing_until_it_is_resumed(gate):
+    park(gate, 2)
+    keys = (key_limits("bad", []), key_limits("good", []))
+    grants = admit(gate, *keys).grants
+    refused = next(one for one in grants if one.key_label == "bad")
+    gate.start(refused.id, fence=refused.fence)
+    assert gate.give_back(refused.id, fence=refused.fence, why="key refused", then="aside")
+    (again,) = admit(gate, *keys).grants
+    assert (again.id, again.key_label) == (refused.id, "good")
+    assert [one.aside_why for one in report(gate, keys)] == ["key refused", ""]
+    resume_key(gate, "bad")
+    assert report(gate, keys)[0].aside_why == ""
+
+
+def test_an_operators_pause_stops_a_key(gate):
+    park(gate, 1)
+    key = key_limits("main", [])
+    pause_key(gate, "main", pause_ms=60_000, why="by hand")
+    assert admit(gate, key).grants == ()
+    resume_key(gate, "main")
+    assert len(admit(gate, key).grants) == 1
+
+
+def test_without_a_key_nothing_is_granted(gate):
+    park(gate, 1)
+    assert admit(gate).grants == ()
+
+
+def test_stamps_never_outgrow_what_the_largest_window_needs(gate):
+    for first in range(0, 1500, 50):
+        park(gate, 50, prefix=f"n{first:05}-")
+        for grant in admit(gate, key_limits("main", ["3000/second", "1200/minute;slack=0ms"])).grants:
+            call(gate, grant)
+    assert gate.redis.zcard(gate.prefix + "done:main") <= 3000
