@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as SourceError
 
 from quotas.limits import parse
+from quotas.plans import PLANS
 from schemas.mapping import ColumnMapping
 
 PREFIX = "MARKETFETCH_"
@@ -53,13 +54,15 @@ class _Section(BaseModel):
 class ProviderSettings(_Section):
     """One vendor: where it is, the keys, and what the keys' plan allows.
 
-    `limits` are windows such as "5/minute", `concurrency` the calls that may be open at once (None: as many as there are
-    workers). `page_limit` is the rows asked per page (None: the vendor's maximum).
+    `plan` names a published plan (`quotas/plans.py`); `limits` such as "5/minute", where they are written, replace the plan's
+    ([]: no limits), and so does `concurrency`, the calls that may be open at once with a key (None: the plan's, or as many
+    as there are workers). `page_limit` is the rows asked per page (None: the vendor's maximum).
     """
 
     base_url: str = Field(pattern=r"^https?://[^\s?#]+$")
     api_keys: list[SecretStr] = []
-    limits: list[str] = []
+    plan: str = "free"
+    limits: list[str] | None = None
     concurrency: int | None = Field(default=None, ge=1)
     page_limit: int | None = Field(default=None, ge=1, le=50_000)
 
@@ -79,8 +82,8 @@ class ProviderSettings(_Section):
 
     @field_validator("limits")
     @classmethod
-    def _limits_are_understood(cls, limits: list[str]) -> list[str]:
-        for text in limits:
+    def _limits_are_understood(cls, limits: list[str] | None) -> list[str] | None:
+        for text in limits or ():
             parse(text)
         return limits
 
@@ -126,6 +129,16 @@ class Providers(_Section):
     alpha_vantage: AlphaVantageSettings = AlphaVantageSettings()
     polygon: PolygonSettings = PolygonSettings()
     nasdaq: NasdaqSettings = NasdaqSettings()
+
+    @model_validator(mode="after")
+    def _plans_exist(self) -> Self:
+        for name in Providers.model_fields:
+            plan, known = getattr(self, name).plan, tuple(PLANS[name])
+            if plan not in known:
+                close = difflib.get_close_matches(plan, known, n=1)
+                meant = f" Did you mean {close[0]!r}?" if close else ""
+                raise ValueError(f"{name}.plan: there is no plan {plan!r}; there are {', '.join(known)}.{meant}")
+        return self
 
 
 class Timings(_Section):

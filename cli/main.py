@@ -11,6 +11,7 @@ import click
 from cli.check import check
 from cli.demo import demo
 from cli.fetch import fetch
+from cli.quotas import quotas
 from cli.read import read
 from cli.status import status
 from cli.up import up
@@ -70,7 +71,7 @@ def marketfetch(*, traceback: bool) -> None:
     """Market data at the full rate that your API keys allow, and not one call more."""
 
 
-for command in (demo, up, fetch, status, read, check):
+for command in (demo, up, fetch, status, quotas, read, check):
     marketfetch.add_command(command)
 
 

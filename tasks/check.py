@@ -16,7 +16,7 @@ from storage import open_store, safe_url
 from storage.store import StoreError
 from tasks.place import database_url, redis_url
 from tasks.releaser import releasers
-from tasks.vendors import PROVIDERS
+from tasks.vendors import PROVIDERS, keys
 
 #: The scripts of the gate are written for the commands of this version; Valkey began at 7.2.
 OLDEST_REDIS: Final = (6, 2)
@@ -75,7 +75,13 @@ def _provider(name: str) -> Iterator[Finding]:
             subject=name,
             sentence=f"providers.{name}.base_url begins with http://, so keys travel in clear. Write https://.",
         )
-    if not section.limits:
+    allowed = keys(name)[0]
+    texts = [*(one.text for one in allowed.windows), *(one.text for one in allowed.calendars)]
+    if texts:
+        origin = "your limits" if section.limits is not None else f"the plan {section.plan!r}"
+        most = f", {allowed.concurrency} at once" if allowed.concurrency else ""
+        yield Finding(level="ok", subject=name, sentence=f"By {origin}, each key makes {' and '.join(texts)}{most}.")
+    else:
         yield Finding(
             level="warning",
             subject=name,

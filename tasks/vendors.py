@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from providers.vendor import VendorOptions
 from quotas import KeyLimits, key_limits
+from quotas.plans import PLANS
 from settings import NasdaqSettings, get_settings
 
 PROVIDERS = ("alpha_vantage", "polygon", "nasdaq")
@@ -28,7 +29,11 @@ def options(provider: str) -> VendorOptions:
 def keys(provider: str) -> tuple[KeyLimits, ...]:
     """A vendor's keys with what limits each, as settings say."""
     section = get_settings().provider(provider)
-    return tuple(key_limits(key.label, section.limits, concurrency=section.concurrency) for key in section.keys)
+    plan = PLANS[provider][section.plan]
+    limits = plan.limits if section.limits is None else section.limits
+    # Who writes limits describes another plan, so the concurrency of ours is none of theirs.
+    concurrency = section.concurrency or (plan.concurrency if section.limits is None else None)
+    return tuple(key_limits(key.label, limits, concurrency=concurrency) for key in section.keys)
 
 
 def labels(provider: str) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ class Place:
         }
         for name, secret in SECRETS.items():
             self.env[f"MARKETFETCH_PROVIDERS__{name.upper()}__API_KEYS"] = json.dumps([f"main:{secret}"])
+            self.env[f"MARKETFETCH_PROVIDERS__{name.upper()}__LIMITS"] = "[]"
             path = "/api/v3" if name == "nasdaq" else ""
             self.env[f"MARKETFETCH_PROVIDERS__{name.upper()}__BASE_URL"] = vendors_url + path
 

@@ -1,0 +1,72 @@
+"""What operators see of the keys, and do to them: `marketfetch quotas`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from quotas import reporting
+from quotas.values import KeyReport
+from tasks import connections
+from tasks.errors import UserError
+from tasks.vendors import PROVIDERS, keys
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLine:
+    """One key of one vendor, with what waits for its pool."""
+
+    provider: str
+    key: KeyReport
+    parked: int
+
+
+def lines() -> list[KeyLine]:
+    """Every configured key, by vendor. Raises UserError when Redis is away."""
+    try:
+        return [
+            KeyLine(provider, key, connections.gate(provider).counts().parked)
+            for provider in PROVIDERS
+            for key in reporting.report(connections.gate(provider), keys(provider))
+        ]
+    except RedisError as error:
+        raise _away(error) from error
+
+
+def pause(label: str, *, provider: str | None, seconds: float) -> str:
+    """No call with this key for so long. Answers with the vendor's name. Raises UserError."""
+    owner = _owner(label, provider)
+    try:
+        reporting.pause_key(connections.gate(owner), label, pause_ms=int(seconds * 1000), why="paused by an operator")
+    except RedisError as error:
+        raise _away(error) from error
+    return owner
+
+
+def resume(label: str, *, provider: str | None) -> str:
+    """Ends a key's pause and takes it back if it was set aside. Answers with the vendor's name. Raises UserError."""
+    owner = _owner(label, provider)
+    try:
+        reporting.resume_key(connections.gate(owner), label)
+    except RedisError as error:
+        raise _away(error) from error
+    return owner
+
+
+def _owner(label: str, provider: str | None) -> str:
+    known = {one: [key.label for key in keys(one)] for one in PROVIDERS if provider in (None, one)}
+    owners = [one for one, labels in known.items() if label in labels]
+    if len(owners) == 1:
+        return owners[0]
+    if owners:
+        raise UserError(f"{' and '.join(owners)} both have a key labelled {label!r}: say which with --provider.")
+    everyone = sorted({one for labels in known.values() for one in labels})
+    raise UserError(f"No key is labelled {label!r}. Labels are: {', '.join(everyone) or 'none, as no key is configured'}.")
+
+
+def _away(error: RedisError) -> UserError:
+    return UserError(
+        f"Redis does not answer ({error}), so the keys' state is not known. Start it with `marketfetch up` in this folder, "
+        f"or correct MARKETFETCH_REDIS_URL."
+    )

@@ -1,0 +1,109 @@
+"""A gate that can't account for its past is full: emptied, restarted, or with a clock that has stepped."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from redis import Redis
+
+from quotas import Gate, Parking, key_limits
+from quotas.epoch import Epoch
+from quotas.values import KeyPast
+from sandbox.servers import start_valkey
+
+KEY = key_limits("main", ["3/minute", "50/day@UTC"])
+USED = KeyPast("main", stamps=3, days={})
+NEW = KeyPast("main", stamps=0, days={})
+
+
+def begun(redis: Redis, past: KeyPast = USED) -> Epoch:
+    gate = Gate(redis, pool="polygon")
+    gate.park([Parking(id=f"r{n}", arguments="{}") for n in range(9)], job="job")
+    epoch = Epoch(gate, pasts=lambda: [past], give_up_ms=25_000)
+    epoch.begin()
+    return epoch
+
+
+def admit(epoch: Epoch, *, clock_us: int | None = None):
+    return epoch.gate.admit(
+        room=9, most_granted=9, keys=(KEY,), epoch=epoch.name, clock_us=epoch.clock_us() if clock_us is None else clock_us
+    )
+
+
+def test_a_key_without_a_past_starts_empty(redis):
+    assert len(admit(begun(redis, NEW)).grants) == 3
+
+
+def test_a_key_that_the_ledger_knows_is_full_when_redis_knows_nothing(redis):
+    refused = admit(begun(redis))
+    assert (refused.state, refused.grants) == ("ok", ())
+    assert 58_000 < refused.wait_ms <= 60_001
+
+
+def test_a_second_releaser_takes_part_in_the_epoch_in_force(redis):
+    first = begun(redis, NEW)
+    second = Epoch(first.gate, pasts=lambda: [USED], give_up_ms=25_000)
+    assert second.begin() is False
+    assert second.name == first.name
+    assert len(admit(second).grants) == 3
+
+
+def test_an_emptied_redis_is_noticed_and_full(redis):
+    epoch = begun(redis, NEW)
+    assert len(admit(epoch).grants) == 3
+    redis.flushall()
+    epoch.gate.park([Parking(id="later", arguments="{}")], job="job")
+    assert (admit(epoch).state, admit(epoch).grants) == ("epoch", ())
+    epoch.pasts = lambda: [USED]
+    assert epoch.begin() is True
+    assert admit(epoch).grants == ()
+
+
+def test_a_restarted_redis_may_have_lost_its_last_second_and_is_full(tmp_path):
+    with start_valkey(tmp_path) as server:
+        port = server.port
+        with Redis.from_url(server.url) as redis:
+            assert len(admit(begun(redis, NEW)).grants) == 3
+        server.kill()
+    with start_valkey(tmp_path, port=port) as server, Redis.from_url(server.url) as redis:
+        epoch = Epoch(Gate(redis, pool="polygon"), pasts=lambda: [USED], give_up_ms=25_000)
+        assert epoch.begin() is True
+        assert admit(epoch).grants == ()
+
+
+def test_a_clock_that_has_stepped_an_hour_grants_nothing_and_is_full(redis):
+    for step_us in (3_600_000_000, -3_600_000_000):
+        redis.flushall()
+        epoch = begun(redis, NEW)
+        stepped = admit(epoch, clock_us=epoch.clock_us() - step_us)
+        assert (stepped.state, stepped.grants) == ("clock", ())
+        epoch._offset_us -= step_us
+        epoch.pasts = lambda: [USED]
+        before = epoch.name
+        assert epoch.clock_has_stepped() is True
+        assert epoch.name != before
+        assert (admit(epoch).state, admit(epoch).grants) == ("ok", ())
+
+
+def test_stamps_from_a_future_that_a_step_has_undone_do_not_block_for_an_hour(redis):
+    epoch = begun(redis, NEW)
+    now_us = epoch.clock_us()
+    redis.zadd("mf:{polygon}:done:main", {f"x{n}": now_us + 3_600_000_000 for n in range(3)})
+    assert admit(epoch).wait_ms > 3_600_000
+    epoch._offset_us += 3_600_000_000
+    epoch.pasts = lambda: [USED]
+    assert epoch.clock_has_stepped() is True
+    assert admit(epoch).wait_ms <= 60_001
+
+
+def test_a_slow_answer_is_no_step(redis):
+    epoch = begun(redis, NEW)
+    epoch._offset_us += 100_000
+    assert epoch.clock_has_stepped() is False
+
+
+def test_a_calendar_day_is_at_least_what_the_ledger_says(redis):
+    today = KEY.calendars[0].periods(datetime.now(UTC))[1][0]
+    counter = KEY.calendars[0].counter("main", today)
+    epoch = begun(redis, KeyPast("main", stamps=0, days={counter: 49}))
+    assert len(admit(epoch).grants) == 1
