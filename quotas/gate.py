@@ -96,13 +96,17 @@ class Gate:
         fence: int,
         batch: bytes,
         next_page: Parking | None = None,
+        replied_ago_us: int = 0,
         held_again_ms: int = 30_000,
     ) -> bool:
-        """The reply is here: keeps its batch until it is stored, parks the next page. False if the lease was lost."""
+        """The reply is here: keeps its batch until it is stored, parks the next page. False if the lease was lost.
+
+        `replied_ago_us`: how long ago the whole reply had arrived, by this machine's monotonic clock.
+        """
         page = (next_page.id, next_page.arguments) if next_page else ("", "")
         done = self._finish(
             keys=self._keys("running", "held", "ready"),
-            args=[self.prefix, request_id, fence, batch, held_again_ms, *page],
+            args=[self.prefix, request_id, fence, batch, held_again_ms, *page, replied_ago_us],
         )
         self.wake()
         return bool(done)

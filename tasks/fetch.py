@@ -151,6 +151,7 @@ class Run:
         self.turn = turn
         self.request: Request | None = None
         self.called_at_ms = 0
+        self.replied_at_ns = 0
         self.status: int | None = None
         self.url = ""
 
@@ -173,6 +174,7 @@ class Run:
             timeouts=transport.Timeouts(connect_s=settings.timings.connect, total_s=settings.timings.call),
             send_by=time.monotonic() + settings.timings.end_by - settings.timings.call,
         )
+        self.replied_at_ns = time.monotonic_ns()
         self.status = reply.status
         return providers.read(request, reply, ours, max_reject_share=settings.max_reject_share)
 
@@ -256,7 +258,9 @@ class Run:
     def keep(self, batch: Batch, *, next_page: Request | None = None) -> None:
         """The batch is written: from here on the reply is never fetched again. Lost lease: nothing is written."""
         page = Parking(id=next_page.id, arguments=arguments_of(next_page)) if next_page else None
-        if not self.gate.finish(self.id, fence=self.fence, batch=batches.encode(batch), next_page=page):
+        data = batches.encode(batch)
+        ago_us = (time.monotonic_ns() - self.replied_at_ns) // 1000 if self.replied_at_ns else 0
+        if not self.gate.finish(self.id, fence=self.fence, batch=data, next_page=page, replied_ago_us=ago_us):
             log.warning("lease lost during the call, reply dropped", request=self.id, symbol=batch.ledger.symbol)
             raise Ignore
 

@@ -34,7 +34,7 @@ log = structlog.get_logger("marketfetch.releaser")
 
 _LONGEST_SLEEP_S: Final = 1.0
 #: A message needs some milliseconds to reach a child; a grant this much ahead of its slot makes the slot lose none of them.
-_AHEAD_MS: Final = 60
+_AHEAD_MS: Final = 20
 #: A silent reconnect would hide that Redis was restarted, and that the gate's past may lack its last second.
 _NO_RETRY: Final = Retry(NoBackoff(), 0)
 _HEARTBEAT: Final = "mf:releaser:"
@@ -70,7 +70,7 @@ class ReleasingLoop(threading.Thread):
         super().__init__(name="releaser", daemon=True)
         self._app = app
         self._providers = providers
-        self._most_granted = 2 * slots
+        self._most_granted = 4 * slots
         self._ending = threading.Event()
         self._name = f"{_HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
 

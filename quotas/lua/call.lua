@@ -52,7 +52,7 @@ local function stamp(prefix, label, member, now, early)
 end
 
 -- The end of a granted or running call. `made`: it may have reached the vendor, so it is stamped; otherwise its share of the
--- calendar days is given back. `replied`: the round trip is worth remembering.
+-- calendar days is given back. `replied`: the round trip is worth remembering. `now` may be a little ago: when the reply came.
 local function close_call(prefix, id, record, now, made, replied)
   local fields = redis.call('HMGET', record, 'y', 'f', 'b', 'd')
   local label, sent = fields[1] or '', tonumber(fields[3] or '0')

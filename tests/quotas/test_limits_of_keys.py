@@ -218,3 +218,13 @@ def test_stamps_never_outgrow_what_the_largest_window_needs(gate):
         for grant in admit(gate, key_limits("main", ["3000/second", "1200/minute;slack=0ms"])).grants:
             call(gate, grant)
     assert gate.redis.zcard(gate.prefix + "done:main") <= 3000
+
+
+def test_the_time_it_took_to_read_a_reply_does_not_keep_its_slot(gate):
+    park(gate, 1)
+    key = key_limits("main", ["1/minute"])
+    (grant,) = admit(gate, key).grants
+    gate.start(grant.id, fence=grant.fence)
+    gate.finish(grant.id, fence=grant.fence, batch=b"x", replied_ago_us=20_000_000)
+    (told,) = report(gate, (key,))
+    assert 39_000 < (told.opens_ms or 0) <= 40_001
