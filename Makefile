@@ -40,6 +40,7 @@ check: lint types contracts test  ## everything CI runs
 
 bench: $(VENV)/.dev     ## measure, with the floors in the same run
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.gate
 
 clean:           ## remove what make made
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

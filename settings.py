@@ -55,14 +55,16 @@ class ProviderSettings(_Section):
     """One vendor: where it is, the keys, and what the keys' plan allows.
 
     `plan` names a published plan (`quotas/plans.py`); `limits` such as "5/minute", where they are written, replace the plan's
-    ([]: no limits), and so does `concurrency`, the calls that may be open at once with a key (None: the plan's, or as many
-    as there are workers). `page_limit` is the rows asked per page (None: the vendor's maximum).
+    ([]: no limits), and `key_limits` replace both for single keys, by label. `concurrency` is how many calls may be open at
+    once with a key (None: the plan's, or as many as there are workers). `page_limit` is the rows asked per page (None: the
+    vendor's maximum).
     """
 
     base_url: str = Field(pattern=r"^https?://[^\s?#]+$")
     api_keys: list[SecretStr] = []
     plan: str = "free"
     limits: list[str] | None = None
+    key_limits: dict[str, list[str]] = {}
     concurrency: int | None = Field(default=None, ge=1)
     page_limit: int | None = Field(default=None, ge=1, le=50_000)
 
@@ -86,6 +88,16 @@ class ProviderSettings(_Section):
         for text in limits or ():
             parse(text)
         return limits
+
+    @model_validator(mode="after")
+    def _key_limits_are_of_keys(self) -> Self:
+        labels = [key.label for key in self.keys]
+        for label, limits in self.key_limits.items():
+            if label not in labels:
+                raise ValueError(f"key_limits: no key is labelled {label!r}; labels are: {', '.join(labels) or 'none'}")
+            for text in limits:
+                parse(text)
+        return self
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -286,8 +298,8 @@ def _refuse_unknown_variables() -> None:
 
 
 def _free(name: str) -> str | None:
-    """Below `tables` come names of the user's own choice."""
-    return name if name.endswith("__tables") else None
+    """Below these come names of the user's own choice."""
+    return name if name.endswith(("__tables", "__key_limits")) else None
 
 
 def _names(model: type[BaseModel], prefix: str = "") -> list[str]:

@@ -25,6 +25,7 @@ from quotas import Gate, Grant
 from quotas.epoch import Epoch
 from quotas.gate import WAKE_CHANNEL
 from settings import get_settings
+from storage.store import StoreError
 from tasks.messages import FetchMessage, job_message
 from tasks.pasts import pasts
 from tasks.place import redis_url
@@ -79,6 +80,10 @@ class ReleasingLoop(threading.Thread):
             try:
                 with Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5, retry=_NO_RETRY) as redis:
                     self._release(redis)
+            except StoreError as error:
+                # Asked only when the gate has lost its past: without the ledger nobody knows what the keys have used.
+                log.warning("releaser waits for the database", error=str(error), next_step="tries again in 1 s")
+                self._ending.wait(_LONGEST_SLEEP_S)
             except (RedisError, OperationalError, OSError) as error:
                 log.warning("releaser waits for Redis", error=str(error), next_step="tries again in 1 s")
                 self._ending.wait(_LONGEST_SLEEP_S)

@@ -33,7 +33,9 @@ def keys(provider: str) -> tuple[KeyLimits, ...]:
     limits = plan.limits if section.limits is None else section.limits
     # Who writes limits describes another plan, so the concurrency of ours is none of theirs.
     concurrency = section.concurrency or (plan.concurrency if section.limits is None else None)
-    return tuple(key_limits(key.label, limits, concurrency=concurrency) for key in section.keys)
+    return tuple(
+        key_limits(key.label, section.key_limits.get(key.label, limits), concurrency=concurrency) for key in section.keys
+    )
 
 
 def labels(provider: str) -> tuple[str, ...]:

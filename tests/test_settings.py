@@ -83,6 +83,9 @@ def test_another_file_may_be_named(read: Read, tmp_path: Path) -> None:
         ("", {"PROVIDERS__NASDAQ__API_KEYS": f'["a:{SECRET}", "a:other"]'}, ["two keys have the label 'a'"]),
         ("", {"PROVIDERS__POLYGON__API_KEYS": '["main:"]'}, ["a key is empty"]),
         ("", {"PROVIDERS__POLYGON__API_KEYS": f'{{"a": "{SECRET}"}}'}, ["providers.polygon.api_keys", "list"]),
+        ('[providers.polygon]\nlimits = ["5/fortnight"]\n', {}, ["providers.polygon.limits", "write it like"]),
+        ('[providers.polygon.key_limits]\nnobody = ["5/minute"]\n', {}, ["key_limits", "no key is labelled 'nobody'"]),
+        ('[providers.nasdaq]\nplan = "premum"\n', {}, ["nasdaq.plan", "Did you mean 'premium'?"]),
         (f"[providers.polygon]\napi_keys = '{SECRET}'\n", {}, ["providers.polygon.api_keys", "list"]),
         ("this is no TOML", {}, ["marketfetch.toml is not valid TOML", "line 1"]),
         ("", {"CONFIG": "absent.toml"}, ["MARKETFETCH_CONFIG", "absent.toml", "no such file"]),
@@ -165,7 +168,7 @@ def leaves(document: dict[str, object], prefix: str = "") -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in document.items():
         path = f"{prefix}{name}"
-        if isinstance(value, dict) and name != "tables":
+        if isinstance(value, dict) and name not in ("tables", "key_limits"):
             found |= leaves(value, f"{path}.")
         else:
             found[path] = value

@@ -154,3 +154,10 @@ def test_a_database_that_goes_away_is_waited_for_and_nothing_is_fetched_twice(tm
         eventually(lambda: place.rows("SELECT count(*) FROM bars WHERE symbol = 'TSLA'")[0][0] > 15, within_s=40)
         assert place.rows("SELECT calls FROM ledger WHERE symbol = 'TSLA'") == [(1,)]
         assert "Traceback" not in place.worker_log
+
+
+def test_a_releaser_that_needs_the_ledger_waits_for_the_database_in_one_calm_line(place, sandbox):
+    place.env["MARKETFETCH_DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/none"
+    place.worker()
+    eventually(lambda: "releaser waits for the database" in place.worker_log, what="the operator is told")
+    assert "Traceback" not in place.worker_log

@@ -31,7 +31,7 @@ def far_place(tmp_path, far_vendors):
 def judged(place, control, *, keys: dict[str, list[str]], calls: int, concurrency: int | None = None, workers: int = 2) -> int:
     """Runs `calls` requests through two workers of four; answers how many calls the vendor counts as over a limit."""
     place.env["MARKETFETCH_PROVIDERS__POLYGON__API_KEYS"] = json.dumps([f"{label}:secret-{label}" for label in keys])
-    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = json.dumps(next(iter(keys.values())))
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__KEY_LIMITS"] = json.dumps(keys)
     if concurrency:
         place.env["MARKETFETCH_PROVIDERS__POLYGON__CONCURRENCY"] = str(concurrency)
     for label, limits in keys.items():
@@ -60,12 +60,13 @@ def test_no_call_is_over_a_limit_at_the_vendor(far_place, far_vendors, limits, c
     assert judged(far_place, far_vendors.control, keys={"main": limits}, calls=calls, concurrency=concurrency) == 0
 
 
-def test_a_pool_of_keys_holds_the_limits_of_each(far_place, far_vendors):
-    keys = {label: ["4/2seconds"] for label in ("a", "b", "c")}
+def test_a_pool_of_unequal_keys_holds_the_limits_of_each_and_uses_all(far_place, far_vendors):
+    keys = {"small": ["2/2seconds"], "middle": ["4/2seconds"], "large": ["9/3seconds", "20/20seconds"]}
     assert judged(far_place, far_vendors.control, keys=keys, calls=48) == 0
     calls = {key: log["calls"] for key, log in far_vendors.control.log()["providers"]["polygon"].items()}
     assert len(calls) == 3
-    assert min(calls.values()) >= 12
+    assert calls["secret-small"] < calls["secret-middle"]
+    assert calls["secret-large"] <= 20 + 20
 
 
 def test_a_key_that_is_refused_is_set_aside_and_its_requests_go_on_with_another(place, sandbox):
