@@ -21,6 +21,8 @@ from quotas import Parking
 FETCH_PREFIX: Final = "tasks.fetch."
 #: The header in which the releaser tells a task its grant; `start` verifies it.
 GRANT_HEADER: Final = "marketfetch"
+#: What AsyncResult says of a task that waits in the lane; its `info` holds the moment it waits for, if it does.
+PARKED: Final = "PARKED"
 #: The record of a task that a user sent by itself is this and the task's id.
 USER_TASK: Final = "task:"
 
@@ -33,7 +35,7 @@ class ParkingAMQP(AMQP):  # type: ignore[misc]  # Celery is untyped
 
         def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
             if name.startswith(FETCH_PREFIX):
-                producer = _ParkingProducer(producer, provider=name.removeprefix(FETCH_PREFIX))
+                producer = _ParkingProducer(producer, self.app.backend, provider=name.removeprefix(FETCH_PREFIX))
             return send(producer, name, message, **options)
 
         return send_task_message
@@ -42,8 +44,9 @@ class ParkingAMQP(AMQP):  # type: ignore[misc]  # Celery is untyped
 class _ParkingProducer:
     """Looks like a kombu producer to Celery's sender; its publish parks."""
 
-    def __init__(self, producer: Any, *, provider: str) -> None:
+    def __init__(self, producer: Any, backend: Any, *, provider: str) -> None:
         self._producer = producer
+        self._backend = backend
         self._provider = provider
 
     def __getattr__(self, name: str) -> Any:
@@ -64,6 +67,9 @@ class _ParkingProducer:
                 "properties": {key: properties[key] for key in ("correlation_id", "reply_to") if key in properties},
             }
             wait_ms = _ms_until(headers.get("eta"))
+            if not headers.get("ignore_result"):
+                # Before parking: a worker may start it at once, and its state must be the later one.
+                self._backend.store_result(headers["id"], {"not_before": headers.get("eta")}, PARKED)
             gate.park(
                 [Parking(id=f"{USER_TASK}{headers['id']}", arguments=headers.get("argsrepr") or "", message=dumps(kept))],
                 job="direct",

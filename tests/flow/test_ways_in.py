@@ -58,9 +58,12 @@ def test_a_chord_runs_its_body_after_every_fetch(place):
     assert answer(place, code)["symbol"] == "BODY"
 
 
-def test_a_countdown_waits_in_redis_and_not_in_a_worker(place):
-    code = f"polygon.apply_async(('AAPL',), dict({ASKED}), countdown=3600); answer = None"
-    answer(place, code)
+def test_a_countdown_waits_in_redis_and_not_in_a_worker_and_says_so(place):
+    code = (
+        f"sent = polygon.apply_async(('AAPL',), dict({ASKED}), countdown=3600)\n"
+        "answer = [sent.state, sent.ready(), sent.info['not_before'] is not None]"
+    )
+    assert answer(place, code) == ["PARKED", False, True]
     redis = place.redis()
     assert redis.zcard("mf:{polygon}:delayed") == 1
     assert redis.llen("fetch.polygon") == 0
