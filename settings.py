@@ -56,7 +56,8 @@ class ProviderSettings(_Section):
 
     `plan` names a published plan (`quotas/plans.py`); `limits` such as "5/minute", where they are written, replace the plan's
     ([]: no limits), and `key_limits` replace both for single keys, by label. `concurrency` is how many calls may be open at
-    once with a key (None: the plan's, or as many as there are workers). `page_limit` is the rows asked per page (None: the
+    once with a key (None: the plan's, or as many as there are workers). `reserve` is the share of every limit, 0 to 1, that is
+    left for others who use the same keys. `page_limit` is the rows asked per page (None: the
     vendor's maximum).
     """
 
@@ -66,6 +67,7 @@ class ProviderSettings(_Section):
     limits: list[str] | None = None
     key_limits: dict[str, list[str]] = {}
     concurrency: int | None = Field(default=None, ge=1)
+    reserve: float = Field(default=0.0, ge=0, lt=1)
     page_limit: int | None = Field(default=None, ge=1, le=50_000)
 
     @model_validator(mode="after")
@@ -80,6 +82,8 @@ class ProviderSettings(_Section):
                 raise ValueError(f"api_keys: one secret stands there more than once ({both}); keep one of them")
             if labels.count(label) > 1:
                 raise ValueError(f"api_keys: two keys have the label {label!r}; a label stands for one key")
+            if label == "*" or not label.isprintable():
+                raise ValueError(f"api_keys: {label!r} can't be a label; write a word, such as main:secret")
         return self
 
     @field_validator("limits")

@@ -53,11 +53,17 @@ class RateLimited(FetchError):
 
 
 class Transient(FetchError):
-    """May go well when asked again. `retry_after_ms` is the vendor's wish (503 with Retry-After), None without one."""
+    """May go well when asked again. `retry_after_ms` is the vendor's wish (503 with Retry-After), None without one.
 
-    def __init__(self, message: str, *, status: int | None = None, retry_after_ms: int | None = None) -> None:
+    `sent` False: the vendor has not seen the call, so no limit counts it.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, retry_after_ms: int | None = None, sent: bool = True
+    ) -> None:
         super().__init__(message, status=status)
         self.retry_after_ms = retry_after_ms
+        self.sent = sent
 
 
 class Unavailable(Transient):

@@ -29,11 +29,15 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """A whole reply: `headers` with lower-case names, `body` decoded from its transfer and content encoding."""
+    """A whole reply: `headers` with lower-case names, `body` decoded from its transfer and content encoding.
+
+    `sent_ns`: when the request was written to the wire (time.monotonic_ns()), 0 for a saved reply.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    sent_ns: int = 0
 
     @property
     def content_type(self) -> str:

@@ -110,6 +110,17 @@ def retry_after_ms(headers: Mapping[str, str]) -> int | None:
     return ahead_ms if ahead_ms > 0 else None
 
 
+def calls_counted(headers: Mapping[str, str]) -> tuple[int, int] | None:
+    """The limit that the vendor names and how many calls of it are used, None where the headers say nothing.
+
+    Nasdaq Data Link sends them with every reply (x-ratelimit-limit: 50000, x-ratelimit-remaining: 49994).
+    """
+    limit, remaining = headers.get("x-ratelimit-limit", ""), headers.get("x-ratelimit-remaining", "")
+    if not (re.fullmatch(r"[0-9]{1,9}", limit) and re.fullmatch(r"[0-9]{1,9}", remaining)):
+        return None
+    return int(limit), max(0, int(limit) - int(remaining))
+
+
 def rate_limited(reply: HttpReply, message: str, *, scope: Scope, else_ms: int | None = None) -> RateLimited:
     """RateLimited with the vendor's Retry-After, or `else_ms` where it gave none."""
     said_ms = retry_after_ms(reply.headers)

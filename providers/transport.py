@@ -21,10 +21,10 @@ from urllib.parse import quote, quote_plus, urlencode, urlsplit
 import requests
 import urllib3.exceptions
 from pydantic import SecretStr
-from requests.adapters import HTTPAdapter
 
 from providers.errors import BadRequest, FetchError, Unavailable
 from providers.http import HttpReply, HttpRequest
+from providers.wire import WatchedAdapter, wire
 
 #: What stands in a URL where the key was.
 REDACTED: Final = "[key]"
@@ -54,10 +54,6 @@ class Timeouts:
     max_bytes: int = 64 * 1024 * 1024
 
 
-class SendTooLate(Exception):
-    """The moment by which the call had to be sent was over. Nothing was sent, so the grant may go back unspent."""
-
-
 def send(
     http_request: HttpRequest,
     *,
@@ -80,9 +76,8 @@ def send(
     session = _session(provider, base_url)
     who = f"{provider} (key {key_label})"
     failure: FetchError
-    if send_by is not None and time.monotonic() > send_by:
-        raise SendTooLate(f"{who}: the call came too late to be sent within its start-by time")
     began = time.monotonic()
+    wire.expect(send_by)
     try:
         with session.get(
             url,
@@ -99,11 +94,13 @@ def send(
                     status=response.status_code,
                     headers={name.lower(): value for name, value in response.headers.items()},
                     body=body,
+                    sent_ns=wire.sent_ns,
                 )
     except FetchError as error:
         failure = error
     except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, zlib.error) as error:
-        failure = Unavailable(f"{who}: {_what_happened(error, limits)}; the call may have been counted by the vendor")
+        counted = "the call may have been counted by the vendor" if wire.sent_ns else "the vendor has not seen the call"
+        failure = Unavailable(f"{who}: {_what_happened(error, limits)}; {counted}", sent=bool(wire.sent_ns))
     # Raised outside the except blocks: inside them `__context__` would still hold the exception with the URL.
     raise failure
 
@@ -146,7 +143,7 @@ def _session(provider: str, base_url: str) -> requests.Session:
             session.headers.update({"User-Agent": "marketfetch", "Accept-Encoding": "gzip"})
             # Which worker asked before must not change an answer.
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-            adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL_SIZE, max_retries=0)
+            adapter = WatchedAdapter(pool_connections=1, pool_maxsize=_POOL_SIZE, max_retries=0)
             session.mount("https://", adapter)
             session.mount("http://", adapter)
             _sessions[name] = session

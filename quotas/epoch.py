@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import uuid4
 
 from quotas.gate import Gate
@@ -17,6 +18,10 @@ from quotas.values import KeyPast
 #: What tells the past of a pool's keys, from the ledger.
 Pasts = Callable[[], Sequence[KeyPast]]
 
+#: Clocks are compared this often; what they part by meanwhile, at most, is drift.
+_LOOK_AGAIN_NS: Final = 10_000_000_000
+_DRIFT_US: Final = 100_000
+
 
 @dataclass(slots=True)
 class Epoch:
@@ -24,12 +29,17 @@ class Epoch:
 
     gate: Gate
     pasts: Pasts
-    give_up_ms: int
+    late_ms: int
     name: str = ""
     _offset_us: int = 0
+    _looked_ns: int = 0
 
     def clock_us(self) -> int:
-        """Where Redis's clock should be now, by our monotonic clock."""
+        """Where Redis's clock should be now, by our monotonic clock. Two good clocks part by seconds a day: that is no step."""
+        if time.monotonic_ns() - self._looked_ns > _LOOK_AGAIN_NS:
+            measured_us = self._measured_offset_us()
+            if abs(measured_us - self._offset_us) < _DRIFT_US:
+                self._offset_us, self._looked_ns = measured_us, time.monotonic_ns()
         return time.monotonic_ns() // 1000 + self._offset_us
 
     def begin(self) -> bool:
@@ -39,8 +49,13 @@ class Epoch:
         run_id = str(self.gate.redis.info("server")["run_id"])
         if standing.startswith(f"{run_id}:"):
             self.name = standing
-            return False
-        self._restore(old=standing, run_id=run_id)
+            ahead_ms = self._stamped_ahead_ms()
+            if ahead_ms:
+                # The clock was set back while nobody looked.
+                self._restore(old=standing, run_id=run_id, step_ms=-ahead_ms)
+            return bool(ahead_ms)
+        kept = bool(standing) and self.gate.redis.info("persistence").get("aof_enabled") == 1
+        self._restore(old=standing, run_id=run_id, kept=kept)
         return True
 
     def clock_has_stepped(self) -> bool:
@@ -48,17 +63,26 @@ class Epoch:
         drift_us = min((abs(self._measured_offset_us() - self._offset_us) for _ in range(5)), default=0)
         if drift_us < 200_000:
             return False
+        before_us = self._offset_us
         self._set_clock()
-        self._restore(old=self.name, run_id=self.name.partition(":")[0])
+        step_ms = (self._offset_us - before_us) // 1000
+        self._restore(old=self.name, run_id=self.name.partition(":")[0], step_ms=step_ms)
         return True
 
-    def _restore(self, *, old: str, run_id: str) -> None:
-        self.name = self.gate.restore(
-            old=old, new=f"{run_id}:{uuid4().hex[:12]}", pasts=self.pasts(), give_up_ms=self.give_up_ms
-        )
+    def _stamped_ahead_ms(self) -> int:
+        """By how much the latest stamp lies in a future that can't be; 0 if it does not."""
+        latest = self.gate.redis.zrevrange(f"{self.gate.prefix}done:*", 0, 0, withscores=True)
+        if not latest:
+            return 0
+        ahead_ms = int(latest[0][1] - self.clock_us()) // 1000
+        return ahead_ms if ahead_ms > self.late_ms + 1_000 else 0
+
+    def _restore(self, *, old: str, run_id: str, step_ms: int = 0, kept: bool = False) -> None:
+        new, pasts = f"{run_id}:{uuid4().hex[:12]}", self.pasts()
+        self.name = self.gate.restore(old=old, new=new, pasts=pasts, late_ms=self.late_ms, step_ms=step_ms, kept=kept)
 
     def _set_clock(self) -> None:
-        self._offset_us = self._measured_offset_us()
+        self._offset_us, self._looked_ns = self._measured_offset_us(), time.monotonic_ns()
 
     def _measured_offset_us(self) -> int:
         before = time.monotonic_ns()

@@ -7,8 +7,9 @@ process on any machine may make one.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import asdict
 from functools import cached_property
 from importlib.resources import files
 from typing import Any, Final, Literal
@@ -16,13 +17,14 @@ from typing import Any, Final, Literal
 from redis import Redis
 from redis.commands.core import Script
 
-from quotas.limits import KeyLimits
-from quotas.values import Admission, Counts, Grant, KeyPast, Parking, Start
+from quotas.limits import KeyLimits, pool_argument
+from quotas.values import Admission, Counts, Events, Grant, KeyPast, Parking, Start, VendorCount, Withdrawn
 
 #: Every sleeper listens here; the message is the pool's name.
 WAKE_CHANNEL: Final = "mf:wake"
 
 _PARK_AT_ONCE: Final = 500
+_ADMIT_AT_ONCE: Final = 1000
 
 
 class Gate:
@@ -36,17 +38,17 @@ class Gate:
     def park(
         self, requests: Sequence[Parking], *, job: str, priority: int = 5, not_before_ms: int = 0, wake: bool = True
     ) -> int:
-        """Gives each request its place in the lane, in this order; answers how many were new.
+        """Gives each request its place in the lane, in this order; answers how many were new. A known one gains a waiter.
 
         `not_before_ms` is Unix time. All or nothing per 500; parking the rest again is harmless.
         """
         new = 0
         for first in range(0, len(requests), _PARK_AT_ONCE):
-            triples = [part for one in requests[first : first + _PARK_AT_ONCE] for part in _triple(one)]
+            parts = [part for one in requests[first : first + _PARK_AT_ONCE] for part in _parts(one)]
             new += int(
                 self._park(
-                    keys=self._keys("ready", "delayed", "tags"),
-                    args=[self.prefix, job, priority, not_before_ms, *triples],
+                    keys=self._keys("ready", "delayed", "tags", "tasks", "counts"),
+                    args=[self.prefix, job, priority, not_before_ms, *parts],
                 )
             )
         if wake and new:
@@ -71,12 +73,11 @@ class Gate:
         `epoch` and `clock_us` say what the caller knows of the gate's past and time; "" and 0 skip the check. A grant may be
         up to `ahead_ms` ahead of its slot: `start` says how long to wait.
         """
-        now = datetime.now(UTC)
         state, wait_us, *grants = self._admit(
-            keys=self._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch"),
+            keys=self._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts"),
             args=[
-                *(self.prefix, room, most_granted, start_by_ms, held_again_ms, most_held, ahead_ms * 1000),
-                *(epoch, clock_us, json.dumps([key.as_argument(now) for key in keys])),
+                *(self.prefix, min(room, _ADMIT_AT_ONCE), most_granted, start_by_ms, held_again_ms, most_held),
+                *(ahead_ms * 1000, epoch, clock_us, pool_argument(tuple(keys), int(time.time()) // 60)),
             ],
         )
         wait_ms = None if wait_us < 0 else wait_us / 1000
@@ -85,7 +86,8 @@ class Gate:
     def start(self, request_id: str, *, fence: int, end_by_ms: int = 25_000) -> Start:
         """Asked just before the call is sent; "go" is said once per fence."""
         verdict, label, attempts, calls, reason, wait_us = self._start(
-            keys=self._keys("granted", "running"), args=[self.prefix, request_id, fence, end_by_ms]
+            keys=self._keys("granted", "running", "counts"),
+            args=[self.prefix, request_id, fence, end_by_ms, WAKE_CHANNEL, self.pool],
         )
         return Start(verdict.decode(), label.decode(), attempts, calls, reason.decode(), wait_us)
 
@@ -97,16 +99,22 @@ class Gate:
         batch: bytes,
         next_page: Parking | None = None,
         replied_ago_us: int = 0,
+        sent_ago_us: int | None = None,
+        unsent: bool = False,
+        counted: VendorCount | None = None,
         held_again_ms: int = 30_000,
     ) -> bool:
         """The reply is here: keeps its batch until it is stored, parks the next page. False if the lease was lost.
 
-        `replied_ago_us`: how long ago the whole reply had arrived, by this machine's monotonic clock.
+        `replied_ago_us`, `sent_ago_us`: how long ago the whole reply had arrived, and the call was written to the wire, by
+        this machine's monotonic clock. `unsent`: it never was, so nothing is counted for it. `counted`: what the
+        vendor says of the key's use; it can only lower what is left.
         """
         page = (next_page.id, next_page.arguments) if next_page else ("", "")
+        sent = "unsent" if unsent else "" if sent_ago_us is None else sent_ago_us
         done = self._finish(
-            keys=self._keys("running", "held", "ready"),
-            args=[self.prefix, request_id, fence, batch, held_again_ms, *page, replied_ago_us],
+            keys=self._keys("running", "held", "ready", "counts"),
+            args=[self.prefix, request_id, fence, batch, held_again_ms, *page, replied_ago_us, *_said(counted), sent],
         )
         self.wake()
         return bool(done)
@@ -116,6 +124,7 @@ class Gate:
         request_id: str,
         *,
         fence: int,
+        key_label: str,
         pause_ms: int = 0,
         why: str = "",
         then: Literal["", "grow", "aside"] = "",
@@ -124,19 +133,22 @@ class Gate:
         """The vendor refused, or nothing was sent: the request returns to its old place, no attempt spent.
 
         Its key is paused for `pause_ms`, doubled with each refusal in a row for `then` "grow"; "aside" sets the key aside
-        until `resume_key`. `unsent`: the call was never made, so nothing is counted for it.
+        until `resume`. `unsent`: the call was never made, so nothing is counted for it.
         """
         done = self._give_back(
-            keys=self._keys("running", "granted", "ready"),
-            args=[self.prefix, request_id, fence, pause_ms, why, then, "unsent" if unsent else ""],
+            keys=self._keys("running", "granted", "ready", "counts"),
+            args=[self.prefix, request_id, fence, pause_ms, why, then, "unsent" if unsent else "", key_label],
         )
         self.wake()
         return bool(done)
 
-    def delay(self, request_id: str, *, fence: int, delay_ms: int) -> bool:
-        """A transient error: the request may run again after `delay_ms`, one attempt spent."""
+    def delay(self, request_id: str, *, fence: int, delay_ms: int, unsent: bool = False) -> bool:
+        """A transient error: the request may run again after `delay_ms`, one attempt spent.
+
+        `unsent`: the vendor has not seen the call, so nothing is counted for it.
+        """
         keys = self._keys("running", "delayed")
-        done = self._delay(keys=keys, args=[self.prefix, request_id, fence, delay_ms])
+        done = self._delay(keys=keys, args=[self.prefix, request_id, fence, delay_ms, "unsent" if unsent else ""])
         self.wake()
         return bool(done)
 
@@ -144,16 +156,46 @@ class Gate:
         """The database is away: the held batch is offered again after `delay_ms`."""
         return bool(self._postpone(keys=self._keys("held"), args=[request_id, delay_ms]))
 
-    def settle(self, request_id: str) -> bool:
-        """The ledger has it: record and batch are deleted. False if that had happened before."""
-        done = bool(self._settle(keys=self._keys("held"), args=[self.prefix, request_id]))
-        self.wake()
-        return done
+    def pause(self, label: str, *, pause_ms: int, why: str) -> bool:
+        """No call with this key for `pause_ms`; what runs goes on. False if a longer pause stands."""
+        return bool(self._pause(keys=self._keys("counts"), args=[self.prefix, label, pause_ms, why]))
 
-    def withdraw(self, request_id: str) -> str | None:
-        """Nobody wants it any more: takes it out of the lane. Its message; None if it is not parked or granted."""
-        done, message = self._withdraw(keys=self._keys("ready", "delayed", "granted"), args=[self.prefix, request_id])
-        return str(message.decode()) if done else None
+    def resume(self, label: str) -> None:
+        """Ends a pause, and takes back a key that was set aside."""
+        self.redis.hdel(f"{self.prefix}key:{label}", "until", "why", "aside", "strikes", "struck")
+        self.wake()
+
+    def settle(self, request_id: str, *, answer: str = "") -> bool:
+        """The ledger has it: record and batch are deleted, whoever waits for it is answered. False if that had happened before.
+
+        `answer` is JSON that says how it ended.
+        """
+        told = int(
+            self._settle(
+                keys=self._keys("ready", "delayed", "granted", "running", "held", "tasks"),
+                args=[self.prefix, request_id, answer],
+            )
+        )
+        self.wake()
+        return told >= 0
+
+    def withdraw(self, request_ids: Sequence[str], *, who: str) -> list[Withdrawn]:
+        """A job, or a user's task ("task:<task id>"), no longer wants these; what becomes of each."""
+        found: list[Withdrawn] = []
+        for first in range(0, len(request_ids), _PARK_AT_ONCE):
+            some = self._withdraw(
+                keys=self._keys("ready", "delayed", "granted", "tasks"),
+                args=[self.prefix, who, *request_ids[first : first + _PARK_AT_ONCE]],
+            )
+            found += [Withdrawn(what.decode(), message.decode()) for what, message in some]
+        if any(one.what == "gone" for one in found):
+            self.wake()
+        return found
+
+    def request_of(self, task_id: str) -> str | None:
+        """The request that a user's task waits for, None when it waits for none here."""
+        found = self.redis.hget(f"{self.prefix}tasks", task_id)
+        return found.decode() if isinstance(found, bytes) else None
 
     def batch(self, request_id: str) -> bytes | None:
         """The batch of a held request, None when it has none (or is gone)."""
@@ -173,16 +215,28 @@ class Gate:
             ready, delayed, granted, running, held = pipe.execute()
         return Counts(parked=ready + delayed, granted=granted, running=running, held=held)
 
+    def events(self) -> Events:
+        """What this gate has done since it was new."""
+        found = self.redis.hmget(f"{self.prefix}counts", ["parked", "admitted", "paused", "refused", "expired"])
+        return Events(*(int(one or 0) for one in found))
+
     def epoch(self) -> str:
         """The epoch in force, "" where there is none: this Redis has no past that it could tell of."""
         found = self.redis.get(f"{self.prefix}epoch")
         return found.decode() if isinstance(found, bytes) else ""
 
-    def restore(self, *, old: str, new: str, pasts: Sequence[KeyPast], give_up_ms: int) -> str:
-        """Counts every window of keys with a past full as of now, and begins an epoch; answers with the one in force."""
-        told = [{"label": one.label, "stamps": one.stamps, "days": one.days} for one in pasts]
+    def restore(
+        self, *, old: str, new: str, pasts: Sequence[KeyPast], late_ms: int, step_ms: int = 0, kept: bool = False
+    ) -> str:
+        """Counts every window of keys with a past full, and begins an epoch; answers with the one in force.
+
+        `step_ms`: by how much Redis's clock has stepped; what is remembered moves with it. `late_ms`: a call that this gate
+        does not know of may reach its vendor until so long from now. `kept`: Redis came back with all but its last two
+        seconds.
+        """
         found = self._restore(
-            keys=self._keys("epoch", "granted", "running", "held"), args=[self.prefix, old, new, json.dumps(told), give_up_ms]
+            keys=self._keys("epoch", "granted", "running", "held", "delayed"),
+            args=[self.prefix, old, new, json.dumps([asdict(one) for one in pasts]), step_ms, late_ms, int(kept) or ""],
         )
         return str(found.decode())
 
@@ -242,16 +296,26 @@ class Gate:
         return self._script("restore")
 
     @cached_property
+    def _pause(self) -> Script:
+        return self._script("pause")
+
+    @cached_property
     def _settle(self) -> Script:
         return self._script("settle")
 
 
-def _triple(one: Parking) -> tuple[str, str, str]:
-    return one.id, one.arguments, one.message
+def _parts(one: Parking) -> tuple[str, str, str, str, int]:
+    return one.id, one.arguments, one.task, one.message, one.expires_ms
+
+
+def _said(counted: VendorCount | None) -> tuple[int, int | str, int | str]:
+    if counted is None:
+        return 0, "", ""
+    return (counted.calls, counted.counter, "") if counted.counter else (counted.calls, counted.window_us, int(counted.strict))
 
 
 def _grant(one: list[Any]) -> Grant:
-    request_id, fence, label, attempts, arguments, message = one
+    request_id, fence, label, attempts, arguments, message, kind = one
     return Grant(
         id=request_id.decode(),
         fence=fence,
@@ -259,4 +323,5 @@ def _grant(one: list[Any]) -> Grant:
         attempts=attempts,
         arguments=arguments.decode(),
         message=message.decode(),
+        kind=kind.decode(),
     )

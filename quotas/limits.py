@@ -9,15 +9,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _UNITS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _FORM: Final = re.compile(r"(\d+)\s*/\s*(\d*)\s*(second|minute|hour|day|s|m|h|d)s?(?:@([\w/+-]+))?((?:\s*;\s*[\w=.]+)*)")
+_DAY_S: Final = 86_400
 _SHORT: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _EXAMPLES: Final = '"5/minute", "300/10seconds", "25/day@America/New_York"'
 
@@ -54,8 +57,8 @@ class Calendar:
         return ZoneInfo(self.zone)
 
     def counter(self, label: str, day: str) -> str:
-        """The name under which admit.lua counts the calls of a day."""
-        return f"day:{label}:{self.text}:{day}"
+        """The name under which admit.lua counts the calls of a day: by zone, so that a new number forgets nothing."""
+        return f"day:{label}:{self.zone}:{day}"
 
     def periods(self, now: datetime) -> list[tuple[str, int, int]]:
         """Yesterday, today and tomorrow as (date, start, end) in Unix microseconds; a day may have 23 to 25 hours."""
@@ -76,9 +79,24 @@ class KeyLimits:
     concurrency: int | None = None
 
     @property
+    def limits(self) -> tuple[Window | Calendar, ...]:
+        """Windows and calendar days, in the order of a KeyReport."""
+        return (*self.windows, *self.calendars)
+
+    @property
     def most_stamps(self) -> int:
         """How many calls must be remembered so that every window can be judged, also after settings have grown."""
         return max([1000, *(window.count for window in self.windows)])
+
+    @property
+    def most_in_two_seconds(self) -> int:
+        """No window lets more than this through in any two seconds."""
+        return min((window.count * (2000 // window.window_ms + 1) for window in self.windows), default=0)
+
+    @property
+    def remembered_s(self) -> int:
+        """For how long a stamp can matter: two days, or a day more than the longest window."""
+        return max([2 * _DAY_S, *(window.window_ms // 1000 + _DAY_S for window in self.windows)])
 
     def as_argument(self, now: datetime) -> dict[str, Any]:
         """What admit.lua decodes: microseconds, and the calendar days around `now`."""
@@ -86,9 +104,10 @@ class KeyLimits:
             "label": self.label,
             "concurrency": self.concurrency or 0,
             "keep": self.most_stamps,
+            "ttl": self.remembered_s,
             "slack": min((one.slack_ms for one in self.windows if one.slack_ms is not None), default=-1) * 1000,
             "windows": [[one.count, one.window_ms * 1000, int(one.strict), int(one.pool)] for one in self.windows],
-            "calendars": [[one.text, one.count, one.periods(now)] for one in self.calendars],
+            "calendars": [[one.zone, one.count, one.periods(now)] for one in self.calendars],
         }
 
 
@@ -119,15 +138,31 @@ def parse(text: str) -> Window | Calendar:
     return Window(text=text, count=count, window_ms=window_ms, strict=strict, slack_ms=slack_ms, pool=pool)
 
 
-def key_limits(label: str, limits: Sequence[str], *, concurrency: int | None = None) -> KeyLimits:
-    """One key with its limits. Raises LimitError."""
-    parsed = [parse(text) for text in limits]
+def key_limits(label: str, limits: Sequence[str], *, concurrency: int | None = None, reserve: float = 0.0) -> KeyLimits:
+    """One key with its limits, each less the share `reserve` (0 to 1) that is left for others. Raises LimitError."""
+    parsed = [replace(one, count=max(1, int(one.count * (1 - reserve)))) for one in map(parse, limits)]
+    calendars: dict[str, Calendar] = {}
+    for one in parsed:
+        # Two numbers for the days of one zone: the smaller one holds both, and a call counts once.
+        if isinstance(one, Calendar) and one.count < calendars.get(one.zone, Calendar("", 1 << 60, "")).count:
+            calendars[one.zone] = one
     return KeyLimits(
         label=label,
         windows=tuple(one for one in parsed if isinstance(one, Window)),
-        calendars=tuple(one for one in parsed if isinstance(one, Calendar)),
+        calendars=tuple(calendars.values()),
         concurrency=concurrency,
     )
+
+
+@lru_cache(maxsize=64)
+def pool_argument(keys: tuple[KeyLimits, ...], minute: int) -> str:
+    """The keys of a pool as admit.lua decodes them, JSON. `minute`: Unix time / 60; the calendar days around it are told."""
+    now = datetime.fromtimestamp(minute * 60, UTC)
+    together = {
+        "pool_keep": max((one.most_stamps for one in keys), default=0),
+        "pool_ttl": max((one.remembered_s for one in keys), default=0),
+    }
+    return json.dumps([{**one.as_argument(now), **together} for one in keys])
 
 
 def _lower_before_zone(text: str) -> str:

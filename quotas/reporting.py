@@ -1,4 +1,4 @@
-"""What a person wants to see of the keys, and the two things they may do to one: pause and resume."""
+"""What a person wants to see of the keys."""
 
 from __future__ import annotations
 
@@ -16,24 +16,11 @@ def report(gate: Gate, keys: Sequence[KeyLimits]) -> list[KeyReport]:
     return [_key(gate, key) for key in keys]
 
 
-def pause_key(gate: Gate, label: str, *, pause_ms: int, why: str) -> None:
-    """No call with this key for `pause_ms`. What runs goes on."""
-    until = _now_us(gate) // 1000 + pause_ms
-    gate.redis.hset(f"{gate.prefix}key:{label}", mapping={"until": until, "why": why})
-    gate.wake()
-
-
-def resume_key(gate: Gate, label: str) -> None:
-    """Ends a pause, and takes back a key that was set aside."""
-    gate.redis.hdel(f"{gate.prefix}key:{label}", "until", "why", "aside", "strikes")
-    gate.wake()
-
-
 def _key(gate: Gate, key: KeyLimits) -> KeyReport:
     now_us = _now_us(gate)
     now = datetime.fromtimestamp(now_us / 1e6, UTC)
     with gate.redis.pipeline() as pipe:
-        pipe.hmget(f"{gate.prefix}key:{key.label}", ["until", "why", "aside"])
+        pipe.hmget(f"{gate.prefix}key:{key.label}", ["until", "why", "aside", "full"])
         pipe.scard(f"{gate.prefix}open:{key.label}")
         pipe.scard(f"{gate.prefix}open:*")
         for window in key.windows:
@@ -43,9 +30,9 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
             pipe.zrevrange(name, 0, window.count - 1, withscores=True)
         for calendar in key.calendars:
             pipe.get(f"{gate.prefix}{_counter(key.label, calendar, now)}")
-        (until, why, aside), own, pool, *rest = pipe.execute()
+        (until, why, aside, full), own, pool, *rest = pipe.execute()
     uses = [
-        _window(window, pool if window.pool else own, rest[2 * i], rest[2 * i + 1], now_us)
+        _window(window, pool if window.pool else own, rest[2 * i], rest[2 * i + 1], now_us, full_us=int(full or 0))
         for i, window in enumerate(key.windows)
     ]
     uses += [
@@ -67,12 +54,15 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
     )
 
 
-def _window(window: Window, open_calls: int, young: int, stamps: list[Any], now_us: int) -> LimitUse:
+def _window(window: Window, open_calls: int, young: int, stamps: list[Any], now_us: int, *, full_us: int) -> LimitUse:
     left = window.count - 1 - open_calls
     if left < 0:
         # Only the end of an open call opens it.
         return LimitUse(window.text, young + open_calls, window.count, -1)
     at = float(stamps[left][1]) + window.window_ms * 1000 if left < len(stamps) else 0
+    if full_us + window.window_ms * 1000 > now_us:
+        # Nobody knows what was used before: all of it counts.
+        return LimitUse(window.text, window.count, window.count, (full_us - now_us) // 1000 + window.window_ms)
     return LimitUse(window.text, young + open_calls, window.count, max(0, int((at - now_us) / 1000)))
 
 

@@ -6,25 +6,31 @@ from dataclasses import dataclass
 from typing import Literal
 
 #: go: this call is yours. held: the reply is here already, hand it on. over: the request has ended. lost: the grant is no
-#: longer yours (it expired, or somebody else has it): do nothing.
-Verdict = Literal["go", "held", "over", "lost"]
+#: longer yours (it expired, or somebody else has it): do nothing. answered: somebody else's call has brought what this task
+#: asked for.
+Verdict = Literal["go", "held", "over", "lost", "answered"]
 
 
 @dataclass(frozen=True, slots=True)
 class Parking:
     """A request that wants a place in the lane: its record's id, and what it takes to build its message at release.
 
-    `arguments` is JSON, `message` a whole Celery message that a user sent (JSON), empty for a job's request.
+    `arguments` is JSON. For a task that a user sent: its id, its whole Celery message (JSON), and when it expires (Unix ms, 0
+    for never); empty for a job's request.
     """
 
     id: str
     arguments: str
+    task: str = ""
     message: str = ""
+    expires_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The right to make one call, until its lease's deadline; or a held request that is due to be handed on again.
+    """What the releaser has to hand on. `kind` "go": the right to make one call, until its lease's deadline; "held": a request
+    whose batch is due to be stored; "answered": a task that another's call has answered; "expired": a task whose user no
+    longer wants it.
 
     `fence` grows with every grant of a request: only its latest holder may start. `attempts` counts spent retries.
     """
@@ -35,6 +41,29 @@ class Grant:
     attempts: int
     arguments: str
     message: str = ""
+    kind: Literal["go", "held", "answered", "expired"] = "go"
+
+
+@dataclass(frozen=True, slots=True)
+class VendorCount:
+    """How many calls the vendor says it has counted for a key, in one of our windows or in a calendar day (its counter)."""
+
+    calls: int
+    window_us: int = 0
+    strict: bool = False
+    counter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """What became of a request that somebody no longer wants. `message` is the task's own, "" for a job.
+
+    gone: nothing of it is left. left: others still wait for it. stays: its call is made, it comes to its end. unknown: it is
+    not here.
+    """
+
+    what: Literal["gone", "left", "stays", "unknown"]
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +98,15 @@ class Start:
 class KeyPast:
     """What is known of a key when the gate itself knows nothing.
 
-    `stamps`: as many as make every window full, 0 for a key that was never used. `days`: calendar counter -> calls.
+    `used`: whether it was ever called with. `lost`: the most calls that can have been made in the two seconds that an
+    append-only file may lack. `ttl`: seconds for which a stamp can
+    matter. `days`: calendar counter -> calls.
     """
 
     label: str
-    stamps: int
+    used: bool
+    lost: int
+    ttl: int
     days: dict[str, int]
 
 
@@ -85,6 +118,17 @@ class Counts:
     granted: int
     running: int
     held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """What a gate has done since it was new, counted."""
+
+    parked: int
+    admitted: int
+    paused: int
+    refused: int
+    expired: int
 
 
 @dataclass(frozen=True, slots=True)

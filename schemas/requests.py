@@ -43,6 +43,11 @@ class Request(BaseModel):
         """`<root>` for the first page, `<root>/<n>` for page n."""
         return f"{self.root}/{self.page}" if self.page else self.root
 
+    @property
+    def arguments(self) -> str:
+        """What it is parked with: JSON, without the provider and what equals the default."""
+        return self.model_dump_json(exclude={"provider"}, exclude_defaults=True)
+
     def next_page(self, cursor: str) -> Request:
         """The request for the page that the vendor names by `cursor`."""
         return self.model_copy(update={"page": self.page + 1, "cursor": cursor})

@@ -93,6 +93,14 @@ class Questions(ABC):
             WHERE provider = ? AND key_label = ? AND called_at >= {self.time()}"""  # noqa: S608
         return int(self.read(sql, provider, key_label, since_ms)[0][0])
 
+    def outcomes(self, request_ids: Sequence[str]) -> dict[str, LedgerRow]:
+        condition, value = self.among(request_ids)
+        sql = f"""
+            SELECT l.request_id, l.root, l.page, l.provider, l.symbol, l.outcome, l.reason, l.rows, l.rejects, l.key_label,
+                   l.calls, coalesce({self.ms("l.called_at")}, 0), l.next_cursor
+            FROM ledger l WHERE l.request_id {condition}"""  # noqa: S608
+        return {row[0]: LedgerRow(*row) for row in self.read(sql, value)}
+
     def over(self, request_ids: Sequence[str]) -> set[str]:
         condition, value = self.among(request_ids)
         return {row[0] for row in self.read(f"SELECT request_id FROM ledger WHERE request_id {condition}", value)}  # noqa: S608

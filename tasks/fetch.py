@@ -21,23 +21,24 @@ from celery.exceptions import Ignore
 import providers
 from providers import transport
 from providers.errors import BadCredentials, BadRequest, Fatal, FetchError, RateLimited, SuspectEmpty, Transient, Unavailable
-from providers.transport import SendTooLate
+from providers.wire import SendTooLate
 from quotas import Gate, Parking, Start
 from quotas.reporting import report
+from quotas.values import VendorCount
 from schemas.ledger import Batch, LedgerRow
 from schemas.page import Page
 from schemas.requests import Request
 from schemas.timespans import LONGEST_MS
 from settings import get_settings
-from tasks import batches, connections, outcomes
+from tasks import answers, batches, connections, outcomes
 from tasks.app import app
 from tasks.errors import UserError
 from tasks.jobs import single
-from tasks.messages import arguments_of
 from tasks.outcomes import Step
-from tasks.sending import GRANT_HEADER, USER_TASK
-from tasks.store import Reference, hand_on, reference, send_to_store
-from tasks.vendors import keys, options
+from tasks.reference import Reference, reference
+from tasks.sending import GRANT_HEADER, UNSENT
+from tasks.store import hand_on, send_to_store
+from tasks.vendors import counted, keys, options
 
 log = structlog.get_logger("marketfetch.fetch")
 
@@ -88,6 +89,11 @@ def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Refe
     if grant is None:
         park_again(task)
     gate, settings = connections.gate(provider), get_settings()
+    known = answer_known(grant, provider, symbol, query)
+    if known:
+        # Its share of the limits goes back, nothing is called.
+        gate.settle(grant["id"], answer=known)
+        return hand_on(task, answers.answered(provider, symbol, grant["id"], known))
     turn = gate.start(grant["id"], fence=grant["fence"], end_by_ms=int(settings.timings.end_by * 1000))
     if turn.verdict != "go":
         return not_ours_to_send(task, provider, symbol, grant["id"], turn)
@@ -97,10 +103,10 @@ def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Refe
         # The slot opens in some milliseconds: the only wait in a worker, bounded by what a grant may be ahead.
         _SLOT.wait(turn.wait_us / 1e6)
     try:
-        request = run.request = asked_for(grant["id"], provider, symbol, query)
+        request = run.request = asked_for(grant, provider, symbol, query)
         page = run.call(request)
     except SendTooLate:
-        gate.give_back(run.id, fence=run.fence, unsent=True)
+        gate.give_back(run.id, fence=run.fence, key_label=turn.key_label, unsent=True)
         raise Ignore from None
     except UserError as error:
         return run.failed(BadRequest(str(error)), provider, symbol)
@@ -113,11 +119,23 @@ def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Refe
     return run.finished(request, page)
 
 
-def asked_for(record: str, provider: str, symbol: str, query: dict[str, Any]) -> Request:
-    """A job's message holds the request itself; a user's holds a wish, planned here. Raises UserError."""
-    if record.startswith(USER_TASK):
-        return single(provider, symbol, **query)
-    return Request.model_validate({"provider": provider, "symbol": symbol, **query})
+def asked_for(grant: dict[str, Any], provider: str, symbol: str, query: dict[str, Any]) -> Request:
+    """A job's message holds the request itself; a user's holds a wish, planned when it was sent or here. Raises UserError."""
+    if "user" not in grant:
+        return Request.model_validate({"provider": provider, "symbol": symbol, **query})
+    if grant["user"]:
+        return Request.model_validate({"provider": provider, **grant["user"]})
+    return single(provider, symbol, **query)
+
+
+def answer_known(grant: dict[str, Any], provider: str, symbol: str, query: dict[str, Any]) -> str | None:
+    """What the ledger knows already of what a user's task asks for; a job asks the ledger before it parks."""
+    if "user" not in grant:
+        return None
+    try:
+        return answers.from_ledger(asked_for(grant, provider, symbol, query))
+    except UserError:
+        return None  # said where the request would be made
 
 
 def park_again(task: Task) -> NoReturn:
@@ -128,7 +146,13 @@ def park_again(task: Task) -> NoReturn:
 
 
 def not_ours_to_send(task: Task, provider: str, symbol: str, record: str, turn: Start) -> Reference:
-    """The reply is here already or the request is over: the chain goes on. Lost: this message is nobody's."""
+    """The reply is here, or another's call brought it, or the request is over: the chain goes on. Lost: nobody's message."""
+    if turn.verdict == "answered":
+        try:
+            return hand_on(task, answers.answered(provider, symbol, record, turn.reason))
+        except FetchError:
+            send_to_store(reference(provider, symbol, record, outcome="failed"))
+            raise
     if turn.verdict == "lost":
         log.info("grant was lost, nothing sent", provider=provider, symbol=symbol, request=record)
         raise Ignore
@@ -151,9 +175,12 @@ class Run:
         self.turn = turn
         self.request: Request | None = None
         self.called_at_ms = 0
+        self.sent_at_ns = 0
         self.replied_at_ns = 0
+        self.unsent = True
         self.status: int | None = None
         self.url = ""
+        self.counted: VendorCount | None = None
 
     def call(self, request: Request) -> Page:
         """The one HTTP call, and its reply read. Raises FetchError, SendTooLate."""
@@ -165,6 +192,7 @@ class Run:
         call = vendor.build_request(request, ours)
         self.url = transport.redacted_url(call, section.base_url)
         self.called_at_ms = time.time_ns() // 1_000_000
+        self.unsent = False
         reply = transport.send(
             call,
             base_url=section.base_url,
@@ -172,10 +200,12 @@ class Run:
             key_label=key.label,
             key=key.secret,
             timeouts=transport.Timeouts(connect_s=settings.timings.connect, total_s=settings.timings.call),
-            send_by=time.monotonic() + settings.timings.end_by - settings.timings.call,
+            # Counted from before `start` was asked: a machine that slept since must not send what is another's by now.
+            send_by=self.lease_ends - settings.timings.call,
         )
-        self.replied_at_ns = time.monotonic_ns()
+        self.replied_at_ns, self.sent_at_ns = time.monotonic_ns(), reply.sent_ns
         self.status = reply.status
+        self.counted = counted(request.provider, key.label, reply)
         return providers.read(request, reply, ours, max_reject_share=settings.max_reject_share)
 
     def finished(self, request: Request, page: Page, *, reason: str = "") -> Reference:
@@ -233,15 +263,24 @@ class Run:
         if isinstance(error, RateLimited):
             why = f"{provider} refused key {self.turn.key_label!r}: {error.message}"
             then: Literal["grow", ""] = "grow" if error.retry_after_ms is None else ""
-            self.gate.give_back(self.id, fence=self.fence, pause_ms=outcomes.pause_ms(error), why=why, then=then)
+            self.gate.give_back(
+                self.id,
+                fence=self.fence,
+                key_label=self.turn.key_label,
+                pause_ms=outcomes.pause_ms(error),
+                why=why,
+                then=then,
+            )
             raise Ignore
-        if isinstance(error, BadCredentials) and others_can_serve(self.gate, provider, self.turn.key_label):
-            self.gate.give_back(self.id, fence=self.fence, why=error.message, then="aside")
+        if isinstance(error, BadCredentials) and not self.unsent and others_can_serve(self.gate, provider, self.turn.key_label):
+            self.gate.give_back(self.id, fence=self.fence, key_label=self.turn.key_label, why=error.message, then="aside")
             raise Ignore
         if step is Step.FAIL:
             return self.failed(error, provider, symbol)
         if step is Step.RECORD_EMPTY and self.request is not None:
             return self.finished(self.request, Page(), reason=error.message)
+        if isinstance(error, Transient) and not error.sent:
+            self.task.request.get(GRANT_HEADER)[UNSENT] = True
         if isinstance(error, Transient) and error.retry_after_ms is not None:
             raise self.task.retry(exc=error, countdown=error.retry_after_ms / 1000)
         raise error  # autoretry turns it into a publish, and our publish into a not-before
@@ -257,10 +296,13 @@ class Run:
 
     def keep(self, batch: Batch, *, next_page: Request | None = None) -> None:
         """The batch is written: from here on the reply is never fetched again. Lost lease: nothing is written."""
-        page = Parking(id=next_page.id, arguments=arguments_of(next_page)) if next_page else None
+        page = Parking(id=next_page.id, arguments=next_page.arguments) if next_page else None
         data = batches.encode(batch)
-        ago_us = (time.monotonic_ns() - self.replied_at_ns) // 1000 if self.replied_at_ns else 0
-        if not self.gate.finish(self.id, fence=self.fence, batch=data, next_page=page, replied_ago_us=ago_us):
+        replied_us, sent_us = _ago_us(self.replied_at_ns), _ago_us(self.sent_at_ns)
+        if not self.gate.finish(
+            self.id, fence=self.fence, batch=data, next_page=page, replied_ago_us=replied_us or 0,
+            sent_ago_us=sent_us, unsent=self.unsent, counted=self.counted,
+        ):  # fmt: skip
             log.warning("lease lost during the call, reply dropped", request=self.id, symbol=batch.ledger.symbol)
             raise Ignore
 
@@ -279,3 +321,7 @@ class Run:
             called_at_ms=self.called_at_ms,
             **more,
         )
+
+
+def _ago_us(moment_ns: int) -> int | None:
+    return (time.monotonic_ns() - moment_ns) // 1000 if moment_ns else None

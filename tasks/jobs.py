@@ -29,7 +29,6 @@ from schemas.requests import Request
 from storage.store import Job, Store, StoreError, Unfinished
 from tasks import connections, trouble
 from tasks.errors import UserError
-from tasks.messages import arguments_of
 from tasks.releaser import releasers
 from tasks.vendors import PROVIDERS, keys, labels, options
 
@@ -148,7 +147,7 @@ def feed(store: Store, spec: JobSpec, requests: Sequence[Request]) -> int:
     order = {request.root: position for position, request in enumerate(requests)}
     todo.sort(key=lambda request: order[request.root])
     return connections.gate(spec.provider).park(
-        [Parking(id=request.id, arguments=arguments_of(request)) for request in todo], job=spec.id
+        [Parking(id=request.id, arguments=request.arguments) for request in todo], job=spec.id
     )
 
 

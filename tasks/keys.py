@@ -38,7 +38,7 @@ def pause(label: str, *, provider: str | None, seconds: float) -> str:
     """No call with this key for so long. Answers with the vendor's name. Raises UserError."""
     owner = _owner(label, provider)
     try:
-        reporting.pause_key(connections.gate(owner), label, pause_ms=int(seconds * 1000), why="paused by an operator")
+        connections.gate(owner).pause(label, pause_ms=int(seconds * 1000), why="paused by an operator")
     except RedisError as error:
         raise _away(error) from error
     return owner
@@ -48,7 +48,7 @@ def resume(label: str, *, provider: str | None) -> str:
     """Ends a key's pause and takes it back if it was set aside. Answers with the vendor's name. Raises UserError."""
     owner = _owner(label, provider)
     try:
-        reporting.resume_key(connections.gate(owner), label)
+        connections.gate(owner).resume(label)
     except RedisError as error:
         raise _away(error) from error
     return owner

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from quotas import Grant
-from schemas.requests import Request
-from tasks.sending import FETCH_PREFIX, GRANT_HEADER
+from tasks.sending import FETCH_PREFIX, GRANT_HEADER, USER_TASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +21,21 @@ class FetchMessage:
 
     @classmethod
     def kept(cls, message: dict[str, Any], grant: Grant) -> Self:
-        """A user's message: same task id, chain and callbacks. Its eta has been waited for; `expires` stays ours to judge."""
-        headers = {**message["headers"], "eta": None, "retries": grant.attempts, GRANT_HEADER: _grant_header(grant)}
+        """A user's message: same task id, chain and callbacks. Its eta has been waited for; `expires` stays ours to judge.
+
+        Its grant tells what was planned when it was sent, null where that could not be planned.
+        """
+        planned = None if grant.id.startswith(USER_TASK) else json.loads(grant.arguments)
+        header = {**_grant_header(grant), "user": planned}
+        headers = {**message["headers"], "eta": None, "retries": grant.attempts, GRANT_HEADER: header}
         return cls(body=message["body"], headers=headers, properties={"delivery_mode": 2, **message["properties"]})
 
     def expired(self, now: datetime) -> bool:
-        """True when its user no longer wants it. Otherwise the expiry is taken off: a released task is not to be revoked."""
-        expires = self.headers.get("expires")
-        if expires and datetime.fromisoformat(expires) <= now:
-            return True
-        self.headers["expires"] = None
-        return False
+        """True when its user no longer wants it. A moment without a zone is UTC, as everywhere in Celery's messages."""
+        if not self.headers.get("expires"):
+            return False
+        expires = datetime.fromisoformat(self.headers["expires"])
+        return (expires if expires.tzinfo else expires.replace(tzinfo=UTC)) <= now
 
 
 def job_message(app: Any, provider: str, grant: Grant) -> FetchMessage:
@@ -54,11 +57,6 @@ def job_message(app: Any, provider: str, grant: Grant) -> FetchMessage:
     headers[GRANT_HEADER] = _grant_header(grant)
     properties = {"correlation_id": properties["correlation_id"], "delivery_mode": 2}
     return FetchMessage(body=body, headers=headers, properties=properties)
-
-
-def arguments_of(request: Request) -> str:
-    """A request as the arguments it is parked with: JSON, without the provider and what equals the default."""
-    return request.model_dump_json(exclude={"provider"}, exclude_defaults=True)
 
 
 def _grant_header(grant: Grant) -> dict[str, Any]:

@@ -6,6 +6,7 @@ admit is atomic. It runs only in workers that consume a fetch queue. It sleeps u
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -29,6 +30,7 @@ from storage.store import StoreError
 from tasks.messages import FetchMessage, job_message
 from tasks.pasts import pasts
 from tasks.place import redis_url
+from tasks.revoking import mark_revoked
 from tasks.vendors import PROVIDERS, keys
 
 log = structlog.get_logger("marketfetch.releaser")
@@ -73,6 +75,8 @@ class ReleasingLoop(threading.Thread):
         self._providers = providers
         self._most_granted = 4 * slots
         self._ending = threading.Event()
+        #: Pools whose keys have been used in this worker's life, whatever ledger and gate still know.
+        self._at_work: set[str] = set()
         self._name = f"{_HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
 
     def run(self) -> None:
@@ -111,8 +115,10 @@ class ReleasingLoop(threading.Thread):
             redis.delete(self._name)
 
     def _begin(self, gate: Gate) -> Epoch:
-        give_up_ms = int(get_settings().timings.end_by * 1000)
-        epoch = Epoch(gate, pasts=lambda: pasts(gate.pool), give_up_ms=give_up_ms)
+        timings = get_settings().timings
+        # A call is sent at most end-by less call after its start, and takes the time to connect until the vendor has it.
+        late_ms = int((timings.end_by - timings.call + timings.connect) * 1000)
+        epoch = Epoch(gate, pasts=lambda: pasts(gate.pool, used=gate.pool in self._at_work), late_ms=late_ms)
         if epoch.begin():
             log.info("gate began a new epoch", pool=gate.pool, why="Redis was new, emptied or restarted")
         return epoch
@@ -135,25 +141,42 @@ class ReleasingLoop(threading.Thread):
             log.warning(
                 "Redis's clock has stepped", pool=epoch.gate.pool, next_step="every window counts as full, then goes on"
             )
-        if admission.state != "ok":
-            return 0.0
+        if admission.grants:
+            self._at_work.add(epoch.gate.pool)
         for grant in admission.grants:
             self._publish(epoch.gate, grant, producer)
+        if admission.state != "ok":
+            return 0.0
         if admission.wait_ms is None:
             return _LONGEST_SLEEP_S
         return min(_LONGEST_SLEEP_S, max(admission.wait_ms / 1000, 0.001))
 
     def _publish(self, gate: Gate, grant: Grant, producer: Any) -> None:
-        if grant.message:
-            message = FetchMessage.kept(loads(grant.message), grant)
-            if message.expired(datetime.now(UTC)):
-                # With its expiry in the header the worker marks it REVOKED, as Celery users expect.
-                gate.settle(grant.id)
-        else:
-            message = job_message(self._app, gate.pool, grant)
+        """Publishes one. What can't be made into a message ends with a sentence, and stands in nobody's way."""
+        try:
+            message = self._message(gate, grant)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            self._unreadable(gate, grant, error)
+            return
+        if grant.kind in ("answered", "expired") and message.expired(datetime.now(UTC)):
+            log.info("task expired in the lane", pool=gate.pool, task_id=message.headers["id"])
+            mark_revoked(self._app, loads(grant.message), reason="expired")
+            gate.settle(grant.id)
+            return
+        message.headers["expires"] = None  # a released task is not to be revoked by the worker: its permit is spent
         producer.publish(
             message.body, exchange="", routing_key=f"fetch.{gate.pool}", headers=message.headers, **message.properties
         )
+
+    def _message(self, gate: Gate, grant: Grant) -> FetchMessage:
+        return FetchMessage.kept(loads(grant.message), grant) if grant.message else job_message(self._app, gate.pool, grant)
+
+    def _unreadable(self, gate: Gate, grant: Grant, error: Exception) -> None:
+        """No release can make a message of this record: its grant goes back, and whoever waits for it is told."""
+        why = f"{type(error).__name__}: {error}"
+        reason = f"request {grant.id} of {gate.pool} can't be read ({why}), so it was taken out of the lane"
+        log.error("unreadable request", pool=gate.pool, request=grant.id, error=str(error), next_step="taken out of the lane")
+        gate.settle(grant.id, answer=json.dumps({"outcome": "failed", "rows": 0, "rejects": 0, "reason": reason}))
 
 
 def releasers(redis: Redis) -> int:

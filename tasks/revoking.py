@@ -35,16 +35,22 @@ class ParkingControl(Control):  # type: ignore[misc]  # Celery is untyped
 def withdraw(app: Any, task_id: str) -> bool:
     """Takes a parked task out of the lane. False if it is not parked: then Celery's own revoke is all there is."""
     for provider in PROVIDERS:
-        message = connections.gate(provider).withdraw(f"{USER_TASK}{task_id}")
-        if message is None:
+        gate = connections.gate(provider)
+        request_id = gate.request_of(task_id)
+        if request_id is None:
             continue
-        kept = loads(message)
-        # The backend asks the request for its chord and errbacks; both are in the message as it was sent.
-        embed = kept["body"][2]
-        request = Context({**kept["headers"], **{name: embed.get(name) for name in ("chord", "errbacks", "chain")}})
-        app.backend.mark_as_revoked(task_id, reason="revoked", request=request, store_result=True)
-        return True
+        (left,) = gate.withdraw([request_id], who=f"{USER_TASK}{task_id}")
+        if left.what in ("gone", "left"):
+            mark_revoked(app, loads(left.message), reason="revoked")
+            return True
     return False
+
+
+def mark_revoked(app: Any, message: dict[str, Any], *, reason: str) -> None:
+    """REVOKED for everyone who asks, its chord and errbacks told: both are in the message as it was sent."""
+    embed = message["body"][2]
+    request = Context({**message["headers"], **{name: embed.get(name) for name in ("chord", "errbacks", "chain")}})
+    app.backend.mark_as_revoked(message["headers"]["id"], reason=reason, request=request, store_result=True)
 
 
 _celerys_revoke = control.revoke

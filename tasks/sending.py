@@ -7,7 +7,8 @@ publishes fetch messages, with kombu directly.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Final
 
 from celery import current_task
@@ -16,26 +17,35 @@ from kombu.exceptions import OperationalError
 from kombu.utils.json import dumps
 from redis.exceptions import RedisError
 
-from quotas import Parking
+from quotas import Gate, Parking
+from quotas.estimates import seconds_for
+from schemas.requests import Request
 
 FETCH_PREFIX: Final = "tasks.fetch."
 #: The header in which the releaser tells a task its grant; `start` verifies it.
 GRANT_HEADER: Final = "marketfetch"
+#: In the running task's grant: its call was never sent, the retry that follows gives the permit back.
+UNSENT: Final = "unsent"
 #: What AsyncResult says of a task that waits in the lane; its `info` holds the moment it waits for, if it does.
 PARKED: Final = "PARKED"
-#: The record of a task that a user sent by itself is this and the task's id.
+#: Who waits in the gate for a task that a user sent; also the id of a record that is one task's alone.
 USER_TASK: Final = "task:"
 
 
 class ParkingAMQP(AMQP):  # type: ignore[misc]  # Celery is untyped
     """Celery's sender, with a producer that parks for fetch tasks."""
 
+    @cached_property
+    def parked_events(self) -> Any:
+        """What tells Flower of tasks that no worker has seen yet."""
+        return self.app.events.Dispatcher(enabled=False)
+
     def _create_task_sender(self) -> Any:
         send = super()._create_task_sender()
 
         def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
             if name.startswith(FETCH_PREFIX):
-                producer = _ParkingProducer(producer, self.app.backend, provider=name.removeprefix(FETCH_PREFIX))
+                producer = _ParkingProducer(producer, self.app, provider=name.removeprefix(FETCH_PREFIX))
             return send(producer, name, message, **options)
 
         return send_task_message
@@ -44,9 +54,9 @@ class ParkingAMQP(AMQP):  # type: ignore[misc]  # Celery is untyped
 class _ParkingProducer:
     """Looks like a kombu producer to Celery's sender; its publish parks."""
 
-    def __init__(self, producer: Any, backend: Any, *, provider: str) -> None:
+    def __init__(self, producer: Any, app: Any, *, provider: str) -> None:
         self._producer = producer
-        self._backend = backend
+        self._app = app
         self._provider = provider
 
     def __getattr__(self, name: str) -> Any:
@@ -59,25 +69,68 @@ class _ParkingProducer:
         try:
             if _is_own_retry(headers):
                 grant = current_task.request.get(GRANT_HEADER)
-                gate.delay(grant["id"], fence=grant["fence"], delay_ms=_ms_until(headers.get("eta")))
+                delay_ms = _ms_until(headers.get("eta"))
+                gate.delay(grant["id"], fence=grant["fence"], delay_ms=delay_ms, unsent=UNSENT in grant)
                 return
-            kept = {
-                "headers": {key: value for key, value in headers.items() if key != GRANT_HEADER},
-                "body": body,
-                "properties": {key: properties[key] for key in ("correlation_id", "reply_to") if key in properties},
-            }
-            wait_ms = _ms_until(headers.get("eta"))
-            if not headers.get("ignore_result"):
-                # Before parking: a worker may start it at once, and its state must be the later one.
-                self._backend.store_result(headers["id"], {"not_before": headers.get("eta")}, PARKED)
-            gate.park(
-                [Parking(id=f"{USER_TASK}{headers['id']}", arguments=headers.get("argsrepr") or "", message=dumps(kept))],
-                job="direct",
-                priority=_priority(properties.get("priority")),
-                not_before_ms=int(datetime.now(UTC).timestamp() * 1000) + wait_ms if wait_ms else 0,
-            )
+            self._park(gate, body, headers, properties)
         except RedisError as error:
             raise OperationalError(f"the gate's Redis does not answer, so the task was not sent: {error}") from error
+
+    def _park(self, gate: Gate, body: Any, headers: dict[str, Any], properties: dict[str, Any]) -> None:
+        task_id, wait_ms = headers["id"], _ms_until(headers.get("eta"))
+        kept = {
+            "headers": {key: value for key, value in headers.items() if key != GRANT_HEADER},
+            "body": body,
+            "properties": {key: properties[key] for key in ("correlation_id", "reply_to") if key in properties},
+        }
+        # One that waits for its own moment shares nobody's call: it would be answered before its time.
+        request = None if wait_ms else _planned(self._provider, body)
+        # Before parking: a worker may start it at once, and its state must be the later one.
+        self._tell(gate, headers, wait_ms)
+        gate.park(
+            [
+                Parking(
+                    id=request.id if request else f"{USER_TASK}{task_id}",
+                    arguments=request.arguments if request else headers.get("argsrepr") or "",
+                    task=task_id,
+                    message=dumps(kept),
+                    expires_ms=_unix_ms(headers["expires"]) if headers.get("expires") else 0,
+                )
+            ],
+            job="direct",
+            priority=_priority(properties.get("priority")),
+            not_before_ms=_now_ms() + wait_ms if wait_ms else 0,
+        )
+
+    def _tell(self, gate: Gate, headers: dict[str, Any], wait_ms: int) -> None:
+        """PARKED, and from when it may run, for AsyncResult and for Flower."""
+        from tasks.vendors import keys
+
+        ahead_s = seconds_for(gate.counts().parked + 1, keys(self._provider))
+        expected = datetime.now(UTC) + timedelta(seconds=max(ahead_s, wait_ms / 1000))
+        told = {"not_before": headers.get("eta"), "expected": expected.isoformat(timespec="seconds")}
+        if not headers.get("ignore_result"):
+            self._app.backend.store_result(headers["id"], told, PARKED)
+        event = {"uuid": headers["id"], "name": headers["task"], "args": headers.get("argsrepr"), **told}
+        event |= {"kwargs": headers.get("kwargsrepr"), "eta": told["expected"], "expires": headers.get("expires")}
+        self._app.amqp.parked_events.publish("task-parked", event, self._producer)
+
+
+def _planned(provider: str, body: Any) -> Request | None:
+    """The request that a task stands for, so that two who want the same make one call. None where its arguments are wrong:
+    the worker says so."""
+    from tasks.errors import UserError
+    from tasks.jobs import single
+
+    args, kwargs, *_ = body
+    wish = {**dict(zip(("symbol",), args, strict=False)), **kwargs}
+    symbol = wish.pop("symbol", None)
+    if not isinstance(symbol, str) or len(args) > 1:
+        return None
+    try:
+        return single(provider, symbol, **wish)
+    except (UserError, TypeError):
+        return None
 
 
 def _is_own_retry(headers: dict[str, Any]) -> bool:
@@ -87,11 +140,16 @@ def _is_own_retry(headers: dict[str, Any]) -> bool:
 
 
 def _ms_until(eta: str | None) -> int:
-    if not eta:
-        return 0
-    wanted = datetime.fromisoformat(eta)
-    wanted = wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC)
-    return max(0, int((wanted - datetime.now(UTC)).total_seconds() * 1000))
+    return max(0, _unix_ms(eta) - _now_ms()) if eta else 0
+
+
+def _unix_ms(moment: str) -> int:
+    wanted = datetime.fromisoformat(moment)
+    return int((wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _now_ms() -> int:
+    return int(datetime.now(UTC).timestamp() * 1000)
 
 
 def _priority(priority: int | None) -> int:

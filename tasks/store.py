@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any, Final, Literal, TypedDict
+from typing import Final
 
 import structlog
 from celery import Task
@@ -15,29 +15,15 @@ from schemas.ledger import Batch, LedgerRow
 from schemas.requests import Request
 from storage.store import StoreError, StoreMismatch, StoreUnavailable
 from tasks import batches, connections, trouble
+from tasks.answers import answer
 from tasks.app import app
+from tasks.reference import Reference, reference
 
 log = structlog.get_logger("marketfetch.store")
 
 STORE_TASK: Final = "tasks.store.store_batch"
 #: How long a batch waits before it is offered again while the database is away.
 _OFFERED_AGAIN_MS: Final = 5_000
-
-
-class Reference(TypedDict):
-    """What travels from fetch to store: a few words that a person can read, never the rows."""
-
-    provider: str
-    symbol: str
-    request: str
-    outcome: Literal["stored", "empty", "failed", "held", "over"]
-    rows: int
-    rejects: int
-
-
-def reference(provider: str, symbol: str, request: str, *, outcome: Any, rows: int = 0, rejects: int = 0) -> Reference:
-    """`request` is the id of the record in the gate; "held" and "over" say that an earlier attempt knows the numbers."""
-    return Reference(provider=provider, symbol=symbol, request=request, outcome=outcome, rows=rows, rejects=rejects)
 
 
 def hand_on(task: Task, ref: Reference) -> Reference:
@@ -73,7 +59,7 @@ def store_batch(ref: Reference) -> Reference:
             next_step=f"offered again in {_OFFERED_AGAIN_MS // 1000} s",
         )
         raise Ignore from None
-    gate.settle(ref["request"])
+    gate.settle(ref["request"], answer=answer(row))
     log.info(
         "stored" if new else "was stored before",
         provider=row.provider,
@@ -115,6 +101,9 @@ def _failed(ref: Reference, why: str) -> Batch | None:
     """A held request without a readable batch ends as failed: its reply is lost, or it has killed its workers."""
     gate = connections.gate(ref["provider"])
     turn = gate.start(ref["request"], fence=-1)
+    if turn.verdict == "answered":
+        # A task that waited for somebody else's call: its chain has come this far, so it has been told.
+        gate.settle(ref["request"])
     if turn.verdict != "held":
         return None
     try:

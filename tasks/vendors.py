@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import lru_cache
 
+from providers.http import HttpReply
+from providers.replies import calls_counted
 from providers.vendor import VendorOptions
 from quotas import KeyLimits, key_limits
+from quotas.limits import Window, parse
 from quotas.plans import PLANS
+from quotas.values import VendorCount
 from settings import NasdaqSettings, get_settings
 
 PROVIDERS = ("alpha_vantage", "polygon", "nasdaq")
@@ -34,8 +39,28 @@ def keys(provider: str) -> tuple[KeyLimits, ...]:
     # Who writes limits describes another plan, so the concurrency of ours is none of theirs.
     concurrency = section.concurrency or (plan.concurrency if section.limits is None else None)
     return tuple(
-        key_limits(key.label, section.key_limits.get(key.label, limits), concurrency=concurrency) for key in section.keys
+        key_limits(key.label, section.key_limits.get(key.label, limits), concurrency=concurrency, reserve=section.reserve)
+        for key in section.keys
     )
+
+
+def counted(provider: str, label: str, reply: HttpReply) -> VendorCount | None:
+    """What the reply's headers say of the key's use, in terms of our limits; None when they say nothing of a limit of ours."""
+    said = calls_counted(reply.headers)
+    key = next((one for one in keys(provider) if one.label == label), None)
+    if said is None or key is None:
+        return None
+    limit, used = said
+    for one in key.limits:
+        if parse(one.text).count != limit:
+            continue
+        # What others may use of the key is in the vendor's count, and in the reserve already.
+        ours = max(0, used - (limit - one.count))
+        if isinstance(one, Window):
+            return VendorCount(ours, window_us=one.window_ms * 1000, strict=one.strict)
+        day = datetime.now(one.zone_info).date().isoformat()
+        return VendorCount(ours, counter=one.counter(label, day))
+    return None
 
 
 def labels(provider: str) -> tuple[str, ...]:

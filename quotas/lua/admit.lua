@@ -1,20 +1,22 @@
 -- Rows 2, 2b, 4e of the state machine: takes back what has expired, then grants what the limits of the keys allow.
 --
 -- KEYS  1 ready  2 delayed  3 granted (score = start-by)  4 running (score = end-by)  5 held (score = due)
---       6 tags   7 epoch
+--       6 tags   7 epoch    8 counts
 -- ARGV  1 prefix   2 most to grant now   3 most that may be granted and not started   4 start-by in ms from now
 --       5 ms until a held request is handed on again   6 most held before admission stops
 --       7 us by which a grant may be ahead of its slot   8 epoch, or "" to skip the check
 --       9 the caller's estimate of the clock in us, 0 to skip the check   10 the pool's keys, JSON (quotas/limits.py)
--- Returns { "ok" | "epoch" | "clock" | "stale", wait in us or -1, then per grant { id, fence, label, attempts, arguments, message } }
+-- Returns { "ok" | "epoch" | "clock" | "stale", wait in us or -1,
+--           then per grant { id, fence, label, attempts, arguments, message, kind } }
 --       epoch, clock: the past can't be accounted for, or time has stepped: nothing was granted, see quotas/epoch.py;
---       stale: the calendar days passed are over, ask again
+--       stale: the calendar days passed are over, ask again;
+--       kind "go": the right to make one call. "held": due to be handed on again. "answered": a task that another's call has
+--       answered. "expired": a task that nobody wants any more
 --
 -- One round trip, all or nothing: a refusal by one limit spends nothing of another. Everything is on Redis's own clock.
 
 local prefix, room, most_granted, start_by = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local held_again, most_held, ahead = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local pool = cjson.decode(ARGV[10])
 local now = clock()
 local now_ms = math.floor(now / 1000)
 
@@ -26,27 +28,39 @@ if ARGV[9] ~= '0' and math.abs(now - tonumber(ARGV[9])) > 250000 then
 end
 
 local answer = { 'ok', -1 }
+local wait = nil
+local function wait_until(at)
+  if at and (wait == nil or at < wait) then wait = at end
+end
 
-local function grant(id, record, fence, label)
-  local fields = redis.call('HMGET', record, 'a', 'q', 'm')
-  answer[#answer + 1] = { id, fence, label, tonumber(fields[1]), fields[2], fields[3] or '' }
+-- The members of a set of deadlines that are due; whoever is next there is worth waking up for.
+local function due(set, most)
+  local head = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
+  if not head[2] then return {} end
+  if tonumber(head[2]) > now_ms then
+    wait_until(tonumber(head[2]) * 1000)
+    return {}
+  end
+  wait_until(now)  -- there may be more than this look takes
+  return redis.call('ZRANGEBYSCORE', set, '-inf', now_ms, 'LIMIT', 0, most)
 end
 
 -- 2b: granted, and not started in time. Its message may be lost or late; the fence makes a late one harmless.
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now_ms, 'LIMIT', 0, 100)) do
+for _, id in ipairs(due(KEYS[3], 100)) do
   local record = prefix .. 'req:' .. id
   redis.call('ZREM', KEYS[3], id)
-  redis.call('HSET', record, 's', 'parked')
-  close_call(prefix, id, record, now, false, false)
-  in_lane(prefix, id, record)
+  close_call(prefix, id, record, now, false)
+  if in_lane(prefix, id, record) then redis.call('HSET', record, 's', 'parked') end
 end
 
 -- 4e: running past its end-by: its worker is gone. The third time the request itself is the suspect.
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now_ms, 'LIMIT', 0, 100)) do
+for _, id in ipairs(due(KEYS[4], 100)) do
   local record = prefix .. 'req:' .. id
   redis.call('ZREM', KEYS[4], id)
-  close_call(prefix, id, record, now, true, false)
-  if redis.call('HINCRBY', record, 'k', 1) >= 3 then
+  close_call(prefix, id, record, now, true)
+  if redis.call('EXISTS', record) == 0 then
+    -- Nothing of it is known: whoever wants it parks it again.
+  elseif redis.call('HINCRBY', record, 'k', 1) >= 3 then
     redis.call('HSET', record, 's', 'held', 'w', 'its worker died three times while it ran')
     redis.call('ZADD', KEYS[5], now_ms, id)
   else
@@ -56,101 +70,140 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now_ms, 'LIMIT'
 end
 
 -- Held and due: whoever should have stored it is late. Its message is published again; `start` will answer "held".
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now_ms, 'LIMIT', 0, 50)) do
-  local record = prefix .. 'req:' .. id
-  redis.call('ZADD', KEYS[5], now_ms + held_again, id)
-  grant(id, record, tonumber(redis.call('HGET', record, 'f')), redis.call('HGET', record, 'y') or '')
+for _, id in ipairs(due(KEYS[5], 50)) do
+  local fields = redis.call('HMGET', prefix .. 'req:' .. id, 'f', 'y', 'a', 'q', 'm', 's')
+  if fields[6] then
+    redis.call('ZADD', KEYS[5], now_ms + held_again, id)
+    local kind = (fields[6] == 'expired' or fields[6] == 'answered') and fields[6] or 'held'
+    answer[#answer + 1] = { id, tonumber(fields[1]), fields[2] or '', tonumber(fields[3]), fields[4], fields[5] or '', kind }
+  else
+    redis.call('ZREM', KEYS[5], id)
+  end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now_ms, 'LIMIT', 0, 100)) do
+for _, id in ipairs(due(KEYS[2], 100)) do
   redis.call('ZREM', KEYS[2], id)
   in_lane(prefix, id, prefix .. 'req:' .. id)
 end
 
--- When this key can take one more call (us); nil when only the end of an open call, or a person, can tell.
-local function opening(key)
-  local state = redis.call('HMGET', prefix .. 'key:' .. key.label, 'until', 'aside')
-  if state[2] then return nil end
-  local at = math.max(now, tonumber(state[1] or '0') * 1000)
-  local open = redis.call('SCARD', prefix .. 'open:' .. key.label)
-  if key.concurrency > 0 and open >= key.concurrency then return nil end
-  for _, window in ipairs(key.windows) do
-    local label, taken = key.label, open
-    if window[4] == 1 then
-      label, taken = '*', redis.call('SCARD', prefix .. 'open:*')
-    end
-    local left = window[1] - 1 - taken
-    if left < 0 then return nil end
-    local set = prefix .. (window[3] == 1 and 'done:' or 'early:') .. label
-    local oldest = redis.call('ZREVRANGE', set, left, left, 'WITHSCORES')
-    if oldest[2] then at = math.max(at, tonumber(oldest[2]) + window[2] + 1) end
+room = math.min(room, most_granted - redis.call('ZCARD', KEYS[3]))
+local shut = redis.call('ZCARD', KEYS[5]) >= most_held
+if shut then room = 0 end
+local parked = redis.call('ZCARD', KEYS[1])
+-- Whoever starts next says so: grants of all workers count, and this one would otherwise sleep on.
+if room <= 0 and parked > 0 and not shut then redis.call('HSET', KEYS[8], 'full', 1) end
+
+local pool = nil
+local pool_granted = 0  -- calls granted in this very script are in no set yet
+
+-- How many calls of a window may go now, and otherwise when the next one may. `want` > 0.
+local function of_window(key, window, want)
+  local label, taken = key.label, key.open
+  if window[4] == 1 then
+    label, taken = '*', redis.call('SCARD', prefix .. 'open:*') + pool_granted
+    want = 1  -- what one key takes of it the others must see
   end
-  key.days = ''
+  local free = window[1] - taken
+  if free <= 0 then return 0, nil end
+  local full = key.full
+  if window[4] == 1 then full = tonumber(redis.call('HGET', prefix .. 'key:*', 'full') or '-1e18') end
+  if full + window[2] >= now then return 1, full + window[2] + 1 end
+  want = math.min(want, free)
+  local set = prefix .. (window[3] == 1 and 'done:' or 'early:') .. label
+  local stamp = redis.call('ZREVRANGE', set, free - want, free - want, 'WITHSCORES')[2]
+  if not stamp or tonumber(stamp) + window[2] < now then return want, now end
+  if want > 1 then
+    local fit = free - redis.call('ZCOUNT', set, us(now - window[2]), '+inf')
+    if fit > 0 then return fit, now end
+    stamp = redis.call('ZREVRANGE', set, free - 1, free - 1, 'WITHSCORES')[2]
+  end
+  return 1, tonumber(stamp) + window[2] + 1
+end
+
+-- The counter of a calendar day. Where it is new (the day is, or the limit) it begins with what the stamps know of this day and
+-- with the calls that are open, since they may reach the vendor in it.
+local function used_today(key, name, starts, line)
+  local counted = redis.call('GET', prefix .. name)
+  if counted then return tonumber(counted) end
+  local open = redis.call('SMEMBERS', prefix .. 'open:' .. key.label)
+  for _, id in ipairs(open) do
+    local record = prefix .. 'req:' .. id
+    redis.call('HSET', record, 'd', (redis.call('HGET', record, 'd') or '') .. line)
+  end
+  local used = #open + redis.call('ZCOUNT', prefix .. 'done:' .. key.label, us(starts), '+inf')
+  redis.call('SET', prefix .. name, used, 'EX', 259200)
+  return used
+end
+
+-- Sets how many calls this key may take (`free`) and from when (`at`, us); `at` nil when only the end of an open call, or a
+-- person, can tell.
+local function look(key)
+  key.free, key.at, key.shut = 0, nil, true
+  local state = redis.call('HMGET', prefix .. 'key:' .. key.label, 'until', 'aside', 'keep', 'ttl', 'slack', 'full')
+  if state[3] ~= tostring(key.keep) or state[4] ~= tostring(key.ttl) or state[5] ~= tostring(key.slack) then
+    redis.call('HSET', prefix .. 'key:' .. key.label, 'keep', key.keep, 'ttl', key.ttl, 'slack', key.slack)
+    redis.call('HSET', prefix .. 'key:*', 'keep', key.pool_keep, 'ttl', key.pool_ttl)
+  end
+  if state[2] then return end
+  key.full = tonumber(state[6] or '-1e18')
+  key.open = redis.call('SCARD', prefix .. 'open:' .. key.label) + key.granted
+  local free, at = room, math.max(now, tonumber(state[1] or '0') * 1000)
+  if at > now then free = 1 end
+  if key.concurrency > 0 then free = math.min(free, key.concurrency - key.open) end
+  for _, window in ipairs(key.windows) do
+    if free <= 0 then return end
+    local fit, opens = of_window(key, window, free)
+    free = math.min(free, fit)
+    if opens then at = math.max(at, opens) end
+  end
+  key.days, key.counters = '', {}
   for _, limit in ipairs(key.calendars) do
     local found = false
     for i, period in ipairs(limit[3]) do
       if now >= period[2] and now < period[3] and limit[3][i + 1] then
         found = true
-        local counter = 'day:' .. key.label .. ':' .. limit[1] .. ':'
-        if tonumber(redis.call('GET', prefix .. counter .. period[1]) or '0') >= limit[2] then at = math.max(at, period[3]) end
-        key.days = key.days .. counter .. period[1] .. ' ' .. us(period[3]) .. ' ' .. counter .. limit[3][i + 1][1] .. '|'
+        local days = 'day:' .. key.label .. ':' .. limit[1] .. ':'
+        local counter = days .. period[1]
+        local line = counter .. '\t' .. us(period[3]) .. '\t' .. days .. limit[3][i + 1][1] .. '\n'
+        local left = limit[2] - used_today(key, counter, period[2], line) - key.granted
+        -- Nothing is granted ahead of a midnight: a clock there may be late.
+        if left <= 0 then left, at = 1, math.max(at, period[3] + ahead + 1) end
+        free = math.min(free, left)
+        key.counters[#key.counters + 1] = counter
+        key.days = key.days .. line
       end
     end
-    if not found then return -1 end
+    if not found then
+      answer[1] = 'stale'
+      return
+    end
   end
-  return at
+  if free > 0 then key.free, key.at, key.shut = free, at, false end
 end
 
+-- The key that can serve first; of those that are open now the one that has waited longest for its turn.
 local function first_to_serve()
-  local best, best_at = nil, nil
+  local best = nil
   for _, key in ipairs(pool) do
-    local at = opening(key)
-    if at == -1 then return key, -1 end
-    -- Of keys that are open now the one with the fewest open calls: they share the work.
-    if at and (not best_at or at < best_at) then best, best_at = key, at end
+    if not key.shut and (key.free <= 0 or key.pooled) then look(key) end
+    if answer[1] ~= 'ok' then return nil end
+    if key.at and (not best or key.at < best.at) then best = key end
   end
-  return best, best_at
+  return best
 end
 
-local wait = nil
-local function wait_until(at)
-  if at and (wait == nil or at < wait) then wait = at end
-end
+local granted, members, bands, turns, expired = 0, {}, {}, {}, 0
 
-room = math.min(room, most_granted - redis.call('ZCARD', KEYS[3]))
-if redis.call('ZCARD', KEYS[5]) >= most_held then room = 0 end
-while room > 0 and redis.call('ZCARD', KEYS[1]) > 0 do
-  local key, at = first_to_serve()
-  if at == -1 then
-    answer[1] = 'stale'
-    break
-  end
-  if key == nil then break end
-  if at > now + ahead then
-    wait_until(at - ahead)
-    break
-  end
-  local id = redis.call('ZPOPMIN', KEYS[1], 1)[1]
-  local record = prefix .. 'req:' .. id
-  local fields = redis.call('HMGET', record, 't', 'p', 'j')
-  local tag, band, last = tonumber(fields[1]), 'V:' .. fields[2], 'L:' .. fields[2] .. ':' .. fields[3]
-  if tag > tonumber(redis.call('HGET', KEYS[6], band) or '0') then redis.call('HSET', KEYS[6], band, fields[1]) end
-  if tonumber(redis.call('HGET', KEYS[6], last) or '0') <= tag then redis.call('HDEL', KEYS[6], last) end
-
-  redis.call('SADD', prefix .. 'open:' .. key.label, id)
-  redis.call('SADD', prefix .. 'open:*', id)
-  for counter in string.gmatch(key.days, '(%S+) %d+ %S+|') do
-    redis.call('INCR', prefix .. counter)
-    redis.call('EXPIRE', prefix .. counter, 259200)
-  end
-  if redis.call('HGET', prefix .. 'key:' .. key.label, 'keep') ~= tostring(key.keep) then
-    redis.call('HSET', prefix .. 'key:' .. key.label, 'keep', key.keep, 'slack', key.slack)
-  end
-  local fence = redis.call('HINCRBY', record, 'f', 1)
-  redis.call('HSET', record, 's', 'granted', 'y', key.label, 'b', us(at), 'd', key.days)
-  redis.call('ZADD', KEYS[3], now_ms + start_by, id)
-  grant(id, record, fence, key.label)
-  room = room - 1
+-- One request leaves the lane with this key.
+local function grant(id, record, key, fields)
+  local fence = tonumber(fields[4]) + 1
+  redis.call('HSET', record, 's', 'granted', 'f', fence, 'y', key.label, 'b', us(key.at), 'd', key.days)
+  members[#members + 1] = now_ms + start_by
+  members[#members + 1] = id
+  answer[#answer + 1] = { id, fence, key.label, tonumber(fields[5]), fields[6], fields[7] or '', 'go' }
+  key.ids[#key.ids + 1] = id
+  key.free, key.granted = key.free - 1, key.granted + 1
+  granted, pool_granted, room = granted + 1, pool_granted + 1, room - 1
   -- Keys take turns: the one that has just served is looked at last.
   for i, one in ipairs(pool) do
     if one == key then table.remove(pool, i) break end
@@ -158,10 +211,82 @@ while room > 0 and redis.call('ZCARD', KEYS[1]) > 0 do
   pool[#pool + 1] = key
 end
 
--- When asking again can give another answer: an opening, the head of delayed, the earliest deadline.
-for _, set in ipairs({ KEYS[2], KEYS[3], KEYS[4], KEYS[5] }) do
-  local head = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
-  if head[2] then wait_until(tonumber(head[2]) * 1000) end
+-- Its user no longer wants it: no call is spent. Who else waits for it keeps the place; the task is told, now or at the next due.
+local function expire(id, record, score, fields)
+  expired = expired + 1
+  local task, message = fields[9], fields[7]
+  if promote(record) then
+    redis.call('ZADD', KEYS[1], score, id)
+    parked = parked + 1
+  else
+    out_of_lane(prefix, fields[2] .. ':' .. fields[3], 1)
+    redis.call('DEL', record)
+  end
+  redis.call('HSET', prefix .. 'req:' .. task, 's', 'expired', 'f', 0, 'a', 0, 'q', '', 'o', task, 'm', message)
+  redis.call('ZADD', KEYS[5], now_ms + held_again, task)
+  answer[#answer + 1] = { task, 0, '', 0, '', message, 'expired' }
 end
+
+local opens_later = false
+if room > 0 and parked > 0 then
+  pool = cjson.decode(ARGV[10])
+  for _, key in ipairs(pool) do
+    key.free, key.granted, key.ids, key.counters = 0, 0, {}, {}
+    for _, window in ipairs(key.windows) do key.pooled = key.pooled or window[4] == 1 end
+  end
+end
+while room > 0 and parked > 0 do
+  local key = first_to_serve()
+  if not key then
+    opens_later = answer[1] == 'ok'
+    break
+  end
+  if key.at > now + ahead then
+    wait_until(key.at - ahead)
+    opens_later = true
+    break
+  end
+  local popped = redis.call('ZPOPMIN', KEYS[1], 1)
+  parked = parked - 1
+  local id, score = popped[1], popped[2]
+  local record = prefix .. 'req:' .. id
+  local fields = redis.call('HMGET', record, 't', 'p', 'j', 'f', 'a', 'q', 'm', 'x', 'o')
+  if fields[1] then
+    local expires = tonumber(fields[8] or '0')
+    if expires > 0 and expires <= now_ms then
+      expire(id, record, score, fields)
+    else
+      local tag, band, turn = tonumber(fields[1]), 'V:' .. fields[2], fields[2] .. ':' .. fields[3]
+      bands[band] = math.max(bands[band] or 0, tag)
+      turns[turn] = (turns[turn] or 0) + 1
+      grant(id, record, key, fields)
+    end
+  end
+end
+
+if granted > 0 then
+  redis.call('ZADD', KEYS[3], unpack(members))
+  wait_until((now_ms + start_by) * 1000)
+  local all = {}
+  for _, key in ipairs(pool) do
+    if #key.ids > 0 then
+      redis.call('SADD', prefix .. 'open:' .. key.label, unpack(key.ids))
+      for _, counter in ipairs(key.counters) do
+        redis.call('INCRBY', prefix .. counter, #key.ids)
+        redis.call('EXPIRE', prefix .. counter, 259200)
+      end
+      for _, id in ipairs(key.ids) do all[#all + 1] = id end
+    end
+  end
+  redis.call('SADD', prefix .. 'open:*', unpack(all))
+  for band, tag in pairs(bands) do
+    if tag > tonumber(redis.call('HGET', KEYS[6], band) or '0') then redis.call('HSET', KEYS[6], band, us(tag)) end
+  end
+  for turn, many in pairs(turns) do out_of_lane(prefix, turn, many) end
+  redis.call('HINCRBY', KEYS[8], 'admitted', granted)
+end
+if expired > 0 then redis.call('HINCRBY', KEYS[8], 'expired', expired) end
+-- The gate does what it should when it admits, when nothing waits, and when nothing may run yet.
+if granted > 0 or parked == 0 or shut or opens_later then redis.call('HSET', KEYS[8], 'fine', now_ms) end
 if wait ~= nil then answer[2] = math.max(wait - now, 0) end
 return answer

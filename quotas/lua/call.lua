@@ -1,12 +1,21 @@
--- Put before every script: the clock, and what the end of a call changes. Not a script of its own.
+-- Put before every script: the clock, the lane, who waits for a request, and what the end of a call changes. Not a script of
+-- its own.
 --
+-- A request's record, the hash req:<id>:
+--   s state, f fence, t tag, p priority, j job whose turn it takes, a attempts, k kills, c calls, q arguments,
+--   o owner when that is not j: another job, or a user's task ("task:<task id>"); m its message, x when it expires (Unix ms),
+--   +<who> one more that waits: a job (empty), or task:<task id> (when it expires, a blank, its message),
+--   y the key's label, b when its call may be or was sent (us), d the calendar days it counts in, w why it is held
 -- Per key of the pool, all under the pool's prefix:
 --   open:<label>   set of ids whose call is granted or running
---   done:<label>   sorted set id:fence -> when its reply had arrived (us): exact at the vendor under any latency
+--   done:<label>   sorted set id:fence:when -> when its reply had arrived (us): exact at the vendor under any latency
 --   early:<label>  the same, earlier by what the way there and back takes at the very least: for short windows
---   key:<label>    hash: until and why of a pause, aside (the reason), strikes, keep, slack, fastest round trips
---   day:<label>:<limit>:<date>   calls counted for a calendar day
+--   key:<label>    hash: until and why of a pause, aside (the reason), strikes (refusals in a row), struck (when the
+--                  last one came), keep, ttl, slack, full
+--                  (until then every window counts as full), n round trips, r the fastest
+--   day:<label>:<zone>:<date>   calls counted for a calendar day
 -- The label "*" stands for all keys together. A call's stamp is written once and never moved.
+-- The hash counts: parked, admitted, paused, refused, expired since ever; fine = when the gate last did what it should (ms).
 
 local function clock()
   local time = redis.call('TIME')
@@ -17,52 +26,91 @@ local function us(number)
   return string.format('%.0f', number)
 end
 
+-- A request goes (back) to its place in the lane; one that has none yet, since it had to wait for its moment, takes its turn.
+-- Start-time fair queueing, in the hash tags: V:<prio> is the band's virtual time, L:<prio>:<job> the last tag a job was given,
+-- N:<prio>:<job> how many of its requests stand in the lane; with the last one that leaves, L says nothing any more.
 local function in_lane(prefix, id, record)
-  local fields = redis.call('HMGET', record, 'p', 't')
-  redis.call('ZADD', prefix .. 'ready', us(tonumber(fields[1]) * 281474976710656 + tonumber(fields[2])), id)
-end
-
--- Half of the fastest of the last 128 to 256 round trips. The fastest seen is no lower bound of what the two ways take, since
--- it may have been slow on one of them; half of it is, unless the vendor's network is twice as fast at times.
-local function head_start(key, round_trip)
-  local fields = redis.call('HMGET', key, 'n', 'r', 'l')
-  local n, fastest, last = tonumber(fields[1] or '0'), tonumber(fields[2] or '0'), tonumber(fields[3] or '0')
-  if n == 0 or round_trip < fastest then fastest = round_trip end
-  n = n + 1
-  if n >= 128 then
-    redis.call('HSET', key, 'n', 0, 'r', 0, 'l', us(fastest))
-  else
-    redis.call('HSET', key, 'n', n, 'r', us(fastest))
+  local fields, tags = redis.call('HMGET', record, 'p', 't', 'j'), prefix .. 'tags'
+  if not fields[1] then return false end  -- the record is gone: there is nothing to wait for
+  local tag, turn = tonumber(fields[2]), fields[1] .. ':' .. fields[3]
+  if tag == 0 then
+    local known = redis.call('HMGET', tags, 'V:' .. fields[1], 'L:' .. turn)
+    tag = 1 + math.max(tonumber(known[1] or '0'), tonumber(known[2] or '0'))
+    redis.call('HSET', tags, 'L:' .. turn, us(tag))
+    redis.call('HSET', record, 't', us(tag))
   end
-  if last > 0 and last < fastest then fastest = last end
-  if n < 8 and last == 0 then return 0 end
-  return fastest / 2
+  redis.call('HINCRBY', tags, 'N:' .. turn, 1)
+  redis.call('ZADD', prefix .. 'ready', us(tonumber(fields[1]) * 281474976710656 + tag), id)
+  return true
 end
 
-local function stamp(prefix, label, member, now, early)
-  local key = prefix .. 'key:' .. label
-  local fields = redis.call('HMGET', key, 'keep', 'slack')
+local function out_of_lane(prefix, turn, many)
+  local tags = prefix .. 'tags'
+  if redis.call('HINCRBY', tags, 'N:' .. turn, -many) <= 0 then
+    redis.call('HDEL', tags, 'N:' .. turn, 'L:' .. turn)
+  end
+end
+
+-- Others that wait for a request besides its owner: who -> message with expiry ("" for a job).
+local function waiters(record)
+  local found, all = {}, redis.call('HGETALL', record)
+  for i = 1, #all, 2 do
+    if string.sub(all[i], 1, 1) == '+' then found[#found + 1] = { string.sub(all[i], 2), all[i + 1] } end
+  end
+  return found
+end
+
+-- The owner has gone: the next waiter takes over. False when nobody is left.
+local function promote(record)
+  local heir = waiters(record)[1]
+  if not heir then return false end
+  redis.call('HDEL', record, '+' .. heir[1], 'o', 'm', 'x')
+  if heir[2] == '' then
+    redis.call('HSET', record, 'o', heir[1])
+  else
+    local expires, message = string.match(heir[2], '^(%d+) (.*)$')
+    redis.call('HSET', record, 'o', heir[1], 'm', message, 'x', expires)
+  end
+  return true
+end
+
+-- What the ways there and back take at the very least, in us: a share of the fastest of all n round trips so far. The fastest
+-- seen is no lower bound, as it may have been slow on one of its ways; the more were seen the nearer it is to one. A network
+-- that becomes several times faster from one call to the next is the one thing that this can't know: such a limit is ";strict".
+local function head_start(key, round_trip)
+  local fields = redis.call('HMGET', key, 'n', 'r')
+  local n, fastest = tonumber(fields[1] or '0'), tonumber(fields[2] or '0')
+  if n == 0 or round_trip < fastest then fastest = round_trip end
+  redis.call('HSET', key, 'n', n + 1, 'r', us(fastest))
+  return fastest * 0.75 * n / (n + 32)
+end
+
+-- The member of a stamp is its own, also where a request was cancelled and asked again: a stamp is never written over.
+local function stamp(prefix, label, call, now, early)
+  local member = call .. ':' .. us(now)
+  local fields = redis.call('HMGET', prefix .. 'key:' .. label, 'keep', 'ttl')
   local keep = -tonumber(fields[1] or '1000') - 1
   for name, at in pairs({ done = now, early = early }) do
     local set = prefix .. name .. ':' .. label
     redis.call('ZADD', set, us(at), member)
     redis.call('ZREMRANGEBYRANK', set, 0, keep)
-    redis.call('EXPIRE', set, 172800)
+    redis.call('EXPIRE', set, tonumber(fields[2] or '172800'))
   end
 end
 
 -- The end of a granted or running call. `made`: it may have reached the vendor, so it is stamped; otherwise its share of the
--- calendar days is given back. `replied`: the round trip is worth remembering. `now` may be a little ago: when the reply came.
-local function close_call(prefix, id, record, now, made, replied)
-  local fields = redis.call('HMGET', record, 'y', 'f', 'b', 'd')
-  local label, sent = fields[1] or '', tonumber(fields[3] or '0')
+-- calendar days is given back. `now` may be a little ago: when the reply came. `sent`: when the call was written to the wire, nil
+-- when that is not known.
+local function close_call(prefix, id, record, now, made, sent)
+  local fields = redis.call('HMGET', record, 'y', 'f', 'd')
+  local label = fields[1] or ''
   redis.call('SREM', prefix .. 'open:' .. label, id)
   redis.call('SREM', prefix .. 'open:*', id)
   if label == '' then return end
   local key = prefix .. 'key:' .. label
   if made then
     local early = now
-    if replied and sent > 0 then
+    if sent and sent <= now then
       early = now - head_start(key, now - sent)
       local slack = tonumber(redis.call('HGET', key, 'slack') or '-1')
       if slack >= 0 and sent + slack < early then early = sent + slack end
@@ -70,11 +118,11 @@ local function close_call(prefix, id, record, now, made, replied)
     stamp(prefix, label, id .. ':' .. fields[2], now, early)
     stamp(prefix, '*', id .. ':' .. fields[2], now, early)
   end
-  -- d: per calendar day "counter end next-counter", separated by "|". A call open across a reset counts in both days.
-  for counter, last, following in string.gmatch(fields[4] or '', '(%S+) (%d+) (%S+)|') do
+  -- d: a line per calendar day, "counter TAB end TAB next counter". A call open across a reset counts in both days.
+  for counter, last, following in string.gmatch(fields[3] or '', '([^\t\n]+)\t(%d+)\t([^\t\n]+)\n') do
     if not made then
       redis.call('DECR', prefix .. counter)
-    elseif now >= tonumber(last) then
+    elseif now >= tonumber(last) and not string.find(fields[3], following .. '\t', 1, true) then
       redis.call('INCR', prefix .. following)
       redis.call('EXPIRE', prefix .. following, 259200)
     end

@@ -1,7 +1,7 @@
 -- Row 4c of the state machine: running -> delayed, one attempt spent. The retry's own publish calls it.
 --
 -- KEYS  1 running   2 delayed
--- ARGV  1 prefix   2 id   3 fence   4 not-before in ms from now
+-- ARGV  1 prefix   2 id   3 fence   4 not-before in ms from now   5 "unsent" when the vendor has not seen the call, or ""
 -- Returns 1, or 0 when the lease was lost meanwhile: then nothing changes.
 
 local record = ARGV[1] .. 'req:' .. ARGV[2]
@@ -11,7 +11,7 @@ if fields[1] ~= 'running' or fields[2] ~= ARGV[3] then
 end
 local now = clock()
 -- A cut or refused call tells little about how fast the network is: it is stamped as late as it can have arrived.
-close_call(ARGV[1], ARGV[2], record, now, true, false)
+close_call(ARGV[1], ARGV[2], record, now, ARGV[5] == '')
 redis.call('ZREM', KEYS[1], ARGV[2])
 redis.call('HINCRBY', record, 'a', 1)
 redis.call('HSET', record, 's', 'parked')

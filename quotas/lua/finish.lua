@@ -1,28 +1,56 @@
 -- Rows 4a and 4d of the state machine: running -> held. Stamp, batch, next page and the freed slot are one step.
 --
--- KEYS  1 running   2 held   3 ready
+-- KEYS  1 running   2 held   3 ready   4 counts
 -- ARGV  1 prefix   2 id   3 fence   4 batch (bytes)   5 ms until it is handed on again   6 id of the next page or ""
 --       7 arguments of the next page   8 us since the reply had arrived: reading it took them, not the vendor
+--       9 what the vendor says it has counted, 0 when it says nothing: then in 10 a window in us and in 11 whether it is strict,
+--       or in 10 the counter of a calendar day and in 11 ""   12 us since the call was written to the wire, "" when not known,
+--       "unsent" when it never was
 -- Returns 1, or 0 when the lease was lost meanwhile: then nothing is written, and the reply is not to be used.
 --
--- The next page inherits job and priority and stands where its request stood: pages of one range follow one another.
+-- The next page inherits job, priority and the jobs that wait, and stands where its request stood: pages of one range follow
+-- one another. A vendor that has counted more calls than we have is believed, never one that has counted less.
 
-local record = ARGV[1] .. 'req:' .. ARGV[2]
-local fields = redis.call('HMGET', record, 's', 'f', 'p', 'j', 't', 'y')
+local prefix, id = ARGV[1], ARGV[2]
+local record = prefix .. 'req:' .. id
+local fields = redis.call('HMGET', record, 's', 'f', 'p', 'j', 't', 'y', 'o')
 if fields[1] ~= 'running' or fields[2] ~= ARGV[3] then
   return 0
 end
 local now = clock()
-close_call(ARGV[1], ARGV[2], record, now - tonumber(ARGV[8]), true, true)
-redis.call('HDEL', ARGV[1] .. 'key:' .. (fields[6] or ''), 'strikes')
-redis.call('ZREM', KEYS[1], ARGV[2])
-redis.call('SET', ARGV[1] .. 'batch:' .. ARGV[2], ARGV[4])
+local label = fields[6] or ''
+local sent = tonumber(ARGV[12])
+close_call(prefix, id, record, now - tonumber(ARGV[8]), ARGV[12] ~= 'unsent', sent and now - sent)
+if ARGV[12] == 'unsent' then redis.call('HINCRBY', record, 'c', -1) end
+redis.call('HDEL', prefix .. 'key:' .. label, 'strikes')
+redis.call('ZREM', KEYS[1], id)
+redis.call('SET', prefix .. 'batch:' .. id, ARGV[4])
 redis.call('HSET', record, 's', 'held')
-redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[5]), ARGV[2])
+redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[5]), id)
 
-local page = ARGV[1] .. 'req:' .. ARGV[6]
+local page = prefix .. 'req:' .. ARGV[6]
 if ARGV[6] ~= '' and redis.call('EXISTS', page) == 0 then
-  redis.call('HSET', page, 's', 'parked', 'f', 0, 't', fields[5], 'p', fields[3], 'j', fields[4], 'a', 0, 'q', ARGV[7])
-  in_lane(ARGV[1], ARGV[6], page)
+  redis.call('HSET', page, 's', 'parked', 'f', math.floor(now / 1000), 't', fields[5], 'p', fields[3], 'j', fields[4], 'a', 0, 'q', ARGV[7])
+  -- A task waits for its first page; the jobs that want it want every page.
+  if fields[7] and string.sub(fields[7], 1, 5) ~= 'task:' then redis.call('HSET', page, 'o', fields[7]) end
+  for _, one in ipairs(waiters(record)) do
+    if one[2] == '' then redis.call('HSET', page, '+' .. one[1], '') end
+  end
+  if redis.call('ZCARD', KEYS[3]) == 0 then redis.call('HSET', KEYS[4], 'fine', math.floor(now / 1000)) end
+  in_lane(prefix, ARGV[6], page)
+  redis.call('HINCRBY', KEYS[4], 'parked', 1)
+end
+
+local said = tonumber(ARGV[9])
+if said > 0 and ARGV[11] == '' then
+  if said > tonumber(redis.call('GET', prefix .. ARGV[10]) or '0') then
+    redis.call('SET', prefix .. ARGV[10], said, 'EX', 259200)
+  end
+elseif said > 0 then
+  local set = prefix .. (ARGV[11] == '1' and 'done:' or 'early:') .. label
+  local ours = redis.call('ZCOUNT', set, us(now - tonumber(ARGV[10])), '+inf') + redis.call('SCARD', prefix .. 'open:' .. label)
+  for n = 1, math.min(said - ours, 1000) do
+    stamp(prefix, label, id .. ':' .. fields[2] .. ':said' .. n, now, now)
+  end
 end
 return 1

@@ -1,32 +1,44 @@
 -- Row 4b of the state machine: running -> parked, in its old place, no attempt spent; its key is paused or set aside if asked.
 --
--- KEYS  1 running   2 granted   3 ready
+-- KEYS  1 running   2 granted   3 ready   4 counts
 -- ARGV  1 prefix   2 id   3 fence   4 ms to pause the key, 0 for none   5 why
 --       6 "grow": the vendor named no time, so each refusal in a row doubles the pause; "aside": the key is set aside; or ""
 --       7 "unsent" when the call was never made, so that nothing is counted for it; or ""
+--       8 the key's label: when the grant was lost meanwhile, the request may have another key by now
 -- Returns 1, or 0 when the grant was lost meanwhile: then only the key's state is kept.
 
 local record = ARGV[1] .. 'req:' .. ARGV[2]
-local fields = redis.call('HMGET', record, 's', 'f', 'y')
+local fields = redis.call('HMGET', record, 's', 'f', 'b')
 local now = clock()
-local key = ARGV[1] .. 'key:' .. (fields[3] or '')
-if fields[3] and ARGV[6] == 'aside' then
+local key = ARGV[1] .. 'key:' .. ARGV[8]
+if ARGV[6] == 'aside' then
   redis.call('HSET', key, 'aside', ARGV[5])
-elseif fields[3] and tonumber(ARGV[4]) > 0 then
+  redis.call('HINCRBY', KEYS[4], 'refused', 1)
+elseif tonumber(ARGV[4]) > 0 then
   local pause = tonumber(ARGV[4])
   if ARGV[6] == 'grow' then
-    pause = pause * 2 ^ math.min(redis.call('HINCRBY', key, 'strikes', 1) - 1, 6)
+    -- Calls that were out together are refused together: that is one refusal, not many in a row.
+    local struck = redis.call('HMGET', key, 'strikes', 'struck')
+    local strikes = tonumber(struck[1] or '0')
+    if strikes == 0 or tonumber(fields[3] or '0') > tonumber(struck[2] or '0') then
+      strikes = strikes + 1
+      redis.call('HSET', key, 'strikes', strikes, 'struck', us(now))
+    end
+    pause = pause * 2 ^ math.min(strikes - 1, 6)
   end
   local ends = math.floor(now / 1000) + pause
   if ends > tonumber(redis.call('HGET', key, 'until') or '0') then
     redis.call('HSET', key, 'until', us(ends), 'why', ARGV[5])
+    redis.call('HINCRBY', KEYS[4], 'paused', 1)
   end
+  redis.call('HINCRBY', KEYS[4], 'refused', 1)
 end
 
 if (fields[1] ~= 'running' and fields[1] ~= 'granted') or fields[2] ~= ARGV[3] then
   return 0
 end
-close_call(ARGV[1], ARGV[2], record, now, fields[1] == 'running' and ARGV[7] == '', true)
+close_call(ARGV[1], ARGV[2], record, now, fields[1] == 'running' and ARGV[7] == '')
+if fields[1] == 'running' and ARGV[7] ~= '' then redis.call('HINCRBY', record, 'c', -1) end
 redis.call('ZREM', KEYS[1], ARGV[2])
 redis.call('ZREM', KEYS[2], ARGV[2])
 redis.call('HSET', record, 's', 'parked')

@@ -1,42 +1,69 @@
--- Rows 1 of the state machine: planned -> parked. Gives requests their place in the lane.
+-- Row 1 of the state machine: planned -> parked. Gives requests their place in the lane.
 --
 -- KEYS  1 ready    sorted set, score = priority * 2^48 + tag
 --       2 delayed  sorted set, score = not-before in Unix ms
---       3 tags     hash, "V:<prio>" the band's virtual time, "L:<prio>:<job>" the last tag a job was given
+--       3 tags     hash, see call.lua
+--       4 tasks    hash, task id -> the request that a user's task waits for
+--       5 counts   hash, see call.lua
 -- ARGV  1 prefix of this pool's records   2 job   3 priority 0..9, 0 first   4 not-before in Unix ms, 0 for now
---       then three each: id, arguments, message
--- Returns how many were new. A known id keeps its place and is not counted.
+--       then five each: id, arguments, task id or "", its message or "", when it expires in Unix ms or 0
+-- Returns how many were new. A known id keeps its place, unless the new priority is more urgent, and gains a waiter: the job,
+-- or the task with its message.
 --
--- Start-time fair queueing: a job's next request stands one behind the later of its last one and the band's virtual time,
--- so that jobs take turns whatever they have parked.
+-- A job's next request stands one behind the later of its last one and the band's virtual time, so that jobs take turns
+-- whatever they have parked. One with a not-before takes its place when that has come.
 
 local prefix, job, priority, not_before = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local band = priority * 281474976710656
-local last_field = 'L:' .. priority .. ':' .. job
-local virtual = tonumber(redis.call('HGET', KEYS[3], 'V:' .. priority) or '0')
-local last = tonumber(redis.call('HGET', KEYS[3], last_field) or '0')
-local tag = math.max(virtual, last)
-local new = 0
+local turn = priority .. ':' .. job
+local tags = redis.call('HMGET', KEYS[3], 'V:' .. priority, 'L:' .. turn)
+local first = math.max(tonumber(tags[1] or '0'), tonumber(tags[2] or '0'))
+local tag, new = first, 0
+-- Fences begin with the moment: what is left of an earlier life of the same id, or from before Redis was emptied, is no heir.
+local fence = math.floor(clock() / 1000)
+local empty = redis.call('ZCARD', KEYS[1]) == 0
 
-for i = 5, #ARGV, 3 do
-  local record = prefix .. 'req:' .. ARGV[i]
-  if redis.call('EXISTS', record) == 0 then
-    tag = tag + 1
+local function place(id)
+  tag = tag + 1
+  redis.call('ZADD', KEYS[1], us(priority * 281474976710656 + tag), id)
+  return us(tag)
+end
+
+for i = 5, #ARGV, 5 do
+  local id, task, message, expires = ARGV[i], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  local record = prefix .. 'req:' .. id
+  local known = redis.call('HMGET', record, 's', 'p', 'o', 'j')
+  local who = task ~= '' and ('task:' .. task) or job
+  if not known[1] then
     new = new + 1
-    redis.call('HSET', record, 's', 'parked', 'f', 0, 't', string.format('%.0f', tag), 'p', priority, 'j', job,
-      'a', 0, 'q', ARGV[i + 1])
-    if ARGV[i + 2] ~= '' then
-      redis.call('HSET', record, 'm', ARGV[i + 2])
-    end
+    local at = '0'
     if not_before > 0 then
-      redis.call('ZADD', KEYS[2], not_before, ARGV[i])
+      redis.call('ZADD', KEYS[2], not_before, id)
     else
-      redis.call('ZADD', KEYS[1], string.format('%.0f', band + tag), ARGV[i])
+      at = place(id)
+    end
+    redis.call('HSET', record, 's', 'parked', 'f', fence, 't', at, 'p', priority, 'j', job, 'a', 0, 'q', ARGV[i + 1])
+    if task ~= '' then
+      redis.call('HSET', record, 'o', who, 'm', message, 'x', expires)
+    end
+  elseif who ~= (known[3] or known[4]) then
+    redis.call('HSET', record, '+' .. who, task ~= '' and (expires .. ' ' .. message) or '')
+    if tonumber(known[2]) > priority and redis.call('ZSCORE', KEYS[1], id) then
+      out_of_lane(prefix, known[2] .. ':' .. known[4], 1)
+      redis.call('HSET', record, 'p', priority, 't', 0)
+      if known[4] == job then
+        redis.call('HSET', record, 't', place(id))
+      else
+        in_lane(prefix, id, record)
+      end
     end
   end
+  if task ~= '' then redis.call('HSET', KEYS[4], task, id) end
 end
 
-if new > 0 then
-  redis.call('HSET', KEYS[3], last_field, string.format('%.0f', tag))
+if tag > first then
+  redis.call('HSET', KEYS[3], 'L:' .. turn, us(tag))
+  redis.call('HINCRBY', KEYS[3], 'N:' .. turn, tag - first)
 end
+if new > 0 then redis.call('HINCRBY', KEYS[5], 'parked', new) end
+if empty then redis.call('HSET', KEYS[5], 'fine', fence) end
 return new

@@ -1,39 +1,75 @@
--- Row 8 of the state machine: a gate that can't account for its past is full. Counts every window full as of now, sets the
--- calendar days to at least what the ledger knows, and begins a new epoch.
+-- Row 8 of the state machine: a gate that can't account for its past is full. Counts as used what may have been, sets the calendar days
+-- to at least what the ledger knows, and begins a new epoch.
 --
--- KEYS  1 epoch   2 granted   3 running   4 held
+-- KEYS  1 epoch   2 granted   3 running   4 held   5 delayed
 -- ARGV  1 prefix   2 the epoch that is over, as the caller knows it ("" when there was none)   3 the new epoch
---       4 per key, JSON: { label, stamps (how many make every window full, 0 for a key without a past), days { counter = n } }
---       5 ms until what was granted or running is given up: after a step of the clock its deadline means nothing
+--       4 per key, JSON: { label, used (has it ever been called with, as far as the caller knows), lost (how many calls can
+--         have been made in the seconds that an append-only file may lack), ttl, days { counter = n } }
+--       5 ms by which the clock has stepped, 0 if it has not: every moment that is remembered moves with it
+--       6 ms for which a call that is unknown here may still be on its way: windows are full from then on
+--       7 "1" when this Redis was restarted from its append-only file: it lacks two seconds at most; else ""
 -- Returns the epoch in force: the new one, or that of whoever was faster.
+--
+-- A key that neither the caller nor this gate has seen in use starts empty.
 
+local prefix, step, late = ARGV[1], tonumber(ARGV[5]), tonumber(ARGV[6])
 local standing = redis.call('GET', KEYS[1])
 if standing and standing ~= ARGV[2] then
   return standing
 end
 local now = clock()
-local most = 0
-local function fill(label, stamps)
-  -- What stood there is older than now, or in a future that a step of the clock has undone: full as of now covers both.
-  redis.call('DEL', ARGV[1] .. 'done:' .. label, ARGV[1] .. 'early:' .. label)
-  redis.call('HDEL', ARGV[1] .. 'key:' .. label, 'until', 'why')
-  for i = 1, stamps do
-    stamp(ARGV[1], label, ARGV[3] .. ':' .. i, now, now)
+
+-- Full until now and `late` says it in one field; stamps are needed only where some are known and some are lost.
+local function fill(label, stamps, ttl, full)
+  local key = prefix .. 'key:' .. label
+  if step ~= 0 then
+    redis.call('DEL', prefix .. 'done:' .. label, prefix .. 'early:' .. label)
+    redis.call('HDEL', key, 'n', 'r', 'struck')
+    local pause = redis.call('HGET', key, 'until')
+    if pause then redis.call('HSET', key, 'until', us(tonumber(pause) + step)) end
   end
+  if full then redis.call('HSET', key, 'full', us(now + late * 1000)) end
+  if full or stamps == 0 then return end
+  if stamps > tonumber(redis.call('HGET', key, 'keep') or '0') then redis.call('HSET', key, 'keep', stamps, 'ttl', ttl) end
+  for first = 1, stamps, 1000 do
+    local some = {}
+    for i = first, math.min(first + 999, stamps) do
+      some[#some + 1] = us(now + late * 1000)
+      some[#some + 1] = ARGV[3] .. ':' .. i
+    end
+    redis.call('ZADD', prefix .. 'done:' .. label, unpack(some))
+    redis.call('ZADD', prefix .. 'early:' .. label, unpack(some))
+  end
+  for _, name in ipairs({ 'done:', 'early:' }) do redis.call('EXPIRE', prefix .. name .. label, ttl) end
 end
+
+local most, longest, any_full = 0, 0, false
 for _, key in ipairs(cjson.decode(ARGV[4])) do
-  fill(key.label, key.stamps)
-  most = math.max(most, key.stamps)
+  local seen = redis.call('EXISTS', prefix .. 'done:' .. key.label, prefix .. 'open:' .. key.label) > 0
+  local stamps, full = 0, false
+  if key.used or seen then
+    full = ARGV[7] ~= '1'
+    if not full then stamps = key.lost end
+  end
+  fill(key.label, stamps, key.ttl, full)
+  most, longest, any_full = most + stamps, math.max(longest, key.ttl), any_full or full
   for counter, calls in pairs(key.days) do
-    if calls > tonumber(redis.call('GET', ARGV[1] .. counter) or '0') then
-      redis.call('SET', ARGV[1] .. counter, calls, 'EX', 259200)
+    if calls > tonumber(redis.call('GET', prefix .. counter) or '0') then
+      redis.call('SET', prefix .. counter, calls, 'EX', 259200)
     end
   end
 end
-fill('*', most)
-for i = 2, 4 do
-  for _, id in ipairs(redis.call('ZRANGE', KEYS[i], 0, -1)) do
-    redis.call('ZADD', KEYS[i], math.floor(now / 1000) + tonumber(ARGV[5]), id)
+fill('*', most, longest, any_full)
+
+if step ~= 0 then
+  for i = 2, 5 do
+    for _, id in ipairs(redis.call('ZRANGE', KEYS[i], 0, -1)) do
+      local record = prefix .. 'req:' .. id
+      local fields = redis.call('HMGET', record, 'b', 't')
+      if i <= 3 and fields[1] then redis.call('HSET', record, 'b', us(tonumber(fields[1]) + step * 1000)) end
+      -- A moment that a user named (it has no place in the lane yet) is not ours to move.
+      if i < 5 or fields[2] ~= '0' then redis.call('ZINCRBY', KEYS[i], step, id) end
+    end
   end
 end
 redis.call('SET', KEYS[1], ARGV[3])

@@ -1,8 +1,34 @@
 -- Row 6 of the state machine: over -> gone. The ledger has it; nothing of it stays here.
 --
--- KEYS  1 held
--- ARGV  1 prefix   2 id
--- Returns 1, or 0 when it was gone already.
+-- KEYS  1 ready   2 delayed   3 granted   4 running   5 held   6 tasks
+-- ARGV  1 prefix   2 id   3 how it ended, for those who wait for it (JSON)
+-- Returns how many tasks wait to be told how it ended, or -1 when the request was gone already.
+--
+-- Each waiting task gets a record of its own, due at once: admit hands on its message, and `start` answers it.
 
-redis.call('ZREM', KEYS[1], ARGV[2])
-return redis.call('DEL', ARGV[1] .. 'req:' .. ARGV[2], ARGV[1] .. 'batch:' .. ARGV[2]) > 0 and 1 or 0
+local prefix, id = ARGV[1], ARGV[2]
+local record = prefix .. 'req:' .. id
+local fields = redis.call('HMGET', record, 's', 'o', 'p', 'j')
+if not fields[1] then
+  redis.call('ZREM', KEYS[5], id)
+  redis.call('DEL', prefix .. 'batch:' .. id)
+  return -1
+end
+local now = clock()
+if fields[1] == 'granted' or fields[1] == 'running' then
+  close_call(prefix, id, record, now, fields[1] == 'running')
+end
+local told = 0
+for _, one in ipairs(waiters(record)) do
+  if one[2] ~= '' then
+    told = told + 1
+    redis.call('HSET', prefix .. 'req:' .. one[1], 's', 'answered', 'f', 0, 'a', 0, 'q', '', 'o', one[1],
+      'm', string.match(one[2], '^%d+ (.*)$'), 'w', ARGV[3])
+    redis.call('ZADD', KEYS[5], math.floor(now / 1000), one[1])
+  end
+end
+if fields[2] then redis.call('HDEL', KEYS[6], string.match(fields[2], '^task:(.*)$')) end
+if redis.call('ZREM', KEYS[1], id) == 1 then out_of_lane(prefix, fields[3] .. ':' .. fields[4], 1) end
+for i = 2, 5 do redis.call('ZREM', KEYS[i], id) end
+redis.call('DEL', record, prefix .. 'batch:' .. id)
+return told

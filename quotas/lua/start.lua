@@ -1,9 +1,10 @@
 -- Row 3 of the state machine: granted -> running. Asked by the worker's child just before it sends.
 --
--- KEYS  1 granted   2 running
--- ARGV  1 prefix   2 id   3 fence   4 end-by in ms from now
+-- KEYS  1 granted   2 running   3 counts
+-- ARGV  1 prefix   2 id   3 fence   4 end-by in ms from now   5 channel and 6 message that wake a releaser without room
 -- Returns { verdict, key label, attempts, calls, reason, us to wait before sending }: "go" once per fence; "held" when the
--- reply is here already; "over" when the request has ended; "lost" for every other holder of an old grant.
+-- reply is here already; "answered" when another task's call has brought what this one asked for, with how that ended (JSON)
+-- as the reason; "over" when the request has ended; "lost" for every other holder of an old grant.
 --
 -- A grant may be some ms ahead of its slot, so that the message's way to the child costs the slot nothing.
 
@@ -17,6 +18,9 @@ if state == 'held' then
   local calls = tonumber(redis.call('HGET', record, 'c') or '0')
   return { 'held', fields[3] or '', tonumber(fields[4]), calls, fields[5] or '', 0 }
 end
+if state == 'answered' then
+  return { 'answered', '', 0, 0, fields[5] or '', 0 }
+end
 if state ~= 'granted' or fence ~= ARGV[3] then
   return { 'lost', '', 0, 0, '', 0 }
 end
@@ -26,4 +30,5 @@ redis.call('ZREM', KEYS[1], ARGV[2])
 redis.call('ZADD', KEYS[2], math.floor(sent / 1000) + tonumber(ARGV[4]), ARGV[2])
 redis.call('HSET', record, 's', 'running', 'b', us(sent))
 local calls = redis.call('HINCRBY', record, 'c', 1)
+if redis.call('HDEL', KEYS[3], 'full') == 1 then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
 return { 'go', fields[3] or '', tonumber(fields[4]), calls, '', sent - now }

@@ -1,19 +1,40 @@
--- Row 7 of the state machine: parked or granted -> gone, since nobody wants it any more. A grant's share is given back.
+-- Row 7 of the state machine: one who waits goes; with the last one a parked or granted request is gone. A grant's share is
+-- given back.
 --
--- KEYS  1 ready   2 delayed   3 granted
--- ARGV  1 prefix   2 id
--- Returns { 1, message }, or { 0, "" } when it is not parked (it runs, is held, or is over): then nothing changes.
+-- KEYS  1 ready   2 delayed   3 granted   4 tasks
+-- ARGV  1 prefix   2 who: a job, or task:<task id>   3 ... ids
+-- Returns per id { what, message }: "gone": nothing of the request is left; "left": others still wait for it; "stays": it runs
+-- or its reply is here, so it comes to its end; "unknown": not here, or not wanted by them. The message is the task's.
 
-local record = ARGV[1] .. 'req:' .. ARGV[2]
-local fields = redis.call('HMGET', record, 's', 'm')
-if fields[1] ~= 'parked' and fields[1] ~= 'granted' then
-  return { 0, '' }
+local prefix, who = ARGV[1], ARGV[2]
+local answer = {}
+
+local function withdraw(id)
+  local record = prefix .. 'req:' .. id
+  local fields = redis.call('HMGET', record, 's', 'o', 'j', 'm', '+' .. who, 'p')
+  if not fields[1] then return { 'unknown', '' } end
+  if fields[5] then
+    redis.call('HDEL', record, '+' .. who)
+    return { 'left', string.match(fields[5], '^%d+ (.*)$') or '' }
+  end
+  if (fields[2] or fields[3]) ~= who then return { 'unknown', '' } end
+  if fields[1] ~= 'parked' and fields[1] ~= 'granted' then return { 'stays', '' } end
+  if fields[1] == 'granted' then
+    close_call(prefix, id, record, clock(), false)
+    redis.call('ZREM', KEYS[3], id)
+    redis.call('HSET', record, 's', 'parked')
+    in_lane(prefix, id, record)
+  end
+  if promote(record) then return { 'left', fields[4] or '' } end
+  if redis.call('ZREM', KEYS[1], id) == 1 then out_of_lane(prefix, fields[6] .. ':' .. fields[3], 1) end
+  redis.call('ZREM', KEYS[2], id)
+  redis.call('DEL', record)
+  return { 'gone', fields[4] or '' }
 end
-if fields[1] == 'granted' then
-  close_call(ARGV[1], ARGV[2], record, clock(), false, false)
+
+for i = 3, #ARGV do
+  answer[#answer + 1] = withdraw(ARGV[i])
 end
-for i = 1, 3 do
-  redis.call('ZREM', KEYS[i], ARGV[2])
-end
-redis.call('DEL', record)
-return { 1, fields[2] or '' }
+local task = string.match(who, '^task:(.*)$')
+if task and answer[1] and (answer[1][1] == 'left' or answer[1][1] == 'gone') then redis.call('HDEL', KEYS[4], task) end
+return answer

@@ -82,11 +82,11 @@ class Place:
         document: dict = json.loads(self.marketfetch("status", job, "--json").stdout)
         return document
 
-    def celery(self, *arguments: str, log: str) -> subprocess.Popen[bytes]:
-        """`celery -A tasks ...` in the background, in a process group of its own; ended with the test."""
+    def celery(self, *arguments: str, log: str, app: str = "tasks") -> subprocess.Popen[bytes]:
+        """`celery -A <app> ...` in the background, in a process group of its own; ended with the test."""
         with (self.folder / log).open("ab") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "tasks", *arguments],
+                [sys.executable, "-m", "celery", "-A", app, *arguments],
                 cwd=self.folder, env=self.env, stdout=file, stderr=file, start_new_session=True,
             )  # fmt: skip
         self.stack.callback(end_group, process)

@@ -12,12 +12,11 @@ from schemas.bars import BarColumns, BarSeries
 from schemas.ledger import Batch, LedgerRow
 from schemas.requests import Request
 from tasks import batches, connections
-from tasks.messages import arguments_of
 from tasks.store import reference, store_batch
 
 request = Request(provider="polygon", symbol="AAPL", adjustment="split", start="2024-01-02", end="2024-01-31")
 gate = connections.gate("polygon")
-gate.park([Parking(id=request.id, arguments=arguments_of(request))], job="job")
+gate.park([Parking(id=request.id, arguments=request.arguments)], job="job")
 (grant,) = gate.admit(room=1, most_granted=1, keys=(key_limits("main", ()),)).grants
 gate.start(grant.id, fence=grant.fence)
 bars = BarColumns.build(np.arange(3, dtype=np.int64) * 86_400_000, close={closes})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from tests.waiting import eventually
+
 CODE = """
 import json
 from tasks import app
@@ -140,3 +142,92 @@ def test_a_chord_with_a_revoked_member_fails_instead_of_waiting_for_ever(place):
         "answer = eventually(lambda: body.state == 'FAILURE')"
     )
     assert answer(place, code) is True
+
+
+def test_two_tasks_for_the_same_make_one_call_and_both_are_answered(place, sandbox):
+    code = f"one, two = (polygon.delay('AAPL', {ASKED}) for _ in range(2))\nanswer = [one.id, two.id, app.conf.broker_url]"
+    one, two, _ = answer(place, code)
+    place.worker()
+    code = (
+        "from celery.result import AsyncResult\n"
+        f"answer = [AsyncResult(one, app=app).get(timeout=20) for one in ('{one}', '{two}')]"
+    )
+    refs = answer(place, code)
+    assert {ref["rows"] for ref in refs} == {refs[0]["rows"]}
+    assert {ref["outcome"] for ref in refs} == {"stored"}
+    assert sandbox.log()["calls"] == 1
+    # And a third, later, is answered from the ledger.
+    third = answer(place, f"answer = polygon.delay('AAPL', {ASKED}).get(timeout=20)")
+    assert (third["outcome"], third["rows"]) == ("stored", refs[0]["rows"])
+    assert sandbox.log()["calls"] == 1
+    redis = place.redis()
+    eventually(lambda: not redis.keys("mf:*req*") and not redis.keys("mf:*:tasks"), what="nothing left of the tasks")
+
+
+def test_a_waiter_whose_call_fails_fails_with_the_same_reason_and_a_new_task_asks_again(place, sandbox):
+    sandbox.faults(kind="500", provider="polygon", symbol="AAPL", count=1)
+    place.env["MARKETFETCH_RETRIES__MOST"] = "0"
+    answer(place, f"answer = [polygon.delay('AAPL', {ASKED}).id for _ in range(2)][0]")
+    place.worker()
+    tasks = [name.decode() for name in place.redis().hkeys("mf:{polygon}:tasks")]
+    code = (
+        f"answer = []\nfrom celery.result import AsyncResult\nfor name in {tasks}:\n"
+        "    try:\n        AsyncResult(name, app=app).get(timeout=20)\n"
+        "    except Exception as error:\n        answer.append(str(error))"
+    )
+    reasons = answer(place, code)
+    assert len(reasons) == 2
+    assert all("500" in reason for reason in reasons)
+    assert sandbox.log()["calls"] == 1
+    again = answer(place, f"answer = polygon.delay('AAPL', {ASKED}).get(timeout=20)")
+    assert again["outcome"] == "stored"
+    eventually(lambda: place.rows("SELECT outcome FROM ledger") == [("stored",)], what="stored after the failure")
+
+
+def test_priority_and_task_id_and_links_keep_their_meaning(place, sandbox):
+    """Parked with no worker up, so that the lane alone decides the order."""
+    code = (
+        "later = polygon.apply_async(('AAPL',), dict(" + ASKED + "), priority=9)\n"
+        "over = {'provider': 'polygon', 'symbol': 'LINK', 'request': 'x', 'outcome': 'over', 'rows': 0, 'rejects': 0}\n"
+        "sooner = polygon.apply_async(('MSFT',), dict(" + ASKED + "), priority=0, task_id='mine', "
+        "link=store_batch.si(over).set(task_id='linked'))\n"
+        "failing = polygon.apply_async(('TSLA',), dict(timespam='1d'), task_id='bad', "
+        "link_error=store_batch.si(over).set(task_id='errback'))\n"
+        "answer = [later.id, sooner.id, sooner.state]"
+    )
+    later, sooner, state = answer(place, code)
+    assert (sooner, state) == ("mine", "PARKED")
+    gate = place.redis()
+    assert gate.zrange("mf:{polygon}:ready", 0, -1)[0].decode() == gate.hget("mf:{polygon}:tasks", "mine").decode()
+    assert gate.zrange("mf:{polygon}:ready", 0, -1)[-1].decode() == gate.hget("mf:{polygon}:tasks", later).decode()
+    place.worker(concurrency=1)
+    code = (
+        "from celery.result import AsyncResult\nfrom tests.waiting import eventually\n"
+        "names = ('mine', 'linked', 'errback', 'bad')\n"
+        "eventually(lambda: all(AsyncResult(one, app=app).ready() for one in names))\n"
+        "answer = {one: AsyncResult(one, app=app).state for one in names}"
+    )
+    assert answer(place, code) == {"mine": "SUCCESS", "linked": "SUCCESS", "errback": "SUCCESS", "bad": "FAILURE"}
+
+
+def test_parked_says_when_it_is_expected_from_the_limits_of_the_keys(place):
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = '["5/minute"]'
+    code = (
+        "from datetime import datetime, UTC\n"
+        "for n in range(1, 29):\n"
+        "    sent = polygon.delay('AAPL', dataset='bars', start='2024-01-02', end=f'2024-02-{n:02}')\n"
+        "answer = (datetime.fromisoformat(sent.info['expected']) - datetime.now(UTC)).total_seconds()"
+    )
+    # 5 at once, 23 more at 12 s each.
+    assert 250 < answer(place, code) < 290
+
+
+def test_a_beat_entry_is_parked_and_runs(place):
+    (place.folder / "schedule.py").write_text(
+        "from tasks import app\n"
+        f"app.conf.beat_schedule = {{'aapl': {{'task': 'tasks.fetch.polygon', 'schedule': 1.0, 'args': ('AAPL',), "
+        f"'kwargs': dict({ASKED})}}}}\n"
+    )
+    place.worker()
+    place.celery("beat", "--schedule", "beat-state", log="beat.log", app="schedule")
+    eventually(lambda: place.rows("SELECT count(*) FROM ledger") == [(1,)], within_s=30, what="beat's task stored")

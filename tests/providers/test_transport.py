@@ -21,7 +21,8 @@ from pydantic import SecretStr
 from providers import transport
 from providers.errors import BadRequest, FetchError, Unavailable
 from providers.http import HttpReply, HttpRequest, KeyPlace
-from providers.transport import SendTooLate, Timeouts, redacted_url, send
+from providers.transport import Timeouts, redacted_url, send
+from providers.wire import SendTooLate
 
 SECRET = "sk+live/5ecret=0123456789"
 SPELLINGS = (SECRET, "sk%2Blive%2F5ecret%3D0123456789", "sk%2Blive/5ecret%3D0123456789", "5ecret")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from redis import Redis
@@ -12,14 +13,14 @@ from quotas.values import KeyPast
 from sandbox.servers import start_valkey
 
 KEY = key_limits("main", ["3/minute", "50/day@UTC"])
-USED = KeyPast("main", stamps=3, days={})
-NEW = KeyPast("main", stamps=0, days={})
+USED = KeyPast("main", used=True, stamps=3, lost=3, ttl=100, days={})
+NEW = replace(USED, used=False)
 
 
 def begun(redis: Redis, past: KeyPast = USED) -> Epoch:
     gate = Gate(redis, pool="polygon")
     gate.park([Parking(id=f"r{n}", arguments="{}") for n in range(9)], job="job")
-    epoch = Epoch(gate, pasts=lambda: [past], give_up_ms=25_000)
+    epoch = Epoch(gate, pasts=lambda: [past], late_ms=0)
     epoch.begin()
     return epoch
 
@@ -42,7 +43,7 @@ def test_a_key_that_the_ledger_knows_is_full_when_redis_knows_nothing(redis):
 
 def test_a_second_releaser_takes_part_in_the_epoch_in_force(redis):
     first = begun(redis, NEW)
-    second = Epoch(first.gate, pasts=lambda: [USED], give_up_ms=25_000)
+    second = Epoch(first.gate, pasts=lambda: [USED], late_ms=0)
     assert second.begin() is False
     assert second.name == first.name
     assert len(admit(second).grants) == 3
@@ -66,7 +67,7 @@ def test_a_restarted_redis_may_have_lost_its_last_second_and_is_full(tmp_path):
             assert len(admit(begun(redis, NEW)).grants) == 3
         server.kill()
     with start_valkey(tmp_path, port=port) as server, Redis.from_url(server.url) as redis:
-        epoch = Epoch(Gate(redis, pool="polygon"), pasts=lambda: [USED], give_up_ms=25_000)
+        epoch = Epoch(Gate(redis, pool="polygon"), pasts=lambda: [USED], late_ms=0)
         assert epoch.begin() is True
         assert admit(epoch).grants == ()
 
@@ -105,5 +106,5 @@ def test_a_slow_answer_is_no_step(redis):
 def test_a_calendar_day_is_at_least_what_the_ledger_says(redis):
     today = KEY.calendars[0].periods(datetime.now(UTC))[1][0]
     counter = KEY.calendars[0].counter("main", today)
-    epoch = begun(redis, KeyPast("main", stamps=0, days={counter: 49}))
+    epoch = begun(redis, replace(NEW, days={counter: 49}))
     assert len(admit(epoch).grants) == 1

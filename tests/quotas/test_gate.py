@@ -8,7 +8,8 @@ import fakeredis
 import pytest
 
 from quotas import Gate, Parking, key_limits
-from quotas.reporting import report, resume_key
+from quotas.reporting import report
+from quotas.values import Counts, Events, Withdrawn
 
 
 @pytest.fixture(params=["valkey", "fakeredis"])
@@ -29,6 +30,11 @@ def admitted(gate, room=10, *, limits=(), concurrency=None, **options):
     return gate.admit(room=room, most_granted=100, keys=(key,), **options)
 
 
+def latest(gate, request_id):
+    """The fence of its latest grant; 0 when it is gone."""
+    return int(gate.redis.hget(f"{gate.prefix}req:{request_id}", "f") or 0)
+
+
 def started(gate, grant, **options):
     assert gate.start(grant.id, fence=grant.fence, **options).verdict == "go"
     return grant
@@ -37,11 +43,11 @@ def started(gate, grant, **options):
 def test_a_parked_request_is_granted_once_and_starts_once(gate):
     assert parked(gate, "a") == 1
     (grant,) = admitted(gate).grants
-    assert (grant.id, grant.fence, grant.key_label, grant.attempts) == ("a", 1, "main", 0)
+    assert (grant.id, grant.fence, grant.key_label, grant.attempts) == ("a", latest(gate, "a"), "main", 0)
     assert json.loads(grant.arguments) == {"symbol": "a"}
     assert admitted(gate).grants == ()
-    assert gate.start("a", fence=1).verdict == "go"
-    assert gate.start("a", fence=1).verdict == "lost"
+    assert gate.start("a", fence=latest(gate, "a")).verdict == "go"
+    assert gate.start("a", fence=latest(gate, "a")).verdict == "lost"
 
 
 def test_a_known_id_is_not_parked_a_second_time(gate):
@@ -88,16 +94,15 @@ def test_a_grant_that_never_started_returns_to_its_place_and_its_old_holder_has_
     parked(gate, "a", "b")
     (old,) = admitted(gate, room=1, start_by_ms=-1).grants
     (new,) = admitted(gate, room=1).grants
-    assert (new.id, new.fence) == ("a", 2)
+    assert (new.id, new.fence) == ("a", old.fence + 1)
     assert gate.start("a", fence=old.fence).verdict == "lost"
     assert gate.start("a", fence=new.fence).verdict == "go"
 
 
 def test_a_call_whose_worker_died_runs_again_and_the_third_death_ends_it(gate):
     parked(gate, "a")
-    for fence in (1, 2, 3):
+    for _ in range(3):
         (grant,) = admitted(gate).grants
-        assert grant.fence == fence
         started(gate, grant, end_by_ms=-1)
     # The third expiry holds it at once, due now, so that the store task writes it off.
     (offered,) = admitted(gate).grants
@@ -111,11 +116,11 @@ def test_finishing_keeps_the_batch_parks_the_next_page_and_frees_the_slot_in_one
     parked(gate, "a")
     (grant,) = admitted(gate).grants
     started(gate, grant)
-    assert gate.finish("a", fence=1, batch=b"\x00rows", next_page=Parking(id="a/1", arguments="{}"))
+    assert gate.finish("a", fence=latest(gate, "a"), batch=b"\x00rows", next_page=Parking(id="a/1", arguments="{}"))
     assert gate.batch("a") == b"\x00rows"
     counts = gate.counts()
     assert (counts.parked, counts.running, counts.held) == (1, 0, 1)
-    assert gate.start("a", fence=1).verdict == "held"
+    assert gate.start("a", fence=latest(gate, "a")).verdict == "held"
     assert [one.id for one in admitted(gate).grants] == ["a/1"]
 
 
@@ -123,17 +128,17 @@ def test_a_lost_lease_writes_nothing(gate):
     parked(gate, "a")
     started(gate, admitted(gate).grants[0], end_by_ms=-1)
     (again,) = admitted(gate).grants
-    assert not gate.finish("a", fence=1, batch=b"late")
+    assert not gate.finish("a", fence=again.fence - 1, batch=b"late")
     assert gate.batch("a") is None
     started(gate, again)
-    assert gate.finish("a", fence=2, batch=b"good")
+    assert gate.finish("a", fence=latest(gate, "a"), batch=b"good")
 
 
 def test_a_refused_call_goes_back_to_the_front_and_pauses_its_key_without_spending_a_retry(gate):
     parked(gate, "a", "b")
     (grant,) = admitted(gate, room=1).grants
     started(gate, grant)
-    assert gate.give_back("a", fence=1, pause_ms=30_000, why="vendor said so")
+    assert gate.give_back("a", fence=latest(gate, "a"), key_label="main", pause_ms=30_000, why="vendor said so")
     assert gate.counts().parked == 2
     (key,) = report(gate, (key_limits("main", ()),))
     assert 29_000 < key.paused_ms <= 30_000
@@ -141,7 +146,7 @@ def test_a_refused_call_goes_back_to_the_front_and_pauses_its_key_without_spendi
     blocked = admitted(gate)
     assert blocked.grants == ()
     assert 29_000 < blocked.wait_ms <= 30_000
-    resume_key(gate, "main")
+    gate.resume("main")
     (first, *_) = admitted(gate).grants
     assert (first.id, first.attempts) == ("a", 0)
 
@@ -152,39 +157,39 @@ def test_a_shorter_pause_never_shortens_a_longer_one(gate):
         resume = admitted(gate).grants
         for grant in resume:
             started(gate, grant)
-        gate.give_back("a", fence=1, pause_ms=pause_ms, why=why)
+        gate.give_back("a", fence=latest(gate, "a"), key_label="main", pause_ms=pause_ms, why=why)
     assert report(gate, (key_limits("main", ()),))[0].paused_why == "long"
 
 
 def test_a_pause_that_the_vendor_did_not_name_grows_with_each_refusal_in_a_row(gate):
     parked(gate, "a")
-    for fence, expected in ((1, 1_000), (2, 2_000), (3, 4_000)):
+    for expected in (1_000, 2_000, 4_000):
         started(gate, admitted(gate).grants[0])
-        gate.give_back("a", fence=fence, pause_ms=1_000, why="429", then="grow")
+        gate.give_back("a", fence=latest(gate, "a"), key_label="main", pause_ms=1_000, why="429", then="grow")
         (key,) = report(gate, (key_limits("main", ()),))
         assert expected - 500 < key.paused_ms <= expected
         gate.redis.hdel(gate.prefix + "key:main", "until")
     started(gate, admitted(gate).grants[0])
-    gate.finish("a", fence=4, batch=b"x")
+    gate.finish("a", fence=latest(gate, "a"), batch=b"x")
     parked(gate, "b")
     started(gate, admitted(gate).grants[0])
-    gate.give_back("b", fence=1, pause_ms=1_000, why="429", then="grow")
+    gate.give_back("b", fence=latest(gate, "b"), key_label="main", pause_ms=1_000, why="429", then="grow")
     assert report(gate, (key_limits("main", ()),))[0].paused_ms <= 1_000
 
 
 def test_a_delayed_retry_spends_one_attempt_and_waits(gate):
     parked(gate, "a")
     started(gate, admitted(gate).grants[0])
-    assert gate.delay("a", fence=1, delay_ms=0)
+    assert gate.delay("a", fence=latest(gate, "a"), delay_ms=0)
     (grant,) = admitted(gate).grants
-    assert (grant.attempts, grant.fence) == (1, 2)
-    assert not gate.delay("a", fence=1, delay_ms=0)
+    assert grant.attempts == 1
+    assert not gate.delay("a", fence=grant.fence - 1, delay_ms=0)
 
 
 def test_a_held_batch_that_nobody_stored_is_offered_again_until_it_is_settled(gate):
     parked(gate, "a")
     started(gate, admitted(gate).grants[0])
-    gate.finish("a", fence=1, batch=b"x", held_again_ms=0)
+    gate.finish("a", fence=latest(gate, "a"), batch=b"x", held_again_ms=0)
     (offered,) = admitted(gate, held_again_ms=0).grants
     assert offered.id == "a"
     assert gate.postpone("a", delay_ms=50_000)
@@ -192,7 +197,7 @@ def test_a_held_batch_that_nobody_stored_is_offered_again_until_it_is_settled(ga
     assert gate.settle("a")
     assert not gate.settle("a")
     assert not gate.postpone("a", delay_ms=1)
-    assert gate.start("a", fence=1).verdict == "over"
+    assert gate.start("a", fence=latest(gate, "a")).verdict == "over"
 
 
 def test_nothing_is_left_in_redis_of_requests_that_are_over(gate):
@@ -202,7 +207,7 @@ def test_nothing_is_left_in_redis_of_requests_that_are_over(gate):
         gate.finish(grant.id, fence=grant.fence, batch=b"x")
         gate.settle(grant.id)
     left = {one.decode().removeprefix(gate.prefix) for one in gate.redis.keys("*")}
-    assert left <= {"tags", "key:main", "done:main", "early:main", "done:*", "early:*"}
+    assert left <= {"tags", "counts", "key:main", "key:*", "done:main", "early:main", "done:*", "early:*"}
 
 
 def test_the_concurrency_cap_counts_granted_and_running(gate):
@@ -211,7 +216,7 @@ def test_the_concurrency_cap_counts_granted_and_running(gate):
     assert admitted(gate, concurrency=1).grants == ()
     started(gate, one)
     assert admitted(gate, concurrency=1).grants == ()
-    gate.finish(one.id, fence=1, batch=b"x")
+    gate.finish(one.id, fence=latest(gate, one.id), batch=b"x")
     assert len(admitted(gate, concurrency=1).grants) == 1
 
 
@@ -219,7 +224,7 @@ def test_admission_stops_while_too_many_batches_wait_to_be_stored(gate):
     parked(gate, "a", "b")
     (one,) = admitted(gate, room=1).grants
     started(gate, one)
-    gate.finish(one.id, fence=1, batch=b"x")
+    gate.finish(one.id, fence=latest(gate, one.id), batch=b"x")
     assert admitted(gate, most_held=1).grants == ()
     gate.settle(one.id)
     assert len(admitted(gate, most_held=1).grants) == 1
@@ -236,25 +241,102 @@ def test_moving_names_what_is_granted_running_or_held(gate):
     one, two, _three = admitted(gate, room=3).grants
     started(gate, one)
     started(gate, two)
-    gate.finish(two.id, fence=1, batch=b"x")
+    gate.finish(two.id, fence=latest(gate, two.id), batch=b"x")
     assert gate.moving() == {"a", "b", "c"}
 
 
 def test_all_keys_of_a_gate_share_one_hash_slot(gate):
     parked(gate, "a", "b")
     started(gate, admitted(gate, room=1).grants[0])
-    gate.finish("a", fence=1, batch=b"x")
+    gate.finish("a", fence=latest(gate, "a"), batch=b"x")
     assert {key.decode()[: len(gate.prefix)] for key in gate.redis.keys("*")} == {"mf:{polygon}:"}
 
 
 def test_only_what_has_not_started_can_be_withdrawn(gate):
-    gate.park([Parking(id="a", arguments="", message="kept whole")], job="direct")
+    gate.park([Parking(id="a", arguments="", task="t", message="kept whole")], job="direct")
     parked(gate, "b", "c")
-    assert gate.withdraw("a") == "kept whole"
-    assert gate.withdraw("a") is None
+    assert gate.withdraw(["a"], who="task:t") == [Withdrawn("gone", "kept whole")]
+    assert gate.withdraw(["a"], who="task:t") == [Withdrawn("unknown", "")]
     one, _ = admitted(gate).grants
-    assert gate.withdraw("c") == ""
     started(gate, one)
-    assert gate.withdraw("b") is None
-    assert gate.start("c", fence=1).verdict == "over"
+    assert [each.what for each in gate.withdraw(["b", "c"], who="job")] == ["stays", "gone"]
+    assert gate.start("c", fence=latest(gate, "c")).verdict == "over"
     assert gate.counts().parked == 0
+
+
+def asked_by_task(name, *, id="a", message=None, expires_ms=0):  # noqa: A002
+    return Parking(id=id, arguments="{}", task=name, message=message or f"message of {name}", expires_ms=expires_ms)
+
+
+def test_two_who_want_the_same_make_one_call_and_both_are_answered(gate):
+    parked(gate, "a")
+    assert gate.park([asked_by_task("t1"), asked_by_task("t2")], job="direct") == 0
+    (grant,) = admitted(gate).grants
+    assert grant.message == ""
+    started(gate, grant)
+    gate.finish("a", fence=latest(gate, "a"), batch=b"x")
+    gate.settle("a", answer='{"rows": 3}')
+    answered = admitted(gate).grants
+    assert {(one.id, one.kind, one.message) for one in answered} == {
+        ("task:t1", "answered", "message of t1"),
+        ("task:t2", "answered", "message of t2"),
+    }
+    turn = gate.start("task:t1", fence=latest(gate, "task:t1"))
+    assert (turn.verdict, turn.reason) == ("answered", '{"rows": 3}')
+    for one in answered:
+        gate.settle(one.id)
+    assert gate.start("task:t1", fence=latest(gate, "task:t1")).verdict == "over"
+    assert gate.request_of("t1") is None
+
+
+def test_the_next_who_waits_takes_over_from_one_who_leaves(gate):
+    gate.park([asked_by_task("t1"), asked_by_task("t2")], job="direct")
+    parked(gate, "a", job="J")
+    assert gate.withdraw([gate.request_of("t1")], who="task:t1") == [Withdrawn("left", "message of t1")]
+    # The heir may be a job or a task: whoever it is, both are told apart by their message.
+    (grant,) = admitted(gate).grants
+    assert gate.withdraw(["a"], who="J")[0].what == "left"
+    assert grant.message == "message of t2"
+    assert gate.withdraw(["a"], who="task:t2") == [Withdrawn("gone", "message of t2")]
+    assert gate.counts() == Counts(parked=0, granted=0, running=0, held=0)
+    assert not gate.redis.exists(f"{gate.prefix}req:a")
+
+
+def test_a_page_is_wanted_by_every_job_that_wants_its_request(gate):
+    parked(gate, "a", job="J1")
+    parked(gate, "a", job="J2")
+    started(gate, admitted(gate).grants[0])
+    gate.finish("a", fence=latest(gate, "a"), batch=b"x", next_page=Parking(id="a/1", arguments="{}"))
+    assert gate.withdraw(["a/1"], who="J1")[0].what == "left"
+    assert gate.withdraw(["a/1"], who="J2")[0].what == "gone"
+
+
+def test_a_waiter_that_is_more_urgent_moves_the_request_forward(gate):
+    parked(gate, "a", "b", "c")
+    parked(gate, "c", job="urgent", priority=1)
+    assert [one.id for one in admitted(gate).grants] == ["c", "a", "b"]
+
+
+def test_a_task_past_its_expiry_spends_nothing_and_is_told_until_it_is_settled(gate):
+    gate.park([asked_by_task("t1", expires_ms=1)], job="direct")
+    (told,) = admitted(gate, limits=["1/day@UTC"], held_again_ms=-1).grants
+    assert (told.id, told.kind, told.message) == ("task:t1", "expired", "message of t1")
+    assert report(gate, [key_limits("main", ["1/day@UTC"])])[0].limits[0].used == 0
+    assert [one.kind for one in admitted(gate).grants] == ["expired"]
+    gate.settle("task:t1")
+    assert admitted(gate).grants == ()
+    assert gate.events().expired == 1
+
+
+def test_who_else_waits_keeps_the_place_of_a_task_that_expired(gate):
+    gate.park([asked_by_task("t1", expires_ms=1)], job="direct")
+    parked(gate, "a", job="J")
+    assert [(one.id, one.kind) for one in admitted(gate).grants] == [("task:t1", "expired"), ("a", "go")]
+
+
+def test_events_are_counted(gate):
+    parked(gate, "a", "b")
+    one, two = (started(gate, grant) for grant in admitted(gate).grants)
+    gate.give_back(one.id, fence=latest(gate, one.id), key_label="main", pause_ms=50, why="refused")
+    gate.give_back(two.id, fence=latest(gate, two.id), key_label="main", why="bad key", then="aside")
+    assert gate.events() == Events(parked=2, admitted=2, paused=1, refused=2, expired=0)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 import fakeredis
 import pytest
 
 from quotas import Gate, Parking, key_limits
-from quotas.reporting import pause_key, report, resume_key
+from quotas.limits import pool_argument
+from quotas.reporting import report
 from tests.waiting import eventually
 
 
@@ -118,10 +118,10 @@ def test_a_call_that_was_made_stays_counted_when_its_worker_died(gate):
 def test_calendar_days_that_are_over_are_not_guessed(gate):
     park(gate, 1)
     key = key_limits("main", ["2/day@UTC"])
-    stale = key.as_argument(datetime(2020, 1, 1, tzinfo=UTC))
+    stale = pool_argument((key,), int(datetime(2020, 1, 1, tzinfo=UTC).timestamp()) // 60)
     answer = gate._admit(
-        keys=gate._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch"),
-        args=[gate.prefix, 9, 9, 1000, 1000, 99, 0, "", 0, json.dumps([stale])],
+        keys=gate._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts"),
+        args=[gate.prefix, 9, 9, 1000, 1000, 99, 0, "", 0, stale],
     )
     assert answer[0] == b"stale"
     assert gate.counts().granted == 0
@@ -190,20 +190,20 @@ def test_a_key_set_aside_serves_nothing_until_it_is_resumed(gate):
     grants = admit(gate, *keys).grants
     refused = next(one for one in grants if one.key_label == "bad")
     gate.start(refused.id, fence=refused.fence)
-    assert gate.give_back(refused.id, fence=refused.fence, why="key refused", then="aside")
+    assert gate.give_back(refused.id, fence=refused.fence, key_label="bad", why="key refused", then="aside")
     (again,) = admit(gate, *keys).grants
     assert (again.id, again.key_label) == (refused.id, "good")
     assert [one.aside_why for one in report(gate, keys)] == ["key refused", ""]
-    resume_key(gate, "bad")
+    gate.resume("bad")
     assert report(gate, keys)[0].aside_why == ""
 
 
 def test_an_operators_pause_stops_a_key(gate):
     park(gate, 1)
     key = key_limits("main", [])
-    pause_key(gate, "main", pause_ms=60_000, why="by hand")
+    gate.pause("main", pause_ms=60_000, why="by hand")
     assert admit(gate, key).grants == ()
-    resume_key(gate, "main")
+    gate.resume("main")
     assert len(admit(gate, key).grants) == 1
 
 

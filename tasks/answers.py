@@ -1,0 +1,40 @@
+"""How a request ended, for a task that waited for somebody else's call, or came after it: no second call is made."""
+
+from __future__ import annotations
+
+import json
+
+from providers.errors import Fatal
+from schemas.ledger import LedgerRow
+from schemas.requests import Request
+from storage.store import StoreError
+from tasks import connections
+from tasks.reference import Reference, reference
+
+
+def answer(row: LedgerRow) -> str:
+    """What the gate keeps for those who wait: JSON."""
+    return json.dumps({"outcome": row.outcome, "rows": row.rows, "rejects": row.rejects, "reason": row.reason})
+
+
+def answered(provider: str, symbol: str, record: str, text: str) -> Reference:
+    """The reference of a task that was answered so. Raises Fatal where the call had failed."""
+    told = json.loads(text)
+    if told["outcome"] == "failed":
+        raise Fatal(told["reason"])
+    return reference(provider, symbol, record, outcome=told["outcome"], rows=told["rows"], rejects=told["rejects"])
+
+
+def from_ledger(request: Request) -> str | None:
+    """The answer to a task whose request was over before it came; None when a call is to be made.
+
+    What has failed is asked again: whoever sends the task anew wants that.
+    """
+    try:
+        row = connections.store().outcomes([request.id]).get(request.id)
+    except StoreError:
+        # One call more than needed does no harm; a task that waits for the database would.
+        return None
+    if row is None or row.outcome == "failed":
+        return None
+    return answer(row)
