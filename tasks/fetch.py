@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypeVar
 
 import structlog
 from celery import Task
 from celery.exceptions import Ignore
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 import providers
 from providers import transport
@@ -40,9 +43,12 @@ from tasks.store import Reference, hand_on, reference, send_to_store
 from tasks.vendors import keys, options
 
 log = structlog.get_logger("marketfetch.fetch")
+Told = TypeVar("Told")
 
 #: Never set: waiting for it is waiting for the time to pass.
 _SLOT = threading.Event()
+#: Between two tries to tell a Redis that is away how a call ended.
+_TELL_AGAIN_S = 0.5
 
 _RETRIES = {
     "autoretry_for": (Unavailable, SuspectEmpty),
@@ -87,12 +93,30 @@ def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Refe
     grant = task.request.get(GRANT_HEADER)
     if grant is None:
         park_again(task)
+    try:
+        return granted(task, provider, symbol, query, grant)
+    except (RedisError, OperationalError) as error:
+        # No failure of this request: the deadline that it has in Redis brings it back, so nobody is told that it failed.
+        log.warning(
+            "Redis is away, attempt dropped",
+            provider=provider,
+            symbol=symbol,
+            request=grant["id"],
+            error=str(error),
+            next_step="goes on by itself when Redis is back and its deadline has passed",
+        )
+        raise Ignore from None
+
+
+def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant: dict[str, Any]) -> Reference:
+    """The steps at the top of this page. Raises RedisError and kombu's OperationalError when Redis stays away."""
     gate, settings = connections.gate(provider), get_settings()
+    sent_before = time.monotonic()
     turn = gate.start(grant["id"], fence=grant["fence"], end_by_ms=int(settings.timings.end_by * 1000))
     if turn.verdict != "go":
         return not_ours_to_send(task, provider, symbol, grant["id"], turn)
 
-    run = Run(task, gate, grant["id"], grant["fence"], turn)
+    run = Run(task, gate, grant["id"], grant["fence"], turn, lease_ends=sent_before + settings.timings.end_by)
     if turn.wait_us:
         # The slot opens in some milliseconds: the only wait in a worker, bounded by what a grant may be ahead.
         _SLOT.wait(turn.wait_us / 1e6)
@@ -100,7 +124,7 @@ def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Refe
         request = run.request = asked_for(grant["id"], provider, symbol, query)
         page = run.call(request)
     except SendTooLate:
-        gate.give_back(run.id, fence=run.fence, unsent=True)
+        run.tell(lambda: gate.give_back(run.id, fence=run.fence, unsent=True))
         raise Ignore from None
     except UserError as error:
         return run.failed(BadRequest(str(error)), provider, symbol)
@@ -143,7 +167,9 @@ def others_can_serve(gate: Gate, provider: str, label: str) -> bool:
 class Run:
     """One attempt: what it needs from start to finish, and the ways in which it ends."""
 
-    def __init__(self, task: Task, gate: Gate, record: str, fence: int, turn: Start) -> None:
+    def __init__(self, task: Task, gate: Gate, record: str, fence: int, turn: Start, *, lease_ends: float) -> None:
+        """`lease_ends`: on the monotonic clock; somebody else may have the request after it."""
+        self.lease_ends = lease_ends
         self.task = task
         self.gate = gate
         self.id = record
@@ -233,10 +259,11 @@ class Run:
         if isinstance(error, RateLimited):
             why = f"{provider} refused key {self.turn.key_label!r}: {error.message}"
             then: Literal["grow", ""] = "grow" if error.retry_after_ms is None else ""
-            self.gate.give_back(self.id, fence=self.fence, pause_ms=outcomes.pause_ms(error), why=why, then=then)
+            pause_ms = outcomes.pause_ms(error)
+            self.tell(lambda: self.gate.give_back(self.id, fence=self.fence, pause_ms=pause_ms, why=why, then=then))
             raise Ignore
         if isinstance(error, BadCredentials) and others_can_serve(self.gate, provider, self.turn.key_label):
-            self.gate.give_back(self.id, fence=self.fence, why=error.message, then="aside")
+            self.tell(lambda: self.gate.give_back(self.id, fence=self.fence, why=error.message, then="aside"))
             raise Ignore
         if step is Step.FAIL:
             return self.failed(error, provider, symbol)
@@ -259,10 +286,28 @@ class Run:
         """The batch is written: from here on the reply is never fetched again. Lost lease: nothing is written."""
         page = Parking(id=next_page.id, arguments=arguments_of(next_page)) if next_page else None
         data = batches.encode(batch)
-        ago_us = (time.monotonic_ns() - self.replied_at_ns) // 1000 if self.replied_at_ns else 0
-        if not self.gate.finish(self.id, fence=self.fence, batch=data, next_page=page, replied_ago_us=ago_us):
+
+        def finish() -> bool:
+            ago_us = (time.monotonic_ns() - self.replied_at_ns) // 1000 if self.replied_at_ns else 0
+            return self.gate.finish(self.id, fence=self.fence, batch=data, next_page=page, replied_ago_us=ago_us)
+
+        # An answer that was lost on its way makes the second try say no; then the batch that is there is this very one.
+        if not self.tell(finish) and self.tell(lambda: self.gate.batch(self.id)) != data:
             log.warning("lease lost during the call, reply dropped", request=self.id, symbol=batch.ledger.symbol)
             raise Ignore
+
+    def tell(self, step: Callable[[], Told]) -> Told:
+        """Tells the gate how the call ended, again and again while Redis is away: the call is paid for.
+
+        Raises RedisError once the lease has ended, since the request is somebody else's then.
+        """
+        while True:
+            try:
+                return step()
+            except RedisError:
+                if time.monotonic() + _TELL_AGAIN_S > self.lease_ends:
+                    raise
+            _SLOT.wait(_TELL_AGAIN_S)
 
     def ledger_row(self, provider: str, symbol: str, outcome: Any, **more: Any) -> LedgerRow:
         """The ledger row of this attempt's end."""
