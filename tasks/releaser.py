@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -73,6 +74,7 @@ class ReleasingLoop(threading.Thread):
         self._providers = providers
         self._most_granted = 4 * slots
         self._ending = threading.Event()
+        self._outage = Outage()
         self._name = f"{_HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
 
     def run(self) -> None:
@@ -82,10 +84,10 @@ class ReleasingLoop(threading.Thread):
                     self._release(redis)
             except StoreError as error:
                 # Asked only when the gate has lost its past: without the ledger nobody knows what the keys have used.
-                log.warning("releaser waits for the database", error=str(error), next_step="tries again in 1 s")
+                self._outage.goes_on("the database", error)
                 self._ending.wait(_LONGEST_SLEEP_S)
             except (RedisError, OperationalError, OSError) as error:
-                log.warning("releaser waits for Redis", error=str(error), next_step="tries again in 1 s")
+                self._outage.goes_on("Redis", error)
                 self._ending.wait(_LONGEST_SLEEP_S)
             except Exception:
                 # A releaser that dies in silence would stop the whole worker in silence.
@@ -105,6 +107,7 @@ class ReleasingLoop(threading.Thread):
             while not self._ending.is_set():
                 redis.set(self._name, "", ex=15)
                 wait_s = min(self._serve(epoch, producer) for epoch in epochs)
+                self._outage.over()
                 wakes.get_message(timeout=wait_s)
                 while wakes.get_message():  # one look serves every wake that has come meanwhile
                     pass
@@ -154,6 +157,33 @@ class ReleasingLoop(threading.Thread):
         producer.publish(
             message.body, exchange="", routing_key=f"fetch.{gate.pool}", headers=message.headers, **message.properties
         )
+
+
+class Outage:
+    """Says that something is away when it begins, then each minute, and how long it was when it is over."""
+
+    _SAY_AGAIN_S: Final = 60.0
+
+    def __init__(self) -> None:
+        self._what = ""
+        self._since = self._said = 0.0
+
+    def goes_on(self, what: str, error: Exception) -> None:
+        """Another try has failed, since `what` is away."""
+        now = time.monotonic()
+        if what != self._what:
+            self._what, self._since = what, now
+        elif now - self._said < self._SAY_AGAIN_S:
+            return
+        self._said = now
+        away = f"{now - self._since:.0f} s"
+        log.warning(f"releaser waits for {what}", error=str(error), away=away, next_step="tries every second, then goes on")
+
+    def over(self) -> None:
+        """Everything answers."""
+        if self._what:
+            log.warning(f"{self._what} is back", away=f"{time.monotonic() - self._since:.1f} s", next_step="releasing goes on")
+            self._what = ""
 
 
 def releasers(redis: Redis) -> int:
