@@ -39,6 +39,7 @@ _LONGEST_SLEEP_S: Final = 1.0
 _AHEAD_MS: Final = 20
 #: A silent reconnect would hide that Redis was restarted, and that the gate's past may lack its last second.
 _NO_RETRY: Final = Retry(NoBackoff(), 0)
+_NOTICES_THE_END_S: Final = 0.1
 _HEARTBEAT: Final = "mf:releaser:"
 
 
@@ -108,10 +109,17 @@ class ReleasingLoop(threading.Thread):
                 redis.set(self._name, "", ex=15)
                 wait_s = min(self._serve(epoch, producer) for epoch in epochs)
                 self._outage.over()
-                wakes.get_message(timeout=wait_s)
+                self._sleep(wakes, wait_s)
                 while wakes.get_message():  # one look serves every wake that has come meanwhile
                     pass
             redis.delete(self._name)
+
+    def _sleep(self, wakes: Any, wait_s: float) -> None:
+        """Until the time has passed, a wake has come, or the worker ends: that one is not to wait for a sleeper."""
+        ends = time.monotonic() + wait_s
+        while not self._ending.is_set() and (left_s := ends - time.monotonic()) > 0:
+            if wakes.get_message(timeout=min(left_s, _NOTICES_THE_END_S)):
+                return
 
     def _begin(self, gate: Gate) -> Epoch:
         give_up_ms = int(get_settings().timings.end_by * 1000)
