@@ -74,7 +74,7 @@ class Epoch:
         latest = self.gate.redis.zrevrange(f"{self.gate.prefix}done:*", 0, 0, withscores=True)
         if not latest:
             return 0
-        ahead_ms = int(latest[0][1] - self.clock_us()) // 1000
+        ahead_ms = (int(float(latest[0][1])) - self.clock_us()) // 1000
         return ahead_ms if ahead_ms > self.late_ms + 1_000 else 0
 
     def _restore(self, *, old: str, run_id: str, step_ms: int = 0, kept: bool = False) -> None:

@@ -88,10 +88,9 @@ class KeyLimits:
         """How many calls must be remembered so that every window can be judged, also after settings have grown."""
         return max([1000, *(window.count for window in self.windows)])
 
-    @property
-    def most_in_two_seconds(self) -> int:
-        """No window lets more than this through in any two seconds."""
-        return min((window.count * (2000 // window.window_ms + 1) for window in self.windows), default=0)
+    def most_in(self, span_ms: int) -> int:
+        """No window lets more than this through in any `span_ms`; 0 where there is no window."""
+        return min((window.count * (span_ms // window.window_ms + 1) for window in self.windows), default=0)
 
     @property
     def remembered_s(self) -> int:

@@ -20,7 +20,7 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
     now_us = _now_us(gate)
     now = datetime.fromtimestamp(now_us / 1e6, UTC)
     with gate.redis.pipeline() as pipe:
-        pipe.hmget(f"{gate.prefix}key:{key.label}", ["until", "why", "aside", "full"])
+        pipe.hmget(f"{gate.prefix}key:{key.label}", ["until", "why", "aside", "full", "lost"])
         pipe.scard(f"{gate.prefix}open:{key.label}")
         pipe.scard(f"{gate.prefix}open:*")
         for window in key.windows:
@@ -30,9 +30,10 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
             pipe.zrevrange(name, 0, window.count - 1, withscores=True)
         for calendar in key.calendars:
             pipe.get(f"{gate.prefix}{_counter(key.label, calendar, now)}")
-        (until, why, aside, full), own, pool, *rest = pipe.execute()
+        (until, why, aside, full, lost), own, pool, *rest = pipe.execute()
+    unknown = int(lost or 0), int(full or 0)
     uses = [
-        _window(window, pool if window.pool else own, rest[2 * i], rest[2 * i + 1], now_us, full_us=int(full or 0))
+        _window(window, pool if window.pool else own, rest[2 * i], rest[2 * i + 1], now_us, unknown)
         for i, window in enumerate(key.windows)
     ]
     uses += [
@@ -54,15 +55,20 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
     )
 
 
-def _window(window: Window, open_calls: int, young: int, stamps: list[Any], now_us: int, *, full_us: int) -> LimitUse:
+def _window(window: Window, open_calls: int, young: int, stamps: list[Any], now_us: int, lost: tuple[int, int]) -> LimitUse:
+    """`lost`: calls that nobody knows of (-1: as many as there may be), and when the last of them was made."""
     left = window.count - 1 - open_calls
     if left < 0:
         # Only the end of an open call opens it.
         return LimitUse(window.text, young + open_calls, window.count, -1)
     at = float(stamps[left][1]) + window.window_ms * 1000 if left < len(stamps) else 0
+    many, full_us = lost
     if full_us + window.window_ms * 1000 > now_us:
-        # Nobody knows what was used before: all of it counts.
-        return LimitUse(window.text, window.count, window.count, (full_us - now_us) // 1000 + window.window_ms)
+        unknown = window.count if many < 0 else many
+        if left < unknown:
+            opens_ms = (full_us - now_us) // 1000 + window.window_ms
+            return LimitUse(window.text, min(window.count, young + open_calls + unknown), window.count, opens_ms)
+        young += unknown
     return LimitUse(window.text, young + open_calls, window.count, max(0, int((at - now_us) / 1000)))
 
 

@@ -99,14 +99,12 @@ class KeyPast:
     """What is known of a key when the gate itself knows nothing.
 
     `used`: whether it was ever called with. `lost`: the most calls that can have been made in the two seconds that an
-    append-only file may lack. `ttl`: seconds for which a stamp can
-    matter. `days`: calendar counter -> calls.
+    append-only file may lack. `days`: calendar counter -> calls.
     """
 
     label: str
     used: bool
     lost: int
-    ttl: int
     days: dict[str, int]
 
 

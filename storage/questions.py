@@ -93,6 +93,10 @@ class Questions(ABC):
             WHERE provider = ? AND key_label = ? AND called_at >= {self.time()}"""  # noqa: S608
         return int(self.read(sql, provider, key_label, since_ms)[0][0])
 
+    def last_call(self, provider: str, key_label: str) -> int:
+        sql = f"SELECT coalesce(max({self.ms('called_at')}), 0) FROM ledger WHERE provider = ? AND key_label = ?"  # noqa: S608
+        return int(self.read(sql, provider, key_label)[0][0])
+
     def outcomes(self, request_ids: Sequence[str]) -> dict[str, LedgerRow]:
         condition, value = self.among(request_ids)
         sql = f"""

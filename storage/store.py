@@ -100,6 +100,10 @@ class Store(Protocol):
         """The calls of the ledger's requests whose last call was made with this key at `since_ms` (Unix time) or later."""
         ...
 
+    def last_call(self, provider: str, key_label: str) -> int:
+        """When this key was last called with, as the ledger knows, in Unix ms; 0 when it never was."""
+        ...
+
     def over(self, request_ids: Sequence[str]) -> set[str]:
         """Those of `request_ids` that the ledger shows as over."""
         ...

@@ -11,34 +11,27 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import structlog
 from celery import Task
 from celery.exceptions import Ignore
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
-import providers
-from providers import transport
-from providers.errors import BadCredentials, BadRequest, Fatal, FetchError, RateLimited, SuspectEmpty, Transient, Unavailable
+from providers.errors import BadRequest, Fatal, FetchError, SuspectEmpty, Unavailable
 from providers.wire import SendTooLate
-from quotas import Gate, Parking, Start
-from quotas.reporting import report
-from quotas.values import VendorCount
-from schemas.ledger import Batch, LedgerRow
-from schemas.page import Page
+from quotas import Start
 from schemas.requests import Request
-from schemas.timespans import LONGEST_MS
 from settings import get_settings
-from tasks import answers, batches, connections, outcomes
+from tasks import answers, connections
 from tasks.app import app
 from tasks.errors import UserError
 from tasks.jobs import single
-from tasks.outcomes import Step
 from tasks.reference import Reference, reference
-from tasks.sending import GRANT_HEADER, UNSENT
+from tasks.run import Run
+from tasks.sending import GRANT_HEADER
 from tasks.store import hand_on, send_to_store
-from tasks.vendors import counted, keys, options
 
 log = structlog.get_logger("marketfetch.fetch")
 
@@ -88,17 +81,35 @@ def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Refe
     grant = task.request.get(GRANT_HEADER)
     if grant is None:
         park_again(task)
+    try:
+        return granted(task, provider, symbol, query, grant)
+    except (RedisError, OperationalError) as error:
+        # No failure of this request: the deadline that it has in Redis brings it back, so nobody is told that it failed.
+        log.warning(
+            "Redis is away, attempt dropped",
+            provider=provider,
+            symbol=symbol,
+            request=grant["id"],
+            error=str(error),
+            next_step="goes on by itself when Redis is back and its deadline has passed",
+        )
+        raise Ignore from None
+
+
+def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant: dict[str, Any]) -> Reference:
+    """The steps at the top of this page. Raises RedisError and kombu's OperationalError when Redis stays away."""
     gate, settings = connections.gate(provider), get_settings()
     known = answer_known(grant, provider, symbol, query)
     if known:
         # Its share of the limits goes back, nothing is called.
         gate.settle(grant["id"], answer=known)
         return hand_on(task, answers.answered(provider, symbol, grant["id"], known))
+    asked_at = time.monotonic()
     turn = gate.start(grant["id"], fence=grant["fence"], end_by_ms=int(settings.timings.end_by * 1000))
     if turn.verdict != "go":
         return not_ours_to_send(task, provider, symbol, grant["id"], turn)
 
-    run = Run(task, gate, grant["id"], grant["fence"], turn)
+    run = Run(task, gate, grant["id"], grant["fence"], turn, lease_ends=asked_at + settings.timings.end_by)
     if turn.wait_us:
         # The slot opens in some milliseconds: the only wait in a worker, bounded by what a grant may be ahead.
         _SLOT.wait(turn.wait_us / 1e6)
@@ -106,7 +117,7 @@ def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Refe
         request = run.request = asked_for(grant, provider, symbol, query)
         page = run.call(request)
     except SendTooLate:
-        gate.give_back(run.id, fence=run.fence, key_label=turn.key_label, unsent=True)
+        run.give_back(unsent=True)
         raise Ignore from None
     except UserError as error:
         return run.failed(BadRequest(str(error)), provider, symbol)
@@ -157,171 +168,3 @@ def not_ours_to_send(task: Task, provider: str, symbol: str, record: str, turn: 
         log.info("grant was lost, nothing sent", provider=provider, symbol=symbol, request=record)
         raise Ignore
     return hand_on(task, reference(provider, symbol, record, outcome=turn.verdict))
-
-
-def others_can_serve(gate: Gate, provider: str, label: str) -> bool:
-    """True if another key of the pool has not been set aside: then a refused key's request goes on with it."""
-    return any(not one.aside_why for one in report(gate, keys(provider)) if one.label != label)
-
-
-class Run:
-    """One attempt: what it needs from start to finish, and the ways in which it ends."""
-
-    def __init__(self, task: Task, gate: Gate, record: str, fence: int, turn: Start) -> None:
-        self.task = task
-        self.gate = gate
-        self.id = record
-        self.fence = fence
-        self.turn = turn
-        self.request: Request | None = None
-        self.called_at_ms = 0
-        self.sent_at_ns = 0
-        self.replied_at_ns = 0
-        self.unsent = True
-        self.status: int | None = None
-        self.url = ""
-        self.counted: VendorCount | None = None
-
-    def call(self, request: Request) -> Page:
-        """The one HTTP call, and its reply read. Raises FetchError, SendTooLate."""
-        settings, vendor = get_settings(), providers.vendor(request.provider)
-        section, ours = settings.provider(request.provider), options(request.provider)
-        key = next((key for key in section.keys if key.label == self.turn.key_label), None)
-        if key is None:
-            raise BadCredentials(f"no key labelled {self.turn.key_label!r} is configured for {request.provider} in this worker")
-        call = vendor.build_request(request, ours)
-        self.url = transport.redacted_url(call, section.base_url)
-        self.called_at_ms = time.time_ns() // 1_000_000
-        self.unsent = False
-        reply = transport.send(
-            call,
-            base_url=section.base_url,
-            provider=request.provider,
-            key_label=key.label,
-            key=key.secret,
-            timeouts=transport.Timeouts(connect_s=settings.timings.connect, total_s=settings.timings.call),
-            # Counted from before `start` was asked: a machine that slept since must not send what is another's by now.
-            send_by=self.lease_ends - settings.timings.call,
-        )
-        self.replied_at_ns, self.sent_at_ns = time.monotonic_ns(), reply.sent_ns
-        self.status = reply.status
-        self.counted = counted(request.provider, key.label, reply)
-        return providers.read(request, reply, ours, max_reject_share=settings.max_reject_share)
-
-    def finished(self, request: Request, page: Page, *, reason: str = "") -> Reference:
-        """Rows are here: batch kept, next page parked, slot freed, in one step."""
-        series = tuple(
-            replace(one, bars=one.bars.marked_partial(LONGEST_MS[one.timespan], called_at_ms=self.called_at_ms))
-            for one in page.series
-        )
-        outcome = "stored" if page.rows else "empty"
-        batch = Batch(
-            ledger=self.ledger_row(
-                request.provider,
-                request.symbol,
-                outcome,
-                reason=reason,
-                rows=page.rows,
-                rejects=len(page.rejects),
-                next_cursor=page.next,
-            ),
-            series=series,
-            rejects=page.rejects,
-        )
-        self.keep(batch, next_page=request.next_page(page.next) if page.next else None)
-        log.info(
-            "fetched",
-            provider=request.provider,
-            symbol=request.symbol,
-            page=request.page,
-            rows=page.rows,
-            rejects=len(page.rejects),
-            quirks={one.name: one.rows for one in page.quirks} or None,
-            status=self.status,
-            url=self.url,
-        )
-        return hand_on(
-            self.task,
-            reference(request.provider, request.symbol, self.id, outcome=outcome, rows=page.rows, rejects=len(page.rejects)),
-        )
-
-    def troubled(self, error: FetchError, provider: str, symbol: str) -> Reference:
-        """An error of the tree: logged with its next step, then exactly that step."""
-        step = outcomes.next_step(error, attempts=self.turn.attempts, most=self.task.max_retries)
-        log.warning(
-            "fetch failed",
-            provider=provider,
-            symbol=symbol,
-            key=self.turn.key_label,
-            url=self.url,
-            status=self.status if error.status is None else error.status,
-            attempt=self.turn.attempts + 1,
-            outcome=type(error).__name__,
-            error=error.message,
-            next_step=str(step),
-        )
-        if isinstance(error, RateLimited):
-            why = f"{provider} refused key {self.turn.key_label!r}: {error.message}"
-            then: Literal["grow", ""] = "grow" if error.retry_after_ms is None else ""
-            self.gate.give_back(
-                self.id,
-                fence=self.fence,
-                key_label=self.turn.key_label,
-                pause_ms=outcomes.pause_ms(error),
-                why=why,
-                then=then,
-            )
-            raise Ignore
-        if isinstance(error, BadCredentials) and not self.unsent and others_can_serve(self.gate, provider, self.turn.key_label):
-            self.gate.give_back(self.id, fence=self.fence, key_label=self.turn.key_label, why=error.message, then="aside")
-            raise Ignore
-        if step is Step.FAIL:
-            return self.failed(error, provider, symbol)
-        if step is Step.RECORD_EMPTY and self.request is not None:
-            return self.finished(self.request, Page(), reason=error.message)
-        if isinstance(error, Transient) and not error.sent:
-            self.task.request.get(GRANT_HEADER)[UNSENT] = True
-        if isinstance(error, Transient) and error.retry_after_ms is not None:
-            raise self.task.retry(exc=error, countdown=error.retry_after_ms / 1000)
-        raise error  # autoretry turns it into a publish, and our publish into a not-before
-
-    def failed(self, error: FetchError, provider: str, symbol: str) -> NoReturn:
-        """The request is over: the reason goes to the ledger by the store task, the error to whoever asked for the task."""
-        reason = outcomes.sentence(error, provider=provider, symbol=symbol, key_label=self.turn.key_label)
-        rejects = getattr(getattr(error, "page", None), "rejects", ())
-        ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rejects=len(rejects))
-        self.keep(Batch(ledger=ledger, rejects=tuple(rejects)))
-        send_to_store(reference(provider, symbol, self.id, outcome="failed"))
-        raise error
-
-    def keep(self, batch: Batch, *, next_page: Request | None = None) -> None:
-        """The batch is written: from here on the reply is never fetched again. Lost lease: nothing is written."""
-        page = Parking(id=next_page.id, arguments=next_page.arguments) if next_page else None
-        data = batches.encode(batch)
-        replied_us, sent_us = _ago_us(self.replied_at_ns), _ago_us(self.sent_at_ns)
-        if not self.gate.finish(
-            self.id, fence=self.fence, batch=data, next_page=page, replied_ago_us=replied_us or 0,
-            sent_ago_us=sent_us, unsent=self.unsent, counted=self.counted,
-        ):  # fmt: skip
-            log.warning("lease lost during the call, reply dropped", request=self.id, symbol=batch.ledger.symbol)
-            raise Ignore
-
-    def ledger_row(self, provider: str, symbol: str, outcome: Any, **more: Any) -> LedgerRow:
-        """The ledger row of this attempt's end."""
-        request = self.request
-        return LedgerRow(
-            request_id=request.id if request else self.id,
-            root=request.root if request else self.id,
-            page=request.page if request else 0,
-            provider=provider,
-            symbol=symbol,
-            outcome=outcome,
-            key_label=self.turn.key_label,
-            calls=self.turn.calls,
-            called_at_ms=self.called_at_ms,
-            **more,
-        )
-
-
-def _ago_us(moment_ns: int) -> int | None:
-    return (time.monotonic_ns() - moment_ns) // 1000 if moment_ns else None

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from settings import get_settings
@@ -52,6 +54,7 @@ def setup(*, level: str | int | None = None, file: str | None = None) -> None:
         )
     )
     handler.addFilter(_told_by_ourselves)
+    handler.addFilter(_an_outage_is_a_sentence)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level if level is not None else settings.log.level.upper())
@@ -64,6 +67,18 @@ def _told_by_ourselves(record: logging.LogRecord) -> bool:
     about = getattr(record, "data", None)
     name = str(about.get("name", "")) if isinstance(about, dict) else ""
     return record.levelno > logging.INFO or not name.startswith(("tasks.fetch.", "tasks.store."))
+
+
+def _an_outage_is_a_sentence(record: logging.LogRecord) -> bool:
+    """Redis that went away is told without Celery's pages of Python: what failed and why stay, in one line."""
+    if record.name == "py.warnings" and "worker_cancel_long_running_tasks_on_connection_loss" in record.getMessage():
+        return False  # eight lines at every reconnect about a setting that celeryconfig.py has chosen
+    error = record.exc_info[1] if record.exc_info else None
+    if record.name.startswith(("celery", "kombu")) and isinstance(error, RedisError | OperationalError):
+        why = str(error) or type(error).__name__
+        record.msg, record.args = f"{record.getMessage()} (Redis: {why}). It goes on by itself when Redis is back.", ()
+        record.exc_info = record.exc_text = None
+    return True
 
 
 class Redactor:

@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import threading
+import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from quotas.gate import WAKE_CHANNEL
 from settings import get_settings
 from storage.store import StoreError
 from tasks.messages import FetchMessage, job_message
+from tasks.outage import Outage
 from tasks.pasts import pasts
 from tasks.place import redis_url
 from tasks.revoking import mark_revoked
@@ -40,6 +42,7 @@ _LONGEST_SLEEP_S: Final = 1.0
 _AHEAD_MS: Final = 20
 #: A silent reconnect would hide that Redis was restarted, and that the gate's past may lack its last second.
 _NO_RETRY: Final = Retry(NoBackoff(), 0)
+_NOTICES_THE_END_S: Final = 0.1
 _HEARTBEAT: Final = "mf:releaser:"
 
 
@@ -75,6 +78,7 @@ class ReleasingLoop(threading.Thread):
         self._providers = providers
         self._most_granted = 4 * slots
         self._ending = threading.Event()
+        self._outage = Outage()
         #: Pools whose keys have been used in this worker's life, whatever ledger and gate still know.
         self._at_work: set[str] = set()
         self._name = f"{_HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
@@ -86,10 +90,10 @@ class ReleasingLoop(threading.Thread):
                     self._release(redis)
             except StoreError as error:
                 # Asked only when the gate has lost its past: without the ledger nobody knows what the keys have used.
-                log.warning("releaser waits for the database", error=str(error), next_step="tries again in 1 s")
+                self._outage.goes_on("the database", error)
                 self._ending.wait(_LONGEST_SLEEP_S)
             except (RedisError, OperationalError, OSError) as error:
-                log.warning("releaser waits for Redis", error=str(error), next_step="tries again in 1 s")
+                self._outage.goes_on("Redis", error)
                 self._ending.wait(_LONGEST_SLEEP_S)
             except Exception:
                 # A releaser that dies in silence would stop the whole worker in silence.
@@ -109,10 +113,18 @@ class ReleasingLoop(threading.Thread):
             while not self._ending.is_set():
                 redis.set(self._name, "", ex=15)
                 wait_s = min(self._serve(epoch, producer) for epoch in epochs)
-                wakes.get_message(timeout=wait_s)
+                self._outage.over()
+                self._sleep(wakes, wait_s)
                 while wakes.get_message():  # one look serves every wake that has come meanwhile
                     pass
             redis.delete(self._name)
+
+    def _sleep(self, wakes: Any, wait_s: float) -> None:
+        """Until the time has passed, a wake has come, or the worker ends: that one is not to wait for a sleeper."""
+        ends = time.monotonic() + wait_s
+        while not self._ending.is_set() and (left_s := ends - time.monotonic()) > 0:
+            if wakes.get_message(timeout=min(left_s, _NOTICES_THE_END_S)):
+                return
 
     def _begin(self, gate: Gate) -> Epoch:
         timings = get_settings().timings

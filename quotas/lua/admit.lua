@@ -98,16 +98,20 @@ local pool_granted = 0  -- calls granted in this very script are in no set yet
 
 -- How many calls of a window may go now, and otherwise when the next one may. `want` > 0.
 local function of_window(key, window, want)
-  local label, taken = key.label, key.open
+  local label, taken, full, lost = key.label, key.open, key.full, key.lost
   if window[4] == 1 then
     label, taken = '*', redis.call('SCARD', prefix .. 'open:*') + pool_granted
+    local state = redis.call('HMGET', prefix .. 'key:*', 'full', 'lost')
+    full, lost = tonumber(state[1] or '-1e18'), tonumber(state[2] or '0')
     want = 1  -- what one key takes of it the others must see
   end
   local free = window[1] - taken
   if free <= 0 then return 0, nil end
-  local full = key.full
-  if window[4] == 1 then full = tonumber(redis.call('HGET', prefix .. 'key:*', 'full') or '-1e18') end
-  if full + window[2] >= now then return 1, full + window[2] + 1 end
+  if full + window[2] >= now then
+    -- Calls that nobody knows of, made at `full` at the latest.
+    if lost < 0 or free <= lost then return 1, full + window[2] + 1 end
+    free = free - lost
+  end
   want = math.min(want, free)
   local set = prefix .. (window[3] == 1 and 'done:' or 'early:') .. label
   local stamp = redis.call('ZREVRANGE', set, free - want, free - want, 'WITHSCORES')[2]
@@ -139,13 +143,13 @@ end
 -- person, can tell.
 local function look(key)
   key.free, key.at, key.shut = 0, nil, true
-  local state = redis.call('HMGET', prefix .. 'key:' .. key.label, 'until', 'aside', 'keep', 'ttl', 'slack', 'full')
+  local state = redis.call('HMGET', prefix .. 'key:' .. key.label, 'until', 'aside', 'keep', 'ttl', 'slack', 'full', 'lost')
   if state[3] ~= tostring(key.keep) or state[4] ~= tostring(key.ttl) or state[5] ~= tostring(key.slack) then
     redis.call('HSET', prefix .. 'key:' .. key.label, 'keep', key.keep, 'ttl', key.ttl, 'slack', key.slack)
     redis.call('HSET', prefix .. 'key:*', 'keep', key.pool_keep, 'ttl', key.pool_ttl)
   end
   if state[2] then return end
-  key.full = tonumber(state[6] or '-1e18')
+  key.full, key.lost = tonumber(state[6] or '-1e18'), tonumber(state[7] or '0')
   key.open = redis.call('SCARD', prefix .. 'open:' .. key.label) + key.granted
   local free, at = room, math.max(now, tonumber(state[1] or '0') * 1000)
   if at > now then free = 1 end

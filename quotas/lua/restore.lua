@@ -4,7 +4,7 @@
 -- KEYS  1 epoch   2 granted   3 running   4 held   5 delayed
 -- ARGV  1 prefix   2 the epoch that is over, as the caller knows it ("" when there was none)   3 the new epoch
 --       4 per key, JSON: { label, used (has it ever been called with, as far as the caller knows), lost (how many calls can
---         have been made in the seconds that an append-only file may lack), ttl, days { counter = n } }
+--         have been made in the seconds that an append-only file may lack), days { counter = n } }
 --       5 ms by which the clock has stepped, 0 if it has not: every moment that is remembered moves with it
 --       6 ms for which a call that is unknown here may still be on its way: windows are full from then on
 --       7 "1" when this Redis was restarted from its append-only file: it lacks two seconds at most; else ""
@@ -19,8 +19,8 @@ if standing and standing ~= ARGV[2] then
 end
 local now = clock()
 
--- Full until now and `late` says it in one field; stamps are needed only where some are known and some are lost.
-local function fill(label, stamps, ttl, full)
+-- Calls that nobody knows of count as made `late` from now: `lost` of them, or (-1) as many as make every window full.
+local function fill(label, lost)
   local key = prefix .. 'key:' .. label
   if step ~= 0 then
     redis.call('DEL', prefix .. 'done:' .. label, prefix .. 'early:' .. label)
@@ -28,38 +28,23 @@ local function fill(label, stamps, ttl, full)
     local pause = redis.call('HGET', key, 'until')
     if pause then redis.call('HSET', key, 'until', us(tonumber(pause) + step)) end
   end
-  if full then redis.call('HSET', key, 'full', us(now + late * 1000)) end
-  if full or stamps == 0 then return end
-  if stamps > tonumber(redis.call('HGET', key, 'keep') or '0') then redis.call('HSET', key, 'keep', stamps, 'ttl', ttl) end
-  for first = 1, stamps, 1000 do
-    local some = {}
-    for i = first, math.min(first + 999, stamps) do
-      some[#some + 1] = us(now + late * 1000)
-      some[#some + 1] = ARGV[3] .. ':' .. i
-    end
-    redis.call('ZADD', prefix .. 'done:' .. label, unpack(some))
-    redis.call('ZADD', prefix .. 'early:' .. label, unpack(some))
-  end
-  for _, name in ipairs({ 'done:', 'early:' }) do redis.call('EXPIRE', prefix .. name .. label, ttl) end
+  if lost ~= 0 then redis.call('HSET', key, 'full', us(now + late * 1000), 'lost', lost) end
 end
 
-local most, longest, any_full = 0, 0, false
+local together = 0
 for _, key in ipairs(cjson.decode(ARGV[4])) do
   local seen = redis.call('EXISTS', prefix .. 'done:' .. key.label, prefix .. 'open:' .. key.label) > 0
-  local stamps, full = 0, false
-  if key.used or seen then
-    full = ARGV[7] ~= '1'
-    if not full then stamps = key.lost end
-  end
-  fill(key.label, stamps, key.ttl, full)
-  most, longest, any_full = most + stamps, math.max(longest, key.ttl), any_full or full
+  local lost = 0
+  if key.used or seen then lost = ARGV[7] == '1' and key.lost or -1 end
+  fill(key.label, lost)
+  if lost == -1 or together == -1 then together = -1 else together = together + lost end
   for counter, calls in pairs(key.days) do
     if calls > tonumber(redis.call('GET', prefix .. counter) or '0') then
       redis.call('SET', prefix .. counter, calls, 'EX', 259200)
     end
   end
 end
-fill('*', most, longest, any_full)
+fill('*', together)
 
 if step ~= 0 then
   for i = 2, 5 do

@@ -10,14 +10,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
+from sandbox.market import Market
 from sandbox.postgres import start_postgres
 from sandbox.run import start_sandbox
-from sandbox.servers import start_valkey
+from sandbox.servers import Valkey, start_valkey
+from sandbox.symbols import stock
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -28,10 +31,11 @@ SECRETS = {name: f"S3CR3T{name.upper().replace('_', '')}0123456789" for name in 
 class Place:
     """What a user has in front of them: a folder, an environment, commands."""
 
-    def __init__(self, folder: Path, *, redis_url: str, vendors_url: str, database_url: str, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, *, valkey: Valkey, vendors_url: str, database_url: str, stack: ExitStack) -> None:
         self.folder = folder
         self.database_url = database_url
-        self.redis_url = redis_url
+        self.valkey = valkey
+        redis_url = self.redis_url = valkey.url
         self.stack = stack
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("MARKETFETCH_")},
@@ -99,6 +103,10 @@ class Place:
         eventually(lambda: self.worker_log.count(" ready.") > ready, within_s=30, what="worker ready")
         return process
 
+    def restart_valkey(self) -> None:
+        """Starts the stopped Valkey again: same port, same append-only file."""
+        self.valkey = start_valkey(self.valkey.folder, port=self.valkey.port)
+
     def redis(self) -> Redis:
         return self.stack.enter_context(Redis.from_url(self.redis_url))
 
@@ -113,6 +121,61 @@ class Place:
 
         with psycopg.connect(self.database_url) as session:
             return session.execute(query).fetchall()
+
+
+class LimitedJob:
+    """A job of many requests under a tight limit, and what must be true of it whatever happened meanwhile."""
+
+    SYMBOLS = tuple(f"{a}{b}" for a in "ABCDEFGHIJKL" for b in "ABCDEFGHIJ")
+    LIMIT = "20/2seconds"
+    FIRST, LAST = date(2024, 1, 2), date(2024, 1, 5)
+
+    def __init__(self, place: Place, sandbox, *, requests: int = 120) -> None:
+        """Sets the limit on both sides; before the workers start."""
+        self.place, self.sandbox, self.symbols = place, sandbox, self.SYMBOLS[:requests]
+        place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = json.dumps([self.LIMIT])
+        sandbox.keys("polygon", SECRETS["polygon"], limits=[self.LIMIT], enforce=False)
+
+    def submit(self) -> None:
+        range_ = ("--start", self.FIRST.isoformat(), "--end", self.LAST.isoformat())
+        done = self.place.marketfetch("fetch", "polygon", *self.symbols, *range_, "--adjustment", "raw")
+        assert done.returncode == 0, done.stderr
+
+    def over(self) -> int:
+        """How many requests the ledger names."""
+        return int(self.place.rows("SELECT count(*) FROM ledger")[0][0])
+
+    def reaches(self, requests: int, *, within_s: float) -> None:
+        eventually(lambda: self.over() >= requests, within_s=within_s, what=f"{requests} requests are over")
+
+    def ends_whole(self, *, within_s: float, extra_calls: int) -> None:
+        """It goes on by itself to its end; nothing is lost, doubled or left, and no limit was passed."""
+        self.reaches(len(self.symbols), within_s=within_s)
+        eventually(lambda: not self.left(), within_s=within_s, what="nothing is left in Redis")
+        assert sorted(self.place.rows("SELECT symbol, outcome FROM ledger")) == [
+            (one, "stored") for one in sorted(self.symbols)
+        ]
+        found = self.place.rows("SELECT symbol, open, high, low, close, volume FROM bars ORDER BY symbol, ts")
+        assert found == self.market_rows()
+        log = self.sandbox.log()
+        assert log["violations"] == 0, log
+        assert len(self.symbols) <= log["calls"] <= len(self.symbols) + extra_calls
+
+    def left(self) -> set[str]:
+        """What the gate still holds of the job: places in the lane, leases, open calls, records, batches."""
+        keys = {str(key, "utf-8").removeprefix("mf:{polygon}:") for key in self.place.redis().scan_iter(match="mf:{polygon}:*")}
+        return {key for key in keys if not key.startswith(("tags", "epoch", "key:", "done:", "early:"))}
+
+    def market_rows(self) -> list[tuple]:
+        """What the sandbox's market says that all of it must be."""
+        market = Market(seed=int(self.sandbox.health()["seed"]), today=date.fromisoformat(self.sandbox.health()["today"]))
+        rows = []
+        for name in sorted(self.symbols):
+            symbol = stock(name)
+            assert symbol
+            days = market.daily(symbol).between(self.FIRST, self.LAST)
+            rows += [(name, *bar) for bar in zip(days.open, days.high, days.low, days.close, days.volume, strict=True)]
+        return rows
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
@@ -152,7 +215,10 @@ def postgres(tmp_path_factory) -> Iterator:
 def a_place(folder: Path, *, vendors_url: str, database_url: str) -> Iterator[Place]:
     with ExitStack() as stack:
         valkey = stack.enter_context(start_valkey(folder / "valkey"))
-        yield Place(folder, redis_url=valkey.url, vendors_url=vendors_url, database_url=database_url, stack=stack)
+        place = Place(folder, valkey=valkey, vendors_url=vendors_url, database_url=database_url, stack=stack)
+        # The one that runs by then, and after the workers: entered here, it is left last.
+        stack.callback(lambda: place.valkey.stop())
+        yield place
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from quotas.values import KeyPast
 from sandbox.servers import start_valkey
 
 KEY = key_limits("main", ["3/minute", "50/day@UTC"])
-USED = KeyPast("main", used=True, stamps=3, lost=3, ttl=100, days={})
+USED = KeyPast("main", used=True, lost=3, days={})
 NEW = replace(USED, used=False)
 
 

@@ -1,0 +1,231 @@
+"""One attempt of a request, from its start to the way in which it ends; each way tells the gate in one step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Event
+from typing import Any, Final, Literal, NoReturn, TypeVar
+
+import structlog
+from celery import Task
+from celery.exceptions import Ignore
+from redis.exceptions import RedisError
+
+import providers
+from providers import transport
+from providers.errors import BadCredentials, FetchError, RateLimited, Transient
+from quotas import Gate, Parking, Start
+from quotas.reporting import report
+from quotas.values import VendorCount
+from schemas.ledger import Batch, LedgerRow
+from schemas.page import Page
+from schemas.requests import Request
+from schemas.timespans import LONGEST_MS
+from settings import get_settings
+from tasks import batches, outcomes
+from tasks.outcomes import Step
+from tasks.reference import Reference, reference
+from tasks.sending import GRANT_HEADER, UNSENT
+from tasks.store import hand_on, send_to_store
+from tasks.vendors import counted, keys, options
+
+log = structlog.get_logger("marketfetch.fetch")
+Told = TypeVar("Told")
+
+#: Between two tries to tell a Redis that is away how a call ended.
+_TELL_AGAIN_S: Final = 0.5
+#: Never set: waiting for it is waiting for the time to pass.
+_NOTHING: Final = Event()
+
+
+def others_can_serve(gate: Gate, provider: str, label: str) -> bool:
+    """True if another key of the pool has not been set aside: then a refused key's request goes on with it."""
+    return any(not one.aside_why for one in report(gate, keys(provider)) if one.label != label)
+
+
+class Run:
+    """One attempt: what it needs from start to finish, and the ways in which it ends."""
+
+    def __init__(self, task: Task, gate: Gate, record: str, fence: int, turn: Start, *, lease_ends: float) -> None:
+        """`lease_ends`: on the monotonic clock; somebody else may have the request after it."""
+        self.lease_ends = lease_ends
+        self.task = task
+        self.gate = gate
+        self.id = record
+        self.fence = fence
+        self.turn = turn
+        self.request: Request | None = None
+        self.called_at_ms = 0
+        self.sent_at_ns = 0
+        self.replied_at_ns = 0
+        self.unsent = True
+        self.status: int | None = None
+        self.url = ""
+        self.counted: VendorCount | None = None
+
+    def call(self, request: Request) -> Page:
+        """The one HTTP call, and its reply read. Raises FetchError, SendTooLate."""
+        settings, vendor = get_settings(), providers.vendor(request.provider)
+        section, ours = settings.provider(request.provider), options(request.provider)
+        key = next((key for key in section.keys if key.label == self.turn.key_label), None)
+        if key is None:
+            raise BadCredentials(f"no key labelled {self.turn.key_label!r} is configured for {request.provider} in this worker")
+        call = vendor.build_request(request, ours)
+        self.url = transport.redacted_url(call, section.base_url)
+        self.called_at_ms = time.time_ns() // 1_000_000
+        self.unsent = False
+        reply = transport.send(
+            call,
+            base_url=section.base_url,
+            provider=request.provider,
+            key_label=key.label,
+            key=key.secret,
+            timeouts=transport.Timeouts(connect_s=settings.timings.connect, total_s=settings.timings.call),
+            # Counted from before `start` was asked: a machine that slept since must not send what is another's by now.
+            send_by=self.lease_ends - settings.timings.call,
+        )
+        self.replied_at_ns, self.sent_at_ns = time.monotonic_ns(), reply.sent_ns
+        self.status = reply.status
+        self.counted = counted(request.provider, key.label, reply)
+        return providers.read(request, reply, ours, max_reject_share=settings.max_reject_share)
+
+    def finished(self, request: Request, page: Page, *, reason: str = "") -> Reference:
+        """Rows are here: batch kept, next page parked, slot freed, in one step."""
+        series = tuple(
+            replace(one, bars=one.bars.marked_partial(LONGEST_MS[one.timespan], called_at_ms=self.called_at_ms))
+            for one in page.series
+        )
+        outcome = "stored" if page.rows else "empty"
+        batch = Batch(
+            ledger=self.ledger_row(
+                request.provider,
+                request.symbol,
+                outcome,
+                reason=reason,
+                rows=page.rows,
+                rejects=len(page.rejects),
+                next_cursor=page.next,
+            ),
+            series=series,
+            rejects=page.rejects,
+        )
+        self.keep(batch, next_page=request.next_page(page.next) if page.next else None)
+        log.info(
+            "fetched",
+            provider=request.provider,
+            symbol=request.symbol,
+            page=request.page,
+            rows=page.rows,
+            rejects=len(page.rejects),
+            quirks={one.name: one.rows for one in page.quirks} or None,
+            status=self.status,
+            url=self.url,
+        )
+        return hand_on(
+            self.task,
+            reference(request.provider, request.symbol, self.id, outcome=outcome, rows=page.rows, rejects=len(page.rejects)),
+        )
+
+    def troubled(self, error: FetchError, provider: str, symbol: str) -> Reference:
+        """An error of the tree: logged with its next step, then exactly that step."""
+        step = outcomes.next_step(error, attempts=self.turn.attempts, most=self.task.max_retries)
+        log.warning(
+            "fetch failed",
+            provider=provider,
+            symbol=symbol,
+            key=self.turn.key_label,
+            url=self.url,
+            status=self.status if error.status is None else error.status,
+            attempt=self.turn.attempts + 1,
+            outcome=type(error).__name__,
+            error=error.message,
+            next_step=str(step),
+        )
+        if isinstance(error, RateLimited):
+            why = f"{provider} refused key {self.turn.key_label!r}: {error.message}"
+            then: Literal["grow", ""] = "grow" if error.retry_after_ms is None else ""
+            self.give_back(pause_ms=outcomes.pause_ms(error), why=why, then=then)
+            raise Ignore
+        if isinstance(error, BadCredentials) and not self.unsent and others_can_serve(self.gate, provider, self.turn.key_label):
+            self.give_back(why=error.message, then="aside")
+            raise Ignore
+        if step is Step.FAIL:
+            return self.failed(error, provider, symbol)
+        if step is Step.RECORD_EMPTY and self.request is not None:
+            return self.finished(self.request, Page(), reason=error.message)
+        if isinstance(error, Transient) and not error.sent:
+            self.task.request.get(GRANT_HEADER)[UNSENT] = True
+        if isinstance(error, Transient) and error.retry_after_ms is not None:
+            raise self.task.retry(exc=error, countdown=error.retry_after_ms / 1000)
+        raise error  # autoretry turns it into a publish, and our publish into a not-before
+
+    def failed(self, error: FetchError, provider: str, symbol: str) -> NoReturn:
+        """The request is over: the reason goes to the ledger by the store task, the error to whoever asked for the task."""
+        reason = outcomes.sentence(error, provider=provider, symbol=symbol, key_label=self.turn.key_label)
+        rejects = getattr(getattr(error, "page", None), "rejects", ())
+        ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rejects=len(rejects))
+        self.keep(Batch(ledger=ledger, rejects=tuple(rejects)))
+        send_to_store(reference(provider, symbol, self.id, outcome="failed"))
+        raise error
+
+    def give_back(self, **how: Any) -> None:
+        """Nothing came of it: the request returns to its place, as Gate.give_back says."""
+        label = self.turn.key_label
+        self.tell(lambda: self.gate.give_back(self.id, fence=self.fence, key_label=label, **how))
+
+    def keep(self, batch: Batch, *, next_page: Request | None = None) -> None:
+        """The batch is written: from here on the reply is never fetched again. Lost lease: nothing is written."""
+        page = Parking(id=next_page.id, arguments=next_page.arguments) if next_page else None
+        data = batches.encode(batch)
+
+        def finish() -> bool:
+            return self.gate.finish(
+                self.id,
+                fence=self.fence,
+                batch=data,
+                next_page=page,
+                replied_ago_us=_ago_us(self.replied_at_ns) or 0,
+                sent_ago_us=_ago_us(self.sent_at_ns),
+                unsent=self.unsent,
+                counted=self.counted,
+            )
+
+        # An answer that was lost on its way makes the second try say no; then the batch that is there is this very one.
+        if not self.tell(finish) and self.tell(lambda: self.gate.batch(self.id)) != data:
+            log.warning("lease lost during the call, reply dropped", request=self.id, symbol=batch.ledger.symbol)
+            raise Ignore
+
+    def tell(self, step: Callable[[], Told]) -> Told:
+        """Tells the gate how the call ended, again and again while Redis is away: the call is paid for.
+
+        Raises RedisError once the lease has ended, since the request is somebody else's then.
+        """
+        while True:
+            try:
+                return step()
+            except RedisError:
+                if time.monotonic() + _TELL_AGAIN_S > self.lease_ends:
+                    raise
+            _NOTHING.wait(_TELL_AGAIN_S)
+
+    def ledger_row(self, provider: str, symbol: str, outcome: Any, **more: Any) -> LedgerRow:
+        """The ledger row of this attempt's end."""
+        request = self.request
+        return LedgerRow(
+            request_id=request.id if request else self.id,
+            root=request.root if request else self.id,
+            page=request.page if request else 0,
+            provider=provider,
+            symbol=symbol,
+            outcome=outcome,
+            key_label=self.turn.key_label,
+            calls=self.turn.calls,
+            called_at_ms=self.called_at_ms,
+            **more,
+        )
+
+
+def _ago_us(moment_ns: int) -> int | None:
+    return (time.monotonic_ns() - moment_ns) // 1000 if moment_ns else None
