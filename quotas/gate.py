@@ -67,6 +67,7 @@ class Gate:
         start_by_ms: int = 10_000,
         held_again_ms: int = 30_000,
         most_held: int = 500,
+        most_held_bytes: int = 256 << 20,
     ) -> Admission:
         """Takes back what has expired, then grants up to `room` requests in lane order, each with a key that may serve it.
 
@@ -78,16 +79,17 @@ class Gate:
             args=[
                 *(self.prefix, min(room, _ADMIT_AT_ONCE), most_granted, start_by_ms, held_again_ms, most_held),
                 *(ahead_ms * 1000, epoch, clock_us, pool_argument(tuple(keys), int(time.time()) // 60)),
+                most_held_bytes,
             ],
         )
         wait_ms = None if wait_us < 0 else wait_us / 1000
         return Admission(grants=tuple(_grant(one) for one in grants), wait_ms=wait_ms, state=state.decode())
 
-    def start(self, request_id: str, *, fence: int, end_by_ms: int = 25_000) -> Start:
-        """Asked just before the call is sent; "go" is said once per fence."""
+    def start(self, request_id: str, *, fence: int, end_by_ms: int = 25_000, child: str = "") -> Start:
+        """Asked just before the call is sent; "go" is said once per fence, and again to the same `child` that asks again."""
         verdict, label, attempts, calls, reason, wait_us = self._start(
             keys=self._keys("granted", "running", "counts"),
-            args=[self.prefix, request_id, fence, end_by_ms, WAKE_CHANNEL, self.pool],
+            args=[self.prefix, request_id, fence, end_by_ms, WAKE_CHANNEL, self.pool, child],
         )
         return Start(verdict.decode(), label.decode(), attempts, calls, reason.decode(), wait_us)
 
@@ -152,9 +154,12 @@ class Gate:
         self.wake()
         return bool(done)
 
-    def postpone(self, request_id: str, *, delay_ms: int) -> bool:
-        """The database is away: the held batch is offered again after `delay_ms`."""
-        return bool(self._postpone(keys=self._keys("held"), args=[request_id, delay_ms]))
+    def postpone(self, request_id: str, *, delay_ms: int, most_ms: int) -> int:
+        """The database is away: the held batch is offered again after `delay_ms`, doubled each time up to `most_ms`.
+
+        Nothing is admitted until a batch is stored again. Answers with the delay in ms, 0 when the request is not held.
+        """
+        return int(self._postpone(keys=self._keys("held", "counts"), args=[self.prefix, request_id, delay_ms, most_ms]))
 
     def pause(self, label: str, *, pause_ms: int, why: str) -> bool:
         """No call with this key for `pause_ms`; what runs goes on. False if a longer pause stands."""
@@ -172,7 +177,7 @@ class Gate:
         """
         told = int(
             self._settle(
-                keys=self._keys("ready", "delayed", "granted", "running", "held", "tasks"),
+                keys=self._keys("ready", "delayed", "granted", "running", "held", "tasks", "counts"),
                 args=[self.prefix, request_id, answer],
             )
         )
@@ -191,6 +196,18 @@ class Gate:
         if any(one.what == "gone" for one in found):
             self.wake()
         return found
+
+    def knows(self, request_ids: Sequence[str]) -> bool:
+        """True when every one of these is somewhere in this gate."""
+        for first in range(0, len(request_ids), _ADMIT_AT_ONCE):
+            some = [f"{self.prefix}req:{one}" for one in request_ids[first : first + _ADMIT_AT_ONCE]]
+            if self.redis.exists(*some) < len(some):
+                return False
+        return True
+
+    def in_lane(self, job: str, *, priority: int = 5) -> int:
+        """How many requests of a job stand in the lane at this moment."""
+        return int(self.redis.hget(f"{self.prefix}tags", f"N:{priority}:{job}") or 0)
 
     def request_of(self, task_id: str) -> str | None:
         """The request that a user's task waits for, None when it waits for none here."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 #: Raised by one with every change of the tables; `create` and `check` refuse any other.
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 #: Every table and view that `create` makes.
-RELATIONS: Final = frozenset(("schema_version", "series", "bar_rows", "ledger", "rejects", "jobs", "job_requests", "bars"))
+RELATIONS: Final = frozenset(
+    ("schema_version", "series", "bar_rows", "ledger", "rejects", "jobs", "job_requests", "spent_calls", "bars")
+)
 
 SERIES_KEY: Final = ("provider", "symbol", "timespan", "adjustment")
 

@@ -20,9 +20,11 @@ from storage import binary
 from storage.names import SCHEMA_VERSION
 from storage.postgres_errors import AGAIN, told, unreadable
 from storage.postgres_rows import Db, SeriesKey, enter, find_series, keep_rejects, key, lock_series, write
-from storage.questions import Questions, no_tables, refuse_foreign, to_make
+from storage.purging import Purging
+from storage.questions import Execute
 from storage.rows import Part, waves
 from storage.store import Job, StoreError
+from storage.versions import no_tables, refuse_foreign, to_make, to_upgrade, upgraded
 
 T = TypeVar("T")
 
@@ -39,8 +41,10 @@ _SESSION: Final = """
 _LEFT_TO_PARENT: Final[list[Db]] = []
 
 
-class PostgresStore(Questions):
+class PostgresStore(Purging):
     """A store behind `url`; `shown` is the same without its password."""
+
+    for_update = "FOR UPDATE"
 
     def __init__(self, url: str, *, shown: str) -> None:
         self._url = url
@@ -55,14 +59,24 @@ class PostgresStore(Questions):
 
     def create(self) -> None:
         def make(db: Db) -> None:
-            # Workers start together; without it two of them would make the same table.
-            db.execute("SELECT pg_advisory_xact_lock(hashtext('marketfetch create'))")
+            _alone_with_the_tables(db)
             present = _names(db)
             refuse_foreign(present, _version(db, present), self.where)
             for statement in to_make("postgresql", present):
                 db.execute(statement.encode())
 
         self._run(make)
+
+    def upgrade(self) -> str:
+        def take_over(db: Db) -> str:
+            _alone_with_the_tables(db)
+            present = _names(db)
+            version = _version(db, present)
+            for statement in to_upgrade("postgresql", present, version, self.where):
+                db.execute(statement.encode())
+            return upgraded(version, self.where)
+
+        return self._run(take_over)
 
     def check(self) -> str:
         def probe(db: Db) -> str:
@@ -115,16 +129,29 @@ class PostgresStore(Questions):
         def save(db: Db) -> bool:
             sql = "INSERT INTO jobs (id, spec, created_at) VALUES (%s, %s, to_timestamp(%s / 1000.0)) ON CONFLICT DO NOTHING"
             if not db.execute(sql, [job.id, job.spec, job.created_at_ms]).rowcount:
+                db.execute("UPDATE jobs SET cancelled_at = NULL WHERE id = %s", [job.id])
                 return False
-            sql = "INSERT INTO job_requests (job_id, root) SELECT %s, unnest(%s::text[])"
+            # A purge that was stopped may have left requests of an older job of this id.
+            sql = "INSERT INTO job_requests (job_id, root) SELECT %s, unnest(%s::text[]) ON CONFLICT DO NOTHING"
             db.execute(sql, [job.id, sorted(set(roots))])
             return True
 
         return self._run(save)
 
     def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        marked = sql.replace("?", "%s").encode()
-        return self._run(lambda db: db.execute(marked, values).fetchall())
+        return self._run(lambda db: _execute(db, sql, values))
+
+    def change(self, work: Callable[[Execute], T], *, alone: bool = False) -> T:
+        def changed(db: Db) -> T:
+            if alone:
+                # Waits for a job that is being recorded, and is its own statement, so that the next one sees that job.
+                db.execute("LOCK TABLE job_requests IN SHARE ROW EXCLUSIVE MODE")
+            return work(lambda sql, *values: _execute(db, sql, values))
+
+        return self._run(changed)
+
+    def now_ms(self) -> int:
+        return int(self.read(f"SELECT {self.ms('now()')}")[0][0])
 
     @staticmethod
     def ms(column: str) -> str:
@@ -194,6 +221,16 @@ class PostgresStore(Questions):
             self._owner, self._lock = os.getpid(), threading.RLock()
         with self._lock:
             yield
+
+
+def _execute(db: Db, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+    done = db.execute(sql.replace("?", "%s").encode(), values)
+    return done.fetchall() if done.description else []
+
+
+def _alone_with_the_tables(db: Db) -> None:
+    # Workers start together; without it two of them would make the same table.
+    db.execute("SELECT pg_advisory_xact_lock(hashtext('marketfetch create'))")
 
 
 def _names(db: Db) -> set[str]:

@@ -7,8 +7,8 @@ from typing import Final
 import psycopg
 from psycopg import errors
 
-from storage.questions import no_tables
 from storage.store import StoreError, StoreMismatch, StoreUnavailable
+from storage.versions import no_tables
 
 #: Somebody else was quicker or stood in the way; the same transaction goes well when it is run again.
 AGAIN: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
@@ -27,7 +27,7 @@ _NOT_OURS: Final = {
     "28P01": "does not accept the password: see user and password in the database URL",
     "28000": "does not let this user in: see user and pg_hba.conf",
     "3D000": "has no database of that name: make it with `createdb`, or name another in the database URL",
-    "42501": "does not allow this user to do that: grant it CREATE on the schema, and SELECT, INSERT and UPDATE on the tables",
+    "42501": "does not allow this user to do that: grant it CREATE on the schema; SELECT, INSERT, UPDATE, DELETE on the tables",
     "42703": "has a table without a column of ours: it was made by another release; give marketfetch a database of its own",
 }
 

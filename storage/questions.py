@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
-from typing import Any, Final, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
 from schemas.ledger import LedgerRow
-from storage.names import RELATIONS, SCHEMA_VERSION
-from storage.store import Job, StoreMismatch, Tally, Unfinished
+from storage.store import Job, Tally, Unfinished
 
-_PENDING_FIRST: Final = """
-    SELECT j.root, 0 AS page, NULL AS cursor
-    FROM job_requests j
-    WHERE j.job_id = ? AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.root = j.root AND l.page = 0)"""
+T = TypeVar("T")
 
-_PENDING_NEXT: Final = """
-    SELECT l.root, l.page + 1, l.next_cursor
-    FROM job_requests j JOIN ledger l ON l.root = j.root
-    WHERE j.job_id = ? AND l.next_cursor IS NOT NULL
-      AND NOT EXISTS (SELECT 1 FROM ledger n WHERE n.root = l.root AND n.page = l.page + 1)"""
+_FIRST_OF: Final = "NOT EXISTS (SELECT 1 FROM ledger l WHERE l.root = j.root AND l.page = 0)"
+_NEXT_OF: Final = """
+    l.next_cursor IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ledger n WHERE n.root = l.root AND n.page = l.page + 1)"""
+
+_PENDING_FIRST: Final = f"""
+    SELECT j.root, 0 AS page, NULL AS cursor FROM job_requests j
+    WHERE j.job_id = ? AND {_FIRST_OF}"""  # noqa: S608
+
+_PENDING_NEXT: Final = f"""
+    SELECT l.root, l.page + 1, l.next_cursor FROM job_requests j JOIN ledger l ON l.root = j.root
+    WHERE j.job_id = ? AND {_NEXT_OF}"""  # noqa: S608
+
+#: Of a row of `jobs`: is anything left to do?
+PENDING: Final = f"""
+    (EXISTS (SELECT 1 FROM job_requests j WHERE j.job_id = jobs.id AND {_FIRST_OF})
+     OR EXISTS (SELECT 1 FROM job_requests j JOIN ledger l ON l.root = j.root WHERE j.job_id = jobs.id AND {_NEXT_OF}))"""  # noqa: S608
 
 # A later page can be over before the one that names it, so each half looks at its own page and not at the root.
 _TALLY: Final = f"""
-    SELECT 'pending', count(*), 0, 0 FROM ({_PENDING_FIRST} UNION ALL {_PENDING_NEXT}) AS pending
+    SELECT CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE id = ? AND cancelled_at IS NOT NULL) THEN 'cancelled' ELSE 'pending' END,
+           count(*), 0, 0
+    FROM ({_PENDING_FIRST} UNION ALL {_PENDING_NEXT}) AS pending
     UNION ALL
     SELECT l.outcome, count(*), sum(l.rows), sum(l.rejects)
     FROM job_requests j JOIN ledger l ON l.root = j.root WHERE j.job_id = ? GROUP BY l.outcome"""  # noqa: S608
@@ -35,12 +43,34 @@ _REASONS: Final = """
     WHERE j.job_id = ? GROUP BY r.reason ORDER BY count(*) DESC, r.reason"""
 
 
+class Execute(Protocol):
+    """Runs one statement of a transaction, with `?` for its values."""
+
+    def __call__(self, sql: str, *values: object) -> Sequence[tuple[Any, ...]]:
+        """The rows that it returns, if it does. Raises the driver's errors."""
+        ...
+
+
 class Questions(ABC):
     """Answers from `read`, which a store supplies together with its own spelling of times and lists."""
+
+    #: Behind a SELECT: nobody else changes its rows until the transaction ends.
+    for_update: str
 
     @abstractmethod
     def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Runs a SELECT with `?` for its values; each call is its own snapshot. Raises StoreError."""
+
+    @abstractmethod
+    def change(self, work: Callable[[Execute], T], *, alone: bool = False) -> T:
+        """Runs `work` in one transaction, again if others were in its way. Raises StoreError.
+
+        `alone`: nobody records a job until it ends, and it sees every job that was.
+        """
+
+    @abstractmethod
+    def now_ms(self) -> int:
+        """Unix time by the clock that writes `over_at`."""
 
     @staticmethod
     @abstractmethod
@@ -58,80 +88,72 @@ class Questions(ABC):
         """SQL to stand behind a column, and its one value: is it among `values`, however many."""
 
     def job(self, job_id: str) -> Job | None:
-        rows = self.read(f"SELECT id, spec, {self.ms('created_at')} FROM jobs WHERE id = ?", job_id)  # noqa: S608
+        rows = self.read(f"SELECT {self.job_columns()} FROM jobs WHERE id = ?", job_id)  # noqa: S608
         return Job(*rows[0]) if rows else None
 
     def latest_jobs(self, limit: int = 20) -> list[Job]:
         ordered = "FROM jobs ORDER BY created_at DESC, id LIMIT ?"
-        return [Job(*row) for row in self.read(f"SELECT id, spec, {self.ms('created_at')} {ordered}", limit)]
+        return [Job(*row) for row in self.read(f"SELECT {self.job_columns()} {ordered}", limit)]
 
     def tally(self, job_id: str) -> Tally:
         counts: dict[str, int] = {}
         rows = rejects = 0
-        for outcome, requests, its_rows, its_rejects in self.read(_TALLY, job_id, job_id, job_id):
-            counts[outcome] = int(requests)
+        for outcome, requests, its_rows, its_rejects in self.read(_TALLY, job_id, job_id, job_id, job_id):
+            # A cancelled job has two such lines: what the ledger says is cancelled, and what is not in it.
+            counts[outcome] = counts.get(outcome, 0) + int(requests)
             rows += int(its_rows)
             rejects += int(its_rejects)
         reasons = {reason: int(n) for reason, n in self.read(_REASONS, job_id)} if rejects else {}
         return Tally(**counts, rows=rows, rejects=rejects, reject_reasons=reasons)
 
-    def unfinished(self, job_id: str) -> list[Unfinished]:
-        found = self.read(f"{_PENDING_FIRST} UNION ALL {_PENDING_NEXT}", job_id, job_id)
-        return sorted((Unfinished(*row) for row in found), key=lambda one: (one.root, one.page))
+    def unfinished(self, job_id: str, limit: int | None = None) -> list[Unfinished]:
+        if limit is None:
+            found = self.read(f"{_PENDING_FIRST} UNION ALL {_PENDING_NEXT}", job_id, job_id)
+        else:
+            found = self._first_unfinished(job_id, limit)
+        return sorted((Unfinished(*row) for row in found), key=lambda one: (one.root, one.page))[:limit]
+
+    def _first_unfinished(self, job_id: str, limit: int) -> list[tuple[Any, ...]]:
+        # By root, as the keys are, so that each half stops after `limit`; next pages matter only up to the last first page.
+        first = self.read(f"{_PENDING_FIRST} ORDER BY j.root LIMIT ?", job_id, limit)
+        if len(first) < limit or not limit:
+            return first + self.read(f"{_PENDING_NEXT} ORDER BY j.root, l.page LIMIT ?", job_id, limit)
+        within = f"{_PENDING_NEXT} AND j.root <= ? ORDER BY j.root, l.page LIMIT ?"
+        return first + self.read(within, job_id, first[-1][0], limit)
 
     def failures(self, job_id: str, limit: int = 100) -> list[LedgerRow]:
         sql = f"""
-            SELECT l.request_id, l.root, l.page, l.provider, l.symbol, l.outcome, l.reason, l.rows, l.rejects, l.key_label,
-                   l.calls, coalesce({self.ms("l.called_at")}, 0), l.next_cursor
-            FROM job_requests j JOIN ledger l ON l.root = j.root
+            SELECT {self._ledger_columns()} FROM job_requests j JOIN ledger l ON l.root = j.root
             WHERE j.job_id = ? AND l.outcome = 'failed' ORDER BY l.symbol, l.root, l.page LIMIT ?"""  # noqa: S608
         return [LedgerRow(*row) for row in self.read(sql, job_id, limit)]
 
     def calls(self, provider: str, key_label: str, *, since_ms: int) -> int:
+        made = f"WHERE provider = ? AND key_label = ? AND called_at >= {self.time()}"
         sql = f"""
-            SELECT coalesce(sum(calls), 0) FROM ledger
-            WHERE provider = ? AND key_label = ? AND called_at >= {self.time()}"""  # noqa: S608
-        return int(self.read(sql, provider, key_label, since_ms)[0][0])
+            SELECT (SELECT coalesce(sum(calls), 0) FROM ledger {made})
+                 + (SELECT coalesce(sum(calls), 0) FROM spent_calls {made})"""  # noqa: S608
+        return int(self.read(sql, *(provider, key_label, since_ms) * 2)[0][0])
 
     def last_call(self, provider: str, key_label: str) -> int:
-        sql = f"SELECT coalesce(max({self.ms('called_at')}), 0) FROM ledger WHERE provider = ? AND key_label = ?"  # noqa: S608
-        return int(self.read(sql, provider, key_label)[0][0])
-
-    def outcomes(self, request_ids: Sequence[str]) -> dict[str, LedgerRow]:
-        condition, value = self.among(request_ids)
-        sql = f"""
-            SELECT l.request_id, l.root, l.page, l.provider, l.symbol, l.outcome, l.reason, l.rows, l.rejects, l.key_label,
-                   l.calls, coalesce({self.ms("l.called_at")}, 0), l.next_cursor
-            FROM ledger l WHERE l.request_id {condition}"""  # noqa: S608
-        return {row[0]: LedgerRow(*row) for row in self.read(sql, value)}
+        made = f"""
+            SELECT max({self.ms("called_at")}) AS at FROM ledger WHERE provider = ? AND key_label = ?
+            UNION ALL
+            SELECT max({self.ms("called_at")}) FROM spent_calls WHERE provider = ? AND key_label = ?"""  # noqa: S608
+        found = self.read(f"SELECT coalesce(max(at), 0) FROM ({made}) AS made", *(provider, key_label) * 2)  # noqa: S608
+        return int(found[0][0])
 
     def over(self, request_ids: Sequence[str]) -> set[str]:
         condition, value = self.among(request_ids)
         return {row[0] for row in self.read(f"SELECT request_id FROM ledger WHERE request_id {condition}", value)}  # noqa: S608
 
+    def outcomes(self, request_ids: Sequence[str]) -> dict[str, LedgerRow]:
+        condition, value = self.among(request_ids)
+        sql = f"SELECT {self._ledger_columns()} FROM ledger l WHERE l.request_id {condition}"  # noqa: S608
+        return {row.request_id: row for row in (LedgerRow(*found) for found in self.read(sql, value))}
 
-def refuse_foreign(present: set[str], version: int | None, where: str) -> None:
-    """Raises StoreMismatch where the tables in `present` are not ours, or of another release."""
-    if version is None and (taken := sorted(present & RELATIONS)):
-        raise StoreMismatch(
-            f"{where} already has a table or view named {taken[0]} that marketfetch did not make: give it a database of its own"
-        )
-    if version is not None and version != SCHEMA_VERSION:
-        newer = version > SCHEMA_VERSION
-        todo = "install the marketfetch that made it" if newer else "name a new database, or the marketfetch that made it"
-        raise StoreMismatch(f"{where} has tables of schema {version}, this marketfetch knows schema {SCHEMA_VERSION}: {todo}")
+    def job_columns(self) -> str:
+        return f"id, spec, {self.ms('created_at')}, {self.ms('cancelled_at')}"
 
-
-def no_tables(where: str) -> StoreMismatch:
-    return StoreMismatch(
-        f"{where} has no marketfetch tables yet: `marketfetch fetch` and `marketfetch up` make them at their start"
-    )
-
-
-def to_make(kind: Literal["sqlite", "postgresql"], present: AbstractSet[str]) -> list[str]:
-    """The statements that make what is not in `present`, in order; none, and nothing is loaded, where all of it is there."""
-    if present >= RELATIONS:
-        return []
-    from storage.tables import missing
-
-    return missing(kind, present)
+    def _ledger_columns(self) -> str:
+        return f"""l.request_id, l.root, l.page, l.provider, l.symbol, l.outcome, l.reason, l.rows, l.rejects, l.key_label,
+                   l.calls, coalesce({self.ms("l.called_at")}, 0), l.next_cursor"""

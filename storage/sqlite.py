@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
@@ -17,10 +17,12 @@ from urllib.parse import quote
 from schemas.bars import FLOAT_COLUMNS, BarSeries
 from schemas.ledger import Batch
 from storage.names import SCHEMA_VERSION, VALUE_COLUMNS
-from storage.questions import Questions, no_tables, refuse_foreign, to_make
+from storage.purging import Purging
+from storage.questions import Execute, T
 from storage.sqlite_errors import told
 from storage.store import Job, StoreError, StoreUnavailable
 from storage.texts import reject_rows, storable
+from storage.versions import no_tables, refuse_foreign, to_make, to_upgrade, upgraded
 
 #: How long a writer waits for another one.
 BUSY_MS: Final = 30_000
@@ -49,8 +51,10 @@ _DIFFERS: Final = " OR ".join(f"bar_rows.{name} IS NOT excluded.{name}" for name
 _LEFT_TO_PARENT: Final[list[sqlite3.Connection]] = []
 
 
-class SqliteStore(Questions):
+class SqliteStore(Purging):
     """A store in the file `path`. `where` names it in messages."""
+
+    for_update = ""  # a transaction that writes has the whole file
 
     def __init__(self, path: Path, *, busy_ms: int = BUSY_MS) -> None:
         self.path = path
@@ -70,6 +74,13 @@ class SqliteStore(Questions):
                 refuse_foreign(present, version, self.where)
                 for statement in to_make("sqlite", present):
                     db.execute(statement)
+
+    def upgrade(self) -> str:
+        with self._own(), self._transaction() as db:
+            version = self._version(db)
+            for statement in to_upgrade("sqlite", _names(db), version, self.where):
+                db.execute(statement)
+            return upgraded(version, self.where)
 
     def check(self) -> str:
         with self._own():
@@ -99,14 +110,23 @@ class SqliteStore(Questions):
         with self._own(), self._transaction() as db:
             sql = "INSERT INTO jobs (id, spec, created_at) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING"
             if not db.execute(sql, (job.id, job.spec, job.created_at_ms)).rowcount:
+                db.execute("UPDATE jobs SET cancelled_at = NULL WHERE id = ?", (job.id,))
                 return False
-            sql = "INSERT INTO job_requests (job_id, root) VALUES (?, ?)"
+            # A purge that was stopped may have left requests of an older job of this id.
+            sql = "INSERT INTO job_requests (job_id, root) VALUES (?, ?) ON CONFLICT DO NOTHING"
             db.executemany(sql, zip(repeat(job.id), sorted(set(roots))))
             return True
 
     def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with self._own():
             return self._open().execute(sql, values).fetchall()
+
+    def change(self, work: Callable[[Execute], T], *, alone: bool = False) -> T:  # noqa: ARG002 - it always is
+        with self._own(), self._transaction() as db:
+            return work(lambda sql, *values: db.execute(sql, values).fetchall())
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
 
     @staticmethod
     def ms(column: str) -> str:

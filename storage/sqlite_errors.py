@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from storage.questions import no_tables
 from storage.store import StoreError, StoreMismatch, StoreUnavailable
+from storage.versions import no_tables
 
 _AWAY: Final = {
     sqlite3.SQLITE_BUSY: "stays locked by another program: end its transaction; what was not written is offered again",

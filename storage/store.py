@@ -23,16 +23,20 @@ class StoreMismatch(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it was submitted. `spec` is the JSON of its JobSpec; `created_at_ms` is Unix time."""
+    """A job as it was submitted. `spec` is the JSON of its JobSpec; times are Unix ms, `cancelled_at_ms` None if it goes on."""
 
     id: str
     spec: str
     created_at_ms: int
+    cancelled_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What the ledger says of a job. `total` = done + pending; a page that a reply names counts as pending at once."""
+    """What the ledger says of a job. `total` = done + pending; a page that a reply names counts as pending at once.
+
+    Of a cancelled job nothing is pending: what is not over counts as cancelled.
+    """
 
     pending: int = 0
     stored: int = 0
@@ -56,12 +60,32 @@ class Unfinished:
     page: int
     cursor: str | None
 
+    @property
+    def request_id(self) -> str:
+        return f"{self.root}/{self.page}" if self.page else self.root
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """How many rows a purge deleted of each kind."""
+
+    jobs: int = 0
+    ledger: int = 0
+    rejects: int = 0
+
 
 class Store(Protocol):
     """Made per process, after fork. Every method opens what it needs and is safe to call again after an error."""
 
     def create(self) -> None:
         """Makes the tables and the `bars` view where they are missing. Raises StoreMismatch, StoreUnavailable."""
+        ...
+
+    def upgrade(self) -> str:
+        """Brings tables of the version before to this one, in one transaction; returns one line for people.
+
+        Tables of this version stay as they are. Raises StoreMismatch for any other, and where there are none.
+        """
         ...
 
     def check(self) -> str:
@@ -77,7 +101,31 @@ class Store(Protocol):
         ...
 
     def save_job(self, job: Job, roots: Sequence[str]) -> bool:
-        """Records a job and the ids of its first pages. False if it was there already (nothing changes)."""
+        """Records a job and the ids of its first pages. False if it was there already: then it only stops being cancelled."""
+        ...
+
+    def cancel_job(self, job_id: str, *, at_ms: int) -> bool:
+        """Marks a job as cancelled at `at_ms` (Unix time). False if there is none of that id, or it was cancelled before."""
+        ...
+
+    def forget_failed(self, job_id: str) -> int:
+        """Deletes the failed requests of a job and their rejects from the ledger, so that they are to do again; how many.
+
+        Their calls keep counting in `calls`. A cancelled job stays cancelled: `save_job` lets it go on.
+        """
+        ...
+
+    def forget_if_failed(self, request_id: str) -> bool:
+        """As `forget_failed`, for one request that is to be made again. False if it has not failed."""
+        ...
+
+    def purge(self, *, older_than_ms: int) -> Purged:
+        """Deletes what ended before `older_than_ms` (Unix time), and never anything younger than three days.
+
+        First jobs that were also submitted before then and are over or cancelled; then requests that no job left asks
+        for, with their rejects. Bars stay, without their request. At most 5,000 rows a transaction (a single request's
+        rejects may be more), so nobody waits for long. Stopped in the middle, the next purge goes on from there.
+        """
         ...
 
     def job(self, job_id: str) -> Job | None: ...
@@ -88,8 +136,15 @@ class Store(Protocol):
 
     def tally(self, job_id: str) -> Tally: ...
 
-    def unfinished(self, job_id: str) -> list[Unfinished]:
-        """To do = (plan + pages named by the ledger) − ledger, by root id, ascending."""
+    def open_jobs(self) -> list[Job]:
+        """The jobs that are neither cancelled nor over, oldest first. Looks at each job that is over only once."""
+        ...
+
+    def unfinished(self, job_id: str, limit: int | None = None) -> list[Unfinished]:
+        """To do = (plan + pages named by the ledger) − ledger, by root id, ascending; of a cancelled job too.
+
+        With a `limit` the first so many, and the search ends there.
+        """
         ...
 
     def failures(self, job_id: str, limit: int = 100) -> list[LedgerRow]:
@@ -97,7 +152,10 @@ class Store(Protocol):
         ...
 
     def calls(self, provider: str, key_label: str, *, since_ms: int) -> int:
-        """The calls of the ledger's requests whose last call was made with this key at `since_ms` (Unix time) or later."""
+        """The calls of requests whose last call was made with this key at `since_ms` (Unix time) or later.
+
+        Counts forgotten requests too. Complete for the last three days, which no purge touches.
+        """
         ...
 
     def last_call(self, provider: str, key_label: str) -> int:
@@ -109,7 +167,7 @@ class Store(Protocol):
         ...
 
     def outcomes(self, request_ids: Sequence[str]) -> dict[str, LedgerRow]:
-        """The ledger rows of those of `request_ids` that are over, by request id."""
+        """The ledger's rows of those of `request_ids` that are over, by request id."""
         ...
 
     def close(self) -> None: ...

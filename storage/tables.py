@@ -100,6 +100,8 @@ ledger = Table(
     sqlite_autoincrement=True,
 )
 Index("ledger_by_root", ledger.c.root, ledger.c.page)
+# With `calls` in it, the count of a key's calls is read from the index alone.
+Index("ledger_by_key", ledger.c.provider, ledger.c.key_label, ledger.c.called_at, ledger.c.calls)
 
 rejects = Table(
     "rejects",
@@ -116,10 +118,26 @@ rejects = Table(
 )
 Index("rejects_by_request", rejects.c.request_id)
 
-jobs = Table("jobs", METADATA, Column("id", Text, primary_key=True), _text("spec"), _time("created_at"))
+jobs = Table(
+    "jobs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    _text("spec"),
+    _time("created_at"),
+    _time("cancelled_at", nullable=True),
+    # When the last request was over; filled in by who looks for open jobs, so that the next one need not look again.
+    _time("done_at", nullable=True),
+)
 Index("jobs_by_age", jobs.c.created_at)
+_open = jobs.c.done_at.is_(None) & jobs.c.cancelled_at.is_(None)
+Index("jobs_open", jobs.c.created_at, sqlite_where=_open, postgresql_where=_open)
 
-Table("job_requests", METADATA, _text("job_id"), _text("root"), PrimaryKeyConstraint("job_id", "root"))
+job_requests = Table("job_requests", METADATA, _text("job_id"), _text("root"), PrimaryKeyConstraint("job_id", "root"))
+Index("job_requests_by_root", job_requests.c.root)
+
+# Calls of failed requests that were forgotten: the vendor has counted them, so a calendar quota must too.
+spent_calls = Table("spent_calls", METADATA, _id(), _text("provider"), _text("key_label"), _count("calls"), _time("called_at"))
+Index("spent_calls_by_key", spent_calls.c.provider, spent_calls.c.key_label, spent_calls.c.called_at)
 
 _BARS_VIEW: Final = """
 CREATE VIEW bars AS

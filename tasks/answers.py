@@ -30,11 +30,12 @@ def from_ledger(request: Request) -> str | None:
 
     What has failed is asked again: whoever sends the task anew wants that.
     """
+    store = connections.store()
     try:
-        row = connections.store().outcomes([request.id]).get(request.id)
+        row = store.outcomes([request.id]).get(request.id)
+        if row is None or (row.outcome == "failed" and store.forget_if_failed(request.id)):
+            return None
     except StoreError:
         # One call more than needed does no harm; a task that waits for the database would.
-        return None
-    if row is None or row.outcome == "failed":
         return None
     return answer(row)

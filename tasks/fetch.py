@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from typing import Any, NoReturn
+from uuid import uuid4
 
 import structlog
 from celery import Task
@@ -27,7 +28,7 @@ from settings import get_settings
 from tasks import answers, connections
 from tasks.app import app
 from tasks.errors import UserError
-from tasks.jobs import single
+from tasks.planning import single
 from tasks.reference import Reference, reference
 from tasks.run import Run
 from tasks.sending import GRANT_HEADER
@@ -105,7 +106,7 @@ def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant
         gate.settle(grant["id"], answer=known)
         return hand_on(task, answers.answered(provider, symbol, grant["id"], known))
     asked_at = time.monotonic()
-    turn = gate.start(grant["id"], fence=grant["fence"], end_by_ms=int(settings.timings.end_by * 1000))
+    turn = gate.start(grant["id"], fence=grant["fence"], end_by_ms=int(settings.timings.end_by * 1000), child=uuid4().hex)
     if turn.verdict != "go":
         return not_ours_to_send(task, provider, symbol, grant["id"], turn)
 

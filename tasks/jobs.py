@@ -12,25 +12,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Literal, TypeVar
-from uuid import uuid4
+from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel
 from redis.exceptions import RedisError
 
-import providers
-from providers.errors import PlanError
-from quotas import Parking
+from quotas.estimates import seconds_for
 from quotas.reporting import report
 from quotas.values import KeyReport
 from schemas.jobs import JobSpec
-from schemas.requests import Request
-from storage.store import Job, Store, StoreError, Unfinished
+from storage.store import Job, Store, StoreError, Tally
 from tasks import connections, trouble
 from tasks.errors import UserError
+from tasks.feeding import feed
+from tasks.planning import make_spec, plan
 from tasks.releaser import releasers
-from tasks.vendors import PROVIDERS, keys, labels, options
+from tasks.vendors import keys, labels
 
 T = TypeVar("T")
 
@@ -58,11 +55,12 @@ class Failure(BaseModel):
 
 
 class JobStatus(BaseModel):
-    """A job at this moment. `eta_seconds`: at the pace so far, None while that says nothing. `trouble`: sentences to act on."""
+    """A job at this moment. `eta_seconds`: at the limits of the keys, or at the pace so far where that is slower; None while
+    neither says anything. `trouble`: sentences to act on."""
 
     job: str
     provider: str
-    state: Literal["running", "done", "failed"]
+    state: Literal["running", "done", "failed", "cancelled"]
     requests: Counts
     rows: int
     rejects: int
@@ -109,10 +107,10 @@ def submit(
 
     Raises UserError, and then nothing was recorded unless the sentence says so.
     """
-    spec = _spec(
+    spec = make_spec(
         provider, symbols, start=start, end=end, timespan=timespan, dataset=dataset, adjustment=adjustment, again=again
     )
-    requests = _plan(spec)
+    requests = plan(spec)
     if not labels(spec.provider):
         raise UserError(
             f"No API key is configured for {provider}, so nothing was submitted. Set "
@@ -125,30 +123,12 @@ def submit(
         new = store.save_job(job, [request.root for request in requests])
     except StoreError as error:
         raise UserError(f"The job was not recorded: {error}") from error
-    _with_redis(
-        lambda: feed(store, spec, requests),
-        f"job {job.id} is recorded but not all of it is parked; send the same command again to go on",
-    )
+    unfed = f"job {job.id} is recorded but not all of it is parked; it goes on by itself when a worker runs, or send it again"
+    try:
+        _with_redis(lambda: feed(store, job, requests), unfed)
+    except StoreError as error:
+        raise UserError(f"{error}: {unfed}") from error
     return Submitted(job_id=job.id, requests=len(requests), new=new)
-
-
-def single(provider: str, symbol: str, **wish: Any) -> Request:
-    """The one request that a task sent by itself stands for, with the identity that a job would give it. Raises UserError."""
-    requests = _plan(_spec(provider, (symbol,), again=False, **{"timespan": "1d", **wish}))
-    if len(requests) > 1:
-        raise UserError(f"This range takes {len(requests)} calls, and a task makes one: submit a job, or ask for less.")
-    return requests[0]
-
-
-def feed(store: Store, spec: JobSpec, requests: Sequence[Request]) -> int:
-    """Parks what is to do: the plan and the pages named by the ledger, less what the ledger says is over."""
-    planned = {request.root: request for request in requests}
-    todo = [_page(planned[one.root], one) for one in store.unfinished(spec.id) if one.root in planned]
-    order = {request.root: position for position, request in enumerate(requests)}
-    todo.sort(key=lambda request: order[request.root])
-    return connections.gate(spec.provider).park(
-        [Parking(id=request.id, arguments=request.arguments) for request in todo], job=spec.id
-    )
 
 
 def status(job_id: str) -> JobStatus:
@@ -162,28 +142,84 @@ def status(job_id: str) -> JobStatus:
     except StoreError as error:
         raise UserError(f"The status of job {job_id} is not known: {error}") from error
     spec = JobSpec.model_validate_json(job.spec)
-    moving, sentences = _with_redis(lambda: _in_redis(spec.provider, bool(todo)), "the ledger can be read, what runs can't")
-    running = sum(1 for one in todo if _id(one) in moving)
+    open_keys, moving, sentences = _with_redis(
+        lambda: _in_redis(spec.provider, bool(todo)), "the ledger can be read, what runs can't"
+    )
+    # Of a cancelled job what runs comes to its end; everything else that is not over is cancelled.
+    running = min(sum(1 for one in todo if one.request_id in moving), tally.pending + tally.cancelled)
     counts = Counts(
         total=tally.total,
-        parked=tally.pending - running,
+        parked=tally.pending - (running if tally.pending else 0),
         running=running,
         stored=tally.stored + tally.empty,
         failed=tally.failed,
-        cancelled=tally.cancelled,
+        cancelled=tally.cancelled - (0 if tally.pending else running),
     )
     return JobStatus(
         job=job_id,
         provider=spec.provider,
-        state="running" if tally.pending else "failed" if tally.failed else "done",
+        state=_state(job, tally, running),
         requests=counts,
         rows=tally.rows,
         rejects=tally.rejects,
-        eta_seconds=_eta_seconds(job, done=tally.total - tally.pending, pending=tally.pending),
+        eta_seconds=_eta_seconds(job, spec, tally, open_keys),
         failures=[Failure(request=row.request_id, symbol=row.symbol, reason=row.reason) for row in failed],
         reject_reasons=tally.reject_reasons,
         trouble=sentences,
     )
+
+
+def cancel(job_id: str) -> JobStatus:
+    """No more calls for this job: what waits leaves the lane, what runs comes to its end. Other jobs keep what they share.
+
+    Submitting it again, or `resume`, lets it go on. Raises UserError.
+    """
+    store = _database()
+    job = _known(store, job_id)
+    provider = JobSpec.model_validate_json(job.spec).provider
+    try:
+        store.cancel_job(job_id, at_ms=time.time_ns() // 1_000_000)
+        todo = [one.request_id for one in store.unfinished(job_id)]
+    except StoreError as error:
+        raise UserError(f"Job {job_id} was not cancelled: {error}") from error
+    _with_redis(
+        lambda: connections.gate(provider).withdraw(todo, who=job_id),
+        "the job is marked as cancelled, but what is parked may still run; cancel it again",
+    )
+    return status(job_id)
+
+
+def resume(job_id: str) -> int:
+    """Feeds a job at once, a cancelled one too; how many requests were not in the gate. Raises UserError."""
+    store = _database()
+    job = _known(store, job_id)
+    try:
+        store.save_job(job, ())
+        return _with_redis(lambda: feed(store, job), "nothing was resumed")
+    except StoreError as error:
+        raise UserError(f"Job {job_id} was not resumed: {error}") from error
+
+
+def resume_all() -> dict[str, int]:
+    """Feeds every open job: per job, how many requests were not in the gate. Raises UserError."""
+    store = _database()
+    try:
+        return {job.id: _with_redis(lambda job=job: feed(store, job), "nothing was resumed") for job in store.open_jobs()}  # type: ignore[misc]
+    except StoreError as error:
+        raise UserError(f"The jobs were not resumed: {error}") from error
+
+
+def retry(job_id: str) -> int:
+    """The failed requests of a job are made again; how many. Raises UserError."""
+    store = _database()
+    _known(store, job_id)
+    try:
+        failed = store.forget_failed(job_id)
+    except StoreError as error:
+        raise UserError(f"Nothing of job {job_id} was retried: {error}") from error
+    if failed:
+        resume(job_id)
+    return failed
 
 
 def latest(limit: int = 20) -> list[JobSummary]:
@@ -193,42 +229,6 @@ def latest(limit: int = 20) -> list[JobSummary]:
     except StoreError as error:
         raise UserError(f"The jobs can't be listed: {error}") from error
     return [_summary(job) for job in jobs]
-
-
-def _spec(provider: str, symbols: Sequence[str], *, again: bool, **wish: Any) -> JobSpec:
-    if provider not in PROVIDERS:
-        close = difflib.get_close_matches(provider, PROVIDERS, n=1)
-        meant = f" Did you mean {close[0]}?" if close else f" There are: {', '.join(PROVIDERS)}."
-        raise UserError(f"There is no vendor {provider!r}.{meant}")
-    now = datetime.now(UTC)
-    as_of = now.strftime("%Y-%m-%dT%H:%M") if wish["timespan"] in ("1m", "5m", "15m", "30m", "1h") else now.date().isoformat()
-    try:
-        return JobSpec(
-            provider=provider,
-            symbols=tuple(symbols),
-            as_of=as_of,
-            again=uuid4().hex[:12] if again else "",
-            **wish,
-        )
-    except ValidationError as error:
-        raise UserError(f"The job can't be planned: {'; '.join(_clause(one) for one in error.errors())}.") from None
-
-
-def _clause(error: ErrorDetails) -> str:
-    """One thing that is wrong with a wish: which argument, what, and what was given."""
-    where = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"{where} is no argument of ours"
-    text = error["msg"].removeprefix("Value error, ")
-    got = f" (got {error['input']!r})" if where and isinstance(error["input"], str) else ""
-    return f"{where}: {text}{got}" if where else f"{text}{got}"
-
-
-def _plan(spec: JobSpec) -> list[Request]:
-    try:
-        return providers.vendor(spec.provider).plan(spec, options(spec.provider))
-    except PlanError as error:
-        raise UserError(str(error)) from error
 
 
 def _database() -> Store:
@@ -248,16 +248,17 @@ def _with_redis(ask: Callable[[], T], consequence: str) -> T:
         ) from error
 
 
-def _in_redis(provider: str, unfinished: bool) -> tuple[set[str], list[str]]:
-    """The ids that move in this pool, and the sentences an operator should read."""
+def _in_redis(provider: str, unfinished: bool) -> tuple[list[KeyReport], set[str], list[str]]:
+    """The keys of this pool, the ids that move in it, and the sentences an operator should read."""
     redis, gate = connections.redis(), connections.gate(provider)
+    now = report(gate, keys(provider))
     sentences = trouble.sentences(redis)
-    sentences += [_of_key(provider, one) for one in report(gate, keys(provider)) if unfinished]
+    sentences += [_of_key(provider, one) for one in now if unfinished]
     if unfinished and not releasers(redis):
         sentences.append(
             "No worker is running, so nothing is fetched. Start one: `marketfetch up`, or `celery -A tasks worker`."
         )
-    return gate.moving(), [sentence for sentence in sentences if sentence]
+    return now, gate.moving(), [sentence for sentence in sentences if sentence]
 
 
 def _of_key(provider: str, key: KeyReport) -> str:
@@ -274,20 +275,35 @@ def _of_key(provider: str, key: KeyReport) -> str:
     return f"Calls with {name} have used up {last.text}; the next one is free in {last.resets_ms / 1000:.0f} s."
 
 
-def _page(request: Request, one: Unfinished) -> Request:
-    """The request for the page at which the ledger stopped."""
-    return request if one.page == 0 else request.model_copy(update={"page": one.page, "cursor": one.cursor})
+def _state(job: Job, tally: Tally, running: int) -> Literal["running", "done", "failed", "cancelled"]:
+    if tally.pending or running:
+        return "running"
+    if job.cancelled_at_ms is not None and tally.cancelled:
+        return "cancelled"
+    return "failed" if tally.failed else "done"
 
 
-def _id(one: Unfinished) -> str:
-    return f"{one.root}/{one.page}" if one.page else one.root
-
-
-def _eta_seconds(job: Job, *, done: int, pending: int) -> int | None:
-    if not pending:
+def _eta_seconds(job: Job, spec: JobSpec, tally: Tally, now: Sequence[KeyReport]) -> int | None:
+    if not tally.pending:
         return 0
+    at_limits = seconds_for(tally.pending, keys(spec.provider), now)
+    done = tally.total - tally.pending - tally.cancelled
     elapsed_s = time.time() - job.created_at_ms / 1000
-    return round(elapsed_s / done * pending) if done else None
+    at_pace = elapsed_s / done * tally.pending if done else None
+    if at_pace is None:
+        return round(at_limits) if at_limits else None
+    # The pace of a first burst, or of a job that was left alone for a day, says less than the limits do.
+    return round(at_limits) if at_limits else round(at_pace)
+
+
+def _known(store: Store, job_id: str) -> Job:
+    try:
+        job = store.job(job_id)
+    except StoreError as error:
+        raise UserError(f"Job {job_id} can't be looked up: {error}") from error
+    if job is None:
+        raise UserError(_unknown_job(job_id, store))
+    return job
 
 
 def _unknown_job(job_id: str, store: Store) -> str:

@@ -120,7 +120,7 @@ def _planned(provider: str, body: Any) -> Request | None:
     """The request that a task stands for, so that two who want the same make one call. None where its arguments are wrong:
     the worker says so."""
     from tasks.errors import UserError
-    from tasks.jobs import single
+    from tasks.planning import single
 
     args, kwargs, *_ = body
     wish = {**dict(zip(("symbol",), args, strict=False)), **kwargs}

@@ -22,8 +22,9 @@ from tasks.reference import Reference, reference
 log = structlog.get_logger("marketfetch.store")
 
 STORE_TASK: Final = "tasks.store.store_batch"
-#: How long a batch waits before it is offered again while the database is away.
-_OFFERED_AGAIN_MS: Final = 5_000
+#: How long a batch waits before it is offered again while the database is away: doubled each time, up to the second.
+_OFFERED_AGAIN_MS: Final = 2_000
+_OFFERED_AT_LAST_MS: Final = 15_000
 
 
 def hand_on(task: Task, ref: Reference) -> Reference:
@@ -49,14 +50,14 @@ def store_batch(ref: Reference) -> Reference:
     try:
         row, new = _written(batch)
     except StoreError as error:
-        gate.postpone(ref["request"], delay_ms=_OFFERED_AGAIN_MS)
-        trouble.report("database", f"{error} The batch is kept and offered again every {_OFFERED_AGAIN_MS // 1000} s.")
+        delay_ms = gate.postpone(ref["request"], delay_ms=_OFFERED_AGAIN_MS, most_ms=_OFFERED_AT_LAST_MS)
+        trouble.report("database", f"{error} What was fetched is kept, nothing more is fetched, and it goes on by itself.")
         log.error(
             "database did not store",
             symbol=ref["symbol"],
             request=ref["request"],
             error=str(error),
-            next_step=f"offered again in {_OFFERED_AGAIN_MS // 1000} s",
+            next_step=f"offered again in {delay_ms // 1000} s",
         )
         raise Ignore from None
     gate.settle(ref["request"], answer=answer(row))

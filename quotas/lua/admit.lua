@@ -6,6 +6,7 @@
 --       5 ms until a held request is handed on again   6 most held before admission stops
 --       7 us by which a grant may be ahead of its slot   8 epoch, or "" to skip the check
 --       9 the caller's estimate of the clock in us, 0 to skip the check   10 the pool's keys, JSON (quotas/limits.py)
+--       11 most bytes of batches that are not stored yet before admission stops
 -- Returns { "ok" | "epoch" | "clock" | "stale", wait in us or -1,
 --           then per grant { id, fence, label, attempts, arguments, message, kind } }
 --       epoch, clock: the past can't be accounted for, or time has stepped: nothing was granted, see quotas/epoch.py;
@@ -87,7 +88,8 @@ for _, id in ipairs(due(KEYS[2], 100)) do
 end
 
 room = math.min(room, most_granted - redis.call('ZCARD', KEYS[3]))
-local shut = redis.call('ZCARD', KEYS[5]) >= most_held
+local unstored = redis.call('HMGET', KEYS[8], 'away', 'bytes')
+local shut = unstored[1] or tonumber(unstored[2] or '0') > tonumber(ARGV[11]) or redis.call('ZCARD', KEYS[5]) >= most_held
 if shut then room = 0 end
 local parked = redis.call('ZCARD', KEYS[1])
 -- Whoever starts next says so: grants of all workers count, and this one would otherwise sleep on.

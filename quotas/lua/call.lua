@@ -5,7 +5,8 @@
 --   s state, f fence, t tag, p priority, j job whose turn it takes, a attempts, k kills, c calls, q arguments,
 --   o owner when that is not j: another job, or a user's task ("task:<task id>"); m its message, x when it expires (Unix ms),
 --   +<who> one more that waits: a job (empty), or task:<task id> (when it expires, a blank, its message),
---   y the key's label, b when its call may be or was sent (us), d the calendar days it counts in, w why it is held
+--   y the key's label, b when its call may be or was sent (us), v who started it, d the calendar days it counts in, w why it is held,
+--   h how often the database was away for it, z set when its last waiter has gone while it ran
 -- Per key of the pool, all under the pool's prefix:
 --   open:<label>   set of ids whose call is granted or running
 --   done:<label>   sorted set id:fence:when -> when its reply had arrived (us): exact at the vendor under any latency
@@ -15,7 +16,8 @@
 --                  the fastest, lost calls that nobody knows of (-1: as many as there may be) and full, when the last was made
 --   day:<label>:<zone>:<date>   calls counted for a calendar day
 -- The label "*" stands for all keys together. A call's stamp is written once and never moved.
--- The hash counts: parked, admitted, paused, refused, expired since ever; fine = when the gate last did what it should (ms).
+-- The hash counts: parked, admitted, paused, refused, expired since ever; fine = when the gate last did what it should (ms),
+-- full = set when releasers have no room, away = since when the database takes no batch (ms), bytes = of batches not stored yet.
 
 local function clock()
   local time = redis.call('TIME')

@@ -9,11 +9,11 @@
 -- Returns 1, or 0 when the lease was lost meanwhile: then nothing is written, and the reply is not to be used.
 --
 -- The next page inherits job, priority and the jobs that wait, and stands where its request stood: pages of one range follow
--- one another. A vendor that has counted more calls than we have is believed, never one that has counted less.
+-- one another. There is none when nobody wants the request any more. A vendor that has counted more calls than we have is believed, never one that has counted less.
 
 local prefix, id = ARGV[1], ARGV[2]
 local record = prefix .. 'req:' .. id
-local fields = redis.call('HMGET', record, 's', 'f', 'p', 'j', 't', 'y', 'o')
+local fields = redis.call('HMGET', record, 's', 'f', 'p', 'j', 't', 'y', 'o', 'z')
 if fields[1] ~= 'running' or fields[2] ~= ARGV[3] then
   return 0
 end
@@ -25,11 +25,12 @@ if ARGV[12] == 'unsent' then redis.call('HINCRBY', record, 'c', -1) end
 redis.call('HDEL', prefix .. 'key:' .. label, 'strikes')
 redis.call('ZREM', KEYS[1], id)
 redis.call('SET', prefix .. 'batch:' .. id, ARGV[4])
+redis.call('HINCRBY', KEYS[4], 'bytes', #ARGV[4])
 redis.call('HSET', record, 's', 'held')
 redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[5]), id)
 
 local page = prefix .. 'req:' .. ARGV[6]
-if ARGV[6] ~= '' and redis.call('EXISTS', page) == 0 then
+if ARGV[6] ~= '' and not fields[8] and redis.call('EXISTS', page) == 0 then
   redis.call('HSET', page, 's', 'parked', 'f', math.floor(now / 1000), 't', fields[5], 'p', fields[3], 'j', fields[4], 'a', 0, 'q', ARGV[7])
   -- A task waits for its first page; the jobs that want it want every page.
   if fields[7] and string.sub(fields[7], 1, 5) ~= 'task:' then redis.call('HSET', page, 'o', fields[7]) end

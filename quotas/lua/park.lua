@@ -45,7 +45,10 @@ for i = 5, #ARGV, 5 do
     if task ~= '' then
       redis.call('HSET', record, 'o', who, 'm', message, 'x', expires)
     end
-  elseif who ~= (known[3] or known[4]) then
+  elseif who == (known[3] or known[4]) then
+    redis.call('HDEL', record, 'z')
+  else
+    redis.call('HDEL', record, 'z')
     redis.call('HSET', record, '+' .. who, task ~= '' and (expires .. ' ' .. message) or '')
     if tonumber(known[2]) > priority and redis.call('ZSCORE', KEYS[1], id) then
       out_of_lane(prefix, known[2] .. ':' .. known[4], 1)

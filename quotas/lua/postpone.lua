@@ -1,13 +1,14 @@
--- Row 5b of the state machine: held -> held, offered again later, since the database is away.
+-- Row 5b of the state machine: held -> held, offered again later, since the database is away. Nothing is admitted until a batch
+-- is stored again: what can't be stored is not to be fetched.
 --
--- KEYS  1 held
--- ARGV  1 id   2 ms from now
--- Returns 1, or 0 when it is not held any more.
+-- KEYS  1 held   2 counts
+-- ARGV  1 prefix   2 id   3 ms from now for the first time   4 ms at the most, as it doubles each time
+-- Returns the ms until it is offered again, 0 when it is not held any more.
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
-  return 0
-end
-redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
-return 1
+if not redis.call('ZSCORE', KEYS[1], ARGV[2]) then return 0 end
+local now_ms = math.floor(clock() / 1000)
+local times = redis.call('HINCRBY', ARGV[1] .. 'req:' .. ARGV[2], 'h', 1)
+local delay = math.min(tonumber(ARGV[3]) * 2 ^ math.min(times - 1, 20), tonumber(ARGV[4]))
+redis.call('ZADD', KEYS[1], us(now_ms + delay), ARGV[2])
+redis.call('HSETNX', KEYS[2], 'away', now_ms)
+return delay

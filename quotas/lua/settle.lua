@@ -1,6 +1,6 @@
 -- Row 6 of the state machine: over -> gone. The ledger has it; nothing of it stays here.
 --
--- KEYS  1 ready   2 delayed   3 granted   4 running   5 held   6 tasks
+-- KEYS  1 ready   2 delayed   3 granted   4 running   5 held   6 tasks   7 counts
 -- ARGV  1 prefix   2 id   3 how it ended, for those who wait for it (JSON)
 -- Returns how many tasks wait to be told how it ended, or -1 when the request was gone already.
 --
@@ -8,6 +8,12 @@
 
 local prefix, id = ARGV[1], ARGV[2]
 local record = prefix .. 'req:' .. id
+local bytes = redis.call('STRLEN', prefix .. 'batch:' .. id)
+if bytes > 0 then
+  -- It is stored, so the database is there.
+  redis.call('HDEL', KEYS[7], 'away')
+  if redis.call('HINCRBY', KEYS[7], 'bytes', -bytes) < 0 then redis.call('HDEL', KEYS[7], 'bytes') end
+end
 local fields = redis.call('HMGET', record, 's', 'o', 'p', 'j')
 if not fields[1] then
   redis.call('ZREM', KEYS[5], id)

@@ -18,7 +18,10 @@ local function withdraw(id)
     return { 'left', string.match(fields[5], '^%d+ (.*)$') or '' }
   end
   if (fields[2] or fields[3]) ~= who then return { 'unknown', '' } end
-  if fields[1] ~= 'parked' and fields[1] ~= 'granted' then return { 'stays', '' } end
+  if fields[1] ~= 'parked' and fields[1] ~= 'granted' then
+    if #waiters(record) == 0 then redis.call('HSET', record, 'z', 1) end
+    return { 'stays', '' }
+  end
   if fields[1] == 'granted' then
     close_call(prefix, id, record, clock(), false)
     redis.call('ZREM', KEYS[3], id)

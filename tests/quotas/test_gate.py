@@ -192,11 +192,11 @@ def test_a_held_batch_that_nobody_stored_is_offered_again_until_it_is_settled(ga
     gate.finish("a", fence=latest(gate, "a"), batch=b"x", held_again_ms=0)
     (offered,) = admitted(gate, held_again_ms=0).grants
     assert offered.id == "a"
-    assert gate.postpone("a", delay_ms=50_000)
+    assert gate.postpone("a", delay_ms=50_000, most_ms=60_000) == 50_000
     assert admitted(gate).grants == ()
     assert gate.settle("a")
     assert not gate.settle("a")
-    assert not gate.postpone("a", delay_ms=1)
+    assert not gate.postpone("a", delay_ms=1, most_ms=1)
     assert gate.start("a", fence=latest(gate, "a")).verdict == "over"
 
 
@@ -340,3 +340,43 @@ def test_events_are_counted(gate):
     gate.give_back(one.id, fence=latest(gate, one.id), key_label="main", pause_ms=50, why="refused")
     gate.give_back(two.id, fence=latest(gate, two.id), key_label="main", why="bad key", then="aside")
     assert gate.events() == Events(parked=2, admitted=2, paused=1, refused=2, expired=0)
+
+
+def test_while_the_database_is_away_nothing_is_admitted_and_each_wait_is_longer(gate):
+    parked(gate, "a", "b")
+    (grant,) = admitted(gate, room=1).grants
+    started(gate, grant)
+    gate.finish("a", fence=grant.fence, batch=b"x", held_again_ms=-1)
+    assert [gate.postpone("a", delay_ms=1_000, most_ms=3_000) for _ in range(3)] == [1_000, 2_000, 3_000]
+    assert admitted(gate).grants == ()
+    gate.settle("a")
+    assert [one.id for one in admitted(gate).grants] == ["b"]
+
+
+def test_batches_that_wait_to_be_stored_stop_admission_by_their_size(gate):
+    parked(gate, "a", "b")
+    (grant,) = admitted(gate, room=1).grants
+    started(gate, grant)
+    gate.finish("a", fence=grant.fence, batch=b"x" * 5000)
+    assert admitted(gate, most_held_bytes=4000).grants == ()
+    gate.settle("a")
+    assert [one.id for one in admitted(gate, most_held_bytes=4000).grants] == ["b"]
+
+
+def test_nobody_wants_the_pages_of_a_request_that_was_cancelled_while_it_ran(gate):
+    parked(gate, "a", "b", job="J")
+    one, two = (started(gate, grant) for grant in admitted(gate).grants)
+    assert [left.what for left in gate.withdraw(["a", "b"], who="J")] == ["stays", "stays"]
+    parked(gate, "b", job="J")
+    for grant in (one, two):
+        gate.finish(grant.id, fence=grant.fence, batch=b"x", next_page=Parking(id=f"{grant.id}/1", arguments="{}"))
+    assert [grant.id for grant in admitted(gate).grants] == ["b/1"]
+
+
+def test_a_start_whose_answer_was_lost_is_answered_again_to_the_same_child_only(gate):
+    parked(gate, "a")
+    (grant,) = admitted(gate).grants
+    assert gate.start("a", fence=grant.fence, child="one").verdict == "go"
+    again = gate.start("a", fence=grant.fence, child="one")
+    assert (again.verdict, again.calls) == ("go", 1)
+    assert gate.start("a", fence=grant.fence, child="two").verdict == "lost"

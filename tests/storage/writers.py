@@ -55,3 +55,9 @@ def die_in_the_middle(url: str) -> None:
     first, second = batch("a", {0: 1.0}), batch("b", {1: 2.0})
     deadly: Any = _Deadly(1)
     open_store(url).store([first, replace(second, series=(replace(second.series[0], bars=deadly),))])
+
+
+def upgrade(url: str, answers: Any) -> None:
+    store = open_store(url)
+    answers.put(store.upgrade())
+    store.close()

@@ -1,0 +1,100 @@
+"""feed: parks what is to do of a job. Submit, resume, the sweep and the repair of an emptied Redis are this one function.
+
+To do = (plan and the pages named by the ledger) - ledger. What the gate holds already is left alone, so that feeding is
+harmless at any time and by any number of processes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+from redis import Redis
+
+from quotas import Parking
+from schemas.jobs import JobSpec
+from schemas.requests import Request
+from storage.store import Job, Store, StoreError, Unfinished
+from tasks import connections, trouble
+from tasks.errors import UserError
+from tasks.planning import plan
+
+log = structlog.get_logger("marketfetch.feeding")
+
+#: So many requests of a job stand in Redis at once; the sweep brings the next ones while these are made.
+AHEAD: Final = 10_000
+#: Who sweeps holds this key; the others need not.
+_SWEEPING: Final = "mf:sweeping"
+_SWEEP_HELD_S: Final = 20
+
+
+def feed(store: Store, job: Job, planned: list[Request] | None = None) -> int:
+    """Parks what is to do, in the order of the plan; how many were not in the gate yet. What is there already gains a waiter.
+
+    `planned` spares planning again. Raises UserError, StoreError, RedisError.
+    """
+    spec = JobSpec.model_validate_json(job.spec)
+    gate = connections.gate(spec.provider)
+    todo = _todo(store, job, plan(spec) if planned is None else planned)
+    parked = gate.park([Parking(id=request.id, arguments=request.arguments) for request in todo], job=job.id)
+    standing = store.job(job.id)
+    if standing is None or standing.cancelled_at_ms is not None:
+        # Cancelled meanwhile: what has just been parked is not wanted any more.
+        gate.withdraw([request.id for request in todo], who=job.id)
+        return 0
+    return parked
+
+
+def sweep() -> int:
+    """Feeds every open job; how many requests were missing. One process at a time; others find nothing to do."""
+    redis = connections.redis()
+    if not redis.set(_SWEEPING, "", nx=True, ex=_SWEEP_HELD_S):
+        return 0
+    store, found = connections.store(), 0
+    for job in store.open_jobs():
+        found += _fed(redis, store, job)
+    return found
+
+
+def _fed(redis: Redis, store: Store, job: Job) -> int:
+    redis.expire(_SWEEPING, _SWEEP_HELD_S)
+    try:
+        parked = feed(store, job) if _wants_more(store, job) else 0
+    except UserError as error:
+        trouble.report(f"job {job.id}", f"Job {job.id} does not go on: {error}")
+        return 0
+    except StoreError as error:
+        log.warning("job not looked at", job=job.id, error=str(error), next_step="looks again at the next sweep")
+        return 0
+    if parked:
+        log.info("requests parked", job=job.id, requests=parked)
+    return parked
+
+
+def _wants_more(store: Store, job: Job) -> bool:
+    """A quick look that spares planning a job of which everything is in the gate, or enough of it."""
+    gate = connections.gate(JobSpec.model_validate_json(job.spec).provider)
+    if gate.in_lane(job.id) >= AHEAD // 2:
+        return False
+    unfinished = store.unfinished(job.id, limit=AHEAD)
+    return len(unfinished) == AHEAD or not gate.knows([one.request_id for one in unfinished])
+
+
+def _todo(store: Store, job: Job, planned: list[Request]) -> list[Request]:
+    """What is to do, at most AHEAD, in the order of the plan."""
+    by_root = {request.root: position for position, request in enumerate(planned)}
+    unfinished = store.unfinished(job.id)
+    lost = [one.root for one in unfinished if one.root not in by_root]
+    if lost:
+        trouble.report(
+            f"job {job.id}",
+            f"{len(lost)} requests of job {job.id} are not in its plan any more, since settings have changed how ranges are "
+            f"split (page_limit, symbols_per_request, plan): set them back, or cancel the job and submit it anew.",
+        )
+    wanted = sorted((one for one in unfinished if one.root in by_root), key=lambda one: (by_root[one.root], one.page))
+    return [_page(planned[by_root[one.root]], one) for one in wanted[:AHEAD]]
+
+
+def _page(request: Request, one: Unfinished) -> Request:
+    """The request for the page at which the ledger stopped."""
+    return request if one.page == 0 else request.model_copy(update={"page": one.page, "cursor": one.cursor})

@@ -1,0 +1,65 @@
+"""From what a person wishes to the requests that it takes: pure, deterministic, and every mistake told by its argument."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+import providers
+from providers.errors import PlanError
+from schemas.jobs import JobSpec
+from schemas.requests import Request
+from tasks.errors import UserError
+from tasks.vendors import PROVIDERS, options
+
+
+def single(provider: str, symbol: str, **wish: Any) -> Request:
+    """The one request that a task sent by itself stands for, with the identity that a job would give it. Raises UserError."""
+    requests = plan(make_spec(provider, (symbol,), again=False, **{"timespan": "1d", **wish}))
+    if len(requests) > 1:
+        raise UserError(f"This range takes {len(requests)} calls, and a task makes one: submit a job, or ask for less.")
+    return requests[0]
+
+
+def make_spec(provider: str, symbols: Sequence[str], *, again: bool, **wish: Any) -> JobSpec:
+    """A job as it will be recorded. Raises UserError."""
+    if provider not in PROVIDERS:
+        close = difflib.get_close_matches(provider, PROVIDERS, n=1)
+        meant = f" Did you mean {close[0]}?" if close else f" There are: {', '.join(PROVIDERS)}."
+        raise UserError(f"There is no vendor {provider!r}.{meant}")
+    now = datetime.now(UTC)
+    as_of = now.strftime("%Y-%m-%dT%H:%M") if wish["timespan"] in ("1m", "5m", "15m", "30m", "1h") else now.date().isoformat()
+    try:
+        return JobSpec(
+            provider=provider,
+            symbols=tuple(symbols),
+            as_of=as_of,
+            again=uuid4().hex[:12] if again else "",
+            **wish,
+        )
+    except ValidationError as error:
+        raise UserError(f"The job can't be planned: {'; '.join(_clause(one) for one in error.errors())}.") from None
+
+
+def _clause(error: ErrorDetails) -> str:
+    """One thing that is wrong with a wish: which argument, what, and what was given."""
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{where} is no argument of ours"
+    text = error["msg"].removeprefix("Value error, ")
+    got = f" (got {error['input']!r})" if where and isinstance(error["input"], str) else ""
+    return f"{where}: {text}{got}" if where else f"{text}{got}"
+
+
+def plan(spec: JobSpec) -> list[Request]:
+    """The requests of a job, in order. Raises UserError."""
+    try:
+        return providers.vendor(spec.provider).plan(spec, options(spec.provider))
+    except PlanError as error:
+        raise UserError(str(error)) from error
