@@ -27,6 +27,7 @@ from quotas.epoch import Epoch
 from quotas.gate import WAKE_CHANNEL
 from settings import get_settings
 from storage.store import StoreError
+from tasks.forks import at_work
 from tasks.messages import FetchMessage, job_message
 from tasks.pasts import pasts
 from tasks.place import redis_url
@@ -101,14 +102,16 @@ class ReleasingLoop(threading.Thread):
 
     def _release(self, redis: Redis) -> None:
         """Serves every gate until the connection breaks; what is known of their past ends with the connection."""
-        epochs = [self._begin(Gate(redis, pool=provider)) for provider in self._providers]
+        with at_work:
+            epochs = [self._begin(Gate(redis, pool=provider)) for provider in self._providers]
         with redis.pubsub(ignore_subscribe_messages=True) as wakes, self._app.connection_for_write() as connection:
             wakes.subscribe(WAKE_CHANNEL)
             producer = connection.Producer(serializer="json")
             while not self._ending.is_set():
-                redis.set(self._name, "", ex=15)
-                wait_s = min(self._serve(epoch, producer) for epoch in epochs)
-                self._outage.over()
+                with at_work:
+                    redis.set(self._name, "", ex=15)
+                    wait_s = min(self._serve(epoch, producer) for epoch in epochs)
+                    self._outage.over()
                 self._sleep(wakes, wait_s)
                 while wakes.get_message():  # one look serves every wake that has come meanwhile
                     pass
@@ -185,7 +188,8 @@ class Outage:
             return
         self._said = now
         away = f"{now - self._since:.0f} s"
-        log.warning(f"releaser waits for {what}", error=str(error), away=away, next_step="tries every second, then goes on")
+        with at_work:
+            log.warning(f"releaser waits for {what}", error=str(error), away=away, next_step="tries every second, then goes on")
 
     def over(self) -> None:
         """Everything answers."""
