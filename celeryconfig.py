@@ -49,6 +49,10 @@ broker_connection_max_retries = None
 # A lost connection must not cancel running calls: the lease owns a call, not the connection.
 worker_cancel_long_running_tasks_on_connection_loss = False
 
+# Celery's own, which would end the worker when a child dies, or a call runs, just as the connection is lost.
+worker_pool = "tasks.surviving:SurvivingPool"
+worker_consumer = "tasks.surviving:SurvivingConsumer"
+
 # On SIGTERM (remapped to SIGQUIT in the environment) running calls get this long to end. docker stop kills after 10 s, and
 # Celery needs two to three of them for its own end: with 8 s here a busy worker was gone after 10.1 to 10.2 s.
 worker_soft_shutdown_timeout = 6.0

@@ -158,12 +158,18 @@ class Providers(_Section):
 
 
 class Timings(_Section):
-    """Seconds. A call is `connect` + the rest within `call`; a granted call starts within `start_by`, ends within `end_by`."""
+    """Seconds. A call is `connect` + the rest within `call`; a granted call starts within `start_by`, ends within `end_by`.
+
+    A held batch that nobody stored is handed on again after `held_again`; every `sweep` somebody looks whether all that is to
+    do of every job is parked.
+    """
 
     connect: Seconds = 5
     call: Seconds = 20
     start_by: Seconds = 10
     end_by: Seconds = 25
+    held_again: Seconds = 20
+    sweep: Seconds = 15
 
     @model_validator(mode="after")
     def _end_is_after_the_call(self) -> Self:

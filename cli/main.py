@@ -14,6 +14,7 @@ from cli.fetch import fetch
 from cli.quotas import quotas
 from cli.read import read
 from cli.status import status
+from cli.steer import cancel, resume, retry
 from cli.up import up
 
 INTERRUPTED = 130
@@ -71,7 +72,7 @@ def marketfetch(*, traceback: bool) -> None:
     """Market data at the full rate that your API keys allow, and not one call more."""
 
 
-for command in (demo, up, fetch, status, quotas, read, check):
+for command in (demo, up, fetch, status, cancel, resume, retry, quotas, read, check):
     marketfetch.add_command(command)
 
 

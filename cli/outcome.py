@@ -47,7 +47,7 @@ def sentences(state: JobStatus) -> list[str]:
     return lines
 
 
-_STATES: Final = {"running": "is running", "done": "is done", "failed": "is over, with failures"}
+_STATES: Final = {"running": "is running", "done": "is done", "failed": "is over, with failures", "cancelled": "is cancelled"}
 
 
 def _duration(seconds: float) -> str:

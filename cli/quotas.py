@@ -24,12 +24,14 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
     if ctx.invoked_subcommand:
         return
     from cli.sandboxed import followed_sandbox
-    from tasks.keys import lines
+    from tasks.keys import events, lines
 
     with followed_sandbox():
         found = lines()
+        counted = events() if as_json else {}
     if as_json:
-        click.echo(json.dumps({"keys": [_document(one) for one in found]}))
+        events_of = {provider: asdict(one) for provider, one in counted.items()}
+        click.echo(json.dumps({"keys": [_document(one) for one in found], "events": events_of}))
         return
     if not found:
         hint("No API key is configured. `marketfetch check` says how to set one.")
@@ -99,3 +101,23 @@ def _opening(resets_ms: int) -> str:
 
 def _document(one: KeyLine) -> dict[str, object]:
     return {"provider": one.provider, "parked": one.parked, **asdict(one.key)}
+
+
+@quotas.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def health(ctx: click.Context, *, as_json: bool) -> None:
+    """Tell whether everything that may run is admitted; exits with 1 when nothing was for a minute. For health checks."""
+    from cli.sandboxed import followed_sandbox
+    from tasks import keys
+
+    with followed_sandbox():
+        found = keys.health()
+    ok = all(one.ok for one in found)
+    if as_json:
+        click.echo(json.dumps({"ok": ok, "pools": [asdict(one) for one in found]}))
+    else:
+        for one in found:
+            waits = f"{one.waiting} wait that may run, a key is open, and nothing was admitted for {one.stuck_ms / 1000:.0f} s"
+            click.echo(f"{one.pool}: {'fine' if one.ok else f'{waits}. Is a worker running? `marketfetch check` looks.'}")
+    ctx.exit(0 if ok else 1)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def status(ctx: click.Context, *, job: str | None, watch: bool, as_json: bool, limit: int) -> None:
     """Tell how JOB goes; without JOB, list the latest jobs.
 
-    Exits with 0 while a job runs and when all of it went well, with 1 when it is over and something failed.
+    Exits with 0 while a job runs and when all of it went well, with 1 when it is over and something failed, or was cancelled.
     """
     from cli.outcome import sentences
     from cli.progress import follow
@@ -44,7 +44,7 @@ def status(ctx: click.Context, *, job: str | None, watch: bool, as_json: bool, l
         click.echo("\n".join(sentences(state)))
         for sentence in state.trouble:
             hint(sentence)
-    ctx.exit(1 if state.state == "failed" else 0)
+    ctx.exit(1 if state.state in ("failed", "cancelled") else 0)
 
 
 def _list(found: Sequence[JobSummary], *, as_json: bool) -> None:

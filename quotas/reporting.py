@@ -4,16 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from quotas.gate import Gate
 from quotas.limits import Calendar, KeyLimits, Window
-from quotas.values import KeyReport, LimitUse
+from quotas.values import Health, KeyReport, LimitUse
+
+#: Work that may run is admitted within milliseconds; so long without any is no accident.
+_STUCK_MS: Final = 60_000
 
 
 def report(gate: Gate, keys: Sequence[KeyLimits]) -> list[KeyReport]:
     """Every key of the pool with each limit's use, its pause, and when it opens. Reads only; one round trip per key."""
     return [_key(gate, key) for key in keys]
+
+
+def health(gate: Gate, keys: Sequence[KeyLimits]) -> Health:
+    """False when requests wait that may run, a key is open, and nothing was admitted for a minute: no worker, or a stuck one.
+
+    While the database is away nothing is admitted on purpose.
+    """
+    with gate.redis.pipeline() as pipe:
+        pipe.zcard(f"{gate.prefix}ready")
+        pipe.hmget(f"{gate.prefix}counts", ["fine", "away"])
+        waiting, (fine_ms, away) = pipe.execute()
+    open_for_ms = max((one.open_for_ms for one in report(gate, keys)), default=0)
+    idle_ms = _now_us(gate) // 1000 - int(fine_ms or 0)
+    stuck_ms = min(open_for_ms, idle_ms) if waiting and not away else 0
+    return Health(gate.pool, ok=stuck_ms < _STUCK_MS, stuck_ms=stuck_ms, waiting=waiting)
 
 
 def _key(gate: Gate, key: KeyLimits) -> KeyReport:
@@ -52,6 +70,7 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
         paused_why=why.decode() if why and paused_ms else "",
         aside_why=aside.decode() if aside else "",
         opens_ms=opens_ms,
+        open_for_ms=0 if opens_ms != 0 else min([now_us // 1000 - int(until or 0), *(use.free_for_ms for use in uses)]),
     )
 
 
@@ -69,12 +88,15 @@ def _window(window: Window, open_calls: int, young: int, stamps: list[Any], now_
             opens_ms = (full_us - now_us) // 1000 + window.window_ms
             return LimitUse(window.text, min(window.count, young + open_calls + unknown), window.count, opens_ms)
         young += unknown
-    return LimitUse(window.text, young + open_calls, window.count, max(0, int((at - now_us) / 1000)))
+    wait_ms = int((at - now_us) / 1000)
+    return LimitUse(window.text, young + open_calls, window.count, max(0, wait_ms), free_for_ms=max(0, -wait_ms))
 
 
 def _calendar(calendar: Calendar, used: int, now: datetime, now_us: int) -> LimitUse:
-    ends = next(end for _, start, end in calendar.periods(now) if start <= now_us < end)
-    return LimitUse(calendar.text, used, calendar.count, (ends - now_us) // 1000 if used >= calendar.count else 0)
+    starts, ends = next((start, end) for _, start, end in calendar.periods(now) if start <= now_us < end)
+    if used >= calendar.count:
+        return LimitUse(calendar.text, used, calendar.count, (ends - now_us) // 1000)
+    return LimitUse(calendar.text, used, calendar.count, 0, free_for_ms=(now_us - starts) // 1000)
 
 
 def _counter(label: str, calendar: Calendar, now: datetime) -> str:

@@ -131,17 +131,22 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class LimitUse:
-    """One limit of a key at this moment. `resets_ms`: until one more call is free again, 0 when one is free now."""
+    """One limit of a key at this moment. `resets_ms`: until one more call is free again, 0 when one is free now, -1 when only
+    the end of an open call frees one. `free_for_ms`: since when one is free.
+    """
 
     text: str
     used: int
     allowed: int
     resets_ms: int
+    free_for_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class KeyReport:
-    """One key at this moment. `opens_ms` None: only the end of an open call, or a person, can tell."""
+    """One key at this moment. `opens_ms` None: only the end of an open call, or a person, can tell. `open_for_ms`: since when
+    it may make a call.
+    """
 
     label: str
     limits: tuple[LimitUse, ...]
@@ -150,3 +155,14 @@ class KeyReport:
     paused_why: str
     aside_why: str
     opens_ms: int | None
+    open_for_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a pool does what it should. `stuck_ms`: for how long a request may have run and none was admitted."""
+
+    pool: str
+    ok: bool
+    stuck_ms: int
+    waiting: int

@@ -7,12 +7,13 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging
 
+from tasks.keeper import Keeper
 from tasks.releaser import Releaser
 from tasks.sending import ParkingAMQP
 
 app = Celery("marketfetch", amqp=ParkingAMQP, control="tasks.revoking:ParkingControl")
 app.config_from_object("celeryconfig")
-app.steps["worker"].add(Releaser)
+app.steps["worker"].update((Releaser, Keeper))
 
 
 @setup_logging.connect

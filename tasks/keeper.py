@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from settings import get_settings
 from storage.store import StoreError
 from tasks.feeding import sweep
+from tasks.forks import ForkGuard
 from tasks.outage import Outage
 from tasks.vendors import PROVIDERS
 
@@ -25,6 +26,10 @@ log = structlog.get_logger("marketfetch.keeper")
 
 #: Set by a releaser that has found its gate emptied: the keeper of this worker sweeps at once.
 swept_out: Final = threading.Event()
+
+
+#: Not the releaser's: a sweep may take a second, and grants don't wait for it.
+_guard: Final = ForkGuard()
 
 
 class Keeper(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is untyped
@@ -61,7 +66,8 @@ class KeepingLoop(threading.Thread):
     def run(self) -> None:
         while not self._ending:
             try:
-                sweep()
+                with _guard:
+                    sweep()
                 self._outage.over()
             except StoreError as error:
                 self._outage.goes_on("the database", error)

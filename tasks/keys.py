@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError
 
 from quotas import reporting
-from quotas.values import KeyReport
+from quotas.values import Events, Health, KeyReport
 from tasks import connections
 from tasks.errors import UserError
 from tasks.vendors import PROVIDERS, keys
@@ -30,6 +30,22 @@ def lines() -> list[KeyLine]:
             for provider in PROVIDERS
             for key in reporting.report(connections.gate(provider), keys(provider))
         ]
+    except RedisError as error:
+        raise _away(error) from error
+
+
+def events() -> dict[str, Events]:
+    """What each vendor's gate has done since it was new. Raises UserError when Redis is away."""
+    try:
+        return {provider: connections.gate(provider).events() for provider in PROVIDERS}
+    except RedisError as error:
+        raise _away(error) from error
+
+
+def health() -> list[Health]:
+    """Each vendor's gate: does it admit what may run? Raises UserError when Redis is away."""
+    try:
+        return [reporting.health(connections.gate(provider), keys(provider)) for provider in PROVIDERS if keys(provider)]
     except RedisError as error:
         raise _away(error) from error
 

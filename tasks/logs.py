@@ -74,6 +74,8 @@ def _an_outage_is_a_sentence(record: logging.LogRecord) -> bool:
     if record.name == "py.warnings" and "worker_cancel_long_running_tasks_on_connection_loss" in record.getMessage():
         return False  # eight lines at every reconnect about a setting that celeryconfig.py has chosen
     error = record.exc_info[1] if record.exc_info else None
+    while record.name == "celery.bootsteps" and error is not None and not isinstance(error, RedisError):
+        error = error.__context__  # closing what the outage has left half open, it stumbles over None
     if record.name.startswith(("celery", "kombu")) and isinstance(error, RedisError | OperationalError):
         why = str(error) or type(error).__name__
         record.msg, record.args = f"{record.getMessage()} (Redis: {why}). It goes on by itself when Redis is back.", ()

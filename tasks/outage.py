@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-log = structlog.get_logger("marketfetch.releaser")
+log = structlog.get_logger("marketfetch.outage")
 
 
 class Outage:
@@ -15,7 +15,9 @@ class Outage:
 
     _SAY_AGAIN_S: Final = 60.0
 
-    def __init__(self) -> None:
+    def __init__(self, who: str) -> None:
+        """`who` waits: a word for the log."""
+        self._who = who
         self._what = ""
         self._since = self._said = 0.0
 
@@ -28,10 +30,14 @@ class Outage:
             return
         self._said = now
         away = f"{now - self._since:.0f} s"
-        log.warning(f"releaser waits for {what}", error=str(error), away=away, next_step="tries every second, then goes on")
+        log.warning(
+            f"{self._who} waits for {what}", error=str(error), away=away, next_step="tries again and again, then goes on"
+        )
 
     def over(self) -> None:
         """Everything answers."""
         if self._what:
-            log.warning(f"{self._what} is back", away=f"{time.monotonic() - self._since:.1f} s", next_step="releasing goes on")
+            log.warning(
+                f"{self._what} is back", away=f"{time.monotonic() - self._since:.1f} s", next_step=f"the {self._who} goes on"
+            )
             self._what = ""

@@ -28,6 +28,8 @@ from quotas.epoch import Epoch
 from quotas.gate import WAKE_CHANNEL
 from settings import get_settings
 from storage.store import StoreError
+from tasks.forks import at_work
+from tasks.keeper import swept_out
 from tasks.messages import FetchMessage, job_message
 from tasks.outage import Outage
 from tasks.pasts import pasts
@@ -78,7 +80,7 @@ class ReleasingLoop(threading.Thread):
         self._providers = providers
         self._most_granted = 4 * slots
         self._ending = threading.Event()
-        self._outage = Outage()
+        self._outage = Outage("releaser")
         #: Pools whose keys have been used in this worker's life, whatever ledger and gate still know.
         self._at_work: set[str] = set()
         self._name = f"{_HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
@@ -90,10 +92,12 @@ class ReleasingLoop(threading.Thread):
                     self._release(redis)
             except StoreError as error:
                 # Asked only when the gate has lost its past: without the ledger nobody knows what the keys have used.
-                self._outage.goes_on("the database", error)
+                with at_work:
+                    self._outage.goes_on("the database", error)
                 self._ending.wait(_LONGEST_SLEEP_S)
             except (RedisError, OperationalError, OSError) as error:
-                self._outage.goes_on("Redis", error)
+                with at_work:
+                    self._outage.goes_on("Redis", error)
                 self._ending.wait(_LONGEST_SLEEP_S)
             except Exception:
                 # A releaser that dies in silence would stop the whole worker in silence.
@@ -106,14 +110,16 @@ class ReleasingLoop(threading.Thread):
 
     def _release(self, redis: Redis) -> None:
         """Serves every gate until the connection breaks; what is known of their past ends with the connection."""
-        epochs = [self._begin(Gate(redis, pool=provider)) for provider in self._providers]
+        with at_work:
+            epochs = [self._begin(Gate(redis, pool=provider)) for provider in self._providers]
         with redis.pubsub(ignore_subscribe_messages=True) as wakes, self._app.connection_for_write() as connection:
             wakes.subscribe(WAKE_CHANNEL)
             producer = connection.Producer(serializer="json")
             while not self._ending.is_set():
-                redis.set(self._name, "", ex=15)
-                wait_s = min(self._serve(epoch, producer) for epoch in epochs)
-                self._outage.over()
+                with at_work:
+                    redis.set(self._name, "", ex=15)
+                    wait_s = min(self._serve(epoch, producer) for epoch in epochs)
+                    self._outage.over()
                 self._sleep(wakes, wait_s)
                 while wakes.get_message():  # one look serves every wake that has come meanwhile
                     pass
@@ -133,10 +139,12 @@ class ReleasingLoop(threading.Thread):
         epoch = Epoch(gate, pasts=lambda: pasts(gate.pool, used=gate.pool in self._at_work), late_ms=late_ms)
         if epoch.begin():
             log.info("gate began a new epoch", pool=gate.pool, why="Redis was new, emptied or restarted")
+            swept_out.set()
         return epoch
 
     def _serve(self, epoch: Epoch, producer: Any) -> float:
         """Publishes what one gate admits; answers for how many seconds there is nothing more to do."""
+        timings = get_settings().timings
         admission = epoch.gate.admit(
             room=self._most_granted,
             most_granted=self._most_granted,
@@ -144,10 +152,12 @@ class ReleasingLoop(threading.Thread):
             epoch=epoch.name,
             clock_us=epoch.clock_us(),
             ahead_ms=_AHEAD_MS,
-            start_by_ms=int(get_settings().timings.start_by * 1000),
+            start_by_ms=int(timings.start_by * 1000),
+            held_again_ms=int(timings.held_again * 1000),
         )
         if admission.state == "epoch":
             epoch.begin()
+            swept_out.set()
             log.warning("gate was emptied", pool=epoch.gate.pool, next_step="every window counts as full, then goes on")
         elif admission.state == "clock" and epoch.clock_has_stepped():
             log.warning(

@@ -190,6 +190,7 @@ class Run:
                 sent_ago_us=_ago_us(self.sent_at_ns),
                 unsent=self.unsent,
                 counted=self.counted,
+                held_again_ms=int(get_settings().timings.held_again * 1000),
             )
 
         # An answer that was lost on its way makes the second try say no; then the batch that is there is this very one.

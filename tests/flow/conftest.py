@@ -28,6 +28,10 @@ ROOT = Path(__file__).parents[2]
 SECRETS = {name: f"S3CR3T{name.upper().replace('_', '')}0123456789" for name in ("alpha_vantage", "polygon", "nasdaq")}
 
 
+#: Killing children at random: the seed, and for how many seconds. The longer run of chaos sets the variable.
+CHAOS_SEED, CHAOS_S = 20240105, 60 if os.environ.get("MARKETFETCH_TEST_CHAOS") == "long" else 20
+
+
 class Place:
     """What a user has in front of them: a folder, an environment, commands."""
 
@@ -126,7 +130,7 @@ class Place:
 class LimitedJob:
     """A job of many requests under a tight limit, and what must be true of it whatever happened meanwhile."""
 
-    SYMBOLS = tuple(f"{a}{b}" for a in "ABCDEFGHIJKL" for b in "ABCDEFGHIJ")
+    SYMBOLS = tuple(f"{a}{b}" for a in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" for b in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     LIMIT = "20/2seconds"
     FIRST, LAST = date(2024, 1, 2), date(2024, 1, 5)
 
@@ -226,6 +230,16 @@ def place(tmp_path, sandbox) -> Iterator[Place]:
     """A place with SQLite."""
     with a_place(tmp_path, vendors_url=sandbox.url, database_url="sqlite:///marketfetch.db") as found:
         yield found
+
+
+@pytest.fixture
+def slow_place(tmp_path):
+    """A place whose vendors take a second for each answer."""
+    with (
+        start_sandbox(seed=7, delay_out_ms=(1000, 1000)) as slow,
+        a_place(tmp_path, vendors_url=slow.url, database_url="sqlite:///marketfetch.db") as found,
+    ):
+        yield found, slow.control
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

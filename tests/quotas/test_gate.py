@@ -8,7 +8,7 @@ import fakeredis
 import pytest
 
 from quotas import Gate, Parking, key_limits
-from quotas.reporting import report
+from quotas.reporting import health, report
 from quotas.values import Counts, Events, Withdrawn
 
 
@@ -380,3 +380,29 @@ def test_a_start_whose_answer_was_lost_is_answered_again_to_the_same_child_only(
     again = gate.start("a", fence=grant.fence, child="one")
     assert (again.verdict, again.calls) == ("go", 1)
     assert gate.start("a", fence=grant.fence, child="two").verdict == "lost"
+
+
+def test_the_gate_is_unhealthy_when_what_may_run_is_not_admitted_for_a_minute(gate):
+    keys = [key_limits("main", ["5/minute"])]
+    assert health(gate, keys).ok
+    parked(gate, "a")
+    assert health(gate, keys).ok
+    long_ago = now_ms(gate) - 61_000
+    gate.redis.hset(f"{gate.prefix}counts", "fine", long_ago)
+    stuck = health(gate, keys)
+    assert (stuck.ok, stuck.waiting) == (False, 1)
+    assert 60_000 < stuck.stuck_ms < 65_000
+    # What a key's pause keeps back is not stuck, nor is it in the minute after the pause.
+    gate.pause("main", pause_ms=30_000, why="by hand")
+    assert health(gate, keys).ok
+    gate.redis.hset(f"{gate.prefix}key:main", "until", now_ms(gate) - 5_000)
+    assert health(gate, keys).ok
+    gate.resume("main")
+    assert not health(gate, keys).ok
+    assert [one.id for one in gate.admit(room=1, most_granted=9, keys=keys).grants] == ["a"]
+    assert health(gate, keys).ok
+
+
+def now_ms(gate):
+    seconds, micros = gate.redis.time()
+    return seconds * 1000 + micros // 1000

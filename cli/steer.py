@@ -1,0 +1,48 @@
+"""`marketfetch cancel`, `resume` and `retry`: what a person may do to a job that is under way."""
+
+from __future__ import annotations
+
+import click
+
+from cli.screen import hint
+
+
+@click.command()
+@click.argument("job")
+def cancel(*, job: str) -> None:
+    """Make no more calls for JOB. What is on its way comes to its end; what other jobs share stays."""
+    from cli.outcome import sentences
+    from tasks import jobs
+
+    click.echo("\n".join(sentences(jobs.cancel(job))))
+    hint(f"`marketfetch resume {job}` lets it go on.")
+
+
+@click.command()
+@click.argument("job", required=False)
+def resume(*, job: str | None) -> None:
+    """Park at once what is to do of JOB, or of every open job. Nothing that is stored, empty or failed is fetched again.
+
+    Workers do the same by themselves every few seconds, except for a job that was cancelled.
+    """
+    from tasks import jobs
+
+    fed = jobs.resume_all() if job is None else {job: jobs.resume(job)}
+    for name, requests in fed.items():
+        click.echo(f"{name}: {_many(requests)} parked anew." if requests else f"{name}: nothing was missing.")
+    if not fed:
+        click.echo("Every job is over.")
+
+
+@click.command()
+@click.argument("job")
+def retry(*, job: str) -> None:
+    """Make the failed requests of JOB again."""
+    from tasks import jobs
+
+    failed = jobs.retry(job)
+    click.echo(f"{_many(failed)} of {job} are to do again." if failed else f"No request of {job} has failed.")
+
+
+def _many(requests: int) -> str:
+    return f"{requests} request{'' if requests == 1 else 's'}"

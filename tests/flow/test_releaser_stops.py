@@ -1,0 +1,120 @@
+"""Workers and their children are stopped and killed: work goes on, nothing is lost, nothing is done twice."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from itertools import cycle
+
+import psutil
+import pytest
+
+from tests.flow.conftest import CHAOS_S, CHAOS_SEED, LimitedJob
+from tests.flow.test_releaser import calm, cut_all_connections, wait_until
+from tests.waiting import eventually
+
+KILL_EVERY_S = 0.2
+#: A call that was under way when its child died is made again when its lease ends.
+SHORT_LEASES = {"MARKETFETCH_TIMINGS__CALL": "2", "MARKETFETCH_TIMINGS__END_BY": "3", "MARKETFETCH_TIMINGS__START_BY": "2"}
+REMAPPED = {"REMAP_SIGTERM": "SIGQUIT"}
+
+
+def releasers(place) -> list[str]:
+    return sorted(str(key, "utf-8") for key in place.redis().scan_iter(match="mf:releaser:*"))
+
+
+@pytest.mark.timeout(60 + 4 * CHAOS_S)
+def test_a_releaser_outlives_children_that_are_killed_while_connections_are_cut(place, sandbox):
+    # As many requests as can't be over before the killing is.
+    job = LimitedJob(place, sandbox, requests=10 * CHAOS_S)
+    place.env |= SHORT_LEASES
+    worker = place.worker()
+    job.submit()
+    dice, killed = random.Random(CHAOS_SEED), 0
+    ends = time.monotonic() + CHAOS_S
+    next_kill = time.monotonic()
+    while time.monotonic() < ends:
+        wait_until(next_kill)
+        next_kill += KILL_EVERY_S
+        if children := psutil.Process(worker.pid).children():
+            dice.choice(children).kill()
+            killed += 1
+        if dice.random() < 0.03:
+            cut_all_connections(place)
+    assert killed > CHAOS_S / KILL_EVERY_S / 2
+    job.ends_whole(within_s=60, extra_calls=killed)
+    assert worker.poll() is None, "the worker is still the one that was started"
+    assert len(releasers(place)) == 1
+    assert "releaser stumbled" not in place.worker_log
+
+
+FORK = """
+import os, threading
+from tasks.forks import at_work
+shared, inside = threading.Lock(), threading.Event()
+def work():
+    with at_work, shared:
+        inside.set()
+        threading.Event().wait(0.3)
+threading.Thread(target=work).start()
+inside.wait()
+child = os.fork()
+if not child:
+    os._exit(0 if shared.acquire(timeout=1) else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_child_inherits_no_lock_that_the_releaser_holds(place):
+    done = place.run("-c", FORK)
+    assert (done.stdout.strip(), done.stderr) == ("0", "")
+
+
+def test_two_workers_that_take_turns_never_stop_the_work(place, sandbox):
+    job = LimitedJob(place, sandbox, requests=200)
+    place.env |= SHORT_LEASES | REMAPPED
+    names = cycle(("left", "right"))
+    standing = place.worker("-n", f"{next(names)}@%h")
+    job.submit()
+    for turn in range(1, 5):
+        following = place.worker("-n", f"{next(names)}@%h")
+        standing.send_signal(signal.SIGTERM)
+        standing.wait(timeout=15)
+        standing = following
+        # A limit of 20 in 2 s: that long without progress would be a stop.
+        job.reaches(min(200, 25 * turn), within_s=12)
+    job.ends_whole(within_s=60, extra_calls=4)
+    calm(place, lines=60)
+
+
+def test_a_worker_that_only_stores_has_no_releaser(place, sandbox):
+    job = LimitedJob(place, sandbox, requests=100)
+    fetching = place.worker("-n", "fetching@%h", "-Q", "fetch.polygon")
+    (releaser,) = eventually(lambda: releasers(place), what="the fetching worker releases")
+    assert releaser.endswith(f":{fetching.pid}")
+    storing = place.worker("-n", "storing@%h", "-Q", "store")
+    job.submit()
+    job.ends_whole(within_s=40, extra_calls=0)
+    assert releasers(place) == [releaser]
+    assert not releaser.endswith(f":{storing.pid}")
+    calm(place, lines=4)
+
+
+def test_sigterm_lets_running_calls_end_and_gives_the_others_back(slow_place):
+    place, sandbox = slow_place
+    place.env |= REMAPPED
+    job = LimitedJob(place, sandbox, requests=100)
+    worker = place.worker()
+    job.submit()
+    eventually(lambda: job.over() > 4 and place.redis().zcard("mf:{polygon}:running") == 4, what="calls are under way")
+    began = time.monotonic()
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(timeout=30)
+    took_s = time.monotonic() - began
+    assert took_s < 10, place.worker_log
+    assert place.redis().zcard("mf:{polygon}:running") == 0
+    assert not releasers(place)
+    assert sandbox.log()["calls"] == job.over() + place.redis().zcard("mf:{polygon}:held")
+    place.worker()
+    job.ends_whole(within_s=90, extra_calls=0)
