@@ -37,6 +37,10 @@ _LONGEST_REASON: Final = 400
 PRIORITY_MARK: Final = "\x06\x16"
 
 
+class UnreadableMessage(Exception):
+    """What an AsyncResult holds whose task never ran, as its message could not be used. The sentence says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """`list_key`: the Redis list it came from. `raw`: its bytes, cut after BYTES_KEPT; `size`: how many it had."""

@@ -37,6 +37,7 @@ _UNPACKERS: Final[dict[str, Callable[[], Any]]] = {
 }
 
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+_Whole = Annotated[int, Field(strict=True)]
 _Seconds = Annotated[float, Field(ge=0)]
 
 
@@ -49,7 +50,7 @@ class _Properties(BaseModel):
     delivery_tag: _Name
     delivery_info: _Delivery
     body_encoding: str | None = None
-    priority: int | None = None
+    priority: _Whole | None = None
 
 
 class _Envelope(BaseModel):
@@ -64,7 +65,7 @@ class _Envelope(BaseModel):
 
 class _Grant(BaseModel):
     id: _Name
-    fence: int
+    fence: _Whole
 
 
 class _Signature(BaseModel):
@@ -80,7 +81,7 @@ class _Headers(BaseModel):
     parent_id: str | None = None
     group: str | None = None
     shadow: str | None = None
-    retries: int | None = None
+    retries: _Whole | None = None
     timelimit: tuple[_Seconds | None, _Seconds | None] | None = None
     ignore_result: bool | None = None
     grant: _Grant | None = Field(default=None, alias=GRANT_HEADER)

@@ -34,10 +34,6 @@ _WRAPPED: Final = "marketfetch-unreadable"
 _AWAY: Final = (RedisError, OperationalError, OSError)
 
 
-class UnreadableMessage(Exception):
-    """What an AsyncResult holds whose task never ran, as its message could not be used. The sentence says why."""
-
-
 class CarefulConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
     """Celery's consumer, which buries what it can't take."""
 
@@ -160,7 +156,7 @@ class CarefulConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         request = Context({**headers, **headers.get("embed", {})})
         try:
             self.app.backend.mark_as_failure(
-                task_id, UnreadableMessage(sentence), request=request, store_result=not headers.get("ignore_result")
+                task_id, dead.UnreadableMessage(sentence), request=request, store_result=not headers.get("ignore_result")
             )
             if self.event_dispatcher:
                 self.event_dispatcher.send("task-failed", uuid=task_id, exception=sentence)
