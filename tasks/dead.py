@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ MOST_KEPT: Final = 1_000
 BYTES_KEPT: Final = 64 * 1024
 #: Characters; a parser may quote a whole body in its complaint.
 _LONGEST_REASON: Final = 400
+#: As Redis writes the ids of a stream: milliseconds, and a number within them.
+_ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 #: Between a queue's name and a priority, in the name of kombu's Redis list.
 PRIORITY_MARK: Final = "\x06\x16"
 
@@ -139,8 +142,7 @@ def sentences(redis: Redis) -> list[str]:
 
 
 def _one(redis: Redis, number: str) -> DeadLetter:
-    well_formed = all(part.isdecimal() for part in number.split("-", 1))
-    found = cast("list[Any]", redis.xrange(KEY, min=number, max=number)) if well_formed and "-" in number else []
+    found = cast("list[Any]", redis.xrange(KEY, min=number, max=number)) if _ID.fullmatch(number) else []
     if not found:
         known = [one.decode() for one, _ in cast("list[Any]", redis.xrange(KEY))]
         raise UserError(_unknown(number, known))
