@@ -71,7 +71,7 @@ class DeadLetter:
 
     def text(self) -> str:
         """The message for a person's eyes: the body decoded where it can be, every secret cut out."""
-        return _redacted(_opened(self.raw))
+        return "\n".join(_printable(line) for line in _redacted(_opened(self.raw)).split("\n"))
 
 
 def bury(*, list_key: str, reason: str, raw: bytes, size: int, task: str, task_id: str) -> str:
@@ -80,8 +80,8 @@ def bury(*, list_key: str, reason: str, raw: bytes, size: int, task: str, task_i
     fields = {
         "list": list_key,
         "reason": clean(reason),
-        "task": _redacted(task),
-        "task_id": _redacted(task_id),
+        "task": clean(task),
+        "task_id": clean(task_id),
         "size": str(size),
         "raw": b64encode(raw[:BYTES_KEPT]).decode(),
     }
@@ -92,8 +92,8 @@ def bury(*, list_key: str, reason: str, raw: bytes, size: int, task: str, task_i
 
 
 def clean(reason: str) -> str:
-    """A reason as it may be shown: one line, not too long, without secrets."""
-    line = " ".join(_redacted(reason).split())
+    """A reason, or a name that a stranger gave, as it may be shown: one line, not too long, printable, without secrets."""
+    line = _printable(" ".join(_redacted(reason).split()))
     return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
 
 
@@ -191,6 +191,11 @@ def _opened(raw: bytes) -> str:
 
 def _redacted(text: str) -> str:
     return Redactor(get_settings().secrets()).text(text)
+
+
+def _printable(line: str) -> str:
+    """What could steer a terminal, or can't be encoded, becomes a question mark."""
+    return "".join(sign if sign.isprintable() else "?" for sign in line)
 
 
 def _asked(question: Callable[[Redis], Any]) -> Any:

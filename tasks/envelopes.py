@@ -192,7 +192,10 @@ def unusable(message: Any, tasks: Mapping[str, Any]) -> str:
 
 
 def _arguments(task: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> str:
-    signature, bound = _signature(task)
+    try:
+        signature, bound = _signature(task)
+    except ValueError:  # written in C, as a task of somebody's may be: it will say itself what it lacks
+        return ""
     try:
         given = signature.bind(*([task] if bound else []), *args, **kwargs)
     except TypeError as error:

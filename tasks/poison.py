@@ -21,6 +21,7 @@ from celery.worker.consumer import Consumer
 from kombu.exceptions import OperationalError
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps
+from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
 
 from tasks import connections, dead, envelopes
@@ -49,21 +50,27 @@ class CarefulConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         receive = super().create_task_handler(*args, **kwargs)
 
         def on_task_received(message: Any) -> None:
-            if wrapped := message.headers.get(_WRAPPED):
-                self._bury(message, wrapped["why"], raw=message.body, **wrapped["known"])
-            elif why := envelopes.undecodable(message):
-                self._bury(message, why)
-            elif why := envelopes.unusable(message, self.app.tasks):
-                self._bury(message, why, again=True)
-            else:
-                try:
+            try:
+                if not self._refused(message):
                     receive(message)
-                except _AWAY:
-                    raise
-                except Exception as error:  # what nobody has thought of must not end the worker either
-                    self._bury(message, f"Celery stumbled over it: {type(error).__name__}: {error}", again=True)
+            except _AWAY:
+                raise
+            except Exception as error:  # what nobody has thought of must not end the worker either
+                self._bury(message, f"Celery stumbled over it: {type(error).__name__}: {error}", again=True)
 
         return on_task_received
+
+    def _refused(self, message: Any) -> bool:
+        """True if the message can't be taken; then it is in the list."""
+        if wrapped := _unwrapped(message):
+            self._bury(message, wrapped.why, raw=message.body or b"", size=wrapped.size, told=wrapped.told)
+        elif why := envelopes.undecodable(message):
+            self._bury(message, why)
+        elif why := envelopes.unusable(message, self.app.tasks):
+            self._bury(message, why, again=True)
+        else:
+            return False
+        return True
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         self._bury(message, f"its body can't be decoded: {exc}")
@@ -88,7 +95,10 @@ class CarefulConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
                 return answer
             source, raw = answer
             self._came_from = bytes_to_str(source)
-            why = envelopes.unreadable(raw, lambda envelope: channel.Message(envelope, channel=channel))
+            try:
+                why = envelopes.unreadable(raw, lambda envelope: channel.Message(envelope, channel=channel))
+            except Exception as error:
+                why = f"looking at it failed: {type(error).__name__}: {error}"
             return (source, _wrap(raw, why, list_key=self._came_from)) if why else answer
 
         client.parse_response = parse_response
@@ -109,14 +119,17 @@ class CarefulConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         """
         headers = _headers(message) if told is None else told
         task, task_id = _text(headers.get("task")), _text(headers.get("id"))
-        if self._gate_goes_on(headers, again=again):
-            why = f"{why}. The gate still has this request and gives it back by itself"
-        elif task_id:
-            self._tell(headers, task_id, dead.clean(f"The task did not run: {why}. Its message is kept: `marketfetch dead`."))
+        list_key = self._came_from or str(message.delivery_info.get("routing_key"))
+        try:
+            why = self._answered(headers, why, again=again)
+        except _AWAY:
+            raise
+        except Exception as error:
+            log.warning("sender could not be told", task_id=dead.clean(task_id), error=f"{type(error).__name__}: {error}")
         if raw is None:
             raw = dumps(message._raw).encode()  # noqa: SLF001 (kombu keeps the envelope there, and nowhere else)
         number = dead.bury(
-            list_key=self._came_from or str(message.delivery_info.get("routing_key")),
+            list_key=list_key,
             reason=why,
             raw=raw,
             size=size or len(raw),
@@ -130,40 +143,56 @@ class CarefulConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             message.reject()
         log.error(
             "message can't be used",
-            queue=self._came_from,
-            task=task or None,
-            task_id=task_id or None,
+            queue=list_key.partition(dead.PRIORITY_MARK)[0],
+            task=dead.clean(task) or None,
+            task_id=dead.clean(task_id) or None,
             reason=dead.clean(why),
             next_step=f"marketfetch dead show {number}",
         )
         task_rejected.send(sender=self, message=message, exc=None)
 
-    def _gate_goes_on(self, headers: dict[str, Any], *, again: bool) -> bool:
-        """True when a lease will give the request back. What would come back just as wrong is taken out of the gate."""
-        grant, provider = headers.get(GRANT_HEADER), envelopes.provider_of(_text(headers.get("task")))
-        if not provider or not isinstance(grant, dict) or not isinstance(grant.get("id"), str):
-            return False
-        gate, record = connections.gate(provider), grant["id"]
-        if gate.arguments(record) is None:
-            return False
-        if again and record.startswith(USER_TASK):
-            gate.settle(record)
-            return False
-        return True
+    def _answered(self, headers: dict[str, Any], why: str, *, again: bool) -> str:
+        """Whoever waits for the result gets the reason: a chord or an errback too, where the body could be read.
 
-    def _tell(self, headers: dict[str, Any], task_id: str, sentence: str) -> None:
-        """Whoever waits for the task's result gets the sentence, a chord or an errback too where the body could be read."""
-        request = Context({**headers, **headers.get("embed", {})})
-        try:
+        Not if a lease will give the request back: the reason then says so.
+        """
+        task_id = _text(headers.get("id"))
+        if _gate_goes_on(headers, again=again):
+            return f"{why}. The gate still has this request and gives it back by itself"
+        if task_id:
+            sentence = dead.clean(f"The task did not run: {why}. Its message is kept: `marketfetch dead`.")
             self.app.backend.mark_as_failure(
-                task_id, dead.UnreadableMessage(sentence), request=request, store_result=not headers.get("ignore_result")
+                task_id,
+                dead.UnreadableMessage(sentence),
+                request=Context({**headers, **headers.get("embed", {})}),
+                store_result=not headers.get("ignore_result"),
             )
             if self.event_dispatcher:
                 self.event_dispatcher.send("task-failed", uuid=task_id, exception=sentence)
-        except _AWAY:
-            raise
-        except Exception as error:
-            log.warning("sender could not be told", task_id=task_id, error=f"{type(error).__name__}: {error}")
+        return why
+
+
+class _Wrapped(BaseModel):
+    """What our envelope around a message that kombu can't hold says of it. `told`: its headers, as far as they are known."""
+
+    why: str
+    size: int
+    told: dict[str, Any]
+
+
+def _gate_goes_on(headers: dict[str, Any], *, again: bool) -> bool:
+    """True when a lease will give the request back. What would come back just as wrong is taken out of the gate."""
+    grant, provider = headers.get(GRANT_HEADER), envelopes.provider_of(_text(headers.get("task")))
+    record = _text(grant.get("id")) if isinstance(grant, dict) else ""
+    if not provider or not record:
+        return False
+    gate = connections.gate(provider)
+    if gate.arguments(record) is None:
+        return False
+    if again and record.startswith(USER_TASK):
+        gate.settle(record)
+        return False
+    return True
 
 
 def _wrap(raw: bytes, why: str, *, list_key: str) -> bytes:
@@ -174,7 +203,7 @@ def _wrap(raw: bytes, why: str, *, list_key: str) -> bytes:
             "body": b64encode(raw[: dead.BYTES_KEPT]).decode(),
             "content-type": "application/data",
             "content-encoding": "binary",
-            "headers": {_WRAPPED: {"why": why, "known": {"size": len(raw), "told": _told(raw)}}},
+            "headers": {_WRAPPED: {"why": dead.clean(why), "size": len(raw), "told": _told(raw)}},
             "properties": {
                 "delivery_tag": str(uuid4()),
                 "delivery_info": {"exchange": "", "routing_key": queue},
@@ -186,14 +215,24 @@ def _wrap(raw: bytes, why: str, *, list_key: str) -> bytes:
     return str(wrapped).encode()
 
 
+def _unwrapped(message: Any) -> _Wrapped | None:
+    """Our envelope's note; None for a message of somebody else's, also for one that only looks like ours."""
+    try:
+        return _Wrapped.model_validate(message.headers[_WRAPPED])
+    except (KeyError, ValidationError):
+        return None
+
+
 def _told(raw: bytes) -> dict[str, Any]:
-    """The headers of an envelope that kombu can't hold, as far as they can be read."""
+    """The headers of an envelope that kombu can't hold, as far as they can be read and are what they should be."""
     if len(raw) > envelopes.LARGEST:
         return {}
     try:
         headers = json.loads(raw)["headers"]
-        return {name: headers[name] for name in ("task", "id", "ignore_result", GRANT_HEADER) if name in headers}
-    except (ValueError, TypeError, KeyError, RecursionError):
+        told = {name: text for name in ("task", "id") if (text := _text(headers.get(name)))}
+        record = _text((headers.get(GRANT_HEADER) or {}).get("id"))
+        return {**told, GRANT_HEADER: {"id": record}, "ignore_result": headers.get("ignore_result") is True}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
 
 

@@ -51,7 +51,7 @@ def test_each_kind_is_set_aside_with_its_reason_while_good_requests_are_stored(p
     assert "Traceback" not in place.worker_log
     lines = [line for line in place.worker_log.splitlines() if "message can't be used" in line]
     assert len(lines) == count
-    assert "missed" not in place.worker_log
+    assert "\x1b[31m" not in place.worker_log
     assert (redis.llen(queue), redis.hlen("unacked")) == (0, 0)
     assert f"{count} messages could not be read: `marketfetch dead` shows which, and why." in place.status(jobs[0])["trouble"]
 
@@ -166,3 +166,14 @@ def test_no_secret_is_shown(place):
         ]
     assert all("[secret]" in text for text in said)
     assert not [text for text in said if secret in text or b64encode(secret.encode()).decode()[4:-4] in text]
+
+
+def test_a_worker_that_has_lost_its_connection_is_as_careful_afterwards(place):
+    redis = place.redis()
+    worker = place.worker()
+    redis.client_kill_filter(_type="normal", skipme=True)
+    eventually(lambda: "Connection to broker lost" in place.worker_log, what="lost connection")
+    redis.lpush("fetch.polygon", *(UNREADABLE[kind][0] for kind in ("no JSON", "headers null", "no base64")))
+    eventually(lambda: redis.xlen("mf:dead") == 3)
+    assert worker.poll() is None
+    assert place.fetch("polygon", "AAPL", start="2024-01-02", end="2024-01-05")["state"] == "done"

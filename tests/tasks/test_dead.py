@@ -84,6 +84,11 @@ def test_a_reason_is_one_short_line():
     assert len(one.reason) == 401
 
 
+def test_nothing_that_steers_a_terminal_is_shown():
+    one = dead.letter(bury(b"\x1b[31mred\nline", task="a\x1b[2J\nb", reason="\ud800 \x07"))
+    assert (one.task, one.reason, one.text()) == ("a?[2J b", "? ?", "?[31mred\nline")
+
+
 def test_the_operator_is_told_how_many_there_are(redis):
     assert dead.sentences(redis) == []
     bury()
@@ -143,3 +148,12 @@ GOOD = {
 @pytest.mark.parametrize("kind", GOOD)
 def test_what_celery_can_run_is_let_through(kind):
     assert reason(GOOD[kind]) == ""
+
+
+def test_every_task_of_the_app_can_be_asked_for_its_arguments():
+    app.loader.import_default_modules()
+    for name in app.tasks:
+        body = '[[], {"no such argument": 1}, {}]'
+        assert "Traceback" not in reason(envelope(body, headers={"task": name}))
+    assert "celery.chord_unlock: missing" in reason(envelope("[[], {}, {}]", headers={"task": "celery.chord_unlock"}))
+    assert reason(envelope("[[], {}, {}]", headers={"task": "celery.backend_cleanup"})) == ""
