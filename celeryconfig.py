@@ -73,6 +73,9 @@ task_send_sent_event = False
 # Hard stop for a call that hangs in spite of its timeouts; settings.timings.call (20 s) ends it long before.
 task_time_limit = 120
 
+# A message that can't be read, or can't be run, is set aside with its reason; a stock worker would end, or drop it.
+worker_consumer = "tasks.poison:CarefulConsumer"
+
 # Our own logging (structlog, with redaction) replaces Celery's.
 worker_hijack_root_logger = False
 worker_redirect_stdouts = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from cli.check import check
+from cli.dead import dead
 from cli.demo import demo
 from cli.fetch import fetch
 from cli.quotas import quotas
@@ -72,7 +73,7 @@ def marketfetch(*, traceback: bool) -> None:
     """Market data at the full rate that your API keys allow, and not one call more."""
 
 
-for command in (demo, up, fetch, status, cancel, resume, retry, quotas, read, check):
+for command in (demo, up, fetch, status, cancel, resume, retry, quotas, dead, read, check):
     marketfetch.add_command(command)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from redis import Redis
 
-from tasks import connections
+from tasks import connections, dead
 
 _PREFIX: Final = "mf:trouble:"
 _REMEMBERED_S: Final = 60
@@ -18,6 +18,6 @@ def report(kind: str, sentence: str) -> None:
 
 
 def sentences(redis: Redis) -> list[str]:
-    """Every sentence that stands, by kind."""
+    """Every sentence that stands, by kind; and what lies in the dead-letter list, for as long as it lies there."""
     found = [redis.get(key) for key in sorted(redis.scan_iter(match=f"{_PREFIX}*", count=1000))]
-    return [one.decode() for one in found if isinstance(one, bytes)]
+    return [one.decode() for one in found if isinstance(one, bytes)] + dead.sentences(redis)

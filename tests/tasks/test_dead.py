@@ -1,0 +1,159 @@
+"""The dead-letter list is bounded, and whoever takes a message out of it takes it once. What is a message that can be used."""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from kombu import Connection
+from kombu.utils.json import loads
+
+from tasks import connections, dead, envelopes
+from tasks.app import app
+from tasks.errors import UserError
+from tests.flow.poisons import CALL, UNREADABLE, UNUSABLE, envelope
+
+
+@pytest.fixture(autouse=True)
+def in_our_redis(redis, monkeypatch):
+    monkeypatch.setattr(connections, "redis", lambda: redis)
+
+
+def bury(raw: bytes = b"raw", **other: str) -> str:
+    known = {"list_key": "fetch.polygon", "reason": "it is broken", "task": "tasks.fetch.polygon", "task_id": "1"}
+    return dead.bury(raw=raw, size=len(raw), **{**known, **other})
+
+
+def test_a_letter_comes_back_as_it_was_put_in():
+    number = bury(bytes(range(256)), list_key="fetch.polygon\x06\x166")
+    (one,) = dead.letters()
+    assert one == dead.letter(number)
+    assert (one.raw, one.queue, one.reason, one.task, one.task_id) == (
+        bytes(range(256)), "fetch.polygon", "it is broken", "tasks.fetch.polygon", "1",
+    )  # fmt: skip
+
+
+def test_the_oldest_goes_when_the_list_is_full(redis, monkeypatch, capsys):
+    monkeypatch.setattr(dead, "MOST_KEPT", 3)
+    numbers = [bury() for _ in range(5)]
+    assert [one.id for one in dead.letters()] == numbers[2:]
+    assert "dead-letter list is full" in capsys.readouterr().out
+
+
+def test_a_large_message_is_cut_and_can_be_seen_but_not_sent_again(redis):
+    number = bury(b"x" * (dead.BYTES_KEPT + 1))
+    assert len(dead.letter(number).raw) == dead.BYTES_KEPT
+    with pytest.raises(UserError, match="had 65,537 bytes and only the first 65,536 were kept"):
+        dead.retry(number)
+    assert redis.llen("fetch.polygon") == 0
+    assert dead.drop(number).id == number
+    assert dead.letters() == []
+
+
+def test_a_message_is_sent_again_once_however_many_ask_for_it(redis):
+    number = bury(b"one message")
+
+    def retried(_: int) -> bool:
+        try:
+            dead.retry(number)
+        except UserError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as many:
+        assert sum(many.map(retried, range(8))) == 1
+    assert redis.lrange("fetch.polygon", 0, -1) == [b"one message"]
+
+
+def test_an_unknown_id_is_told_with_the_nearest_one():
+    with pytest.raises(UserError, match="the list is empty"):
+        dead.letter("1-0")
+    number = bury()
+    with pytest.raises(UserError, match=f"Did you mean {number}"):
+        dead.drop(number[:-2])
+    for odd in ("", "-", "+", "abc", "1-2-3", "٣-٣", "99999999999999999999999-0"):
+        with pytest.raises(UserError, match="There is no dead message"):
+            dead.letter(odd)
+
+
+def test_a_reason_is_one_short_line():
+    (one,) = [dead.letter(bury(reason="a\nb\tc " + "x" * 1000))]
+    assert one.reason.startswith("a b c xxx")
+    assert len(one.reason) == 401
+
+
+def test_nothing_that_steers_a_terminal_is_shown():
+    one = dead.letter(bury(b"\x1b[31mred\nline", task="a\x1b[2J\nb", reason="\ud800 \x07"))
+    assert (one.task, one.reason, one.text()) == ("a?[2J b", "? ?", "?[31mred\nline")
+
+
+def test_the_operator_is_told_how_many_there_are(redis):
+    assert dead.sentences(redis) == []
+    bury()
+    assert dead.sentences(redis) == ["1 message could not be read: `marketfetch dead` shows which, and why."]
+    bury()
+    assert dead.sentences(redis) == ["2 messages could not be read: `marketfetch dead` shows which, and why."]
+
+
+def test_a_message_is_shown_with_its_body_decoded():
+    text = dead.letter(bury(envelope(CALL))).text()
+    assert '\\"AAPL\\"' in text
+    assert '"routing_key": "fetch.polygon"' in text
+    assert dead.letter(bury(b"\xff no JSON")).text() == "\ufffd no JSON"
+
+
+def reason(raw: bytes) -> str:
+    """What a worker says of a message before it takes it."""
+    app.loader.import_default_modules()
+    with Connection("memory://") as connection, connection.channel() as channel:
+
+        def read(envelope):
+            return channel.Message(envelope, channel=channel)
+
+        if why := envelopes.unreadable(raw, read):
+            return why
+        message = read(loads(raw.decode(errors="replace")))
+        message.accept = {"application/json"}
+        return envelopes.undecodable(message) or envelopes.unusable(message, app.tasks)
+
+
+#: Celery itself checks these two; the flow test has them.
+CHECKED_BY_CELERY = {"an eta that is no time", "an expiry that is no time"}
+
+
+@pytest.mark.parametrize("kind", sorted((UNREADABLE | UNUSABLE).keys() - CHECKED_BY_CELERY))
+def test_each_poison_has_a_true_reason(kind):
+    raw, words = (UNREADABLE | UNUSABLE)[kind]
+    assert words in reason(raw)
+
+
+GOOD = {
+    "as kombu writes it": envelope(),
+    "a body of text": envelope()
+    .replace(b64encode(CALL.encode()), CALL.replace('"', '\\"').encode())
+    .replace(b"base64", b"utf-8"),
+    "compressed": envelope(zlib.compress(CALL.encode()), headers={"compression": "application/x-gzip"}),
+    "with a grant": envelope(headers={"marketfetch": {"id": "task:1", "fence": 3, "key": "main"}}),
+    "with what follows": envelope(CALL.replace("{}]", '{"chain": [{"task": "x"}], "chord": {"task": "y"}, "errbacks": null}]')),
+    "protocol 1": envelope('{"task": "tasks.fetch.polygon", "id": "1", "args": ["AAPL"]}', headers={"task": ..., "id": ...}),
+    "a store task": envelope(
+        '[[{"provider": "polygon", "symbol": "A", "request": "x", "outcome": "stored", "rows": 1, "rejects": 0}], {}, {}]',
+        headers={"task": "tasks.store.store_batch"},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_what_celery_can_run_is_let_through(kind):
+    assert reason(GOOD[kind]) == ""
+
+
+def test_every_task_of_the_app_can_be_asked_for_its_arguments():
+    app.loader.import_default_modules()
+    for name in app.tasks:
+        body = '[[], {"no such argument": 1}, {}]'
+        assert "Traceback" not in reason(envelope(body, headers={"task": name}))
+    assert "celery.chord_unlock: missing" in reason(envelope("[[], {}, {}]", headers={"task": "celery.chord_unlock"}))
+    assert reason(envelope("[[], {}, {}]", headers={"task": "celery.backend_cleanup"})) == ""
