@@ -8,7 +8,7 @@ from typing import Self
 from redis import Redis
 from redis.exceptions import RedisError
 
-_BETWEEN_S = 0.002
+_BETWEEN_S = 0.005
 
 
 class Broker:

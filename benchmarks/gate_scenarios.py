@@ -44,7 +44,7 @@ class Scenario:
 
 
 SCENARIOS = (
-    Scenario("50/s", (("50/second",),), 2000),
+    Scenario("50/s", (("50/second",),), 6000),
     Scenario("20/6 s + 100/60 s", (("20/6seconds", "100/60seconds"),), 400),
     Scenario("20/6 s", (("20/6seconds",),), 500),
     Scenario("5/6 s", (("5/6seconds",),), 150),
