@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 from benchmarks.gate_broker import Broker
@@ -40,6 +41,7 @@ def verdict(place: Place, scenario: Scenario, broker: Broker) -> dict[str, Any]:
         "messages_each": round(broker.pushed / len(arrivals), 3),
         "longest_queue": broker.longest,
         "first_burst_s": round(arrivals[min(scenario.count, len(arrivals)) - 1] - arrivals[0], 3),
+        "load": round(os.getloadavg()[0], 1),
         "arrivals": [round(at - arrivals[0], 3) for at in arrivals],
     }
     if scenario.window_s <= 1:

@@ -22,7 +22,7 @@ def naively(scenario: Scenario) -> dict[str, Any]:
         for number in range(2):
             place.start("-m", "celery", "-A", "benchmarks.naive", "worker", "-c", "4", "-n", f"w{number}@%h", "-l", "info")
         log = place.folder / "log"
-        until(lambda: log.read_text().count(" ready.") >= 2, what="naive workers", within_s=60)
+        until(lambda: log.read_text().count(" ready.") >= 2, what="naive workers", within_s=180)
         with Broker(place.redis_url, "naive") as broker:
             place.run("-m", "benchmarks.gate_naive", f"{scenario.calls}")
             done(place, scenario)

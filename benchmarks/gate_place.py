@@ -65,7 +65,7 @@ class Place:
         started = [
             self.start("-m", "celery", "-A", "tasks", "worker", "-c", f"{slots}", "-n", f"w{n}@%h") for n in range(count)
         ]
-        until(lambda: len(self.redis.keys("mf:releaser:*")) >= count, what="workers that release", within_s=60)
+        until(lambda: len(self.redis.keys("mf:releaser:*")) >= count, what="workers that release", within_s=180)
         return started
 
     def park(self, count: int, *, job_of: int = 20) -> None:
