@@ -38,9 +38,10 @@ contracts: $(VENV)/.dev ## who may import whom
 
 check: lint types contracts test  ## everything CI runs
 
-bench: $(VENV)/.dev     ## measure, with the floors in the same run
+bench: $(VENV)/.dev     ## measure, with what it is compared with in the same run; 45 minutes
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.gate
+	@$(BIN)/python -m benchmarks.gate_plots
 
 clean:           ## remove what make made
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

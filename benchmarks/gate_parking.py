@@ -1,0 +1,46 @@
+"""`python -m benchmarks.gate_parking COUNT [SYMBOLS]`: parks that many different requests, as `feed` would.
+
+Few symbols with many ranges: the sandbox draws a symbol's whole market at its first mention, and pays for that once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import providers
+from quotas import Parking
+from schemas.jobs import JobSpec
+from schemas.requests import Request
+from tasks import connections
+from tasks.messages import arguments_of
+from tasks.vendors import options
+
+SYMBOLS = tuple("".join(letters) for letters in itertools.product("ABCDE", repeat=3))
+_FIRST_DAY = date(2004, 1, 5)
+
+
+def requests_of(count: int, *, symbols: int = 20) -> Iterator[tuple[str, list[Request]]]:
+    """Jobs, each an id and its requests, `count` requests in all: every job asks the same symbols for another range."""
+    for number in itertools.count():
+        start = _FIRST_DAY + timedelta(days=number % 7000)
+        end = start + timedelta(days=4 + number // 7000)
+        take = min(symbols, count - number * symbols)
+        if take <= 0:
+            return
+        spec = JobSpec(provider="polygon", symbols=SYMBOLS[:take], start=start, end=end, as_of="2026-01-05")
+        yield spec.id, providers.vendor("polygon").plan(spec, options("polygon"))
+
+
+def park(count: int, *, symbols: int = 20) -> None:
+    """Parks them, in the order of the jobs; the releasers are woken once, at the end."""
+    gate = connections.gate("polygon")
+    for job, requests in requests_of(count, symbols=symbols):
+        gate.park([Parking(id=one.id, arguments=arguments_of(one)) for one in requests], job=job, wake=False)
+    gate.wake()
+
+
+if __name__ == "__main__":
+    park(int(sys.argv[1]), symbols=int(sys.argv[2]))
