@@ -49,9 +49,10 @@ broker_connection_max_retries = None
 # A lost connection must not cancel running calls: the lease owns a call, not the connection.
 worker_cancel_long_running_tasks_on_connection_loss = False
 
-# Celery's own, which would end the worker when a child dies, or a call runs, just as the connection is lost.
+# Instead of Celery's own, which would end the worker when a child dies, or a call runs, just as the connection is lost.
 worker_pool = "tasks.surviving:SurvivingPool"
-worker_consumer = "tasks.surviving:SurvivingConsumer"
+# The same, and a message that can't be read, or can't be run, is set aside with its reason; Celery's would end, or drop it.
+worker_consumer = "tasks.poison:CarefulConsumer"
 
 # On SIGTERM (remapped to SIGQUIT in the environment) running calls get this long to end. docker stop kills after 10 s, and
 # Celery needs two to three of them for its own end: with 8 s here a busy worker was gone after 10.1 to 10.2 s.
@@ -72,9 +73,6 @@ task_send_sent_event = False
 
 # Hard stop for a call that hangs in spite of its timeouts; settings.timings.call (20 s) ends it long before.
 task_time_limit = 120
-
-# A message that can't be read, or can't be run, is set aside with its reason; a stock worker would end, or drop it.
-worker_consumer = "tasks.poison:CarefulConsumer"
 
 # Our own logging (structlog, with redaction) replaces Celery's.
 worker_hijack_root_logger = False

@@ -19,7 +19,6 @@ from redis import Redis
 from benchmarks.gate_parking import requests_of
 from quotas import Admission, Gate, KeyLimits, Parking, key_limits
 from sandbox.servers import start_valkey
-from tasks.messages import arguments_of
 
 KEY = key_limits("main", ["100000/second", "1000000/minute", "10000000/hour"])
 _NAMES = ("ready", "delayed", "granted", "running", "held", "tags", "epoch")
@@ -70,7 +69,7 @@ def admit_costs(short: bool) -> dict[str, Any]:
 def fill(gate: Gate, count: int) -> None:
     """Parks so many requests of jobs, with the arguments that feed parks."""
     for job, requests in requests_of(count, symbols=125):
-        gate.park([Parking(id=one.id, arguments=arguments_of(one)) for one in requests], job=job, wake=False)
+        gate.park([Parking(id=one.id, arguments=one.arguments) for one in requests], job=job, wake=False)
 
 
 def ask(gate: Gate, room: int, key: KeyLimits = KEY) -> Admission:

@@ -31,11 +31,10 @@ def naively(scenario: Scenario) -> dict[str, Any]:
 
 def send(count: int) -> None:
     from benchmarks.naive import fetch
-    from tasks.messages import arguments_of
 
     for _, requests in requests_of(count):
         for one in requests:
-            fetch.delay(json.loads(arguments_of(one)))
+            fetch.delay(json.loads(one.arguments))
 
 
 if __name__ == "__main__":

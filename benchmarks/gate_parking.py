@@ -15,7 +15,6 @@ from quotas import Parking
 from schemas.jobs import JobSpec
 from schemas.requests import Request
 from tasks import connections
-from tasks.messages import arguments_of
 from tasks.vendors import options
 
 SYMBOLS = tuple("".join(letters) for letters in itertools.product("ABCDE", repeat=3))
@@ -38,7 +37,7 @@ def park(count: int, *, symbols: int = 20) -> None:
     """Parks them, in the order of the jobs; the releasers are woken once, at the end."""
     gate = connections.gate("polygon")
     for job, requests in requests_of(count, symbols=symbols):
-        gate.park([Parking(id=one.id, arguments=arguments_of(one)) for one in requests], job=job, wake=False)
+        gate.park([Parking(id=one.id, arguments=one.arguments) for one in requests], job=job, wake=False)
     gate.wake()
 
 

@@ -17,7 +17,6 @@ import structlog
 from celery.app.task import Context
 from celery.signals import task_rejected
 from celery.worker import state
-from celery.worker.consumer import Consumer
 from kombu.exceptions import OperationalError
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps
@@ -26,6 +25,7 @@ from redis.exceptions import RedisError
 
 from tasks import connections, dead, envelopes
 from tasks.sending import GRANT_HEADER, USER_TASK
+from tasks.surviving import SurvivingConsumer
 
 log = structlog.get_logger("marketfetch.poison")
 
@@ -35,7 +35,7 @@ _WRAPPED: Final = "marketfetch-unreadable"
 _AWAY: Final = (RedisError, OperationalError, OSError)
 
 
-class CarefulConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
+class CarefulConsumer(SurvivingConsumer):
     """Celery's consumer, which buries what it can't take."""
 
     _came_from = ""
