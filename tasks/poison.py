@@ -189,10 +189,13 @@ def _gate_goes_on(headers: dict[str, Any], *, again: bool) -> bool:
     gate = connections.gate(provider)
     if gate.arguments(record) is None:
         return False
-    if again and record.startswith(USER_TASK):
+    task_id = _text(headers.get("id"))
+    if not again or gate.request_of(task_id) != record:
+        return True
+    (left,) = gate.withdraw([record], who=f"{USER_TASK}{task_id}")
+    if left.what == "stays" and record.startswith(USER_TASK):
         gate.settle(record)
-        return False
-    return True
+    return False
 
 
 def _wrap(raw: bytes, why: str, *, list_key: str) -> bytes:
