@@ -38,7 +38,7 @@ contracts: $(VENV)/.dev ## who may import whom
 
 check: lint types contracts test  ## everything CI runs
 
-bench: $(VENV)/.dev     ## measure, with what it is compared with in the same run; 45 minutes
+bench: $(VENV)/.dev     ## measure, with what it is compared with in the same run; about an hour
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.gate
 	@$(BIN)/python -m benchmarks.gate_plots

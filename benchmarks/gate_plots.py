@@ -40,13 +40,13 @@ def use(results: dict[str, Any]) -> None:
         axes.bar(places, [results[row][name]["use"] for name in names], 0.38, color=colour, label=label)
         for place, name in zip(places, names, strict=True):
             found = results[row][name]
-            axes.text(place, found["use"] + 0.01, f"{found['over']}", ha="center", va="bottom", fontsize=8, color=colour)
+            axes.text(place, 0.02, f"{found['over']}", ha="center", va="bottom", fontsize=9, color="white")
     axes.axhline(1.0, color=_LIMIT, linewidth=0.8, linestyle="--", label="an ideal caller without delay")
     if bound := results["judged"].get("50/s", {}).get("bound"):
         axes.hlines(bound, -0.45, 0.45, color="black", linewidth=1.2, label=f"asked for 50/s: {bound:.3f}")
-    axes.set_xticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), names, fontsize=8)
     axes.set_ylabel("use of the limit")
-    axes.set_title("Use of the limit; the number on a bar: calls over the limit, as the vendor counted")
+    axes.set_title("Use of the limit; the number in a bar: calls over the limit, as the vendor counted")
     axes.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.12))
     _save(figure, "gate-use.png")
 
