@@ -106,7 +106,8 @@ def test_a_task_without_its_arguments_leaves_the_lane_for_the_list_and_is_not_re
 
 def test_a_request_that_the_gate_still_has_is_not_lost_with_its_message(place):
     task_id = answer(place, f"answer = polygon.delay('AAPL', {ASKED}).id")
-    grant = {"id": place.redis().hget("mf:{polygon}:tasks", task_id).decode(), "fence": 1}
+    (record,) = place.redis().keys("mf:{polygon}:req:*")
+    grant = {"id": record.decode().partition(":req:")[2], "fence": 1}
     place.redis().lpush("fetch.polygon", envelope("junk", headers={"id": task_id, "marketfetch": grant}))
     place.worker()
     assert answer(place, SENTENCE.format(task_id))["outcome"] == "stored"
