@@ -20,9 +20,9 @@ def _from_delay(count: int) -> list[float]:
     """A key with room for all: every task finds its slot open, and the worker idle."""
     with a_place({"main": ("1000/second",)}, delay=False) as place:
         place.workers()
-        place.run("-m", "benchmarks.gate_sending", "16", "50")  # every child has called once
+        place.run("-m", "benchmarks.gate_sending", "0", "16", "50")  # every child has called once
         until(lambda: place.arrived() >= 16, what="the first calls", within_s=30)
-        moments = json.loads(place.run("-m", "benchmarks.gate_sending", f"{count}", "130"))
+        moments = json.loads(place.run("-m", "benchmarks.gate_sending", "16", f"{count}", "130"))
         until(lambda: place.arrived() >= 16 + count, what=f"{count} calls", within_s=60)
         arrivals = place.arrivals()[secret("main")][16:]
         return [(at - sent) * 1000 for sent, at in zip(moments, arrivals, strict=True)]

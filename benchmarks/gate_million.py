@@ -60,9 +60,9 @@ def _used(redis: Redis) -> int:
 def _of_a_message(count: int) -> dict[str, Any]:
     """What one `polygon.delay(...)` takes: its whole message in the gate, and with its PARKED state in the result backend."""
     with a_place({"main": ("5/minute",)}) as place:
-        place.run("-m", "benchmarks.gate_sending", "50", "0")  # what Valkey keeps once for all of them
+        place.run("-m", "benchmarks.gate_sending", "0", "50", "0")  # what Valkey keeps once for all of them
         before = _used(place.redis)
-        place.run("-m", "benchmarks.gate_sending", f"{count}", "0")
+        place.run("-m", "benchmarks.gate_sending", "50", f"{count}", "0")
         used = _used(place.redis) - before
         sizes = [place.redis.memory_usage(key, samples=0) or 0 for key in place.redis.scan_iter("celery-task-meta-*")]
         result = sum(sizes) / len(sizes)

@@ -1,4 +1,6 @@
-"""`python -m benchmarks.gate_sending COUNT EVERY_MS`: sends tasks one by one, as an app does, and prints when."""
+"""`python -m benchmarks.gate_sending FIRST COUNT EVERY_MS`: sends tasks one by one, as an app does, prints when.
+
+Task number n asks for a range of its own, from FIRST on, so that none asks what another has asked."""
 
 from __future__ import annotations
 
@@ -11,10 +13,10 @@ from benchmarks.gate_place import pause
 from tasks.fetch import polygon
 
 
-def send(count: int, *, every_ms: float) -> list[float]:
+def send(first: int, count: int, *, every_ms: float) -> list[float]:
     """Moments just before each delay(), seconds of the machine's monotonic clock."""
     moments = []
-    for number in range(count):
+    for number in range(first, first + count):
         start = date(2010, 1, 4) + timedelta(days=number)
         moments.append(time.monotonic())
         polygon.delay("AAPL", start=start.isoformat(), end=(start + timedelta(days=4)).isoformat())
@@ -24,4 +26,4 @@ def send(count: int, *, every_ms: float) -> list[float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(send(int(sys.argv[1]), every_ms=float(sys.argv[2]))))
+    print(json.dumps(send(int(sys.argv[1]), int(sys.argv[2]), every_ms=float(sys.argv[3]))))
