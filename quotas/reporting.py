@@ -40,7 +40,8 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
     with gate.redis.pipeline() as pipe:
         pipe.hmget(f"{gate.prefix}key:{key.label}", ["until", "why", "aside", "full", "lost"])
         pipe.scard(f"{gate.prefix}open:{key.label}")
-        pipe.scard(f"{gate.prefix}open:*")
+        pipe.zcard(f"{gate.prefix}granted")
+        pipe.zcard(f"{gate.prefix}running")
         for window in key.windows:
             label = "*" if window.pool else key.label
             name = f"{gate.prefix}{'done' if window.strict else 'early'}:{label}"
@@ -48,10 +49,10 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
             pipe.zrevrange(name, 0, window.count - 1, withscores=True)
         for calendar in key.calendars:
             pipe.get(f"{gate.prefix}{_counter(key.label, calendar, now)}")
-        (until, why, aside, full, lost), own, pool, *rest = pipe.execute()
+        (until, why, aside, full, lost), own, granted, running, *rest = pipe.execute()
     unknown = int(lost or 0), int(full or 0)
     uses = [
-        _window(window, pool if window.pool else own, rest[2 * i], rest[2 * i + 1], now_us, unknown)
+        _window(window, granted + running if window.pool else own, rest[2 * i], rest[2 * i + 1], now_us, unknown)
         for i, window in enumerate(key.windows)
     ]
     uses += [

@@ -88,7 +88,7 @@ for _, id in ipairs(due(KEYS[2], 100)) do
 end
 
 room = math.min(room, most_granted - redis.call('ZCARD', KEYS[3]))
-local unstored = redis.call('HMGET', KEYS[8], 'away', 'bytes')
+local unstored = redis.call('HMGET', KEYS[8], 'away', 'bytes', 'fine')
 local shut = unstored[1] or tonumber(unstored[2] or '0') > tonumber(ARGV[11]) or redis.call('ZCARD', KEYS[5]) >= most_held
 if shut then room = 0 end
 local parked = redis.call('ZCARD', KEYS[1])
@@ -102,7 +102,7 @@ local pool_granted = 0  -- calls granted in this very script are in no set yet
 local function of_window(key, window, want)
   local label, taken, full, lost = key.label, key.open, key.full, key.lost
   if window[4] == 1 then
-    label, taken = '*', redis.call('SCARD', prefix .. 'open:*') + pool_granted
+    label, taken = '*', redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4]) + pool_granted
     local state = redis.call('HMGET', prefix .. 'key:*', 'full', 'lost')
     full, lost = tonumber(state[1] or '-1e18'), tonumber(state[2] or '0')
     want = 1  -- what one key takes of it the others must see
@@ -200,6 +200,20 @@ end
 
 local granted, members, bands, turns, expired = 0, {}, {}, {}, 0
 
+-- Who is next; those that are sure to be granted leave the lane together.
+local popped, taken = {}, 0
+local function next_in_lane()
+  if taken == #popped then
+    local sure = 0
+    for _, key in ipairs(pool) do
+      if key.at and key.at <= now and not key.pooled then sure = sure + key.free end
+    end
+    popped, taken = redis.call('ZPOPMIN', KEYS[1], math.max(1, math.min(sure, room))), 0
+  end
+  parked, taken = parked - 1, taken + 2
+  return popped[taken - 1], popped[taken]
+end
+
 -- One request leaves the lane with this key.
 local function grant(id, record, key, fields)
   local fence = tonumber(fields[4]) + 1
@@ -252,9 +266,7 @@ while room > 0 and parked > 0 do
     opens_later = true
     break
   end
-  local popped = redis.call('ZPOPMIN', KEYS[1], 1)
-  parked = parked - 1
-  local id, score = popped[1], popped[2]
+  local id, score = next_in_lane()
   local record = prefix .. 'req:' .. id
   local fields = redis.call('HMGET', record, 't', 'p', 'j', 'f', 'a', 'q', 'm', 'x', 'o')
   if fields[1] then
@@ -273,7 +285,6 @@ end
 if granted > 0 then
   redis.call('ZADD', KEYS[3], unpack(members))
   wait_until((now_ms + start_by) * 1000)
-  local all = {}
   for _, key in ipairs(pool) do
     if #key.ids > 0 then
       redis.call('SADD', prefix .. 'open:' .. key.label, unpack(key.ids))
@@ -281,18 +292,37 @@ if granted > 0 then
         redis.call('INCRBY', prefix .. counter, #key.ids)
         redis.call('EXPIRE', prefix .. counter, 259200)
       end
-      for _, id in ipairs(key.ids) do all[#all + 1] = id end
     end
   end
-  redis.call('SADD', prefix .. 'open:*', unpack(all))
-  for band, tag in pairs(bands) do
-    if tag > tonumber(redis.call('HGET', KEYS[6], band) or '0') then redis.call('HSET', KEYS[6], band, us(tag)) end
+  -- A band's virtual time is the tag of its last grant; a job's place counts as long as it has requests in the lane.
+  local names, changes = {}, {}
+  for band in pairs(bands) do names[#names + 1] = band end
+  local first_turn = #names + 1
+  for turn in pairs(turns) do names[#names + 1] = 'N:' .. turn end
+  local known = redis.call('HMGET', KEYS[6], unpack(names))
+  for i, name in ipairs(names) do
+    local was = tonumber(known[i] or '0')
+    if i < first_turn then
+      changes[#changes + 1] = name
+      changes[#changes + 1] = us(math.max(was, bands[name]))
+    else
+      local turn = string.sub(name, 3)
+      local left = was - turns[turn]
+      if left > 0 then
+        changes[#changes + 1] = name
+        changes[#changes + 1] = left
+      else
+        redis.call('HDEL', KEYS[6], name, 'L:' .. turn)
+      end
+    end
   end
-  for turn, many in pairs(turns) do out_of_lane(prefix, turn, many) end
+  redis.call('HSET', KEYS[6], unpack(changes))
   redis.call('HINCRBY', KEYS[8], 'admitted', granted)
 end
 if expired > 0 then redis.call('HINCRBY', KEYS[8], 'expired', expired) end
 -- The gate does what it should when it admits, when nothing waits, and when nothing may run yet.
-if granted > 0 or parked == 0 or shut or opens_later then redis.call('HSET', KEYS[8], 'fine', now_ms) end
+-- Written once a second at most: whoever asks wants to know about minutes.
+local fine = granted > 0 or parked == 0 or shut or opens_later
+if fine and now_ms - tonumber(unstored[3] or '0') >= 1000 then redis.call('HSET', KEYS[8], 'fine', now_ms) end
 if wait ~= nil then answer[2] = math.max(wait - now, 0) end
 return answer

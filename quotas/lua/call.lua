@@ -107,7 +107,6 @@ local function close_call(prefix, id, record, now, made, sent)
   local fields = redis.call('HMGET', record, 'y', 'f', 'd')
   local label = fields[1] or ''
   redis.call('SREM', prefix .. 'open:' .. label, id)
-  redis.call('SREM', prefix .. 'open:*', id)
   if label == '' then return end
   local key = prefix .. 'key:' .. label
   if made then
