@@ -17,7 +17,8 @@ FRESH, AGAIN = "reply to stored", "the same again"
 @dataclass(frozen=True, slots=True)
 class Line:
     """One contender's medians over all replies. `ms` is from a reply's bytes to stored rows, `database_ms` the part after
-    reading; a floor is given our reading. The ratios are against the first floor."""
+    reading; a floor is given our reading. Against the first floor: `of_floor` with our reading on both sides,
+    `database_of_floor` without any, `of_bare_floor` with reading on our side only. `replies`: how many this contender took."""
 
     name: str
     ms: float
@@ -25,13 +26,20 @@ class Line:
     rows_per_second: float
     of_floor: float
     database_of_floor: float
+    of_bare_floor: float
+    replies: int
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)
 
 
-def measure(store: Store, floors: dict[str, Floor], *, replies: int, bars: int, told: Callable[[str], None]) -> list[Line]:
-    """Stores `replies` replies of `bars` bars, then the same once more; the floors take the same rows in between."""
+def measure(
+    store: Store, floors: dict[str, Floor], *, replies: int, peers: int, bars: int, told: Callable[[str], None]
+) -> list[Line]:
+    """Stores `replies` replies of `bars` bars, then the same once more; the floors take the same rows in between.
+
+    The first floor takes every reply, the others, which are slow, `peers` of them.
+    """
     store.create()
     whole: dict[str, list[float]] = {}
     stored: dict[str, list[float]] = {}
@@ -50,7 +58,9 @@ def measure(store: Store, floors: dict[str, Floor], *, replies: int, bars: int, 
     for number in range(replies):
         timed(FRESH, number, 1_000)
         batch = read(make(number, bars), called_at_ms=1_000)
-        names = list(floors)
+        first, *others = floors
+        # Spread over the whole run, as all tables grow.
+        names = [first, *(others if number * peers // replies != (number - 1) * peers // replies else [])]
         for name in names[number % len(names) :] + names[: number % len(names)]:
             stored.setdefault(name, []).append(floors[name](number, batch))
         told(f"{number + 1} of {replies} replies")
@@ -69,6 +79,6 @@ def _lines(whole: dict[str, list[float]], stored: dict[str, list[float]], floors
     for name in (FRESH, AGAIN, *floors):
         database = statistics.median(stored[name])
         total = statistics.median(whole[name]) if name in whole else reading + database
-        ratios = (total / (reading + base), database / base)
-        lines.append(Line(name, total * 1000, database * 1000, bars / total, *ratios))
+        ratios = (total / (reading + base), database / base, (total if name in whole else database) / base)
+        lines.append(Line(name, total * 1000, database * 1000, bars / total, *ratios, len(stored[name])))
     return lines

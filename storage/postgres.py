@@ -33,9 +33,10 @@ _DEFAULTS: Final[dict[str, str | int]] = {"connect_timeout": 5, "tcp_user_timeou
 _ATTEMPTS: Final = 5
 
 # Every statement finds its rows by key. The planner knows nothing of a table that has just been filled, and would read it
-# whole. The two timeouts keep one stuck process from holding up the others.
+# whole, or hash it. The two timeouts keep one stuck process from holding up the others.
 _SESSION: Final = """
-    SET jit = off; SET enable_seqscan = off; SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'"""
+    SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+    SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'"""
 
 #: Connections that a parent process opened before it forked: closing them here would end the parent's session.
 _LEFT_TO_PARENT: Final[list[Db]] = []

@@ -46,6 +46,9 @@ def told(error: psycopg.Error, where: str) -> StoreError:
         for code, phrase in (("28P01", "password authentication failed"), ("28P01", "no password supplied")):
             if phrase in lowered:
                 return StoreMismatch(f"{where} {_NOT_OURS[code]}")
+        # An error of connecting has no code, only words.
+        if any(phrase in lowered for phrase in ("too many clients", "too many connections", "connection slots")):
+            return StoreUnavailable(f"{where} {_AWAY['53300']}")
         if "database" in lowered and "does not exist" in lowered:
             return StoreMismatch(f"{where} {_NOT_OURS['3D000']}")
         if "role" in lowered and "does not exist" in lowered:

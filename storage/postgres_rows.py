@@ -116,7 +116,7 @@ def lock_series(db: Db, series: Mapping[SeriesKey, int]) -> None:
 
 
 def write(db: Db, parts: Sequence[Part]) -> None:
-    """Writes what is new or differs. No two parts are of one series, and all series are locked."""
+    """Writes what is new or differs. No two parts overlap in a series, and all series are locked."""
     new: list[Part] = []
     changed: list[Part] = []
     for part, standing in zip(parts, _standing(db, parts), strict=True):

@@ -7,7 +7,8 @@ whole, a list without a job is found and cleared by the next purge.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from storage.changes import Changes
@@ -20,7 +21,7 @@ PIECE: Final = 5_000
 #: No calendar quota reaches further back than yesterday and its time zone, and `calls` must be right for it.
 YOUNGEST_MS: Final = 3 * 86_400_000
 
-_UNASKED: Final = "NOT EXISTS (SELECT 1 FROM job_requests j WHERE j.root = ledger.root)"
+_UNASKED: Final = "(SELECT 1 FROM job_requests j WHERE j.root = ledger.root LIMIT 1) IS NULL"
 
 # One step through the key per job, however many requests each of them lists.
 _LISTS_WITHOUT_JOB: Final = """
@@ -36,25 +37,29 @@ class Purging(Changes):
     def purge(self, *, older_than_ms: int) -> Purged:
         before_ms = min(older_than_ms, self.now_ms() - YOUNGEST_MS)
         self.open_jobs()  # marks those that are over with when they were
-        jobs = self._purge_jobs(before_ms)
+        jobs = self._repeat(lambda execute: len(execute(*self._old_jobs(before_ms))))
         for (job_id,) in self.read(_LISTS_WITHOUT_JOB):
-            while self.change(lambda execute, job_id=job_id: _shorten(execute, job_id), alone=True):  # type: ignore[misc]
-                pass
+            self._repeat(partial(_shorten, job_id=job_id))
         ledger, rejects = self._purge_ledger(before_ms)
         old = f"SELECT id FROM spent_calls WHERE called_at < {self.time()} LIMIT {PIECE}"  # noqa: S608
-        while self.change(lambda execute: execute(f"DELETE FROM spent_calls WHERE id IN ({old}) RETURNING id", before_ms)):  # noqa: S608
-            pass
+        forget = f"DELETE FROM spent_calls WHERE id IN ({old}) RETURNING id"  # noqa: S608
+        self._repeat(lambda execute: len(execute(forget, before_ms)))
         return Purged(jobs, ledger, rejects)
 
-    def _purge_jobs(self, before_ms: int) -> int:
+    def _repeat(self, delete: Callable[[Execute], int]) -> int:
+        """Runs `delete`, each time in its own transaction, until it finds less than a whole piece; how many in all."""
+        deleted = 0
+        while some := self.change(delete, alone=True):
+            deleted += some
+            if some < PIECE:
+                break
+        return deleted
+
+    def _old_jobs(self, before_ms: int) -> tuple[Any, ...]:
         old = f"coalesce(cancelled_at, done_at) < {self.time()} AND created_at < {self.time()}"
         some = f"SELECT id FROM jobs WHERE {old} LIMIT {PIECE}"  # noqa: S608
         # The condition once more outside: somebody may reopen a job after it was chosen.
-        sql = f"DELETE FROM jobs WHERE id IN ({some}) AND {old} RETURNING id"  # noqa: S608
-        deleted = 0
-        while gone := self.change(lambda execute: execute(sql, *[before_ms] * 4)):
-            deleted += len(gone)
-        return deleted
+        return f"DELETE FROM jobs WHERE id IN ({some}) AND {old} RETURNING id", *[before_ms] * 4  # noqa: S608
 
     def _purge_ledger(self, before_ms: int) -> tuple[int, int]:
         ledger = rejects = last_id = 0
@@ -64,12 +69,11 @@ class Purging(Changes):
             ORDER BY id LIMIT {PIECE}"""  # noqa: S608
         while found := self.read(sql, last_id, before_ms, before_ms):
             for some in _pieces(found):
-                requests, bad = self.change(lambda execute, some=some: self._drop(execute, some), alone=True)  # type: ignore[misc]
-                ledger, rejects = ledger + requests, rejects + bad
-            last_id = found[-1][0]
+                requests, bad = self.change(partial(self._drop, some), alone=True)
+                ledger, rejects, last_id = ledger + requests, rejects + bad, found[-1][0]
         return ledger, rejects
 
-    def _drop(self, execute: Execute, request_ids: Sequence[str]) -> tuple[int, int]:
+    def _drop(self, request_ids: Sequence[str], execute: Execute) -> tuple[int, int]:
         condition, ids = self.among(request_ids)
         gone = execute(f"DELETE FROM ledger WHERE request_id {condition} AND {_UNASKED} RETURNING request_id", ids)  # noqa: S608
         condition, ids = self.among([row[0] for row in gone])

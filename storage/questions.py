@@ -11,9 +11,10 @@ from storage.store import Job, Tally, Unfinished
 
 T = TypeVar("T")
 
-_FIRST_OF: Final = "NOT EXISTS (SELECT 1 FROM ledger l WHERE l.root = j.root AND l.page = 0)"
+# Scalar subqueries, not EXISTS: Postgres turns an EXISTS into a hash of the whole ledger, and that once per job.
+_FIRST_OF: Final = "(SELECT 1 FROM ledger l WHERE l.root = j.root AND l.page = 0 LIMIT 1) IS NULL"
 _NEXT_OF: Final = """
-    l.next_cursor IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ledger n WHERE n.root = l.root AND n.page = l.page + 1)"""
+    l.next_cursor IS NOT NULL AND (SELECT 1 FROM ledger n WHERE n.root = l.root AND n.page = l.page + 1 LIMIT 1) IS NULL"""
 
 _PENDING_FIRST: Final = f"""
     SELECT j.root, 0 AS page, NULL AS cursor FROM job_requests j
@@ -23,10 +24,11 @@ _PENDING_NEXT: Final = f"""
     SELECT l.root, l.page + 1, l.next_cursor FROM job_requests j JOIN ledger l ON l.root = j.root
     WHERE j.job_id = ? AND {_NEXT_OF}"""  # noqa: S608
 
-#: Of a row of `jobs`: is anything left to do?
+#: Of a row of `jobs`: is anything left to do? Ends at the first request that is.
 PENDING: Final = f"""
-    (EXISTS (SELECT 1 FROM job_requests j WHERE j.job_id = jobs.id AND {_FIRST_OF})
-     OR EXISTS (SELECT 1 FROM job_requests j JOIN ledger l ON l.root = j.root WHERE j.job_id = jobs.id AND {_NEXT_OF}))"""  # noqa: S608
+    ((SELECT 1 FROM job_requests j WHERE j.job_id = jobs.id
+      AND ({_FIRST_OF} OR (SELECT 1 FROM ledger l WHERE l.root = j.root AND {_NEXT_OF} LIMIT 1) IS NOT NULL)
+      LIMIT 1) IS NOT NULL)"""  # noqa: S608
 
 # A later page can be over before the one that names it, so each half looks at its own page and not at the root.
 _TALLY: Final = f"""

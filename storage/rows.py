@@ -37,14 +37,19 @@ class Part:
 
 
 def waves(parts: Iterable[Part]) -> list[list[Part]]:
-    """Splits parts so that no series stands twice in a wave; written one after the other, later parts see earlier ones."""
+    """Splits parts so that no two of a wave overlap; written one after the other, later parts see earlier ones.
+
+    Pages of one series follow one another in time, so they are one wave: a few round trips for all of them.
+    """
     split: list[list[Part]] = []
-    seen: dict[int, int] = {}
+    before: dict[int, list[tuple[int, int, int]]] = {}
     for part in parts:
         if not len(part.bars):
             continue
-        turn = seen.get(part.series_id, 0)
-        seen[part.series_id] = turn + 1
+        first, last = int(part.bars.ts[0]), int(part.bars.ts[-1])
+        its = before.setdefault(part.series_id, [])
+        turn = 1 + max((wave for wave, start, end in its if start <= last and first <= end), default=-1)
+        its.append((turn, first, last))
         if turn == len(split):
             split.append([])
         split[turn].append(part)
@@ -55,7 +60,7 @@ def table(parts: Sequence[Part]) -> Table:
     """All bars of `parts` below one another, by series and time."""
     rows = np.empty(sum(len(part.bars) for part in parts), dtype=ROW)
     start = 0
-    for part in sorted(parts, key=lambda part: part.series_id):
+    for part in sorted((part for part in parts if len(part.bars)), key=lambda part: (part.series_id, int(part.bars.ts[0]))):
         here = rows[start : start + len(part.bars)]
         here["series_id"], here["ledger_id"], here["fetched_at"] = part.series_id, part.ledger_id, part.fetched_ms
         for name in ("ts", *VALUE_COLUMNS):

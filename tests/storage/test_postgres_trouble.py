@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,10 @@ import psycopg
 import pytest
 
 from sandbox.postgres import Postgres
-from storage import open_store
+from storage import binary, open_store
 from storage.store import StoreMismatch, StoreUnavailable
-from tests.storage.batches import batch, closes
+from tests.storage.batches import batch, closes, count
+from tests.waiting import eventually
 
 
 def administer(postgres: Postgres, *statements: str) -> None:
@@ -121,4 +124,102 @@ def test_a_store_leaves_no_temporary_table_behind(postgres_url: str) -> None:
     store.store([batch("a", {0: 1.0, 1: 2.0})])
     store.store([batch("b", {0: 5.0, 1: 2.0}, fetched=2_000)])
     assert store.read("SELECT relname FROM pg_class WHERE relpersistence = 't'") == []
+    store.close()
+
+
+def sessions(postgres: Postgres) -> int:
+    """Ours, as the server sees them."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        found = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'marketfetch'").fetchone()
+    return int(found[0]) if found else 0
+
+
+def test_a_closed_store_leaves_no_session_behind_even_after_an_error(postgres: Postgres, postgres_url: str) -> None:
+    eventually(lambda: sessions(postgres) == 0, what="the sessions of earlier tests are gone")
+    store: Any = open_store(postgres_url)
+    store.create()
+    administer(postgres, "ALTER DATABASE storage_test SET default_transaction_read_only = on")
+    store.close()
+    with pytest.raises(StoreUnavailable, match="read-only"):
+        store.store([batch("a", {0: 1.0})])
+    assert sessions(postgres) == 1
+    store.close()
+    eventually(lambda: sessions(postgres) == 0, what="our session is gone")
+
+
+def test_a_statement_that_takes_too_long_for_the_server_is_unavailable(postgres: Postgres, postgres_url: str) -> None:
+    store: Any = open_store(postgres_url)
+    store.create()
+    store.close()
+    administer(postgres, "ALTER DATABASE storage_test SET statement_timeout = '200ms'")
+    with psycopg.connect(postgres_url) as other:
+        other.execute("LOCK TABLE ledger")
+        with pytest.raises(StoreUnavailable, match="its statement_timeout is too short"):
+            store.store([batch("a", {0: 1.0})])
+    assert store.store([batch("a", {0: 1.0})]) == [True]
+    store.close()
+
+
+def test_a_server_without_a_free_connection_is_unavailable(postgres: Postgres, postgres_url: str) -> None:
+    store: Any = open_store(postgres_url)
+    store.create()
+    store.close()
+    administer(
+        postgres,
+        "DROP ROLE IF EXISTS crowded",
+        "CREATE ROLE crowded LOGIN CONNECTION LIMIT 1",
+    )
+    crowded = open_store(postgres_url.replace("postgres@", "crowded@"))
+    taken = psycopg.connect(postgres_url.replace("postgres@", "crowded@"))
+    with taken, pytest.raises(StoreUnavailable, match="takes no more connections: raise its max_connections"):
+        crowded.over(["a"])
+    crowded.close()
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """A COPY that stops after its first piece: (it is there, it may go on)."""
+    there, go_on = threading.Event(), threading.Event()
+    stream = binary.copy_stream
+
+    def halting(rows: Any) -> Iterator[bytes]:
+        pieces = stream(rows)
+        yield next(pieces)
+        there.set()
+        go_on.wait(30)
+        yield from pieces
+
+    monkeypatch.setattr(binary, "copy_stream", halting)
+    yield there, go_on
+    go_on.set()
+
+
+def test_a_server_stopped_in_the_middle_of_a_copy_leaves_nothing_and_the_batch_is_stored_later(
+    postgres: Postgres, postgres_url: str, endless: tuple[threading.Event, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, go_on = endless
+    store: Any = open_store(postgres_url)
+    store.create()
+    errors: list[BaseException] = []
+
+    def storing() -> None:
+        try:
+            store.store([batch("a", dict.fromkeys(range(50_000), 1.0))])
+        except StoreUnavailable as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=storing)
+    thread.start()
+    assert there.wait(20)
+    postgres.kill()
+    go_on.set()
+    thread.join(30)
+    try:
+        assert ["can't be reached" in str(error) for error in errors] == [True]
+    finally:
+        postgres.restart()
+    monkeypatch.undo()
+    assert (count(store, "ledger"), count(store, "bar_rows"), count(store, "series")) == (0, 0, 0)
+    assert store.store([batch("a", dict.fromkeys(range(50_000), 1.0))]) == [True]
+    assert count(store, "bar_rows") == 50_000
     store.close()

@@ -80,6 +80,16 @@ def test_batches_of_one_call_that_overlap_see_each_other_in_order_of_their_ids(s
     assert closes(store) == {0: 2.0, 1: 2.0}
 
 
+def test_pages_of_one_series_in_one_call_are_stored_whole_whatever_their_order(store: Any) -> None:
+    pages = [batch(f"a/{n}", {n * 10 + i: float(n) for i in range(10)}, fetched=n + 1) for n in (3, 0, 2, 1)]
+    across = batch("b", dict.fromkeys(range(5, 35), 9.0), fetched=3)
+    assert store.store([*pages, across]) == [True] * 5
+    expected = {n * 10 + i: float(n) for n in range(4) for i in range(10)}
+    # Page 3 was fetched later than what lies across it; the others were not.
+    expected |= dict.fromkeys(range(5, 30), 9.0)
+    assert closes(store) == expected
+
+
 def test_nothing_to_store_is_fine(store: Any) -> None:
     assert store.store([]) == []
     assert store.store([batch("a", outcome="empty")]) == [True]

@@ -164,7 +164,7 @@ def test_a_purge_that_was_stopped_is_finished_by_the_next_one(store: Any, now_ms
     store.store([batch("a"), batch("b")])
     age(store, 10)
 
-    def stopped(*_: object) -> int:
+    def stopped(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
