@@ -20,7 +20,7 @@ from redis.commands.core import Script
 from quotas.limits import KeyLimits, pool_argument
 from quotas.values import Admission, Counts, Events, Grant, KeyPast, Parking, Start, VendorCount, Withdrawn
 
-#: Every sleeper listens here; the message is the pool's name.
+#: Every sleeper listens here; the message is the pool's name. The scripts (call.lua) know it too.
 WAKE_CHANNEL: Final = "mf:wake"
 
 _PARK_AT_ONCE: Final = 500
@@ -89,7 +89,7 @@ class Gate:
         """Asked just before the call is sent; "go" is said once per fence, and again to the same `child` that asks again."""
         verdict, label, attempts, calls, reason, wait_us = self._start(
             keys=self._keys("granted", "running", "counts"),
-            args=[self.prefix, request_id, fence, end_by_ms, WAKE_CHANNEL, self.pool, child],
+            args=[self.prefix, request_id, fence, end_by_ms, child],
         )
         return Start(verdict.decode(), label.decode(), attempts, calls, reason.decode(), wait_us)
 
@@ -118,7 +118,6 @@ class Gate:
             keys=self._keys("running", "held", "ready", "counts"),
             args=[self.prefix, request_id, fence, batch, held_again_ms, *page, replied_ago_us, *_said(counted), sent],
         )
-        self.wake()
         return bool(done)
 
     def give_back(
@@ -141,7 +140,6 @@ class Gate:
             keys=self._keys("running", "granted", "ready", "counts"),
             args=[self.prefix, request_id, fence, pause_ms, why, then, "unsent" if unsent else "", key_label],
         )
-        self.wake()
         return bool(done)
 
     def delay(self, request_id: str, *, fence: int, delay_ms: int, unsent: bool = False) -> bool:
@@ -151,7 +149,6 @@ class Gate:
         """
         keys = self._keys("running", "delayed")
         done = self._delay(keys=keys, args=[self.prefix, request_id, fence, delay_ms, "unsent" if unsent else ""])
-        self.wake()
         return bool(done)
 
     def postpone(self, request_id: str, *, delay_ms: int, most_ms: int) -> int:
@@ -181,7 +178,6 @@ class Gate:
                 args=[self.prefix, request_id, answer],
             )
         )
-        self.wake()
         return told >= 0
 
     def withdraw(self, request_ids: Sequence[str], *, who: str) -> list[Withdrawn]:
@@ -193,8 +189,6 @@ class Gate:
                 args=[self.prefix, who, *request_ids[first : first + _PARK_AT_ONCE]],
             )
             found += [Withdrawn(what.decode(), message.decode()) for what, message in some]
-        if any(one.what == "gone" for one in found):
-            self.wake()
         return found
 
     def knows(self, request_ids: Sequence[str]) -> bool:

@@ -45,6 +45,8 @@ _AHEAD_MS: Final = 20
 #: A silent reconnect would hide that Redis was restarted, and that the gate's past may lack its last second.
 _NO_RETRY: Final = Retry(NoBackoff(), 0)
 _NOTICES_THE_END_S: Final = 0.1
+#: The key that says so lives three times as long.
+_SIGN_OF_LIFE_S: Final = 5.0
 _HEARTBEAT: Final = "mf:releaser:"
 
 
@@ -115,22 +117,34 @@ class ReleasingLoop(threading.Thread):
         with redis.pubsub(ignore_subscribe_messages=True) as wakes, self._app.connection_for_write() as connection:
             wakes.subscribe(WAKE_CHANNEL)
             producer = connection.Producer(serializer="json")
+            # Per pool, when it is worth looking again; a wake brings it forward.
+            due = {epoch.gate.pool: 0.0 for epoch in epochs}
+            alive_until = 0.0
             while not self._ending.is_set():
                 with at_work:
-                    redis.set(self._name, "", ex=15)
-                    wait_s = min(self._serve(epoch, producer) for epoch in epochs)
+                    if time.monotonic() > alive_until:
+                        redis.set(self._name, "", ex=15)
+                        alive_until = time.monotonic() + _SIGN_OF_LIFE_S
+                    for epoch in epochs:
+                        if time.monotonic() >= due[epoch.gate.pool]:
+                            due[epoch.gate.pool] = time.monotonic() + self._serve(epoch, producer)
                     self._outage.over()
-                self._sleep(wakes, wait_s)
-                while wakes.get_message():  # one look serves every wake that has come meanwhile
-                    pass
+                for pool in self._sleep(wakes, until=min(due.values())):
+                    due[pool] = 0.0
             redis.delete(self._name)
 
-    def _sleep(self, wakes: Any, wait_s: float) -> None:
-        """Until the time has passed, a wake has come, or the worker ends: that one is not to wait for a sleeper."""
-        ends = time.monotonic() + wait_s
-        while not self._ending.is_set() and (left_s := ends - time.monotonic()) > 0:
-            if wakes.get_message(timeout=min(left_s, _NOTICES_THE_END_S)):
-                return
+    def _sleep(self, wakes: Any, *, until: float) -> set[str]:
+        """Until that moment, or a wake, or the worker's end, which is not to wait for a sleeper. The pools that were woken."""
+        woken: set[str] = set()
+        while not self._ending.is_set():
+            left_s = until - time.monotonic()
+            message = wakes.get_message(timeout=max(0.0, min(left_s, _NOTICES_THE_END_S)))
+            while message:  # one look serves every wake that has come meanwhile
+                woken.add(message["data"].decode())
+                message = wakes.get_message()
+            if woken or left_s <= 0:
+                break
+        return woken & set(self._providers)
 
     def _begin(self, gate: Gate) -> Epoch:
         timings = get_settings().timings

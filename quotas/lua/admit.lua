@@ -92,8 +92,8 @@ local unstored = redis.call('HMGET', KEYS[8], 'away', 'bytes', 'fine')
 local shut = unstored[1] or tonumber(unstored[2] or '0') > tonumber(ARGV[11]) or redis.call('ZCARD', KEYS[5]) >= most_held
 if shut then room = 0 end
 local parked = redis.call('ZCARD', KEYS[1])
--- Whoever starts next says so: grants of all workers count, and this one would otherwise sleep on.
-if room <= 0 and parked > 0 and not shut then redis.call('HSET', KEYS[8], 'full', 1) end
+-- Whoever starts or stores next says so: grants and batches of all workers count, and this one would otherwise sleep on.
+if room <= 0 and parked > 0 then redis.call('HSET', KEYS[8], 'full', 1) end
 
 local pool = nil
 local pool_granted = 0  -- calls granted in this very script are in no set yet

@@ -24,6 +24,11 @@ local function clock()
   return time[1] * 1000000 + time[2]
 end
 
+-- Whoever sleeps until this pool's next opening looks again.
+local function wake(prefix)
+  redis.call('PUBLISH', 'mf:wake', string.match(prefix, '{(.*)}'))
+end
+
 local function us(number)
   return string.format('%.0f', number)
 end

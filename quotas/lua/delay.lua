@@ -16,4 +16,5 @@ redis.call('ZREM', KEYS[1], ARGV[2])
 redis.call('HINCRBY', record, 'a', 1)
 redis.call('HSET', record, 's', 'parked')
 redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[4]), ARGV[2])
+wake(ARGV[1])
 return 1

@@ -54,4 +54,5 @@ elseif said > 0 then
     stamp(prefix, label, id .. ':' .. fields[2] .. ':said' .. n, now, now)
   end
 end
+wake(prefix)
 return 1

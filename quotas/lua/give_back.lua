@@ -43,4 +43,5 @@ redis.call('ZREM', KEYS[1], ARGV[2])
 redis.call('ZREM', KEYS[2], ARGV[2])
 redis.call('HSET', record, 's', 'parked')
 in_lane(ARGV[1], ARGV[2], record)
+wake(ARGV[1])
 return 1

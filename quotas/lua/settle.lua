@@ -37,4 +37,6 @@ if fields[2] then redis.call('HDEL', KEYS[6], string.match(fields[2], '^task:(.*
 if redis.call('ZREM', KEYS[1], id) == 1 then out_of_lane(prefix, fields[3] .. ':' .. fields[4], 1) end
 for i = 2, 5 do redis.call('ZREM', KEYS[i], id) end
 redis.call('DEL', record, prefix .. 'batch:' .. id)
+-- Somebody is to be told, or the batch stood in the way of the next calls.
+if told > 0 or redis.call('HDEL', KEYS[7], 'full') == 1 then wake(prefix) end
 return told

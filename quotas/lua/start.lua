@@ -1,8 +1,7 @@
 -- Row 3 of the state machine: granted -> running. Asked by the worker's child just before it sends.
 --
 -- KEYS  1 granted   2 running   3 counts
--- ARGV  1 prefix   2 id   3 fence   4 end-by in ms from now   5 channel and 6 message that wake a releaser without room
---       7 who asks, "" for anybody: asked again by the same one, when an answer was lost on its way, "go" is said again
+-- ARGV  1 prefix   2 id   3 fence   4 end-by in ms from now   5 who asks, "" for anybody: asked again by the same one, when an answer was lost on its way, "go" is said again
 -- Returns { verdict, key label, attempts, calls, reason, us to wait before sending }: "go" once per fence; "held" when the
 -- reply is here already; "answered" when another task's call has brought what this one asked for, with how that ended (JSON)
 -- as the reason; "over" when the request has ended; "lost" for every other holder of an old grant.
@@ -22,7 +21,7 @@ end
 if state == 'answered' then
   return { 'answered', '', 0, 0, fields[5] or '', 0 }
 end
-if state == 'running' and fence == ARGV[3] and ARGV[7] ~= '' and fields[7] == ARGV[7] then
+if state == 'running' and fence == ARGV[3] and ARGV[5] ~= '' and fields[7] == ARGV[5] then
   return { 'go', fields[3] or '', tonumber(fields[4]), tonumber(fields[8]), '', math.max(0, tonumber(fields[6]) - clock()) }
 end
 if state ~= 'granted' or fence ~= ARGV[3] then
@@ -32,7 +31,7 @@ local now = clock()
 local sent = math.max(now, tonumber(fields[6] or '0'))
 redis.call('ZREM', KEYS[1], ARGV[2])
 redis.call('ZADD', KEYS[2], math.floor(sent / 1000) + tonumber(ARGV[4]), ARGV[2])
-redis.call('HSET', record, 's', 'running', 'b', us(sent), 'v', ARGV[7])
+redis.call('HSET', record, 's', 'running', 'b', us(sent), 'v', ARGV[5])
 local calls = redis.call('HINCRBY', record, 'c', 1)
-if redis.call('HDEL', KEYS[3], 'full') == 1 then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
+if redis.call('HDEL', KEYS[3], 'full') == 1 then wake(ARGV[1]) end
 return { 'go', fields[3] or '', tonumber(fields[4]), calls, '', sent - now }

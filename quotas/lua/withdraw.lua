@@ -40,4 +40,5 @@ for i = 3, #ARGV do
 end
 local task = string.match(who, '^task:(.*)$')
 if task and answer[1] and (answer[1][1] == 'left' or answer[1][1] == 'gone') then redis.call('HDEL', KEYS[4], task) end
+wake(prefix)
 return answer
