@@ -9,7 +9,6 @@ return   a small reference; the chain stores it      tasks/store.py
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any, NoReturn
 from uuid import uuid4
@@ -35,9 +34,6 @@ from tasks.sending import GRANT_HEADER
 from tasks.store import hand_on, send_to_store
 
 log = structlog.get_logger("marketfetch.fetch")
-
-#: Never set: waiting for it is waiting for the time to pass.
-_SLOT = threading.Event()
 
 _RETRIES = {
     "autoretry_for": (Unavailable, SuspectEmpty),
@@ -110,10 +106,7 @@ def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant
     if turn.verdict != "go":
         return not_ours_to_send(task, provider, symbol, grant["id"], turn)
 
-    run = Run(task, gate, grant["id"], grant["fence"], turn, lease_ends=asked_at + settings.timings.end_by)
-    if turn.wait_us:
-        # The slot opens in some milliseconds: the only wait in a worker, bounded by what a grant may be ahead.
-        _SLOT.wait(turn.wait_us / 1e6)
+    run = Run(task, gate, grant["id"], grant["fence"], turn, asked_at=asked_at)
     try:
         request = run.request = asked_for(grant, provider, symbol, query)
         page = run.call(request)

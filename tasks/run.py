@@ -48,9 +48,11 @@ def others_can_serve(gate: Gate, provider: str, label: str) -> bool:
 class Run:
     """One attempt: what it needs from start to finish, and the ways in which it ends."""
 
-    def __init__(self, task: Task, gate: Gate, record: str, fence: int, turn: Start, *, lease_ends: float) -> None:
-        """`lease_ends`: on the monotonic clock; somebody else may have the request after it."""
-        self.lease_ends = lease_ends
+    def __init__(self, task: Task, gate: Gate, record: str, fence: int, turn: Start, *, asked_at: float) -> None:
+        """`asked_at`: when `start` was asked, on the monotonic clock."""
+        #: Somebody else may have the request after it.
+        self.lease_ends = asked_at + get_settings().timings.end_by
+        self.opens_at = time.monotonic() + turn.wait_us / 1e6
         self.task = task
         self.gate = gate
         self.id = record
@@ -74,6 +76,9 @@ class Run:
             raise BadCredentials(f"no key labelled {self.turn.key_label!r} is configured for {request.provider} in this worker")
         call = vendor.build_request(request, ours)
         self.url = transport.redacted_url(call, section.base_url)
+        if (ahead_s := self.opens_at - time.monotonic()) > 0:
+            # The only wait in a worker: the slot opens within what a grant may be ahead, some milliseconds.
+            _NOTHING.wait(ahead_s)
         self.called_at_ms = time.time_ns() // 1_000_000
         self.unsent = False
         reply = transport.send(

@@ -41,3 +41,13 @@ def test_flower_shows_the_fetch_and_store_tasks_of_a_run(place, sandbox):
     stores = [one["args"] for one in tasks if one["name"] == "tasks.store.store_batch"]
     assert len(stores) == 2
     assert all("AAPL" in args or "MSFT" in args for args in stores)
+
+    # What waits in the lane has met no worker yet, and is shown all the same, with the moment at which it is expected.
+    code = (
+        "from tasks.fetch import polygon\n"
+        "print(polygon.apply_async(('TSLA',), dict(start='2024-01-02', end='2024-01-31'), countdown=3600).id)"
+    )
+    parked = place.run("-c", code).stdout.strip()
+    told = eventually(lambda: (ask("/api/tasks").json().get(parked) or {}), what="the parked task in Flower")
+    assert (told["state"], told["name"], told["args"]) == ("PARKED", "tasks.fetch.polygon", "('TSLA',)")
+    assert told["eta"]
