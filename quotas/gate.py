@@ -181,11 +181,14 @@ class Gate:
         return told >= 0
 
     def withdraw(self, request_ids: Sequence[str], *, who: str) -> list[Withdrawn]:
-        """A job, or a user's task ("task:<task id>"), no longer wants these; what becomes of each."""
+        """A job, or a user's task ("task:<task id>"), no longer wants these; what becomes of each.
+
+        A task that was withdrawn is to be settled under that name once it has been marked as revoked.
+        """
         found: list[Withdrawn] = []
         for first in range(0, len(request_ids), _PARK_AT_ONCE):
             some = self._withdraw(
-                keys=self._keys("ready", "delayed", "granted", "tasks"),
+                keys=self._keys("ready", "delayed", "granted", "tasks", "held"),
                 args=[self.prefix, who, *request_ids[first : first + _PARK_AT_ONCE]],
             )
             found += [Withdrawn(what.decode(), message.decode()) for what, message in some]

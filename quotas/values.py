@@ -29,8 +29,8 @@ class Parking:
 @dataclass(frozen=True, slots=True)
 class Grant:
     """What the releaser has to hand on. `kind` "go": the right to make one call, until its lease's deadline; "held": a request
-    whose batch is due to be stored; "answered": a task that another's call has answered; "expired": a task whose user no
-    longer wants it.
+    whose batch is due to be stored; "answered": a task that another's call has answered; "dropped": a task that has
+    expired or was revoked, and is to be marked so.
 
     `fence` grows with every grant of a request: only its latest holder may start. `attempts` counts spent retries.
     """
@@ -41,7 +41,7 @@ class Grant:
     attempts: int
     arguments: str
     message: str = ""
-    kind: Literal["go", "held", "answered", "expired"] = "go"
+    kind: Literal["go", "held", "answered", "dropped"] = "go"
 
 
 @dataclass(frozen=True, slots=True)

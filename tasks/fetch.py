@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from uuid import uuid4
 
 import structlog
-from celery import Task
+from celery import Task, states
 from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -161,4 +161,6 @@ def not_ours_to_send(task: Task, provider: str, symbol: str, record: str, turn: 
     if turn.verdict == "lost":
         log.info("grant was lost, nothing sent", provider=provider, symbol=symbol, request=record)
         raise Ignore
+    if turn.verdict == "over" and task.AsyncResult(task.request.id).state == states.REVOKED:
+        raise Ignore  # revoked while its message was on the way: REVOKED stands
     return hand_on(task, reference(provider, symbol, record, outcome=turn.verdict))

@@ -193,8 +193,8 @@ def _gate_goes_on(headers: dict[str, Any], *, again: bool) -> bool:
     if not again or gate.request_of(task_id) != record:
         return True
     (left,) = gate.withdraw([record], who=f"{USER_TASK}{task_id}")
-    if left.what == "stays" and record.startswith(USER_TASK):
-        gate.settle(record)
+    if left.what in ("gone", "left") or record.startswith(USER_TASK):
+        gate.settle(f"{USER_TASK}{task_id}")
     return False
 
 

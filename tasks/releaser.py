@@ -45,6 +45,7 @@ _AHEAD_MS: Final = 20
 #: A silent reconnect would hide that Redis was restarted, and that the gate's past may lack its last second.
 _NO_RETRY: Final = Retry(NoBackoff(), 0)
 _NOTICES_THE_END_S: Final = 0.1
+_LOOKS_AGAIN_S: Final = 0.05
 #: The key that says so lives three times as long.
 _SIGN_OF_LIFE_S: Final = 5.0
 _HEARTBEAT: Final = "mf:releaser:"
@@ -181,8 +182,13 @@ class ReleasingLoop(threading.Thread):
             self._at_work.add(epoch.gate.pool)
         for grant in admission.grants:
             self._publish(epoch.gate, grant, producer)
+        if admission.state == "stale":
+            log.warning(
+                "this machine's clock is days off Redis's", pool=epoch.gate.pool, next_step="set it; looks again in 1 s"
+            )
+            return _LONGEST_SLEEP_S
         if admission.state != "ok":
-            return 0.0
+            return _LOOKS_AGAIN_S
         if admission.wait_ms is None:
             return _LONGEST_SLEEP_S
         return min(_LONGEST_SLEEP_S, max(admission.wait_ms / 1000, 0.001))
@@ -194,9 +200,9 @@ class ReleasingLoop(threading.Thread):
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             self._unreadable(gate, grant, error)
             return
-        if grant.kind in ("answered", "expired") and message.expired(datetime.now(UTC)):
-            log.info("task expired in the lane", pool=gate.pool, task_id=message.headers["id"])
-            mark_revoked(self._app, loads(grant.message), reason="expired")
+        if grant.kind == "dropped" or (grant.kind == "answered" and message.expired(datetime.now(UTC))):
+            log.info("task expired or revoked in the lane", pool=gate.pool, task_id=message.headers["id"])
+            mark_revoked(self._app, loads(grant.message), reason="expired or revoked in the lane")
             gate.settle(grant.id)
             return
         message.headers["expires"] = None  # a released task is not to be revoked by the worker: its permit is spent

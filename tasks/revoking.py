@@ -42,6 +42,7 @@ def withdraw(app: Any, task_id: str) -> bool:
         (left,) = gate.withdraw([request_id], who=f"{USER_TASK}{task_id}")
         if left.what in ("gone", "left"):
             mark_revoked(app, loads(left.message), reason="revoked")
+            gate.settle(f"{USER_TASK}{task_id}")
             return True
     return False
 

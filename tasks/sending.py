@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from quotas import Gate, Parking
 from quotas.estimates import seconds_for
 from schemas.requests import Request
+from tasks.vendors import PROVIDERS, keys
 
 FETCH_PREFIX: Final = "tasks.fetch."
 #: The header in which the releaser tells a task its grant; `start` verifies it.
@@ -44,8 +45,10 @@ class ParkingAMQP(AMQP):  # type: ignore[misc]  # Celery is untyped
         send = super()._create_task_sender()
 
         def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
-            if name.startswith(FETCH_PREFIX):
-                producer = _ParkingProducer(producer, self.app, provider=name.removeprefix(FETCH_PREFIX))
+            provider = name.removeprefix(FETCH_PREFIX)
+            if name.startswith(FETCH_PREFIX) and provider in PROVIDERS:
+                # Another name is nobody's task: a worker sets it aside and says so.
+                producer = _ParkingProducer(producer, self.app, provider=provider)
             return send(producer, name, message, **options)
 
         return send_task_message
@@ -104,8 +107,6 @@ class _ParkingProducer:
 
     def _tell(self, gate: Gate, headers: dict[str, Any], wait_ms: int) -> None:
         """PARKED, and from when it may run, for AsyncResult and for Flower."""
-        from tasks.vendors import keys
-
         ahead_s = seconds_for(gate.counts().parked + 1, keys(self._provider))
         expected = datetime.now(UTC) + timedelta(seconds=max(ahead_s, wait_ms / 1000))
         told = {"not_before": headers.get("eta"), "expected": expected.isoformat(timespec="seconds")}

@@ -12,7 +12,7 @@
 --       epoch, clock: the past can't be accounted for, or time has stepped: nothing was granted, see quotas/epoch.py;
 --       stale: the calendar days passed are over, ask again;
 --       kind "go": the right to make one call. "held": due to be handed on again. "answered": a task that another's call has
---       answered. "expired": a task that nobody wants any more
+--       answered. "dropped": a task that has expired or was revoked, until it is marked so
 --
 -- One round trip, all or nothing: a refusal by one limit spends nothing of another. Everything is on Redis's own clock.
 
@@ -75,7 +75,7 @@ for _, id in ipairs(due(KEYS[5], 50)) do
   local fields = redis.call('HMGET', prefix .. 'req:' .. id, 'f', 'y', 'a', 'q', 'm', 's')
   if fields[6] then
     redis.call('ZADD', KEYS[5], now_ms + held_again, id)
-    local kind = (fields[6] == 'expired' or fields[6] == 'answered') and fields[6] or 'held'
+    local kind = fields[6] == 'answered' and 'answered' or (fields[6] == 'expired' or fields[6] == 'revoked') and 'dropped' or 'held'
     answer[#answer + 1] = { id, tonumber(fields[1]), fields[2] or '', tonumber(fields[3]), fields[4], fields[5] or '', kind }
   else
     redis.call('ZREM', KEYS[5], id)
@@ -244,7 +244,7 @@ local function expire(id, record, score, fields)
   end
   redis.call('HSET', prefix .. 'req:' .. task, 's', 'expired', 'f', 0, 'a', 0, 'q', '', 'o', task, 'm', message)
   redis.call('ZADD', KEYS[5], now_ms + held_again, task)
-  answer[#answer + 1] = { task, 0, '', 0, '', message, 'expired' }
+  answer[#answer + 1] = { task, 0, '', 0, '', message, 'dropped' }
 end
 
 local opens_later = false

@@ -1,10 +1,13 @@
 -- Row 7 of the state machine: one who waits goes; with the last one a parked or granted request is gone. A grant's share is
 -- given back.
 --
--- KEYS  1 ready   2 delayed   3 granted   4 tasks
+-- KEYS  1 ready   2 delayed   3 granted   4 tasks   5 held
 -- ARGV  1 prefix   2 who: a job, or task:<task id>   3 ... ids
 -- Returns per id { what, message }: "gone": nothing of the request is left; "left": others still wait for it; "stays": it runs
 -- or its reply is here, so it comes to its end; "unknown": not here, or not wanted by them. The message is the task's.
+--
+-- A task leaves a record, due in 10 s, that settle deletes when it has been marked as revoked: should its caller die before, admit
+-- has a releaser mark it.
 
 local prefix, who = ARGV[1], ARGV[2]
 local answer = {}
@@ -38,7 +41,9 @@ end
 for i = 3, #ARGV do
   answer[#answer + 1] = withdraw(ARGV[i])
 end
-local task = string.match(who, '^task:(.*)$')
-if task and answer[1] and (answer[1][1] == 'left' or answer[1][1] == 'gone') then redis.call('HDEL', KEYS[4], task) end
+if string.sub(who, 1, 5) == 'task:' and answer[1][2] ~= '' then
+  redis.call('HSET', prefix .. 'req:' .. who, 's', 'revoked', 'f', 0, 'a', 0, 'q', '', 'o', who, 'm', answer[1][2])
+  redis.call('ZADD', KEYS[5], math.floor(clock() / 1000) + 10000, who)
+end
 wake(prefix)
 return answer

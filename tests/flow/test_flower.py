@@ -48,6 +48,6 @@ def test_flower_shows_the_fetch_and_store_tasks_of_a_run(place, sandbox):
         "print(polygon.apply_async(('TSLA',), dict(start='2024-01-02', end='2024-01-31'), countdown=3600).id)"
     )
     parked = place.run("-c", code).stdout.strip()
-    told = eventually(lambda: (ask("/api/tasks").json().get(parked) or {}), what="the parked task in Flower")
+    told = eventually(lambda: ask("/api/tasks").json().get(parked) or {}, what="the parked task in Flower")
     assert (told["state"], told["name"], told["args"]) == ("PARKED", "tasks.fetch.polygon", "('TSLA',)")
     assert told["eta"]

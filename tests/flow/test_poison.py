@@ -104,6 +104,14 @@ def test_a_task_without_its_arguments_leaves_the_lane_for_the_list_and_is_not_re
     assert sandbox.log()["calls"] == 0
 
 
+def test_a_fetch_task_of_no_vendor_fails_with_its_name_and_parks_nowhere(place):
+    place.worker()
+    task_id = answer(place, "answer = app.send_task('tasks.fetch.poligon', ('AAPL',)).id")
+    name, sentence = answer(place, SENTENCE.format(task_id))
+    assert (name, "tasks.fetch.poligon" in sentence) == ("UnreadableMessage", True)
+    assert not place.redis().keys("mf:*req*")
+
+
 def test_a_request_that_the_gate_still_has_is_not_lost_with_its_message(place):
     task_id = answer(place, f"answer = polygon.delay('AAPL', {ASKED}).id")
     (record,) = place.redis().keys("mf:{polygon}:req:*")

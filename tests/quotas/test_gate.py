@@ -257,6 +257,7 @@ def test_only_what_has_not_started_can_be_withdrawn(gate):
     parked(gate, "b", "c")
     assert gate.withdraw(["a"], who="task:t") == [Withdrawn("gone", "kept whole")]
     assert gate.withdraw(["a"], who="task:t") == [Withdrawn("unknown", "")]
+    assert gate.settle("task:t")
     one, _ = admitted(gate).grants
     started(gate, one)
     assert [each.what for each in gate.withdraw(["b", "c"], who="job")] == ["stays", "gone"]
@@ -298,6 +299,8 @@ def test_the_next_who_waits_takes_over_from_one_who_leaves(gate):
     assert gate.withdraw(["a"], who="J")[0].what == "left"
     assert grant.message == "message of t2"
     assert gate.withdraw(["a"], who="task:t2") == [Withdrawn("gone", "message of t2")]
+    assert gate.settle("task:t1")
+    assert gate.settle("task:t2")
     assert gate.counts() == Counts(parked=0, granted=0, running=0, held=0)
     assert not gate.redis.exists(f"{gate.prefix}req:a")
 
@@ -320,9 +323,9 @@ def test_a_waiter_that_is_more_urgent_moves_the_request_forward(gate):
 def test_a_task_past_its_expiry_spends_nothing_and_is_told_until_it_is_settled(gate):
     gate.park([asked_by_task("t1", expires_ms=1)], job="direct")
     (told,) = admitted(gate, limits=["1/day@UTC"], held_again_ms=-1).grants
-    assert (told.id, told.kind, told.message) == ("task:t1", "expired", "message of t1")
+    assert (told.id, told.kind, told.message) == ("task:t1", "dropped", "message of t1")
     assert report(gate, [key_limits("main", ["1/day@UTC"])])[0].limits[0].used == 0
-    assert [one.kind for one in admitted(gate).grants] == ["expired"]
+    assert [one.kind for one in admitted(gate).grants] == ["dropped"]
     gate.settle("task:t1")
     assert admitted(gate).grants == ()
     assert gate.events().expired == 1
@@ -331,7 +334,7 @@ def test_a_task_past_its_expiry_spends_nothing_and_is_told_until_it_is_settled(g
 def test_who_else_waits_keeps_the_place_of_a_task_that_expired(gate):
     gate.park([asked_by_task("t1", expires_ms=1)], job="direct")
     parked(gate, "a", job="J")
-    assert [(one.id, one.kind) for one in admitted(gate).grants] == [("task:t1", "expired"), ("a", "go")]
+    assert [(one.id, one.kind) for one in admitted(gate).grants] == [("task:t1", "dropped"), ("a", "go")]
 
 
 def test_events_are_counted(gate):
@@ -406,3 +409,13 @@ def test_the_gate_is_unhealthy_when_what_may_run_is_not_admitted_for_a_minute(ga
 def now_ms(gate):
     seconds, micros = gate.redis.time()
     return seconds * 1000 + micros // 1000
+
+
+def test_a_task_that_was_withdrawn_is_offered_until_it_is_marked_as_revoked(gate):
+    gate.park([asked_by_task("t1")], job="direct")
+    gate.withdraw(["a"], who="task:t1")
+    gate.redis.zadd(f"{gate.prefix}held", {"task:t1": 0})
+    (told,) = admitted(gate).grants
+    assert (told.id, told.kind, told.message) == ("task:t1", "dropped", "message of t1")
+    gate.settle("task:t1")
+    assert not gate.redis.keys("*req*")
