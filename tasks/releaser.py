@@ -209,6 +209,7 @@ class ReleasingLoop(threading.Thread):
         producer.publish(
             message.body, exchange="", routing_key=f"fetch.{gate.pool}", headers=message.headers, **message.properties
         )
+        log.debug("admitted", pool=gate.pool, request=grant.id, key=grant.key_label, kind=grant.kind, fence=grant.fence)
 
     def _message(self, gate: Gate, grant: Grant) -> FetchMessage:
         return FetchMessage.kept(loads(grant.message), grant) if grant.message else job_message(self._app, gate.pool, grant)

@@ -151,10 +151,19 @@ class Run:
         if isinstance(error, RateLimited):
             why = f"{provider} refused key {self.turn.key_label!r}: {error.message}"
             then: Literal["grow", ""] = "grow" if error.retry_after_ms is None else ""
-            self.give_back(pause_ms=outcomes.pause_ms(error), why=why, then=then)
+            pause_ms = outcomes.pause_ms(error)
+            self.give_back(pause_ms=pause_ms, why=why, then=then)
+            log.warning("key paused", provider=provider, key=self.turn.key_label, at_least_ms=pause_ms, why=error.message)
             raise Ignore
         if isinstance(error, BadCredentials) and not self.unsent and others_can_serve(self.gate, provider, self.turn.key_label):
             self.give_back(why=error.message, then="aside")
+            log.error(
+                "key set aside",
+                provider=provider,
+                key=self.turn.key_label,
+                why=error.message,
+                next_step=f"its requests go on with other keys; marketfetch quotas resume {self.turn.key_label}",
+            )
             raise Ignore
         if step is Step.FAIL:
             return self.failed(error, provider, symbol)

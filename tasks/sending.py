@@ -7,6 +7,7 @@ publishes fetch messages, with kombu directly.
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
@@ -21,6 +22,9 @@ from quotas import Gate, Parking
 from quotas.estimates import seconds_for
 from schemas.requests import Request
 from tasks.vendors import PROVIDERS, keys
+
+#: Not structlog's: this runs in other people's apps, whose logging is theirs to set up.
+log = logging.getLogger("marketfetch.sending")
 
 FETCH_PREFIX: Final = "tasks.fetch."
 #: The header in which the releaser tells a task its grant; `start` verifies it.
@@ -104,6 +108,7 @@ class _ParkingProducer:
             priority=_priority(properties.get("priority")),
             not_before_ms=_now_ms() + wait_ms if wait_ms else 0,
         )
+        log.debug("parked task=%s task_id=%s request=%s", headers["task"], task_id, request.id if request else None)
 
     def _tell(self, gate: Gate, headers: dict[str, Any], wait_ms: int) -> None:
         """PARKED, and from when it may run, for AsyncResult and for Flower."""

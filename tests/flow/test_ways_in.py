@@ -231,3 +231,21 @@ def test_a_beat_entry_is_parked_and_runs(place):
     place.worker()
     place.celery("beat", "--schedule", "beat-state", log="beat.log", app="schedule")
     eventually(lambda: place.rows("SELECT count(*) FROM ledger") == [(1,)], within_s=30, what="beat's task stored")
+
+
+def test_a_retrys_countdown_becomes_a_not_before_and_carries_no_grant(place, sandbox):
+    sandbox.faults(kind="500", provider="polygon", symbol="AAPL", count=1)
+    place.env["MARKETFETCH_RETRIES__BACKOFF"] = "600"
+    place.worker()
+    code = (
+        f"sent = polygon.delay('AAPL', {ASKED})\nfrom tests.waiting import eventually\n"
+        "eventually(lambda: sent.state == 'RETRY')\nanswer = sent.id"
+    )
+    task_id = answer(place, code)
+    redis = place.redis()
+    request = redis.hget("mf:{polygon}:tasks", task_id).decode()
+    assert [one.decode() for one in redis.zrange("mf:{polygon}:delayed", 0, -1)] == [request]
+    record = redis.hgetall(f"mf:{{polygon}}:req:{request}")
+    assert record[b"a"] == b"1"
+    assert b'"marketfetch"' not in record[b"m"]
+    assert redis.llen("fetch.polygon") == 0

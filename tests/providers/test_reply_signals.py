@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import errors
-from providers.replies import quoted, retry_after_ms
+from providers.replies import calls_counted, quoted, retry_after_ms
 from schemas.page import Page, Reject
 
 NOW = "Sun, 22 Nov 2026 10:00:00 GMT"
@@ -69,3 +69,19 @@ def test_every_error_comes_back_whole_from_a_pickle(kind):
         assert str(again) == "what, why, and what to do"
         assert again.__dict__ == error.__dict__
         assert again.args == error.args
+
+
+@pytest.mark.parametrize(
+    ("headers", "counted"),
+    [
+        ({"x-ratelimit-limit": "50000", "x-ratelimit-remaining": "49994"}, (50_000, 6)),
+        ({"x-ratelimit-limit": "300", "x-ratelimit-remaining": "0"}, (300, 300)),
+        ({"x-ratelimit-limit": "300", "x-ratelimit-remaining": "400"}, (300, 0)),
+        ({"x-ratelimit-limit": "300"}, None),
+        ({"x-ratelimit-limit": "many", "x-ratelimit-remaining": "1"}, None),
+        ({"x-ratelimit-limit": "-5", "x-ratelimit-remaining": "1"}, None),
+        ({}, None),
+    ],
+)
+def test_what_a_vendor_has_counted_is_read_from_its_headers(headers, counted):
+    assert calls_counted(headers) == counted
