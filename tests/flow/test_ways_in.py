@@ -235,7 +235,7 @@ def test_a_beat_entry_is_parked_and_runs(place):
 
 def test_a_retrys_countdown_becomes_a_not_before_and_carries_no_grant(place, sandbox):
     sandbox.faults(kind="500", provider="polygon", symbol="AAPL", count=1)
-    place.env["MARKETFETCH_RETRIES__BACKOFF"] = "600"
+    place.env |= {"MARKETFETCH_RETRIES__BACKOFF": "6000", "MARKETFETCH_RETRIES__BACKOFF_MAX": "6000"}
     place.worker()
     code = (
         f"sent = polygon.delay('AAPL', {ASKED})\nfrom tests.waiting import eventually\n"
