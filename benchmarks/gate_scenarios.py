@@ -46,10 +46,10 @@ class Scenario:
 SCENARIOS = (
     Scenario("50/s", (("50/second",),), 6000),
     Scenario("20/6 s + 100/60 s", (("20/6seconds", "100/60seconds"),), 400),
-    Scenario("20/6 s", (("20/6seconds",),), 1600),
-    Scenario("5/6 s", (("5/6seconds",),), 400),
+    Scenario("20/6 s", (("20/6seconds",),), 2400),
+    Scenario("5/6 s", (("5/6seconds",),), 600),
     Scenario("30/10 s, 3 at once", (("30/10seconds",),), 1500, concurrency=3),
-    Scenario("5 + 10 + 20 per 6 s", (("5/6seconds",), ("10/6seconds",), ("20/6seconds",)), 2800),
+    Scenario("5 + 10 + 20 per 6 s", (("5/6seconds",), ("10/6seconds",), ("20/6seconds",)), 4200),
 )
 
 

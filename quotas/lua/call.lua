@@ -89,7 +89,7 @@ local function head_start(key, round_trip)
   local n, fastest = tonumber(fields[1] or '0'), tonumber(fields[2] or '0')
   if n == 0 or round_trip < fastest then fastest = round_trip end
   redis.call('HSET', key, 'n', n + 1, 'r', us(fastest))
-  return fastest * 0.75 * n / (n + 32)
+  return fastest * 0.9 * n / (n + 100)
 end
 
 -- The member of a stamp is its own, also where a request was cancelled and asked again: a stamp is never written over.
