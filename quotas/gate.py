@@ -216,6 +216,18 @@ class Gate:
         found = self.redis.get(f"{self.prefix}batch:{request_id}")
         return found if isinstance(found, bytes) else None
 
+    def crowd(self, request_id: str, *, above: int, most: int) -> dict[str, bytes]:
+        """Batches that wait beside this one, by request id, when more than `above` do: storing them together is cheaper."""
+        with self.redis.pipeline() as pipe:
+            pipe.zcard(f"{self.prefix}held")
+            pipe.zrange(f"{self.prefix}held", 0, most)
+            waiting, ids = pipe.execute()
+        others = [one.decode() for one in ids if one.decode() != request_id][:most]
+        if waiting <= above or not others:
+            return {}
+        found = self.redis.mget([f"{self.prefix}batch:{one}" for one in others])
+        return {one: data for one, data in zip(others, found, strict=True) if isinstance(data, bytes)}
+
     def arguments(self, request_id: str) -> str | None:
         """The arguments a request was parked with, None when it is gone."""
         found = self.redis.hget(f"{self.prefix}req:{request_id}", "q")

@@ -10,7 +10,9 @@ import structlog
 from celery import Task
 from celery.exceptions import Ignore
 from pydantic import ValidationError
+from redis.exceptions import RedisError
 
+from quotas import Gate
 from schemas.ledger import Batch, LedgerRow
 from schemas.requests import Request
 from storage.store import StoreError, StoreMismatch, StoreUnavailable
@@ -25,6 +27,8 @@ STORE_TASK: Final = "tasks.store.store_batch"
 #: How long a batch waits before it is offered again while the database is away: doubled each time, up to the second.
 _OFFERED_AGAIN_MS: Final = 2_000
 _OFFERED_AT_LAST_MS: Final = 15_000
+#: More batches than this wait only after an outage, or beside a slow database.
+_CROWD: Final = 20
 
 
 def hand_on(task: Task, ref: Reference) -> Reference:
@@ -43,12 +47,23 @@ def send_to_store(ref: Reference) -> None:
 @app.task(name=STORE_TASK, throws=(StoreError,))
 def store_batch(ref: Reference) -> Reference:
     """Stores what fetch has kept. Safe to run twice: the ledger's row decides, the second time is a no-op."""
+    try:
+        return stored(ref)
+    except RedisError as error:
+        # Whatever was written stands; the batch is offered again, and then there is nothing left to do.
+        log.warning("Redis is away, storing is asked for again", request=ref["request"], symbol=ref["symbol"], error=str(error))
+        raise Ignore from None
+
+
+def stored(ref: Reference) -> Reference:
+    """The batch of a reference in the database, and gone from the gate. Raises RedisError, Ignore."""
     gate = connections.gate(ref["provider"])
     batch = _batch_of(ref)
     if batch is None:
         return ref
     try:
         row, new = _written(batch)
+        _store_the_crowd(gate, ref["request"])
     except StoreError as error:
         delay_ms = gate.postpone(ref["request"], delay_ms=_OFFERED_AGAIN_MS, most_ms=_OFFERED_AT_LAST_MS)
         trouble.report("database", f"{error} What was fetched is kept, nothing more is fetched, and it goes on by itself.")
@@ -71,6 +86,25 @@ def store_batch(ref: Reference) -> Reference:
         rejects=row.rejects,
     )
     return reference(row.provider, row.symbol, row.request_id, outcome=row.outcome, rows=row.rows, rejects=row.rejects)
+
+
+def _store_the_crowd(gate: Gate, request_id: str) -> None:
+    """After an outage many batches wait: each further task takes some of them along, in one transaction."""
+    waiting = {}
+    for one, data in gate.crowd(request_id, above=_CROWD, most=_CROWD).items():
+        try:
+            waiting[one] = batches.decode(data)
+        except batches.UnreadableBatch:
+            continue  # its own task says so
+    try:
+        new = connections.store().store(list(waiting.values()))
+    except StoreError as error:
+        log.info("batches were not stored together", batches=len(waiting), error=str(error), next_step="each by its own task")
+        return
+    for one, batch in waiting.items():
+        gate.settle(one, answer=answer(batch.ledger))
+    if waiting:
+        log.info("stored together", batches=len(waiting), new=sum(new))
 
 
 def _batch_of(ref: Reference) -> Batch | None:

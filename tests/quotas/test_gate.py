@@ -419,3 +419,15 @@ def test_a_task_that_was_withdrawn_is_offered_until_it_is_marked_as_revoked(gate
     assert (told.id, told.kind, told.message) == ("task:t1", "dropped", "message of t1")
     gate.settle("task:t1")
     assert not gate.redis.keys("*req*")
+
+
+def test_a_crowd_of_batches_is_told_only_when_it_is_one(gate):
+    parked(gate, *[f"r{n}" for n in range(6)])
+    for grant in admitted(gate).grants:
+        started(gate, grant)
+        gate.finish(grant.id, fence=grant.fence, batch=grant.id.encode())
+    assert gate.crowd("r0", above=6, most=3) == {}
+    found = gate.crowd("r0", above=5, most=3)
+    assert len(found) == 3
+    assert "r0" not in found
+    assert all(name.encode() == data for name, data in found.items())
