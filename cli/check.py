@@ -6,21 +6,25 @@ import json
 
 import click
 
-from cli.screen import counted, table
+from cli.screen import counted, hint, table
 
 
 @click.command()
+@click.option("--upgrade", "upgrading", is_flag=True, help="First bring the tables of the release before to this one's.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
-def check(ctx: click.Context, *, as_json: bool) -> None:
+def check(ctx: click.Context, *, upgrading: bool, as_json: bool) -> None:
     """Look at settings, keys, Redis, workers and the database.
 
-    Exits with 1 if anything is wrong that stops fetching; warnings alone give 0.
+    Exits with 1 if anything is wrong that stops fetching; warnings alone give 0. Stop the workers before --upgrade: it
+    changes the tables in one transaction and keeps every row.
     """
     from cli.sandboxed import followed_sandbox
-    from tasks.check import findings
+    from tasks.check import findings, upgrade
 
     with followed_sandbox():
+        if upgrading:
+            hint(upgrade())
         found = findings()
     errors = sum(one.level == "error" for one in found)
     if as_json:

@@ -12,6 +12,7 @@ from cli.check import check
 from cli.dead import dead
 from cli.demo import demo
 from cli.fetch import fetch
+from cli.purge import purge
 from cli.quotas import quotas
 from cli.read import read
 from cli.status import status
@@ -73,7 +74,7 @@ def marketfetch(*, traceback: bool) -> None:
     """Market data at the full rate that your API keys allow, and not one call more."""
 
 
-for command in (demo, up, fetch, status, cancel, resume, retry, quotas, dead, read, check):
+for command in (demo, up, fetch, status, cancel, resume, retry, quotas, dead, read, check, purge):
     marketfetch.add_command(command)
 
 

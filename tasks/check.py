@@ -44,6 +44,18 @@ def findings() -> list[Finding]:
     return [*_settings(), *(one for provider in PROVIDERS for one in _provider(provider)), *_redis(), *_database()]
 
 
+def upgrade() -> str:
+    """Brings the database's tables from the schema of the release before to this one's, whole or not at all; a line for people.
+
+    Raises StoreError, whose sentence says why not; then nothing was changed.
+    """
+    store = open_store(database_url())
+    try:
+        return _as_sentence(store.upgrade())
+    finally:
+        store.close()
+
+
 def _settings() -> Iterator[Finding]:
     path = config_path()
     where = f"{path} and the environment" if path else "the environment and the defaults (there is no marketfetch.toml)"

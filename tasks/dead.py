@@ -133,6 +133,11 @@ def drop(number: str) -> DeadLetter:
     return found
 
 
+def forget_before(moment_ms: int) -> int:
+    """Drops the messages that were buried before this Unix time; how many. Raises RedisError."""
+    return connections.redis().xtrim(KEY, minid=str(max(0, moment_ms)), approximate=False)
+
+
 def sentences(redis: Redis) -> list[str]:
     """What `marketfetch status` says while there are any."""
     count = redis.xlen(KEY)

@@ -14,7 +14,7 @@ from redis import Redis
 from quotas import Parking
 from schemas.jobs import JobSpec
 from schemas.requests import Request
-from storage.store import Job, Store, StoreError, Unfinished
+from storage.store import Job, Store, StoreError, StoreUnavailable, Unfinished
 from tasks import connections, trouble
 from tasks.errors import UserError
 from tasks.planning import plan
@@ -63,6 +63,8 @@ def _fed(redis: Redis, store: Store, job: Job) -> int:
     except UserError as error:
         trouble.report(f"job {job.id}", f"Job {job.id} does not go on: {error}")
         return 0
+    except StoreUnavailable:
+        raise  # so are the other jobs: the keeper says it once
     except StoreError as error:
         log.warning("job not looked at", job=job.id, error=str(error), next_step="looks again at the next sweep")
         return 0

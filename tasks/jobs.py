@@ -193,6 +193,7 @@ def resume(job_id: str) -> int:
     """Feeds a job at once, a cancelled one too; how many requests were not in the gate. Raises UserError."""
     store = _database()
     job = _known(store, job_id)
+    _with_redis(lambda: connections.redis().ping(), "nothing was resumed")
     try:
         store.save_job(job, ())
         return _with_redis(lambda: feed(store, job), "nothing was resumed")
@@ -213,6 +214,8 @@ def retry(job_id: str) -> int:
     """The failed requests of a job are made again; how many. Raises UserError."""
     store = _database()
     _known(store, job_id)
+    # Before anything is forgotten: what has failed would else be to do again although the sentence says that nothing was done.
+    _with_redis(lambda: connections.redis().ping(), "nothing was retried")
     try:
         failed = store.forget_failed(job_id)
     except StoreError as error:

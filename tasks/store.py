@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 from celery import Task
 from celery.exceptions import Ignore
+from kombu.exceptions import OperationalError
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
@@ -19,6 +20,7 @@ from storage.store import StoreError, StoreMismatch, StoreUnavailable
 from tasks import batches, connections, trouble
 from tasks.answers import answer
 from tasks.app import app
+from tasks.outage import Outage
 from tasks.reference import Reference, reference
 
 log = structlog.get_logger("marketfetch.store")
@@ -30,11 +32,18 @@ _OFFERED_AT_LAST_MS: Final = 15_000
 #: More batches than this wait only after an outage, or beside a slow database.
 _CROWD: Final = 20
 
+#: Told once a minute and process: every batch that waits meets the same outage.
+_outage: Final = Outage("store")
+_redis_outage: Final = Outage("store")
+
 
 def hand_on(task: Task, ref: Reference) -> Reference:
-    """Returns the reference for the chain; a task that was sent alone gets its store task here."""
-    chain = task.request.chain or []
-    if not any(one.get("task") == STORE_TASK for one in chain):
+    """Returns the reference for the chain; a task whose next link does not store gets its store task here.
+
+    Links of a user's own that stand between may fail, or drop the chain: what was fetched is stored all the same.
+    """
+    chain = task.request.chain or []  # the last one is next
+    if not chain or chain[-1].get("task") != STORE_TASK:
         send_to_store(ref)
     return ref
 
@@ -49,33 +58,29 @@ def store_batch(ref: Reference) -> Reference:
     """Stores what fetch has kept. Safe to run twice: the ledger's row decides, the second time is a no-op."""
     try:
         return stored(ref)
-    except RedisError as error:
-        # Whatever was written stands; the batch is offered again, and then there is nothing left to do.
-        log.warning("Redis is away, storing is asked for again", request=ref["request"], symbol=ref["symbol"], error=str(error))
+    except (RedisError, OperationalError) as error:
+        # The batch has a deadline in Redis like everything else, so it is offered again.
+        _redis_outage.goes_on("Redis", error)
         raise Ignore from None
 
 
 def stored(ref: Reference) -> Reference:
-    """The batch of a reference in the database, and gone from the gate. Raises RedisError, Ignore."""
+    """The steps of `store_batch`. Raises RedisError and kombu's OperationalError when Redis is away."""
     gate = connections.gate(ref["provider"])
     batch = _batch_of(ref)
     if batch is None:
         return ref
     try:
         row, new = _written(batch)
-        _store_the_crowd(gate, ref["request"])
     except StoreError as error:
-        delay_ms = gate.postpone(ref["request"], delay_ms=_OFFERED_AGAIN_MS, most_ms=_OFFERED_AT_LAST_MS)
-        trouble.report("database", f"{error} What was fetched is kept, nothing more is fetched, and it goes on by itself.")
-        log.error(
-            "database did not store",
-            symbol=ref["symbol"],
-            request=ref["request"],
-            error=str(error),
-            next_step=f"offered again in {delay_ms // 1000} s",
-        )
+        gate.postpone(ref["request"], delay_ms=_OFFERED_AGAIN_MS, most_ms=_OFFERED_AT_LAST_MS)
+        trouble.report("database", f"{error}. What was fetched is kept, nothing more is fetched, and it goes on by itself.")
+        _outage.goes_on("the database", error)
         raise Ignore from None
+    _outage.over()
     gate.settle(ref["request"], answer=answer(row))
+    _redis_outage.over()
+    _store_the_crowd(gate, ref["request"])
     log.info(
         "stored" if new else "was stored before",
         provider=row.provider,
