@@ -30,8 +30,8 @@ def from_ledger(request: Request) -> str | None:
 
     What has failed is asked again: whoever sends the task anew wants that.
     """
-    store = connections.store()
     try:
+        store = connections.store()
         row = store.outcomes([request.id]).get(request.id)
         if row is None or (row.outcome == "failed" and store.forget_if_failed(request.id)):
             return None
