@@ -9,11 +9,7 @@
 local prefix, id = ARGV[1], ARGV[2]
 local record = prefix .. 'req:' .. id
 local bytes = redis.call('STRLEN', prefix .. 'batch:' .. id)
-if bytes > 0 then
-  -- It is stored, so the database is there.
-  redis.call('HDEL', KEYS[7], 'away')
-  if redis.call('HINCRBY', KEYS[7], 'bytes', -bytes) < 0 then redis.call('HDEL', KEYS[7], 'bytes') end
-end
+if bytes > 0 and redis.call('HINCRBY', KEYS[7], 'bytes', -bytes) < 0 then redis.call('HDEL', KEYS[7], 'bytes') end
 local fields = redis.call('HMGET', record, 's', 'o', 'p', 'j')
 if not fields[1] then
   redis.call('ZREM', KEYS[5], id)
@@ -21,6 +17,8 @@ if not fields[1] then
   return -1
 end
 local now = clock()
+-- It was held and is in the ledger, so the database is there.
+if fields[1] == 'held' then redis.call('HDEL', KEYS[7], 'away') end
 if fields[1] == 'granted' or fields[1] == 'running' then
   close_call(prefix, id, record, now, fields[1] == 'running')
 end
