@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 import providers
 from providers import transport
-from providers.errors import BadCredentials, FetchError, RateLimited, Transient
+from providers.errors import BadCredentials, Fatal, FetchError, RateLimited, Transient
 from quotas import Gate, Parking, Start
 from quotas.reporting import report
 from quotas.values import VendorCount
@@ -98,6 +98,33 @@ class Run:
 
     def finished(self, request: Request, page: Page, *, reason: str = "") -> Reference:
         """Rows are here: batch kept, next page parked, slot freed, in one step."""
+        try:
+            data, next_page = self._kept(request, page, reason=reason)
+        except Exception as error:
+            # Our own mistake, as in fetch.granted: asking again would make it again, three times, and blame the worker.
+            log.exception("fetch stumbled", provider=request.provider, symbol=request.symbol, request=self.id)
+            mistake = Fatal(f"marketfetch made a mistake ({type(error).__name__}), see the worker's log")
+            self.failed(mistake, request.provider, request.symbol)
+        self.keep(data, symbol=request.symbol, next_page=next_page)
+        log.info(
+            "fetched",
+            provider=request.provider,
+            symbol=request.symbol,
+            page=request.page,
+            rows=page.rows,
+            rejects=len(page.rejects),
+            quirks={one.name: one.rows for one in page.quirks} or None,
+            status=self.status,
+            url=self.url,
+        )
+        outcome = "stored" if page.rows else "empty"
+        return hand_on(
+            self.task,
+            reference(request.provider, request.symbol, self.id, outcome=outcome, rows=page.rows, rejects=len(page.rejects)),
+        )
+
+    def _kept(self, request: Request, page: Page, *, reason: str) -> tuple[bytes, Parking | None]:
+        """What the gate keeps of a page: its batch as bytes, and the next page."""
         series = tuple(
             replace(one, bars=one.bars.marked_partial(LONGEST_MS[one.timespan], called_at_ms=self.called_at_ms))
             for one in page.series
@@ -116,22 +143,8 @@ class Run:
             series=series,
             rejects=page.rejects,
         )
-        self.keep(batch, next_page=request.next_page(page.next) if page.next else None)
-        log.info(
-            "fetched",
-            provider=request.provider,
-            symbol=request.symbol,
-            page=request.page,
-            rows=page.rows,
-            rejects=len(page.rejects),
-            quirks={one.name: one.rows for one in page.quirks} or None,
-            status=self.status,
-            url=self.url,
-        )
-        return hand_on(
-            self.task,
-            reference(request.provider, request.symbol, self.id, outcome=outcome, rows=page.rows, rejects=len(page.rejects)),
-        )
+        following = request.next_page(page.next) if page.next else None
+        return batches.encode(batch), Parking(id=following.id, arguments=following.arguments) if following else None
 
     def troubled(self, error: FetchError, provider: str, symbol: str) -> Reference:
         """An error of the tree: logged with its next step, then exactly that step."""
@@ -180,7 +193,7 @@ class Run:
         reason = outcomes.sentence(error, provider=provider, symbol=symbol, key_label=self.turn.key_label)
         rejects = getattr(getattr(error, "page", None), "rejects", ())
         ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rejects=len(rejects))
-        self.keep(Batch(ledger=ledger, rejects=tuple(rejects)))
+        self.keep(batches.encode(Batch(ledger=ledger, rejects=tuple(rejects))), symbol=symbol)
         send_to_store(reference(provider, symbol, self.id, outcome="failed"))
         raise error
 
@@ -189,17 +202,15 @@ class Run:
         label = self.turn.key_label
         self.tell(lambda: self.gate.give_back(self.id, fence=self.fence, key_label=label, **how))
 
-    def keep(self, batch: Batch, *, next_page: Request | None = None) -> None:
+    def keep(self, data: bytes, *, symbol: str, next_page: Parking | None = None) -> None:
         """The batch is written: from here on the reply is never fetched again. Lost lease: nothing is written."""
-        page = Parking(id=next_page.id, arguments=next_page.arguments) if next_page else None
-        data = batches.encode(batch)
 
         def finish() -> bool:
             return self.gate.finish(
                 self.id,
                 fence=self.fence,
                 batch=data,
-                next_page=page,
+                next_page=next_page,
                 replied_ago_us=_ago_us(self.replied_at_ns) or 0,
                 sent_ago_us=_ago_us(self.sent_at_ns),
                 unsent=self.unsent,
@@ -209,7 +220,7 @@ class Run:
 
         # An answer that was lost on its way makes the second try say no; then the batch that is there is this very one.
         if not self.tell(finish) and self.tell(lambda: self.gate.batch(self.id)) != data:
-            log.warning("lease lost during the call, reply dropped", request=self.id, symbol=batch.ledger.symbol)
+            log.warning("lease lost during the call, reply dropped", request=self.id, symbol=symbol)
             raise Ignore
 
     def tell(self, step: Callable[[], Told]) -> Told:

@@ -121,6 +121,10 @@ def _batch_of(ref: Reference) -> Batch | None:
         return batches.decode(data)
     except batches.UnreadableBatch as error:
         return _failed(ref, str(error))
+    except Exception as error:
+        # As above: it would be offered for ever, and be as unreadable each time.
+        log.exception("batch can't be read", request=ref["request"], symbol=ref["symbol"], next_step="recorded as failed")
+        return _failed(ref, f"batch can't be read: {type(error).__name__}: {error}")
 
 
 def _written(batch: Batch) -> tuple[LedgerRow, bool]:

@@ -1,0 +1,273 @@
+"""Recovery without the broker: its messages are lost, doubled or never come back, and every request still ends, once.
+
+The broker's own remedy, the visibility timeout, is an hour here: what is handed on is handed on by the gate.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from tests.flow.conftest import LimitedJob
+from tests.flow.test_releaser_stops import SHORT_LEASES
+from tests.flow.test_ways_in import ASKED, answer
+from tests.waiting import eventually
+
+PATIENT = """
+from tasks import app
+patient = {**app.conf.broker_transport_options, "visibility_timeout": 3600}
+app.conf.update(broker_transport_options=patient, result_backend_transport_options=patient, visibility_timeout=3600)
+"""
+DAYS = ("--start", "2024-01-02", "--end", "2024-01-05")
+SOON = SHORT_LEASES | {"MARKETFETCH_TIMINGS__HELD_AGAIN": "2", "MARKETFETCH_TIMINGS__SWEEP": "2"}
+SYMBOLS = ("AAPL", "MSFT", "TSLA", "NVDA")
+#: With the timings that are set when nobody sets them.
+AT_MOST_S = 30
+
+
+def patient_worker(place, *arguments: str, concurrency: int = 1, more: str = "", log: str = "worker.log"):
+    """A worker of a small app of its own, whose broker gives nothing back for an hour."""
+    (place.folder / "patient.py").write_text(PATIENT + more)
+    path = place.folder / log
+    ready = path.read_text().count(" ready.") if path.exists() else 0
+    options = ("worker", "-c", str(concurrency), "--loglevel", "info", *arguments)
+    process = place.celery(*options, log=log, app="patient")
+    eventually(lambda: path.read_text().count(" ready.") > ready, within_s=30, what="worker ready")
+    return process
+
+
+def children(worker) -> list[psutil.Process]:
+    return psutil.Process(worker.pid).children()
+
+
+def tell(worker, number: signal.Signals) -> None:
+    for child in children(worker):
+        child.send_signal(number)
+
+
+def submit(place, *symbols: str) -> str:
+    done = place.marketfetch("fetch", "polygon", *symbols, *DAYS)
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout.strip())
+
+
+def stored(place) -> list[tuple]:
+    return place.rows("SELECT symbol, outcome, calls FROM ledger ORDER BY symbol")
+
+
+def once_each(*symbols: str) -> list[tuple]:
+    return [(symbol, "stored", 1) for symbol in sorted(symbols)]
+
+
+def stopped_with_messages(place, count: int):
+    """A worker whose only child does not move, and `count` fetch messages that lie in the broker's list."""
+    worker = patient_worker(place)
+    tell(worker, signal.SIGSTOP)
+    submit(place, *SYMBOLS)
+    eventually(lambda: place.redis().llen("fetch.polygon") == count, what=f"{count} messages in the broker")
+    return worker
+
+
+def test_fetch_messages_that_are_lost_are_sent_again_within_half_a_minute(place, sandbox):
+    worker = stopped_with_messages(place, 3)
+    assert place.redis().delete("fetch.polygon") == 1
+    lost = time.monotonic()
+    tell(worker, signal.SIGCONT)
+    eventually(lambda: stored(place) == once_each(*SYMBOLS), within_s=AT_MOST_S, what="all are stored")
+    assert time.monotonic() - lost < AT_MOST_S
+    assert sandbox.log()["calls"] == len(SYMBOLS)
+
+
+def test_fetch_messages_that_come_twice_make_one_call_each(place, sandbox):
+    worker = stopped_with_messages(place, 3)
+    redis = place.redis()
+    for raw in redis.lrange("fetch.polygon", 0, -1):
+        redis.lpush("fetch.polygon", raw, raw)
+    assert redis.llen("fetch.polygon") == 9
+    tell(worker, signal.SIGCONT)
+    eventually(lambda: (redis.llen("fetch.polygon"), redis.hlen("unacked")) == (0, 0), what="every message is taken")
+    eventually(lambda: stored(place) == once_each(*SYMBOLS), what="all are stored")
+    assert sandbox.log()["calls"] == len(SYMBOLS)
+    assert "Traceback" not in place.worker_log
+
+
+def test_a_store_message_that_is_lost_is_sent_again_within_half_a_minute(place, sandbox):
+    patient_worker(place, "-n", "fetching@%h", "-Q", "fetch.polygon")
+    submit(place, *SYMBOLS)
+    redis = place.redis()
+    eventually(lambda: redis.llen("store") == len(SYMBOLS), what="every batch waits to be stored")
+    assert redis.delete("store") == 1
+    lost = time.monotonic()
+    patient_worker(place, "-n", "storing@%h", "-Q", "store", log="storing.log")
+    assert stored(place) == []
+    eventually(lambda: stored(place) == once_each(*SYMBOLS), within_s=AT_MOST_S, what="all are stored")
+    assert time.monotonic() - lost < AT_MOST_S
+    assert sandbox.log()["calls"] == len(SYMBOLS)
+
+
+def test_a_store_message_that_comes_twice_stores_once(place, sandbox):
+    patient_worker(place, "-n", "fetching@%h", "-Q", "fetch.polygon")
+    job = submit(place, *SYMBOLS)
+    redis = place.redis()
+    eventually(lambda: redis.llen("store") == len(SYMBOLS), what="every batch waits to be stored")
+    for raw in redis.lrange("store", 0, -1):
+        redis.lpush("store", raw, raw)
+    patient_worker(place, "-n", "storing@%h", "-Q", "store", concurrency=4, log="storing.log")
+    eventually(lambda: (redis.llen("store"), redis.hlen("unacked")) == (0, 0), what="every message is taken")
+    assert stored(place) == once_each(*SYMBOLS)
+    assert place.status(job)["rows"] == place.rows("SELECT count(*) FROM bars")[0][0] == 4 * len(SYMBOLS)
+
+
+def test_a_child_that_stood_still_past_its_lease_changes_nothing_when_it_moves_again(slow_place):
+    place, sandbox = slow_place
+    place.env |= SOON
+    slow = patient_worker(place, "-n", "still@%h", concurrency=2)
+    job = submit(place, *SYMBOLS)
+    redis = place.redis()
+    eventually(lambda: redis.zcard("mf:{polygon}:running") == 2, what="two calls are under way")
+    tell(slow, signal.SIGSTOP)
+    patient_worker(place, "-n", "other@%h", concurrency=2)
+    eventually(lambda: len(stored(place)) == 4, within_s=AT_MOST_S, what="the other worker has done all of it")
+    tell(slow, signal.SIGCONT)
+    eventually(lambda: redis.hlen("unacked") == 0, what="they have ended what they were in")
+    eventually(lambda: place.status(job)["state"] == "done", what="the job is over")
+    assert sorted(calls for _, _, calls in stored(place)) == [1, 1, 2, 2]
+    assert place.status(job)["rows"] == place.rows("SELECT count(*) FROM bars")[0][0] == 4 * len(SYMBOLS)
+    assert sandbox.log()["calls"] == 6
+
+
+def test_a_worker_killed_with_messages_in_hand_needs_no_broker_to_give_them_back(place, sandbox):
+    place.env |= SOON
+    job = LimitedJob(place, sandbox, requests=60)
+    worker = patient_worker(place, concurrency=4)
+    job.submit()
+    job.reaches(25, within_s=30)
+    tell(worker, signal.SIGSTOP)
+    eventually(lambda: place.redis().hlen("unacked") > 0, what="messages are in hand")
+    os.killpg(worker.pid, signal.SIGKILL)
+    worker.wait()
+    patient_worker(place, concurrency=4)
+    job.ends_whole(within_s=AT_MOST_S, extra_calls=4)
+
+
+def ends(place, *symbols: str, more: str, within_s: float = 40) -> list[dict]:
+    """The failures of a job whose worker has `more` in its app."""
+    patient_worker(place, more=more, concurrency=2)
+    job = submit(place, *symbols)
+    eventually(lambda: place.status(job)["state"] != "running", within_s=within_s, what="the job is over")
+    status = place.status(job)
+    counts = status["requests"]
+    assert counts["total"] == len(symbols) == counts["stored"] + counts["failed"], status
+    found: list[dict] = status["failures"]
+    return found
+
+
+IN_OUR_CODE = """
+import os, time
+import providers
+from celery.exceptions import Ignore, Reject
+as_it_was = providers.read
+
+def read(request, *args, **options):
+    if request.symbol == "TSLA":
+        {}
+    return as_it_was(request, *args, **options)
+
+providers.read = read
+"""
+DIED = "TSLA: its worker died three times while it ran. Look at the worker's log around its last call."
+ENDS = {
+    "an exception in our code": (
+        "raise RuntimeError('a slip')",
+        "TSLA: Fatal: marketfetch made a mistake (RuntimeError), see the worker's log.",
+        1,
+    ),
+    "Ignore": ("raise Ignore", "TSLA: Fatal: marketfetch made a mistake (Ignore), see the worker's log.", 1),
+    "Reject": ("raise Reject('no')", "TSLA: Fatal: marketfetch made a mistake (Reject), see the worker's log.", 1),
+    "a reply that can't become a batch": (
+        "page = as_it_was(request, *args, **options); return type(page)(series=page.series, next=object())",
+        "TSLA: Fatal: marketfetch made a mistake (TypeError), see the worker's log.",
+        1,
+    ),
+    "worker lost": ("os.kill(os.getpid(), 9)", DIED, 3),
+    "soft exit": ("raise SystemExit(1)", DIED, 3),
+    "hard time limit": ("time.monotonic = time.time; time.sleep(60)", DIED, 3),
+}
+
+
+@pytest.mark.parametrize("way", list(ENDS))
+def test_however_a_request_ends_its_job_says_so_in_a_sentence(place, sandbox, way):
+    place.env |= SOON
+    code, sentence, calls = ENDS[way]
+    limit = "\napp.conf.task_time_limit = 2\n" if way == "hard time limit" else ""
+    (failure,) = ends(place, "AAPL", "TSLA", more=IN_OUR_CODE.format(code) + limit)
+    assert (failure["symbol"], failure["reason"]) == ("TSLA", sentence)
+    assert stored(place) == [("AAPL", "stored", 1), ("TSLA", "failed", calls)]
+    assert sandbox.log()["calls"] == 1 + calls
+    done = place.marketfetch("status", *place.rows("SELECT id FROM jobs")[0])
+    assert done.returncode == 1
+    assert f"  failed: {sentence}\n" in done.stdout
+
+
+def test_retries_that_are_exhausted_end_with_the_vendors_last_word(place, sandbox):
+    place.env |= SOON | {"MARKETFETCH_RETRIES__MOST": "1"}
+    sandbox.faults(kind="503", provider="polygon", symbol="TSLA", count=100)
+    (failure,) = ends(place, "AAPL", "TSLA", more="")
+    assert failure["reason"].startswith("TSLA: Unavailable: ")
+    assert stored(place) == [("AAPL", "stored", 1), ("TSLA", "failed", 2)]
+
+
+UNREADABLE = """
+from tasks import batches
+as_it_was = batches.encode
+def encode(batch):
+    data = as_it_was(batch)
+    return {} if batch.ledger.symbol == "TSLA" else data
+batches.encode = encode
+"""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "data[:-9]",
+        "b''",
+        "__import__('zlib').compress(b'\\x00\\x00\\x00\\x02{}')",
+        # Of a release that calls a field otherwise.
+        "__import__('zlib').compress((b := __import__('zlib').decompress(data).replace(b'\"reason\"', b'\"raeson\"')))",
+    ],
+    ids=["cut", "empty", "of no version", "of another release"],
+)
+def test_a_batch_that_nobody_can_decode_ends_with_a_sentence(place, sandbox, data):
+    place.env |= SOON
+    (failure,) = ends(place, "AAPL", "TSLA", more=UNREADABLE.format(data))
+    assert failure["reason"].startswith("TSLA: ")
+    assert failure["reason"].endswith("Look at the worker's log around its last call.")
+    assert stored(place) == [("AAPL", "stored", 1), ("TSLA", "failed", 1)]
+
+
+LINK = """
+from celery.exceptions import Ignore, Reject
+@app.task(name="links.own", queue="celery")
+def own(ref):
+    {}
+    return ref
+"""
+
+
+@pytest.mark.parametrize("code", ["raise RuntimeError('mine')", "raise Ignore", "raise Reject('no')"])
+def test_a_link_of_ones_own_that_fails_between_fetch_and_store_loses_nothing(place, sandbox, code):
+    place.env |= SOON
+    job = submit(place, "MSFT")
+    patient_worker(place, more=LINK.format(code), concurrency=2)
+    sent = f"(polygon.s('AAPL', {ASKED}) | app.signature('links.own', queue='celery') | store_batch.s()).apply_async()"
+    answer(place, f"answer = {sent}.id")
+    eventually(lambda: stored(place) == once_each("AAPL", "MSFT"), within_s=AT_MOST_S, what="both are stored")
+    eventually(lambda: place.redis().zcard("mf:{polygon}:held") == 0, what="nothing is held")
+    assert place.status(job)["state"] == "done"
+    assert json.dumps(place.worker_log).count("Task links.own") <= 4
