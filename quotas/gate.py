@@ -64,6 +64,7 @@ class Gate:
         epoch: str = "",
         clock_us: int = 0,
         ahead_ms: int = 0,
+        busy_from: int = 1 << 30,
         start_by_ms: int = 10_000,
         held_again_ms: int = 30_000,
         most_held: int = 500,
@@ -72,14 +73,14 @@ class Gate:
         """Takes back what has expired, then grants up to `room` requests in lane order, each with a key that may serve it.
 
         `epoch` and `clock_us` say what the caller knows of the gate's past and time; "" and 0 skip the check. A grant may be
-        up to `ahead_ms` ahead of its slot: `start` says how long to wait.
+        up to `ahead_ms` ahead of its slot, a third of it while `busy_from` calls are open: `start` says how long to wait.
         """
         state, wait_us, *grants = self._admit(
             keys=self._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts"),
             args=[
                 *(self.prefix, min(room, _ADMIT_AT_ONCE), most_granted, start_by_ms, held_again_ms, most_held),
                 *(ahead_ms * 1000, epoch, clock_us, pool_argument(tuple(keys), int(time.time()) // 60)),
-                most_held_bytes,
+                *(most_held_bytes, busy_from),
             ],
         )
         wait_ms = None if wait_us < 0 else wait_us / 1000

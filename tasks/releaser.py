@@ -40,8 +40,9 @@ from tasks.vendors import PROVIDERS, keys
 log = structlog.get_logger("marketfetch.releaser")
 
 _LONGEST_SLEEP_S: Final = 1.0
-#: A message needs some milliseconds to reach a child; a grant this much ahead of its slot makes the slot lose none of them.
-_AHEAD_MS: Final = 20
+#: A message needs some milliseconds to reach a child; a grant this much ahead of its slot makes the slot lose none of them. A
+#: busy worker, whose children have better things to do than to wait, gets a third of it.
+_AHEAD_MS: Final = 60
 #: A silent reconnect would hide that Redis was restarted, and that the gate's past may lack its last second.
 _NO_RETRY: Final = Retry(NoBackoff(), 0)
 _NOTICES_THE_END_S: Final = 0.1
@@ -167,6 +168,7 @@ class ReleasingLoop(threading.Thread):
             epoch=epoch.name,
             clock_us=epoch.clock_us(),
             ahead_ms=_AHEAD_MS,
+            busy_from=self._most_granted // 4,
             start_by_ms=int(timings.start_by * 1000),
             held_again_ms=int(timings.held_again * 1000),
         )

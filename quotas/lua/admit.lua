@@ -4,9 +4,10 @@
 --       6 tags   7 epoch    8 counts
 -- ARGV  1 prefix   2 most to grant now   3 most that may be granted and not started   4 start-by in ms from now
 --       5 ms until a held request is handed on again   6 most held before admission stops
---       7 us by which a grant may be ahead of its slot   8 epoch, or "" to skip the check
+--       7 us by which a grant may be ahead of its slot, while fewer calls are open than 12; otherwise a third of it   8 epoch, or "" to skip the check
 --       9 the caller's estimate of the clock in us, 0 to skip the check   10 the pool's keys, JSON (quotas/limits.py)
 --       11 most bytes of batches that are not stored yet before admission stops
+--       12 so many open calls leave no child to spare for waiting
 -- Returns { "ok" | "epoch" | "clock" | "stale", wait in us or -1,
 --           then per grant { id, fence, label, attempts, arguments, message, kind } }
 --       epoch, clock: the past can't be accounted for, or time has stepped: nothing was granted, see quotas/epoch.py;
@@ -87,7 +88,9 @@ for _, id in ipairs(due(KEYS[2], 100)) do
   in_lane(prefix, id, prefix .. 'req:' .. id)
 end
 
-room = math.min(room, most_granted - redis.call('ZCARD', KEYS[3]))
+local waiting = redis.call('ZCARD', KEYS[3])
+if waiting + redis.call('ZCARD', KEYS[4]) >= tonumber(ARGV[12]) then ahead = math.floor(ahead / 3) end
+room = math.min(room, most_granted - waiting)
 local unstored = redis.call('HMGET', KEYS[8], 'away', 'bytes', 'fine')
 local shut = unstored[1] or tonumber(unstored[2] or '0') > tonumber(ARGV[11]) or redis.call('ZCARD', KEYS[5]) >= most_held
 if shut then room = 0 end
