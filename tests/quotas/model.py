@@ -16,7 +16,7 @@ Granted = tuple[str, int, str, int, str, str, str]
 _DIED = "its worker died three times while it ran"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # two calls may look alike
 class Call:
     """A call of a key: open until it has a stamp, `done`; `early` is the stamp for short windows."""
 
@@ -338,9 +338,7 @@ class Model:
             self.events["parked"] += 1
         return True
 
-    def give_back(
-        self, name: str, *, fence: int, label: str, pause_ms: int = 0, then: str = "", unsent: bool = False
-    ) -> bool:
+    def give_back(self, name: str, *, fence: int, label: str, pause_ms: int = 0, then: str = "", unsent: bool = False) -> bool:
         one, state = self.records.get(name), self.key(label)
         if then == "aside":
             state.aside = "why"
@@ -445,7 +443,9 @@ class Model:
         state.until_ms = state.strikes = state.struck = 0
         state.aside = ""
 
-    def restore(self, labels: dict[str, tuple[bool, int]], *, old: str, new: str, late_ms: int, step_ms: int, kept: bool) -> str:
+    def restore(
+        self, labels: dict[str, tuple[bool, int]], *, old: str, new: str, late_ms: int, step_ms: int, kept: bool
+    ) -> str:
         """`labels`: label -> (was it ever called with, how many calls may have been lost)."""
         if self.epoch and self.epoch != old:
             return self.epoch
