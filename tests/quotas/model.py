@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from quotas.limits import Calendar, KeyLimits, Window
 
 #: What `admit` grants: id, fence, key label, attempts, arguments, message, kind.
 Granted = tuple[str, int, str, int, str, str, str]
+#: The days of a test are told from the gate's clock.
+NO_MATTER = datetime.fromtimestamp(0, UTC)
+DAY_US = 86_400_000_000
 _DIED = "its worker died three times while it ran"
 
 
@@ -199,7 +203,8 @@ class Model:
         shut = self.away or self.unstored_bytes() > most_held_bytes or len(self.at("held")) >= most_held
         room = 0 if shut else room
         self.full = self.full or (room <= 0 and bool(self.at("ready")) and not shut)
-        pool, tags = list(keys), {}
+        pool = list(keys)
+        tags: dict[int, int] = {}
         while room > 0 and self.at("ready"):
             open_keys = [(at, key) for key in pool if (at := self._opens(key, ahead_ms * 1000)) is not None]
             if not open_keys:
@@ -251,7 +256,7 @@ class Model:
                 return None
             moments.append(opens)
         for day in key.calendars:
-            name, start, end = next(one for one in day.periods(None) if one[1] <= self.now < one[2])  # type: ignore[arg-type]
+            name, start, end = next(one for one in day.periods(NO_MATTER) if one[1] <= self.now < one[2])
             if self.used(key.label, day, name, start, end) >= day.count:
                 moments.append(end + ahead + 1)
         return max(moments)
@@ -331,9 +336,9 @@ class Model:
             # The jobs among those who want it want every page; a task waits for its first one only, its turn goes on.
             jobs = [who for who in wanted if not who.startswith("task:")]
             following = self.records[page] = Record(page, one.job, one.priority, page, self.now_ms, one.job, tag=one.tag)
-            if one.owner in jobs:
-                following.owner = one.owner
-            following.waiters = {who: ("", 0) for who in jobs if who != one.owner}
+            if one.owner in jobs or (one.owner in one.gone and jobs):
+                following.owner = jobs[0]
+            following.waiters = {who: ("", 0) for who in jobs if who != following.owner}
             self._enter(following)
             self.events["parked"] += 1
         return True
@@ -472,4 +477,7 @@ class Model:
             state.trips = state.struck = 0
             state.until_ms += step_ms if state.until_ms else 0
         if lost:
+            # What an earlier hole may hide is not forgotten by a later one; a day on, no window of ours reaches back to it.
+            if state.lost and state.full + DAY_US >= self.now:
+                lost = -1 if -1 in (lost, state.lost) else lost + state.lost
             state.full, state.lost = self.now + late_ms * 1000, lost

@@ -65,7 +65,7 @@ _KIND |= {"day": "string", "open": "set"}
 
 def snapshot(redis: Redis, prefix: str) -> Snapshot:
     """Reads everything; two round trips."""
-    names = sorted(one.decode().removeprefix(prefix) for one in redis.keys("mf:*"))
+    names = sorted(one.decode().removeprefix(prefix) for one in redis.scan_iter("mf:*", count=1000))
     pipe = redis.pipeline(transaction=False)
     for name in names:
         kind = _KIND.get(name.partition(":")[0])

@@ -142,7 +142,7 @@ def test_a_call_ends_once_however_many_say_so(gate, valkey_url):
 
     with racers(valkey_url, ends) as race:
         expired = 0
-        for number in range(3 * ROUNDS):
+        for _ in range(3 * ROUNDS):
             gate.redis.flushall()
             park(gate, "a")
             (grant,) = gate.admit(room=1, most_granted=1000, keys=keys).grants
