@@ -1,7 +1,8 @@
 """Failpoints: a process is killed at a named transition, so that tests see what a crash exactly there costs.
 
 MARKETFETCH_FAILPOINT="finish:before" kills every process that comes there; "finish:after@FILE" only the first one: whoever
-makes FILE dies. Never armed in production: unarmed, a gate looks at `armed` once per script in its life, and nothing else does.
+makes FILE, with its process id in it, dies. Never armed in production: unarmed, a gate looks at `armed` once per script in
+its life, and nothing else does.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Failpoint:
         if self.once is None:
             return True
         try:
-            self.once.touch(exist_ok=False)
+            with self.once.open("x", encoding="utf-8") as file:
+                file.write(str(os.getpid()))
         except FileExistsError:
             return False
         return True

@@ -37,7 +37,7 @@ def test_lua_and_model_agree_step_by_step(any_redis):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=EXAMPLES or 40,
+            max_examples=EXAMPLES or 150,
             stateful_step_count=40,
             derandomize=not EXAMPLES,
             deadline=None,
