@@ -26,6 +26,8 @@ from schemas.mapping import ColumnMapping
 
 PREFIX = "MARKETFETCH_"
 CONFIG_VARIABLE = "MARKETFETCH_CONFIG"
+#: For tests alone, so it is no setting: see quotas/failpoints.py.
+FAILPOINT_VARIABLE = "MARKETFETCH_FAILPOINT"
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -252,6 +254,11 @@ def config_path() -> Path | None:
     return None
 
 
+def failpoint() -> str:
+    """Where tests want this process killed, "" for nowhere."""
+    return os.environ.get(FAILPOINT_VARIABLE, "")  # noqa: TID251
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The settings of this process, read once. Raises SettingsError."""
@@ -299,7 +306,7 @@ def _refuse_unknown_variables() -> None:
     """A mistyped variable would otherwise be ignored in silence."""
     known = sorted(_names(Settings))
     for variable in sorted(os.environ):  # noqa: TID251
-        if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
+        if not variable.startswith(PREFIX) or variable in (CONFIG_VARIABLE, FAILPOINT_VARIABLE):
             continue
         name = variable.removeprefix(PREFIX).lower()
         if any(name == one or name.startswith(f"{free}__") for one in known for free in (_free(one),) if free or name == one):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import import_modules, setup_logging
 
+from quotas import failpoints
+from settings import failpoint
 from tasks.keeper import Keeper
 from tasks.releaser import Releaser
 from tasks.sending import ParkingAMQP
@@ -22,3 +24,20 @@ def _our_logging(loglevel: Any = None, logfile: Any = None, **_: Any) -> None:
     from tasks import logs
 
     logs.setup(level=loglevel, file=logfile)
+
+
+if failpoint():
+    failpoints.arm(failpoint())
+
+
+@import_modules.connect
+def _failpoints(**_: Any) -> None:
+    """In tests that kill a worker at one of these points: nobody else has a line of theirs in the way."""
+    if failpoints.armed:
+        from providers import transport
+        from tasks import releaser, store
+
+        transport.send = failpoints.around("send", transport.send)
+        store._written = failpoints.around("store", store._written)  # noqa: SLF001
+        loop = releaser.ReleasingLoop
+        loop._publish = failpoints.around("publish", loop._publish)  # type: ignore[method-assign]  # noqa: SLF001

@@ -1,0 +1,432 @@
+"""The worker, the vendor and the wall clock, as a hypothesis machine that drives Lua and model with the same steps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any, Final
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from redis import Redis
+
+from quotas import Parking, key_limits
+from quotas.limits import KeyLimits
+from quotas.values import KeyPast
+from tests.quotas.model import NO_MATTER, Model
+from tests.quotas.stepped import CLOCK, DAY, ShortDays, Snapshot, SteppedGate, snapshot, time_has_passed
+
+BEGINS: Final = 1_800_000_000_000_000 // DAY * DAY + DAY - 8_000_000  # eight seconds before a midnight
+LATE_MS: Final = 10_000
+START_BY_MS: Final = 10_000
+END_BY_MS: Final = 25_000
+HELD_AGAIN_MS: Final = 20_000
+
+#: label -> limits, calls a day (0: no such limit), concurrency
+POOLS: Final[dict[str, dict[str, tuple[list[str], int, int | None]]]] = {
+    "one strict window": {"x": (["3/20seconds"], 0, None)},
+    "a short window and a cap": {"x": (["2/2seconds"], 0, 2)},
+    "two windows, one with slack": {"x": (["3/second;slack=300ms", "5/30seconds"], 0, None)},
+    "two keys with days": {"x": (["3/20seconds"], 4, None), "y": ([], 3, 1)},
+    "a day alone": {"x": ([], 3, None)},
+    "keys that share a window": {"x": (["3/5seconds;pool", "2/5seconds"], 0, None), "y": (["3/5seconds;pool"], 5, None)},
+    "no limit": {"x": ([], 0, None), "y": ([], 0, 3)},
+}
+IDS: Final = ("a", "b", "c", "d", "e", "f")
+JOBS: Final = ("J1", "J2")
+pick = st.integers(0, 11)
+
+
+class GateMachine(RuleBasedStateMachine):
+    """The test is a worker, the vendor and the wall clock: children hold grants, send, get replies, die, come late."""
+
+    redis: Redis
+
+    @initialize(pool=st.sampled_from(sorted(POOLS)))
+    def begin(self, pool: str) -> None:
+        self.redis.flushall()
+        self.gate = SteppedGate(self.redis, pool="p")
+        self.limits = POOLS[pool]
+        self.true = self.clock_of_releaser = BEGINS  # the wall clock, and what the releaser takes Redis's for
+        self.offset = 0
+        self.model = Model(BEGINS)
+        self.grants: list[SimpleNamespace] = []  # what the broker has: each may be lost, late or doubled
+        self.children: list[SimpleNamespace] = []  # calls on their way
+        self.arrived: list[tuple[str, int, int]] = []  # at the vendor: label, wall clock, Redis's clock
+        self.went: Counter[tuple[str, int]] = Counter()
+        self.epochs = self.named = 0
+        self.released_with = ""
+        self.set_clock()
+        self.restore(step_ms=0, kept=False)
+
+    # --- what the steps need --------------------------------------------------------------------------------------
+
+    def set_clock(self) -> None:
+        self.model.now = self.true + self.offset
+        self.redis.set(CLOCK, self.model.now)
+
+    def keys(self) -> tuple[KeyLimits, ...]:
+        day = self.model.now // DAY
+        return tuple(
+            KeyLimits(
+                label,
+                windows=key_limits(label, texts).windows,
+                calendars=(ShortDays(f"{count}/day@UTC", count, "UTC", around=day),) if count else (),
+                concurrency=concurrency,
+            )
+            for label, (texts, count, concurrency) in self.limits.items()
+        )
+
+    def restore(self, *, step_ms: int, kept: bool) -> None:
+        self.epochs += 1
+        used = {label: any(one[0] == label for one in self.arrived) for label in self.limits}
+        days = {label: self.days_used(label) for label in self.limits}
+        new = f"epoch {self.epochs}"
+        found = self.gate.restore(
+            old=self.released_with,
+            new=new,
+            pasts=[KeyPast(label, used=used[label], lost=2, days=days[label]) for label in self.limits],
+            late_ms=LATE_MS,
+            step_ms=step_ms,
+            kept=kept,
+        )
+        standing = self.model.epoch and self.model.epoch != self.released_with
+        if not standing:
+            for counter, calls in (pair for some in days.values() for pair in some.items()):
+                label = counter.split(":")[1]
+                (day,) = next(one for one in self.keys() if one.label == label).calendars
+                name, start, end = day.periods(NO_MATTER)[1]
+                known = self.model.used(label, day, name, start, end)
+                self.model.told[counter] = self.model.told.get(counter, 0) + max(0, calls - known)
+        labels = {label: (used[label], 2) for label in self.limits}
+        ours = self.model.restore(labels, old=self.released_with, new=new, late_ms=LATE_MS, step_ms=step_ms, kept=kept)
+        assert found == ours
+        self.released_with = found
+        self.clock_of_releaser = self.model.now
+
+    def days_used(self, label: str) -> dict[str, int]:
+        """What the ledger knows of today, and the calls that may be on their way."""
+        (key,) = (one for one in self.keys() if one.label == label)
+        if not key.calendars:
+            return {}
+        today = self.model.now // DAY
+        seen = sum(one == label and at // DAY >= today for one, _, at in self.arrived)
+        return {key.calendars[0].counter(label, f"d{today}"): seen}
+
+    def child(self, n: int) -> SimpleNamespace:
+        return self.children[n % len(self.children)]
+
+    def name(self, n: int) -> str:
+        """An id: often one that the gate knows."""
+        known = sorted(self.model.records)
+        return known[n % len(known)] if known and n >= 3 else IDS[n % len(IDS)]
+
+    # --- steps: parking and withdrawing ---------------------------------------------------------------------------
+
+    @rule(first=pick, many=st.integers(1, 4), job=st.sampled_from(JOBS), priority=st.sampled_from((5, 5, 2)))
+    def a_job_parks(self, first: int, many: int, job: str, priority: int) -> None:
+        self.passes_to(self.true + 1_000)
+        names = [IDS[(first + n) % len(IDS)] for n in range(many)]
+        new = self.gate.park([Parking(id=one, arguments=one) for one in names], job=job, priority=priority)
+        assert new == self.model.park(names, job=job, priority=priority)
+
+    @rule(n=pick, own=st.booleans(), later_ms=st.sampled_from((0, 3_000, 40_000)), expires_ms=st.sampled_from((0, 0, 2_000)))
+    def a_task_parks(self, n: int, own: bool, later_ms: int, expires_ms: int) -> None:
+        self.passes_to(self.true + 1_000)
+        self.named += 1
+        task = f"t{self.named}"
+        name = f"task:{task}" if own or later_ms else self.name(n)
+        if name.startswith("task:") and name != f"task:{task}":
+            name = IDS[n % len(IDS)]  # a record of one task is never another's
+        message, expires = f"message of {task}", self.model.now_ms + expires_ms if expires_ms else 0
+        not_before = self.model.now_ms + later_ms if later_ms else 0
+        one = Parking(id=name, arguments=name, task=task, message=message, expires_ms=expires)
+        assert self.gate.park([one], job="direct", not_before_ms=not_before) == self.model.park(
+            [name], job="direct", not_before_ms=not_before, task=task, message=message, expires_ms=expires
+        )
+
+    @rule(n=pick, m=pick)
+    def somebody_withdraws(self, n: int, m: int) -> None:
+        who = (*JOBS, *(f"task:{one}" for one in sorted(self.model.tasks)))[m % (len(JOBS) + len(self.model.tasks))]
+        name = self.model.tasks.get(who.removeprefix("task:")) or self.name(n)
+        (found,) = self.gate.withdraw([name], who=who)
+        assert (found.what, found.message) == self.model.withdraw(name, who=who)
+
+    # --- steps: a call --------------------------------------------------------------------------------------------
+
+    @rule(
+        room=st.integers(1, 6), most=st.sampled_from((2, 100)), ahead_ms=st.sampled_from((0, 20)), held=st.sampled_from((1, 50))
+    )
+    def a_releaser_admits(self, room: int, most: int, ahead_ms: int, held: int) -> None:
+        self.admit(room, most, ahead_ms, held)
+
+    @rule(room=st.integers(1, 6), sent_after_ms=st.sampled_from((0, 1, 40, 9_900)))
+    def a_worker_takes_what_there_is(self, room: int, sent_after_ms: int) -> None:
+        """Admitted, published, started: what mostly happens."""
+        for n in range(len(self.admit(room, 100, 20, 50))):
+            self.start(self.grants[-1 - n], f"child of {self.grants[-1 - n].fence}", sent_after_ms)
+
+    def admit(self, room: int, most: int, ahead_ms: int, held: int) -> list[Any]:
+        self.passes_to(self.true + 1_000)  # a grant a ms at most: fences begin with the moment of parking
+        options: dict[str, Any] = {
+            "room": room, "most_granted": most, "ahead_ms": ahead_ms, "start_by_ms": START_BY_MS, "most_held": held,
+            "held_again_ms": HELD_AGAIN_MS, "most_held_bytes": 10,
+            "epoch": self.released_with, "clock_us": self.clock_of_releaser,
+        }  # fmt: skip
+        found = self.gate.admit(keys=self.keys(), **options)
+        state, wait, grants = self.model.admit(self.keys(), **options)
+        got = [(g.id, g.fence, g.key_label, g.attempts, g.arguments, g.message, g.kind) for g in found.grants]
+        assert (found.state, got) == (state, grants)
+        assert found.wait_ms == (None if wait is None else wait / 1000)
+        self.grants += [SimpleNamespace(id=one[0], fence=one[1], label=one[2]) for one in grants]
+        return grants
+
+    @precondition(lambda self: self.grants)
+    @rule(n=pick, again=st.booleans(), sent_after_ms=st.sampled_from((0, 1, 40, 9_900)))
+    def a_child_starts(self, n: int, again: bool, sent_after_ms: int) -> None:
+        """The message may have come before: to the same child, or to another one."""
+        grant = self.grants[-1 - n % len(self.grants)]
+        self.start(grant, f"child of {grant.fence}" if again else f"child {len(self.children)}", sent_after_ms)
+
+    def start(self, grant: SimpleNamespace, child: str, sent_after_ms: int) -> None:
+        turn = self.gate.start(grant.id, fence=grant.fence, end_by_ms=END_BY_MS, child=child)
+        answer = (turn.verdict, turn.key_label, turn.attempts, turn.calls, turn.reason, turn.wait_us)
+        running = self.model.records[grant.id].place == "running" if grant.id in self.model.records else False
+        assert answer == self.model.start(grant.id, fence=grant.fence, end_by_ms=END_BY_MS, child=child)
+        if turn.verdict == "go" and not running:
+            self.went[grant.id, grant.fence] += 1
+            assert self.went[grant.id, grant.fence] == 1, "a fence has started twice"
+            sent = self.true + turn.wait_us + sent_after_ms * 1000
+            self.arrived.append((turn.key_label, sent, sent + self.offset))
+            self.children.append(
+                SimpleNamespace(id=grant.id, fence=grant.fence, label=turn.key_label, sent=sent, call=len(self.arrived) - 1)
+            )
+
+    @precondition(lambda self: self.children)
+    @rule(n=pick, page=st.booleans(), ago_ms=st.sampled_from((0, 5)), told=st.booleans(), trip_ms=st.sampled_from((2, 50, 700)))
+    def a_reply_is_kept(self, n: int, page: bool, ago_ms: int, told: bool, trip_ms: int) -> None:
+        child = self.child(n)
+        self.passes_to(child.sent + trip_ms * 1000 + ago_ms * 1000)
+        self.children.remove(child)
+        replied = self.true - ago_ms * 1000
+        self.arrives(child, replied)
+        following = f"{child.id}/1" if page and child.id in IDS else ""
+        sent_ago = self.true - child.sent if told else None
+        assert self.gate.finish(
+            child.id, fence=child.fence, batch=b"rows", held_again_ms=HELD_AGAIN_MS, replied_ago_us=ago_ms * 1000,
+            next_page=Parking(id=following, arguments=following) if following else None, sent_ago_us=sent_ago,
+        ) == self.model.finish(
+            child.id, fence=child.fence, batch=b"rows", held_again_ms=HELD_AGAIN_MS, page=following,
+            replied_ago=ago_ms * 1000, sent_ago=sent_ago,
+        )  # fmt: skip
+
+    def arrives(self, child: SimpleNamespace, replied: int) -> None:
+        """A fifth of the round trip after it was sent, and never later than a slack that was promised."""
+        slacks = [one.slack_ms for key in self.keys() if key.label == child.label for one in key.windows if one.slack_ms]
+        way = min([(replied - child.sent) // 5, *(one * 1000 for one in slacks)])
+        label, sent, clock = self.arrived[child.call]
+        self.arrived[child.call] = (label, sent + way, clock + way)
+
+    def never_sent(self, child: SimpleNamespace) -> bool:
+        """Takes the call out of the vendor's books, if it has not gone out yet."""
+        if child.sent <= self.true:
+            return False
+        label, _, _ = self.arrived[child.call]
+        self.arrived[child.call] = (f"never {label}", 0, 0)
+        return True
+
+    @precondition(lambda self: self.children)
+    @rule(n=pick)
+    def a_wish_is_not_understood(self, n: int) -> None:
+        """Over before anything was sent."""
+        child = self.child(n)
+        if self.never_sent(child):
+            self.children.remove(child)
+            assert self.gate.finish(
+                child.id, fence=child.fence, batch=b"no", unsent=True, held_again_ms=HELD_AGAIN_MS
+            ) == self.model.finish(child.id, fence=child.fence, batch=b"no", unsent=True, held_again_ms=HELD_AGAIN_MS)
+
+    @precondition(lambda self: self.children)
+    @rule(n=pick, how=st.sampled_from((("", 3_000), ("grow", 1_000), ("grow", 1_000), ("aside", 0), ("", 0))))
+    def a_call_is_refused(self, n: int, how: tuple[Any, int]) -> None:
+        child = self.child(n)
+        unsent = self.never_sent(child)
+        self.children.remove(child)
+        then: Any = "" if unsent else how[0]
+        pause_ms = 0 if unsent else how[1]
+        assert self.gate.give_back(
+            child.id, fence=child.fence, key_label=child.label, pause_ms=pause_ms, why="why", then=then, unsent=unsent
+        ) == self.model.give_back(
+            child.id, fence=child.fence, label=child.label, pause_ms=pause_ms, then=then, unsent=unsent
+        )  # fmt: skip
+
+    @precondition(lambda self: self.children)
+    @rule(n=pick, delay_ms=st.sampled_from((0, 2_000)))
+    def a_call_fails_for_a_while(self, n: int, delay_ms: int) -> None:
+        child = self.child(n)
+        unsent = self.never_sent(child)
+        self.children.remove(child)
+        assert self.gate.delay(child.id, fence=child.fence, delay_ms=delay_ms, unsent=unsent) == self.model.delay(
+            child.id, fence=child.fence, delay_ms=delay_ms, unsent=unsent
+        )
+
+    @precondition(lambda self: self.children)
+    @rule(n=pick)
+    def a_child_dies(self, n: int) -> None:
+        self.children.remove(self.child(n))
+
+    # --- steps: held, keys, time, and the past --------------------------------------------------------------------
+
+    def held(self, n: int) -> str:
+        found = [one.id for one in self.model.at("held")]
+        return found[n % len(found)] if found else self.name(n)
+
+    @rule(n=pick, any_=st.sampled_from((False, False, False, True)))
+    def a_request_is_over(self, n: int, any_: bool) -> None:
+        """Mostly one that was held; answered from the ledger it may be anywhere."""
+        name = self.name(n) if any_ else self.held(n)
+        assert self.gate.settle(name, answer="how") == self.model.settle(name, answer="how")
+
+    @rule(n=pick)
+    def the_database_is_away(self, n: int) -> None:
+        name = self.held(n)
+        assert self.gate.postpone(name, delay_ms=2_000, most_ms=15_000) == self.model.postpone(
+            name, delay_ms=2_000, most_ms=15_000
+        )
+
+    @rule(n=pick, ms=st.sampled_from((500, 30_000)), ends=st.booleans())
+    def a_person_pauses_or_resumes(self, n: int, ms: int, ends: bool) -> None:
+        label = sorted(self.limits)[n % len(self.limits)]
+        if ends:
+            self.gate.resume(label)
+            self.model.resume(label)
+        else:
+            assert self.gate.pause(label, pause_ms=ms, why="why") == self.model.pause(label, pause_ms=ms)
+
+    def passes_to(self, moment: int) -> None:
+        passed = max(0, moment - self.true)
+        self.true += passed
+        self.clock_of_releaser += passed
+        self.set_clock()
+        if passed >= 3_600_000_000:
+            time_has_passed(self.redis, self.gate.prefix, passed // 1000)
+
+    @rule(ms=st.sampled_from((1, 20, 300, 1_000, 2_001, 5_000, 8_000, 10_000, 20_001, 25_001, 60_000, 4 * 86_400_000)))
+    def time_passes(self, ms: int) -> None:
+        self.passes_to(self.true + ms * 1000)
+
+    @precondition(lambda self: not any(one[1] for one in self.limits.values()))
+    @rule(ms=st.sampled_from((317, -317, 5_003, -5_003, 3_600_011, -3_600_011)))
+    def the_clock_steps(self, ms: int) -> None:
+        """Where a day begins is the clock's word: no steps where days are counted."""
+        self.offset += ms * 1000
+        self.set_clock()
+
+    @precondition(lambda self: abs(self.model.now - self.clock_of_releaser) > 250_000)
+    @rule()
+    def the_step_is_noticed(self) -> None:
+        self.restore(step_ms=(self.model.now - self.clock_of_releaser) // 1000, kept=False)
+
+    @rule(kept=st.booleans())
+    def redis_was_restarted(self, kept: bool) -> None:
+        if abs(self.model.now - self.clock_of_releaser) <= 250_000:
+            self.restore(step_ms=0, kept=kept)
+
+    @rule()
+    def redis_is_emptied(self) -> None:
+        self.redis.flushall()
+        self.model = Model(self.model.now)
+        self.set_clock()
+
+    @precondition(lambda self: self.model.epoch != self.released_with)
+    @rule()
+    def the_hole_is_noticed(self) -> None:
+        self.restore(step_ms=0, kept=False)
+
+    # --- what is true after each step -----------------------------------------------------------------------------
+
+    @invariant()
+    def all_is_well(self) -> None:
+        found = snapshot(self.redis, self.gate.prefix)
+        self.both_keep_the_same_books(found)
+        self.every_promise_of_the_table_holds(found)
+        self.the_vendor_sees_no_limit_passed()
+
+    def both_keep_the_same_books(self, found: Snapshot) -> None:
+        model = self.model
+        records = model.records
+        assert {name: scores for name, scores in found.places.items() if scores} == {
+            place: {
+                one.id: one.priority * 2**48 + one.tag if place == "ready" else one.at_ms for one in model.at(place)
+            }
+            for place in ("ready", "delayed", "granted", "running", "held")
+            if model.at(place)
+        }  # fmt: skip
+        assert {id: _ours(one) for id, one in found.records.items()} == {id: _theirs(one) for id, one in records.items()}  # noqa: A001
+        assert found.batches == {one.id: one.batch for one in records.values() if one.batch}
+        assert found.tasks == model.tasks
+        turns = Counter((one.priority, one.job) for one in model.at("ready"))
+        assert found.tags == {
+            **{f"V:{band}": tag for band, tag in model.virtual.items()},
+            **{f"N:{band}:{job}": many for (band, job), many in turns.items()},
+            **{f"L:{band}:{job}": tag for (band, job), tag in model.last.items()},
+        }
+        young = model.now - 86_400_000_000
+        for label in (*self.limits, "*"):
+            ours = [one for one in model.calls if one.done is not None and label in ("*", one.label)]
+            for name, stamps in (("done", [one.done for one in ours]), ("early", [one.early for one in ours])):
+                stamped = found.stamps.get(f"{name}:{label}", [])
+                assert [one for one in stamped if one > young] == sorted(one for one in stamps if one and one > young)
+        counts = {name: found.counts.get(name, 0) for name in model.events}
+        assert counts == model.events
+        assert found.counts.get("bytes", 0) == model.unstored_bytes()
+        assert ("away" in found.counts, "full" in found.counts) == (model.away, model.full)
+
+    def every_promise_of_the_table_holds(self, found: Snapshot) -> None:
+        everywhere = [name for scores in found.places.values() for name in scores]
+        assert sorted(everywhere) == sorted(found.records), "each record in exactly one place, and no place without a record"
+        counts = self.gate.counts()
+        assert counts.parked + counts.granted + counts.running + counts.held == len(found.records)
+        moving = {*found.places["granted"], *found.places["running"]}
+        assert found.open.get("*", set()) == moving
+        for label in self.limits:
+            assert found.open.get(label, set()) == {one for one in moving if found.records[one]["y"] == label}
+        assert set(found.batches) <= set(found.places["held"]), "a batch that nobody will store"
+        for task, name in found.tasks.items():
+            assert name in found.records or f"task:{task}" in found.records, f"task {task} waits for what is gone"
+        assert all(many >= 0 for many in found.days.values()), found.days
+        assert found.without_end == []
+        assert all(record.keys() & {"s", "f"} == {"s", "f"} for record in found.records.values()), "a record of nothing"
+
+    def the_vendor_sees_no_limit_passed(self) -> None:
+        for key in self.keys():
+            for window in key.windows:
+                calls = sorted(
+                    at for label, at, _ in self.arrived if label == key.label or (window.pool and label in self.limits)
+                )
+                for first, last in zip(calls, calls[window.count :], strict=False):
+                    assert last - first >= window.window_ms * 1000, f"{key.label}: {window.text} was passed at the vendor"
+            for day in key.calendars:
+                days = Counter(clock // DAY for label, _, clock in self.arrived if label == key.label)
+                assert max(days.values(), default=0) <= day.count, f"{key.label}: {day.text} was passed at the vendor"
+
+    def teardown(self) -> None:
+        self.redis.flushall()
+
+
+def _ours(record: dict[str, str]) -> dict[str, Any]:
+    waiters = {name[1:]: value for name, value in record.items() if name[0] == "+"}
+    return {
+        "state": record["s"], "fence": int(record["f"]), "tag": int(record.get("t", 0)), "priority": int(record.get("p", 0)),
+        "job": record.get("j", ""), "owner": record.get("o") or record.get("j", ""), "attempts": int(record["a"]),
+        "kills": int(record.get("k", 0)), "calls": int(record.get("c", 0)), "message": record.get("m", ""), "waiters": waiters,
+    }  # fmt: skip
+
+
+def _theirs(one: Any) -> dict[str, Any]:
+    state = {"ready": "parked", "delayed": "parked", "held": one.kind}.get(one.place, one.place)
+    waiters = {who: f"{expires} {message}" if message else "" for who, (message, expires) in one.waiters.items()}
+    return {
+        "state": state, "fence": one.fence, "tag": one.tag, "priority": one.priority, "job": one.job, "owner": one.owner,
+        "attempts": one.attempts, "kills": one.kills, "calls": one.calls, "message": one.message, "waiters": waiters,
+    }  # fmt: skip

@@ -1,0 +1,117 @@
+"""A gate whose clock the test moves, and all that stands in Redis of it, for comparison with the model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from importlib.resources import files
+from itertools import pairwise
+from typing import Any
+
+from redis import Redis
+from redis.commands.core import Script
+
+from quotas import Gate
+from quotas.limits import Calendar
+
+CLOCK = "test:clock"
+_READS_TIME = "local time = redis.call('TIME')\n  return time[1] * 1000000 + time[2]"
+#: A calendar day of the tests, in us: short, so that many midnights pass.
+DAY = 60_000_000
+
+
+class SteppedGate(Gate):
+    """The very scripts, but for the one function that reads the clock: it reads a key of the test."""
+
+    def _script(self, name: str) -> Script:
+        lua = files("quotas") / "lua"
+        text = "\n".join((lua / f"{part}.lua").read_text(encoding="utf-8") for part in ("call", name))
+        assert text.count(_READS_TIME) == 1, "call.lua reads the clock in another way: change the text that is replaced here"
+        return self.redis.register_script(text.replace(_READS_TIME, f"return tonumber(redis.call('GET', '{CLOCK}'))"))
+
+
+@dataclass(frozen=True, slots=True)
+class ShortDays(Calendar):
+    """A calendar with a midnight every minute of the gate's clock. `around`: the number of the day that is today."""
+
+    around: int = 0
+
+    def periods(self, now: Any) -> list[tuple[str, int, int]]:
+        days = range(self.around - 1, self.around + 3)
+        return [(f"d{one}", one * DAY, other * DAY) for one, other in pairwise(days)]
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """All keys of a gate."""
+
+    records: dict[str, dict[str, str]] = field(default_factory=dict)
+    batches: dict[str, bytes] = field(default_factory=dict)
+    places: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    open: dict[str, set[str]] = field(default_factory=dict)
+    stamps: dict[str, list[int]] = field(default_factory=dict)
+    days: dict[str, int] = field(default_factory=dict)
+    keys: dict[str, dict[str, str]] = field(default_factory=dict)
+    tags: dict[str, int] = field(default_factory=dict)
+    tasks: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    without_end: list[str] = field(default_factory=list)
+
+
+_READ = {"hash": "hgetall", "string": "get", "set": "smembers"}
+_KIND = {"req": "hash", "key": "hash", "tags": "hash", "tasks": "hash", "counts": "hash", "batch": "string", "epoch": "string"}
+_KIND |= {"day": "string", "open": "set"}
+
+
+def snapshot(redis: Redis, prefix: str) -> Snapshot:
+    """Reads everything; two round trips."""
+    names = sorted(one.decode().removeprefix(prefix) for one in redis.scan_iter("mf:*", count=1000))
+    pipe = redis.pipeline(transaction=False)
+    for name in names:
+        kind = _KIND.get(name.partition(":")[0])
+        if kind:
+            getattr(pipe, _READ[kind])(prefix + name)
+        else:
+            pipe.zrange(prefix + name, 0, -1, withscores=True)
+        pipe.pttl(prefix + name)
+    answers, found = pipe.execute(), Snapshot()
+    for name, value, ttl in zip(names, answers[::2], answers[1::2], strict=True):
+        head, _, rest = name.partition(":")
+        if head in ("day", "done", "early") and ttl < 0:
+            found.without_end.append(name)
+        if head == "req":
+            found.records[rest] = _text(value)
+        elif head == "batch":
+            found.batches[rest] = value
+        elif head == "open":
+            found.open[rest] = {one.decode() for one in value}
+        elif head in ("done", "early"):
+            found.stamps[name] = sorted(int(score) for _, score in value)
+        elif head == "day":
+            found.days[name] = int(value)
+        elif head == "key":
+            found.keys[rest] = _text(value)
+        elif head == "tags":
+            found.tags = {one: int(value) for one, value in _text(value).items()}
+        elif head == "tasks":
+            found.tasks = _text(value)
+        elif head == "counts":
+            found.counts = {one: int(value) for one, value in _text(value).items()}
+        elif head != "epoch":
+            assert head in ("ready", "delayed", "granted", "running", "held"), f"a key that nobody knows: {name}"
+            found.places[head] = {one.decode(): int(score) for one, score in value}
+    return found
+
+
+def time_has_passed(redis: Redis, prefix: str, ms: int) -> None:
+    """What has a TTL ages with the test's clock."""
+    for name in redis.keys(f"{prefix}*"):
+        ttl = redis.pttl(name)
+        if 0 <= ttl <= ms:
+            redis.delete(name)
+        elif ttl > ms:
+            redis.pexpire(name, ttl - ms)
+
+
+def _text(found: dict[bytes, bytes]) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in found.items()}
