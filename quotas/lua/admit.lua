@@ -114,7 +114,11 @@ local function of_window(key, window, want)
   if free <= 0 then return 0, nil end
   if full + window[2] >= now then
     -- Calls that nobody knows of, made at `full` at the latest.
-    if lost < 0 or free <= lost then return 1, full + window[2] + 1 end
+    if lost < 0 or free <= lost then
+      local set = prefix .. (window[3] == 1 and 'done:' or 'early:') .. label
+      local stamp = redis.call('ZREVRANGE', set, free - 1, free - 1, 'WITHSCORES')[2]
+      return 1, math.max(full, tonumber(stamp or full)) + window[2] + 1
+    end
     free = free - lost
   end
   want = math.min(want, free)
@@ -220,7 +224,7 @@ end
 -- One request leaves the lane with this key.
 local function grant(id, record, key, fields)
   local fence = tonumber(fields[4]) + 1
-  redis.call('HSET', record, 's', 'granted', 'f', fence, 'y', key.label, 'b', us(key.at), 'd', key.days)
+  redis.call('HSET', record, 's', 'granted', 'f', us(fence), 'y', key.label, 'b', us(key.at), 'd', key.days)
   members[#members + 1] = now_ms + start_by
   members[#members + 1] = id
   answer[#answer + 1] = { id, fence, key.label, tonumber(fields[5]), fields[6], fields[7] or '', 'go' }

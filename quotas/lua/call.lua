@@ -6,7 +6,7 @@
 --   o owner when that is not j: another job, or a user's task ("task:<task id>"); m its message, x when it expires (Unix ms),
 --   +<who> one more that waits: a job (empty), or task:<task id> (when it expires, a blank, its message),
 --   y the key's label, b when its call may be or was sent (us), v who started it, d the calendar days it counts in, w why it is held,
---   h how often the database was away for it, z set when its last waiter has gone while it ran
+--   h how often the database was away for it, g set when its owner has gone while it ran, z when nobody is left
 -- Per key of the pool, all under the pool's prefix:
 --   open:<label>   set of ids whose call is granted or running
 --   done:<label>   sorted set id:fence:when -> when its reply had arrived (us): exact at the vendor under any latency
@@ -127,8 +127,10 @@ local function close_call(prefix, id, record, now, made, sent)
   -- d: a line per calendar day, "counter TAB end TAB next counter". A call open across a reset counts in both days.
   for counter, last, following in string.gmatch(fields[3] or '', '([^\t\n]+)\t(%d+)\t([^\t\n]+)\n') do
     if not made then
-      redis.call('DECR', prefix .. counter)
-    elseif now >= tonumber(last) and not string.find(fields[3], following .. '\t', 1, true) then
+      -- A day of more than three days ago is forgotten.
+      if redis.call('EXISTS', prefix .. counter) == 1 then redis.call('DECR', prefix .. counter) end
+    elseif now >= tonumber(last) and not string.find(fields[3], following .. '\t', 1, true)
+        and redis.call('EXISTS', prefix .. following) == 1 then
       redis.call('INCR', prefix .. following)
       redis.call('EXPIRE', prefix .. following, 259200)
     end

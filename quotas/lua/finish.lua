@@ -13,7 +13,7 @@
 
 local prefix, id = ARGV[1], ARGV[2]
 local record = prefix .. 'req:' .. id
-local fields = redis.call('HMGET', record, 's', 'f', 'p', 'j', 't', 'y', 'o', 'z')
+local fields = redis.call('HMGET', record, 's', 'f', 'p', 'j', 't', 'y', 'o', 'z', 'g')
 if fields[1] ~= 'running' or fields[2] ~= ARGV[3] then
   return 0
 end
@@ -31,12 +31,18 @@ redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[5]), id)
 
 local page = prefix .. 'req:' .. ARGV[6]
 if ARGV[6] ~= '' and not fields[8] and redis.call('EXISTS', page) == 0 then
-  redis.call('HSET', page, 's', 'parked', 'f', math.floor(now / 1000), 't', fields[5], 'p', fields[3], 'j', fields[4], 'a', 0, 'q', ARGV[7])
+  redis.call('HSET', page, 's', 'parked', 'f', us(now), 't', fields[5], 'p', fields[3], 'j', fields[4], 'a', 0, 'q', ARGV[7])
   -- A task waits for its first page; the jobs that want it want every page.
-  if fields[7] and string.sub(fields[7], 1, 5) ~= 'task:' then redis.call('HSET', page, 'o', fields[7]) end
+  local owner = fields[7] and string.sub(fields[7], 1, 5) ~= 'task:' and fields[7]
+  local left = fields[9]  -- the owner has left while it ran: the next job takes over
   for _, one in ipairs(waiters(record)) do
-    if one[2] == '' then redis.call('HSET', page, '+' .. one[1], '') end
+    if one[2] == '' and left then
+      owner, left = one[1], false
+    elseif one[2] == '' then
+      redis.call('HSET', page, '+' .. one[1], '')
+    end
   end
+  if owner then redis.call('HSET', page, 'o', owner) end
   if redis.call('ZCARD', KEYS[3]) == 0 then redis.call('HSET', KEYS[4], 'fine', math.floor(now / 1000)) end
   in_lane(prefix, ARGV[6], page)
   redis.call('HINCRBY', KEYS[4], 'parked', 1)

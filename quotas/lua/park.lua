@@ -19,7 +19,8 @@ local tags = redis.call('HMGET', KEYS[3], 'V:' .. priority, 'L:' .. turn)
 local first = math.max(tonumber(tags[1] or '0'), tonumber(tags[2] or '0'))
 local tag, new = first, 0
 -- Fences begin with the moment: what is left of an earlier life of the same id, or from before Redis was emptied, is no heir.
-local fence = math.floor(clock() / 1000)
+local now = clock()
+local fence = us(now)
 local empty = redis.call('ZCARD', KEYS[1]) == 0
 
 local function place(id)
@@ -46,7 +47,7 @@ for i = 5, #ARGV, 5 do
       redis.call('HSET', record, 'o', who, 'm', message, 'x', expires)
     end
   elseif who == (known[3] or known[4]) then
-    redis.call('HDEL', record, 'z')
+    redis.call('HDEL', record, 'z', 'g')
   else
     redis.call('HDEL', record, 'z')
     redis.call('HSET', record, '+' .. who, task ~= '' and (expires .. ' ' .. message) or '')
@@ -68,5 +69,5 @@ if tag > first then
   redis.call('HINCRBY', KEYS[3], 'N:' .. turn, tag - first)
 end
 if new > 0 then redis.call('HINCRBY', KEYS[5], 'parked', new) end
-if empty then redis.call('HSET', KEYS[5], 'fine', fence) end
+if empty then redis.call('HSET', KEYS[5], 'fine', math.floor(now / 1000)) end
 return new

@@ -28,7 +28,14 @@ local function fill(label, lost)
     local pause = redis.call('HGET', key, 'until')
     if pause then redis.call('HSET', key, 'until', us(tonumber(pause) + step)) end
   end
-  if lost ~= 0 then redis.call('HSET', key, 'full', us(now + late * 1000), 'lost', lost) end
+  if lost == 0 then return end
+  -- What an earlier hole may hide is not forgotten by a later one, as long as a window reaches back to it.
+  local standing = redis.call('HMGET', key, 'full', 'lost', 'ttl')
+  local before, reach = tonumber(standing[2] or '0'), tonumber(standing[3] or '172800') - 86400
+  if before ~= 0 and tonumber(standing[1]) + reach * 1000000 >= now then
+    lost = (lost < 0 or before < 0) and -1 or lost + before
+  end
+  redis.call('HSET', key, 'full', us(now + late * 1000), 'lost', lost)
 end
 
 local together = 0

@@ -31,7 +31,8 @@ for _, one in ipairs(waiters(record)) do
     redis.call('ZADD', KEYS[5], math.floor(now / 1000), one[1])
   end
 end
-if fields[2] then redis.call('HDEL', KEYS[6], string.match(fields[2], '^task:(.*)$')) end
+local task = string.match(fields[2] or '', '^task:(.*)$')
+if task then redis.call('HDEL', KEYS[6], task) end
 if redis.call('ZREM', KEYS[1], id) == 1 then out_of_lane(prefix, fields[3] .. ':' .. fields[4], 1) end
 for i = 2, 5 do redis.call('ZREM', KEYS[i], id) end
 redis.call('DEL', record, prefix .. 'batch:' .. id)

@@ -1,7 +1,7 @@
 -- Row 7 of the state machine: one who waits goes; with the last one a parked or granted request is gone. A grant's share is
 -- given back.
 --
--- KEYS  1 ready   2 delayed   3 granted   4 tasks   5 held
+-- KEYS  1 ready   2 delayed   3 granted   4 held
 -- ARGV  1 prefix   2 who: a job, or task:<task id>   3 ... ids
 -- Returns per id { what, message }: "gone": nothing of the request is left; "left": others still wait for it; "stays": it runs
 -- or its reply is here, so it comes to its end; "unknown": not here, or not wanted by them. The message is the task's.
@@ -14,15 +14,17 @@ local answer = {}
 
 local function withdraw(id)
   local record = prefix .. 'req:' .. id
-  local fields = redis.call('HMGET', record, 's', 'o', 'j', 'm', '+' .. who, 'p')
+  local fields = redis.call('HMGET', record, 's', 'o', 'j', 'm', '+' .. who, 'p', 'g')
   if not fields[1] then return { 'unknown', '' } end
   if fields[5] then
     redis.call('HDEL', record, '+' .. who)
+    local moves = fields[1] ~= 'parked' and fields[1] ~= 'granted'
+    if fields[7] and moves and #waiters(record) == 0 then redis.call('HSET', record, 'z', 1) end
     return { 'left', string.match(fields[5], '^%d+ (.*)$') or '' }
   end
   if (fields[2] or fields[3]) ~= who then return { 'unknown', '' } end
   if fields[1] ~= 'parked' and fields[1] ~= 'granted' then
-    if #waiters(record) == 0 then redis.call('HSET', record, 'z', 1) end
+    redis.call('HSET', record, #waiters(record) == 0 and 'z' or 'g', 1)
     return { 'stays', '' }
   end
   if fields[1] == 'granted' then
@@ -43,7 +45,7 @@ for i = 3, #ARGV do
 end
 if string.sub(who, 1, 5) == 'task:' and answer[1][2] ~= '' then
   redis.call('HSET', prefix .. 'req:' .. who, 's', 'revoked', 'f', 0, 'a', 0, 'q', '', 'o', who, 'm', answer[1][2])
-  redis.call('ZADD', KEYS[5], math.floor(clock() / 1000) + 10000, who)
+  redis.call('ZADD', KEYS[4], math.floor(clock() / 1000) + 10000, who)
 end
 wake(prefix)
 return answer

@@ -149,7 +149,7 @@ class Model:
             one = self.records.get(name)
             if one is None:
                 new += 1
-                one = self.records[name] = Record(name, job, priority, name, self.now_ms, who, message=message)
+                one = self.records[name] = Record(name, job, priority, name, self.now, who, message=message)
                 one.expires_ms = expires_ms if task else 0
                 if not_before_ms:
                     one.place, one.at_ms = "delayed", not_before_ms
@@ -190,7 +190,8 @@ class Model:
                 if place == "held":
                     one.at_ms = self.now_ms + held_again_ms
                     label = one.label if one.kind == "held" else ""
-                    answer.append((one.id, one.fence, label, one.attempts, one.arguments, one.message, one.kind))
+                    kind = "dropped" if one.kind in ("expired", "revoked") else one.kind
+                    answer.append((one.id, one.fence, label, one.attempts, one.arguments, one.message, kind))
                     continue
                 if place in ("granted", "running"):
                     self._close(one, made=place == "running")
@@ -202,7 +203,7 @@ class Model:
         room = min(room, most_granted - len(self.at("granted")))
         shut = self.away or self.unstored_bytes() > most_held_bytes or len(self.at("held")) >= most_held
         room = 0 if shut else room
-        self.full = self.full or (room <= 0 and bool(self.at("ready")) and not shut)
+        self.full = self.full or (room <= 0 and bool(self.at("ready")))
         pool = list(keys)
         tags: dict[int, int] = {}
         while room > 0 and self.at("ready"):
@@ -240,7 +241,7 @@ class Model:
         told = self.records[who] = Record(who, "", 0, "", 0, who, place="held", kind="expired", message=message)
         told.at_ms = self.now_ms + held_again_ms
         self.events["expired"] += 1
-        return who, 0, "", 0, "", message, "expired"
+        return who, 0, "", 0, "", message, "dropped"
 
     def _opens(self, key: KeyLimits, ahead: int) -> int | None:
         """From when this key may make one more call; None when only the end of an open call, or a person, can tell."""
@@ -291,7 +292,7 @@ class Model:
         if sent is not None and sent <= call.done:
             state, trip = self.key(call.label), call.done - sent
             state.fastest = trip if state.trips == 0 else min(state.fastest, trip)
-            early = call.done - state.fastest * 0.75 * state.trips / (state.trips + 32)
+            early = call.done - state.fastest * 0.9 * state.trips / (state.trips + 100)
             state.trips += 1
             if state.slack >= 0:
                 early = min(early, sent + state.slack)
@@ -335,7 +336,7 @@ class Model:
         if page and page not in self.records and wanted:
             # The jobs among those who want it want every page; a task waits for its first one only, its turn goes on.
             jobs = [who for who in wanted if not who.startswith("task:")]
-            following = self.records[page] = Record(page, one.job, one.priority, page, self.now_ms, one.job, tag=one.tag)
+            following = self.records[page] = Record(page, one.job, one.priority, page, self.now, one.job, tag=one.tag)
             if one.owner in jobs or (one.owner in one.gone and jobs):
                 following.owner = jobs[0]
             following.waiters = {who: ("", 0) for who in jobs if who != following.owner}
@@ -392,8 +393,10 @@ class Model:
         one = self.records.get(name)
         if one is None:
             return False
-        if one.batch:
+        if one.place == "held" and one.kind == "held":
             self.away = False
+        told_any = any(message for message, _ in one.waiters.values())
+        self.full = self.full and told_any  # who is woken for the told looks at everything
         self._close(one, made=one.place == "running")
         for who, (message, _) in one.waiters.items():
             if message:
@@ -410,20 +413,26 @@ class Model:
         runs = one.place not in ("ready", "delayed", "granted")
         if who in one.waiters:
             message, _ = one.waiters.pop(who)
-            self.tasks.pop(who.removeprefix("task:"), None)
+            self._revoked(who, message)
             return "left", message
         if runs:
             one.gone.add(who)
             return "stays", ""
         message = one.message
-        self.tasks.pop(who.removeprefix("task:"), None)
         if one.place == "granted":
             self._close(one, made=False)
             self._enter(one)
-        if self._promote(one):
-            return "left", message
-        self._forget(one)
-        return "gone", message
+        what = "left" if self._promote(one) else "gone"
+        if what == "gone":
+            self._forget(one)
+        self._revoked(who, message)
+        return what, message
+
+    def _revoked(self, who: str, message: str) -> None:
+        """A task that was withdrawn is offered until it has been marked."""
+        if message:
+            told = Record(who, "", 0, "", 0, who, place="held", kind="revoked", message=message)
+            told.at_ms, self.records[who] = self.now_ms + 10_000, told
 
     def _promote(self, one: Record) -> bool:
         if not one.waiters:

@@ -137,6 +137,7 @@ def test_a_call_open_across_midnight_counts_in_both_days(gate):
     days = gate.redis.hget(record, "d").decode()
     # The day ends while the call is open.
     gate.redis.hset(record, "d", days.replace(str(today[2]), "1"))
+    gate.redis.set(f"{gate.prefix}{key.calendars[0].counter('main', tomorrow[0])}", 0)  # the new day has been looked at
     gate.finish(grant.id, fence=grant.fence, batch=b"x")
     counted = [gate.redis.get(gate.prefix + key.calendars[0].counter("main", day[0])) for day in (today, tomorrow)]
     assert counted == [b"1", b"1"]
