@@ -190,7 +190,7 @@ class Gate:
         found: list[Withdrawn] = []
         for first in range(0, len(request_ids), _PARK_AT_ONCE):
             some = self._withdraw(
-                keys=self._keys("ready", "delayed", "granted", "held"),
+                keys=self._keys("ready", "delayed", "granted"),
                 args=[self.prefix, who, *request_ids[first : first + _PARK_AT_ONCE]],
             )
             found += [Withdrawn(what.decode(), message.decode()) for what, message in some]

@@ -40,6 +40,7 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
     with gate.redis.pipeline() as pipe:
         pipe.hmget(f"{gate.prefix}key:{key.label}", ["until", "why", "aside", "full", "lost"])
         pipe.scard(f"{gate.prefix}open:{key.label}")
+        pipe.hmget(f"{gate.prefix}key:*", ["full", "lost"])
         pipe.zcard(f"{gate.prefix}granted")
         pipe.zcard(f"{gate.prefix}running")
         for window in key.windows:
@@ -49,10 +50,17 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
             pipe.zrevrange(name, 0, window.count - 1, withscores=True)
         for calendar in key.calendars:
             pipe.get(f"{gate.prefix}{_counter(key.label, calendar, now)}")
-        (until, why, aside, full, lost), own, granted, running, *rest = pipe.execute()
-    unknown = int(lost or 0), int(full or 0)
+        (until, why, aside, full, lost), own, together, granted, running, *rest = pipe.execute()
+    unknown, unknown_of_pool = (int(lost or 0), int(full or 0)), (int(together[1] or 0), int(together[0] or 0))
     uses = [
-        _window(window, granted + running if window.pool else own, rest[2 * i], rest[2 * i + 1], now_us, unknown)
+        _window(
+            window,
+            granted + running if window.pool else own,
+            rest[2 * i],
+            rest[2 * i + 1],
+            now_us,
+            unknown_of_pool if window.pool else unknown,
+        )
         for i, window in enumerate(key.windows)
     ]
     uses += [

@@ -26,16 +26,18 @@ def answered(provider: str, symbol: str, record: str, text: str) -> Reference:
 
 
 def from_ledger(request: Request) -> str | None:
-    """The answer to a task whose request was over before it came; None when a call is to be made.
-
-    What has failed is asked again: whoever sends the task anew wants that.
-    """
+    """The answer to a task whose request was over before it came; None when a call is to be made."""
     try:
-        store = connections.store()
-        row = store.outcomes([request.id]).get(request.id)
-        if row is None or (row.outcome == "failed" and store.forget_if_failed(request.id)):
-            return None
+        row = connections.store().outcomes([request.id]).get(request.id)
     except StoreError:
         # One call more than needed does no harm; a task that waits for the database would.
         return None
-    return answer(row)
+    return None if row is None or row.outcome == "failed" else answer(row)
+
+
+def forget_failure(request: Request) -> None:
+    """What has failed is asked again when a task is sent anew; its old failure makes room for what comes now."""
+    try:
+        connections.store().forget_if_failed(request.id)
+    except StoreError:
+        return  # then the failure stands, and the next one who asks tries again

@@ -37,12 +37,16 @@ def feed(store: Store, job: Job, planned: list[Request] | None = None) -> int:
     gate = connections.gate(spec.provider)
     todo = _todo(store, job, plan(spec) if planned is None else planned)
     parked = gate.park([Parking(id=request.id, arguments=request.arguments) for request in todo], job=job.id)
+    # What came to its end between the look at the ledger and now was parked as if it were new.
+    over = store.over([request.id for request in todo]) if parked else set()
+    if over:
+        gate.withdraw(sorted(over), who=job.id)
     standing = store.job(job.id)
     if standing is None or standing.cancelled_at_ms is not None:
         # Cancelled meanwhile: what has just been parked is not wanted any more.
         gate.withdraw([request.id for request in todo], who=job.id)
         return 0
-    return parked
+    return max(0, parked - len(over))
 
 
 def sweep() -> int:

@@ -109,6 +109,8 @@ def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant
     run = Run(task, gate, grant["id"], grant["fence"], turn, asked_at=asked_at)
     try:
         request = run.request = asked_for(grant, provider, symbol, query)
+        if "user" in grant:
+            answers.forget_failure(request)
         page = run.call(request)
     except SendTooLate:
         run.give_back(unsent=True)

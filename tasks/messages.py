@@ -26,7 +26,9 @@ class FetchMessage:
         Its grant tells what was planned when it was sent, null where that could not be planned.
         """
         planned = None if grant.id.startswith(USER_TASK) else json.loads(grant.arguments)
-        header = {**_grant_header(grant), "user": planned}
+        header = _grant_header(grant)
+        if grant.kind == "go":
+            header["user"] = planned
         headers = {**message["headers"], "eta": None, "retries": grant.attempts, GRANT_HEADER: header}
         return cls(body=message["body"], headers=headers, properties={"delivery_mode": 2, **message["properties"]})
 

@@ -182,7 +182,8 @@ class ReleasingLoop(threading.Thread):
             )
         if admission.grants:
             self._at_work.add(epoch.gate.pool)
-        for grant in admission.grants:
+        # Calls first: their time to start runs.
+        for grant in sorted(admission.grants, key=lambda one: one.kind == "dropped"):
             self._publish(epoch.gate, grant, producer)
         if admission.state == "stale":
             log.warning(

@@ -65,7 +65,7 @@ for _, id in ipairs(due(KEYS[4], 100)) do
   elseif redis.call('HINCRBY', record, 'k', 1) >= 3 then
     redis.call('HSET', record, 's', 'held', 'w', 'its worker died three times while it ran')
     redis.call('ZADD', KEYS[5], now_ms, id)
-  else
+  elseif still_wanted(prefix, record, now) then
     redis.call('HSET', record, 's', 'parked')
     in_lane(prefix, id, record)
   end
@@ -205,6 +205,8 @@ local function first_to_serve()
   return best
 end
 
+-- So many tasks that have expired together are told in one look: others wait for Redis too.
+local _MOST_EXPIRED = 100
 local granted, members, bands, turns, expired = 0, {}, {}, {}, 0
 
 -- Who is next; those that are sure to be granted leave the lane together.
@@ -263,6 +265,10 @@ if room > 0 and parked > 0 then
   end
 end
 while room > 0 and parked > 0 do
+  if expired == _MOST_EXPIRED then
+    wait_until(now)
+    break
+  end
   local key = first_to_serve()
   if not key then
     opens_later = answer[1] == 'ok'

@@ -5,7 +5,7 @@
 --   s state, f fence, t tag, p priority, j job whose turn it takes, a attempts, k kills, c calls, q arguments,
 --   o owner when that is not j: another job, or a user's task ("task:<task id>"); m its message, x when it expires (Unix ms),
 --   +<who> one more that waits: a job (empty), or task:<task id> (when it expires, a blank, its message),
---   y the key's label, b when its call may be or was sent (us), v who started it, d the calendar days it counts in, w why it is held,
+--   y the key's label, b when its call may be or was sent (us), v who started it, n its next page, d the calendar days it counts in, w why it is held,
 --   h how often the database was away for it, g set when its owner has gone while it ran, z when nobody is left
 -- Per key of the pool, all under the pool's prefix:
 --   open:<label>   set of ids whose call is granted or running
@@ -79,6 +79,24 @@ local function promote(record)
     redis.call('HSET', record, 'o', heir[1], 'm', message, 'x', expires)
   end
   return true
+end
+
+-- A task that left is offered to releasers from `due` (ms) on until it has been marked as revoked.
+local function tell_revoked(prefix, who, message, due)
+  redis.call('DEL', prefix .. 'req:' .. who)
+  redis.call('HSET', prefix .. 'req:' .. who, 's', 'revoked', 'f', 0, 'a', 0, 'q', '', 'o', who, 'm', message)
+  redis.call('ZADD', prefix .. 'held', due, who)
+end
+
+-- Before a request that ran goes back to the lane: its owner may have left meanwhile. False, and it is gone, when nobody is left.
+local function still_wanted(prefix, record, now)
+  local fields = redis.call('HMGET', record, 'z', 'g', 'o', 'm')
+  if not fields[1] and not fields[2] then return true end
+  if fields[3] and fields[4] then tell_revoked(prefix, fields[3], fields[4], math.floor(now / 1000)) end
+  redis.call('HDEL', record, 'z', 'g')
+  if promote(record) then return true end
+  redis.call('DEL', record)
+  return false
 end
 
 -- What the ways there and back take at the very least, in us: a share of the fastest of all n round trips so far. The fastest

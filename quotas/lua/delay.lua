@@ -13,8 +13,11 @@ local now = clock()
 -- A cut or refused call tells little about how fast the network is: it is stamped as late as it can have arrived.
 close_call(ARGV[1], ARGV[2], record, now, ARGV[5] == '')
 redis.call('ZREM', KEYS[1], ARGV[2])
-redis.call('HINCRBY', record, 'a', 1)
-redis.call('HSET', record, 's', 'parked')
-redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[4]), ARGV[2])
+if ARGV[5] ~= '' then redis.call('HINCRBY', record, 'c', -1) end
+if still_wanted(ARGV[1], record, now) then
+  redis.call('HINCRBY', record, 'a', 1)
+  redis.call('HSET', record, 's', 'parked')
+  redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[4]), ARGV[2])
+end
 wake(ARGV[1])
 return 1

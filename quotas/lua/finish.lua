@@ -43,6 +43,7 @@ if ARGV[6] ~= '' and not fields[8] and redis.call('EXISTS', page) == 0 then
     end
   end
   if owner then redis.call('HSET', page, 'o', owner) end
+  redis.call('HSET', record, 'n', ARGV[6])
   if redis.call('ZCARD', KEYS[3]) == 0 then redis.call('HSET', KEYS[4], 'fine', math.floor(now / 1000)) end
   in_lane(prefix, ARGV[6], page)
   redis.call('HINCRBY', KEYS[4], 'parked', 1)

@@ -41,7 +41,9 @@ close_call(ARGV[1], ARGV[2], record, now, fields[1] == 'running' and ARGV[7] == 
 if fields[1] == 'running' and ARGV[7] ~= '' then redis.call('HINCRBY', record, 'c', -1) end
 redis.call('ZREM', KEYS[1], ARGV[2])
 redis.call('ZREM', KEYS[2], ARGV[2])
-redis.call('HSET', record, 's', 'parked')
-in_lane(ARGV[1], ARGV[2], record)
+if still_wanted(ARGV[1], record, now) then
+  redis.call('HSET', record, 's', 'parked')
+  in_lane(ARGV[1], ARGV[2], record)
+end
 wake(ARGV[1])
 return 1

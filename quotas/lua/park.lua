@@ -49,7 +49,7 @@ for i = 5, #ARGV, 5 do
   elseif who == (known[3] or known[4]) then
     redis.call('HDEL', record, 'z', 'g')
   else
-    redis.call('HDEL', record, 'z')
+    if redis.call('HDEL', record, 'z') == 1 then redis.call('HSET', record, 'g', 1) end
     redis.call('HSET', record, '+' .. who, task ~= '' and (expires .. ' ' .. message) or '')
     if tonumber(known[2]) > priority and redis.call('ZSCORE', KEYS[1], id) then
       out_of_lane(prefix, known[2] .. ':' .. known[4], 1)

@@ -29,6 +29,7 @@ for _, one in ipairs(waiters(record)) do
     redis.call('HSET', prefix .. 'req:' .. one[1], 's', 'answered', 'f', 0, 'a', 0, 'q', '', 'o', one[1],
       'm', string.match(one[2], '^%d+ (.*)$'), 'w', ARGV[3])
     redis.call('ZADD', KEYS[5], math.floor(now / 1000), one[1])
+    redis.call('HSET', KEYS[6], string.match(one[1], '^task:(.*)$'), one[1])
   end
 end
 local task = string.match(fields[2] or '', '^task:(.*)$')

@@ -1,7 +1,7 @@
 -- Row 7 of the state machine: one who waits goes; with the last one a parked or granted request is gone. A grant's share is
 -- given back.
 --
--- KEYS  1 ready   2 delayed   3 granted   4 held
+-- KEYS  1 ready   2 delayed   3 granted
 -- ARGV  1 prefix   2 who: a job, or task:<task id>   3 ... ids
 -- Returns per id { what, message }: "gone": nothing of the request is left; "left": others still wait for it; "stays": it runs
 -- or its reply is here, so it comes to its end; "unknown": not here, or not wanted by them. The message is the task's.
@@ -12,19 +12,34 @@
 local prefix, who = ARGV[1], ARGV[2]
 local answer = {}
 
-local function withdraw(id)
+local withdraw
+
+-- Its reply is here and its next page is parked, which the ledger does not name yet.
+local function withdraw_page(record)
+  local page = redis.call('HGET', record, 'n')
+  if page then withdraw(page) end
+end
+
+withdraw = function(id)
   local record = prefix .. 'req:' .. id
   local fields = redis.call('HMGET', record, 's', 'o', 'j', 'm', '+' .. who, 'p', 'g')
   if not fields[1] then return { 'unknown', '' } end
+  local waits = fields[1] == 'parked' or fields[1] == 'granted'
   if fields[5] then
     redis.call('HDEL', record, '+' .. who)
-    local moves = fields[1] ~= 'parked' and fields[1] ~= 'granted'
-    if fields[7] and moves and #waiters(record) == 0 then redis.call('HSET', record, 'z', 1) end
+    if not waits then
+      if fields[7] and #waiters(record) == 0 then redis.call('HSET', record, 'z', 1) end
+      withdraw_page(record)
+    end
     return { 'left', string.match(fields[5], '^%d+ (.*)$') or '' }
   end
   if (fields[2] or fields[3]) ~= who then return { 'unknown', '' } end
-  if fields[1] ~= 'parked' and fields[1] ~= 'granted' then
+  if id == who and not waits and fields[1] ~= 'running' and fields[1] ~= 'held' then
+    return { 'gone', fields[4] or '' }  -- it was answered, or is to be told something else: now it is revoked
+  end
+  if not waits then
     redis.call('HSET', record, #waiters(record) == 0 and 'z' or 'g', 1)
+    withdraw_page(record)
     return { 'stays', '' }
   end
   if fields[1] == 'granted' then
@@ -44,8 +59,7 @@ for i = 3, #ARGV do
   answer[#answer + 1] = withdraw(ARGV[i])
 end
 if string.sub(who, 1, 5) == 'task:' and answer[1][2] ~= '' then
-  redis.call('HSET', prefix .. 'req:' .. who, 's', 'revoked', 'f', 0, 'a', 0, 'q', '', 'o', who, 'm', answer[1][2])
-  redis.call('ZADD', KEYS[4], math.floor(clock() / 1000) + 10000, who)
+  tell_revoked(prefix, who, answer[1][2], math.floor(clock() / 1000) + 10000)
 end
 wake(prefix)
 return answer

@@ -59,6 +59,8 @@ class Record:
     call: Call | None = None
     #: Those whose wish has gone while it ran: they are not to get further pages.
     gone: set[str] = field(default_factory=set)
+    #: Its next page, once that was parked.
+    page: str = ""
     #: who -> (message, expires); both empty for a job.
     waiters: dict[str, tuple[str, int]] = field(default_factory=dict)
 
@@ -198,7 +200,7 @@ class Model:
                 one.kills += place == "running"
                 if place == "running" and one.kills >= 3:
                     one.place, one.at_ms, one.reason = "held", self.now_ms, _DIED
-                else:
+                elif self._still_wanted(one):
                     self._enter(one)
         room = min(room, most_granted - len(self.at("granted")))
         shut = self.away or self.unstored_bytes() > most_held_bytes or len(self.at("held")) >= most_held
@@ -341,6 +343,7 @@ class Model:
                 following.owner = jobs[0]
             following.waiters = {who: ("", 0) for who in jobs if who != following.owner}
             self._enter(following)
+            one.page = page
             self.events["parked"] += 1
         return True
 
@@ -362,7 +365,8 @@ class Model:
         ran = one.place == "running"
         self._close(one, made=ran and not unsent)
         one.calls -= ran and unsent
-        self._enter(one)
+        if self._still_wanted(one):
+            self._enter(one)
         return True
 
     def delay(self, name: str, *, fence: int, delay_ms: int, unsent: bool = False) -> bool:
@@ -370,8 +374,10 @@ class Model:
         if one is None:
             return False
         self._close(one, made=not unsent)
-        one.attempts += 1
-        one.place, one.at_ms = "delayed", self.now_ms + delay_ms
+        one.calls -= unsent
+        if self._still_wanted(one):
+            one.attempts += 1
+            one.place, one.at_ms = "delayed", self.now_ms + delay_ms
         return True
 
     def _leased(self, name: str, fence: int) -> Record | None:
@@ -402,6 +408,7 @@ class Model:
             if message:
                 told = Record(who, "", 0, "", 0, who, place="held", kind="answered", message=message, reason=answer)
                 told.at_ms, self.records[who] = self.now_ms, told
+                self.tasks[who.removeprefix("task:")] = who
         self.tasks.pop(one.owner.removeprefix("task:"), None)
         self._forget(one)
         return True
@@ -413,10 +420,17 @@ class Model:
         runs = one.place not in ("ready", "delayed", "granted")
         if who in one.waiters:
             message, _ = one.waiters.pop(who)
+            if runs and one.page:
+                self.withdraw(one.page, who=who)
             self._revoked(who, message)
             return "left", message
+        if name == who and one.place == "held" and one.kind != "held":
+            self._revoked(who, one.message)
+            return "gone", one.message
         if runs:
             one.gone.add(who)
+            if one.page:
+                self.withdraw(one.page, who=who)
             return "stays", ""
         message = one.message
         if one.place == "granted":
@@ -428,11 +442,23 @@ class Model:
         self._revoked(who, message)
         return what, message
 
-    def _revoked(self, who: str, message: str) -> None:
+    def _revoked(self, who: str, message: str, *, in_ms: int = 10_000) -> None:
         """A task that was withdrawn is offered until it has been marked."""
         if message:
             told = Record(who, "", 0, "", 0, who, place="held", kind="revoked", message=message)
-            told.at_ms, self.records[who] = self.now_ms + 10_000, told
+            told.at_ms, self.records[who] = self.now_ms + in_ms, told
+
+    def _still_wanted(self, one: Record) -> bool:
+        """Before it goes back to the lane: its owner may have left while it ran. False, and it is gone, with the last one."""
+        if one.owner not in one.gone:
+            return True
+        who, message = one.owner, one.message
+        one.gone.clear()
+        wanted = self._promote(one)
+        if not wanted:
+            self._forget(one)
+        self._revoked(who, message, in_ms=0)
+        return wanted
 
     def _promote(self, one: Record) -> bool:
         if not one.waiters:
