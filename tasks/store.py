@@ -10,6 +10,7 @@ import structlog
 from celery import Task
 from celery.exceptions import Ignore
 from pydantic import ValidationError
+from redis.exceptions import RedisError
 
 from schemas.ledger import Batch, LedgerRow
 from schemas.requests import Request
@@ -43,6 +44,21 @@ def send_to_store(ref: Reference) -> None:
 @app.task(name=STORE_TASK, throws=(StoreError,))
 def store_batch(ref: Reference) -> Reference:
     """Stores what fetch has kept. Safe to run twice: the ledger's row decides, the second time is a no-op."""
+    try:
+        return _stored(ref)
+    except RedisError as error:
+        # No failure of this task: the gate offers the batch again, and whoever waits is told then.
+        log.warning(
+            "Redis is away, batch not stored yet",
+            symbol=ref["symbol"],
+            request=ref["request"],
+            error=str(error),
+            next_step="offered again when Redis is back",
+        )
+        raise Ignore from None
+
+
+def _stored(ref: Reference) -> Reference:
     gate = connections.gate(ref["provider"])
     batch = _batch_of(ref)
     if batch is None:
@@ -60,7 +76,11 @@ def store_batch(ref: Reference) -> Reference:
             next_step=f"offered again in {delay_ms // 1000} s",
         )
         raise Ignore from None
-    gate.settle(ref["request"], answer=answer(row))
+    try:
+        gate.settle(ref["request"], answer=answer(row))
+    except RedisError as error:
+        # It is stored, so that is what is answered. The gate, if it was not told, offers the batch again: a no-op.
+        log.warning("Redis is away, settles later", symbol=row.symbol, request=ref["request"], error=str(error))
     log.info(
         "stored" if new else "was stored before",
         provider=row.provider,
