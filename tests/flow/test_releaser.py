@@ -90,7 +90,8 @@ def test_a_batch_that_was_stored_while_redis_was_away_is_no_failure(place, sandb
     place.valkey.stop()
     database.execute("ROLLBACK")
     database.close()
-    eventually(lambda: "settles later" in place.worker_log, what="it is stored, and the gate can't be told")
+    told = re.compile("settles later|raised unexpected")
+    eventually(lambda: told.search(place.worker_log), what="it is stored, and the gate can't be told")
     place.restart_valkey()
     ask = f"from celery.result import AsyncResult\nfrom tasks import app\nprint(AsyncResult('{sent}', app=app).state)"
     eventually(lambda: place.run("-c", ask).stdout.strip() == "SUCCESS", within_s=40, what="the chain has succeeded")
