@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check lint types contracts bench clean
+.PHONY: help demo test check lint types contracts bench chaos clean
 
 help:            ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,6 +42,9 @@ bench: $(VENV)/.dev     ## measure, with what it is compared with in the same ru
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.gate
 	@$(BIN)/python -m benchmarks.gate_plots
+
+chaos: $(VENV)/.dev     ## kill everything for some minutes, and account for every row and call; about 8 minutes
+	@$(BIN)/python -m chaos
 
 clean:           ## remove what make made
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

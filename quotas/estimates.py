@@ -12,7 +12,9 @@ _DAY_S: Final = 86_400
 
 
 def calls_per_second(keys: Sequence[KeyLimits]) -> float | None:
-    """What the keys allow together in the long run, None when nothing limits them."""
+    """What the keys allow together in the long run, None when nothing limits them, or no key is known here."""
+    if not keys:
+        return None
     paces = [_pace(key) for key in keys]
     pooled = [one.count / one.window_ms * 1000 for key in keys for one in key.windows if one.pool]
     own = None if None in paces else sum(pace for pace in paces if pace is not None)

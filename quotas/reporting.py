@@ -12,6 +12,7 @@ from quotas.values import Health, KeyReport, LimitUse
 
 #: Work that may run is admitted within milliseconds; so long without any is no accident.
 _STUCK_MS: Final = 60_000
+_A_DAY_MS: Final = 86_400_000
 
 
 def report(gate: Gate, keys: Sequence[KeyLimits]) -> list[KeyReport]:
@@ -79,8 +80,13 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
         paused_why=why.decode() if why and paused_ms else "",
         aside_why=aside.decode() if aside else "",
         opens_ms=opens_ms,
-        open_for_ms=0 if opens_ms != 0 else min([now_us // 1000 - int(until or 0), *(use.free_for_ms for use in uses)]),
+        open_for_ms=_open_for_ms(uses, since_pause_ms=now_us // 1000 - int(until or 0)) if opens_ms == 0 else 0,
     )
+
+
+def _open_for_ms(uses: Sequence[LimitUse], *, since_pause_ms: int) -> int:
+    """Since when a call is free; what was never used, or paused, counts as free for a day."""
+    return min([since_pause_ms, _A_DAY_MS, *(use.free_for_ms for use in uses)])
 
 
 def _window(window: Window, open_calls: int, young: int, stamps: list[Any], now_us: int, lost: tuple[int, int]) -> LimitUse:

@@ -44,7 +44,7 @@ class Window:
 
 @dataclass(slots=True)
 class KeyLog:
-    """Everything that one key of one vendor did."""
+    """Everything that one key of one vendor did. `cut`: good replies whose client was gone before their last byte was sent."""
 
     windows: list[Window] = field(default_factory=list)
     concurrency: int | None = None
@@ -52,6 +52,7 @@ class KeyLog:
     most_open: int = 0
     over_concurrency: int = 0
     arrivals: list[tuple[float, str]] = field(default_factory=list)
+    cut: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     served: Counter[str] = field(default_factory=Counter)
 
@@ -94,6 +95,7 @@ class KeyLog:
             "limits": {window.limit.text: {"violations": window.violations, "most": window.most} for window in self.windows},
             "concurrency": {"cap": self.concurrency, "most": self.most_open, "violations": self.over_concurrency},
             "open": self.open,
+            "cut": self.cut,
             "statuses": dict(self.statuses),
             "served": dict(self.served),
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import json
 import time
@@ -66,8 +65,11 @@ class VendorHandler(RequestHandler):
         finally:
             # Before the loop turns again: a quick client's next call must find this one over.
             log.leave(status, served)
-        with contextlib.suppress(StreamClosedError):
+        try:
             await sent
+        except StreamClosedError:
+            # Of a fault the client had nothing to lose.
+            log.cut += fault is None or fault.kind == "bad_rows"
 
     async def post(self, *_: str) -> None:
         """Nasdaq Data Link takes a table's question as a JSON body where a URL would grow too long."""

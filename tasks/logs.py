@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
+from billiard.exceptions import WorkerLostError
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -56,6 +57,7 @@ def setup(*, level: str | int | None = None, file: str | None = None) -> None:
     )
     handler.addFilter(_told_by_ourselves)
     handler.addFilter(_an_outage_is_a_sentence)
+    handler.addFilter(_a_death_is_a_sentence)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level if level is not None else settings.log.level.upper())
@@ -80,6 +82,16 @@ def _an_outage_is_a_sentence(record: logging.LogRecord) -> bool:
     if record.name.startswith(("celery", "kombu")) and isinstance(error, RedisError | OperationalError):
         why = str(error) or type(error).__name__
         record.msg, record.args = f"{record.getMessage()} (Redis: {why}). It goes on by itself when Redis is back.", ()
+        record.exc_info = record.exc_text = None
+    return True
+
+
+def _a_death_is_a_sentence(record: logging.LogRecord) -> bool:
+    """A child that was killed has left no trace in Python: what Celery prints is its own way to notice it."""
+    error = record.exc_info[1] if record.exc_info else None
+    error = getattr(error, "exc", error)  # billiard wraps what it hands on
+    if record.name.startswith("celery") and isinstance(error, WorkerLostError):
+        record.msg, record.args = f"{error} Its request goes back to its place when its lease ends.", ()
         record.exc_info = record.exc_text = None
     return True
 

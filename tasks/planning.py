@@ -33,6 +33,8 @@ def make_spec(provider: str, symbols: Sequence[str], *, again: bool, **wish: Any
         close = difflib.get_close_matches(provider, PROVIDERS, n=1)
         meant = f" Did you mean {close[0]}?" if close else f" There are: {', '.join(PROVIDERS)}."
         raise UserError(f"There is no vendor {provider!r}.{meant}")
+    if isinstance(symbols, str) or not all(isinstance(one, str) for one in symbols):
+        raise UserError(f"The symbols are a list of words, such as ['AAPL', 'MSFT'] (got {symbols!r}).")
     now = datetime.now(UTC)
     as_of = now.strftime("%Y-%m-%dT%H:%M") if wish["timespan"] in ("1m", "5m", "15m", "30m", "1h") else now.date().isoformat()
     try:

@@ -78,9 +78,13 @@ def stored(ref: Reference) -> Reference:
         _outage.goes_on("the database", error)
         raise Ignore from None
     _outage.over()
-    gate.settle(ref["request"], answer=answer(row))
-    _redis_outage.over()
-    _store_the_crowd(gate, ref["request"])
+    try:
+        gate.settle(ref["request"], answer=answer(row))
+        _redis_outage.over()
+        _store_the_crowd(gate, ref["request"])
+    except RedisError as error:
+        # It is stored, so that is what is answered. The gate, if it was not told, offers the batch again: a no-op.
+        _redis_outage.goes_on("Redis", error)
     log.info(
         "stored" if new else "was stored before",
         provider=row.provider,

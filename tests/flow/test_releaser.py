@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
 
 from tests.flow.conftest import LimitedJob
@@ -70,6 +71,33 @@ def test_a_reply_that_came_while_redis_was_away_is_kept_and_its_task_is_no_failu
     eventually(lambda: place.rows("SELECT outcome, calls FROM ledger") == [("stored", 1)], within_s=40)
     assert sandbox.log()["calls"] == 1
     calm(place, lines=12)
+
+
+def test_a_batch_that_was_stored_while_redis_was_away_is_no_failure(place, sandbox):
+    place.worker()
+    place.fetch("polygon", "MSFT", start="2024-01-02", end="2024-01-05")
+    database = sqlite3.connect(place.folder / "marketfetch.db", isolation_level=None)
+    database.execute("BEGIN IMMEDIATE")
+    code = (
+        "from tasks.fetch import polygon\n"
+        "from tasks.store import store_batch\n"
+        "query = dict(start='2024-01-02', end='2024-01-05', adjustment='raw')\n"
+        "print((polygon.s('AAPL', **query) | store_batch.s()).apply_async().id)\n"
+    )
+    sent = place.run("-c", code).stdout.strip()
+    eventually(lambda: place.redis().zcard("mf:{polygon}:held") == 1, what="the batch waits for the database")
+    eventually(lambda: place.redis().llen("store") == 0, what="its store task is under way")
+    place.valkey.stop()
+    database.execute("ROLLBACK")
+    database.close()
+    told = re.compile("settles later|raised unexpected")
+    eventually(lambda: told.search(place.worker_log), what="it is stored, and the gate can't be told")
+    place.restart_valkey()
+    ask = f"from celery.result import AsyncResult\nfrom tasks import app\nprint(AsyncResult('{sent}', app=app).state)"
+    eventually(lambda: place.run("-c", ask).stdout.strip() == "SUCCESS", within_s=40, what="the chain has succeeded")
+    eventually(lambda: not place.redis().keys("mf:{polygon}:req:*"), within_s=60, what="the gate is told at last")
+    assert place.rows("SELECT symbol, outcome, calls FROM ledger") == [("MSFT", "stored", 1), ("AAPL", "stored", 1)]
+    assert "raised unexpected" not in place.worker_log
 
 
 def test_a_worker_that_starts_before_redis_waits_for_it(place, sandbox):

@@ -19,6 +19,7 @@ from quotas.values import KeyReport, LimitUse
         ([["2/second;pool"], ["2/second;pool"]], 2.0),
         ([["5/second", "8/second;pool"], ["5/second", "8/second;pool"]], 8.0),
         ([[]], None),
+        ([], None),
         ([["5/minute"], []], None),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 import requests
 from hypothesis import given, settings
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 
 from sandbox.judge import KeyLog
 from sandbox.limits import Limit
-from sandbox.run import Sandbox
+from sandbox.run import Sandbox, start_sandbox
+from tests.waiting import eventually
 
 
 def judged(arrivals: list[float], *limits: str) -> KeyLog:
@@ -87,3 +90,13 @@ def test_the_call_after_the_limit_is_one_violation_whether_refused_or_served(san
     assert mine["limits"] == {"3/minute": {"violations": 1, "most": 4}}
     assert len(mine["arrivals"]) == mine["calls"] == 4
     assert [symbol for _, symbol in mine["arrivals"]] == ["IBM"] * 4
+
+
+def test_a_reply_whose_client_has_gone_is_counted_as_cut() -> None:
+    with start_sandbox(delay_out_ms=(300, 300)) as slow:
+        host, _, port = slow.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port))) as wire:
+            wire.sendall(b"GET /v2/aggs/ticker/IBM/range/1/day/2024-01-02/2024-01-05?apiKey=k HTTP/1.1\r\nHost: x\r\n\r\n")
+            eventually(lambda: slow.control.log()["calls"] == 1, what="the call has arrived")
+        mine = eventually(lambda: (log := slow.control.log()["providers"]["polygon"]["k"])["cut"] and log, what="it is cut")
+        assert (mine["cut"], mine["open"]) == (1, 0)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tasks.logs import Redactor
+import logging
+
+from billiard.einfo import ExceptionInfo
+from billiard.exceptions import WorkerLostError
+
+from tasks.logs import Redactor, _a_death_is_a_sentence
 
 
 def cut(**event):
@@ -23,3 +28,14 @@ def test_a_strangers_key_in_a_url_is_cut_too():
 
 def test_nothing_is_said_about_what_is_absent():
     assert cut(event="fetched", quirks=None) == {"event": "fetched"}
+
+
+def test_a_killed_child_is_a_sentence_and_no_page_of_python():
+    try:
+        raise WorkerLostError("Worker exited prematurely: signal 9 (SIGKILL) Job: 41.")
+    except WorkerLostError:
+        wrapped = ExceptionInfo().exc_info
+    record = logging.LogRecord("celery.worker.request", logging.ERROR, "", 1, "Task handler raised error: %r", (), wrapped)
+    assert _a_death_is_a_sentence(record)
+    assert record.exc_info is None
+    assert record.getMessage().startswith("Worker exited prematurely: signal 9 (SIGKILL) Job: 41. Its request goes back")
