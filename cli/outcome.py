@@ -41,7 +41,10 @@ def sentences(state: JobStatus) -> list[str]:
     if len(reasons) > _MOST_SHOWN:
         lines.append(f"  ... and for {len(reasons) - _MOST_SHOWN} more reasons; --json lists all")
     if any(": Unavailable: " in reason for reason in reasons):
-        lines.append("  A vendor gave no usable answer: `marketfetch check` shows where it is asked; then fetch with --again.")
+        lines.append(
+            "  A vendor gave no usable answer: `marketfetch check` shows where it is asked; then "
+            f"`marketfetch retry {state.job}`."
+        )
     if state.state == "done" and not state.rows:
         lines.append(f"  {state.provider} has nothing for this range, or does not know the symbols: check their spelling.")
     return lines

@@ -12,9 +12,12 @@ from cli.screen import hint
 def cancel(*, job: str) -> None:
     """Make no more calls for JOB. What is on its way comes to its end; what other jobs share stays."""
     from cli.outcome import sentences
+    from cli.sandboxed import followed_sandbox
     from tasks import jobs
 
-    click.echo("\n".join(sentences(jobs.cancel(job))))
+    with followed_sandbox():
+        state = jobs.cancel(job)
+    click.echo("\n".join(sentences(state)))
     hint(f"`marketfetch resume {job}` lets it go on.")
 
 
@@ -25,9 +28,11 @@ def resume(*, job: str | None) -> None:
 
     Workers do the same by themselves every few seconds, except for a job that was cancelled.
     """
+    from cli.sandboxed import followed_sandbox
     from tasks import jobs
 
-    fed = jobs.resume_all() if job is None else {job: jobs.resume(job)}
+    with followed_sandbox():
+        fed = jobs.resume_all() if job is None else {job: jobs.resume(job)}
     for name, requests in fed.items():
         click.echo(f"{name}: {_many(requests)} parked anew." if requests else f"{name}: nothing was missing.")
     if not fed:
@@ -38,9 +43,11 @@ def resume(*, job: str | None) -> None:
 @click.argument("job")
 def retry(*, job: str) -> None:
     """Make the failed requests of JOB again."""
+    from cli.sandboxed import followed_sandbox
     from tasks import jobs
 
-    failed = jobs.retry(job)
+    with followed_sandbox():
+        failed = jobs.retry(job)
     click.echo(f"{_many(failed)} of {job} are to do again." if failed else f"No request of {job} has failed.")
 
 

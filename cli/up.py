@@ -86,6 +86,7 @@ def _start(
     if vendors:
         environment |= vendors.variables
         _line("sandbox", f"{vendors.sandbox.url}, asked instead of the vendors; log {vendors.log}")
+        _line("", "what it answers is invented, and goes into this database: keep it out of a folder with real data")
     for number in range(1, workers + 1):
         name = f"worker-{number}"
         # Events cost throughput, so only Flower's workers send them.

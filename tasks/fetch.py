@@ -75,6 +75,8 @@ def nasdaq(self: Task, symbol: str, **query: Any) -> Reference:
 
 def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Reference:
     """The way of one request through a worker. Returns the reference that store_batch takes."""
+    # What is no word is told as what it looks like, with everything that follows from it.
+    symbol = symbol if isinstance(symbol, str) else repr(symbol)[:100]
     grant = task.request.get(GRANT_HEADER)
     if grant is None:
         park_again(task)

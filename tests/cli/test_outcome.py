@@ -39,7 +39,7 @@ def test_a_vendor_that_did_not_answer_is_followed_by_what_to_do() -> None:
     failures = [Failure(request="1", symbol="AAPL", reason="AAPL: Unavailable: no connection.")]
     lines = sentences(state(state="failed", requests=Counts(total=1, failed=1), failures=failures))
     assert "`marketfetch check`" in lines[-1]
-    assert "--again" in lines[-1]
+    assert "marketfetch retry" in lines[-1]
 
 
 def test_rejects_are_told_by_reason_the_most_frequent_first() -> None:

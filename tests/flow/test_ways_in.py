@@ -94,6 +94,19 @@ def test_wrong_arguments_fail_with_the_arguments_name(place):
     assert "timespam" in text
 
 
+def test_a_symbol_that_is_no_word_fails_once_and_leaves_nothing(place, sandbox):
+    place.worker()
+    code = (
+        "try:\n    polygon.delay(['AAPL', 'MSFT'], start='2024-01-02', end='2024-01-31').get(timeout=20)\n"
+        "except Exception as error:\n    answer = str(error)"
+    )
+    assert "['AAPL', 'MSFT']" in answer(place, code)
+    redis = place.redis()
+    eventually(lambda: not redis.keys("mf:*req*"), what="nothing left of it")
+    assert not redis.exists("mf:dead")
+    assert sandbox.log()["calls"] == 0
+
+
 def test_an_expired_task_is_revoked_and_costs_no_call(place, sandbox):
     code = f"answer = polygon.apply_async(('AAPL',), dict({ASKED}), countdown=1, expires=1).id"
     task_id = answer(place, code)
