@@ -41,7 +41,11 @@ def retry(*, job: str) -> None:
     from tasks import jobs
 
     failed = jobs.retry(job)
-    click.echo(f"{_many(failed)} of {job} are to do again." if failed else f"No request of {job} has failed.")
+    click.echo(
+        f"{_many(failed)} of {job} {'is' if failed == 1 else 'are'} to do again."
+        if failed
+        else f"No request of {job} has failed."
+    )
 
 
 def _many(requests: int) -> str:
