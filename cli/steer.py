@@ -48,7 +48,11 @@ def retry(*, job: str) -> None:
 
     with followed_sandbox():
         failed = jobs.retry(job)
-    click.echo(f"{_many(failed)} of {job} are to do again." if failed else f"No request of {job} has failed.")
+    click.echo(
+        f"{_many(failed)} of {job} {'is' if failed == 1 else 'are'} to do again."
+        if failed
+        else f"No request of {job} has failed."
+    )
 
 
 def _many(requests: int) -> str:

@@ -183,7 +183,7 @@ def cancel(job_id: str) -> JobStatus:
     except StoreError as error:
         raise UserError(f"Job {job_id} was not cancelled: {error}") from error
     _with_redis(
-        lambda: connections.gate(provider).withdraw(todo, who=job_id),
+        lambda: connections.redis().ping() and connections.gate(provider).withdraw(todo, who=job_id),
         "the job is marked as cancelled, but what is parked may still run; cancel it again",
     )
     return status(job_id)

@@ -137,6 +137,8 @@ def _written(batch: Batch) -> tuple[LedgerRow, bool]:
     try:
         (new,) = store.store([batch])
     except (StoreUnavailable, StoreMismatch):
+        # What SQLite has opened while it was read-only stays read-only for that connection: the next try opens it anew.
+        store.close()
         raise
     except StoreError as error:
         reason = f"{batch.ledger.symbol}: its rows can't be stored: {error}"

@@ -1,0 +1,183 @@
+"""The database is away, locked, read-only or full: what was fetched is kept, no more is fetched, and it goes on by itself."""
+
+from __future__ import annotations
+
+import re
+import resource
+import sqlite3
+import threading
+import time
+from contextlib import closing
+
+import psutil
+import pytest
+
+from sandbox.postgres import start_postgres
+from tests.flow.conftest import LimitedJob, a_place
+from tests.flow.test_releaser import wait_until
+from tests.waiting import eventually
+
+AWAY_S = 10
+#: Four slots: a call each, and what they store meanwhile.
+OPEN = 4
+
+
+def children(worker) -> list[psutil.Process]:
+    return psutil.Process(worker.pid).children()
+
+
+def told(place) -> list[str]:
+    """The lines about the database that are more than news."""
+    loud = [line for line in place.worker_log.splitlines() if re.match(r"\S+Z \[(warning|error|critical)", line)]
+    return [line for line in loud if "database" in line]
+
+
+def held(place) -> int:
+    return int(place.redis().zcard("mf:{polygon}:held"))
+
+
+def stands_still(place, sandbox, *, until: float) -> None:
+    """What was open comes to its end, and then not one call more is made. All that came is held."""
+    eventually(lambda: place.redis().hexists("mf:{polygon}:counts", "away"), within_s=60, what="a batch could not be stored")
+    eventually(lambda: place.redis().zcard("mf:{polygon}:granted") == 0, within_s=15, what="what was granted has started")
+    eventually(lambda: place.redis().zcard("mf:{polygon}:running") == 0, within_s=15, what="what was open has ended")
+    calls, batches = sandbox.log()["calls"], held(place)
+    wait_until(max(until, time.monotonic() + 3))
+    assert sandbox.log()["calls"] == calls
+    assert held(place) == batches > 0
+    ((waiting,),) = [place.redis().mget(["mf:trouble:database"])]
+    assert b"What was fetched is kept, nothing more is fetched, and it goes on by itself." in waiting
+
+
+def one_line_each(place, words: str, *, processes: int) -> None:
+    """A process says once that the database is away and once that it is back, whatever it holds."""
+    lines = [line for line in told(place) if " waits for the database" in line]
+    assert 1 <= len(lines) <= processes, lines
+    assert all(words in line for line in lines), lines
+    assert len(told(place)) <= 2 * processes, told(place)
+    assert "Traceback" not in place.worker_log
+
+
+def test_postgres_is_stopped_for_ten_seconds(tmp_path, sandbox):
+    with (
+        start_postgres(tmp_path / "pg") as postgres,
+        a_place(tmp_path, vendors_url=sandbox.url, database_url=postgres.database("market")) as place,
+    ):
+        place.env["MARKETFETCH_TIMINGS__SWEEP"] = "2"
+        job = LimitedJob(place, sandbox, requests=100)
+        place.worker(concurrency=OPEN)
+        job.submit()
+        job.reaches(30, within_s=40)
+        ((name,),) = place.rows("SELECT id FROM jobs")
+        postgres.kill()
+        stands_still(place, sandbox, until=time.monotonic() + AWAY_S)
+        done = place.marketfetch("status", name)
+        assert done.returncode == 1
+        assert done.stderr.startswith("Error: The database can't be used: the database postgresql://")
+        assert "can't be reached" in done.stderr
+        postgres.restart()
+        job.ends_whole(within_s=60, extra_calls=0)
+        # Four children, the keeper.
+        one_line_each(place, "see that it runs and takes connections", processes=OPEN + 1)
+
+
+def test_sqlite_is_locked_for_ten_seconds_by_another_program(place, sandbox):
+    job = LimitedJob(place, sandbox, requests=100)
+    place.worker(concurrency=OPEN)
+    job.submit()
+    job.reaches(30, within_s=40)
+    ((name,),) = place.rows("SELECT id FROM jobs")
+    with closing(sqlite3.connect(place.folder / "marketfetch.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        (before,) = other.execute("SELECT count(*) FROM ledger").fetchone()
+        asked: list[dict] = []
+        asking = threading.Thread(target=lambda: asked.append(place.status(name)))
+        asking.start()
+        wait_until(time.monotonic() + AWAY_S)
+        # Whoever stores waits for the lock, and does not fetch meanwhile.
+        assert place.rows("SELECT count(*) FROM ledger") == [(before,)]
+        other.execute("COMMIT")
+        asking.join(timeout=30)
+    assert asked[0]["requests"]["total"] == 100
+    job.ends_whole(within_s=60, extra_calls=0)
+    assert told(place) == []
+    assert "Traceback" not in place.worker_log
+
+
+def test_sqlite_is_locked_for_longer_than_anybody_waits(place, sandbox):
+    """Stores wait for 30 s; then their batches are held, and nothing is fetched until one is stored again."""
+    job = LimitedJob(place, sandbox, requests=100)
+    place.worker(concurrency=OPEN)
+    job.submit()
+    job.reaches(30, within_s=40)
+    ((name,),) = place.rows("SELECT id FROM jobs")
+    with closing(sqlite3.connect(place.folder / "marketfetch.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        eventually(lambda: place.redis().exists("mf:trouble:database"), within_s=45, what="the operator is told")
+        other.execute("COMMIT")
+    trouble = place.status(name)["trouble"]
+    assert any("stays locked by another program" in sentence and "goes on by itself" in sentence for sentence in trouble)
+    job.ends_whole(within_s=80, extra_calls=0)
+    one_line_each(place, "stays locked by another program", processes=OPEN + 1)
+
+
+@pytest.fixture
+def limits():
+    """Sets how large a file each of some processes may make, in bytes; -1 lifts it. What a full disk looks like to them."""
+    touched: list[psutil.Process] = []
+
+    def limit(processes: list[psutil.Process], most: int) -> None:
+        for one in processes:
+            one.rlimit(psutil.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+            touched.append(one)
+
+    return limit
+
+
+def test_the_disk_is_full_for_ten_seconds(place, sandbox, limits):
+    job = LimitedJob(place, sandbox, requests=100)
+    worker = place.worker(concurrency=OPEN)
+    job.submit()
+    job.reaches(30, within_s=40)
+    ((name,),) = place.rows("SELECT id FROM jobs")
+    log = (place.folder / "marketfetch.db-wal").stat().st_size
+    assert log > 4 * (place.folder / "worker.log").stat().st_size
+    limits(children(worker), log)
+    stands_still(place, sandbox, until=time.monotonic() + AWAY_S)
+    sentences = [one for one in place.status(name)["trouble"] if "goes on by itself" in one]
+    assert len(sentences) == 1
+    assert "free space" in sentences[0]
+    limits(children(worker), resource.RLIM_INFINITY)
+    job.ends_whole(within_s=60, extra_calls=0)
+    one_line_each(place, "free space", processes=OPEN)
+
+
+#: Children as a user's: to root every file is writable, unless it gives that right up.
+LIKE_A_USER = """
+import ctypes
+from celery.signals import worker_process_init
+from tasks import app
+
+@worker_process_init.connect
+def give_up_every_right(**_):
+    version_3, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert ctypes.CDLL(None).capset(version_3, nothing) == 0
+"""
+
+
+def test_a_file_that_may_only_be_read_is_waited_for(place, sandbox):
+    job = LimitedJob(place, sandbox, requests=60)
+    (place.folder / "user.py").write_text(LIKE_A_USER)
+    job.submit()
+    place.marketfetch("quotas", "pause", "main")
+    place.celery("worker", "-c", f"{OPEN}", "--loglevel", "info", log="worker.log", app="user")
+    # Its children open the file when they have something to store, the keeper does at once.
+    eventually(lambda: place.redis().exists("mf:{polygon}:epoch"), within_s=30, what="the worker is at work")
+    file = place.folder / "marketfetch.db"
+    file.chmod(0o444)
+    place.marketfetch("quotas", "resume", "main")
+    stands_still(place, sandbox, until=time.monotonic() + AWAY_S)
+    assert place.rows("SELECT count(*) FROM ledger") == [(0,)]
+    file.chmod(0o644)
+    job.ends_whole(within_s=60, extra_calls=0)
+    one_line_each(place, "is read-only: give this user write permission", processes=OPEN + 1)
