@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+import billiard.util
 import structlog
 from billiard.exceptions import WorkerLostError
 from celery.exceptions import Reject
@@ -62,6 +63,10 @@ def setup(*, level: str | int | None = None, file: str | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level if level is not None else settings.log.level.upper())
+    # The pool's logger hands nothing on to the root: its lines would stand there bare, without a time, and as no JSON.
+    pool = billiard.util.get_logger()
+    pool.handlers[:] = [handler]
+    pool.setLevel(logging.WARNING)
     for noisy in ("urllib3", "kombu", "amqp", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import time
@@ -71,6 +72,15 @@ def test_a_child_that_dies_while_its_worker_starts_ends_no_worker(place, sandbox
     eventually(lambda: len(psutil.Process(worker.pid).children()) == 2, what="another child stands in its place")
     assert len(list(place.folder.glob("died-*"))) == 1
     assert worker.poll() is None
+
+
+def test_a_killed_child_is_told_in_the_words_of_every_other_line(place, sandbox):
+    place.env["MARKETFETCH_LOG__FORMAT"] = "json"
+    worker = place.worker(concurrency=2)
+    psutil.Process(worker.pid).children()[0].kill()
+    eventually(lambda: "exited with" in place.worker_log, what="its death is told")
+    (line,) = [line for line in place.worker_log.splitlines() if "exited with" in line]
+    assert "signal 9 (SIGKILL)" in json.loads(line)["event"]
 
 
 def test_a_worker_whose_children_all_die_at_its_start_says_so_and_ends(place, sandbox):
