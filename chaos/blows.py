@@ -1,4 +1,4 @@
-"""What is done to the installation. Each answers False when there was nothing to hit just then: it is tried again."""
+"""What is done to the installation. Each answers False when there was nothing to hit just then."""
 
 from __future__ import annotations
 

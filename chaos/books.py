@@ -75,11 +75,11 @@ def audit(place: Place, jobs: list[Job]) -> Books:
             said = _said(market, symbol, job) if outcome == "stored" else {}
             # Whether the reply that was kept was a spoilt one: the first of them may have died with its worker.
             spoilt = damaged.get(name, {}) if name in rejected else {}
-            _compare(books, name, said, stored.get(name, {}), rejected.get(name, set()), spoilt)
+            compare(books, name, said, stored.get(name, {}), rejected.get(name, set()), spoilt)
     return books
 
 
-def _compare(
+def compare(
     books: Books,
     name: tuple[str, str],
     said: dict[str, Bars],

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from chaos.plan import FAULTS, PROVIDERS, Job, Limits
+from chaos.worker import Worker
 from sandbox.postgres import Postgres, start_postgres
 from sandbox.run import Sandbox, start_sandbox
 from sandbox.servers import Valkey, start_valkey
@@ -39,54 +39,6 @@ for name in ("broker_transport_options", "result_backend_transport_options"):
     app.conf[name] = {**app.conf[name], "visibility_timeout": 3600}
 app.conf.visibility_timeout = 3600
 """
-
-
-class Worker:
-    """One `celery worker`, started again whenever it ends; `own_ends` are ends that nobody had caused."""
-
-    def __init__(self, name: str, place: Place, slots: int) -> None:
-        self.place = place
-        self.log = place.folder / f"{name}.log"
-        self.own_ends: list[int] = []
-        self.sessions: list[int] = []
-        self._killed = False
-        options = ("-c", f"{slots}", "-n", f"{name}@%h", "--loglevel", "INFO")
-        self._command = [sys.executable, "-m", "celery", "-A", "chaos_app", "worker", *options]
-        self.process = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                self._command, cwd=self.place.folder, env=self.place.env, stdout=log, stderr=log, start_new_session=True
-            )
-        self.sessions.append(process.pid)
-        self._killed = False
-        return process
-
-    def tend(self) -> None:
-        """Starts it again if it has ended."""
-        if self.process.poll() is not None:
-            if not self._killed:
-                self.own_ends.append(self.process.returncode)
-            self.process = self._start()
-
-    def kill(self) -> None:
-        """SIGKILL for its whole process group."""
-        self._killed = True
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def children(self) -> list[psutil.Process]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            return psutil.Process(self.process.pid).children()
-        return []
-
-    def end(self) -> None:
-        """It has been told to; SIGKILL if it is still there 20 s later."""
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.kill()
 
 
 class Place:
@@ -116,7 +68,7 @@ class Place:
 
     def start_workers(self, count: int, *, slots: int) -> None:
         """Returns when all of them release."""
-        self.workers = [Worker(f"worker-{n}", self, slots) for n in range(1, count + 1)]
+        self.workers = [Worker(f"worker-{n}", self.folder, self.env, slots=slots) for n in range(1, count + 1)]
         until(lambda: len(self.redis().keys("mf:releaser:*")) >= count, what="all workers release", within_s=120)
 
     def tend(self) -> None:

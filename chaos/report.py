@@ -7,7 +7,7 @@ from typing import Final
 
 from rich.table import Table
 
-from chaos.run import Found
+from chaos.found import Found
 
 #: Calls for which neither a fault nor a death accounts: a reply that had come, and whose reader died before it was kept.
 MOST_CALLS: Final = 1.02

@@ -7,16 +7,17 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 from redis.exceptions import RedisError
 
 from chaos.blows import BLOWS
-from chaos.books import Books, audit
+from chaos.books import audit
+from chaos.found import Calls, Emptied, Found, Phase
 from chaos.place import Place, a_place, faults, pause, until
 from chaos.plan import PROVIDERS, Job, Limits, Size, blows, jobs, limits
 from sandbox.sessions import NEW_YORK
@@ -29,67 +30,6 @@ _REMEMBERED: Final = re.compile(
 )
 #: A disturbed run that takes so many times what an undisturbed one takes has come to a stop.
 _AT_MOST: Final = 3.0
-
-
-@dataclass(slots=True)
-class Calls:
-    """What the vendors have counted."""
-
-    calls: int = 0
-    violations: int = 0
-    forced: int = 0
-    cut: int = 0
-    statuses: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Phase:
-    """The first phase. Seconds count from the moment at which all workers were there."""
-
-    requests: int
-    over: int = 0
-    took_s: float = 0.0
-    last_blow_s: float = 0.0
-    remaining: dict[str, int] = field(default_factory=dict)
-    needed_s: float = 0.0
-    recovered_s: float = 0.0
-    blows: dict[str, int] = field(default_factory=dict)
-    calls: Calls = field(default_factory=Calls)
-    #: Left over when it had ended.
-    left: dict[str, list[str]] = field(default_factory=dict)
-    #: Messages that killed workers had: they come again after the visibility timeout, and are nobody's then.
-    unacked: int = 0
-    #: Poison messages in the dead-letter list.
-    dead: int = 0
-
-
-@dataclass(slots=True)
-class Emptied:
-    """The second phase."""
-
-    requests: int
-    over_before: int = 0
-    over: int = 0
-    again: int = 0
-    violations: int = 0
-    took_s: float = 0.0
-
-
-@dataclass(slots=True)
-class Found:
-    """Everything that a run has found."""
-
-    seed: int
-    limits: dict[str, Any]
-    chaos: Phase
-    emptied: Emptied
-    books: Books
-    left: dict[str, list[str]]
-    own_ends: list[int]
-    log: dict[str, int]
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def run(size: Size, *, seed: int, folder: Path, settings: Mapping[str, str], tell: Callable[[str], None]) -> Found:

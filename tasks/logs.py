@@ -12,8 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+import billiard.util
 import structlog
 from billiard.exceptions import WorkerLostError
+from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -61,6 +63,10 @@ def setup(*, level: str | int | None = None, file: str | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level if level is not None else settings.log.level.upper())
+    # The pool's logger hands nothing on to the root: its lines would stand there bare, without a time, and as no JSON.
+    pool = billiard.util.get_logger()
+    pool.handlers[:] = [handler]
+    pool.setLevel(logging.WARNING)
     for noisy in ("urllib3", "kombu", "amqp", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
@@ -77,6 +83,8 @@ def _an_outage_is_a_sentence(record: logging.LogRecord) -> bool:
     if record.name == "py.warnings" and "worker_cancel_long_running_tasks_on_connection_loss" in record.getMessage():
         return False  # eight lines at every reconnect about a setting that celeryconfig.py has chosen
     error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, Reject):
+        error = error.reason  # a retry that could not be parked
     while record.name == "celery.bootsteps" and error is not None and not isinstance(error, RedisError):
         error = error.__context__  # closing what the outage has left half open, it stumbles over None
     if record.name.startswith(("celery", "kombu")) and isinstance(error, RedisError | OperationalError):
@@ -90,7 +98,7 @@ def _a_death_is_a_sentence(record: logging.LogRecord) -> bool:
     """A child that was killed has left no trace in Python: what Celery prints is its own way to notice it."""
     error = record.exc_info[1] if record.exc_info else None
     error = getattr(error, "exc", error)  # billiard wraps what it hands on
-    if record.name.startswith("celery") and isinstance(error, WorkerLostError):
+    if record.name == "celery.worker.request" and isinstance(error, WorkerLostError):
         record.msg, record.args = f"{error} Its request goes back to its place when its lease ends.", ()
         record.exc_info = record.exc_text = None
     return True

@@ -1,4 +1,5 @@
-"""A worker that survives what Celery 5.7 does not: a child's death, or a running call, when the connection is lost.
+"""A worker that survives what Celery 5.7 does not: a child's death at the start, or when the connection is lost, or a
+running call then.
 
 Each ended the whole worker with "Unrecoverable error", though nothing of ours was wrong. celeryconfig.py names the two classes.
 """
@@ -27,6 +28,11 @@ class TrackingPool(AsynPool):  # type: ignore[misc]  # Celery is untyped
         # Nothing to watch any more: the pool's own timer puts another child in its place within 5 s.
         if getattr(proc, "_sentinel_poll", proc) is not None:
             super()._track_child_process(proc, hub)
+
+    def did_start_ok(self) -> bool:
+        """A child that dies while the worker starts is replaced, as later ones are. All dead: no child can live here."""
+        # Asking takes the dead out of the pool.
+        return bool(super().did_start_ok()) or bool(self._pool)
 
 
 class SurvivingPool(TaskPool):  # type: ignore[misc]  # Celery is untyped

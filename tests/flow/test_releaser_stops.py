@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import time
@@ -47,6 +48,46 @@ def test_a_releaser_outlives_children_that_are_killed_while_connections_are_cut(
     assert worker.poll() is None, "the worker is still the one that was started"
     assert len(releasers(place)) == 1
     assert "releaser stumbled" not in place.worker_log
+
+
+DOOMED = """
+import os, signal
+from pathlib import Path
+from celery.signals import worker_process_init
+from tasks.app import app
+@worker_process_init.connect
+def die(**_):
+    number = len(list(Path.cwd().glob("died-*")))
+    if number < {deaths}:
+        Path(f"died-{{os.getpid()}}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_child_that_dies_while_its_worker_starts_ends_no_worker(place, sandbox):
+    (place.folder / "doomed.py").write_text(DOOMED.format(deaths=1))
+    worker = place.celery("worker", "-c", "2", "--loglevel", "info", app="doomed", log="worker.log")
+    status = place.fetch("polygon", "AAPL", "MSFT", start="2024-01-02", end="2024-01-05")
+    assert status["state"] == "done"
+    eventually(lambda: len(psutil.Process(worker.pid).children()) == 2, what="another child stands in its place")
+    assert len(list(place.folder.glob("died-*"))) == 1
+    assert worker.poll() is None
+
+
+def test_a_killed_child_is_told_in_the_words_of_every_other_line(place, sandbox):
+    place.env["MARKETFETCH_LOG__FORMAT"] = "json"
+    worker = place.worker(concurrency=2)
+    psutil.Process(worker.pid).children()[0].kill()
+    eventually(lambda: "exited with" in place.worker_log, what="its death is told")
+    (line,) = [line for line in place.worker_log.splitlines() if "exited with" in line]
+    assert "signal 9 (SIGKILL)" in json.loads(line)["event"]
+
+
+def test_a_worker_whose_children_all_die_at_its_start_says_so_and_ends(place, sandbox):
+    (place.folder / "doomed.py").write_text(DOOMED.format(deaths=1_000))
+    worker = place.celery("worker", "-c", "2", "--loglevel", "info", app="doomed", log="worker.log")
+    eventually(lambda: worker.poll() is not None, within_s=60, what="the worker ends")
+    assert "Could not start worker processes" in place.worker_log
 
 
 FORK = """

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import WorkerLostError
+from celery.exceptions import Reject
+from kombu.exceptions import OperationalError
 
-from tasks.logs import Redactor, _a_death_is_a_sentence
+from tasks.logs import Redactor, _a_death_is_a_sentence, _an_outage_is_a_sentence
 
 
 def cut(**event):
@@ -39,3 +42,14 @@ def test_a_killed_child_is_a_sentence_and_no_page_of_python():
     assert _a_death_is_a_sentence(record)
     assert record.exc_info is None
     assert record.getMessage().startswith("Worker exited prematurely: signal 9 (SIGKILL) Job: 41. Its request goes back")
+
+
+def test_a_retry_that_redis_did_not_take_is_a_sentence():
+    try:
+        raise Reject(OperationalError("Connection refused"), requeue=False)
+    except Reject:
+        raised = sys.exc_info()
+    record = logging.LogRecord("celery.app.trace", logging.WARNING, "", 1, "Task %s reject", ("t",), raised)
+    assert _an_outage_is_a_sentence(record)
+    assert record.exc_info is None
+    assert record.getMessage() == "Task t reject (Redis: Connection refused). It goes on by itself when Redis is back."

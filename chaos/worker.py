@@ -1,0 +1,61 @@
+"""One worker of the installation that is hit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+
+class Worker:
+    """One `celery worker`, started again whenever it ends; `own_ends` are ends that nobody had caused."""
+
+    def __init__(self, name: str, folder: Path, env: Mapping[str, str], *, slots: int) -> None:
+        self._folder, self._env = folder, env
+        self.log = folder / f"{name}.log"
+        self.own_ends: list[int] = []
+        self.sessions: list[int] = []
+        self._killed = False
+        options = ("-c", f"{slots}", "-n", f"{name}@%h", "--loglevel", "INFO")
+        self._command = [sys.executable, "-m", "celery", "-A", "chaos_app", "worker", *options]
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                self._command, cwd=self._folder, env=self._env, stdout=log, stderr=log, start_new_session=True
+            )
+        self.sessions.append(process.pid)
+        self._killed = False
+        return process
+
+    def tend(self) -> None:
+        """Starts it again if it has ended."""
+        if self.process.poll() is not None:
+            if not self._killed:
+                self.own_ends.append(self.process.returncode)
+            self.process = self._start()
+
+    def kill(self) -> None:
+        """SIGKILL for its whole process group."""
+        self._killed = True
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def children(self) -> list[psutil.Process]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.process.pid).children()
+        return []
+
+    def end(self) -> None:
+        """It has been told to; SIGKILL if it is still there 20 s later."""
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
