@@ -25,14 +25,13 @@ def answered(provider: str, symbol: str, record: str, text: str) -> Reference:
     return reference(provider, symbol, record, outcome=told["outcome"], rows=told["rows"], rejects=told["rejects"])
 
 
-def from_ledger(request: Request) -> str | None:
-    """The answer to a task whose request was over before it came; None when a call is to be made."""
+def from_ledger(request: Request) -> LedgerRow | None:
+    """How a task's request had ended before the task came; None when it is not over, or nobody can tell."""
     try:
-        row = connections.store().outcomes([request.id]).get(request.id)
+        return connections.ledger().outcomes([request.id]).get(request.id)
     except StoreError:
         # One call more than needed does no harm; a task that waits for the database would.
         return None
-    return None if row is None or row.outcome == "failed" else answer(row)
 
 
 def forget_failure(request: Request) -> None:

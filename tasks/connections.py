@@ -28,6 +28,11 @@ def store() -> Store:
     return _store(os.getpid())
 
 
+def ledger() -> Store:
+    """The database, to look at only: never waits for who writes. StoreError where its tables are not there yet."""
+    return _ledger(os.getpid())
+
+
 @lru_cache(maxsize=1)
 def _redis(_pid: int) -> Redis:
     return Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5, health_check_interval=25)
@@ -43,3 +48,8 @@ def _store(_pid: int) -> Store:
     opened = open_store(database_url())
     opened.create()
     return opened
+
+
+@lru_cache(maxsize=1)
+def _ledger(_pid: int) -> Store:
+    return open_store(database_url())

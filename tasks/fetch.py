@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from providers.errors import BadRequest, Fatal, FetchError, SuspectEmpty, Unavailable
 from providers.wire import SendTooLate
 from quotas import Start
+from schemas.ledger import LedgerRow
 from schemas.requests import Request
 from settings import get_settings
 from tasks import answers, connections
@@ -98,9 +99,10 @@ def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Refe
 def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant: dict[str, Any]) -> Reference:
     """The steps at the top of this page. Raises RedisError and kombu's OperationalError when Redis stays away."""
     gate, settings = connections.gate(provider), get_settings()
-    known = answer_known(grant, provider, symbol, query)
-    if known:
+    before = ended_before(grant, provider, symbol, query)
+    if before and before.outcome != "failed":
         # Its share of the limits goes back, nothing is called.
+        known = answers.answer(before)
         gate.settle(grant["id"], answer=known)
         return hand_on(task, answers.answered(provider, symbol, grant["id"], known))
     asked_at = time.monotonic()
@@ -111,7 +113,7 @@ def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant
     run = Run(task, gate, grant["id"], grant["fence"], turn, asked_at=asked_at)
     try:
         request = run.request = asked_for(grant, provider, symbol, query)
-        if "user" in grant:
+        if before:
             answers.forget_failure(request)
         page = run.call(request)
     except SendTooLate:
@@ -137,7 +139,7 @@ def asked_for(grant: dict[str, Any], provider: str, symbol: str, query: dict[str
     return single(provider, symbol, **query)
 
 
-def answer_known(grant: dict[str, Any], provider: str, symbol: str, query: dict[str, Any]) -> str | None:
+def ended_before(grant: dict[str, Any], provider: str, symbol: str, query: dict[str, Any]) -> LedgerRow | None:
     """What the ledger knows already of what a user's task asks for; a job asks the ledger before it parks."""
     if "user" not in grant:
         return None

@@ -90,7 +90,7 @@ def test_a_batch_that_was_stored_while_redis_was_away_is_no_failure(place, sandb
     place.valkey.stop()
     database.execute("ROLLBACK")
     database.close()
-    told = re.compile("settles later|raised unexpected")
+    told = re.compile("store waits for Redis|raised unexpected")
     eventually(lambda: told.search(place.worker_log), what="it is stored, and the gate can't be told")
     place.restart_valkey()
     ask = f"from celery.result import AsyncResult\nfrom tasks import app\nprint(AsyncResult('{sent}', app=app).state)"
