@@ -103,7 +103,7 @@ def _store_the_crowd(gate: Gate, request_id: str) -> None:
     for one, data in gate.crowd(request_id, above=_CROWD, most=_CROWD).items():
         try:
             waiting[one] = batches.decode(data)
-        except batches.UnreadableBatch:
+        except (batches.UnreadableBatch, TypeError):
             continue  # its own task says so
     try:
         new = connections.store().store(list(waiting.values()))
