@@ -1,4 +1,4 @@
-"""What Polygon's replies say. pydantic reads bars straight from the bytes; a second, slower pass runs over bad replies only.
+"""What Polygon's replies say: bars, or why there are none, and where the next page is.
 
 https://massive.com/docs/rest/stocks/aggregates/custom-bars
 """
@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from typing import Annotated, Final, NotRequired
+from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import numpy as np
-from pydantic import Field, OnErrorOmit, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
 
 from providers.columns import parse
 from providers.errors import BadRequest, NoData, NotEntitled, SuspectEmpty, Unavailable
 from providers.http import HttpReply
+from providers.polygon_aggs import FIELDS, Aggs, read_aggs
 from providers.polygon_errors import WHO, check_status, error_in
 from providers.polygon_records import RECORDS, read_records, saved_dataset
-from providers.replies import looks_like_json, not_json, parse_csv
+from providers.replies import looks_like_json, parse_csv
 from providers.times import NEW_YORK, UTC_ZONE, asked_range, bar_start_ms, local_date
 from providers.vendor import VendorOptions
 from schemas.bars import PRICE_COLUMNS, BarColumns, BarSeries, Ints
@@ -27,48 +26,6 @@ from schemas.integrity import check_bars
 from schemas.page import Page, Quirk, Reject
 from schemas.requests import Request
 from schemas.timespans import Adjustment, is_intraday
-
-_Number = Annotated[float, Field(strict=True)]
-
-#: 2100-01-01: beyond it a `t` is in another unit, or garbage.
-_LATEST_MS: Final = 4_102_444_800_000
-
-
-class _Row(TypedDict):
-    t: Annotated[float, Field(strict=True, ge=-_LATEST_MS, le=_LATEST_MS, multiple_of=1)]
-    o: _Number
-    h: _Number
-    l: _Number  # noqa: E741 (the vendor's name)
-    c: _Number
-    v: NotRequired[_Number | None]
-    vw: NotRequired[_Number | None]
-    n: NotRequired[_Number | None]
-
-
-class _Envelope(TypedDict):
-    status: NotRequired[str]
-    ticker: NotRequired[str]
-    adjusted: NotRequired[bool]
-    resultsCount: NotRequired[int | None]
-    queryCount: NotRequired[int | None]
-    count: NotRequired[int | None]
-    next_url: NotRequired[str | None]
-    error: NotRequired[str | None]
-    message: NotRequired[str | None]
-
-
-class _Aggs(_Envelope):
-    results: NotRequired[list[_Row] | None]
-
-
-class _AggsGoodRows(_Envelope):
-    results: NotRequired[list[OnErrorOmit[_Row]] | None]
-
-
-_AGGS: Final = TypeAdapter(_Aggs)
-_AGGS_GOOD_ROWS: Final = TypeAdapter(_AggsGoodRows)
-_FIELDS: Final = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "vw": "vwap", "n": "trades"}
-
 
 #: What tells whether a ticker exists. https://massive.com/docs/rest/stocks/tickers/ticker-overview
 TICKER: Final = "/v3/reference/tickers/"
@@ -101,16 +58,11 @@ def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Pa
         raise BadRequest(f"polygon has no dataset {request.dataset!r}: bars, {', '.join(RECORDS)} can be read")
     if not looks_like_json(reply):
         return _read_csv(request, reply)
-    numbers: Ints | None = None
-    rejects: tuple[Reject, ...] = ()
-    try:
-        body: _Aggs | _AggsGoodRows = _AGGS.validate_json(reply.body)
-    except ValidationError as error:
-        body, numbers, rejects = _second_pass(error, request, reply)
-    _check_envelope(body, request, reply, bad=len(rejects))
-    rows = body.get("results") or []
-    following = next_cursor(body.get("next_url"), base_url=options.base_url, request=request)
-    if not rows and not rejects:
+    aggs = read_aggs(reply, symbol=request.symbol)
+    said = aggs.envelope
+    _check_envelope(aggs, request, reply)
+    following = next_cursor(said.get("next_url"), base_url=options.base_url, request=request)
+    if not aggs.rows:
         if following:
             return Page(next=following)
         if _surely_trades(request):
@@ -120,11 +72,17 @@ def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Pa
             f"{WHO} has no bars for {request.symbol} in this range (it says the same for a ticker that it does not know)",
             status=reply.status,
         )
-    symbol = str(body.get("ticker") or request.symbol) if request.start is None else request.symbol
-    said = body.get("adjusted")
-    adjustment: Adjustment = request.adjustment if said is None else "split" if said else "raw"
+    symbol = str(said.get("ticker") or request.symbol) if request.start is None else request.symbol
+    adjusted = said.get("adjusted")
+    adjustment: Adjustment = request.adjustment if adjusted is None else "split" if adjusted else "raw"
     return _bars_page(
-        request, _columns(rows), rows=numbers, rejects=rejects, symbol=symbol, adjustment=adjustment, next_=following
+        request,
+        aggs.bars,
+        rows=aggs.numbers,
+        rejects=aggs.rejects,
+        symbol=symbol,
+        adjustment=adjustment,
+        next_=following,
     )
 
 
@@ -160,65 +118,25 @@ def next_cursor(next_url: object, *, base_url: str, request: Request) -> str | N
     return cursor
 
 
-def _second_pass(error: ValidationError, request: Request, reply: HttpReply) -> tuple[_AggsGoodRows, Ints, tuple[Reject, ...]]:
-    """The good rows with their numbers, and a reject for each bad one. Raises Unavailable where more than rows is wrong."""
-    bad: dict[int, Reject] = {}
-    for one in error.errors(include_url=False, include_context=False):
-        place = one["loc"]
-        if len(place) < 2 or place[0] != "results" or not isinstance(place[1], int):
-            raise not_json(reply, who=WHO) from None
-        field = str(place[2]) if len(place) > 2 else "row"
-        missing = one["type"] == "missing"
-        value = "" if missing else one["input"]
-        reason = "required field is missing or not a number" if missing or field != "t" else str(one["msg"]).lower()
-        bad.setdefault(
-            place[1],
-            Reject.of(place[1], "ts" if field == "t" else _FIELDS.get(field, field), value, reason, symbol=request.symbol),
-        )
-    body = _AGGS_GOOD_ROWS.validate_json(reply.body)
-    good = len(body.get("results") or [])
-    numbers = np.array([i for i in range(good + len(bad)) if i not in bad], dtype=np.int64)
-    return body, numbers, tuple(bad[i] for i in sorted(bad))
-
-
-def _check_envelope(body: _Aggs | _AggsGoodRows, request: Request, reply: HttpReply, *, bad: int) -> None:
+def _check_envelope(aggs: Aggs, request: Request, reply: HttpReply) -> None:
     """Raises where the reply says that it is an error, is not what was asked, or is not all that it says."""
+    body = aggs.envelope
     reason = str(body.get("error") or body.get("message") or "")
     error = error_in(str(body.get("status", "")), reason, reply, symbol=request.symbol)
     if error is not None:
         raise error
-    if "results" in body and body["results"] is None:
+    if aggs.null:
         raise SuspectEmpty(
             f"{WHO} sent results:null for {request.symbol}, which it has done under load although there was data",
             status=reply.status,
         )
-    rows = len(body.get("results") or []) + bad
     said = body.get("resultsCount")
     # More rows than the count are no cut: a row that stands twice is rejected by itself.
-    if said is not None and said > rows:
-        raise Unavailable(f"{WHO} sent {rows} bars for {request.symbol} and says that they are {said}: the reply is cut")
+    if said is not None and said > aggs.rows:
+        raise Unavailable(f"{WHO} sent {aggs.rows} bars for {request.symbol} and says that they are {said}: the reply is cut")
     ticker = body.get("ticker")
     if request.start is not None and ticker and ticker.casefold() != request.symbol.casefold():
         raise Unavailable(f"{WHO} sent bars of another ticker than {request.symbol}: none was kept", status=reply.status)
-
-
-def _columns(rows: list[_Row]) -> BarColumns:
-    nan = np.nan
-
-    def optional(name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        values = [row.get(name, nan) for row in rows]
-        return np.array(values, dtype=np.float64)  # None becomes NaN
-
-    return BarColumns.build(
-        np.array([row["t"] for row in rows], dtype=np.float64).astype(np.int64),
-        open=np.array([row["o"] for row in rows], dtype=np.float64),
-        high=np.array([row["h"] for row in rows], dtype=np.float64),
-        low=np.array([row["l"] for row in rows], dtype=np.float64),
-        close=np.array([row["c"] for row in rows], dtype=np.float64),
-        volume=optional("v"),
-        vwap=optional("vw"),
-        trades=optional("n"),
-    )
 
 
 def _bars_page(
@@ -252,7 +170,7 @@ def _on_period_starts(bars: BarColumns, request: Request, zone: str) -> BarColum
     """Polygon's weeks begin on Sunday; ours, for every vendor, on Monday: the one inside it."""
     forward = timedelta(days=1) if request.timespan == "1w" else timedelta(0)
     starts = [bar_start_ms(local_date(int(ts), zone) + forward, request.timespan, zone) for ts in bars.ts]
-    floats = {name: getattr(bars, name) for name in _FIELDS.values()}
+    floats = {name: getattr(bars, name) for name in FIELDS.values()}
     return BarColumns.build(np.array(starts, dtype=np.int64), **floats)
 
 
@@ -274,7 +192,7 @@ def _read_csv(request: Request, reply: HttpReply) -> Page:
         raise NoData(f"{WHO} has no bars for {request.symbol} in this range", status=reply.status)
     column = {name: [row[i] if i < len(row) else None for row in rows] for i, name in enumerate(header)}
     moments = [int(text) if text and text.lstrip("-").isdecimal() and len(text) < 15 else None for text in column["t"]]
-    fields = {_FIELDS[name]: column[name] for name in header if name in _FIELDS}
+    fields = {FIELDS[name]: column[name] for name in header if name in FIELDS}
     parsed = parse(moments, column["t"], fields, rows=range(len(rows)), symbol=request.symbol)
     return _bars_page(
         request,
