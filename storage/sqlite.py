@@ -37,15 +37,19 @@ _REJECTS: Final = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 
 # What is the same for all bars of a series in a batch is written into the statement: binding it per row cost a sixth.
+_ROW: Final = "({series}, {fetched}, {ledger}, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UPSERT: Final = """
     INSERT INTO bar_rows (series_id, fetched_at, ledger_id, ts, {columns})
-    VALUES ({series}, {fetched}, {ledger}, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES {rows}
     ON CONFLICT (series_id, ts) DO UPDATE SET ({columns}, fetched_at, ledger_id) = ({new}, {fetched}, {ledger})
     WHERE bar_rows.fetched_at <= {fetched} AND ({differs})"""
 
 _COLUMNS: Final = ", ".join(VALUE_COLUMNS)
 _NEW: Final = ", ".join(f"excluded.{name}" for name in VALUE_COLUMNS)
 _DIFFERS: Final = " OR ".join(f"bar_rows.{name} IS NOT excluded.{name}" for name in VALUE_COLUMNS)
+
+#: So many rows a statement: beginning and ending one for each row cost a quarter. Every SQLite takes 900 values.
+_ROWS_AT_ONCE: Final = 100
 
 #: Connections that a parent process opened before it forked: SQLite forbids even to close them here.
 _LEFT_TO_PARENT: Final[list[sqlite3.Connection]] = []
@@ -160,13 +164,25 @@ class SqliteStore(Purging):
 
     def _upsert(self, db: sqlite3.Connection, series: BarSeries, ledger_id: int, fetched_ms: int) -> None:
         bars = series.bars
-        sql = _UPSERT.format(
-            columns=_COLUMNS, new=_NEW, differs=_DIFFERS, fetched=int(fetched_ms), ledger=int(ledger_id),
-            series=self._series_id(db, series),
-        )  # fmt: skip
+        constant = {"series": self._series_id(db, series), "fetched": int(fetched_ms), "ledger": int(ledger_id)}
+        row = _ROW.format(**constant)
+
+        def upsert(rows: int) -> str:
+            shape = {"rows": ", ".join([row] * rows), "columns": _COLUMNS, "new": _NEW, "differs": _DIFFERS}
+            return _UPSERT.format(**constant, **shape)
+
         columns = (bars.ts, *(getattr(bars, name) for name in FLOAT_COLUMNS), bars.partial)
-        # SQLite stores NaN as NULL by itself: https://www.sqlite.org/c3ref/bind_blob.html
-        db.executemany(sql, zip(*(column.tolist() for column in columns), strict=True))
+        wide, values = len(columns), [None] * (len(bars) * len(columns))
+        for place, column in enumerate(columns):
+            # SQLite stores NaN as NULL by itself: https://www.sqlite.org/c3ref/bind_blob.html
+            values[place::wide] = column.tolist()
+        step = _ROWS_AT_ONCE * wide
+        rest = len(values) % step
+        whole = len(values) - rest
+        if whole:
+            db.executemany(upsert(_ROWS_AT_ONCE), (values[start : start + step] for start in range(0, whole, step)))
+        if rest:
+            db.execute(upsert(rest // wide), values[whole:])
 
     def _series_id(self, db: sqlite3.Connection, series: BarSeries) -> int:
         key = (series.provider, series.symbol, series.timespan, series.adjustment)

@@ -22,7 +22,7 @@ GOOD = {"t": 1_672_722_000_000, "o": 130.28, "h": 130.9, "l": 124.17, "c": 125.0
 _number = (
     st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from((0, -0.0, 5e-324, 1e308))
 )
-_value = _number | st.sampled_from((None, True, "1.5", "", [], {}, math.nan, math.inf))
+_value: st.SearchStrategy[object] = _number | st.sampled_from((None, True, "1.5", "", [], {}, math.nan, math.inf))
 _row = st.fixed_dictionaries(
     {name: st.just(value) | _number for name, value in GOOD.items() if name in "tohlc"},
     optional=dict.fromkeys(("v", "vw", "n", "otc"), _number),
