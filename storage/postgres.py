@@ -1,8 +1,8 @@
-"""Postgres: the store for many machines. Reads what stands, writes only what differs, in one transaction.
+"""Postgres: the store for many machines. Looks at what stands, writes only what differs, in one transaction.
 
-`store` locks the rows of the series it writes to, in order of their ids, so that nobody changes their bars meanwhile; reads
-the bars that stand in the same spans; then copies the new ones straight into the table and upserts the changed ones.
-Bars that are equal cost one read and no write.
+`store` locks the rows of the series it writes to, in order of their ids, so that nobody changes their bars meanwhile; asks for
+the fingerprint of what stands in the same spans, and reads the bars where it is another; then copies the new ones straight
+into the table and upserts the changed ones. Bars that are equal cost one look and no write.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from storage.postgres_rows import Db, SeriesKey, enter, find_series, keep_reject
 from storage.purging import Purging
 from storage.questions import Execute
 from storage.rows import Part, waves
-from storage.store import Job, StoreError
+from storage.store import Job, StoreError, StoreMismatch
 from storage.versions import no_tables, refuse_foreign, to_make, to_upgrade, upgraded
 
 T = TypeVar("T")
@@ -31,6 +31,8 @@ T = TypeVar("T")
 #: What the URL may overrule.
 _DEFAULTS: Final[dict[str, str | int]] = {"connect_timeout": 5, "tcp_user_timeout": 30_000, "application_name": "marketfetch"}
 _ATTEMPTS: Final = 5
+#: The first with an xor over rows, and the oldest that its makers still mend: https://www.postgresql.org/support/versioning/
+_OLDEST: Final = 140_000
 
 # Every statement finds its rows by key. The planner knows nothing of a table that has just been filled, and would read it
 # whole, or hash it. The two timeouts keep one stuck process from holding up the others.
@@ -201,6 +203,10 @@ class PostgresStore(Purging):
                 raise unreadable(self.where) from None  # its message quotes the URL
             target = psycopg.conninfo.make_conninfo("", **{**_DEFAULTS, **settings})
             db: Db = psycopg.connect(target, autocommit=True, prepare_threshold=None)
+            if db.info.server_version < _OLDEST:
+                major = db.info.server_version // 10_000
+                db.close()
+                raise StoreMismatch(f"{self.where} is Postgres {major}, and {_OLDEST // 10_000} or newer is needed: upgrade it")
             self._connection = db
             binary.register(db.adapters)
             db.execute(_SESSION)

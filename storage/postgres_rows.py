@@ -11,7 +11,7 @@ from psycopg.errors import SerializationFailure
 
 from schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
 from schemas.ledger import Batch
-from storage import binary
+from storage import binary, fingerprint
 from storage.names import SERIES_KEY, VALUE_COLUMNS
 from storage.rows import Part, new_and_changed, table
 from storage.texts import reject_rows, storable
@@ -52,6 +52,15 @@ _STANDING: Final = f"""
     FROM unnest(%s::int[], %s, %s) WITH ORDINALITY AS span (series_id, first, last, n)
     CROSS JOIN LATERAL (
         SELECT {", ".join(_joined(name) for name in binary.COMPARED)}
+        FROM bar_rows b WHERE b.series_id = span.series_id AND b.ts BETWEEN span.first AND span.last
+    ) AS bars
+    ORDER BY span.n"""  # noqa: S608
+
+_LOOK: Final = f"""
+    SELECT bars.*
+    FROM unnest(%s::int[], %s, %s) WITH ORDINALITY AS span (series_id, first, last, n)
+    CROSS JOIN LATERAL (
+        SELECT count(*), {fingerprint.SQL}
         FROM bar_rows b WHERE b.series_id = span.series_id AND b.ts BETWEEN span.first AND span.last
     ) AS bars
     ORDER BY span.n"""  # noqa: S608
@@ -117,9 +126,11 @@ def lock_series(db: Db, series: Mapping[SeriesKey, int]) -> None:
 
 def write(db: Db, parts: Sequence[Part]) -> None:
     """Writes what is new or differs. No two parts overlap in a series, and all series are locked."""
-    new: list[Part] = []
+    looks = db.execute(_LOOK.encode(), _spans(parts)).fetchall()
+    new = [part for part, (count, _) in zip(parts, looks, strict=True) if not count]
     changed: list[Part] = []
-    for part, standing in zip(parts, _standing(db, parts), strict=True):
+    known = [part for part, look in zip(parts, looks, strict=True) if look[0] and not _stands(part, look)]
+    for part, standing in zip(known, _standing(db, known), strict=True):
         its_new, its_changed = new_and_changed(part.bars, standing)
         new.append(part.of(its_new))
         changed.append(part.of(its_changed))
@@ -132,17 +143,29 @@ def write(db: Db, parts: Sequence[Part]) -> None:
         db.execute(_UPSERT.encode(), binary.array_columns(rows))
 
 
+def _stands(part: Part, look: tuple[int, int]) -> bool:
+    """True when exactly these bars stand there: `look` is how many there are in their span, and their fingerprint."""
+    return look[0] == len(part.bars) and look[1] == fingerprint.fingerprint(part.bars)
+
+
 def _standing(db: Db, parts: Sequence[Part]) -> list[BarColumns]:
     """For each part, the bars of its series in the database from its first to its last."""
-    first = binary.times(np.array([part.bars.ts[0] for part in parts], dtype=np.int64))
-    last = binary.times(np.array([part.bars.ts[-1] for part in parts], dtype=np.int64))
+    if not parts:
+        return []
     with db.cursor(binary=True) as cursor:
-        cursor.execute(_STANDING.encode(), [[part.series_id for part in parts], first, last])
+        cursor.execute(_STANDING.encode(), _spans(parts))
         result = cursor.pgresult
         if result is None:
             return []
         columns = range(len(binary.COMPARED))
         return [binary.bars_from([result.get_value(row, n) for n in columns]) for row in range(result.ntuples)]
+
+
+def _spans(parts: Sequence[Part]) -> list[Any]:
+    """Series, first and last moment of each part, as parameters of an unnest."""
+    first = binary.times(np.array([part.bars.ts[0] for part in parts], dtype=np.int64))
+    last = binary.times(np.array([part.bars.ts[-1] for part in parts], dtype=np.int64))
+    return [[part.series_id for part in parts], first, last]
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
