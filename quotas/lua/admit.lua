@@ -220,7 +220,7 @@ local function next_in_lane()
     popped, taken = redis.call('ZPOPMIN', KEYS[1], math.max(1, math.min(sure, room))), 0
   end
   parked, taken = parked - 1, taken + 2
-  return popped[taken - 1], popped[taken]
+  return popped[taken - 1]
 end
 
 -- One request leaves the lane with this key.
@@ -241,12 +241,11 @@ local function grant(id, record, key, fields)
 end
 
 -- Its user no longer wants it: no call is spent. Who else waits for it keeps the place; the task is told, now or at the next due.
-local function expire(id, record, score, fields)
+local function expire(record, fields)
   expired = expired + 1
   local task, message = fields[9], fields[7]
   if promote(record) then
-    redis.call('ZADD', KEYS[1], score, id)
-    parked = parked + 1
+    parked, taken = parked + 1, taken - 2  -- it is looked at again, before whoever stood behind it
   else
     out_of_lane(prefix, fields[2] .. ':' .. fields[3], 1)
     redis.call('DEL', record)
@@ -279,13 +278,13 @@ while room > 0 and parked > 0 do
     opens_later = true
     break
   end
-  local id, score = next_in_lane()
+  local id = next_in_lane()
   local record = prefix .. 'req:' .. id
   local fields = redis.call('HMGET', record, 't', 'p', 'j', 'f', 'a', 'q', 'm', 'x', 'o')
   if fields[1] then
     local expires = tonumber(fields[8] or '0')
     if expires > 0 and expires <= now_ms then
-      expire(id, record, score, fields)
+      expire(record, fields)
     else
       local tag, band, turn = tonumber(fields[1]), 'V:' .. fields[2], fields[2] .. ':' .. fields[3]
       bands[band] = math.max(bands[band] or 0, tag)
@@ -294,6 +293,8 @@ while room > 0 and parked > 0 do
     end
   end
 end
+-- Out of the lane, and not looked at before the loop ended: back to where they stood.
+for i = taken + 1, #popped, 2 do redis.call('ZADD', KEYS[1], popped[i + 1], popped[i]) end
 
 if granted > 0 then
   redis.call('ZADD', KEYS[3], unpack(members))

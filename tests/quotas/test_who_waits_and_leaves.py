@@ -81,6 +81,25 @@ def test_a_request_that_passed_to_a_job_is_settled(gate):
     assert gate.settle("a")
 
 
+def test_whoever_stands_behind_a_crowd_of_expired_tasks_keeps_the_place(gate):
+    # More than one look tells, in a batch that left the lane together.
+    for n in range(150):
+        by_task(gate, f"late{n}", id=f"late{n}", expires_ms=1)
+    park(gate, *(f"r{n}" for n in range(50)))
+    by_task(gate, "last", id="last")
+    found = [one for _ in range(3) for one in admit(gate, room=400).grants]
+    assert [one.id for one in found if one.kind == "go"] == [*(f"r{n}" for n in range(50)), "last"]
+    assert sum(one.kind == "dropped" for one in found) == 150
+    assert gate.redis.zcard("mf:{polygon}:ready") == 0
+
+
+def test_who_inherits_from_an_expired_task_goes_before_whoever_stood_behind_it(gate):
+    by_task(gate, "late", id="a", expires_ms=1)
+    by_task(gate, "heir", id="a")
+    park(gate, "b", "c", job="direct")
+    assert [one.id for one in admit(gate).grants if one.kind == "go"] == ["a", "b", "c"]
+
+
 def test_thousands_of_tasks_that_expired_together_do_not_stop_redis_for_long(gate):
     for first in range(0, 20_000, 500):
         gate.park(
