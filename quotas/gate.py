@@ -144,6 +144,16 @@ class Gate:
         )
         return bool(done)
 
+    def take_back(self, grants: Sequence[Grant]) -> int:
+        """Those of these that nobody has started return to their place, with their share of the limits; how many.
+
+        For a releaser that ends: otherwise they would wait for their start-by.
+        """
+        if not grants:
+            return 0
+        pairs = [part for one in grants for part in (one.id, one.fence)]
+        return int(self._take_back(keys=self._keys("granted", "ready"), args=[self.prefix, *pairs]))
+
     def delay(self, request_id: str, *, fence: int, delay_ms: int, unsent: bool = False) -> bool:
         """A transient error: the request may run again after `delay_ms`, one attempt spent.
 
@@ -308,6 +318,10 @@ class Gate:
     @cached_property
     def _give_back(self) -> Script:
         return self._script("give_back")
+
+    @cached_property
+    def _take_back(self) -> Script:
+        return self._script("take_back")
 
     @cached_property
     def _delay(self) -> Script:

@@ -11,7 +11,10 @@ import os
 import socket
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -67,6 +70,7 @@ class Releaser(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is unty
         if providers:
             self._loop = ReleasingLoop(worker.app, providers=providers, slots=worker.concurrency)
             self._loop.start()
+            worker.wait_for_soft_shutdown = partial(_soft_shutdown, self._loop, worker.wait_for_soft_shutdown)
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002 (Celery's signature)
         if self._loop:
@@ -75,8 +79,14 @@ class Releaser(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is unty
     terminate = stop
 
 
+def _soft_shutdown(loop: ReleasingLoop, wait: Callable[[], None]) -> None:
+    """Celery's wait for running calls, which stops its steps only afterwards: nothing more is granted meanwhile."""
+    loop.end()
+    wait()
+
+
 class ReleasingLoop(threading.Thread):
-    """The thread: admit, publish, sleep; Redis away means wait and go on."""
+    """The thread: admit, publish, sleep; Redis away means wait and go on. At its end it takes back what nobody has started."""
 
     def __init__(self, app: Any, *, providers: tuple[str, ...], slots: int) -> None:
         super().__init__(name="releaser", daemon=True)
@@ -88,6 +98,8 @@ class ReleasingLoop(threading.Thread):
         #: Pools whose keys have been used in this worker's life, whatever ledger and gate still know.
         self._at_work: set[str] = set()
         self._name = f"{_HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
+        #: What this one has granted lately, with its pool; older ones are started, or back in their place.
+        self._granted: deque[tuple[str, Grant]] = deque(maxlen=len(providers) * self._most_granted)
 
     def run(self) -> None:
         while not self._ending.is_set():
@@ -108,8 +120,12 @@ class ReleasingLoop(threading.Thread):
                 log.exception("releaser stumbled", next_step="goes on in 1 s")
                 self._ending.wait(_LONGEST_SLEEP_S)
 
-    def stop(self) -> None:
+    def end(self) -> None:
+        """Grants nothing more, from now on. Does not wait."""
         self._ending.set()
+
+    def stop(self) -> None:
+        self.end()
         self.join(timeout=5)
 
     def _release(self, redis: Redis) -> None:
@@ -133,7 +149,15 @@ class ReleasingLoop(threading.Thread):
                     self._outage.over()
                 for pool in self._sleep(wakes, until=min(due.values())):
                     due[pool] = 0.0
+            self._take_back(redis)
             redis.delete(self._name)
+
+    def _take_back(self, redis: Redis) -> None:
+        """Another worker might start it in a moment, or nobody might: in its place it is in order, and holds no quota."""
+        for provider in self._providers:
+            taken = Gate(redis, pool=provider).take_back([grant for pool, grant in self._granted if pool == provider])
+            if taken:
+                log.info("given back what was granted and not started", pool=provider, requests=taken)
 
     def _sleep(self, wakes: Any, *, until: float) -> set[str]:
         """Until that moment, or a wake, or the worker's end, which is not to wait for a sleeper. The pools that were woken."""
@@ -182,6 +206,7 @@ class ReleasingLoop(threading.Thread):
             )
         if admission.grants:
             self._at_work.add(epoch.gate.pool)
+            self._granted.extend((epoch.gate.pool, one) for one in admission.grants if one.kind == "go")
         # Calls first: their time to start runs.
         for grant in sorted(admission.grants, key=lambda one: one.kind == "dropped"):
             self._publish(epoch.gate, grant, producer)

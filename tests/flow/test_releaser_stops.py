@@ -155,6 +155,9 @@ def test_sigterm_lets_running_calls_end_and_gives_the_others_back(slow_place):
     took_s = time.monotonic() - began
     assert took_s < 10, place.worker_log
     assert place.redis().zcard("mf:{polygon}:running") == 0
+    # No start-by has to pass first, and no quota is held meanwhile.
+    assert place.redis().zcard("mf:{polygon}:granted") == 0
+    assert "given back what was granted and not started" in place.worker_log
     assert not releasers(place)
     assert sandbox.log()["calls"] == job.over() + place.redis().zcard("mf:{polygon}:held")
     place.worker()

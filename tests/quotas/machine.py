@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from redis import Redis
 
-from quotas import Parking, key_limits
+from quotas import Grant, Parking, key_limits
 from quotas.limits import KeyLimits
 from quotas.values import KeyPast
 from tests.quotas.model import NO_MATTER, Model
@@ -201,6 +201,14 @@ class GateMachine(RuleBasedStateMachine):
             self.children.append(
                 SimpleNamespace(id=grant.id, fence=grant.fence, label=turn.key_label, sent=sent, call=len(self.arrived) - 1)
             )
+
+    @precondition(lambda self: self.grants)
+    @rule(many=st.integers(1, 4))
+    def a_releaser_ends(self, many: int) -> None:
+        """It takes back its latest grants, whatever has become of them."""
+        latest = self.grants[-many:]
+        taken = self.gate.take_back([Grant(one.id, one.fence, one.label, 0, "") for one in latest])
+        assert taken == self.model.take_back([(one.id, one.fence) for one in latest])
 
     @precondition(lambda self: self.children)
     @rule(n=pick, page=st.booleans(), ago_ms=st.sampled_from((0, 5)), told=st.booleans(), trip_ms=st.sampled_from((2, 50, 700)))

@@ -369,6 +369,16 @@ class Model:
             self._enter(one)
         return True
 
+    def take_back(self, grants: Sequence[tuple[str, int]]) -> int:
+        taken = 0
+        for name, fence in grants:
+            one = self.records.get(name)
+            if one and one.place == "granted" and one.fence == fence:
+                self._close(one, made=False)
+                self._enter(one)
+                taken += 1
+        return taken
+
     def delay(self, name: str, *, fence: int, delay_ms: int, unsent: bool = False) -> bool:
         one = self._leased(name, fence)
         if one is None:

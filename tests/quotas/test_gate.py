@@ -50,6 +50,18 @@ def test_a_parked_request_is_granted_once_and_starts_once(gate):
     assert gate.start("a", fence=latest(gate, "a")).verdict == "lost"
 
 
+def test_what_nobody_has_started_is_taken_back_to_its_place_and_what_runs_goes_on(gate):
+    parked(gate, "a", "b", "c", "d")
+    grants = admitted(gate, 3, limits=["3/day@UTC"]).grants
+    started(gate, grants[0])
+    assert gate.take_back(grants) == 2
+    assert gate.counts() == Counts(parked=3, granted=0, running=1, held=0)
+    assert gate.take_back(grants) == 0
+    # Nothing was counted for them, they come first again, and their old messages start nothing.
+    assert [one.id for one in admitted(gate, 3, limits=["3/day@UTC"]).grants] == ["b", "c"]
+    assert [gate.start(one.id, fence=one.fence).verdict for one in grants[1:]] == ["lost", "lost"]
+
+
 def test_a_known_id_is_not_parked_a_second_time(gate):
     assert parked(gate, "a", "b") == 2
     assert parked(gate, "b", "c") == 1

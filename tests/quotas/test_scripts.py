@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 from redis.crc import key_slot
 
-from quotas import Gate, Parking, key_limits
+from quotas import Gate, Grant, Parking, key_limits
 from quotas.values import KeyPast, VendorCount
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +31,7 @@ STEPS: dict[str, list[Any]] = {
         1,
     ],
     "give_back": [lambda gate: gate.give_back("a", fence=1, key_label="x"), 1],
+    "take_back": [lambda gate: gate.take_back([Grant("a", 1, "x", 0, ""), Grant("b", 2, "x", 0, "")]), 1],
     "delay": [lambda gate: gate.delay("a", fence=1, delay_ms=1), 1],
     "postpone": [lambda gate: gate.postpone("a", delay_ms=1, most_ms=1), 1],
     "pause": [lambda gate: gate.pause("x", pause_ms=1, why="why"), 1],
@@ -39,7 +40,7 @@ STEPS: dict[str, list[Any]] = {
     "restore": [lambda gate: gate.restore(old="", new="1", pasts=[KeyPast("x", used=True, lost=1, days={})], late_ms=1), b"1"],
 }
 #: After the arguments that have a number come these many more for each of several.
-OPEN_ENDED = {"park": 5, "withdraw": 1}
+OPEN_ENDED = {"park": 5, "withdraw": 1, "take_back": 2}
 
 
 class Header:
