@@ -1,9 +1,10 @@
-"""docs/operations.md says what the program says: one held against the other."""
+"""docs/operations.md says what celeryconfig.py sets and what the program says: each held against the other."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import billiard.pool
 import celery.apps.worker
@@ -11,8 +12,13 @@ import celery.worker.consumer.consumer
 import celery.worker.worker
 import kombu.asynchronous.hub
 import pytest
+import yaml
+from kombu import Queue
 
+import celeryconfig
+from cli.processes import REMAPPED
 from settings import get_settings
+from tasks.place import redis_url
 from tests.around.sentences import said, templates
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +33,67 @@ def section(title: str) -> str:
 
 def quoted(text: str) -> list[str]:
     return [" ".join(one.split()) for one in re.findall(r"`([^`]+)`", text)]
+
+
+def settings() -> dict[str, Any]:
+    """What celeryconfig.py sets, as Celery sees it; dictionaries by their keys."""
+    found = {name: value for name, value in vars(celeryconfig).items() if not name.startswith("_") and name.islower()}
+    ours = {name: value for name, value in found.items() if name not in ("annotations", "redis_url")}
+    return dict(pair for name, value in ours.items() for pair in flat(name, value))
+
+
+def flat(name: str, value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, dict) and set(value) != {"queue"}:
+        return [pair for key, one in value.items() for pair in flat(f"{name}.{key}", one)]
+    return [(name, value["queue"] if isinstance(value, dict) else value)]
+
+
+def shown(value: Any) -> list[str]:
+    """A value as the table writes it: the words of its cell."""
+    if isinstance(value, list | tuple):
+        return [one.name if isinstance(one, Queue) else str(one) for one in value]
+    return [str(value)]
+
+
+def rows() -> dict[str, list[str]]:
+    """The table: setting -> the words of its value."""
+    found: dict[str, list[str]] = {}
+    for line in section("Celery's settings").splitlines():
+        cells = line.strip("|").split(" | ")
+        if line.startswith("| `"):
+            assert len(cells) == 3, line
+            assert cells[2].strip(), f"no reason: {line}"
+            for name in quoted(cells[0]):
+                assert name not in found, f"{name} stands there twice"
+                found[name] = quoted(cells[1])
+    return found
+
+
+def test_every_setting_of_celeryconfig_is_in_the_table_and_no_other():
+    assert sorted(rows()) == sorted(settings())
+
+
+@pytest.mark.parametrize("name", sorted(settings()))
+def test_the_table_says_the_value_that_is_set(name):
+    value = settings()[name]
+    if name in ("broker_url", "result_backend"):
+        assert (rows()[name], value) == (["MARKETFETCH_REDIS_URL"], redis_url())
+    else:
+        assert rows()[name] == shown(value)
+
+
+def test_a_dictionary_is_set_as_a_whole_or_not_at_all():
+    """The table names keys, so an empty dictionary would be set and not be seen."""
+    assert [name for name, value in vars(celeryconfig).items() if isinstance(value, dict) and not value] == []
+
+
+def test_remap_sigterm_is_named_and_set_where_the_page_says():
+    assert REMAPPED == {"REMAP_SIGTERM": "SIGQUIT"}
+    for title in ("Celery's settings", "When something dies"):
+        assert "REMAP_SIGTERM=SIGQUIT" in quoted(section(title))
+    assert "REMAP_SIGTERM=SIGQUIT" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    assert compose["services"]["worker"]["environment"]["REMAP_SIGTERM"] == "SIGQUIT"
 
 
 #: What stands between backticks and is nobody's sentence.
