@@ -1,4 +1,7 @@
-"""Every Celery setting, data only, each with its reason. What users may change stands in marketfetch.toml."""
+"""Every Celery setting, data only, each with its reason; docs/operations.md has the same as a table.
+
+What users may change stands in marketfetch.toml.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from kombu import Queue
 
 from tasks.place import redis_url
 
-# One Redis holds the broker, the results and the gate; see docs/operations.md for splitting them.
+# One Redis holds the broker, the results and the gate, so that they are lost together or not at all.
 broker_url = redis_url()
 result_backend = redis_url()
 

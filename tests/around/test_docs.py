@@ -45,6 +45,33 @@ def test_the_glossary_has_the_seven_words():
     assert all(f"| **{word}**" in glossary for word in ("job", "request", "lane", "lease", "batch", "reject", "ledger"))
 
 
+#: What operations.md speaks of as if it were known.
+OPERATORS_WORDS = [
+    *(
+        "parked",
+        "granted",
+        "running",
+        "held",
+        "over",
+        "gate",
+        "releaser",
+        "keeper",
+        "sweep",
+        "child",
+        "epoch",
+        "pause",
+        "crowd",
+    ),
+    *("reference", "quota", "window", "backoff", "reserve", "label", "sign of life", "set aside", "offered again"),
+    *("dead message", "dead-letter list", "visibility timeout", "at least once"),
+]
+
+
+@pytest.mark.parametrize("word", OPERATORS_WORDS)
+def test_the_glossary_has_the_words_of_operations(word):
+    assert f"**{word}**" in words(ROOT / "docs" / "glossary.md")
+
+
 def test_every_package_stands_in_the_folder_tour():
     tour = words(ROOT / "docs" / "architecture.md")
     packages = [path.parent.name for path in ROOT.glob("*/__init__.py")]
