@@ -265,7 +265,7 @@ if room > 0 and parked > 0 then
   end
 end
 while room > 0 and parked > 0 do
-  if expired == _MOST_EXPIRED then
+  if expired >= _MOST_EXPIRED and taken == #popped then
     wait_until(now)
     break
   end

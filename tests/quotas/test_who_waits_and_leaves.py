@@ -81,6 +81,16 @@ def test_a_request_that_passed_to_a_job_is_settled(gate):
     assert gate.settle("a")
 
 
+def test_of_tasks_that_expire_together_none_is_forgotten(gate):
+    """A look ends after a hundred of them; what it has taken out of the lane by then is told too."""
+    for n in range(103):
+        by_task(gate, f"t{n}", id=f"r{n}", expires_ms=1)
+    told = [one.id for one in admit(gate, room=8).grants]
+    assert len(told) + gate.counts().parked == 103
+    told += [one.id for one in admit(gate, room=8).grants]
+    assert len(set(told)) == 103
+
+
 def test_thousands_of_tasks_that_expired_together_do_not_stop_redis_for_long(gate):
     for first in range(0, 20_000, 500):
         gate.park(
