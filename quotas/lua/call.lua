@@ -92,11 +92,12 @@ end
 local function still_wanted(prefix, record, now)
   local fields = redis.call('HMGET', record, 'z', 'g', 'o', 'm')
   if not fields[1] and not fields[2] then return true end
-  if fields[3] and fields[4] then tell_revoked(prefix, fields[3], fields[4], math.floor(now / 1000)) end
   redis.call('HDEL', record, 'z', 'g')
-  if promote(record) then return true end
-  redis.call('DEL', record)
-  return false
+  local wanted = promote(record)
+  if not wanted then redis.call('DEL', record) end
+  -- Only now: a task that asks for what could not be planned is told by the record that it had itself.
+  if fields[3] and fields[4] then tell_revoked(prefix, fields[3], fields[4], math.floor(now / 1000)) end
+  return wanted
 end
 
 -- What the ways there and back take at the very least, in us: a share of the fastest of all n round trips so far. The fastest
