@@ -77,7 +77,7 @@ for _, id in ipairs(due(KEYS[5], 50)) do
   if fields[6] then
     redis.call('ZADD', KEYS[5], now_ms + held_again, id)
     local kind = fields[6] == 'answered' and 'answered' or (fields[6] == 'expired' or fields[6] == 'revoked') and 'dropped' or 'held'
-    answer[#answer + 1] = { id, tonumber(fields[1]), fields[2] or '', tonumber(fields[3]), fields[4], fields[5] or '', kind }
+    answer[#answer + 1] = { id, tonumber(fields[1]), fields[2] or '', tonumber(fields[3] or '0'), fields[4], fields[5] or '', kind }
   else
     redis.call('ZREM', KEYS[5], id)
   end
@@ -229,7 +229,7 @@ local function grant(id, record, key, fields)
   redis.call('HSET', record, 's', 'granted', 'f', us(fence), 'y', key.label, 'b', us(key.at), 'd', key.days)
   members[#members + 1] = now_ms + start_by
   members[#members + 1] = id
-  answer[#answer + 1] = { id, fence, key.label, tonumber(fields[5]), fields[6], fields[7] or '', 'go' }
+  answer[#answer + 1] = { id, fence, key.label, tonumber(fields[5] or '0'), fields[6], fields[7] or '', 'go' }
   key.ids[#key.ids + 1] = id
   key.free, key.granted = key.free - 1, key.granted + 1
   granted, pool_granted, room = granted + 1, pool_granted + 1, room - 1
@@ -251,7 +251,8 @@ local function expire(id, record, score, fields)
     out_of_lane(prefix, fields[2] .. ':' .. fields[3], 1)
     redis.call('DEL', record)
   end
-  redis.call('HSET', prefix .. 'req:' .. task, 's', 'expired', 'f', 0, 'a', 0, 'q', '', 'o', task, 'm', message)
+  redis.call('HSET', prefix .. 'req:' .. task, 's', 'expired', 'f', 0, 'q', '', 'o', task, 'm', message,
+    'r', FORMAT)
   redis.call('ZADD', KEYS[5], now_ms + held_again, task)
   answer[#answer + 1] = { task, 0, '', 0, '', message, 'dropped' }
 end

@@ -2,11 +2,14 @@
 -- its own.
 --
 -- A request's record, the hash req:<id>:
---   s state, f fence, t tag, p priority, j job whose turn it takes, a attempts, k kills, c calls, q arguments,
+--   s state, f fence, t tag, p priority, j job whose turn it takes, q arguments,
+--   a attempts, k kills, c calls, each absent for none,
 --   o owner when that is not j: another job, or a user's task ("task:<task id>"); m its message, x when it expires (Unix ms),
 --   +<who> one more that waits: a job (empty), or task:<task id> (when it expires, a blank, its message),
 --   y the key's label, b when its call may be or was sent (us), v who started it, n its next page, d the calendar days it counts in, w why it is held,
---   h how often the database was away for it, g set when its owner has gone while it ran, z when nobody is left
+--   h how often the database was away for it, g set when its owner has gone while it ran, z when nobody is left,
+--   r the format it was made in, as FORMAT below; absent in format 1. It keeps it for as long as it lives
+-- A parked request of a job has seven fields, as a hash of eight takes 150 bytes more: a is absent until there was one.
 -- Per key of the pool, all under the pool's prefix:
 --   open:<label>   set of ids whose call is granted or running
 --   done:<label>   sorted set id:fence:when -> when its reply had arrived (us): exact at the vendor under any latency
@@ -18,6 +21,8 @@
 -- The label "*" stands for all keys together. A call's stamp is written once and never moved.
 -- The hash counts: parked, admitted, paused, refused, expired since ever; fine = when the gate last did what it should (ms),
 -- full = set when releasers have no room, away = since when the database takes no batch (ms), bytes = of batches not stored yet.
+
+local FORMAT = 2  -- the one place; docs/decisions/0008-versions-in-redis.md says when it is raised
 
 local function clock()
   local time = redis.call('TIME')
@@ -84,7 +89,7 @@ end
 -- A task that left is offered to releasers from `due` (ms) on until it has been marked as revoked.
 local function tell_revoked(prefix, who, message, due)
   redis.call('DEL', prefix .. 'req:' .. who)
-  redis.call('HSET', prefix .. 'req:' .. who, 's', 'revoked', 'f', 0, 'a', 0, 'q', '', 'o', who, 'm', message)
+  redis.call('HSET', prefix .. 'req:' .. who, 's', 'revoked', 'f', 0, 'q', '', 'o', who, 'm', message, 'r', FORMAT)
   redis.call('ZADD', prefix .. 'held', due, who)
 end
 

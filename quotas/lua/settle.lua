@@ -26,8 +26,8 @@ local told = 0
 for _, one in ipairs(waiters(record)) do
   if one[2] ~= '' then
     told = told + 1
-    redis.call('HSET', prefix .. 'req:' .. one[1], 's', 'answered', 'f', 0, 'a', 0, 'q', '', 'o', one[1],
-      'm', string.match(one[2], '^%d+ (.*)$'), 'w', ARGV[3])
+    redis.call('HSET', prefix .. 'req:' .. one[1], 's', 'answered', 'f', 0, 'q', '', 'o', one[1],
+      'm', string.match(one[2], '^%d+ (.*)$'), 'w', ARGV[3], 'r', FORMAT)
     redis.call('ZADD', KEYS[5], math.floor(now / 1000), one[1])
     redis.call('HSET', KEYS[6], string.match(one[1], '^task:(.*)$'), one[1])
   end

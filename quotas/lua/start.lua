@@ -16,13 +16,13 @@ if not state then
 end
 if state == 'held' then
   local calls = tonumber(redis.call('HGET', record, 'c') or '0')
-  return { 'held', fields[3] or '', tonumber(fields[4]), calls, fields[5] or '', 0 }
+  return { 'held', fields[3] or '', tonumber(fields[4] or '0'), calls, fields[5] or '', 0 }
 end
 if state == 'answered' then
   return { 'answered', '', 0, 0, fields[5] or '', 0 }
 end
 if state == 'running' and fence == ARGV[3] and ARGV[5] ~= '' and fields[7] == ARGV[5] then
-  return { 'go', fields[3] or '', tonumber(fields[4]), tonumber(fields[8]), '', math.max(0, tonumber(fields[6]) - clock()) }
+  return { 'go', fields[3] or '', tonumber(fields[4] or '0'), tonumber(fields[8]), '', math.max(0, tonumber(fields[6]) - clock()) }
 end
 if state ~= 'granted' or fence ~= ARGV[3] then
   return { 'lost', '', 0, 0, '', 0 }
@@ -34,4 +34,4 @@ redis.call('ZADD', KEYS[2], math.floor(sent / 1000) + tonumber(ARGV[4]), ARGV[2]
 redis.call('HSET', record, 's', 'running', 'b', us(sent), 'v', ARGV[5])
 local calls = redis.call('HINCRBY', record, 'c', 1)
 if redis.call('HDEL', KEYS[3], 'full') == 1 then wake(ARGV[1]) end
-return { 'go', fields[3] or '', tonumber(fields[4]), calls, '', sent - now }
+return { 'go', fields[3] or '', tonumber(fields[4] or '0'), calls, '', sent - now }

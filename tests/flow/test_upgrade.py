@@ -7,9 +7,11 @@ from collections import Counter
 
 from tests.flow.conftest import SECRETS
 from tests.flow.recorded_gate import ASKED, GRANTED, HELD, PARKED, RUNNING, SYMBOLS, load, recorded
+from tests.quotas.stepped import FORMAT
 from tests.waiting import eventually
 
-BEFORE = 1
+#: The format that the release before wrote.
+BEFORE = FORMAT - 1
 GENEROUS = "500/second"
 
 

@@ -417,7 +417,7 @@ def _ours(record: dict[str, str]) -> dict[str, Any]:
     waiters = {name[1:]: value for name, value in record.items() if name[0] == "+"}
     return {
         "state": record["s"], "fence": int(record["f"]), "tag": int(record.get("t", 0)), "priority": int(record.get("p", 0)),
-        "job": record.get("j", ""), "owner": record.get("o") or record.get("j", ""), "attempts": int(record["a"]),
+        "job": record.get("j", ""), "owner": record.get("o") or record.get("j", ""), "attempts": int(record.get("a", 0)),
         "kills": int(record.get("k", 0)), "calls": int(record.get("c", 0)), "message": record.get("m", ""), "waiters": waiters,
     }  # fmt: skip
 

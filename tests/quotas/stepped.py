@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -18,6 +19,8 @@ CLOCK = "test:clock"
 _READS_TIME = "local time = redis.call('TIME')\n  return time[1] * 1000000 + time[2]"
 #: A calendar day of the tests, in us: short, so that many midnights pass.
 DAY = 60_000_000
+#: The format of this release.
+FORMAT = int(re.findall(r"local FORMAT = (\d+)\b", (files("quotas") / "lua" / "call.lua").read_text(encoding="utf-8"))[0])
 
 
 class SteppedGate(Gate):
