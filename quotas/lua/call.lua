@@ -10,6 +10,8 @@
 --   h how often the database was away for it, g set when its owner has gone while it ran, z when nobody is left,
 --   r the format it was made in, as FORMAT below; absent in format 1. It keeps it for as long as it lives
 -- A parked request of a job has seven fields, as a hash of eight takes 150 bytes more: a is absent until there was one.
+-- A record of a newer format is left to the workers of the release that made it. A newer format may add fields, and put
+-- something else into q and w; all others keep their meaning, as any release may park it again, settle or withdraw it.
 -- Per key of the pool, all under the pool's prefix:
 --   open:<label>   set of ids whose call is granted or running
 --   done:<label>   sorted set id:fence:when -> when its reply had arrived (us): exact at the vendor under any latency
@@ -36,6 +38,11 @@ end
 
 local function us(number)
   return string.format('%.0f', number)
+end
+
+-- The format of a record, by its field r.
+local function format_of(field)
+  return tonumber(field or '1') or 1
 end
 
 -- A request goes (back) to its place in the lane; one that has none yet, since it had to wait for its moment, takes its turn.

@@ -4,15 +4,19 @@
 -- ARGV  1 prefix   2 id   3 fence   4 end-by in ms from now   5 who asks, "" for anybody: asked again by the same one, when an answer was lost on its way, "go" is said again
 -- Returns { verdict, key label, attempts, calls, reason, us to wait before sending }: "go" once per fence; "held" when the
 -- reply is here already; "answered" when another task's call has brought what this one asked for, with how that ended (JSON)
--- as the reason; "over" when the request has ended; "lost" for every other holder of an old grant.
+-- as the reason; "over" when the request has ended; "lost" for every other holder of an old grant, and for a request of a
+-- newer release: its grant is left to run out.
 --
 -- A grant may be some ms ahead of its slot, so that the message's way to the child costs the slot nothing.
 
 local record = ARGV[1] .. 'req:' .. ARGV[2]
-local fields = redis.call('HMGET', record, 's', 'f', 'y', 'a', 'w', 'b', 'v', 'c')
+local fields = redis.call('HMGET', record, 's', 'f', 'y', 'a', 'w', 'b', 'v', 'c', 'r')
 local state, fence = fields[1], fields[2]
 if not state then
   return { 'over', '', 0, 0, '', 0 }
+end
+if format_of(fields[9]) > FORMAT then
+  return { 'lost', '', 0, 0, '', 0 }
 end
 if state == 'held' then
   local calls = tonumber(redis.call('HGET', record, 'c') or '0')
