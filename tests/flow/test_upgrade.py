@@ -56,3 +56,19 @@ def test_a_thousand_parked_ten_running_and_ten_held_of_the_release_before_end_on
     assert arrivals == Counter((*RUNNING, *GRANTED, *PARKED))
     assert not arrivals.keys() & {*HELD}
     assert log["violations"] == 0
+
+
+def test_a_worker_beside_a_newer_release_does_what_it_knows_and_tells_of_the_rest(place, sandbox):
+    job = place.marketfetch("fetch", "polygon", "AAPL", "MSFT", "TSLA", *ASKED).stdout.strip()
+    redis = place.redis()
+    name = redis.zrange("mf:{polygon}:ready", 0, 0)[0].decode()
+    redis.hset(f"mf:{{polygon}}:req:{name}", "r", FORMAT + 1)
+    before = redis.hgetall(f"mf:{{polygon}}:req:{name}")
+    place.worker(concurrency=2)
+    eventually(lambda: place.rows("SELECT count(*) FROM ledger") == [(2,)], what="the others are stored")
+    status = eventually(lambda: (found := place.status(job))["trouble"] and found, what="the operator is told")
+    assert [one for one in status["trouble"] if "A newer release of marketfetch has made requests of polygon (1 now)" in one]
+    assert (status["state"], status["requests"]["parked"], status["requests"]["stored"]) == ("running", 1, 2)
+    assert place.worker_log.count("A newer release of marketfetch") == 1
+    assert redis.hgetall(f"mf:{{polygon}}:req:{name}") == before
+    assert sandbox.log()["calls"] == 2
