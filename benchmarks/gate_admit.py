@@ -21,7 +21,7 @@ from quotas import Admission, Gate, KeyLimits, Parking, key_limits
 from sandbox.servers import start_valkey
 
 KEY = key_limits("main", ["100000/second", "1000000/minute", "10000000/hour"])
-_NAMES = ("ready", "delayed", "granted", "running", "held", "tags", "epoch")
+_NAMES = ("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts", "newer")
 #: Calls that stand in every window before the first is measured, so that windows are looked at, not found empty.
 _PAST = 200
 

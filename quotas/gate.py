@@ -76,8 +76,8 @@ class Gate:
         `epoch` and `clock_us` say what the caller knows of the gate's past and time; "" and 0 skip the check. A grant may be
         up to `ahead_ms` ahead of its slot, a third of it while `busy_from` calls are open: `start` says how long to wait.
         """
-        state, wait_us, *grants = self._admit(
-            keys=self._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts"),
+        state, wait_us, newer, *grants = self._admit(
+            keys=self._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts", "newer"),
             args=[
                 *(self.prefix, min(room, _ADMIT_AT_ONCE), most_granted, start_by_ms, held_again_ms, most_held),
                 *(ahead_ms * 1000, epoch, clock_us, pool_argument(tuple(keys), int(time.time()) // 60)),
@@ -85,7 +85,7 @@ class Gate:
             ],
         )
         wait_ms = None if wait_us < 0 else wait_us / 1000
-        return Admission(grants=tuple(_grant(one) for one in grants), wait_ms=wait_ms, state=state.decode())
+        return Admission(tuple(_grant(one) for one in grants), wait_ms=wait_ms, state=state.decode(), newer=newer)
 
     def start(self, request_id: str, *, fence: int, end_by_ms: int = 25_000, child: str = "") -> Start:
         """Asked just before the call is sent; "go" is said once per fence, and again to the same `child` that asks again."""
@@ -186,7 +186,7 @@ class Gate:
         """
         told = int(
             self._settle(
-                keys=self._keys("ready", "delayed", "granted", "running", "held", "tasks", "counts"),
+                keys=self._keys("ready", "delayed", "granted", "running", "held", "newer", "tasks", "counts"),
                 args=[self.prefix, request_id, answer],
             )
         )
@@ -200,7 +200,7 @@ class Gate:
         found: list[Withdrawn] = []
         for first in range(0, len(request_ids), _PARK_AT_ONCE):
             some = self._withdraw(
-                keys=self._keys("ready", "delayed", "granted"),
+                keys=self._keys("ready", "delayed", "granted", "newer"),
                 args=[self.prefix, who, *request_ids[first : first + _PARK_AT_ONCE]],
             )
             found += [Withdrawn(what.decode(), message.decode()) for what, message in some]
@@ -248,10 +248,10 @@ class Gate:
     def counts(self) -> Counts:
         """Where this pool's requests are, at one moment."""
         with self.redis.pipeline() as pipe:
-            for name in ("ready", "delayed", "granted", "running", "held"):
+            for name in ("ready", "delayed", "newer", "granted", "running", "held"):
                 pipe.zcard(f"{self.prefix}{name}")
-            ready, delayed, granted, running, held = pipe.execute()
-        return Counts(parked=ready + delayed, granted=granted, running=running, held=held)
+            ready, delayed, newer, granted, running, held = pipe.execute()
+        return Counts(parked=ready + delayed + newer, granted=granted, running=running, held=held)
 
     def events(self) -> Events:
         """What this gate has done since it was new."""

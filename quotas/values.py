@@ -71,12 +71,14 @@ class Admission:
     """What may run now, and in how many milliseconds it is worth asking again (None: when something wakes the gate).
 
     `state` other than "ok" means that nothing was granted since the gate can't account for its past ("epoch", "clock"), or
-    that the calendar days it was given are over ("stale").
+    that the calendar days it was given are over ("stale"). `newer`: so many requests were left to workers of a newer release,
+    which has made them.
     """
 
     grants: tuple[Grant, ...]
     wait_ms: float | None
     state: Literal["ok", "epoch", "clock", "stale"] = "ok"
+    newer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class KeyPast:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Where a pool's requests are; `parked` includes those with a not-before."""
+    """Where a pool's requests are; `parked` includes those with a not-before, and those of a newer release."""
 
     parked: int
     granted: int

@@ -1,7 +1,8 @@
 """A batch as bytes: columns, not rows; compressed; with everything that store needs and nothing it must look up.
 
 Layout: 4 bytes length of a JSON head, the head, then the arrays one after the other, all of it zlib level 1. The version
-in the head is read first: a release reads the layout of the one before it.
+in the head is read first: a release reads the layout of the one before it, and leaves one of a newer release alone. What no
+version may change: zlib, the length, and a head that is a JSON object with its version.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ VERSION: Final = 1
 
 
 class UnreadableBatch(Exception):
-    """The bytes are no batch of a version that this release reads."""
+    """The bytes are no batch of a version that this release reads, nor of a newer one."""
+
+
+class NewerBatch(Exception):
+    """A newer release has made this batch: a paid reply, which its workers can store and this one can't."""
 
 
 def encode(batch: Batch) -> bytes:
@@ -41,11 +46,13 @@ def encode(batch: Batch) -> bytes:
 
 
 def decode(data: bytes) -> Batch:
-    """The batch again, equal in every value. Raises UnreadableBatch."""
+    """The batch again, equal in every value. Raises UnreadableBatch, NewerBatch."""
     try:
         raw = zlib.decompress(data)
         length = int.from_bytes(raw[:4], "big")
         head = json.loads(raw[4 : 4 + length])
+        if type(head["version"]) is int and head["version"] > VERSION:
+            raise NewerBatch(f"batch of version {head['version']}; this release reads version {VERSION}")
         if head["version"] != VERSION:
             raise UnreadableBatch(f"batch of version {head['version']}; this release reads version {VERSION}")
         reader = _Reader(raw, 4 + length)

@@ -34,6 +34,7 @@ from storage.store import StoreError
 from tasks.forks import at_work
 from tasks.keeper import swept_out
 from tasks.messages import FetchMessage, job_message
+from tasks.notices import Notice
 from tasks.outage import Outage
 from tasks.pasts import pasts
 from tasks.place import redis_url
@@ -95,6 +96,7 @@ class ReleasingLoop(threading.Thread):
         self._most_granted = 4 * slots
         self._ending = threading.Event()
         self._outage = Outage("releaser")
+        self._newer = {provider: Notice(f"newer requests of {provider}") for provider in providers}
         #: Pools whose keys have been used in this worker's life, whatever ledger and gate still know.
         self._at_work: set[str] = set()
         self._name = f"{_HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
@@ -203,6 +205,12 @@ class ReleasingLoop(threading.Thread):
         elif admission.state == "clock" and epoch.clock_has_stepped():
             log.warning(
                 "Redis's clock has stepped", pool=epoch.gate.pool, next_step="every window counts as full, then goes on"
+            )
+        if admission.newer:
+            self._newer[epoch.gate.pool].holds(
+                f"A newer release of marketfetch has made requests of {epoch.gate.pool} ({admission.newer} now). The worker on "
+                f"{socket.gethostname()} leaves them to its workers: upgrade it.",
+                redis=epoch.gate.redis,
             )
         if admission.grants:
             self._at_work.add(epoch.gate.pool)

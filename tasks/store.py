@@ -20,6 +20,7 @@ from storage.store import StoreError, StoreMismatch, StoreUnavailable
 from tasks import batches, connections, trouble
 from tasks.answers import answer
 from tasks.app import app
+from tasks.notices import Notice
 from tasks.outage import Outage
 from tasks.reference import Reference, reference
 
@@ -35,6 +36,7 @@ _CROWD: Final = 20
 #: Told once a minute and process: every batch that waits meets the same outage.
 _outage: Final = Outage("store")
 _redis_outage: Final = Outage("store")
+_newer: Final = Notice("newer batches")
 
 
 def hand_on(task: Task, ref: Reference) -> Reference:
@@ -103,7 +105,7 @@ def _store_the_crowd(gate: Gate, request_id: str) -> None:
     for one, data in gate.crowd(request_id, above=_CROWD, most=_CROWD).items():
         try:
             waiting[one] = batches.decode(data)
-        except (batches.UnreadableBatch, TypeError):
+        except (batches.UnreadableBatch, batches.NewerBatch, TypeError):
             continue  # its own task says so
     try:
         new = connections.store().store(list(waiting.values()))
@@ -117,12 +119,21 @@ def _store_the_crowd(gate: Gate, request_id: str) -> None:
 
 
 def _batch_of(ref: Reference) -> Batch | None:
-    """The batch that fetch has kept; one that says "failed" where there is none to read; None when the request is over."""
+    """The batch that fetch has kept; one that says "failed" where there is none to read; None when the request is over.
+
+    Raises Ignore where a newer release has made it: it stays held, and the gate offers it again until one of its workers comes.
+    """
     data = connections.gate(ref["provider"]).batch(ref["request"])
     if data is None:
         return _failed(ref, "")
     try:
         return batches.decode(data)
+    except batches.NewerBatch as error:
+        _newer.holds(
+            f"What a newer release of marketfetch has fetched is left to its workers, such as {ref['symbol']} of "
+            f"{ref['provider']} ({error}). Upgrade the workers that are older."
+        )
+        raise Ignore from None
     except batches.UnreadableBatch as error:
         return _failed(ref, str(error))
     except Exception as error:

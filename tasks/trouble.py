@@ -9,12 +9,12 @@ from redis import Redis
 from tasks import connections, dead
 
 _PREFIX: Final = "mf:trouble:"
-_REMEMBERED_S: Final = 60
+REMEMBERED_S: Final = 60
 
 
-def report(kind: str, sentence: str) -> None:
+def report(kind: str, sentence: str, *, redis: Redis | None = None) -> None:
     """Says a sentence; the latest of its kind stands."""
-    connections.redis().set(f"{_PREFIX}{kind}", sentence, ex=_REMEMBERED_S)
+    (redis or connections.redis()).set(f"{_PREFIX}{kind}", sentence, ex=REMEMBERED_S)
 
 
 def sentences(redis: Redis) -> list[str]:

@@ -1,14 +1,14 @@
 -- Rows 2, 2b, 4e of the state machine: takes back what has expired, then grants what the limits of the keys allow.
 --
 -- KEYS  1 ready  2 delayed  3 granted (score = start-by)  4 running (score = end-by)  5 held (score = due)
---       6 tags   7 epoch    8 counts
+--       6 tags   7 epoch    8 counts   9 newer (score = the format of a request that a newer release has parked)
 -- ARGV  1 prefix   2 most to grant now   3 most that may be granted and not started   4 start-by in ms from now
 --       5 ms until a held request is handed on again   6 most held before admission stops
 --       7 us by which a grant may be ahead of its slot, while fewer calls are open than 12; otherwise a third of it   8 epoch, or "" to skip the check
 --       9 the caller's estimate of the clock in us, 0 to skip the check   10 the pool's keys, JSON (quotas/limits.py)
 --       11 most bytes of batches that are not stored yet before admission stops
 --       12 so many open calls leave no child to spare for waiting
--- Returns { "ok" | "epoch" | "clock" | "stale", wait in us or -1,
+-- Returns { "ok" | "epoch" | "clock" | "stale", wait in us or -1, how many were left to workers of a newer release,
 --           then per grant { id, fence, label, attempts, arguments, message, kind } }
 --       epoch, clock: the past can't be accounted for, or time has stepped: nothing was granted, see quotas/epoch.py;
 --       stale: the calendar days passed are over, ask again;
@@ -16,6 +16,8 @@
 --       answered. "dropped": a task that has expired or was revoked, until it is marked so
 --
 -- One round trip, all or nothing: a refusal by one limit spends nothing of another. Everything is on Redis's own clock.
+-- What a newer release has parked is left alone and stands in nobody's way: it steps out of the lane into `newer`, from where
+-- the first admit that knows its format takes it back to its old place.
 
 local prefix, room, most_granted, start_by = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local held_again, most_held, ahead = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -23,16 +25,32 @@ local now = clock()
 local now_ms = math.floor(now / 1000)
 
 if ARGV[8] ~= '' and redis.call('GET', KEYS[7]) ~= ARGV[8] then
-  return { 'epoch', -1 }
+  return { 'epoch', -1, 0 }
 end
 if ARGV[9] ~= '0' and math.abs(now - tonumber(ARGV[9])) > 250000 then
-  return { 'clock', -1 }
+  return { 'clock', -1, 0 }
 end
 
-local answer = { 'ok', -1 }
+-- A deadline of a newer release that has passed is looked at again in so many ms: by then a worker that knows it may have.
+local _LEFT_FOR = 3000
+local answer = { 'ok', -1, 0 }
 local wait = nil
 local function wait_until(at)
   if at and (wait == nil or at < wait) then wait = at end
+end
+
+-- Those of them that are not left to a newer release.
+local function ours(set, ids)
+  local found = {}
+  for _, id in ipairs(ids) do
+    if format_of(redis.call('HGET', prefix .. 'req:' .. id, 'r')) <= FORMAT then
+      found[#found + 1] = id
+    else
+      redis.call('ZADD', set, now_ms + _LEFT_FOR, id)
+      answer[3] = answer[3] + 1
+    end
+  end
+  return found
 end
 
 -- The members of a set of deadlines that are due; whoever is next there is worth waking up for.
@@ -48,7 +66,7 @@ local function due(set, most)
 end
 
 -- 2b: granted, and not started in time. Its message may be lost or late; the fence makes a late one harmless.
-for _, id in ipairs(due(KEYS[3], 100)) do
+for _, id in ipairs(ours(KEYS[3], due(KEYS[3], 100))) do
   local record = prefix .. 'req:' .. id
   redis.call('ZREM', KEYS[3], id)
   close_call(prefix, id, record, now, false)
@@ -56,7 +74,7 @@ for _, id in ipairs(due(KEYS[3], 100)) do
 end
 
 -- 4e: running past its end-by: its worker is gone. The third time the request itself is the suspect.
-for _, id in ipairs(due(KEYS[4], 100)) do
+for _, id in ipairs(ours(KEYS[4], due(KEYS[4], 100))) do
   local record = prefix .. 'req:' .. id
   redis.call('ZREM', KEYS[4], id)
   close_call(prefix, id, record, now, true)
@@ -72,12 +90,12 @@ for _, id in ipairs(due(KEYS[4], 100)) do
 end
 
 -- Held and due: whoever should have stored it is late. Its message is published again; `start` will answer "held".
-for _, id in ipairs(due(KEYS[5], 50)) do
+for _, id in ipairs(ours(KEYS[5], due(KEYS[5], 50))) do
   local fields = redis.call('HMGET', prefix .. 'req:' .. id, 'f', 'y', 'a', 'q', 'm', 's')
   if fields[6] then
     redis.call('ZADD', KEYS[5], now_ms + held_again, id)
     local kind = fields[6] == 'answered' and 'answered' or (fields[6] == 'expired' or fields[6] == 'revoked') and 'dropped' or 'held'
-    answer[#answer + 1] = { id, tonumber(fields[1]), fields[2] or '', tonumber(fields[3]), fields[4], fields[5] or '', kind }
+    answer[#answer + 1] = { id, tonumber(fields[1]), fields[2] or '', tonumber(fields[3] or '0'), fields[4], fields[5] or '', kind }
   else
     redis.call('ZREM', KEYS[5], id)
   end
@@ -86,6 +104,17 @@ end
 for _, id in ipairs(due(KEYS[2], 100)) do
   redis.call('ZREM', KEYS[2], id)
   in_lane(prefix, id, prefix .. 'req:' .. id)
+end
+
+-- Left alone by workers of the release before.
+local aside = redis.call('ZCARD', KEYS[9])
+if aside > 0 then
+  for n, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[9], '-inf', FORMAT, 'LIMIT', 0, 100)) do
+    redis.call('ZREM', KEYS[9], id)
+    in_lane(prefix, id, prefix .. 'req:' .. id)
+    aside = aside - 1
+    if n == 100 then wait_until(now) end
+  end
 end
 
 local waiting = redis.call('ZCARD', KEYS[3])
@@ -205,9 +234,9 @@ local function first_to_serve()
   return best
 end
 
--- So many tasks that have expired together are told in one look: others wait for Redis too.
-local _MOST_EXPIRED = 100
-local granted, members, bands, turns, expired = 0, {}, {}, {}, 0
+-- So many that are not granted leave the lane in one look, since they have expired or are left alone: others wait for Redis too.
+local _MOST_PASSED = 100
+local granted, members, bands, turns, expired, passed = 0, {}, {}, {}, 0, 0
 
 -- Who is next; those that are sure to be granted leave the lane together.
 local popped, taken = {}, 0
@@ -229,7 +258,7 @@ local function grant(id, record, key, fields)
   redis.call('HSET', record, 's', 'granted', 'f', us(fence), 'y', key.label, 'b', us(key.at), 'd', key.days)
   members[#members + 1] = now_ms + start_by
   members[#members + 1] = id
-  answer[#answer + 1] = { id, fence, key.label, tonumber(fields[5]), fields[6], fields[7] or '', 'go' }
+  answer[#answer + 1] = { id, fence, key.label, tonumber(fields[5] or '0'), fields[6], fields[7] or '', 'go' }
   key.ids[#key.ids + 1] = id
   key.free, key.granted = key.free - 1, key.granted + 1
   granted, pool_granted, room = granted + 1, pool_granted + 1, room - 1
@@ -242,7 +271,7 @@ end
 
 -- Its user no longer wants it: no call is spent. Who else waits for it keeps the place; the task is told, now or at the next due.
 local function expire(record, fields)
-  expired = expired + 1
+  expired, passed = expired + 1, passed + 1
   local task, message = fields[9], fields[7]
   if promote(record) then
     parked, taken = parked + 1, taken - 2  -- it is looked at again, before whoever stood behind it
@@ -250,9 +279,17 @@ local function expire(record, fields)
     out_of_lane(prefix, fields[2] .. ':' .. fields[3], 1)
     redis.call('DEL', record)
   end
-  redis.call('HSET', prefix .. 'req:' .. task, 's', 'expired', 'f', 0, 'a', 0, 'q', '', 'o', task, 'm', message)
+  redis.call('HSET', prefix .. 'req:' .. task, 's', 'expired', 'f', 0, 'q', '', 'o', task, 'm', message,
+    'r', FORMAT)
   redis.call('ZADD', KEYS[5], now_ms + held_again, task)
   answer[#answer + 1] = { task, 0, '', 0, '', message, 'dropped' }
+end
+
+-- We may not know what it asks for, or how: it keeps its tag, and no limit is spent.
+local function leave(id, fields)
+  passed, aside = passed + 1, aside + 1
+  out_of_lane(prefix, fields[2] .. ':' .. fields[3], 1)
+  redis.call('ZADD', KEYS[9], format_of(fields[10]), id)
 end
 
 local opens_later = false
@@ -264,7 +301,7 @@ if room > 0 and parked > 0 then
   end
 end
 while room > 0 and parked > 0 do
-  if expired == _MOST_EXPIRED then
+  if passed >= _MOST_PASSED then
     wait_until(now)
     break
   end
@@ -280,10 +317,12 @@ while room > 0 and parked > 0 do
   end
   local id = next_in_lane()
   local record = prefix .. 'req:' .. id
-  local fields = redis.call('HMGET', record, 't', 'p', 'j', 'f', 'a', 'q', 'm', 'x', 'o')
+  local fields = redis.call('HMGET', record, 't', 'p', 'j', 'f', 'a', 'q', 'm', 'x', 'o', 'r')
   if fields[1] then
     local expires = tonumber(fields[8] or '0')
-    if expires > 0 and expires <= now_ms then
+    if format_of(fields[10]) > FORMAT then
+      leave(id, fields)
+    elseif expires > 0 and expires <= now_ms then
       expire(record, fields)
     else
       local tag, band, turn = tonumber(fields[1]), 'V:' .. fields[2], fields[2] .. ':' .. fields[3]
@@ -339,4 +378,5 @@ if expired > 0 then redis.call('HINCRBY', KEYS[8], 'expired', expired) end
 local fine = granted > 0 or parked == 0 or shut or opens_later
 if fine and now_ms - tonumber(unstored[3] or '0') >= 1000 then redis.call('HSET', KEYS[8], 'fine', now_ms) end
 if wait ~= nil then answer[2] = math.max(wait - now, 0) end
+answer[3] = answer[3] + aside
 return answer

@@ -2,11 +2,16 @@
 -- its own.
 --
 -- A request's record, the hash req:<id>:
---   s state, f fence, t tag, p priority, j job whose turn it takes, a attempts, k kills, c calls, q arguments,
+--   s state, f fence, t tag, p priority, j job whose turn it takes, q arguments,
+--   a attempts, k kills, c calls, each absent for none,
 --   o owner when that is not j: another job, or a user's task ("task:<task id>"); m its message, x when it expires (Unix ms),
 --   +<who> one more that waits: a job (empty), or task:<task id> (when it expires, a blank, its message),
 --   y the key's label, b when its call may be or was sent (us), v who started it, n its next page, d the calendar days it counts in, w why it is held,
---   h how often the database was away for it, g set when its owner has gone while it ran, z when nobody is left
+--   h how often the database was away for it, g set when its owner has gone while it ran, z when nobody is left,
+--   r the format it was made in, as FORMAT below; absent in format 1. It keeps it for as long as it lives
+-- A parked request of a job has seven fields, as a hash of eight takes 150 bytes more: a is absent until there was one.
+-- A record of a newer format is left to the workers of the release that made it. A newer format may add fields, and put
+-- something else into q and w; all others keep their meaning, as any release may park it again, settle or withdraw it.
 -- Per key of the pool, all under the pool's prefix:
 --   open:<label>   set of ids whose call is granted or running
 --   done:<label>   sorted set id:fence:when -> when its reply had arrived (us): exact at the vendor under any latency
@@ -18,6 +23,8 @@
 -- The label "*" stands for all keys together. A call's stamp is written once and never moved.
 -- The hash counts: parked, admitted, paused, refused, expired since ever; fine = when the gate last did what it should (ms),
 -- full = set when releasers have no room, away = since when the database takes no batch (ms), bytes = of batches not stored yet.
+
+local FORMAT = 2  -- the one place; docs/decisions/0008-versions-in-redis.md says when it is raised
 
 local function clock()
   local time = redis.call('TIME')
@@ -31,6 +38,11 @@ end
 
 local function us(number)
   return string.format('%.0f', number)
+end
+
+-- The format of a record, by its field r.
+local function format_of(field)
+  return tonumber(field or '1') or 1
 end
 
 -- A request goes (back) to its place in the lane; one that has none yet, since it had to wait for its moment, takes its turn.
@@ -84,7 +96,7 @@ end
 -- A task that left is offered to releasers from `due` (ms) on until it has been marked as revoked.
 local function tell_revoked(prefix, who, message, due)
   redis.call('DEL', prefix .. 'req:' .. who)
-  redis.call('HSET', prefix .. 'req:' .. who, 's', 'revoked', 'f', 0, 'a', 0, 'q', '', 'o', who, 'm', message)
+  redis.call('HSET', prefix .. 'req:' .. who, 's', 'revoked', 'f', 0, 'q', '', 'o', who, 'm', message, 'r', FORMAT)
   redis.call('ZADD', prefix .. 'held', due, who)
 end
 
@@ -92,11 +104,12 @@ end
 local function still_wanted(prefix, record, now)
   local fields = redis.call('HMGET', record, 'z', 'g', 'o', 'm')
   if not fields[1] and not fields[2] then return true end
-  if fields[3] and fields[4] then tell_revoked(prefix, fields[3], fields[4], math.floor(now / 1000)) end
   redis.call('HDEL', record, 'z', 'g')
-  if promote(record) then return true end
-  redis.call('DEL', record)
-  return false
+  local wanted = promote(record)
+  if not wanted then redis.call('DEL', record) end
+  -- Only now: a task that asks for what could not be planned is told by the record that it had itself.
+  if fields[3] and fields[4] then tell_revoked(prefix, fields[3], fields[4], math.floor(now / 1000)) end
+  return wanted
 end
 
 -- What the ways there and back take at the very least, in us: a share of the fastest of all n round trips so far. The fastest

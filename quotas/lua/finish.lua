@@ -31,7 +31,8 @@ redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[5]), id)
 
 local page = prefix .. 'req:' .. ARGV[6]
 if ARGV[6] ~= '' and not fields[8] and redis.call('EXISTS', page) == 0 then
-  redis.call('HSET', page, 's', 'parked', 'f', us(now), 't', fields[5], 'p', fields[3], 'j', fields[4], 'a', 0, 'q', ARGV[7])
+  redis.call('HSET', page, 's', 'parked', 'f', us(now), 't', fields[5], 'p', fields[3], 'j', fields[4], 'q', ARGV[7],
+    'r', FORMAT)
   -- A task waits for its first page; the jobs that want it want every page.
   local owner = fields[7] and string.sub(fields[7], 1, 5) ~= 'task:' and fields[7]
   local left = fields[9]  -- the owner has left while it ran: the next job takes over

@@ -42,7 +42,8 @@ for i = 5, #ARGV, 5 do
     else
       at = place(id)
     end
-    redis.call('HSET', record, 's', 'parked', 'f', fence, 't', at, 'p', priority, 'j', job, 'a', 0, 'q', ARGV[i + 1])
+    redis.call('HSET', record, 's', 'parked', 'f', fence, 't', at, 'p', priority, 'j', job, 'q', ARGV[i + 1],
+      'r', FORMAT)
     if task ~= '' then
       redis.call('HSET', record, 'o', who, 'm', message, 'x', expires)
     end

@@ -1,6 +1,6 @@
 -- Row 6 of the state machine: over -> gone. The ledger has it; nothing of it stays here.
 --
--- KEYS  1 ready   2 delayed   3 granted   4 running   5 held   6 tasks   7 counts
+-- KEYS  1 ready   2 delayed   3 granted   4 running   5 held   6 newer   7 tasks   8 counts
 -- ARGV  1 prefix   2 id   3 how it ended, for those who wait for it (JSON)
 -- Returns how many tasks wait to be told how it ended, or -1 when the request was gone already.
 --
@@ -9,7 +9,7 @@
 local prefix, id = ARGV[1], ARGV[2]
 local record = prefix .. 'req:' .. id
 local bytes = redis.call('STRLEN', prefix .. 'batch:' .. id)
-if bytes > 0 and redis.call('HINCRBY', KEYS[7], 'bytes', -bytes) < 0 then redis.call('HDEL', KEYS[7], 'bytes') end
+if bytes > 0 and redis.call('HINCRBY', KEYS[8], 'bytes', -bytes) < 0 then redis.call('HDEL', KEYS[8], 'bytes') end
 local fields = redis.call('HMGET', record, 's', 'o', 'p', 'j')
 if not fields[1] then
   redis.call('ZREM', KEYS[5], id)
@@ -18,7 +18,7 @@ if not fields[1] then
 end
 local now = clock()
 -- It was held and is in the ledger, so the database is there.
-if fields[1] == 'held' then redis.call('HDEL', KEYS[7], 'away') end
+if fields[1] == 'held' then redis.call('HDEL', KEYS[8], 'away') end
 if fields[1] == 'granted' or fields[1] == 'running' then
   close_call(prefix, id, record, now, fields[1] == 'running')
 end
@@ -26,17 +26,17 @@ local told = 0
 for _, one in ipairs(waiters(record)) do
   if one[2] ~= '' then
     told = told + 1
-    redis.call('HSET', prefix .. 'req:' .. one[1], 's', 'answered', 'f', 0, 'a', 0, 'q', '', 'o', one[1],
-      'm', string.match(one[2], '^%d+ (.*)$'), 'w', ARGV[3])
+    redis.call('HSET', prefix .. 'req:' .. one[1], 's', 'answered', 'f', 0, 'q', '', 'o', one[1],
+      'm', string.match(one[2], '^%d+ (.*)$'), 'w', ARGV[3], 'r', FORMAT)
     redis.call('ZADD', KEYS[5], math.floor(now / 1000), one[1])
-    redis.call('HSET', KEYS[6], string.match(one[1], '^task:(.*)$'), one[1])
+    redis.call('HSET', KEYS[7], string.match(one[1], '^task:(.*)$'), one[1])
   end
 end
 local task = string.match(fields[2] or '', '^task:(.*)$')
-if task then redis.call('HDEL', KEYS[6], task) end
+if task then redis.call('HDEL', KEYS[7], task) end
 if redis.call('ZREM', KEYS[1], id) == 1 then out_of_lane(prefix, fields[3] .. ':' .. fields[4], 1) end
-for i = 2, 5 do redis.call('ZREM', KEYS[i], id) end
+for i = 2, 6 do redis.call('ZREM', KEYS[i], id) end
 redis.call('DEL', record, prefix .. 'batch:' .. id)
 -- Somebody is to be told, or the batch stood in the way of the next calls.
-if told > 0 or redis.call('HDEL', KEYS[7], 'full') == 1 then wake(prefix) end
+if told > 0 or redis.call('HDEL', KEYS[8], 'full') == 1 then wake(prefix) end
 return told

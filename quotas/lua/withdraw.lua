@@ -1,7 +1,7 @@
 -- Row 7 of the state machine: one who waits goes; with the last one a parked or granted request is gone. A grant's share is
 -- given back.
 --
--- KEYS  1 ready   2 delayed   3 granted
+-- KEYS  1 ready   2 delayed   3 granted   4 newer
 -- ARGV  1 prefix   2 who: a job, or task:<task id>   3 ... ids
 -- Returns per id { what, message }: "gone": nothing of the request is left; "left": others still wait for it; "stays": it runs
 -- or its reply is here, so it comes to its end; "unknown": not here, or not wanted by them. The message is the task's.
@@ -51,6 +51,7 @@ withdraw = function(id)
   if promote(record) then return { 'left', fields[4] or '' } end
   if redis.call('ZREM', KEYS[1], id) == 1 then out_of_lane(prefix, fields[6] .. ':' .. fields[3], 1) end
   redis.call('ZREM', KEYS[2], id)
+  redis.call('ZREM', KEYS[4], id)
   redis.call('DEL', record)
   return { 'gone', fields[4] or '' }
 end

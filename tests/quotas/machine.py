@@ -14,7 +14,7 @@ from quotas import Grant, Parking, key_limits
 from quotas.limits import KeyLimits
 from quotas.values import KeyPast
 from tests.quotas.model import NO_MATTER, Model
-from tests.quotas.stepped import CLOCK, DAY, ShortDays, Snapshot, SteppedGate, snapshot, time_has_passed
+from tests.quotas.stepped import CLOCK, DAY, FORMAT, ShortDays, Snapshot, SteppedGate, snapshot, time_has_passed
 
 BEGINS: Final = 1_800_000_000_000_000 // DAY * DAY + DAY - 8_000_000  # eight seconds before a midnight
 LATE_MS: Final = 10_000
@@ -46,6 +46,7 @@ class GateMachine(RuleBasedStateMachine):
     def begin(self, pool: str) -> None:
         self.redis.flushall()
         self.gate = SteppedGate(self.redis, pool="p")
+        self.following = SteppedGate(self.redis, pool="p", newest=FORMAT + 1)  # of the next release, beside this one
         self.limits = POOLS[pool]
         self.true = self.clock_of_releaser = BEGINS  # the wall clock, and what the releaser takes Redis's for
         self.offset = 0
@@ -155,10 +156,22 @@ class GateMachine(RuleBasedStateMachine):
     # --- steps: a call --------------------------------------------------------------------------------------------
 
     @rule(
-        room=st.integers(1, 6), most=st.sampled_from((2, 100)), ahead_ms=st.sampled_from((0, 20)), held=st.sampled_from((1, 50))
+        room=st.integers(1, 6),
+        most=st.sampled_from((2, 100)),
+        ahead_ms=st.sampled_from((0, 20)),
+        held=st.sampled_from((1, 50)),
+        newer=st.sampled_from((False, False, True)),
     )
-    def a_releaser_admits(self, room: int, most: int, ahead_ms: int, held: int) -> None:
-        self.admit(room, most, ahead_ms, held)
+    def a_releaser_admits(self, room: int, most: int, ahead_ms: int, held: int, newer: bool) -> None:
+        self.admit(room, most, ahead_ms, held, newer=newer)
+
+    @precondition(lambda self: self.model.records)
+    @rule(n=pick)
+    def a_request_is_of_the_next_release(self, n: int) -> None:
+        """Whatever it has come to: it might have been made by it."""
+        name = sorted(self.model.records)[n % len(self.model.records)]
+        self.model.records[name].newer = True
+        self.redis.hset(f"{self.gate.prefix}req:{name}", "r", FORMAT + 1)
 
     @rule(room=st.integers(1, 6), sent_after_ms=st.sampled_from((0, 1, 40, 9_900)))
     def a_worker_takes_what_there_is(self, room: int, sent_after_ms: int) -> None:
@@ -166,19 +179,19 @@ class GateMachine(RuleBasedStateMachine):
         for n in range(len(self.admit(room, 100, 20, 50))):
             self.start(self.grants[-1 - n], f"child of {self.grants[-1 - n].fence}", sent_after_ms)
 
-    def admit(self, room: int, most: int, ahead_ms: int, held: int) -> list[Any]:
+    def admit(self, room: int, most: int, ahead_ms: int, held: int, *, newer: bool = False) -> list[Any]:
         self.passes_to(self.true + 1_000)  # a grant a ms at most: fences begin with the moment of parking
         options: dict[str, Any] = {
             "room": room, "most_granted": most, "ahead_ms": ahead_ms, "start_by_ms": START_BY_MS, "most_held": held,
             "held_again_ms": HELD_AGAIN_MS, "most_held_bytes": 10,
             "epoch": self.released_with, "clock_us": self.clock_of_releaser,
         }  # fmt: skip
-        found = self.gate.admit(keys=self.keys(), **options)
-        state, wait, grants = self.model.admit(self.keys(), **options)
+        found = (self.following if newer else self.gate).admit(keys=self.keys(), **options)
+        state, wait, left, grants = self.model.admit(self.keys(), **options, newer=newer)
         got = [(g.id, g.fence, g.key_label, g.attempts, g.arguments, g.message, g.kind) for g in found.grants]
-        assert (found.state, got) == (state, grants)
+        assert (found.state, found.newer, got) == (state, left, grants)
         assert found.wait_ms == (None if wait is None else wait / 1000)
-        self.grants += [SimpleNamespace(id=one[0], fence=one[1], label=one[2]) for one in grants]
+        self.grants += [SimpleNamespace(id=one[0], fence=one[1], label=one[2], newer=newer) for one in grants]
         return grants
 
     @precondition(lambda self: self.grants)
@@ -189,10 +202,13 @@ class GateMachine(RuleBasedStateMachine):
         self.start(grant, f"child of {grant.fence}" if again else f"child {len(self.children)}", sent_after_ms)
 
     def start(self, grant: SimpleNamespace, child: str, sent_after_ms: int) -> None:
-        turn = self.gate.start(grant.id, fence=grant.fence, end_by_ms=END_BY_MS, child=child)
+        gate = self.following if grant.newer else self.gate
+        turn = gate.start(grant.id, fence=grant.fence, end_by_ms=END_BY_MS, child=child)
         answer = (turn.verdict, turn.key_label, turn.attempts, turn.calls, turn.reason, turn.wait_us)
         running = self.model.records[grant.id].place == "running" if grant.id in self.model.records else False
-        assert answer == self.model.start(grant.id, fence=grant.fence, end_by_ms=END_BY_MS, child=child)
+        assert answer == self.model.start(
+            grant.id, fence=grant.fence, end_by_ms=END_BY_MS, child=child, newer=grant.newer
+        )  # fmt: skip
         if turn.verdict == "go" and not running:
             self.went[grant.id, grant.fence] += 1
             assert self.went[grant.id, grant.fence] == 1, "a fence has started twice"
@@ -365,9 +381,10 @@ class GateMachine(RuleBasedStateMachine):
         records = model.records
         assert {name: scores for name, scores in found.places.items() if scores} == {
             place: {
-                one.id: one.priority * 2**48 + one.tag if place == "ready" else one.at_ms for one in model.at(place)
+                one.id: {"ready": one.priority * 2**48 + one.tag, "newer": FORMAT + 1}.get(place, one.at_ms)
+                for one in model.at(place)
             }
-            for place in ("ready", "delayed", "granted", "running", "held")
+            for place in ("ready", "delayed", "newer", "granted", "running", "held")
             if model.at(place)
         }  # fmt: skip
         assert {id: _ours(one) for id, one in found.records.items()} == {id: _theirs(one) for id, one in records.items()}  # noqa: A001
@@ -425,15 +442,17 @@ def _ours(record: dict[str, str]) -> dict[str, Any]:
     waiters = {name[1:]: value for name, value in record.items() if name[0] == "+"}
     return {
         "state": record["s"], "fence": int(record["f"]), "tag": int(record.get("t", 0)), "priority": int(record.get("p", 0)),
-        "job": record.get("j", ""), "owner": record.get("o") or record.get("j", ""), "attempts": int(record["a"]),
+        "job": record.get("j", ""), "owner": record.get("o") or record.get("j", ""), "attempts": int(record.get("a", 0)),
         "kills": int(record.get("k", 0)), "calls": int(record.get("c", 0)), "message": record.get("m", ""), "waiters": waiters,
+        "newer": int(record["r"]) > FORMAT,
     }  # fmt: skip
 
 
 def _theirs(one: Any) -> dict[str, Any]:
-    state = {"ready": "parked", "delayed": "parked", "held": one.kind}.get(one.place, one.place)
+    state = {"ready": "parked", "delayed": "parked", "newer": "parked", "held": one.kind}.get(one.place, one.place)
     waiters = {who: f"{expires} {message}" if message else "" for who, (message, expires) in one.waiters.items()}
     return {
         "state": state, "fence": one.fence, "tag": one.tag, "priority": one.priority, "job": one.job, "owner": one.owner,
         "attempts": one.attempts, "kills": one.kills, "calls": one.calls, "message": one.message, "waiters": waiters,
+        "newer": one.newer,
     }  # fmt: skip

@@ -17,6 +17,8 @@ Granted = tuple[str, int, str, int, str, str, str]
 #: The days of a test are told from the gate's clock.
 NO_MATTER = datetime.fromtimestamp(0, UTC)
 DAY_US = 86_400_000_000
+#: A deadline of a newer release's request is looked at again after so long.
+LEFT_FOR_MS = 3_000
 _DIED = "its worker died three times while it ran"
 
 
@@ -32,7 +34,10 @@ class Call:
 
 @dataclass(slots=True)
 class Record:
-    """A request, or a task that is to be told how its request ended. In one place: ready, delayed, granted, running, held."""
+    """A request, or a task that is to be told how its request ended.
+
+    In one place: ready, delayed, newer, granted, running, held.
+    """
 
     id: str
     job: str
@@ -61,6 +66,8 @@ class Record:
     gone: set[str] = field(default_factory=set)
     #: Its next page, once that was parked.
     page: str = ""
+    #: A newer release has made it.
+    newer: bool = False
     #: who -> (message, expires); both empty for a job.
     waiters: dict[str, tuple[str, int]] = field(default_factory=dict)
 
@@ -95,6 +102,8 @@ class Model:
         self.told: dict[str, int] = {}
         self.epoch = ""
         self.full = self.away = False
+        #: It is the newer release whose script runs: what it makes is of its format.
+        self.newer_asks = False
         self.events = dict.fromkeys(("parked", "admitted", "paused", "refused", "expired"), 0)
 
     # --- what follows from the records ----------------------------------------------------------------------------
@@ -174,13 +183,16 @@ class Model:
 
     def admit(
         self, keys: Sequence[KeyLimits], *, room: int, most_granted: int, ahead_ms: int, start_by_ms: int, held_again_ms: int,
-        most_held: int, most_held_bytes: int, epoch: str = "", clock_us: int = 0,
-    ) -> tuple[str, int | None, list[Granted]]:  # fmt: skip
-        """The state, the wait in us (None: until something wakes it) and what was granted or is to be handed on."""
+        most_held: int, most_held_bytes: int, epoch: str = "", clock_us: int = 0, newer: bool = False,
+    ) -> tuple[str, int | None, int, list[Granted]]:  # fmt: skip
+        """The state, the wait in us (None: until something wakes it), how many were left to a newer release, and what was
+        granted or is to be handed on. `newer`: it is the newer release that asks.
+        """
         if epoch and epoch != self.epoch:
-            return "epoch", None, []
+            return "epoch", None, 0, []
         if clock_us and abs(self.now - clock_us) > 250_000:
-            return "clock", None, []
+            return "clock", None, 0, []
+        self.newer_asks, left = newer, 0
         waits: list[int] = []
         answer: list[Granted] = []
         for place, most in (("granted", 100), ("running", 100), ("held", 50), ("delayed", 100)):
@@ -189,6 +201,10 @@ class Model:
                 continue
             waits.append(max(self.now, waiting[0].at_ms * 1000))
             for one in [one for one in waiting if one.at_ms <= self.now_ms][:most]:
+                if one.newer and not newer and place != "delayed":
+                    one.at_ms = self.now_ms + LEFT_FOR_MS
+                    left += 1
+                    continue
                 if place == "held":
                     one.at_ms = self.now_ms + held_again_ms
                     label = one.label if one.kind == "held" else ""
@@ -202,6 +218,8 @@ class Model:
                     one.place, one.at_ms, one.reason = "held", self.now_ms, _DIED
                 elif self._still_wanted(one):
                     self._enter(one)
+        for one in self.at("newer") if newer else []:
+            self._enter(one)
         room = min(room, most_granted - len(self.at("granted")))
         shut = self.away or self.unstored_bytes() > most_held_bytes or len(self.at("held")) >= most_held
         room = 0 if shut else room
@@ -217,6 +235,9 @@ class Model:
                 waits.append(opens - ahead_ms * 1000)
                 break
             one = self.at("ready")[0]
+            if one.newer and not newer:
+                self._leave(one, "newer")
+                continue
             if 0 < one.expires_ms <= self.now_ms:
                 answer.append(self._expire(one, held_again_ms))
                 continue
@@ -233,7 +254,8 @@ class Model:
             self.events["admitted"] += 1
         for priority, tag in tags.items():
             self.virtual[priority] = max(self.virtual.get(priority, 0), tag)
-        return "ok", max(0, min(waits) - self.now) if waits else None, answer
+        self.newer_asks = False
+        return "ok", max(0, min(waits) - self.now) if waits else None, left + len(self.at("newer")), answer
 
     def _expire(self, one: Record, held_again_ms: int) -> Granted:
         """Nobody's call: who else waits keeps the place, the task is told."""
@@ -241,7 +263,7 @@ class Model:
         if not self._promote(one):
             self._forget(one)
         told = self.records[who] = Record(who, "", 0, "", 0, who, place="held", kind="expired", message=message)
-        told.at_ms = self.now_ms + held_again_ms
+        told.at_ms, told.newer = self.now_ms + held_again_ms, self.newer_asks
         self.events["expired"] += 1
         return who, 0, "", 0, "", message, "dropped"
 
@@ -302,11 +324,15 @@ class Model:
 
     # --- 3 and 4: a call ------------------------------------------------------------------------------------------
 
-    def start(self, name: str, *, fence: int, end_by_ms: int, child: str) -> tuple[str, str, int, int, str, int]:
+    def start(
+        self, name: str, *, fence: int, end_by_ms: int, child: str, newer: bool = False
+    ) -> tuple[str, str, int, int, str, int]:
         """Verdict, label, attempts, calls, reason, us to wait."""
         one = self.records.get(name)
         if one is None:
             return "over", "", 0, 0, "", 0
+        if one.newer and not newer:
+            return "lost", "", 0, 0, "", 0
         if one.place == "held" and one.kind == "held":
             return "held", one.label, one.attempts, one.calls, one.reason, 0
         if one.kind == "answered":
@@ -427,7 +453,7 @@ class Model:
         one = self.records.get(name)
         if one is None or (who != one.owner and who not in one.waiters):
             return "unknown", ""
-        runs = one.place not in ("ready", "delayed", "granted")
+        runs = one.place not in ("ready", "delayed", "newer", "granted")
         if who in one.waiters:
             message, _ = one.waiters.pop(who)
             if runs and one.page:
@@ -456,7 +482,7 @@ class Model:
         """A task that was withdrawn is offered until it has been marked."""
         if message:
             told = Record(who, "", 0, "", 0, who, place="held", kind="revoked", message=message)
-            told.at_ms, self.records[who] = self.now_ms + in_ms, told
+            told.at_ms, told.newer, self.records[who] = self.now_ms + in_ms, self.newer_asks, told
 
     def _still_wanted(self, one: Record) -> bool:
         """Before it goes back to the lane: its owner may have left while it ran. False, and it is gone, with the last one."""
@@ -511,7 +537,7 @@ class Model:
             for one in self.records.values():
                 if one.call:
                     one.sent += step_ms * 1000
-                if one.place != "ready" and (one.place != "delayed" or one.tag):
+                if one.place not in ("ready", "newer") and (one.place != "delayed" or one.tag):
                     one.at_ms += step_ms
         self.epoch = new
         return new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -20,14 +21,26 @@ _READS_TIME = "local time = redis.call('TIME')\n  return time[1] * 1000000 + tim
 DAY = 60_000_000
 
 
+#: The format of this release.
+FORMAT = int(re.findall(r"local FORMAT = (\d+)\b", (files("quotas") / "lua" / "call.lua").read_text(encoding="utf-8"))[0])
+
+
 class SteppedGate(Gate):
-    """The very scripts, but for the one function that reads the clock: it reads a key of the test."""
+    """The very scripts, but for the one function that reads the clock: it reads a key of the test.
+
+    `newest`: the newest format that its release knows.
+    """
+
+    def __init__(self, redis: Redis, *, pool: str, newest: int = FORMAT) -> None:
+        super().__init__(redis, pool=pool)
+        self.newest = newest
 
     def _script(self, name: str) -> Script:
         lua = files("quotas") / "lua"
         text = "\n".join((lua / f"{part}.lua").read_text(encoding="utf-8") for part in ("call", name))
         assert text.count(_READS_TIME) == 1, "call.lua reads the clock in another way: change the text that is replaced here"
-        return self.redis.register_script(text.replace(_READS_TIME, f"return tonumber(redis.call('GET', '{CLOCK}'))"))
+        text = text.replace(_READS_TIME, f"return tonumber(redis.call('GET', '{CLOCK}'))")
+        return self.redis.register_script(text.replace(f"local FORMAT = {FORMAT} ", f"local FORMAT = {self.newest} "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +111,7 @@ def snapshot(redis: Redis, prefix: str) -> Snapshot:
         elif head == "counts":
             found.counts = {one: int(value) for one, value in _text(value).items()}
         elif head != "epoch":
-            assert head in ("ready", "delayed", "granted", "running", "held"), f"a key that nobody knows: {name}"
+            assert head in ("ready", "delayed", "newer", "granted", "running", "held"), f"a key that nobody knows: {name}"
             found.places[head] = {one.decode(): int(score) for one, score in value}
     return found
 

@@ -38,6 +38,7 @@ def test_lua_and_model_agree_step_by_step(any_redis):
         machine,
         settings=settings(
             max_examples=EXAMPLES or 150,
+            phases=[p for p in __import__("hypothesis").Phase if p.name != "shrink"],
             stateful_step_count=40,
             derandomize=not EXAMPLES,
             deadline=None,
@@ -150,3 +151,13 @@ def test_a_second_hole_does_not_make_the_first_one_smaller(gate):
     gate.restore(old="1", new="2", pasts=[KeyPast("x", used=True, lost=1, days={})], late_ms=10_000, kept=True)
     park(gate, *"abc")
     assert started(gate, key) == ()
+
+
+def test_a_task_that_was_revoked_while_it_ran_is_told_so_when_its_call_is_refused(gate):
+    """Its record is its own, so what is told stands where the request stood."""
+    gate.park([Parking(id="task:t", arguments="", task="t", message="m")], job="direct")
+    (grant,) = started(gate)
+    assert gate.withdraw(["task:t"], who="task:t")[0].what == "stays"
+    gate.give_back("task:t", fence=grant.fence, key_label="x", pause_ms=1_000, why="429")
+    (told,) = gate.admit(room=0, most_granted=99, keys=(FREE,)).grants
+    assert (told.id, told.kind) == ("task:t", "dropped")

@@ -19,12 +19,13 @@ ROOT = Path(__file__).parents[2]
 LUA = ROOT / "quotas" / "lua"
 SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if path.stem != "call")
 KEY = key_limits("x", ["5/minute", "3/second", "25/day@UTC", "9/hour;pool"], concurrency=4)
+FREE = key_limits("y", [])
 PAGE = Parking(id="a/1", arguments="{}")
 
 #: How each script is reached, and an answer that the gate can read.
 STEPS: dict[str, list[Any]] = {
     "park": [lambda gate: gate.park([PAGE, PAGE], job="J"), 2],
-    "admit": [lambda gate: gate.admit(room=1, most_granted=1, keys=(KEY,)), [b"ok", -1]],
+    "admit": [lambda gate: gate.admit(room=1, most_granted=1, keys=(KEY,)), [b"ok", -1, 0]],
     "start": [lambda gate: gate.start("a", fence=1), [b"go", b"x", 0, 1, b"", 0]],
     "finish": [
         lambda gate: gate.finish("a", fence=1, batch=b"x", next_page=PAGE, counted=VendorCount(1, 1_000, strict=True)),
@@ -198,6 +199,11 @@ def everything(redis: Redis) -> dict[str, int]:
     look()
     gate.settle("a", answer="{}")
     look()
+    gate.park([Parking(id="b", arguments="{}")], job="J")
+    redis.hset("mf:{p}:req:b", "r", 99)
+    gate.admit(room=9, most_granted=99, keys=(FREE,))
+    look()
+    gate.settle("b")
     gate.withdraw(["a/1"], who="J")
     gate.restore(old="run:1", new="run:2", pasts=[KeyPast("x", used=True, lost=1, days={"day:x:UTC:2099-01-02": 3})], late_ms=1)
     look()

@@ -100,6 +100,16 @@ def test_who_inherits_from_an_expired_task_goes_before_whoever_stood_behind_it(g
     assert [one.id for one in admit(gate).grants if one.kind == "go"] == ["a", "b", "c"]
 
 
+def test_of_tasks_that_expire_together_none_is_forgotten(gate):
+    """A look ends after a hundred of them; what it has taken out of the lane by then is told too."""
+    for n in range(103):
+        by_task(gate, f"t{n}", id=f"r{n}", expires_ms=1)
+    told = [one.id for one in admit(gate, room=8).grants]
+    assert len(told) + gate.counts().parked == 103
+    told += [one.id for one in admit(gate, room=8).grants]
+    assert len(set(told)) == 103
+
+
 def test_thousands_of_tasks_that_expired_together_do_not_stop_redis_for_long(gate):
     for first in range(0, 20_000, 500):
         gate.park(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
 from schemas.ledger import Batch, LedgerRow
 from schemas.page import Reject
-from tasks.batches import UnreadableBatch, decode, encode
+from tasks.batches import VERSION, NewerBatch, UnreadableBatch, decode, encode
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=False, width=64)
 
@@ -54,6 +54,22 @@ def test_five_thousand_bars_take_less_than_their_json():
 def test_what_is_no_batch_is_refused(data):
     with pytest.raises(UnreadableBatch):
         decode(data)
+
+
+def of_version(version, *rest):
+    head = f'{{"version":{version}}}'.encode()
+    return zlib.compress(b"".join((len(head).to_bytes(4, "big"), head, *rest)))
+
+
+def test_a_batch_of_a_newer_release_is_told_from_garbage():
+    with pytest.raises(NewerBatch, match=f"batch of version {VERSION + 1}; this release reads version {VERSION}"):
+        decode(of_version(VERSION + 1, b"in a layout of its own"))
+
+
+@pytest.mark.parametrize("version", ["0", '"2"', "null", "true", "9.5", "[]"])
+def test_a_version_that_no_release_has_is_garbage(version):
+    with pytest.raises(UnreadableBatch):
+        decode(of_version(version))
 
 
 def test_every_cut_of_a_batch_is_refused():

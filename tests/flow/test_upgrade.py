@@ -1,0 +1,74 @@
+"""A release takes over what the one before it left in Redis: all of it ends, once, and no reply is fetched again."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+from tests.flow.conftest import SECRETS
+from tests.flow.recorded_gate import ASKED, GRANTED, HELD, PARKED, RUNNING, SYMBOLS, load, recorded
+from tests.quotas.stepped import FORMAT
+from tests.waiting import eventually
+
+#: The format that the release before wrote.
+BEFORE = FORMAT - 1
+GENEROUS = "500/second"
+
+
+def records(place) -> set[str]:
+    return {one.decode().rpartition(":")[2] for one in place.redis().scan_iter("mf:{polygon}:req:*", count=1000)}
+
+
+def left(place) -> list[str]:
+    """What would be there for ever: a record, a batch, a place in the lane, a deadline, an open call."""
+    redis = place.redis()
+    names = [one.decode() for one in redis.scan_iter("mf:{polygon}:*", count=1000)]
+    kept = ("counts", "epoch", "key:", "done:", "early:")
+    found = [one for one in names if not one.removeprefix("mf:{polygon}:").startswith((*kept, "tags"))]
+    return found + [one.decode() for one in redis.hkeys("mf:{polygon}:tags") if one[:1] != b"V"]
+
+
+def test_a_thousand_parked_ten_running_and_ten_held_of_the_release_before_end_once_each(place, sandbox):
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = json.dumps([GENEROUS])
+    sandbox.keys("polygon", SECRETS["polygon"], limits=[GENEROUS], enforce=False)
+    done = place.marketfetch("fetch", "polygon", *SYMBOLS, *ASKED)
+    assert done.returncode == 0, done.stderr
+    job, ours = done.stdout.strip(), records(place)
+    load(recorded(BEFORE), place.redis(), job=job)
+    assert ours == records(place), "a request is named the same in every release"
+    counts = {name: place.redis().zcard(f"mf:{{polygon}}:{name}") for name in ("ready", "granted", "running", "held")}
+    assert counts == {"ready": 1000, "granted": len(GRANTED), "running": 10, "held": 10}
+
+    place.worker()
+    eventually(lambda: place.rows("SELECT count(*) FROM ledger") == [(len(SYMBOLS),)], within_s=40, what="all are over")
+    eventually(lambda: not left(place), what="nothing is left in Redis")
+
+    calls = {one: 2 if one in RUNNING else 1 for one in SYMBOLS}
+    ledger = place.rows("SELECT symbol, outcome, rows, calls FROM ledger ORDER BY symbol")
+    assert ledger == [(one, "stored", 4, calls[one]) for one in SYMBOLS]
+    assert place.rows("SELECT count(*), count(DISTINCT symbol) FROM bars") == [(4 * len(SYMBOLS), len(SYMBOLS))]
+    status = place.status(job)
+    assert (status["state"], status["rows"], status["requests"]["stored"]) == ("done", 4 * len(SYMBOLS), len(SYMBOLS))
+
+    # Of this release, that is: the calls of the one before went to a vendor who is not here.
+    log = sandbox.log(full=True)
+    arrivals = Counter(symbol for _, symbol in log["providers"]["polygon"][SECRETS["polygon"]]["arrivals"])
+    assert arrivals == Counter((*RUNNING, *GRANTED, *PARKED))
+    assert not arrivals.keys() & {*HELD}
+    assert log["violations"] == 0
+
+
+def test_a_worker_beside_a_newer_release_does_what_it_knows_and_tells_of_the_rest(place, sandbox):
+    job = place.marketfetch("fetch", "polygon", "AAPL", "MSFT", "TSLA", *ASKED).stdout.strip()
+    redis = place.redis()
+    name = redis.zrange("mf:{polygon}:ready", 0, 0)[0].decode()
+    redis.hset(f"mf:{{polygon}}:req:{name}", "r", FORMAT + 1)
+    before = redis.hgetall(f"mf:{{polygon}}:req:{name}")
+    place.worker(concurrency=2)
+    eventually(lambda: place.rows("SELECT count(*) FROM ledger") == [(2,)], what="the others are stored")
+    status = eventually(lambda: (found := place.status(job))["trouble"] and found, what="the operator is told")
+    assert [one for one in status["trouble"] if "A newer release of marketfetch has made requests of polygon (1 now)" in one]
+    assert (status["state"], status["requests"]["parked"], status["requests"]["stored"]) == ("running", 1, 2)
+    assert place.worker_log.count("A newer release of marketfetch") == 1
+    assert redis.hgetall(f"mf:{{polygon}}:req:{name}") == before
+    assert sandbox.log()["calls"] == 2

@@ -1,0 +1,80 @@
+"""Records carry their format, whoever makes them; those of the format before are read."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+import pytest
+
+from quotas import Gate, Parking, key_limits
+from quotas.values import Start
+from tests.quotas.stepped import FORMAT
+
+FREE = key_limits("main", ())
+LUA = files("quotas") / "lua"
+
+
+@pytest.fixture
+def gate(redis):
+    return Gate(redis, pool="p")
+
+
+def park(gate, *ids, job="J", **options):
+    return gate.park([Parking(id=one, arguments=f'{{"symbol":"{one}"}}') for one in ids], job=job, **options)
+
+
+def admit(gate, *, room=100, key=FREE, **options):
+    return gate.admit(room=room, most_granted=10_000, keys=(key,), **options)
+
+
+def record(gate, name):
+    return gate.redis.hgetall(f"{gate.prefix}req:{name}")
+
+
+def test_the_format_stands_in_one_place():
+    texts = {path.name: path.read_text(encoding="utf-8") for path in LUA.iterdir()}
+    assert [name for name, text in texts.items() if re.search(r"FORMAT\s*=", text)] == ["call.lua"]
+    made = re.findall(r"'HSET', [^\n]*'s', '(?:parked|answered|expired|revoked)', 'f'.*?\n?.*?\)\n", "\n".join(texts.values()))
+    assert len(made) == 5
+    assert all("'r', FORMAT)" in one for one in made)
+
+
+def test_every_record_says_its_format_however_it_was_made(gate):
+    park(gate, "a")
+    gate.park([Parking(id="a", arguments="{}", task="waits", message="m")], job="direct")
+    gate.park([Parking(id="task:late", arguments="", task="late", message="m", expires_ms=1)], job="direct")
+    gate.park([Parking(id="task:gone", arguments="", task="gone", message="m")], job="direct", not_before_ms=1 << 45)
+    gate.withdraw(["task:gone"], who="task:gone")
+    (one,) = [grant for grant in admit(gate).grants if grant.kind == "go"]
+    gate.start("a", fence=one.fence)
+    gate.finish("a", fence=one.fence, batch=b"x", next_page=Parking(id="a/1", arguments="{}"))
+    made = {name: record(gate, name) for name in ("a", "a/1", "task:late", "task:gone")}
+    gate.settle("a", answer="{}")
+    made["task:waits"] = record(gate, "task:waits")
+    assert {name: found[b"r"] for name, found in made.items()} == dict.fromkeys(made, str(FORMAT).encode())
+    states = {name: found[b"s"] for name, found in made.items()}
+    assert (states["task:late"], states["task:gone"], states["task:waits"]) == (b"expired", b"revoked", b"answered")
+
+
+def test_a_parked_request_of_a_job_has_no_more_than_seven_fields(gate):
+    """With the eighth a hash that is no listpack grows by a bucket: 150 bytes for each of a million requests."""
+    park(gate, "a")
+    assert len(record(gate, "a")) == 7
+
+
+def test_attempts_are_counted_from_none(gate):
+    park(gate, "a")
+    for attempts in (0, 1, 2):
+        (one,) = admit(gate).grants
+        assert (one.attempts, gate.start("a", fence=one.fence).attempts) == (attempts, attempts)
+        gate.delay("a", fence=one.fence, delay_ms=-1)
+
+
+def test_a_record_without_a_format_is_of_the_first_one_and_runs(gate):
+    park(gate, "a", "b")
+    for name, attempts in (("a", 0), ("b", 3)):
+        gate.redis.hdel(f"{gate.prefix}req:{name}", "r")
+        gate.redis.hset(f"{gate.prefix}req:{name}", "a", attempts)
+    for one in admit(gate).grants:
+        assert gate.start(one.id, fence=one.fence) == Start("go", "main", {"a": 0, "b": 3}[one.id], 1)
