@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from providers import alpha_vantage, nasdaq, polygon
-from providers.errors import TooManyRejects
+from providers.errors import TooManyRejects, Unavailable
 from providers.http import HttpReply
 from providers.vendor import Vendor, VendorOptions
 from schemas.page import Page
@@ -44,6 +44,9 @@ def read(request: Request, reply: HttpReply, options: VendorOptions, *, max_reje
     raises the error tree of `providers/errors.py`.
     """
     page = vendor(request.provider).read_reply(request, reply, options)
+    if page.next is not None and not (page.next.isascii() and page.next.isprintable()):
+        # It goes into a URL, a message and a table: what is no text for one of them would stop the request for ever.
+        raise Unavailable(f"{request.provider} names a next page for {request.symbol} that is no text: the reply is damaged")
     if page.reject_share <= max_reject_share:
         return page
     bad = len({reject.row for reject in page.rejects})

@@ -116,10 +116,21 @@ def redacted_url(http_request: HttpRequest, base_url: str) -> str:
 
 def redact(text: str, secret: str) -> str:
     """`text` without `secret`, in its plain and its percent-encoded spellings."""
-    for spelling in sorted({secret, quote(secret, safe=""), quote_plus(secret), quote(secret)}, key=len, reverse=True):
-        if spelling:
-            text = text.replace(spelling, REDACTED)
+    for spelling in _spellings(secret):
+        text = text.replace(spelling, REDACTED)
     return text
+
+
+def redact_body(body: bytes, secret: str) -> bytes:
+    """A reply without the key that it may quote, for those who keep it."""
+    for spelling in _spellings(secret):
+        body = body.replace(spelling.encode(), REDACTED.encode())
+    return body
+
+
+def _spellings(secret: str) -> list[str]:
+    """A secret plain and percent-encoded, the longest first."""
+    return sorted({secret, quote(secret, safe=""), quote_plus(secret), quote(secret)} - {""}, key=len, reverse=True)
 
 
 def close_sessions() -> None:

@@ -20,7 +20,9 @@ from redis import Redis
 from redis.commands.core import Script
 
 #: The gate's own, each one script.
-OF_THE_GATE: Final = ("park", "admit", "start", "finish", "give_back", "take_back", "delay", "settle", "withdraw", "restore")
+OF_THE_GATE: Final = (
+    *("park", "admit", "start", "finish", "give_back", "take_back", "delay", "take", "settle", "withdraw", "restore"),
+)
 #: Put round by tasks: a grant is published, a batch's database transaction, the one HTTP call.
 OF_TASKS: Final = ("publish", "store", "send")
 POINTS: Final = tuple(f"{name}:{when}" for name in (*OF_THE_GATE, *OF_TASKS) for when in ("before", "after"))

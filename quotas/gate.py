@@ -19,13 +19,17 @@ from redis.commands.core import Script
 
 from quotas import failpoints
 from quotas.limits import KeyLimits, pool_argument
-from quotas.values import Admission, Counts, Events, Grant, KeyPast, Parking, Start, VendorCount, Withdrawn
+from quotas.values import Admission, Counts, Events, Grant, KeyPast, Parking, Start, Taken, VendorCount, Withdrawn
 
 #: Every sleeper listens here; the message is the pool's name. The scripts (call.lua) know it too.
 WAKE_CHANNEL: Final = "mf:wake"
 
 _PARK_AT_ONCE: Final = 500
 _ADMIT_AT_ONCE: Final = 1000
+
+#: A reply may have megabytes, and whoever looks at it does so within days.
+_RAW_KEPT_MS: Final = 7 * 86_400_000
+_MOST_RAW: Final = 20
 
 
 class Gate:
@@ -89,11 +93,11 @@ class Gate:
 
     def start(self, request_id: str, *, fence: int, end_by_ms: int = 25_000, child: str = "") -> Start:
         """Asked just before the call is sent; "go" is said once per fence, and again to the same `child` that asks again."""
-        verdict, label, attempts, calls, reason, wait_us = self._start(
+        verdict, label, attempts, calls, reason, wait_us, kills = self._start(
             keys=self._keys("granted", "running", "counts"),
             args=[self.prefix, request_id, fence, end_by_ms, child],
         )
-        return Start(verdict.decode(), label.decode(), attempts, calls, reason.decode(), wait_us)
+        return Start(verdict.decode(), label.decode(), attempts, calls, reason.decode(), wait_us, kills)
 
     def finish(
         self,
@@ -107,18 +111,19 @@ class Gate:
         unsent: bool = False,
         counted: VendorCount | None = None,
         held_again_ms: int = 30_000,
+        failed: str = "",
     ) -> bool:
         """The reply is here: keeps its batch until it is stored, parks the next page. False if the lease was lost.
 
         `replied_ago_us`, `sent_ago_us`: how long ago the whole reply had arrived, and the call was written to the wire, by
         this machine's monotonic clock. `unsent`: it never was, so nothing is counted for it. `counted`: what the
-        vendor says of the key's use; it can only lower what is left.
+        vendor says of the key's use; it can only lower what is left. `failed`: why, for a request that ends so.
         """
         page = (next_page.id, next_page.arguments) if next_page else ("", "")
         sent = "unsent" if unsent else "" if sent_ago_us is None else sent_ago_us
         done = self._finish(
             keys=self._keys("running", "held", "ready", "counts"),
-            args=[self.prefix, request_id, fence, batch, held_again_ms, *page, replied_ago_us, *_said(counted), sent],
+            args=[self.prefix, request_id, fence, batch, held_again_ms, *page, replied_ago_us, *_said(counted), sent, failed],
         )
         return bool(done)
 
@@ -223,13 +228,41 @@ class Gate:
         found = self.redis.hget(f"{self.prefix}tasks", task_id)
         return found.decode() if isinstance(found, bytes) else None
 
+    def take(self, request_ids: Sequence[str], *, busy_ms: int, fresh: bool = False) -> list[Taken]:
+        """The batches of held requests, for who stores them now: nobody else begins for `busy_ms`, then they are offered again.
+
+        `fresh`: only those that nobody has begun to store.
+        """
+        if not request_ids:
+            return []
+        args = [self.prefix, busy_ms, "fresh" if fresh else "", *request_ids]
+        return [Taken(data or None, tries) for data, tries in self._take(keys=self._keys("held"), args=args)]
+
+    def put_back(self, request_ids: Sequence[str], *, again_ms: int = 0) -> int:
+        """What was taken and not stored is offered again after `again_ms`, as if nobody had tried; how many."""
+        if not request_ids:
+            return 0
+        return int(self._put_back(keys=self._keys("held"), args=[self.prefix, again_ms, *request_ids]))
+
+    def keep_raw(self, request_id: str, data: bytes) -> None:
+        """Keeps a reply as it came for a week, beside at most 19 others. `finish` forgets it."""
+        self._keep_raw(keys=self._keys("raws"), args=[self.prefix, request_id, data, _RAW_KEPT_MS, _MOST_RAW])
+
+    def raw(self, request_id: str) -> bytes | None:
+        """The reply that was kept as it came, None when there is none."""
+        found = self.redis.get(f"{self.prefix}raw:{request_id}")
+        return found if isinstance(found, bytes) else None
+
     def batch(self, request_id: str) -> bytes | None:
         """The batch of a held request, None when it has none (or is gone)."""
         found = self.redis.get(f"{self.prefix}batch:{request_id}")
         return found if isinstance(found, bytes) else None
 
-    def crowd(self, request_id: str, *, above: int, most: int) -> dict[str, bytes]:
-        """Batches that wait beside this one, by request id, when more than `above` do: storing them together is cheaper."""
+    def crowd(self, request_id: str, *, above: int, most: int, busy_ms: int) -> dict[str, bytes]:
+        """Takes batches that wait beside this one, by request id, when more than `above` do: storing them together is cheaper.
+
+        Only those that nobody has begun to store: what kills its worker is not to take a crowd along again and again.
+        """
         with self.redis.pipeline() as pipe:
             pipe.zcard(f"{self.prefix}held")
             pipe.zrange(f"{self.prefix}held", 0, most)
@@ -237,8 +270,8 @@ class Gate:
         others = [one.decode() for one in ids if one.decode() != request_id][:most]
         if waiting <= above or not others:
             return {}
-        found = self.redis.mget([f"{self.prefix}batch:{one}" for one in others])
-        return {one: data for one, data in zip(others, found, strict=True) if isinstance(data, bytes)}
+        found = self.take(others, busy_ms=busy_ms, fresh=True)
+        return {one: taken.data for one, taken in zip(others, found, strict=True) if taken.data is not None}
 
     def arguments(self, request_id: str) -> str | None:
         """The arguments a request was parked with, None when it is gone."""
@@ -326,6 +359,18 @@ class Gate:
     @cached_property
     def _delay(self) -> Script:
         return self._script("delay")
+
+    @cached_property
+    def _take(self) -> Script:
+        return self._script("take")
+
+    @cached_property
+    def _put_back(self) -> Script:
+        return self._script("put_back")
+
+    @cached_property
+    def _keep_raw(self) -> Script:
+        return self._script("keep_raw")
 
     @cached_property
     def _postpone(self) -> Script:

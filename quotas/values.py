@@ -83,7 +83,8 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The answer to "may I send?". `calls` counts the calls made for this request so far, this one included.
+    """The answer to "may I send?". `calls` counts the calls made for this request so far, this one included; `kills` how often
+    its worker has died while it ran. `reason`: how it was answered (JSON), or why what is held is a failure.
 
     `wait_us`: send no earlier than this from now; a grant may be some milliseconds ahead of its slot.
     """
@@ -94,6 +95,17 @@ class Start:
     calls: int = 0
     reason: str = ""
     wait_us: int = 0
+    kills: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A batch that is to be stored now: `data` None where there is none. `tries`: which one this is; 0 when the request is not
+    held, -1 when another try is under way.
+    """
+
+    data: bytes | None
+    tries: int
 
 
 @dataclass(frozen=True, slots=True)

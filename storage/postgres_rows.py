@@ -83,7 +83,7 @@ def enter(db: Db, batches: Sequence[Batch]) -> dict[str, int]:
     rows = [
         (
             *(one.request_id, one.root, one.page, one.provider, storable(one.symbol), one.outcome, storable(one.reason)),
-            *(one.rows, one.rejects, one.key_label, one.calls, one.called_at_ms, one.next_cursor),
+            *(one.rows, one.rejects, one.key_label, one.calls, one.called_at_ms, one.next_cursor and storable(one.next_cursor)),
         )
         for one in (batch.ledger for batch in batches)
     ]

@@ -154,7 +154,8 @@ class SqliteStore(Purging):
         row = batch.ledger
         entry = (
             *(row.request_id, row.root, row.page, row.provider, storable(row.symbol), row.outcome, storable(row.reason)),
-            *(row.rows, row.rejects, row.key_label, row.calls, row.called_at_ms or None, row.next_cursor, now_ms),
+            *(row.rows, row.rejects, row.key_label, row.calls, row.called_at_ms or None),
+            *(row.next_cursor and storable(row.next_cursor), now_ms),
         )
         entered = db.execute(_LEDGER, entry)
         if not entered.rowcount:

@@ -14,15 +14,20 @@ from tasks.reference import Reference, reference
 
 def answer(row: LedgerRow) -> str:
     """What the gate keeps for those who wait: JSON."""
-    return json.dumps({"outcome": row.outcome, "rows": row.rows, "rejects": row.rejects, "reason": row.reason})
+    told = {"outcome": row.outcome, "rows": row.rows, "rejects": row.rejects, "reason": row.reason}
+    return json.dumps({**told, "request": row.request_id})
 
 
 def answered(provider: str, symbol: str, record: str, text: str) -> Reference:
-    """The reference of a task that was answered so. Raises Fatal where the call had failed."""
+    """The reference of a task that was answered so: of the request whose rows it wants. Raises Fatal where the call had failed.
+
+    `record` is the task's own, for an answer of a release that did not name the request.
+    """
     told = json.loads(text)
     if told["outcome"] == "failed":
         raise Fatal(told["reason"])
-    return reference(provider, symbol, record, outcome=told["outcome"], rows=told["rows"], rejects=told["rejects"])
+    request = told.get("request", record)
+    return reference(provider, symbol, request, outcome=told["outcome"], rows=told["rows"], rejects=told["rejects"])
 
 
 def from_ledger(request: Request) -> LedgerRow | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,12 @@ from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 
+from quotas import Gate
 from settings import get_settings
 from tasks import connections
 from tasks.errors import UserError
 from tasks.logs import Redactor
+from tasks.vendors import PROVIDERS
 
 log = structlog.get_logger("marketfetch.dead")
 
@@ -131,6 +134,22 @@ def drop(number: str) -> DeadLetter:
     found = letter(number)
     _asked(lambda redis: redis.xdel(KEY, number))
     return found
+
+
+def reply(provider: str, request_id: str) -> bytes:
+    """What came for a request that was given up since it killed its workers: the body, or its batch as it was to be stored.
+
+    Raises UserError when nothing is kept.
+    """
+    if provider not in PROVIDERS:
+        raise UserError(f"There is no vendor {provider!r}: there are {', '.join(PROVIDERS)}.")
+    kept = _asked(lambda redis: Gate(redis, pool=provider).raw(request_id))
+    if kept is None:
+        raise UserError(
+            f"Nothing is kept of request {request_id} of {provider}: what came is kept for a week, of the latest 20 requests "
+            f"that killed a worker twice."
+        )
+    return zlib.decompress(kept)
 
 
 def forget_before(moment_ms: int) -> int:

@@ -160,10 +160,17 @@ def not_ours_to_send(task: Task, provider: str, symbol: str, record: str, turn: 
     """The reply is here, or another's call brought it, or the request is over: the chain goes on. Lost: nobody's message."""
     if turn.verdict == "answered":
         try:
-            return hand_on(task, answers.answered(provider, symbol, record, turn.reason))
+            answer = answers.answered(provider, symbol, record, turn.reason)
         except FetchError:
             send_to_store(reference(provider, symbol, record, outcome="failed"))
             raise
+        # It names the request from here on, so its own record has done what it was for.
+        connections.gate(provider).settle(record)
+        return hand_on(task, answer)
+    if turn.verdict == "held" and turn.reason:
+        # It has failed, and its row is not in the ledger yet: whoever waits for the task is told the same again.
+        send_to_store(reference(provider, symbol, record, outcome="failed"))
+        raise Fatal(turn.reason if turn.reason.startswith(symbol) else f"{symbol}: {turn.reason}")
     if turn.verdict == "lost":
         log.info("grant was lost, nothing sent", provider=provider, symbol=symbol, request=record)
         raise Ignore

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Event
@@ -94,7 +95,16 @@ class Run:
         self.replied_at_ns, self.sent_at_ns = time.monotonic_ns(), reply.sent_ns
         self.status = reply.status
         self.counted = counted(request.provider, key.label, reply)
+        if self.turn.kills:
+            self._keep_raw(transport.redact_body(reply.body, key.secret.get_secret_value()))
         return providers.read(request, reply, ours, max_reject_share=settings.max_reject_share)
+
+    def _keep_raw(self, body: bytes) -> None:
+        """What came, before it is read: reading it may be what has killed a worker. Its loss is no reason to lose the call."""
+        try:
+            self.gate.keep_raw(self.id, zlib.compress(body, level=1))
+        except RedisError as error:
+            log.warning("reply not kept", request=self.id, error=str(error), next_step="it is read all the same")
 
     def finished(self, request: Request, page: Page, *, reason: str = "") -> Reference:
         """Rows are here: batch kept, next page parked, slot freed, in one step."""
@@ -193,7 +203,7 @@ class Run:
         reason = outcomes.sentence(error, provider=provider, symbol=symbol, key_label=self.turn.key_label)
         rejects = getattr(getattr(error, "page", None), "rejects", ())
         ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rejects=len(rejects))
-        self.keep(batches.encode(Batch(ledger=ledger, rejects=tuple(rejects))), symbol=symbol)
+        self.keep(batches.encode(Batch(ledger=ledger, rejects=tuple(rejects))), symbol=symbol, failed=reason)
         send_to_store(reference(provider, symbol, self.id, outcome="failed"))
         raise error
 
@@ -202,7 +212,7 @@ class Run:
         label = self.turn.key_label
         self.tell(lambda: self.gate.give_back(self.id, fence=self.fence, key_label=label, **how))
 
-    def keep(self, data: bytes, *, symbol: str, next_page: Parking | None = None) -> None:
+    def keep(self, data: bytes, *, symbol: str, next_page: Parking | None = None, failed: str = "") -> None:
         """The batch is written: from here on the reply is never fetched again. Lost lease: nothing is written."""
 
         def finish() -> bool:
@@ -216,6 +226,7 @@ class Run:
                 unsent=self.unsent,
                 counted=self.counted,
                 held_again_ms=int(get_settings().timings.held_again * 1000),
+                failed=failed,
             )
 
         # An answer that was lost on its way makes the second try say no; then the batch that is there is this very one.

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from quotas import Gate
 from schemas.ledger import Batch, LedgerRow
 from schemas.requests import Request
+from settings import get_settings
 from storage.store import StoreError, StoreMismatch, StoreUnavailable
 from tasks import batches, connections, trouble
 from tasks.answers import answer
@@ -30,11 +31,14 @@ STORE_TASK: Final = "tasks.store.store_batch"
 #: How long a batch waits before it is offered again while the database is away: doubled each time, up to the second.
 _OFFERED_AGAIN_MS: Final = 2_000
 _OFFERED_AT_LAST_MS: Final = 15_000
+#: A batch whose every try was never heard of again is what kills them: a database that is away says so, and does not count.
+_MOST_TRIES: Final = 5
 #: More batches than this wait only after an outage, or beside a slow database.
 _CROWD: Final = 20
 
 #: Told once a minute and process: every batch that waits meets the same outage.
 _outage: Final = Outage("store")
+_unstorable: Final = Notice("unstorable")
 _redis_outage: Final = Outage("store")
 _newer: Final = Notice("newer batches")
 
@@ -74,10 +78,14 @@ def stored(ref: Reference) -> Reference:
         return ref
     try:
         row, new = _written(batch)
-    except StoreError as error:
+    except (StoreUnavailable, StoreMismatch) as error:
         gate.postpone(ref["request"], delay_ms=_OFFERED_AGAIN_MS, most_ms=_OFFERED_AT_LAST_MS)
         trouble.report("database", f"{error}. What was fetched is kept, nothing more is fetched, and it goes on by itself.")
         _outage.goes_on("the database", error)
+        raise Ignore from None
+    except StoreError as error:
+        # Not even its failure: that is this request's trouble, and no reason to fetch nothing more.
+        _unstorable.holds(f"Request {ref['request']} ({ref['symbol']}) can't even be recorded as failed: {error}.")
         raise Ignore from None
     _outage.over()
     try:
@@ -99,17 +107,24 @@ def stored(ref: Reference) -> Reference:
     return reference(row.provider, row.symbol, row.request_id, outcome=row.outcome, rows=row.rows, rejects=row.rejects)
 
 
+def _busy_ms() -> int:
+    """For how long nobody else begins with a batch that somebody has begun to store: as long as until it is offered again."""
+    return int(get_settings().timings.held_again * 1000)
+
+
 def _store_the_crowd(gate: Gate, request_id: str) -> None:
     """After an outage many batches wait: each further task takes some of them along, in one transaction."""
-    waiting = {}
-    for one, data in gate.crowd(request_id, above=_CROWD, most=_CROWD).items():
+    waiting, unread = {}, []
+    for one, data in gate.crowd(request_id, above=_CROWD, most=_CROWD, busy_ms=_busy_ms()).items():
         try:
             waiting[one] = batches.decode(data)
         except (batches.UnreadableBatch, batches.NewerBatch, TypeError):
-            continue  # its own task says so
+            unread.append(one)  # its own task says so
+    gate.put_back(unread)
     try:
         new = connections.store().store(list(waiting.values()))
     except StoreError as error:
+        gate.put_back(list(waiting))
         log.info("batches were not stored together", batches=len(waiting), error=str(error), next_step="each by its own task")
         return
     for one, batch in waiting.items():
@@ -121,18 +136,26 @@ def _store_the_crowd(gate: Gate, request_id: str) -> None:
 def _batch_of(ref: Reference) -> Batch | None:
     """The batch that fetch has kept; one that says "failed" where there is none to read; None when the request is over.
 
-    Raises Ignore where a newer release has made it: it stays held, and the gate offers it again until one of its workers comes.
+    Raises Ignore where another try is under way, and where a newer release has made it: it stays held, and is offered again.
     """
-    data = connections.gate(ref["provider"]).batch(ref["request"])
-    if data is None:
+    gate = connections.gate(ref["provider"])
+    (taken,) = gate.take([ref["request"]], busy_ms=_busy_ms())
+    if taken.tries < 0:
+        # Should that one never come to its end, the gate offers the batch again.
+        raise Ignore
+    if taken.data is None:
         return _failed(ref, "")
+    if taken.tries > _MOST_TRIES:
+        gate.keep_raw(ref["request"], taken.data)
+        return _failed(ref, f"whoever stored its batch died, {_MOST_TRIES} times")
     try:
-        return batches.decode(data)
+        return batches.decode(taken.data)
     except batches.NewerBatch as error:
         _newer.holds(
             f"What a newer release of marketfetch has fetched is left to its workers, such as {ref['symbol']} of "
             f"{ref['provider']} ({error}). Upgrade the workers that are older."
         )
+        gate.put_back([ref["request"]], again_ms=_busy_ms())
         raise Ignore from None
     except batches.UnreadableBatch as error:
         return _failed(ref, str(error))
@@ -153,7 +176,7 @@ def _written(batch: Batch) -> tuple[LedgerRow, bool]:
         raise
     except StoreError as error:
         reason = f"{batch.ledger.symbol}: its rows can't be stored: {error}"
-        batch = Batch(ledger=replace(batch.ledger, outcome="failed", reason=reason, rows=0, rejects=0))
+        batch = Batch(ledger=replace(batch.ledger, outcome="failed", reason=reason, rows=0, rejects=0, next_cursor=None))
         (new,) = store.store([batch])
     return batch.ledger, new
 
@@ -174,6 +197,10 @@ def _failed(ref: Reference, why: str) -> Batch | None:
     except (ValidationError, ValueError):
         request_id, root, page = ref["request"], ref["request"], 0
     why = why or turn.reason or "its reply was lost"
+    if gate.raw(ref["request"]) is not None:
+        kept = f"What came is kept for a week: marketfetch dead reply {ref['provider']} {ref['request']}"
+    else:
+        kept = "Look at the worker's log around its last call."
     return Batch(
         ledger=LedgerRow(
             request_id=request_id,
@@ -182,7 +209,7 @@ def _failed(ref: Reference, why: str) -> Batch | None:
             provider=ref["provider"],
             symbol=ref["symbol"],
             outcome="failed",
-            reason=f"{ref['symbol']}: {why}. Look at the worker's log around its last call.",
+            reason=f"{ref['symbol']}: {why}. {kept}",
             key_label=turn.key_label,
             calls=turn.calls,
         )

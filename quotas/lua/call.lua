@@ -7,6 +7,7 @@
 --   o owner when that is not j: another job, or a user's task ("task:<task id>"); m its message, x when it expires (Unix ms),
 --   +<who> one more that waits: a job (empty), or task:<task id> (when it expires, a blank, its message),
 --   y the key's label, b when its call may be or was sent (us), v who started it, n its next page, d the calendar days it counts in, w why it is held,
+--   u how often somebody has begun to store it, and when for the last time (ms),
 --   h how often the database was away for it, g set when its owner has gone while it ran, z when nobody is left,
 --   r the format it was made in, as FORMAT below; absent in format 1. It keeps it for as long as it lives
 -- A parked request of a job has seven fields, as a hash of eight takes 150 bytes more: a is absent until there was one.

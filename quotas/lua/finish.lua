@@ -5,7 +5,7 @@
 --       7 arguments of the next page   8 us since the reply had arrived: reading it took them, not the vendor
 --       9 what the vendor says it has counted, 0 when it says nothing: then in 10 a window in us and in 11 whether it is strict,
 --       or in 10 the counter of a calendar day and in 11 ""   12 us since the call was written to the wire, "" when not known,
---       "unsent" when it never was
+--       "unsent" when it never was   13 why the request has failed, "" when it has not
 -- Returns 1, or 0 when the lease was lost meanwhile: then nothing is written, and the reply is not to be used.
 --
 -- The next page inherits job, priority and the jobs that wait, and stands where its request stood: pages of one range follow
@@ -27,6 +27,8 @@ redis.call('ZREM', KEYS[1], id)
 redis.call('SET', prefix .. 'batch:' .. id, ARGV[4])
 redis.call('HINCRBY', KEYS[4], 'bytes', #ARGV[4])
 redis.call('HSET', record, 's', 'held')
+if ARGV[13] ~= '' then redis.call('HSET', record, 'w', ARGV[13]) end
+if redis.call('DEL', prefix .. 'raw:' .. id) == 1 then redis.call('LREM', prefix .. 'raws', 0, id) end
 redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[5]), id)
 
 local page = prefix .. 'req:' .. ARGV[6]

@@ -7,6 +7,7 @@
 
 if not redis.call('ZSCORE', KEYS[1], ARGV[2]) then return 0 end
 local now_ms = math.floor(clock() / 1000)
+redis.call('HDEL', ARGV[1] .. 'req:' .. ARGV[2], 'u')
 local times = redis.call('HINCRBY', ARGV[1] .. 'req:' .. ARGV[2], 'h', 1)
 local delay = math.min(tonumber(ARGV[3]) * 2 ^ math.min(times - 1, 20), tonumber(ARGV[4]))
 redis.call('ZADD', KEYS[1], us(now_ms + delay), ARGV[2])

@@ -2,34 +2,35 @@
 --
 -- KEYS  1 granted   2 running   3 counts
 -- ARGV  1 prefix   2 id   3 fence   4 end-by in ms from now   5 who asks, "" for anybody: asked again by the same one, when an answer was lost on its way, "go" is said again
--- Returns { verdict, key label, attempts, calls, reason, us to wait before sending }: "go" once per fence; "held" when the
--- reply is here already; "answered" when another task's call has brought what this one asked for, with how that ended (JSON)
--- as the reason; "over" when the request has ended; "lost" for every other holder of an old grant, and for a request of a
+-- Returns { verdict, key label, attempts, calls, reason, us to wait before sending, kills }: "go" once per fence; "held" when
+-- the reply is here already, with why it is a failure where it is one; "answered" when another task's call has brought what
+-- this one asked for, with how that ended (JSON) as the reason; "over" when the request has ended; "lost" for every other holder of an old grant, and for a request of a
 -- newer release: its grant is left to run out.
 --
 -- A grant may be some ms ahead of its slot, so that the message's way to the child costs the slot nothing.
 
 local record = ARGV[1] .. 'req:' .. ARGV[2]
-local fields = redis.call('HMGET', record, 's', 'f', 'y', 'a', 'w', 'b', 'v', 'c', 'r')
+local fields = redis.call('HMGET', record, 's', 'f', 'y', 'a', 'w', 'b', 'v', 'c', 'r', 'k')
 local state, fence = fields[1], fields[2]
 if not state then
-  return { 'over', '', 0, 0, '', 0 }
+  return { 'over', '', 0, 0, '', 0, 0 }
 end
 if format_of(fields[9]) > FORMAT then
-  return { 'lost', '', 0, 0, '', 0 }
+  return { 'lost', '', 0, 0, '', 0, 0 }
 end
 if state == 'held' then
   local calls = tonumber(redis.call('HGET', record, 'c') or '0')
-  return { 'held', fields[3] or '', tonumber(fields[4] or '0'), calls, fields[5] or '', 0 }
+  return { 'held', fields[3] or '', tonumber(fields[4] or '0'), calls, fields[5] or '', 0, 0 }
 end
 if state == 'answered' then
-  return { 'answered', '', 0, 0, fields[5] or '', 0 }
+  return { 'answered', '', 0, 0, fields[5] or '', 0, 0 }
 end
 if state == 'running' and fence == ARGV[3] and ARGV[5] ~= '' and fields[7] == ARGV[5] then
-  return { 'go', fields[3] or '', tonumber(fields[4] or '0'), tonumber(fields[8]), '', math.max(0, tonumber(fields[6]) - clock()) }
+  return { 'go', fields[3] or '', tonumber(fields[4] or '0'), tonumber(fields[8]), '', math.max(0, tonumber(fields[6]) - clock()),
+    tonumber(fields[10] or '0') }
 end
 if state ~= 'granted' or fence ~= ARGV[3] then
-  return { 'lost', '', 0, 0, '', 0 }
+  return { 'lost', '', 0, 0, '', 0, 0 }
 end
 local now = clock()
 local sent = math.max(now, tonumber(fields[6] or '0'))
@@ -38,4 +39,4 @@ redis.call('ZADD', KEYS[2], math.floor(sent / 1000) + tonumber(ARGV[4]), ARGV[2]
 redis.call('HSET', record, 's', 'running', 'b', us(sent), 'v', ARGV[5])
 local calls = redis.call('HINCRBY', record, 'c', 1)
 if redis.call('HDEL', KEYS[3], 'full') == 1 then wake(ARGV[1]) end
-return { 'go', fields[3] or '', tonumber(fields[4] or '0'), calls, '', sent - now }
+return { 'go', fields[3] or '', tonumber(fields[4] or '0'), calls, '', sent - now, tonumber(fields[10] or '0') }

@@ -180,7 +180,9 @@ def read(request, *args, **options):
 
 providers.read = read
 """
-DIED = "TSLA: its worker died three times while it ran. Look at the worker's log around its last call."
+DIED = "TSLA: its worker died three times while it ran. "
+#: The third time it is known for what it does, so what came is kept before it is read.
+KEPT = f"{DIED}What came is kept for a week: marketfetch dead reply polygon "
 ENDS = {
     "an exception in our code": (
         "raise RuntimeError('a slip')",
@@ -194,9 +196,9 @@ ENDS = {
         "TSLA: Fatal: marketfetch made a mistake (TypeError), see the worker's log.",
         1,
     ),
-    "worker lost": ("os.kill(os.getpid(), 9)", DIED, 3),
-    "soft exit": ("raise SystemExit(1)", DIED, 3),
-    "hard time limit": ("time.monotonic = time.time; time.sleep(60)", DIED, 3),
+    "worker lost": ("os.kill(os.getpid(), 9)", KEPT, 3),
+    "soft exit": ("raise SystemExit(1)", KEPT, 3),
+    "hard time limit": ("time.monotonic = time.time; time.sleep(60)", KEPT, 3),
 }
 
 
@@ -206,6 +208,8 @@ def test_however_a_request_ends_its_job_says_so_in_a_sentence(place, sandbox, wa
     code, sentence, calls = ENDS[way]
     limit = "\napp.conf.task_time_limit = 2\n" if way == "hard time limit" else ""
     (failure,) = ends(place, "AAPL", "TSLA", more=IN_OUR_CODE.format(code) + limit)
+    if sentence == KEPT:
+        sentence += place.rows("SELECT request_id FROM ledger WHERE symbol = 'TSLA'")[0][0]
     assert (failure["symbol"], failure["reason"]) == ("TSLA", sentence)
     assert stored(place) == [("AAPL", "stored", 1), ("TSLA", "failed", calls)]
     assert sandbox.log()["calls"] == 1 + calls
@@ -220,6 +224,51 @@ def test_retries_that_are_exhausted_end_with_the_vendors_last_word(place, sandbo
     (failure,) = ends(place, "AAPL", "TSLA", more="")
     assert failure["reason"].startswith("TSLA: Unavailable: ")
     assert stored(place) == [("AAPL", "stored", 1), ("TSLA", "failed", 2)]
+
+
+KILLER = """
+import os
+from tasks import store
+as_it_was = store._written
+
+def written(batch):
+    if batch.ledger.symbol == "TSLA" and batch.ledger.outcome == "stored":
+        open("kills", "a").write("x")
+        os.kill(os.getpid(), 9)
+    return as_it_was(batch)
+
+store._written = written
+"""
+
+
+def test_a_batch_that_kills_whoever_stores_it_ends_as_failed_and_is_kept(place, sandbox):
+    place.env |= SOON
+    (failure,) = ends(place, "AAPL", "TSLA", more=KILLER)
+    request = place.rows("SELECT request_id FROM ledger WHERE symbol = 'TSLA'")[0][0]
+    assert failure["reason"] == (
+        f"TSLA: whoever stored its batch died, 5 times. What came is kept for a week: marketfetch dead reply polygon {request}"
+    )
+    assert sandbox.log()["calls"] == 2
+    # Each try is given the time in which it would have ended, so that no worker is killed again and again at once.
+    assert (place.folder / "kills").read_text() == "x" * 5
+    assert place.redis().zcard("mf:{polygon}:held") == 0
+
+
+def test_a_reply_that_kills_whoever_reads_it_is_kept_as_it_came(place, sandbox):
+    place.env |= SOON
+    code, _, _ = ENDS["worker lost"]
+    (failure,) = ends(place, "TSLA", more=IN_OUR_CODE.format(code))
+    sentence, _, command = failure["reason"].partition("What came is kept for a week: marketfetch ")
+    assert sentence == "TSLA: its worker died three times while it ran. "
+    kept = place.marketfetch(*command.split())
+    body = json.loads(kept.stdout)
+    assert (body["ticker"], body["resultsCount"]) == ("TSLA", 4)
+    (place.folder / "kept.json").write_text(kept.stdout)
+    read = json.loads(place.marketfetch("read", "polygon", "bars", "kept.json", "--json").stdout)
+    assert (read["outcome"], read["rows"]) == ("rows", 4)
+    gone = place.marketfetch("dead", "reply", "polygon", "nobody")
+    assert (gone.returncode, gone.stdout) == (1, "")
+    assert "Nothing is kept of request nobody of polygon" in gone.stderr
 
 
 UNREADABLE = """

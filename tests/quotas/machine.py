@@ -204,7 +204,7 @@ class GateMachine(RuleBasedStateMachine):
     def start(self, grant: SimpleNamespace, child: str, sent_after_ms: int) -> None:
         gate = self.following if grant.newer else self.gate
         turn = gate.start(grant.id, fence=grant.fence, end_by_ms=END_BY_MS, child=child)
-        answer = (turn.verdict, turn.key_label, turn.attempts, turn.calls, turn.reason, turn.wait_us)
+        answer = (turn.verdict, turn.key_label, turn.attempts, turn.calls, turn.reason, turn.wait_us, turn.kills)
         running = self.model.records[grant.id].place == "running" if grant.id in self.model.records else False
         assert answer == self.model.start(
             grant.id, fence=grant.fence, end_by_ms=END_BY_MS, child=child, newer=grant.newer
@@ -310,6 +310,15 @@ class GateMachine(RuleBasedStateMachine):
         """Mostly one that was held; answered from the ledger it may be anywhere."""
         name = self.name(n) if any_ else self.held(n)
         assert self.gate.settle(name, answer="how") == self.model.settle(name, answer="how")
+
+    @rule(n=pick, fresh=st.booleans(), other=pick, back=st.booleans())
+    def somebody_begins_to_store(self, n: int, fresh: bool, other: int, back: bool) -> None:
+        """One that is held, and one that may be anywhere; and now and then leaves them to others."""
+        names = list(dict.fromkeys((self.held(n), self.name(other))))
+        taken = self.gate.take(names, busy_ms=HELD_AGAIN_MS, fresh=fresh)
+        assert [(one.data, one.tries) for one in taken] == self.model.take(names, busy_ms=HELD_AGAIN_MS, fresh=fresh)
+        if back:
+            assert self.gate.put_back(names, again_ms=500) == self.model.put_back(names, again_ms=500)
 
     @rule(n=pick)
     def the_database_is_away(self, n: int) -> None:

@@ -60,6 +60,9 @@ class Record:
     child: str = ""
     reason: str = ""
     unstored: int = 0
+    #: How often somebody has begun to store it, and when for the last time.
+    tries: int = 0
+    began_ms: int = 0
     batch: bytes | None = None
     call: Call | None = None
     #: Those whose wish has gone while it ran: they are not to get further pages.
@@ -326,26 +329,26 @@ class Model:
 
     def start(
         self, name: str, *, fence: int, end_by_ms: int, child: str, newer: bool = False
-    ) -> tuple[str, str, int, int, str, int]:
-        """Verdict, label, attempts, calls, reason, us to wait."""
+    ) -> tuple[str, str, int, int, str, int, int]:
+        """Verdict, label, attempts, calls, reason, us to wait, kills."""
         one = self.records.get(name)
         if one is None:
-            return "over", "", 0, 0, "", 0
+            return "over", "", 0, 0, "", 0, 0
         if one.newer and not newer:
-            return "lost", "", 0, 0, "", 0
+            return "lost", "", 0, 0, "", 0, 0
         if one.place == "held" and one.kind == "held":
-            return "held", one.label, one.attempts, one.calls, one.reason, 0
+            return "held", one.label, one.attempts, one.calls, one.reason, 0, 0
         if one.kind == "answered":
-            return "answered", "", 0, 0, one.reason, 0
+            return "answered", "", 0, 0, one.reason, 0, 0
         if one.place == "running" and one.fence == fence and child and one.child == child:
-            return "go", one.label, one.attempts, one.calls, "", max(0, one.sent - self.now)
+            return "go", one.label, one.attempts, one.calls, "", max(0, one.sent - self.now), one.kills
         if one.place != "granted" or one.fence != fence:
-            return "lost", "", 0, 0, "", 0
+            return "lost", "", 0, 0, "", 0, 0
         one.sent, one.child = max(self.now, one.sent), child
         one.place, one.at_ms = "running", one.sent // 1000 + end_by_ms
         one.calls += 1
         self.full = False
-        return "go", one.label, one.attempts, one.calls, "", one.sent - self.now
+        return "go", one.label, one.attempts, one.calls, "", one.sent - self.now, one.kills
 
     def finish(
         self, name: str, *, fence: int, batch: bytes, held_again_ms: int, page: str = "", replied_ago: int = 0,
@@ -426,10 +429,30 @@ class Model:
         one = self.records.get(name)
         if one is None or one.place != "held":
             return 0
-        one.unstored += 1
+        one.unstored, one.tries = one.unstored + 1, 0
         delay_ms = min(delay_ms * 2 ** (one.unstored - 1), most_ms)
         one.at_ms, self.away = self.now_ms + delay_ms, True
         return delay_ms
+
+    def take(self, names: Sequence[str], *, busy_ms: int, fresh: bool, newer: bool = False) -> list[tuple[bytes | None, int]]:
+        found: list[tuple[bytes | None, int]] = []
+        for name in names:
+            one = self.records.get(name)
+            held = one is not None and one.place == "held" and one.kind == "held" and (newer or not one.newer)
+            if one is None or not held or (fresh and one.tries):
+                found.append((None, 0))
+            elif one.tries and self.now_ms < one.began_ms + busy_ms:
+                found.append((None, -1))
+            else:
+                one.tries, one.began_ms, one.at_ms = one.tries + 1, self.now_ms, self.now_ms + busy_ms
+                found.append((one.batch, one.tries))
+        return found
+
+    def put_back(self, names: Sequence[str], *, again_ms: int) -> int:
+        held = [one for name in names if (one := self.records.get(name)) and one.place == "held"]
+        for one in held:
+            one.tries, one.at_ms = 0, self.now_ms + again_ms
+        return len(held)
 
     def settle(self, name: str, *, answer: str) -> bool:
         one = self.records.get(name)

@@ -26,7 +26,7 @@ PAGE = Parking(id="a/1", arguments="{}")
 STEPS: dict[str, list[Any]] = {
     "park": [lambda gate: gate.park([PAGE, PAGE], job="J"), 2],
     "admit": [lambda gate: gate.admit(room=1, most_granted=1, keys=(KEY,)), [b"ok", -1, 0]],
-    "start": [lambda gate: gate.start("a", fence=1), [b"go", b"x", 0, 1, b"", 0]],
+    "start": [lambda gate: gate.start("a", fence=1), [b"go", b"x", 0, 1, b"", 0, 0]],
     "finish": [
         lambda gate: gate.finish("a", fence=1, batch=b"x", next_page=PAGE, counted=VendorCount(1, 1_000, strict=True)),
         1,
@@ -34,6 +34,9 @@ STEPS: dict[str, list[Any]] = {
     "give_back": [lambda gate: gate.give_back("a", fence=1, key_label="x"), 1],
     "take_back": [lambda gate: gate.take_back([Grant("a", 1, "x", 0, ""), Grant("b", 2, "x", 0, "")]), 1],
     "delay": [lambda gate: gate.delay("a", fence=1, delay_ms=1), 1],
+    "take": [lambda gate: gate.take(["a", "b"], busy_ms=1), [[b"x", 1], [b"", 0]]],
+    "put_back": [lambda gate: gate.put_back(["a", "b"]), 2],
+    "keep_raw": [lambda gate: gate.keep_raw("a", b"x"), 1],
     "postpone": [lambda gate: gate.postpone("a", delay_ms=1, most_ms=1), 1],
     "pause": [lambda gate: gate.pause("x", pause_ms=1, why="why"), 1],
     "settle": [lambda gate: gate.settle("a"), 1],
@@ -41,7 +44,7 @@ STEPS: dict[str, list[Any]] = {
     "restore": [lambda gate: gate.restore(old="", new="1", pasts=[KeyPast("x", used=True, lost=1, days={})], late_ms=1), b"1"],
 }
 #: After the arguments that have a number come these many more for each of several.
-OPEN_ENDED = {"park": 5, "withdraw": 1, "take_back": 2}
+OPEN_ENDED = {"park": 5, "withdraw": 1, "take_back": 2, "take": 1, "put_back": 1}
 
 
 class Header:
@@ -195,6 +198,10 @@ def everything(redis: Redis) -> dict[str, int]:
     (one,) = started()
     gate.finish(one.id, fence=one.fence, batch=b"x", next_page=PAGE, counted=VendorCount(20, counter="day:x:UTC:2099-01-01"))
     look()
+    gate.take(["a"], busy_ms=1)
+    gate.keep_raw("a", b"x")
+    look()
+    gate.put_back(["a"])
     gate.postpone("a", delay_ms=1, most_ms=1)
     look()
     gate.settle("a", answer="{}")

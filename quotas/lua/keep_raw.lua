@@ -1,0 +1,16 @@
+-- Keeps what came for a request that has killed its worker before, so that a person can look at it should it do so again.
+--
+-- KEYS  1 raws   the ids whose replies are kept, newest first
+-- ARGV  1 prefix   2 id   3 the reply (bytes)   4 ms for which it is kept   5 most replies kept
+-- Returns how many are kept.
+
+local raws, prefix, id = KEYS[1], ARGV[1], ARGV[2]
+redis.call('LREM', raws, 0, id)
+for _, old in ipairs(redis.call('LRANGE', raws, tonumber(ARGV[5]) - 1, -1)) do
+  redis.call('DEL', prefix .. 'raw:' .. old)
+end
+redis.call('LTRIM', raws, 0, tonumber(ARGV[5]) - 2)
+redis.call('SET', prefix .. 'raw:' .. id, ARGV[3], 'PX', ARGV[4])
+local kept = redis.call('LPUSH', raws, id)
+redis.call('PEXPIRE', raws, ARGV[4])
+return kept
