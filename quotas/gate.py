@@ -149,6 +149,18 @@ class Gate:
         )
         return bool(done)
 
+    def rest_if_ill(self, request_id: str, *, fence: int, key_label: str, rest_ms: int, why: str, unsent: bool = False) -> bool:
+        """The vendor gave no usable answer. When it does so three times in a row, to different requests, it counts as ill.
+
+        Then the request returns to its old place, no attempt spent; its key rests for `rest_ms`, doubled each time in a row,
+        and then makes one call at a time until there is an answer. False: it is not ill, so the request is to try again.
+        """
+        done = self._give_back(
+            keys=self._keys("running", "granted", "ready", "counts"),
+            args=[self.prefix, request_id, fence, rest_ms, why, "ill", "unsent" if unsent else "", key_label],
+        )
+        return int(done) != 2
+
     def take_back(self, grants: Sequence[Grant]) -> int:
         """Those of these that nobody has started return to their place, with their share of the limits; how many.
 
@@ -181,7 +193,7 @@ class Gate:
 
     def resume(self, label: str) -> None:
         """Ends a pause, and takes back a key that was set aside."""
-        self.redis.hdel(f"{self.prefix}key:{label}", "until", "why", "aside", "strikes", "struck")
+        self.redis.hdel(f"{self.prefix}key:{label}", "until", "why", "aside", "strikes", "struck", "ill", "illby")
         self.wake()
 
     def settle(self, request_id: str, *, answer: str = "") -> bool:

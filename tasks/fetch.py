@@ -41,7 +41,8 @@ _RETRIES = {
     "max_retries": get_settings().retries.most,
     "retry_backoff": get_settings().retries.backoff,
     "retry_backoff_max": get_settings().retries.backoff_max,
-    "retry_jitter": True,
+    # Ours, where the retry is parked: Celery's begins at no wait at all.
+    "retry_jitter": False,
     # Told in our own log line; a traceback would say nothing more.
     "throws": (FetchError,),
 }

@@ -26,6 +26,8 @@ class Step(StrEnum):
     ASK_ONCE_MORE = "ask once more"
     RECORD_EMPTY = "record as empty"
     FAIL = "record as failed"
+    ASIDE = "set the key aside, put the request back for another one"
+    REST = "let the key rest and put the request back, no retry spent: the vendor answers nobody"
 
 
 #: First match wins, so a class stands before its parent.
@@ -46,6 +48,10 @@ _PAUSE_MS: Final[dict[Scope, int]] = {
     "minute": 60_000,
     "day": 3_600_000,
 }
+
+
+#: How long a key rests at first when its vendor is taken for ill; doubled each time, up to about a minute.
+REST_MS: Final = 1_000
 
 
 def next_step(error: FetchError, *, attempts: int, most: int) -> Step:

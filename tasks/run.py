@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 import providers
 from providers import transport
-from providers.errors import BadCredentials, Fatal, FetchError, RateLimited, Transient
+from providers.errors import BadCredentials, Fatal, FetchError, RateLimited, Transient, Unavailable
 from quotas import Gate, Parking, Start
 from quotas.reporting import report
 from quotas.values import VendorCount
@@ -28,7 +28,7 @@ from settings import get_settings
 from tasks import batches, outcomes
 from tasks.outcomes import Step
 from tasks.reference import Reference, reference
-from tasks.sending import GRANT_HEADER, UNSENT
+from tasks.sending import GRANT_HEADER, NAMED, UNSENT
 from tasks.store import hand_on, send_to_store
 from tasks.vendors import counted, keys, options
 
@@ -159,6 +159,9 @@ class Run:
     def troubled(self, error: FetchError, provider: str, symbol: str) -> Reference:
         """An error of the tree: logged with its next step, then exactly that step."""
         step = outcomes.next_step(error, attempts=self.turn.attempts, most=self.task.max_retries)
+        refused = isinstance(error, BadCredentials) and not self.unsent
+        aside = refused and others_can_serve(self.gate, provider, self.turn.key_label)
+        rests = isinstance(error, Unavailable) and self._rests(error, provider)
         log.warning(
             "fetch failed",
             provider=provider,
@@ -169,8 +172,10 @@ class Run:
             attempt=self.turn.attempts + 1,
             outcome=type(error).__name__,
             error=error.message,
-            next_step=str(step),
+            next_step=str(Step.ASIDE if aside else Step.REST if rests else step),
         )
+        if rests:
+            raise Ignore
         if isinstance(error, RateLimited):
             why = f"{provider} refused key {self.turn.key_label!r}: {error.message}"
             then: Literal["grow", ""] = "grow" if error.retry_after_ms is None else ""
@@ -178,7 +183,7 @@ class Run:
             self.give_back(pause_ms=pause_ms, why=why, then=then)
             log.warning("key paused", provider=provider, key=self.turn.key_label, at_least_ms=pause_ms, why=error.message)
             raise Ignore
-        if isinstance(error, BadCredentials) and not self.unsent and others_can_serve(self.gate, provider, self.turn.key_label):
+        if aside:
             self.give_back(why=error.message, then="aside")
             log.error(
                 "key set aside",
@@ -195,8 +200,22 @@ class Run:
         if isinstance(error, Transient) and not error.sent:
             self.task.request.get(GRANT_HEADER)[UNSENT] = True
         if isinstance(error, Transient) and error.retry_after_ms is not None:
+            self.task.request.get(GRANT_HEADER)[NAMED] = True
             raise self.task.retry(exc=error, countdown=error.retry_after_ms / 1000)
         raise error  # autoretry turns it into a publish, and our publish into a not-before
+
+    def _rests(self, error: Unavailable, provider: str) -> bool:
+        """True when the vendor is taken for ill: then the request has gone back, no attempt spent, and the key rests."""
+        return self.tell(
+            lambda: self.gate.rest_if_ill(
+                self.id,
+                fence=self.fence,
+                key_label=self.turn.key_label,
+                rest_ms=max(outcomes.REST_MS, error.retry_after_ms or 0),
+                why=f"{provider} gives no usable answer: {error.message}",
+                unsent=not error.sent,
+            )
+        )
 
     def failed(self, error: FetchError, provider: str, symbol: str) -> NoReturn:
         """The request is over: the reason goes to the ledger by the store task, the error to whoever asked for the task."""

@@ -8,6 +8,7 @@ publishes fetch messages, with kombu directly.
 from __future__ import annotations
 
 import logging
+import random
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
@@ -31,6 +32,8 @@ FETCH_PREFIX: Final = "tasks.fetch."
 GRANT_HEADER: Final = "marketfetch"
 #: In the running task's grant: its call was never sent, the retry that follows gives the permit back.
 UNSENT: Final = "unsent"
+#: Beside it: the vendor has named the moment, so it is not to be earlier.
+NAMED: Final = "named"
 #: What AsyncResult says of a task that waits in the lane; its `info` holds the moment it waits for, if it does.
 PARKED: Final = "PARKED"
 #: Who waits in the gate for a task that a user sent; also the id of a record that is one task's alone.
@@ -77,6 +80,9 @@ class _ParkingProducer:
             if _is_own_retry(headers):
                 grant = current_task.request.get(GRANT_HEADER)
                 delay_ms = _ms_until(headers.get("eta"))
+                if NAMED not in grant:
+                    # Between half of it and the whole: those that failed together don't come back together, nor at once.
+                    delay_ms = round(delay_ms * random.uniform(0.5, 1))  # noqa: S311 (no secret)
                 gate.delay(grant["id"], fence=grant["fence"], delay_ms=delay_ms, unsent=UNSENT in grant)
                 return
             self._park(gate, body, headers, properties)

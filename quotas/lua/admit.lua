@@ -181,7 +181,7 @@ end
 -- person, can tell.
 local function look(key)
   key.free, key.at, key.shut = 0, nil, true
-  local state = redis.call('HMGET', prefix .. 'key:' .. key.label, 'until', 'aside', 'keep', 'ttl', 'slack', 'full', 'lost')
+  local state = redis.call('HMGET', prefix .. 'key:' .. key.label, 'until', 'aside', 'keep', 'ttl', 'slack', 'full', 'lost', 'ill')
   if state[3] ~= tostring(key.keep) or state[4] ~= tostring(key.ttl) or state[5] ~= tostring(key.slack) then
     redis.call('HSET', prefix .. 'key:' .. key.label, 'keep', key.keep, 'ttl', key.ttl, 'slack', key.slack)
     redis.call('HSET', prefix .. 'key:*', 'keep', key.pool_keep, 'ttl', key.pool_ttl)
@@ -192,6 +192,8 @@ local function look(key)
   local free, at = room, math.max(now, tonumber(state[1] or '0') * 1000)
   if at > now then free = 1 end
   if key.concurrency > 0 then free = math.min(free, key.concurrency - key.open) end
+  -- One call tells whether an ill vendor is well again; the others would be spent on it.
+  if tonumber(state[8] or '0') >= ILL then free = math.min(free, 1 - key.open) end
   for _, window in ipairs(key.windows) do
     if free <= 0 then return end
     local fit, opens = of_window(key, window, free)

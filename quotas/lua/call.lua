@@ -18,13 +18,14 @@
 --   done:<label>   sorted set id:fence:when -> when its reply had arrived (us): exact at the vendor under any latency
 --   early:<label>  the same, earlier by what the way there and back takes at the very least: for short windows
 --   key:<label>    hash: until and why of a pause, aside (the reason), strikes (refusals in a row), struck (when the
---                  last one came), keep, ttl, slack, n round trips, r
+--                  last one came), ill (unusable answers in a row to different requests) and illby (the last of those), keep, ttl, slack, n round trips, r
 --                  the fastest, lost calls that nobody knows of (-1: as many as there may be) and full, when the last was made
 --   day:<label>:<zone>:<date>   calls counted for a calendar day
 -- The label "*" stands for all keys together. A call's stamp is written once and never moved.
 -- The hash counts: parked, admitted, paused, refused, expired since ever; fine = when the gate last did what it should (ms),
 -- full = set when releasers have no room, away = since when the database takes no batch (ms), bytes = of batches not stored yet.
 
+local ILL = 3  -- so many unusable answers in a row to different requests, and a vendor counts as ill
 local FORMAT = 2  -- the one place; docs/decisions/0008-versions-in-redis.md says when it is raised
 
 local function clock()

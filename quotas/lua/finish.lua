@@ -23,6 +23,8 @@ local sent = tonumber(ARGV[12])
 close_call(prefix, id, record, now - tonumber(ARGV[8]), ARGV[12] ~= 'unsent', sent and now - sent)
 if ARGV[12] == 'unsent' then redis.call('HINCRBY', record, 'c', -1) end
 redis.call('HDEL', prefix .. 'key:' .. label, 'strikes')
+-- The vendor has answered. A request that has failed may have done so because it did not.
+if ARGV[13] == '' then redis.call('HDEL', prefix .. 'key:' .. label, 'ill', 'illby') end
 redis.call('ZREM', KEYS[1], id)
 redis.call('SET', prefix .. 'batch:' .. id, ARGV[4])
 redis.call('HINCRBY', KEYS[4], 'bytes', #ARGV[4])

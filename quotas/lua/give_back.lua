@@ -2,25 +2,38 @@
 --
 -- KEYS  1 running   2 granted   3 ready   4 counts
 -- ARGV  1 prefix   2 id   3 fence   4 ms to pause the key, 0 for none   5 why
---       6 "grow": the vendor named no time, so each refusal in a row doubles the pause; "aside": the key is set aside; or ""
+--       6 "grow": the vendor named no time, so each refusal in a row doubles the pause; "aside": the key is set aside;
+--       "ill": the vendor gave no usable answer, and is taken for ill when that happens three times in a row to different
+--       requests: then as "grow"; or ""
 --       7 "unsent" when the call was never made, so that nothing is counted for it; or ""
 --       8 the key's label: when the grant was lost meanwhile, the request may have another key by now
--- Returns 1, or 0 when the grant was lost meanwhile: then only the key's state is kept.
+-- Returns 1, or 0 when the grant was lost meanwhile: then only the key's state is kept; or 2 when the vendor is not taken for
+-- ill: then nothing else has changed.
 
 local record = ARGV[1] .. 'req:' .. ARGV[2]
 local fields = redis.call('HMGET', record, 's', 'f', 'b')
 local now = clock()
 local key = ARGV[1] .. 'key:' .. ARGV[8]
+if ARGV[6] == 'ill' then
+  local ill = redis.call('HMGET', key, 'ill', 'illby')
+  local times = tonumber(ill[1] or '0')
+  if ill[2] ~= ARGV[2] then
+    times = times + 1
+    redis.call('HSET', key, 'ill', times, 'illby', ARGV[2])
+  end
+  if times < ILL then return 2 end
+end
 if ARGV[6] == 'aside' then
   redis.call('HSET', key, 'aside', ARGV[5])
   redis.call('HINCRBY', KEYS[4], 'refused', 1)
 elseif tonumber(ARGV[4]) > 0 then
   local pause = tonumber(ARGV[4])
-  if ARGV[6] == 'grow' then
+  if ARGV[6] == 'grow' or ARGV[6] == 'ill' then
     -- Calls that were out together are refused together: that is one refusal, not many in a row.
-    local struck = redis.call('HMGET', key, 'strikes', 'struck')
+    local struck = redis.call('HMGET', key, 'strikes', 'struck', 'until')
     local strikes = tonumber(struck[1] or '0')
-    if strikes == 0 or tonumber(fields[3] or '0') > tonumber(struck[2] or '0') then
+    local rests = tonumber(struck[3] or '0') * 1000 > now
+    if strikes == 0 or (not rests and tonumber(fields[3] or '0') > tonumber(struck[2] or '0')) then
       strikes = strikes + 1
       redis.call('HSET', key, 'strikes', strikes, 'struck', us(now))
     end

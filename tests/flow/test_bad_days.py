@@ -8,6 +8,7 @@ import signal
 import psutil
 import pytest
 
+from tests.flow.conftest import LimitedJob
 from tests.waiting import eventually
 
 RANGE = {"start": "2024-01-02", "end": "2024-01-31"}
@@ -41,6 +42,24 @@ def test_a_fault_that_stays_ends_as_failed_with_a_sentence(place, sandbox):
     (failure,) = status["failures"]
     assert failure["reason"].startswith("AAPL: Unavailable: ")
     assert place.rows("SELECT calls FROM ledger WHERE outcome = 'failed'") == [(3,)]
+
+
+@pytest.mark.parametrize("kind", ["503", "reset"])
+def test_a_vendor_that_is_away_for_a_while_fails_nobody_and_costs_few_calls(place, sandbox, kind):
+    place.env["MARKETFETCH_RETRIES__MOST"] = "1"
+    job = LimitedJob(place, sandbox, requests=60)
+    place.worker()
+    sandbox.faults(kind=kind, provider="polygon", count=10_000)
+    job.submit()
+    eventually(lambda: "let the key rest" in place.worker_log, what="the vendor counts as ill")
+    before = sandbox.log()["calls"]
+    (name,) = place.rows("SELECT id FROM jobs")[0]
+    eventually(lambda: "gives no usable answer" in " ".join(place.status(name)["trouble"]), what="and the status says so")
+    eventually(lambda: "attempt=1" in place.worker_log and sandbox.log()["calls"] > before + 1, what="it is asked now and then")
+    # Twenty in two seconds would be allowed: one call at a time goes out, and ever more rarely.
+    assert sandbox.log()["calls"] - before <= 20
+    sandbox.clear_faults()
+    job.ends_whole(within_s=60, extra_calls=40)
 
 
 def test_a_refusal_pauses_the_pool_and_spends_no_retry(place, sandbox):

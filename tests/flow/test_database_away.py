@@ -104,6 +104,36 @@ def test_sqlite_is_locked_for_ten_seconds_by_another_program(place, sandbox):
     assert "Traceback" not in place.worker_log
 
 
+def test_a_failure_that_waits_for_the_database_is_no_success_meanwhile(place, sandbox):
+    place.env |= {"MARKETFETCH_RETRIES__MOST": "0", "MARKETFETCH_TIMINGS__HELD_AGAIN": "2"}
+    sandbox.faults(kind="500", provider="polygon", count=1)
+    place.worker()
+    locked = sqlite3.connect(place.folder / "marketfetch.db", isolation_level=None)
+    eventually(lambda: locked.execute("SELECT count(*) FROM sqlite_master").fetchone()[0], what="the tables are there")
+    locked.execute("BEGIN IMMEDIATE")
+    code = (
+        "from tasks.fetch import polygon\n"
+        "task = polygon.delay('AAPL', start='2024-01-02', end='2024-01-05')\n"
+        "try:\n    task.get(timeout=20)\nexcept Exception as error:\n    print(task.id, error)"
+    )
+    name, _, reason = place.run("-c", code).stdout.partition(" ")
+    assert "500" in reason
+    states = f"from tasks import app; print(app.AsyncResult('{name}').state)"
+    eventually(lambda: tries(place) >= 2, within_s=15, what="its batch is offered again")
+    assert place.run("-c", states).stdout.strip() == "FAILURE"
+    locked.execute("ROLLBACK")
+    locked.close()
+    eventually(lambda: place.rows("SELECT outcome FROM ledger") == [("failed",)], within_s=60, what="it is in the ledger")
+    assert place.run("-c", states).stdout.strip() == "FAILURE"
+
+
+def tries(place) -> int:
+    """How often somebody has begun to store the one batch that is held."""
+    redis = place.redis()
+    found = [redis.hget(f"mf:{{polygon}}:req:{one.decode()}", "u") for one in redis.zrange("mf:{polygon}:held", 0, -1)]
+    return sum(int(one.partition(b":")[0]) for one in found if one)
+
+
 def test_sqlite_is_locked_for_longer_than_anybody_waits(place, sandbox):
     """Stores wait for 30 s; then their batches are held, and nothing is fetched until one is stored again."""
     job = LimitedJob(place, sandbox, requests=100)

@@ -168,6 +168,8 @@ def test_two_tasks_for_the_same_make_one_call_and_both_are_answered(place, sandb
     refs = answer(place, code)
     assert {ref["rows"] for ref in refs} == {refs[0]["rows"]}
     assert {ref["outcome"] for ref in refs} == {"stored"}
+    # Both name the request whose rows they want.
+    assert {(ref["request"],) for ref in refs} == set(place.rows("SELECT request_id FROM ledger"))
     assert sandbox.log()["calls"] == 1
     # And a third, later, is answered from the ledger.
     third = answer(place, f"answer = polygon.delay('AAPL', {ASKED}).get(timeout=20)")

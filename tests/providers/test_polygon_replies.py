@@ -66,6 +66,13 @@ def test_more_rows_than_the_reply_counts_are_read_and_a_doubled_one_is_a_reject(
     assert (page.rows, len(page.rejects)) == (6, 1)
 
 
+@pytest.mark.parametrize("path", ["/v2/a\x00b", "/v2/a\x7fb", "/v2/\u00e9"])
+def test_a_next_page_that_is_no_text_is_a_damaged_reply(path):
+    """Else it would stop its request for ever where it is to be written down."""
+    with pytest.raises(errors.Unavailable, match="no text"):
+        read_body(recorded(next_url=f"http://vendor.test{path}"))
+
+
 def test_delayed_data_is_data():
     assert read_body(recorded(status="DELAYED")).rows == 6
 

@@ -285,6 +285,24 @@ class GateMachine(RuleBasedStateMachine):
         )  # fmt: skip
 
     @precondition(lambda self: self.children)
+    @rule(n=pick, rest_ms=st.sampled_from((500, 3_000)))
+    def a_call_brings_no_answer(self, n: int, rest_ms: int) -> None:
+        """The third time in a row the key rests; before that the request tries again."""
+        child = self.child(n)
+        unsent = self.never_sent(child)
+        self.children.remove(child)
+        rests = self.gate.rest_if_ill(
+            child.id, fence=child.fence, key_label=child.label, rest_ms=rest_ms, why="why", unsent=unsent
+        )
+        assert rests == self.model.rest_if_ill(
+            child.id, fence=child.fence, label=child.label, rest_ms=rest_ms, unsent=unsent
+        )  # fmt: skip
+        if not rests:
+            assert self.gate.delay(child.id, fence=child.fence, delay_ms=2_000, unsent=unsent) == self.model.delay(
+                child.id, fence=child.fence, delay_ms=2_000, unsent=unsent
+            )
+
+    @precondition(lambda self: self.children)
     @rule(n=pick, delay_ms=st.sampled_from((0, 2_000)))
     def a_call_fails_for_a_while(self, n: int, delay_ms: int) -> None:
         child = self.child(n)

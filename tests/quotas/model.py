@@ -17,6 +17,8 @@ Granted = tuple[str, int, str, int, str, str, str]
 #: The days of a test are told from the gate's clock.
 NO_MATTER = datetime.fromtimestamp(0, UTC)
 DAY_US = 86_400_000_000
+#: So many unusable answers in a row to different requests, and a vendor counts as ill.
+ILL = 3
 #: A deadline of a newer release's request is looked at again after so long.
 LEFT_FOR_MS = 3_000
 _DIED = "its worker died three times while it ran"
@@ -84,6 +86,8 @@ class Key:
     aside: str = ""
     strikes: int = 0
     struck: int = 0
+    ill: int = 0
+    ill_by: str = ""
     trips: int = 0
     fastest: int = 0
     slack: int = -1
@@ -277,6 +281,8 @@ class Model:
         mine = [one for one in self.calls if one.label == key.label]
         if state.aside or (key.concurrency and sum(one.done is None for one in mine) >= key.concurrency):
             return None
+        if state.ill >= ILL and any(one.done is None for one in mine):
+            return None
         moments = [self.now, state.until_ms * 1000]
         for window in key.windows:
             opens = self._window_opens(window, self.calls if window.pool else mine, self.key("*") if window.pool else state)
@@ -344,6 +350,10 @@ class Model:
             return "go", one.label, one.attempts, one.calls, "", max(0, one.sent - self.now), one.kills
         if one.place != "granted" or one.fence != fence:
             return "lost", "", 0, 0, "", 0, 0
+        if self.key(one.label).until_ms * 1000 > self.now:
+            self._close(one, made=False)
+            self._enter(one)
+            return "lost", "", 0, 0, "", 0, 0
         one.sent, one.child = max(self.now, one.sent), child
         one.place, one.at_ms = "running", one.sent // 1000 + end_by_ms
         one.calls += 1
@@ -361,7 +371,8 @@ class Model:
             one, made=not unsent, replied=self.now - replied_ago, sent=None if sent_ago is None else self.now - sent_ago
         )
         one.calls -= unsent
-        self.key(one.label).strikes = 0
+        state = self.key(one.label)
+        state.strikes, state.ill, state.ill_by = 0, 0, ""
         one.batch, one.place, one.at_ms = batch, "held", self.now_ms + held_again_ms
         wanted = [who for who in (one.owner, *one.waiters) if who not in one.gone]
         if page and page not in self.records and wanted:
@@ -384,7 +395,8 @@ class Model:
         elif pause_ms:
             if then == "grow":
                 sent = one.sent if one else 0
-                if state.strikes == 0 or sent > state.struck:
+                rests = state.until_ms > self.now_ms
+                if state.strikes == 0 or (not rests and sent > state.struck):
                     state.strikes, state.struck = state.strikes + 1, self.now
                 pause_ms *= 2 ** min(state.strikes - 1, 6)
             self.pause(label, pause_ms=pause_ms)
@@ -396,6 +408,15 @@ class Model:
         one.calls -= ran and unsent
         if self._still_wanted(one):
             self._enter(one)
+        return True
+
+    def rest_if_ill(self, name: str, *, fence: int, label: str, rest_ms: int, unsent: bool = False) -> bool:
+        state = self.key(label)
+        if state.ill_by != name:
+            state.ill, state.ill_by = state.ill + 1, name
+        if state.ill < ILL:
+            return False
+        self.give_back(name, fence=fence, label=label, pause_ms=rest_ms, then="grow", unsent=unsent)
         return True
 
     def take_back(self, grants: Sequence[tuple[str, int]]) -> int:
@@ -539,7 +560,8 @@ class Model:
 
     def resume(self, label: str) -> None:
         state = self.key(label)
-        state.until_ms = state.strikes = state.struck = 0
+        state.until_ms = state.strikes = state.struck = state.ill = 0
+        state.ill_by = ""
         state.aside = ""
 
     def restore(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import fakeredis
 import pytest
@@ -60,6 +61,47 @@ def test_what_nobody_has_started_is_taken_back_to_its_place_and_what_runs_goes_o
     # Nothing was counted for them, they come first again, and their old messages start nothing.
     assert [one.id for one in admitted(gate, 3, limits=["3/day@UTC"]).grants] == ["b", "c"]
     assert [gate.start(one.id, fence=one.fence).verdict for one in grants[1:]] == ["lost", "lost"]
+
+
+def unanswered(gate, grant):
+    return gate.rest_if_ill(grant.id, fence=grant.fence, key_label="main", rest_ms=1_000, why="no usable answer")
+
+
+def test_a_vendor_that_answers_nobody_is_asked_by_one_call_at_a_time_until_it_answers(gate):
+    parked(gate, *"abcdefgh")
+    one, two, three, four = (started(gate, grant) for grant in admitted(gate, 4).grants)
+    assert [unanswered(gate, grant) for grant in (one, one, two)] == [False, False, False]
+    assert [unanswered(gate, grant) for grant in (three, four)] == [True, True]
+    for tried_again in (one, two):
+        gate.delay(tried_again.id, fence=tried_again.fence, delay_ms=60_000)
+    # Those two stand in front again, no attempt spent, and the key rests.
+    assert admitted(gate).grants == ()
+    assert "no usable answer" in report(gate, (key_limits("main", []),))[0].paused_why
+    gate.redis.hset("mf:{polygon}:key:main", "until", 0)
+    (probe,) = admitted(gate).grants
+    assert (probe.id, probe.attempts) == ("c", 0)
+    assert admitted(gate).grants == ()
+    gate.finish(started(gate, probe).id, fence=probe.fence, batch=b"rows")
+    assert [grant.id for grant in admitted(gate).grants] == ["d", "e", "f", "g", "h"]
+
+
+def test_what_was_granted_before_its_key_was_paused_is_not_sent(gate):
+    parked(gate, "a", "b")
+    refused, granted = admitted(gate, limits=["2/day@UTC"]).grants
+    gate.give_back(started(gate, refused).id, fence=refused.fence, key_label="main", pause_ms=30_000, why="429", then="grow")
+    assert gate.start("b", fence=granted.fence).verdict == "lost"
+    assert gate.counts() == Counts(parked=2, granted=0, running=0, held=0)
+    gate.redis.hset("mf:{polygon}:key:main", "until", 0)
+    # The refused one has been counted by the vendor, the other one has not.
+    assert [one.id for one in admitted(gate, limits=["2/day@UTC"]).grants] == ["a"]
+
+
+def test_a_single_request_that_is_never_answered_makes_no_vendor_ill(gate):
+    parked(gate, "a")
+    for _ in range(5):
+        (grant,) = admitted(gate).grants
+        assert not unanswered(gate, started(gate, grant))
+        gate.delay("a", fence=grant.fence, delay_ms=-1)
 
 
 def test_a_known_id_is_not_parked_a_second_time(gate):
@@ -438,8 +480,34 @@ def test_a_crowd_of_batches_is_told_only_when_it_is_one(gate):
     for grant in admitted(gate).grants:
         started(gate, grant)
         gate.finish(grant.id, fence=grant.fence, batch=grant.id.encode())
-    assert gate.crowd("r0", above=6, most=3) == {}
-    found = gate.crowd("r0", above=5, most=3)
+    assert gate.crowd("r0", above=6, most=3, busy_ms=1_000) == {}
+    found = gate.crowd("r0", above=5, most=3, busy_ms=1_000)
     assert len(found) == 3
     assert "r0" not in found
     assert all(name.encode() == data for name, data in found.items())
+    # Nobody else begins with them, until they are left to others.
+    assert [one.tries for one in gate.take(list(found), busy_ms=1_000)] == [-1, -1, -1]
+    gate.put_back(list(found))
+    assert [one.tries for one in gate.take(list(found), busy_ms=1_000)] == [1, 1, 1]
+
+
+def test_a_try_to_store_that_is_never_heard_of_counts_and_one_without_a_database_does_not(gate):
+    parked(gate, "a")
+    (grant,) = admitted(gate).grants
+    gate.finish(started(gate, grant).id, fence=grant.fence, batch=b"rows")
+    assert [gate.take(["a"], busy_ms=-1)[0].tries for _ in range(3)] == [1, 2, 3]
+    gate.postpone("a", delay_ms=1, most_ms=1)
+    (taken,) = gate.take(["a"], busy_ms=60_000)
+    assert (taken.data, taken.tries) == (b"rows", 1)
+    # It is offered when that try should have ended.
+    assert gate.redis.zscore("mf:{polygon}:held", "a") > time.time() * 1000 + 50_000
+    gate.settle("a")
+    assert gate.take(["a"], busy_ms=1)[0].tries == 0
+
+
+def test_the_replies_of_the_latest_that_killed_their_workers_are_kept(gate):
+    for n in range(25):
+        gate.keep_raw(f"r{n}", f"reply {n}".encode())
+    gate.keep_raw("r24", b"once more")
+    assert [n for n in range(25) if gate.raw(f"r{n}")] == list(range(5, 25))
+    assert gate.raw("r24") == b"once more"
