@@ -43,8 +43,9 @@ bench: $(VENV)/.dev     ## measure, with what it is compared with in the same ru
 	@$(BIN)/python -m benchmarks.gate
 	@$(BIN)/python -m benchmarks.gate_plots
 
-chaos: $(VENV)/.dev     ## kill everything for some minutes, and account for every row and call; about 8 minutes
+chaos: $(VENV)/.dev     ## kill everything for some minutes, then once at every step, and account for every row and call; about 15 minutes
 	@$(BIN)/python -m chaos
+	@$(BIN)/python -m pytest -n 2 tests/flow/test_failpoints.py
 
 clean:           ## remove what make made
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
