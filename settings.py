@@ -92,6 +92,11 @@ class ProviderSettings(_Section):
                 raise ValueError(f"api_keys: {label!r} can't be a label; write a word, such as main:secret")
         return self
 
+    @field_validator("key_limits", mode="before")
+    @classmethod
+    def _null_takes_back_what_the_file_says(cls, found: Any) -> Any:
+        return {} if found is None else found
+
     @field_validator("limits")
     @classmethod
     def _limits_are_understood(cls, limits: list[str] | None) -> list[str] | None:

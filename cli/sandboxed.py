@@ -11,10 +11,11 @@ from settings import PREFIX
 
 def vendors_at(base_urls: Mapping[str, str], *, label: str) -> dict[str, Any]:
     """The settings that point all three vendors at a sandbox: base URL, a key called `label`, and no limits."""
-    asked = {
-        vendor: {"base_url": url, "api_keys": [f"{label}:{label}-key-of-{vendor}"], "limits": []}
-        for vendor, url in base_urls.items()
-    }
+    asked: dict[str, Any] = {}
+    for vendor, url in base_urls.items():
+        key = f"{label}:{label}-key-of-{vendor}"
+        # None, as an empty table would be merged with that of the file, whose keys are not asked.
+        asked[vendor] = {"base_url": url, "api_keys": [key], "limits": [], "key_limits": None}
     return {"providers": asked}
 
 
