@@ -59,12 +59,12 @@ def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> 
         with signals_as_exceptions(), only_one(folder / _LOCK, what=f"`{running}`"), contextlib.ExitStack() as stack:
             # What was read before the lock was ours may be the settings of a sandbox that was about to end.
             get_settings.cache_clear()
+            configured = get_settings()
+            _end_earlier(folder, sandbox=sandbox)
             if sandbox:
                 stack.enter_context(only_one(home / note.LOCK, what=f"`{running}`"))
-            _end_earlier(folder, sandbox=sandbox)
-            configured = None if sandbox else get_settings().redis_url
             with uninterrupted():
-                redis = stack.enter_context(EmbeddedRedis(home, configured=configured))
+                redis = stack.enter_context(EmbeddedRedis(home, configured=None if sandbox else configured.redis_url))
                 vendors = stack.enter_context(EmbeddedVendors(folder, redis_url=redis.url)) if sandbox else None
             processes = stack.enter_context(Processes(home / "run", home / "logs"))
             _start(processes, redis, vendors, workers=workers, concurrency=concurrency, flower=flower)

@@ -6,15 +6,19 @@ lock is the sandbox's alone, so that a note left by a killed `up --sandbox` says
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 LOCK: Final = "running.lock"
 _NOTE: Final = "settings.json"
+_LONGEST_SECONDS: Final = 20.0
 
 
 def home(state_dir: Path) -> Path:
@@ -35,14 +39,17 @@ def forget(state_dir: Path) -> None:
 
 
 def find(state_dir: Path) -> dict[str, Any]:
-    """The settings that lead to the running sandbox: nested, as in marketfetch.toml. Empty where none runs."""
-    folder = home(state_dir)
-    try:
-        text = (folder / _NOTE).read_text()
-    except OSError:
-        return {}
-    # Looked at after the note was read: what is held now was held when it was left.
-    return dict(json.loads(text)) if is_held(folder / LOCK) else {}
+    """The settings that lead to the running sandbox: nested, as in marketfetch.toml. Empty where none runs.
+
+    Waits while one starts or ends: who is early means the sandbox too, and must not ask the vendors for it.
+    """
+    folder, pause = home(state_dir), threading.Event()
+    deadline = time.monotonic() + _LONGEST_SECONDS
+    while is_held(folder / LOCK) and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            return dict(json.loads((folder / _NOTE).read_text()))
+        pause.wait(0.05)
+    return {}
 
 
 def is_held(path: Path) -> bool:
