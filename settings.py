@@ -2,6 +2,9 @@
 
 Order of precedence: environment (MARKETFETCH_…, nested names joined by "__"), then the TOML file that MARKETFETCH_CONFIG
 names (default marketfetch.toml in the current folder), then the defaults below.
+
+While `marketfetch up --sandbox` runs in the state folder, its Redis, its database and its vendors go before all of these: for
+whoever starts in that time, be it a command, a worker or an app. So nothing invented meets what is real.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from pydantic_settings import SettingsError as SourceError
 
 from quotas.limits import parse
 from quotas.plans import PLANS
+from sandbox import note
 from schemas.mapping import ColumnMapping
 
 PREFIX = "MARKETFETCH_"
@@ -87,6 +91,11 @@ class ProviderSettings(_Section):
             if label == "*" or not label.isprintable():
                 raise ValueError(f"api_keys: {label!r} can't be a label; write a word, such as main:secret")
         return self
+
+    @field_validator("key_limits", mode="before")
+    @classmethod
+    def _null_takes_back_what_the_file_says(cls, found: Any) -> Any:
+        return {} if found is None else found
 
     @field_validator("limits")
     @classmethod
@@ -261,10 +270,12 @@ def failpoint() -> str:
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The settings of this process, read once. Raises SettingsError."""
+    """The settings of this process, read once; with a sandbox that runs here over them. Raises SettingsError."""
     _refuse_unknown_variables()
     try:
-        return Settings()
+        own = Settings()
+        followed = note.find(own.state_dir)
+        return Settings(**followed) if followed else own
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
     except SourceError as error:

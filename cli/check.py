@@ -19,13 +19,11 @@ def check(ctx: click.Context, *, upgrading: bool, as_json: bool) -> None:
     Exits with 1 if anything is wrong that stops fetching; warnings alone give 0. Stop the workers before --upgrade: it
     changes the tables in one transaction and keeps every row.
     """
-    from cli.sandboxed import followed_sandbox
     from tasks.check import findings, upgrade
 
-    with followed_sandbox():
-        if upgrading:
-            hint(upgrade())
-        found = findings()
+    if upgrading:
+        hint(upgrade())
+    found = findings()
     errors = sum(one.level == "error" for one in found)
     if as_json:
         click.echo(json.dumps({"ok": not errors, "findings": [one.model_dump() for one in found]}))

@@ -25,11 +25,9 @@ def dead(ctx: click.Context, *, as_json: bool) -> None:
     """List the messages that no worker could read or run, oldest first, each with the reason."""
     if ctx.invoked_subcommand:
         return
-    from cli.sandboxed import followed_sandbox
     from tasks.dead import letters
 
-    with followed_sandbox():
-        found = letters()
+    found = letters()
     if as_json:
         click.echo(json.dumps({"messages": [_document(one) for one in found]}))
         return
@@ -47,12 +45,10 @@ def dead(ctx: click.Context, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def show(*, number: str, as_json: bool) -> None:
     """Show the message ID: where it came from, why it is here, and what it says, without secrets."""
-    from cli.sandboxed import followed_sandbox
     from tasks.dead import letter
 
-    with followed_sandbox():
-        found = letter(number)
-        text = found.text()
+    found = letter(number)
+    text = found.text()
     if as_json:
         click.echo(json.dumps({**_document(found), "message": text}))
         return
@@ -109,22 +105,20 @@ def _each(ctx: click.Context, do: Callable[[str], DeadLetter], number: str | Non
     """One, or all that are there now; what could not be done is said, one sentence each, and ends with 1."""
     if (number is None) == (not everything):
         raise click.UsageError("say which: the ID of one message, or --all")
-    from cli.sandboxed import followed_sandbox
     from tasks.dead import letters
     from tasks.errors import UserError
 
-    with followed_sandbox():
-        if number is not None:
-            found = do(number)
-            hint(f"Message {found.id} of queue {found.queue} is {done}.")
-            return
-        count, refused = 0, []
-        for one in letters():
-            try:
-                do(one.id)
-                count += 1
-            except UserError as error:
-                refused.append(str(error))
+    if number is not None:
+        found = do(number)
+        hint(f"Message {found.id} of queue {found.queue} is {done}.")
+        return
+    count, refused = 0, []
+    for one in letters():
+        try:
+            do(one.id)
+            count += 1
+        except UserError as error:
+            refused.append(str(error))
     for sentence in refused:
         hint(sentence)
     if count or not refused:

@@ -7,27 +7,31 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from cli.sandboxed import NOTE, note, variables
+from pydantic import SecretStr
+
+from cli.sandboxed import vendors_at
 from cli.signals import uninterrupted
+from sandbox import note
 from sandbox.run import Sandbox, start_sandbox
-from sandbox.servers import ServerError, adopt_valkey, start_valkey
-from settings import get_settings
-from tasks.place import redis_url
+from sandbox.servers import ServerError, Valkey, adopt_valkey, start_valkey
 
 
 class EmbeddedRedis:
-    """The configured Redis, which is left alone; or a Valkey with its data in `folder`.
+    """The `configured` Redis, which is left alone; or a Valkey with its data in `folder`.
 
     A Valkey that a killed `up` has left behind is taken over, with its data.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, configured: SecretStr | None) -> None:
         self.folder = folder
-        own = get_settings().redis_url is None
-        self.valkey = (adopt_valkey(folder) or start_valkey(folder)) if own else None
-        self.url = self.valkey.url if self.valkey else redis_url()
+        self.valkey: Valkey | None = None
+        if configured is None:
+            self.valkey = adopt_valkey(folder) or start_valkey(folder)
+            self.url = self.valkey.url
+        else:
+            self.url = configured.get_secret_value()
 
     def tend(self) -> list[str]:
         """On its old port and with its data, so that workers find it where it was."""
@@ -49,15 +53,24 @@ class EmbeddedRedis:
 
 
 class EmbeddedVendors:
-    """The sandbox, and the note by which other commands of the folder find it."""
+    """The sandbox, and the note that leads whoever works in the folder to it: to its vendors, its Redis and its database.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.log = folder / "logs" / "sandbox.log"
+    The database is the sandbox's own, whatever is configured: what a simulated vendor answers is invented.
+    """
+
+    def __init__(self, state_dir: Path, *, redis_url: str) -> None:
+        home = note.home(state_dir)
+        self.state_dir = state_dir
+        self.database = home / "marketfetch.db"
+        self.log = home / "logs" / "sandbox.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.sandbox: Sandbox = start_sandbox(log=self.log)
-        self.variables = variables(self.sandbox.base_urls, label="sandbox")
-        note(folder, self.variables)
+        self.settings = {
+            "redis_url": redis_url,
+            "database_url": f"sqlite:///{quote(str(self.database.absolute()))}",
+            **vendors_at(self.sandbox.base_urls, label="sandbox"),
+        }
+        note.leave(state_dir, self.settings)
 
     def tend(self) -> list[str]:
         """On its old port, as the workers know it by that."""
@@ -75,5 +88,5 @@ class EmbeddedVendors:
         return self
 
     def __exit__(self, *_: object) -> None:
-        (self.folder / NOTE).unlink(missing_ok=True)
+        note.forget(self.state_dir)
         self.sandbox.stop()

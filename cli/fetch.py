@@ -56,27 +56,25 @@ def fetch(
 
     Prints the job's id and comes back at once; a worker does the rest. The same wish twice is one job.
     """
-    from cli.sandboxed import followed_sandbox
     from tasks.jobs import submit
 
     wanted = (*symbols, *_listed(symbols_file))
     if not wanted:
         raise click.UsageError("name at least one symbol, or give --symbols-file")
     last = end or datetime.now(UTC).date()
-    with followed_sandbox():
-        job = submit(
-            provider,
-            wanted,
-            start=start or _a_year_before(last),
-            end=last,
-            timespan=timespan,
-            dataset=dataset,
-            adjustment=adjustment,
-            again=again,
-        )
-        if wait:
-            first = start or _a_year_before(last)
-            ctx.exit(_wait(job, name=provider, as_json=as_json, surely_traded=(last - first).days >= _SURELY_TRADED_DAYS))
+    job = submit(
+        provider,
+        wanted,
+        start=start or _a_year_before(last),
+        end=last,
+        timespan=timespan,
+        dataset=dataset,
+        adjustment=adjustment,
+        again=again,
+    )
+    if wait:
+        first = start or _a_year_before(last)
+        ctx.exit(_wait(job, name=provider, as_json=as_json, surely_traded=(last - first).days >= _SURELY_TRADED_DAYS))
     if as_json:
         click.echo(json.dumps({"job": job.job_id, "requests": job.requests, "new": job.new}))
     else:

@@ -28,7 +28,7 @@ def only_one(path: Path, *, what: str) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as lock:
-        # `is_held` of another command may have it for an instant.
+        # Who looks whether it is held has it for an instant.
         if not any(locked(lock) for _ in ticks(0.5)):
             lock.seek(0)
             owner = lock.read().strip()
@@ -38,15 +38,6 @@ def only_one(path: Path, *, what: str) -> Iterator[None]:
         lock.flush()
         yield
         lock.truncate(0)
-
-
-def is_held(path: Path) -> bool:
-    """True while a process holds the lock file `path`."""
-    try:
-        with path.open("a+") as lock:
-            return not locked(lock)
-    except OSError:
-        return False
 
 
 def end_leftovers(folder: Path) -> list[str]:

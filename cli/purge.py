@@ -33,11 +33,9 @@ def purge(*, older_than: timedelta, as_json: bool) -> None:
 
     Every bar stays. What a purged job had asked is fetched anew when it is submitted again.
     """
-    from cli.sandboxed import followed_sandbox
     from tasks import purging
 
-    with followed_sandbox():
-        gone = purging.purge(older_than=older_than)
+    gone = purging.purge(older_than=older_than)
     if as_json:
         click.echo(gone.model_dump_json())
         return

@@ -23,12 +23,10 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
     """Show every key's limits: used and allowed, when one more call is free, what is paused and why."""
     if ctx.invoked_subcommand:
         return
-    from cli.sandboxed import followed_sandbox
     from tasks.keys import events, lines
 
-    with followed_sandbox():
-        found = lines()
-        counted = events() if as_json else {}
+    found = lines()
+    counted = events() if as_json else {}
     if as_json:
         events_of = {provider: asdict(one) for provider, one in counted.items()}
         click.echo(json.dumps({"keys": [_document(one) for one in found], "events": events_of}))
@@ -69,11 +67,9 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
 @click.option("--for", "seconds", type=click.FloatRange(min=1), default=_A_DAY_S, show_default=True, help="Seconds.")
 def pause(*, label: str, provider: str | None, seconds: float) -> None:
     """Make no call with the key LABEL for a while. What runs goes on."""
-    from cli.sandboxed import followed_sandbox
     from tasks import keys
 
-    with followed_sandbox():
-        owner = keys.pause(label, provider=provider, seconds=seconds)
+    owner = keys.pause(label, provider=provider, seconds=seconds)
     hint(f"The key {label!r} of {owner} rests for {seconds:.0f} s. `marketfetch quotas resume {label}` ends it.")
 
 
@@ -82,11 +78,9 @@ def pause(*, label: str, provider: str | None, seconds: float) -> None:
 @click.option("--provider", help="Where several vendors have a key of that label.")
 def resume(*, label: str, provider: str | None) -> None:
     """End the pause of the key LABEL, and take it back if it was set aside."""
-    from cli.sandboxed import followed_sandbox
     from tasks import keys
 
-    with followed_sandbox():
-        owner = keys.resume(label, provider=provider)
+    owner = keys.resume(label, provider=provider)
     hint(f"The key {label!r} of {owner} may be used again.")
 
 
@@ -108,11 +102,9 @@ def _document(one: KeyLine) -> dict[str, object]:
 @click.pass_context
 def health(ctx: click.Context, *, as_json: bool) -> None:
     """Tell whether everything that may run is admitted; exits with 1 when nothing was for a minute. For health checks."""
-    from cli.sandboxed import followed_sandbox
     from tasks import keys
 
-    with followed_sandbox():
-        found = keys.health()
+    found = keys.health()
     ok = all(one.ok for one in found)
     if as_json:
         click.echo(json.dumps({"ok": ok, "pools": [asdict(one) for one in found]}))

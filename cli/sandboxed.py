@@ -1,48 +1,37 @@
-"""How the commands of a folder are pointed at the vendor sandbox that one of them started.
-
-While `up --sandbox` runs, `fetch` and `status` of the same folder ask its three vendors, whatever keys are configured: who
-starts a sandbox does not want to spend quota.
-"""
+"""The settings that point at a vendor sandbox: in a note for whoever works in its folder, in variables for its children."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Final
+from typing import Any
 
-from cli.locks import is_held
-from settings import PREFIX, environment, get_settings, override
+from settings import PREFIX
 
-NOTE: Final = "sandbox.json"
-LOCK: Final = "up.lock"
+
+def vendors_at(base_urls: Mapping[str, str], *, label: str) -> dict[str, Any]:
+    """The settings that point all three vendors at a sandbox: base URL, a key called `label`, and no limits."""
+    asked: dict[str, Any] = {}
+    for vendor, url in base_urls.items():
+        key = f"{label}:{label}-key-of-{vendor}"
+        # None, as an empty table would be merged with that of the file, whose keys are not asked.
+        asked[vendor] = {"base_url": url, "api_keys": [key], "limits": [], "key_limits": None}
+    return {"providers": asked}
 
 
 def variables(base_urls: Mapping[str, str], *, label: str) -> dict[str, str]:
-    """The environment that points all three vendors at a sandbox: base URL, a key called `label`, and no limits."""
-    found = {}
-    for vendor, url in base_urls.items():
-        prefix = f"{PREFIX}PROVIDERS__{vendor.upper()}__"
-        found[f"{prefix}BASE_URL"] = url
-        found[f"{prefix}API_KEYS"] = json.dumps([f"{label}:{label}-key-of-{vendor}"])
-        found[f"{prefix}LIMITS"] = "[]"
-    return found
+    """The same, as the environment of a child."""
+    return as_variables(vendors_at(base_urls, label=label))
 
 
-def note(folder: Path, found: Mapping[str, str]) -> None:
-    """Leaves `found` for the other commands of this folder, for as long as `up` holds its lock."""
-    (folder / NOTE).write_text(json.dumps(dict(found)))
+def as_variables(found: Mapping[str, Any]) -> dict[str, str]:
+    """Nested settings as variables of the environment."""
+    return {PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value) for name, value in _flat(found)}
 
 
-@contextlib.contextmanager
-def followed_sandbox() -> Iterator[None]:
-    """For the time of the block, settings point at the sandbox that `up --sandbox` runs in this folder, if it does."""
-    folder = get_settings().state_dir
-    path = folder / NOTE
-    if not path.is_file() or not is_held(folder / LOCK):
-        yield
-        return
-    ours = {name: value for name, value in environment().items() if name.startswith(PREFIX)}
-    with override({**ours, **json.loads(path.read_text())}):
-        yield
+def _flat(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in found.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}__{inner}", one) for inner, one in _flat(value))
+        else:
+            yield name, value

@@ -28,7 +28,6 @@ def status(ctx: click.Context, *, job: str | None, watch: bool, as_json: bool, l
     """
     from cli.outcome import sentences
     from cli.progress import follow
-    from cli.sandboxed import followed_sandbox
     from tasks import jobs
 
     if job is None:
@@ -36,8 +35,7 @@ def status(ctx: click.Context, *, job: str | None, watch: bool, as_json: bool, l
             raise click.UsageError("--watch needs the id of a job")
         _list(jobs.latest(limit), as_json=as_json)
         return
-    with followed_sandbox():
-        state = jobs.status(job)
+    state = jobs.status(job)
     if watch and state.state == "running":
         state = follow({job: state.provider})[job]
     if as_json:

@@ -12,11 +12,9 @@ from cli.screen import hint
 def cancel(*, job: str) -> None:
     """Make no more calls for JOB. What is on its way comes to its end; what other jobs share stays."""
     from cli.outcome import sentences
-    from cli.sandboxed import followed_sandbox
     from tasks import jobs
 
-    with followed_sandbox():
-        state = jobs.cancel(job)
+    state = jobs.cancel(job)
     click.echo("\n".join(sentences(state)))
     hint(f"`marketfetch resume {job}` lets it go on.")
 
@@ -28,11 +26,9 @@ def resume(*, job: str | None) -> None:
 
     Workers do the same by themselves every few seconds, except for a job that was cancelled.
     """
-    from cli.sandboxed import followed_sandbox
     from tasks import jobs
 
-    with followed_sandbox():
-        fed = jobs.resume_all() if job is None else {job: jobs.resume(job)}
+    fed = jobs.resume_all() if job is None else {job: jobs.resume(job)}
     for name, requests in fed.items():
         click.echo(f"{name}: {_many(requests)} parked anew." if requests else f"{name}: nothing was missing.")
     if not fed:
@@ -43,11 +39,9 @@ def resume(*, job: str | None) -> None:
 @click.argument("job")
 def retry(*, job: str) -> None:
     """Make the failed requests of JOB again."""
-    from cli.sandboxed import followed_sandbox
     from tasks import jobs
 
-    with followed_sandbox():
-        failed = jobs.retry(job)
+    failed = jobs.retry(job)
     click.echo(
         f"{_many(failed)} of {job} {'is' if failed == 1 else 'are'} to do again."
         if failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _EVERY_SECONDS: Final = 0.5
 _SERVERS_EVERY: Final = 4
 _FLOWER_PORT: Final = 5555
+_LOCK: Final = "up.lock"
+_LOOK: Final = "SELECT * FROM bars LIMIT 5"
 
 
 @click.command()
@@ -31,30 +34,39 @@ _FLOWER_PORT: Final = 5555
     metavar="[PORT]",
     help=f"Also start Flower, on 127.0.0.1 only.  [port {_FLOWER_PORT} unless given]",
 )
-@click.option("--sandbox", is_flag=True, help="Also start the vendor sandbox, and ask it instead of the vendors.")
+@click.option("--sandbox", is_flag=True, help="Ask simulated vendors instead, with a Redis and a database of their own.")
 def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> None:
     """Run everything for one machine: Redis (embedded, if none is configured), workers, beat.
 
     `fetch`, `status` and `celery -A tasks worker` in the same folder find what it started. Ctrl-C stops all of it: workers
     finish what runs, for at most ten seconds. Exits with 0 when it was told to stop.
+
+    With --sandbox nothing that is configured is asked, read or written: not the vendors, not Redis, not the database.
     """
     from cli.embedded import EmbeddedRedis, EmbeddedVendors
-    from cli.locks import ProcessError, end_leftovers, only_one
+    from cli.locks import ProcessError, only_one
     from cli.processes import Processes
-    from cli.sandboxed import LOCK
     from cli.signals import signals_as_exceptions, uninterrupted
+    from sandbox import note
     from sandbox.servers import ServerError
+    from settings import get_settings
     from tasks.place import state_dir
 
     folder = state_dir()
+    home = note.home(folder) if sandbox else folder
+    running = "marketfetch up --sandbox" if note.find(folder) else "marketfetch up"
     try:
-        with signals_as_exceptions(), only_one(folder / LOCK, what="`marketfetch up`"), contextlib.ExitStack() as stack:
-            for name in end_leftovers(folder / "run"):
-                click.echo(f"stopped {name}, which an earlier run had left behind", err=True)
+        with signals_as_exceptions(), only_one(folder / _LOCK, what=f"`{running}`"), contextlib.ExitStack() as stack:
+            # What was read before the lock was ours may be the settings of a sandbox that was about to end.
+            get_settings.cache_clear()
+            configured = get_settings()
+            _end_earlier(folder, sandbox=sandbox)
+            if sandbox:
+                stack.enter_context(only_one(home / note.LOCK, what=f"`{running}`"))
             with uninterrupted():
-                redis = stack.enter_context(EmbeddedRedis(folder))
-                vendors = stack.enter_context(EmbeddedVendors(folder)) if sandbox else None
-            processes = stack.enter_context(Processes(folder / "run", folder / "logs"))
+                redis = stack.enter_context(EmbeddedRedis(home, configured=None if sandbox else configured.redis_url))
+                vendors = stack.enter_context(EmbeddedVendors(folder, redis_url=redis.url)) if sandbox else None
+            processes = stack.enter_context(Processes(home / "run", home / "logs"))
             _start(processes, redis, vendors, workers=workers, concurrency=concurrency, flower=flower)
             _warn()
             _watch(processes, redis, vendors)
@@ -62,6 +74,24 @@ def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> 
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
         click.echo("everything is stopped", err=True)
+
+
+def _end_earlier(folder: Path, *, sandbox: bool) -> None:
+    """Ends what a killed `up` has left behind, be it with the sandbox or without. Its Valkey stays, with what is parked.
+
+    Only a sandbox's Valkey is of no use to anybody but the sandbox.
+    """
+    from cli.locks import end_leftovers
+    from sandbox import note
+    from sandbox.servers import adopt_valkey
+
+    note.forget(folder)
+    left = [*end_leftovers(folder / "run"), *end_leftovers(note.home(folder) / "run")]
+    if not sandbox and (valkey := adopt_valkey(note.home(folder))):
+        valkey.stop()
+        left.append("the sandbox's Valkey")
+    for name in left:
+        click.echo(f"stopped {name}, which an earlier run had left behind", err=True)
 
 
 def _start(
@@ -74,19 +104,23 @@ def _start(
     flower: int | None,
 ) -> None:
     from cli.processes import REMAPPED, celery
+    from cli.sandboxed import as_variables
     from settings import PREFIX, get_settings
     from storage import safe_url
     from tasks.place import database_url
 
-    level = get_settings().log.level.upper()
-    click.echo(f"marketfetch runs in {Path.cwd()}; Ctrl-C stops everything")
+    configured = get_settings()
+    level = configured.log.level.upper()
     environment = {f"{PREFIX}REDIS_URL": redis.url}
-    _line("redis", f"{safe_url(redis.url)}, " + (f"embedded, data in {redis.folder}" if redis.valkey else "as configured"))
-    _line("database", safe_url(database_url()))
+    click.echo(f"marketfetch runs in {Path.cwd()}; Ctrl-C stops everything")
     if vendors:
-        environment |= vendors.variables
+        environment = as_variables(vendors.settings)
+        get_settings.cache_clear()  # from here on this process follows the sandbox too
         _line("sandbox", f"{vendors.sandbox.url}, asked instead of the vendors; log {vendors.log}")
-        _line("", "what it answers is invented, and goes into this database: keep it out of a folder with real data")
+    _line("redis", f"{safe_url(redis.url)}, " + (f"embedded, data in {redis.folder}" if redis.valkey else "as configured"))
+    _line("database", f"{vendors.database}, the sandbox's own: its bars are invented" if vendors else safe_url(database_url()))
+    if vendors and (left := [one for one in ("redis_url", "database_url") if one in configured.model_fields_set]):
+        _line("", f"the configured {' and '.join(left)} {'is' if len(left) == 1 else 'are'} not used while the sandbox runs")
     for number in range(1, workers + 1):
         name = f"worker-{number}"
         # Events cost throughput, so only Flower's workers send them.
@@ -102,17 +136,17 @@ def _start(
         child = processes.start("flower", *arguments, variables=environment)
         _line("flower", f"http://127.0.0.1:{flower}; log {child.log}")
     click.echo(f"In another terminal, in this folder: {command()} fetch polygon AAPL MSFT --start 2024-01-01 --wait")
+    if vendors:
+        click.echo(f'Then look at the rows: sqlite3 {shlex.quote(str(vendors.database))} "{_LOOK}"')
 
 
 def _warn() -> None:
     """Says at boot what would surprise later: a Redis that forgets, a database that can't be written, no key."""
-    from cli.sandboxed import followed_sandbox
     from tasks.check import findings
 
-    with followed_sandbox():
-        for one in findings():
-            if one.level == "error" or (one.level, one.subject) == ("warning", "redis"):
-                click.echo(f"  {one.level:<10}{one.subject}: {one.sentence}", err=True)
+    for one in findings():
+        if one.level == "error" or (one.level, one.subject) == ("warning", "redis"):
+            click.echo(f"  {one.level:<10}{one.subject}: {one.sentence}", err=True)
 
 
 def _watch(processes: Processes, redis: EmbeddedRedis, vendors: EmbeddedVendors | None) -> None:

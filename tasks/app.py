@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from celery import Celery
 from celery.signals import import_modules, setup_logging
 
 from quotas import failpoints
-from settings import failpoint
+from sandbox import note
+from settings import failpoint, get_settings
 from tasks.keeper import Keeper
 from tasks.releaser import Releaser
 from tasks.sending import ParkingAMQP
@@ -24,6 +26,8 @@ def _our_logging(loglevel: Any = None, logfile: Any = None, **_: Any) -> None:
     from tasks import logs
 
     logs.setup(level=loglevel, file=logfile)
+    if note.find(get_settings().state_dir):
+        structlog.get_logger(__name__).info("sandbox followed", why="`marketfetch up --sandbox` runs in this folder")
 
 
 if failpoint():

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
+from sandbox import note
 from settings import config_path, get_settings
 from storage import open_store, safe_url
 from storage.store import StoreError
@@ -60,6 +61,9 @@ def _settings() -> Iterator[Finding]:
     path = config_path()
     where = f"{path} and the environment" if path else "the environment and the defaults (there is no marketfetch.toml)"
     yield Finding(level="ok", subject="settings", sentence=f"Valid. They come from {where}.")
+    if note.find(get_settings().state_dir):
+        sentence = "`marketfetch up --sandbox` runs here: vendors, Redis and database are its own, not the configured ones."
+        yield Finding(level="ok", subject="sandbox", sentence=sentence)
     if not any(get_settings().provider(name).keys for name in PROVIDERS):
         yield Finding(
             level="error",

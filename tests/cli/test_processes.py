@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.locks import ProcessError, end_leftovers, is_held, only_one
+from cli.locks import ProcessError, end_leftovers, only_one
 from cli.processes import Processes
+from sandbox.note import is_held
 
 WAITS = "import threading; print('up', flush=True); threading.Event().wait()"
 FORKS = f"import os; os.fork(); {WAITS}"

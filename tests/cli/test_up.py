@@ -19,7 +19,11 @@ from typing import Any
 import psutil
 import pytest
 
+from sandbox import note
 from sandbox.servers import find_valkey
+
+#: The state folder of `up --sandbox`.
+SANDBOX = note.home(Path(".marketfetch"))
 
 with socket.socket() as _probe:
     _probe.bind(("127.0.0.1", 0))
@@ -40,7 +44,7 @@ def running(make_shell: Callable[[], Any], gone: Callable[[list[Any]], bool]) ->
     assert code == 0, started.text
     assert "everything is stopped" in started.text
     assert gone(those)
-    assert not list((shell.folder / ".marketfetch" / "run").iterdir())
+    assert not list((shell.folder / SANDBOX / "run").iterdir())
 
 
 def workers(shell: Any) -> int:
@@ -59,7 +63,7 @@ def test_fetch_waits_for_the_rows_and_says_what_came(running: tuple[Any, Any]) -
     assert document["requests"] == {"total": 2, "parked": 0, "running": 0, "stored": 2, "failed": 0, "cancelled": 0}
     assert (document["rows"], document["rejects"], document["failures"]) == (42, 0, [])
     assert document["eta_seconds"] == 0
-    with sqlite3.connect(shell.folder / "marketfetch.db") as database:
+    with sqlite3.connect(shell.folder / SANDBOX / "marketfetch.db") as database:
         sql = "SELECT open, close FROM bars WHERE symbol = 'AAPL' AND ts = 1672722000000"
         assert database.execute(sql).fetchall() == [(130.28, 125.07)]  # as recorded
     database.close()
@@ -122,7 +126,9 @@ def test_check_finds_everything_in_order(running: tuple[Any, Any]) -> None:
 
 def test_a_second_up_in_the_folder_is_refused(running: tuple[Any, Any], one_sentence: Callable[[Any], str]) -> None:
     shell, started = running
-    assert f"runs in this folder already (process {started.process.pid})" in one_sentence(shell.run("up"))
+    refused = f"`marketfetch up --sandbox` runs in this folder already (process {started.process.pid}): stop that one first"
+    for arguments in (("up",), ("up", "--sandbox")):
+        assert refused in one_sentence(shell.run(*arguments))
 
 
 def test_a_plain_celery_worker_finds_the_redis_of_the_folder(running: tuple[Any, Any]) -> None:
@@ -141,21 +147,21 @@ def test_a_plain_celery_worker_finds_the_redis_of_the_folder(running: tuple[Any,
 
 def test_a_dead_worker_is_started_again(running: tuple[Any, Any]) -> None:
     shell, started = running
-    pid = int((shell.folder / ".marketfetch" / "run" / "worker-2.pid").read_text())
+    pid = int((shell.folder / SANDBOX / "run" / "worker-2.pid").read_text())
     os.kill(pid, signal.SIGKILL)
     started.until(lambda: "worker-2 ended with SIGKILL; starting it again" in started.text)
-    started.until(lambda: psutil.pid_exists(int((shell.folder / ".marketfetch/run/worker-2.pid").read_text() or pid)))
+    started.until(lambda: psutil.pid_exists(int((shell.folder / SANDBOX / "run/worker-2.pid").read_text() or pid)))
     done = shell.run("fetch", "polygon", "KO", "--start", "2023-01-01", "--end", "2023-02-01", "--wait")
     assert done.returncode == 0, done.stderr
 
 
 def test_a_dead_valkey_is_started_again_with_its_data(running: tuple[Any, Any]) -> None:
     shell, started = running
-    url = find_valkey(shell.folder / ".marketfetch")
-    pid = json.loads((shell.folder / ".marketfetch" / "valkey.json").read_text())["pid"]
+    url = find_valkey(shell.folder / SANDBOX)
+    pid = json.loads((shell.folder / SANDBOX / "valkey.json").read_text())["pid"]
     os.kill(pid, signal.SIGKILL)
     started.until(lambda: "Valkey had ended and was started again" in started.text)
-    assert find_valkey(shell.folder / ".marketfetch") == url
+    assert find_valkey(shell.folder / SANDBOX) == url
     done = shell.run("fetch", "polygon", "GE", "--start", "2023-01-01", "--end", "2023-02-01", "--wait")
     assert done.returncode == 0, done.stderr
 
@@ -178,8 +184,7 @@ def test_flower_shows_the_workers_on_loopback_only(running: tuple[Any, Any]) -> 
 def test_ctrl_c_while_waiting_leaves_the_job_and_says_how_to_look_again(running: tuple[Any, Any]) -> None:
     shell, _ = running
     # What the vendor sends away for an hour stays open meanwhile.
-    note = json.loads((shell.folder / ".marketfetch" / "sandbox.json").read_text())
-    url = note["MARKETFETCH_PROVIDERS__POLYGON__BASE_URL"]
+    url = note.find(shell.folder / ".marketfetch")["providers"]["polygon"]["base_url"]
     fault = json.dumps({"kind": "503", "provider": "polygon", "symbol": "T", "retry_after": 3600}).encode()
     urllib.request.urlopen(urllib.request.Request(f"{url}/_sandbox/faults", fault), timeout=5).close()
     waiting = shell.start("fetch", "polygon", "T", "--start", "2023-01-01", "--end", "2023-02-01", "--wait")
@@ -192,7 +197,7 @@ def test_ctrl_c_while_waiting_leaves_the_job_and_says_how_to_look_again(running:
 def test_after_a_kill_the_next_up_takes_over_the_data_and_ends_the_rest(shell: Any, gone: Callable[[list[Any]], bool]) -> None:
     first = shell.start("up", "--sandbox", "--concurrency", "1")
     first.until(lambda: workers(shell) == 1)
-    valkey = find_valkey(shell.folder / ".marketfetch")
+    valkey = find_valkey(shell.folder / SANDBOX)
     left = [one for one in first.family()[1:] if "valkey" not in one.name()]
     first.end(signal.SIGKILL)
     second = shell.start("up", "--sandbox", "--concurrency", "1")
@@ -200,8 +205,8 @@ def test_after_a_kill_the_next_up_takes_over_the_data_and_ends_the_rest(shell: A
         second.until(lambda: "stopped worker-1, which an earlier run had left behind" in second.text)
         second.until(lambda: workers(shell) == 1)
         assert gone(left)
-        assert find_valkey(shell.folder / ".marketfetch") == valkey
+        assert find_valkey(shell.folder / SANDBOX) == valkey
     finally:
         assert second.end(signal.SIGTERM) == 0, second.text
-    assert find_valkey(shell.folder / ".marketfetch") is None
-    assert not Path(shell.folder / ".marketfetch" / "sandbox.json").exists()
+    assert find_valkey(shell.folder / SANDBOX) is None
+    assert note.find(shell.folder / ".marketfetch") == {}
