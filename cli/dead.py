@@ -94,11 +94,9 @@ def drop(ctx: click.Context, *, number: str | None, everything: bool) -> None:
 @click.argument("request_id", metavar="REQUEST")
 def reply(*, provider: str, request_id: str) -> None:
     """Write what came for REQUEST, which killed its workers, to stdout: `dead reply polygon ID > reply.json`."""
-    from cli.sandboxed import followed_sandbox
     from tasks.dead import reply as kept
 
-    with followed_sandbox():
-        click.echo(kept(provider, request_id), nl=False)
+    click.echo(kept(provider, request_id), nl=False)
 
 
 def _each(ctx: click.Context, do: Callable[[str], DeadLetter], number: str | None, *, everything: bool, done: str) -> None:
