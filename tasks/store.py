@@ -120,7 +120,7 @@ def _store_the_crowd(gate: Gate, request_id: str) -> None:
             waiting[one] = batches.decode(data)
         except (batches.UnreadableBatch, batches.NewerBatch, TypeError):
             unread.append(one)  # its own task says so
-    gate.put_back(unread)
+    gate.put_back(unread, again_ms=_busy_ms())
     try:
         new = connections.store().store(list(waiting.values()))
     except StoreError as error:
