@@ -1,7 +1,8 @@
 """Epoch: does this Redis still know its past, and does its clock go on? A gate that can't account for its past is full.
 
 An epoch's name begins with the server's run id. It is over when the key is missing (an emptied Redis), when the run id is
-another (a restart: the append-only file may lack its last second), or when Redis's clock has left our monotonic estimate.
+another (a restart: the append-only file may lack its last second), or when Redis's clock has left our estimate by a clock that
+never steps.
 """
 
 from __future__ import annotations
@@ -21,6 +22,19 @@ Pasts = Callable[[], Sequence[KeyPast]]
 #: Clocks are compared this often; what they part by meanwhile, at most, is drift.
 _LOOK_AGAIN_NS: Final = 10_000_000_000
 _DRIFT_US: Final = 100_000
+_STEP_US: Final = 200_000
+#: An answer is looked for that came as quickly as this, so often at most.
+_QUICK_US: Final = 20_000
+_LOOKS: Final = 5
+
+#: It goes on while this machine sleeps, as Redis's clock does: Linux's CLOCK_MONOTONIC stands still then, macOS's does not.
+#: https://man7.org/linux/man-pages/man2/clock_gettime.2.html
+_STEADY: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def steady_ns() -> int:
+    """A clock that never steps and never stands still."""
+    return time.clock_gettime_ns(_STEADY)
 
 
 @dataclass(slots=True)
@@ -32,15 +46,17 @@ class Epoch:
     late_ms: int
     name: str = ""
     _offset_us: int = 0
+    #: By how much the offset may be wrong: half the round trip in which it was measured.
+    _doubt_us: int = 0
     _looked_ns: int = 0
 
     def clock_us(self) -> int:
-        """Where Redis's clock should be now, by our monotonic clock. Two good clocks part by seconds a day: that is no step."""
-        if time.monotonic_ns() - self._looked_ns > _LOOK_AGAIN_NS:
-            measured_us = self._measured_offset_us()
+        """Where Redis's clock should be now, by a steady one. Two good clocks part by seconds a day: that is no step."""
+        if steady_ns() - self._looked_ns > _LOOK_AGAIN_NS:
+            measured_us, doubt_us = self._measured()
             if abs(measured_us - self._offset_us) < _DRIFT_US:
-                self._offset_us, self._looked_ns = measured_us, time.monotonic_ns()
-        return time.monotonic_ns() // 1000 + self._offset_us
+                self._take(measured_us, doubt_us)
+        return steady_ns() // 1000 + self._offset_us
 
     def begin(self) -> bool:
         """Takes part in the epoch in force, or begins one. True if the past had to be restored."""
@@ -59,13 +75,16 @@ class Epoch:
         return True
 
     def clock_has_stepped(self) -> bool:
-        """Looks again, closely: a slow answer is no step. If it is one, the past is restored."""
-        drift_us = min((abs(self._measured_offset_us() - self._offset_us) for _ in range(5)), default=0)
-        if drift_us < 200_000:
+        """Looks again, closely: a slow answer, now or when the offset was measured, is no step. If it is one, the past is
+        restored.
+        """
+        measured_us, doubt_us = self._measured()
+        step_us, could_be_us = measured_us - self._offset_us, doubt_us + self._doubt_us
+        if doubt_us < self._doubt_us or abs(step_us) >= _STEP_US + could_be_us:
+            self._take(measured_us, doubt_us)
+        if abs(step_us) < _STEP_US + could_be_us:
             return False
-        before_us = self._offset_us
-        self._set_clock()
-        step_ms = (self._offset_us - before_us) // 1000
+        step_ms = step_us // 1000
         self._restore(old=self.name, run_id=self.name.partition(":")[0], step_ms=step_ms)
         return True
 
@@ -82,10 +101,22 @@ class Epoch:
         self.name = self.gate.restore(old=old, new=new, pasts=pasts, late_ms=self.late_ms, step_ms=step_ms, kept=kept)
 
     def _set_clock(self) -> None:
-        self._offset_us, self._looked_ns = self._measured_offset_us(), time.monotonic_ns()
+        self._take(*self._measured())
 
-    def _measured_offset_us(self) -> int:
-        before = time.monotonic_ns()
+    def _take(self, offset_us: int, doubt_us: int) -> None:
+        self._offset_us, self._doubt_us, self._looked_ns = offset_us, doubt_us, steady_ns()
+
+    def _measured(self) -> tuple[int, int]:
+        """Redis's clock less ours, and by how much that may be wrong, from the quickest of some answers."""
+        best = self._answer()
+        for _ in range(_LOOKS - 1):
+            if best[1] <= _QUICK_US:
+                break
+            best = min(best, self._answer(), key=lambda one: one[1])
+        return best
+
+    def _answer(self) -> tuple[int, int]:
+        before = steady_ns()
         seconds, micros = self.gate.redis.time()
-        after = time.monotonic_ns()
-        return int(seconds) * 1_000_000 + int(micros) - (before + after) // 2000
+        after = steady_ns()
+        return int(seconds) * 1_000_000 + int(micros) - (before + after) // 2000, (after - before) // 2000

@@ -116,7 +116,7 @@ class Gate:
         """The reply is here: keeps its batch until it is stored, parks the next page. False if the lease was lost.
 
         `replied_ago_us`, `sent_ago_us`: how long ago the whole reply had arrived, and the call was written to the wire, by
-        this machine's monotonic clock. `unsent`: it never was, so nothing is counted for it. `counted`: what the
+        this machine's steady clock. `unsent`: it never was, so nothing is counted for it. `counted`: what the
         vendor says of the key's use; it can only lower what is left. `failed`: why, for a request that ends so.
         """
         page = (next_page.id, next_page.arguments) if next_page else ("", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from quotas import Gate, Parking, key_limits
 from quotas.epoch import Epoch
 from quotas.values import KeyPast
 from sandbox.servers import start_valkey
+from tests.waiting import eventually
 
 KEY = key_limits("main", ["3/minute", "50/day@UTC"])
 USED = KeyPast("main", used=True, lost=3, days={})
@@ -108,3 +110,52 @@ def test_a_calendar_day_is_at_least_what_the_ledger_says(redis):
     counter = KEY.calendars[0].counter("main", today)
     epoch = begun(redis, replace(NEW, days={counter: 49}))
     assert len(admit(epoch).grants) == 1
+
+
+# --- the clock ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_machine_that_slept_does_not_take_it_for_a_step_of_rediss_clock(redis, monkeypatch):
+    """CLOCK_MONOTONIC has stood still for ten minutes: it shows less beside all other clocks than before."""
+    real_s, real_ns, slept_s = time.monotonic, time.monotonic_ns, 600
+    monkeypatch.setattr(time, "monotonic", lambda: real_s() + slept_s)
+    monkeypatch.setattr(time, "monotonic_ns", lambda: real_ns() + slept_s * 10**9)
+    epoch = begun(redis, NEW)
+    monkeypatch.undo()
+    assert len(admit(epoch).grants) == 3
+    assert epoch.clock_has_stepped() is False
+
+
+def hangs(monkeypatch, epoch: Epoch, *, answers: int) -> None:
+    """So many answers to TIME from now on come 600 ms late."""
+    real, left = epoch.gate.redis.time, [answers]
+
+    def late():
+        if left[0]:
+            left[0] -= 1
+            began = time.monotonic()
+            eventually(lambda: time.monotonic() - began > 0.6)
+        return real()
+
+    monkeypatch.setattr(epoch.gate.redis, "time", late)
+
+
+def test_a_redis_that_hung_while_its_clock_was_measured_has_not_stepped_it_afterwards(redis, monkeypatch):
+    for answers in (1, 7):  # one slow answer; all that are looked at, and two more
+        epoch = begun(redis, NEW)
+        hangs(monkeypatch, epoch, answers=answers)
+        name = epoch.name
+        epoch.begin()
+        while (state := admit(epoch).state) == "clock":
+            assert epoch.clock_has_stepped() is False
+        assert (state, epoch.name) == ("ok", name)
+        monkeypatch.undo()
+
+
+def test_a_step_is_noticed_also_by_who_has_measured_while_redis_hung(redis, monkeypatch):
+    epoch = begun(redis, NEW)
+    hangs(monkeypatch, epoch, answers=5)
+    epoch.begin()
+    epoch._offset_us -= 3_600_000_000
+    assert admit(epoch).state == "clock"
+    assert epoch.clock_has_stepped() is True
