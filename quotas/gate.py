@@ -311,7 +311,8 @@ class Gate:
     def restore(
         self, *, old: str, new: str, pasts: Sequence[KeyPast], late_ms: int, step_ms: int = 0, kept: bool = False
     ) -> str:
-        """Counts every window of keys with a past full, and begins an epoch; answers with the one in force.
+        """Counts every window of keys with a past full, or as full as its marks say, and begins an epoch; answers with the one
+        in force.
 
         `step_ms`: by how much Redis's clock has stepped; what is remembered moves with it. `late_ms`: a call that this gate
         does not know of may reach its vendor until so long from now. `kept`: Redis came back with all but its last two

@@ -10,6 +10,7 @@ from redis import Redis
 
 from quotas import Gate, Parking, key_limits
 from quotas.epoch import Epoch
+from quotas.reporting import report
 from quotas.values import KeyPast
 from sandbox.servers import start_valkey
 from tests.waiting import eventually
@@ -110,6 +111,75 @@ def test_a_calendar_day_is_at_least_what_the_ledger_says(redis):
     counter = KEY.calendars[0].counter("main", today)
     epoch = begun(redis, replace(NEW, days={counter: 49}))
     assert len(admit(epoch).grants) == 1
+
+
+# --- what was marked ------------------------------------------------------------------------------------------------------
+
+NASDAQ = key_limits("main", ["300/10seconds", "2000/10minutes", "50000/day"], concurrency=1)
+TEN_MINUTES_US, DAY_US = 600_000_000, 86_400_000_000
+
+
+def use(gate: Gate) -> list[int]:
+    return [one.used for one in report(gate, [NASDAQ])[0].limits]
+
+
+def ready(gate: Gate, key=NASDAQ):
+    gate.park([Parking(id=f"r{n}", arguments="{}") for n in range(9)], job="job")
+    return gate.admit(room=9, most_granted=9, keys=(key,))
+
+
+def test_a_long_window_is_as_full_as_it_was_marked_and_not_full_for_a_day(redis):
+    gate = Gate(redis, pool="nasdaq")
+    past = replace(USED, marked={TEN_MINUTES_US: 1, DAY_US: 1})
+    gate.restore(old="", new="run:1", pasts=[past], late_ms=10_000)
+    assert use(gate) == [300, 1, 1]
+    assert 19_000 < ready(gate).wait_ms <= 20_001
+
+
+def test_a_long_window_that_was_marked_full_stays_shut(redis):
+    gate = Gate(redis, pool="nasdaq")
+    past = replace(USED, marked={TEN_MINUTES_US: 2_000, DAY_US: 2_000})
+    gate.restore(old="", new="run:1", pasts=[past], late_ms=10_000)
+    assert use(gate) == [300, 2_000, 2_000]
+    assert 609_000 < ready(gate).wait_ms <= 610_001
+
+
+def test_a_long_window_of_which_nothing_was_marked_counts_as_full(redis):
+    gate = Gate(redis, pool="nasdaq")
+    gate.restore(old="", new="run:1", pasts=[replace(USED, marked={TEN_MINUTES_US: 1})], late_ms=10_000)
+    assert use(gate) == [300, 1, 50_000]
+    assert ready(gate).wait_ms > 86_400_000
+
+
+def test_what_was_marked_counts_once_where_its_stamp_is_still_there(redis):
+    gate = Gate(redis, pool="nasdaq")
+    (grant,) = ready(gate).grants
+    gate.start(grant.id, fence=grant.fence)
+    gate.finish(grant.id, fence=grant.fence, batch=b"x")
+    past = replace(USED, marked={TEN_MINUTES_US: 3, DAY_US: 3})
+    gate.restore(old="", new="run:1", pasts=[past], late_ms=10_000)
+    assert use(gate)[1:] == [3, 3]
+
+
+def test_holes_add_up_in_a_long_window_as_long_as_it_reaches_back(redis):
+    """Emptied, which the marks fill; then restarted twice, each time without its last two seconds."""
+    gate = Gate(redis, pool="nasdaq")
+    past = replace(USED, marked={TEN_MINUTES_US: 7, DAY_US: 9})
+    gate.restore(old="", new="run:1", pasts=[past], late_ms=10_000)
+    gate.restore(old="run:1", new="run:2", pasts=[past], late_ms=10_000, kept=True)
+    gate.restore(old="run:2", new="run:3", pasts=[past], late_ms=10_000, kept=True)
+    assert use(gate)[1:] == [13, 15]
+
+
+def test_a_report_says_when_a_window_opens_that_marks_and_stamps_fill_together(redis):
+    gate, key = Gate(redis, pool="nasdaq"), key_limits("main", ["6/10minutes"])
+    gate.restore(old="", new="run:1", pasts=[replace(USED, marked={TEN_MINUTES_US: 4})], late_ms=10_000)
+    for grant in ready(gate, key).grants:
+        gate.start(grant.id, fence=grant.fence)
+        gate.finish(grant.id, fence=grant.fence, batch=b"x")
+    (limit,) = report(gate, [key])[0].limits
+    assert limit.used == 6
+    assert 590_000 < limit.resets_ms <= 600_000
 
 
 # --- the clock ------------------------------------------------------------------------------------------------------------
