@@ -359,7 +359,10 @@ def test_a_days_calls_that_the_ledger_does_not_know_yet_are_counted_after_redis_
     from tasks import pasts
 
     monkeypatch.setattr(
-        "tasks.connections.store", lambda: SimpleNamespace(calls=lambda *_args, **_options: 1, last_call=lambda *_: 1)
+        "tasks.connections.store",
+        lambda: SimpleNamespace(
+            calls=lambda *_args, **_options: 1, last_call=lambda *_: 1, marked_calls=lambda *_args, **_options: None
+        ),
     )
     monkeypatch.setattr(pasts, "keys", lambda _provider: (key_limits("main", ["25/day@UTC"]),))
     park(gate, *ids(60))
