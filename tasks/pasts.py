@@ -1,14 +1,17 @@
-"""What the database knows of a pool when the gate knows nothing: how its keys were used."""
+"""What the database knows of a pool when the gate knows nothing: how its keys were used, and which requests are over."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from quotas import KeyLimits
+from quotas.epoch import Over
 from quotas.limits import Calendar
 from quotas.values import KeyPast
 from storage.store import Store
 from tasks import connections, marks
+from tasks.answers import answer
 from tasks.vendors import keys
 
 
@@ -25,6 +28,16 @@ def pasts(provider: str, *, used: bool) -> list[KeyPast]:
         known = used or any(marked.values()) or any(days.values()) or store.last_call(provider, key.label) > 0
         found.append(KeyPast(key.label, used=known, lost=key.most_in(2_000), days=days, marked=marked))
     return found
+
+
+def over_since(provider: str, since_ms: int) -> Iterator[Over]:
+    """The vendor's requests that were over at that Unix time or later, in pieces, youngest first."""
+    store, before = connections.store(), None
+    while True:
+        rows, before = store.latest_over(provider, since_ms=since_ms, before=before)
+        yield Over({row.request_id: answer(row) for row in rows}, max((row.called_at_ms for row in rows), default=0))
+        if before is None:
+            return
 
 
 def _marked(store: Store, provider: str, key: KeyLimits, back_ms: int) -> int | None:

@@ -37,7 +37,7 @@ from tasks.marks import Marks
 from tasks.messages import FetchMessage, job_message
 from tasks.notices import Notice
 from tasks.outage import Outage
-from tasks.pasts import pasts
+from tasks.pasts import over_since, pasts
 from tasks.place import redis_url
 from tasks.revoking import mark_revoked
 from tasks.vendors import PROVIDERS, keys
@@ -185,6 +185,7 @@ class ReleasingLoop(threading.Thread):
             gate,
             pasts=lambda: pasts(gate.pool, used=gate.pool in self._at_work),
             late_ms=late_ms,
+            over_since=lambda since_ms: over_since(gate.pool, since_ms),
         )
         if epoch.begin():
             log.info("gate began a new epoch", pool=gate.pool, why="Redis was new, emptied or restarted")

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from redis import Redis
 
 from quotas import Gate, Parking, key_limits
-from quotas.epoch import Epoch
+from quotas.epoch import Epoch, Over
 from quotas.reporting import report
-from quotas.values import KeyPast
+from quotas.values import Counts, KeyPast
 from sandbox.servers import start_valkey
 from tests.waiting import eventually
 
@@ -229,3 +229,47 @@ def test_a_step_is_noticed_also_by_who_has_measured_while_redis_hung(redis, monk
     epoch._offset_us -= 3_600_000_000
     assert admit(epoch).state == "clock"
     assert epoch.clock_has_stepped() is True
+
+
+# --- restarted from its append-only file ----------------------------------------------------------------------------------
+
+
+def test_what_is_over_is_not_made_again_when_the_append_only_file_lacks_that_it_was_settled(tmp_path):
+    """One request is held again, one is in its lane. One that a task owns stays: the task asks the ledger, and is told."""
+    with start_valkey(tmp_path) as server:
+        port = server.port
+        with Redis.from_url(server.url) as redis:
+            epoch = begun(redis, NEW)
+            (grant,) = epoch.gate.admit(room=1, most_granted=9, keys=(KEY,), epoch=epoch.name).grants
+            epoch.gate.start(grant.id, fence=grant.fence)
+            epoch.gate.finish(grant.id, fence=grant.fence, batch=b"x")
+            epoch.gate.park([Parking(id="of a task", arguments="{}", task="t", message="m")], job="direct")
+        server.kill()
+    with start_valkey(tmp_path, port=port) as server, Redis.from_url(server.url) as redis:
+        now_ms = epoch.clock_us() // 1000
+        asked: list[int] = []
+
+        def over_since(since_ms: int) -> list[Over]:
+            asked.append(since_ms)
+            return [Over({grant.id: "{}", "r5": "{}"}, now_ms), Over({"of a task": "{}", "long gone": "{}"}, now_ms)]
+
+        gate = Gate(redis, pool="polygon")
+        later = Epoch(gate, pasts=lambda: [USED], late_ms=0, over_since=over_since)
+        assert later.begin() is True
+        assert now_ms - 70_000 < asked[0] < now_ms - 55_000
+        assert [gate.knows([one]) for one in (grant.id, "r5", "r6", "of a task")] == [False, False, True, True]
+        assert gate.counts() == Counts(parked=8, granted=0, running=0, held=0)
+
+
+def test_an_old_copy_of_the_append_only_file_has_no_past_that_could_be_trusted(tmp_path):
+    """The ledger knows of calls of a minute after its last word: it lacks more than two seconds of them."""
+    with start_valkey(tmp_path) as server:
+        port = server.port
+        with Redis.from_url(server.url) as redis:
+            admit(begun(redis, NEW))
+        server.kill()
+    with start_valkey(tmp_path, port=port) as server, Redis.from_url(server.url) as redis:
+        gate = Gate(redis, pool="polygon")
+        over = Over({"x": "{}"}, int(datetime.now(UTC).timestamp() * 1000) + 60_000)
+        Epoch(gate, pasts=lambda: [USED], late_ms=0, over_since=lambda _since_ms: [over]).begin()
+        assert redis.hget("mf:{polygon}:key:main", "lost") == b"-1"
