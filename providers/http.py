@@ -31,7 +31,7 @@ class HttpRequest:
 class HttpReply:
     """A whole reply: `headers` with lower-case names, `body` decoded from its transfer and content encoding.
 
-    `sent_ns`: when the request was written to the wire (time.monotonic_ns()), 0 for a saved reply.
+    `sent_ns`: when the request was written to the wire (wire.steady_ns()), 0 for a saved reply.
     """
 
     status: int

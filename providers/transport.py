@@ -66,7 +66,7 @@ def send(
 ) -> HttpReply:
     """Makes one GET and returns the whole decoded reply, whatever its status.
 
-    `send_by` is on this process's `time.monotonic()`; past it SendTooLate is raised and nothing goes out. Raises Unavailable
+    `send_by` is on this machine's `wire.steady_s()`; past it SendTooLate is raised and nothing goes out. Raises Unavailable
     for whatever happens on the way (refused, reset, too slow, cut, too large, redirected), BadRequest for a redirect that
     asks for another URL for good. Costs one call of `key_label`'s quota unless SendTooLate is raised.
     """

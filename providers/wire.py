@@ -7,11 +7,25 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from typing import Any, Final
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+#: It goes on while this machine sleeps: Linux's CLOCK_MONOTONIC stands still then, macOS's does not.
+#: https://man7.org/linux/man-pages/man2/clock_gettime.2.html
+_STEADY: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def steady_s() -> float:
+    """A clock for `send_by`, which is over for a machine that has slept past it."""
+    return time.clock_gettime(_STEADY)
+
+
+def steady_ns() -> int:
+    """The same in ns."""
+    return time.clock_gettime_ns(_STEADY)
 
 
 class SendTooLate(Exception):
@@ -19,7 +33,7 @@ class SendTooLate(Exception):
 
 
 class Wire(threading.local):
-    """What the call of this thread may do (`send_by`: time.monotonic()), and did (`sent_ns`: time.monotonic_ns(), 0 if not)."""
+    """What the call of this thread may do (`send_by`: steady_s()), and did (`sent_ns`: steady_ns(), 0 if not)."""
 
     send_by: float = float("inf")
     sent_ns: int = 0
@@ -33,9 +47,9 @@ class Wire(threading.local):
         """Raises SendTooLate, once per call: what is on its way goes on."""
         if self.sent_ns:
             return
-        if time.monotonic() > self.send_by:
+        if steady_s() > self.send_by:
             raise SendTooLate("the call came too late to be sent within its start-by time")
-        self.sent_ns = time.monotonic_ns()
+        self.sent_ns = steady_ns()
 
 
 wire = Wire()

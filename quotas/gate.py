@@ -116,7 +116,7 @@ class Gate:
         """The reply is here: keeps its batch until it is stored, parks the next page. False if the lease was lost.
 
         `replied_ago_us`, `sent_ago_us`: how long ago the whole reply had arrived, and the call was written to the wire, by
-        this machine's monotonic clock. `unsent`: it never was, so nothing is counted for it. `counted`: what the
+        this machine's steady clock. `unsent`: it never was, so nothing is counted for it. `counted`: what the
         vendor says of the key's use; it can only lower what is left. `failed`: why, for a request that ends so.
         """
         page = (next_page.id, next_page.arguments) if next_page else ("", "")
@@ -311,7 +311,8 @@ class Gate:
     def restore(
         self, *, old: str, new: str, pasts: Sequence[KeyPast], late_ms: int, step_ms: int = 0, kept: bool = False
     ) -> str:
-        """Counts every window of keys with a past full, and begins an epoch; answers with the one in force.
+        """Counts every window of keys with a past full, or as full as its marks say, and begins an epoch; answers with the one
+        in force.
 
         `step_ms`: by how much Redis's clock has stepped; what is remembered moves with it. `late_ms`: a call that this gate
         does not know of may reach its vendor until so long from now. `kept`: Redis came back with all but its last two

@@ -24,6 +24,9 @@ _DAY_S: Final = 86_400
 _SHORT: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _EXAMPLES: Final = '"5/minute", "300/10seconds", "25/day@America/New_York"'
 
+#: A longer window, and a calendar day, can't just count as full when the gate has lost its past: its calls are marked.
+LONGEST_FULL_MS: Final = 60_000
+
 #: Below this a window gains more by reopening a little early than it can lose by a slow call.
 STRICT_FROM_MS: Final = 10_000
 
@@ -96,6 +99,17 @@ class KeyLimits:
     def remembered_s(self) -> int:
         """For how long a stamp can matter: two days, or a day more than the longest window."""
         return max([2 * _DAY_S, *(window.window_ms // 1000 + _DAY_S for window in self.windows)])
+
+    @property
+    def marked_windows(self) -> tuple[Window, ...]:
+        """The windows whose calls are marked in the database before they are made."""
+        return tuple(window for window in self.windows if window.window_ms > LONGEST_FULL_MS)
+
+    @property
+    def most_marked_ahead(self) -> int:
+        """A hundredth of the smallest limit whose calls are marked, 0 where none are."""
+        counts = [window.count for window in self.marked_windows] + [calendar.count for calendar in self.calendars]
+        return max(1, min(counts) // 100) if counts else 0
 
     def as_argument(self, now: datetime) -> dict[str, Any]:
         """What admit.lua decodes: microseconds, and the calendar days around `now`."""

@@ -38,10 +38,11 @@ def health(gate: Gate, keys: Sequence[KeyLimits]) -> Health:
 def _key(gate: Gate, key: KeyLimits) -> KeyReport:
     now_us = _now_us(gate)
     now = datetime.fromtimestamp(now_us / 1e6, UTC)
+    long = [f"lost:{window.window_ms * 1000}" for window in key.windows]
     with gate.redis.pipeline() as pipe:
-        pipe.hmget(f"{gate.prefix}key:{key.label}", ["until", "why", "aside", "full", "lost"])
+        pipe.hmget(f"{gate.prefix}key:{key.label}", ["until", "why", "aside", "full", "lost", *long])
         pipe.scard(f"{gate.prefix}open:{key.label}")
-        pipe.hmget(f"{gate.prefix}key:*", ["full", "lost"])
+        pipe.hmget(f"{gate.prefix}key:*", ["full", "lost", *long])
         pipe.zcard(f"{gate.prefix}granted")
         pipe.zcard(f"{gate.prefix}running")
         for window in key.windows:
@@ -51,8 +52,7 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
             pipe.zrevrange(name, 0, window.count - 1, withscores=True)
         for calendar in key.calendars:
             pipe.get(f"{gate.prefix}{_counter(key.label, calendar, now)}")
-        (until, why, aside, full, lost), own, together, granted, running, *rest = pipe.execute()
-    unknown, unknown_of_pool = (int(lost or 0), int(full or 0)), (int(together[1] or 0), int(together[0] or 0))
+        (until, why, aside, *unknown), own, unknown_of_pool, granted, running, *rest = pipe.execute()
     uses = [
         _window(
             window,
@@ -60,7 +60,7 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
             rest[2 * i],
             rest[2 * i + 1],
             now_us,
-            unknown_of_pool if window.pool else unknown,
+            _lost(unknown_of_pool if window.pool else unknown, i),
         )
         for i, window in enumerate(key.windows)
     ]
@@ -95,16 +95,23 @@ def _window(window: Window, open_calls: int, young: int, stamps: list[Any], now_
     if left < 0:
         # Only the end of an open call opens it.
         return LimitUse(window.text, young + open_calls, window.count, -1)
-    at = float(stamps[left][1]) + window.window_ms * 1000 if left < len(stamps) else 0
     many, full_us = lost
     if full_us + window.window_ms * 1000 > now_us:
         unknown = window.count if many < 0 else many
         if left < unknown:
             opens_ms = (full_us - now_us) // 1000 + window.window_ms
             return LimitUse(window.text, min(window.count, young + open_calls + unknown), window.count, opens_ms)
-        young += unknown
+        young, left = young + unknown, left - unknown
+    at = float(stamps[left][1]) + window.window_ms * 1000 if left < len(stamps) else 0
     wait_ms = int((at - now_us) / 1000)
     return LimitUse(window.text, young + open_calls, window.count, max(0, wait_ms), free_for_ms=max(0, -wait_ms))
+
+
+def _lost(unknown: Sequence[bytes | None], window: int) -> tuple[int, int]:
+    """Of `full`, `lost`, and what there is instead of `lost` for each window, what counts for this one."""
+    full, lost, *long = unknown
+    of_window = long[window]
+    return int((lost if of_window is None else of_window) or 0), int(full or 0)
 
 
 def _calendar(calendar: Calendar, used: int, now: datetime, now_us: int) -> LimitUse:

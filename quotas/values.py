@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 #: go: this call is yours. held: the reply is here already, hand it on. over: the request has ended. lost: the grant is no
@@ -113,13 +113,15 @@ class KeyPast:
     """What is known of a key when the gate itself knows nothing.
 
     `used`: whether it was ever called with. `lost`: the most calls that can have been made in the two seconds that an
-    append-only file may lack. `days`: calendar counter -> calls.
+    append-only file may lack. `days`: calendar counter -> calls. `marked`: a window's length in us -> the most calls that it
+    can hold now; a window that is missing there may be full.
     """
 
     label: str
     used: bool
     lost: int
     days: dict[str, int]
+    marked: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ SCHEMA_VERSION: Final = 2
 
 #: Every table and view that `create` makes.
 RELATIONS: Final = frozenset(
-    ("schema_version", "series", "bar_rows", "ledger", "rejects", "jobs", "job_requests", "spent_calls", "bars")
+    ("schema_version", "series", "bar_rows", "ledger", "rejects", "jobs", "job_requests", "spent_calls", "call_marks", "bars")
 )
 
 SERIES_KEY: Final = ("provider", "symbol", "timespan", "adjustment")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from storage.changes import Changes
+from storage.marks import Marks
 from storage.questions import Execute
 from storage.store import Purged
 
@@ -20,6 +20,9 @@ PIECE: Final = 5_000
 
 #: No calendar quota reaches further back than yesterday and its time zone, and `calls` must be right for it.
 YOUNGEST_MS: Final = 3 * 86_400_000
+
+#: Of a key in use what no limit reaches back to goes with each mark; of others when no window is as long as this.
+MARKS_MS: Final = 32 * 86_400_000
 
 _UNASKED: Final = "(SELECT 1 FROM job_requests j WHERE j.root = ledger.root LIMIT 1) IS NULL"
 
@@ -33,7 +36,7 @@ _LISTS_WITHOUT_JOB: Final = """
     SELECT job_id FROM listed WHERE job_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = listed.job_id)"""
 
 
-class Purging(Changes):
+class Purging(Marks):
     def purge(self, *, older_than_ms: int) -> Purged:
         before_ms = min(older_than_ms, self.now_ms() - YOUNGEST_MS)
         self.open_jobs()  # marks those that are over with when they were
@@ -44,6 +47,8 @@ class Purging(Changes):
         old = f"SELECT id FROM spent_calls WHERE called_at < {self.time()} LIMIT {PIECE}"  # noqa: S608
         forget = f"DELETE FROM spent_calls WHERE id IN ({old}) RETURNING id"  # noqa: S608
         self._repeat(lambda execute: len(execute(forget, before_ms)))
+        old_marks = (self.now_ms() - MARKS_MS) // 60_000
+        self.change(lambda execute: execute("DELETE FROM call_marks WHERE minute < ?", old_marks))
         return Purged(jobs, ledger, rejects)
 
     def _repeat(self, delete: Callable[[Execute], int]) -> int:

@@ -45,6 +45,11 @@ _REASONS: Final = """
     WHERE j.job_id = ? GROUP BY r.reason ORDER BY count(*) DESC, r.reason"""
 
 
+_LOOKED_AT_ONCE: Final = 1_000
+#: Above the number of every row.
+_NO_NUMBER: Final = (1 << 63) - 1
+
+
 class Execute(Protocol):
     """Runs one statement of a transaction, with `?` for its values."""
 
@@ -152,6 +157,16 @@ class Questions(ABC):
         condition, value = self.among(request_ids)
         sql = f"SELECT {self._ledger_columns()} FROM ledger l WHERE l.request_id {condition}"  # noqa: S608
         return {row.request_id: row for row in (LedgerRow(*found) for found in self.read(sql, value))}
+
+    def latest_over(self, provider: str, *, since_ms: int, before: int | None = None) -> tuple[list[LedgerRow], int | None]:
+        # By number, which needs no index: rows get theirs nearly in the order of `over_at`.
+        sql = f"""
+            SELECT l.id, l.provider, {self.ms("l.over_at")}, {self._ledger_columns()} FROM ledger l
+            WHERE l.id < ? ORDER BY l.id DESC LIMIT {_LOOKED_AT_ONCE}"""  # noqa: S608
+        found = self.read(sql, _NO_NUMBER if before is None else before)
+        rows = [LedgerRow(*one[3:]) for one in found if one[1] == provider and one[2] >= since_ms]
+        more = len(found) == _LOOKED_AT_ONCE and max(one[2] for one in found) >= since_ms
+        return rows, found[-1][0] if more else None
 
     def job_columns(self) -> str:
         return f"id, spec, {self.ms('created_at')}, {self.ms('cancelled_at')}"

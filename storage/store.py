@@ -162,8 +162,26 @@ class Store(Protocol):
         """When this key was last called with, as the ledger knows, in Unix ms; 0 when it never was."""
         ...
 
+    def mark_calls(self, provider: str, key_label: str, *, calls: int, keep_ms: int) -> None:
+        """Adds `calls` to what this key may be called with from this minute on; forgets its marks of before `keep_ms` ago."""
+        ...
+
+    def marked_calls(self, provider: str, key_label: str, *, back_ms: int) -> int | None:
+        """At least as many calls as were made with this key in the last `back_ms`, as marks and ledger know.
+
+        None when the ledger knows of calls from before the first mark: there may have been more that nobody marked.
+        """
+        ...
+
     def over(self, request_ids: Sequence[str]) -> set[str]:
         """Those of `request_ids` that the ledger shows as over."""
+        ...
+
+    def latest_over(self, provider: str, *, since_ms: int, before: int | None = None) -> tuple[list[LedgerRow], int | None]:
+        """Some of a vendor's requests that were over at `since_ms` (Unix time) or later, youngest first.
+
+        With what to pass as `before` for the next ones, None where these are the last. Looks at 1,000 rows at most.
+        """
         ...
 
     def outcomes(self, request_ids: Sequence[str]) -> dict[str, LedgerRow]:

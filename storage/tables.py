@@ -139,6 +139,18 @@ Index("job_requests_by_root", job_requests.c.root)
 spent_calls = Table("spent_calls", METADATA, _id(), _text("provider"), _text("key_label"), _count("calls"), _time("called_at"))
 Index("spent_calls_by_key", spent_calls.c.provider, spent_calls.c.key_label, spent_calls.c.called_at)
 
+# At least as many calls as were granted to a key from that minute on (Unix time / 60) until a minute later: storage/marks.py.
+Table(
+    "call_marks",
+    METADATA,
+    _text("provider"),
+    _text("key_label"),
+    Column("minute", Integer, nullable=False, autoincrement=False),
+    _count("calls"),
+    PrimaryKeyConstraint("provider", "key_label", "minute"),
+    sqlite_with_rowid=False,
+)
+
 _BARS_VIEW: Final = """
 CREATE VIEW bars AS
 SELECT s.provider, s.symbol, s.timespan, s.adjustment, b.ts, b.open, b.high, b.low, b.close, b.volume, b.vwap, b.trades,

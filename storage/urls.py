@@ -6,14 +6,17 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from storage.sqlite import SqliteStore
+from storage.sqlite import BUSY_MS, SqliteStore
 from storage.store import Store, StoreMismatch
 
 _FORMS = "sqlite:///relative.db, sqlite:////absolute/path.db or postgresql://user:password@host:5432/database"
 
 
-def open_store(url: str) -> Store:
-    """The store that `url` names; nothing is opened before its first use. Raises StoreMismatch for a URL of no store."""
+def open_store(url: str, *, busy_ms: int = BUSY_MS) -> Store:
+    """The store that `url` names; nothing is opened before its first use. Raises StoreMismatch for a URL of no store.
+
+    `busy_ms`: for how long it waits for who writes to the same SQLite file.
+    """
     scheme, _, rest = url.strip().partition("://")
     if scheme in ("postgresql", "postgres"):
         from storage.postgres import PostgresStore  # loads psycopg, which SQLite's users need not wait for
@@ -22,7 +25,7 @@ def open_store(url: str) -> Store:
     if scheme == "sqlite":
         name = unquote(rest.partition("?")[0])
         if name.startswith("/") and len(name) > 1:
-            return SqliteStore(Path(name[1:]))
+            return SqliteStore(Path(name[1:]), busy_ms=busy_ms)
         raise StoreMismatch(f"the database URL {safe_url(url)} names no file: write one of {_FORMS}")
     raise StoreMismatch(f"no store for the database URL {safe_url(url)}: write one of {_FORMS}")
 

@@ -33,6 +33,11 @@ def ledger() -> Store:
     return _ledger(os.getpid())
 
 
+def marks() -> Store:
+    """The database, for the releaser's marks: grants wait for no sweep, and not for long for another program."""
+    return _marks(os.getpid())
+
+
 @lru_cache(maxsize=1)
 def _redis(_pid: int) -> Redis:
     return Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5, health_check_interval=25)
@@ -53,3 +58,10 @@ def _store(_pid: int) -> Store:
 @lru_cache(maxsize=1)
 def _ledger(_pid: int) -> Store:
     return open_store(database_url())
+
+
+@lru_cache(maxsize=1)
+def _marks(_pid: int) -> Store:
+    opened = open_store(database_url(), busy_ms=5_000)
+    opened.create()
+    return opened

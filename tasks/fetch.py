@@ -9,7 +9,6 @@ return   a small reference; the chain stores it      tasks/store.py
 
 from __future__ import annotations
 
-import time
 from typing import Any, NoReturn
 from uuid import uuid4
 
@@ -20,7 +19,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from providers.errors import BadRequest, Fatal, FetchError, SuspectEmpty, Unavailable
-from providers.wire import SendTooLate
+from providers.wire import SendTooLate, steady_s
 from quotas import Start
 from schemas.ledger import LedgerRow
 from schemas.requests import Request
@@ -106,7 +105,7 @@ def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant
         known = answers.answer(before)
         gate.settle(grant["id"], answer=known)
         return hand_on(task, answers.answered(provider, symbol, grant["id"], known))
-    asked_at = time.monotonic()
+    asked_at = steady_s()
     turn = gate.start(grant["id"], fence=grant["fence"], end_by_ms=int(settings.timings.end_by * 1000), child=uuid4().hex)
     if turn.verdict != "go":
         return not_ours_to_send(task, provider, symbol, grant["id"], turn)

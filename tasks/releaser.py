@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -33,10 +33,11 @@ from settings import get_settings
 from storage.store import StoreError
 from tasks.forks import at_work
 from tasks.keeper import swept_out
+from tasks.marks import Marks
 from tasks.messages import FetchMessage, job_message
 from tasks.notices import Notice
 from tasks.outage import Outage
-from tasks.pasts import pasts
+from tasks.pasts import over_since, pasts
 from tasks.place import redis_url
 from tasks.revoking import mark_revoked
 from tasks.vendors import PROVIDERS, keys
@@ -99,6 +100,7 @@ class ReleasingLoop(threading.Thread):
         self._newer = {provider: Notice(f"newer requests of {provider}") for provider in providers}
         #: Pools whose keys have been used in this worker's life, whatever ledger and gate still know.
         self._at_work: set[str] = set()
+        self._marks = Marks()
         self._name = f"{_HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
         #: What this one has granted lately, with its pool; older ones are started, or back in their place.
         self._granted: deque[tuple[str, Grant]] = deque(maxlen=len(providers) * self._most_granted)
@@ -109,7 +111,8 @@ class ReleasingLoop(threading.Thread):
                 with Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5, retry=_NO_RETRY) as redis:
                     self._release(redis)
             except StoreError as error:
-                # Asked only when the gate has lost its past: without the ledger nobody knows what the keys have used.
+                # Asked when the gate has lost its past: without it nobody knows what the keys have used. And before calls
+                # that are to be marked are published.
                 with at_work:
                     self._outage.goes_on("the database", error)
                 self._ending.wait(_LONGEST_SLEEP_S)
@@ -178,7 +181,12 @@ class ReleasingLoop(threading.Thread):
         timings = get_settings().timings
         # A call is sent at most end-by less call after its start, and takes the time to connect until the vendor has it.
         late_ms = int((timings.end_by - timings.call + timings.connect) * 1000)
-        epoch = Epoch(gate, pasts=lambda: pasts(gate.pool, used=gate.pool in self._at_work), late_ms=late_ms)
+        epoch = Epoch(
+            gate,
+            pasts=lambda: pasts(gate.pool, used=gate.pool in self._at_work),
+            late_ms=late_ms,
+            over_since=lambda since_ms: over_since(gate.pool, since_ms),
+        )
         if epoch.begin():
             log.info("gate began a new epoch", pool=gate.pool, why="Redis was new, emptied or restarted")
             swept_out.set()
@@ -215,6 +223,7 @@ class ReleasingLoop(threading.Thread):
         if admission.grants:
             self._at_work.add(epoch.gate.pool)
             self._granted.extend((epoch.gate.pool, one) for one in admission.grants if one.kind == "go")
+            self._mark(epoch.gate, admission.grants)
         # Calls first: their time to start runs.
         for grant in sorted(admission.grants, key=lambda one: one.kind == "dropped"):
             self._publish(epoch.gate, grant, producer)
@@ -228,6 +237,14 @@ class ReleasingLoop(threading.Thread):
         if admission.wait_ms is None:
             return _LONGEST_SLEEP_S
         return min(_LONGEST_SLEEP_S, max(admission.wait_ms / 1000, 0.001))
+
+    def _mark(self, gate: Gate, grants: Sequence[Grant]) -> None:
+        """Raises StoreError where the database takes no mark: the grants are back in their place, and cost nothing."""
+        try:
+            self._marks.cover(gate.pool, keys(gate.pool), grants)
+        except StoreError:
+            gate.take_back([one for one in grants if one.kind == "go"])
+            raise
 
     def _publish(self, gate: Gate, grant: Grant, producer: Any) -> None:
         """Publishes one. What can't be made into a message ends with a sentence, and stands in nobody's way."""

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 import providers
 from providers import transport
 from providers.errors import BadCredentials, Fatal, FetchError, RateLimited, Transient, Unavailable
+from providers.wire import steady_ns, steady_s
 from quotas import Gate, Parking, Start
 from quotas.reporting import report
 from quotas.values import VendorCount
@@ -50,10 +51,10 @@ class Run:
     """One attempt: what it needs from start to finish, and the ways in which it ends."""
 
     def __init__(self, task: Task, gate: Gate, record: str, fence: int, turn: Start, *, asked_at: float) -> None:
-        """`asked_at`: when `start` was asked, on the monotonic clock."""
+        """`asked_at`: when `start` was asked, on the steady clock."""
         #: Somebody else may have the request after it.
         self.lease_ends = asked_at + get_settings().timings.end_by
-        self.opens_at = time.monotonic() + turn.wait_us / 1e6
+        self.opens_at = steady_s() + turn.wait_us / 1e6
         self.task = task
         self.gate = gate
         self.id = record
@@ -77,7 +78,7 @@ class Run:
             raise BadCredentials(f"no key labelled {self.turn.key_label!r} is configured for {request.provider} in this worker")
         call = vendor.build_request(request, ours)
         self.url = transport.redacted_url(call, section.base_url)
-        if (ahead_s := self.opens_at - time.monotonic()) > 0:
+        if (ahead_s := self.opens_at - steady_s()) > 0:
             # The only wait in a worker: the slot opens within what a grant may be ahead, some milliseconds.
             _NOTHING.wait(ahead_s)
         self.called_at_ms = time.time_ns() // 1_000_000
@@ -92,7 +93,7 @@ class Run:
             # Counted from before `start` was asked: a machine that slept since must not send what is another's by now.
             send_by=self.lease_ends - settings.timings.call,
         )
-        self.replied_at_ns, self.sent_at_ns = time.monotonic_ns(), reply.sent_ns
+        self.replied_at_ns, self.sent_at_ns = steady_ns(), reply.sent_ns
         self.status = reply.status
         self.counted = counted(request.provider, key.label, reply)
         if self.turn.kills:
@@ -262,7 +263,7 @@ class Run:
             try:
                 return step()
             except RedisError:
-                if time.monotonic() + _TELL_AGAIN_S > self.lease_ends:
+                if steady_s() + _TELL_AGAIN_S > self.lease_ends:
                     raise
             _NOTHING.wait(_TELL_AGAIN_S)
 
@@ -284,4 +285,4 @@ class Run:
 
 
 def _ago_us(moment_ns: int) -> int | None:
-    return (time.monotonic_ns() - moment_ns) // 1000 if moment_ns else None
+    return (steady_ns() - moment_ns) // 1000 if moment_ns else None

@@ -142,7 +142,10 @@ local function of_window(key, window, want)
   local free = window[1] - taken
   if free <= 0 then return 0, nil end
   if full + window[2] >= now then
-    -- Calls that nobody knows of, made at `full` at the latest.
+    -- Calls that nobody knows of, made at `full` at the latest; in a long window as many as were marked.
+    if window[2] > 60000000 then
+      lost = tonumber(redis.call('HGET', prefix .. 'key:' .. label, 'lost:' .. us(window[2])) or lost)
+    end
     if lost < 0 or free <= lost then
       local set = prefix .. (window[3] == 1 and 'done:' or 'early:') .. label
       local stamp = redis.call('ZREVRANGE', set, free - 1, free - 1, 'WITHSCORES')[2]

@@ -19,7 +19,8 @@
 --   early:<label>  the same, earlier by what the way there and back takes at the very least: for short windows
 --   key:<label>    hash: until and why of a pause, aside (the reason), strikes (refusals in a row), struck (when the
 --                  last one came), ill (unusable answers in a row to different requests) and illby (the last of those), keep, ttl, slack, n round trips, r
---                  the fastest, lost calls that nobody knows of (-1: as many as there may be) and full, when the last was made
+--                  the fastest, lost calls that nobody knows of (-1: as many as there may be) and full, when the last was made;
+--                  lost:<us>, instead of lost, for a window of that length
 --   day:<label>:<zone>:<date>   calls counted for a calendar day
 -- The label "*" stands for all keys together. A call's stamp is written once and never moved.
 -- The hash counts: parked, admitted, paused, refused, expired since ever; fine = when the gate last did what it should (ms),

@@ -4,7 +4,8 @@
 -- KEYS  1 epoch   2 granted   3 running   4 held   5 delayed
 -- ARGV  1 prefix   2 the epoch that is over, as the caller knows it ("" when there was none)   3 the new epoch
 --       4 per key, JSON: { label, used (has it ever been called with, as far as the caller knows), lost (how many calls can
---         have been made in the seconds that an append-only file may lack), days { counter = n } }
+--         have been made in the seconds that an append-only file may lack), days { counter = n },
+--         marked { length of a window in us = the most calls that it can hold now } }
 --       5 ms by which the clock has stepped, 0 if it has not: every moment that is remembered moves with it
 --       6 ms for which a call that is unknown here may still be on its way: windows are full from then on
 --       7 "1" when this Redis was restarted from its append-only file: it lacks two seconds at most; else ""
@@ -19,8 +20,30 @@ if standing and standing ~= ARGV[2] then
 end
 local now = clock()
 
--- Calls that nobody knows of count as made `late` from now: `lost` of them, or (-1) as many as make every window full.
-local function fill(label, lost)
+-- A long window has a number of its own: of what was marked, all that it can hold, what no stamp tells of, whatever holes there
+-- were before. What an append-only file may lack is added to it.
+local function fill_long(label, lost, marked, full)
+  local key = prefix .. 'key:' .. label
+  local fields = redis.call('HGETALL', key)
+  for i = 1, #fields, 2 do
+    local length = string.match(fields[i], '^lost:(%d+)$')
+    if length and lost < 0 then
+      redis.call('HDEL', key, fields[i])
+    elseif length then
+      redis.call('HSET', key, fields[i], lost + (full + tonumber(length) >= now and tonumber(fields[i + 1]) or 0))
+    end
+  end
+  if lost > 0 then return end
+  for length, calls in pairs(marked) do
+    local told = redis.call('ZCOUNT', prefix .. 'early:' .. label, us(now - tonumber(length)), '+inf')
+      + redis.call('SCARD', prefix .. 'open:' .. label)
+    redis.call('HSET', key, 'lost:' .. length, math.max(0, calls - told))
+  end
+end
+
+-- Calls that nobody knows of count as made `late` from now: `lost` of them, or (-1) as many as make every window full, or a long
+-- one as full as its marks say.
+local function fill(label, lost, marked)
   local key = prefix .. 'key:' .. label
   if step ~= 0 then
     redis.call('DEL', prefix .. 'done:' .. label, prefix .. 'early:' .. label)
@@ -31,6 +54,7 @@ local function fill(label, lost)
   if lost == 0 then return end
   -- What an earlier hole may hide is not forgotten by a later one, as long as a window reaches back to it.
   local standing = redis.call('HMGET', key, 'full', 'lost', 'ttl')
+  fill_long(label, lost, marked, tonumber(standing[1] or '-1e18'))
   local before, reach = tonumber(standing[2] or '0'), tonumber(standing[3] or '172800') - 86400
   if before ~= 0 and tonumber(standing[1]) + reach * 1000000 >= now then
     lost = (lost < 0 or before < 0) and -1 or lost + before
@@ -38,12 +62,19 @@ local function fill(label, lost)
   redis.call('HSET', key, 'full', us(now + late * 1000), 'lost', lost)
 end
 
-local together = 0
-for _, key in ipairs(cjson.decode(ARGV[4])) do
+local together, of_all, unmarked, keys = 0, {}, {}, cjson.decode(ARGV[4])
+for _, key in ipairs(keys) do
+  for length in pairs(key.marked) do of_all[length] = 0 end
+end
+for _, key in ipairs(keys) do
   local seen = redis.call('EXISTS', prefix .. 'done:' .. key.label, prefix .. 'open:' .. key.label) > 0
   local lost = 0
   if key.used or seen then lost = ARGV[7] == '1' and key.lost or -1 end
-  fill(key.label, lost)
+  fill(key.label, lost, key.marked)
+  for length in pairs(of_all) do
+    of_all[length] = of_all[length] + (key.marked[length] or 0)
+    if lost ~= 0 and not key.marked[length] then unmarked[length] = true end
+  end
   if lost == -1 or together == -1 then together = -1 else together = together + lost end
   for counter, calls in pairs(key.days) do
     if calls > tonumber(redis.call('GET', prefix .. counter) or '0') then
@@ -51,7 +82,8 @@ for _, key in ipairs(cjson.decode(ARGV[4])) do
     end
   end
 end
-fill('*', together)
+for length in pairs(unmarked) do of_all[length] = nil end
+fill('*', together, of_all)
 
 if step ~= 0 then
   for i = 2, 5 do

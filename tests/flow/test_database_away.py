@@ -211,3 +211,23 @@ def test_a_file_that_may_only_be_read_is_waited_for(place, sandbox):
     file.chmod(0o644)
     job.ends_whole(within_s=60, extra_calls=0)
     one_line_each(place, "is read-only: give this user write permission", processes=OPEN + 1)
+
+
+def test_a_call_that_has_to_be_marked_waits_for_the_database(place, sandbox):
+    """A day's calls are marked before they are made. Its grants go back meanwhile, and count nothing."""
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = '["5/day@Pacific/Kiritimati"]'
+    place.worker(concurrency=OPEN)
+    place.marketfetch("quotas", "pause", "main", "--provider", "polygon")
+    place.marketfetch("fetch", "polygon", "AAPL", "MSFT", "TSLA", "--start", "2024-01-02", "--end", "2024-01-05")
+    with closing(sqlite3.connect(place.folder / "marketfetch.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        place.marketfetch("quotas", "resume", "main", "--provider", "polygon")
+        eventually(lambda: "releaser waits for the database" in place.worker_log, within_s=20, what="the operator is told")
+        wait_until(time.monotonic() + AWAY_S)
+        assert sandbox.log()["calls"] == 0
+        other.execute("COMMIT")
+    eventually(lambda: len(place.rows("SELECT 1 FROM ledger")) == 3, within_s=40, what="it goes on by itself")
+    assert sandbox.log()["calls"] == 3
+    (counter,) = place.redis().keys("mf:{polygon}:day:*")
+    assert place.redis().get(counter) == b"3"
+    one_line_each(place, "stays locked by another program", processes=1)

@@ -96,3 +96,47 @@ def test_an_emptied_redis_does_not_forget_the_vendors_count(place, sandbox):
     place.redis().flushall()
     place.fetch("polygon", "IBM", "NVDA", start="2024-01-02", end="2024-01-05")
     assert sandbox.log()["violations"] == 0
+
+
+def test_calls_of_requests_that_are_not_over_are_not_forgotten_with_redis(place, sandbox):
+    """Five calls were answered with 500, and their requests wait for another try: only Redis and the marks know of them."""
+    limits = ["3/second", "8/day@Pacific/Kiritimati"]
+    place.env |= {"MARKETFETCH_RETRIES__BACKOFF": "600", "MARKETFETCH_RETRIES__BACKOFF_MAX": "600"}
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = json.dumps(limits)
+    sandbox.keys("polygon", "*", limits=limits, enforce=False)
+    sandbox.faults(kind="500", provider="polygon", count=5)
+    place.worker()
+    place.marketfetch("fetch", "polygon", *SYMBOLS[:30], "--start", "2024-01-02", "--end", "2024-01-05")
+    eventually(lambda: len(place.rows("SELECT 1 FROM ledger")) == 3, within_s=40, what="the day is used up")
+    place.redis().flushall()
+    (counter,) = eventually(lambda: place.redis().keys("mf:{polygon}:day:*"), within_s=30, what="the gate is repaired")
+    assert place.redis().get(counter) == b"8"
+    job = place.marketfetch("resume").stdout.partition(":")[0]
+    eventually(lambda: place.status(job)["requests"]["parked"] == 27, within_s=40, what="what is to do is parked again")
+    assert sandbox.log()["calls"] == 8
+    assert sandbox.log()["violations"] == 0
+
+
+def test_a_key_with_a_window_of_a_day_goes_on_within_a_minute_after_redis_was_emptied(place, sandbox):
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = '["3/second", "20/10minutes", "50/day"]'
+    place.worker()
+    place.fetch("polygon", "AAPL", start="2024-01-02", end="2024-01-05")
+    place.redis().flushall()
+    place.marketfetch("fetch", "polygon", "MSFT", "--start", "2024-01-02", "--end", "2024-01-05")
+    eventually(lambda: len(place.rows("SELECT 1 FROM ledger")) == 2, within_s=60, what="it goes on")
+
+
+def test_the_calls_before_redis_was_emptied_count_in_a_long_window(place, sandbox):
+    limits = ["3/second", "6/10minutes"]
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = json.dumps(limits)
+    sandbox.keys("polygon", "*", limits=limits, enforce=False)
+    place.worker()
+    place.fetch("polygon", *SYMBOLS[:4], start="2024-01-02", end="2024-01-05")
+    place.redis().flushall()
+    place.marketfetch("fetch", "polygon", *SYMBOLS[4:12], "--start", "2024-01-02", "--end", "2024-01-05")
+    eventually(lambda: len(place.rows("SELECT 1 FROM ledger")) == 6, within_s=60, what="what is left of it is used")
+    shut = "have used up 6/10minutes"
+    name = place.rows("SELECT id FROM jobs ORDER BY created_at DESC LIMIT 1")[0][0]
+    eventually(lambda: any(shut in one for one in place.status(name)["trouble"]), within_s=20, what="the window is full")
+    assert sandbox.log()["calls"] == 6
+    assert sandbox.log()["violations"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sqlite3
 import time
@@ -66,6 +67,21 @@ def test_an_emptied_redis_is_repaired_by_itself_within_a_minute(place, sandbox):
     assert time.monotonic() - emptied < 60
     whole_and_nothing_twice(job, before, within_s=60)
     calm(place, lines=12)
+
+
+def test_what_was_stored_in_the_seconds_that_the_append_only_file_lacks_is_not_made_again(place, sandbox):
+    """A machine loses its power: on its disk stands what was in the file two seconds before."""
+    job = half_done(place, sandbox)
+    folder = place.valkey.folder
+    shutil.copytree(folder / "appendonlydir", folder / "on the disk")
+    known = len(over(place))
+    job.reaches(known + 15, within_s=20)
+    place.valkey.kill()
+    before = over(place)
+    shutil.rmtree(folder / "appendonlydir")
+    (folder / "on the disk").rename(folder / "appendonlydir")
+    place.restart_valkey()
+    whole_and_nothing_twice(job, before, within_s=60)
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["resume JOB", "resume"])

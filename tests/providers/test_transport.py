@@ -22,7 +22,7 @@ from providers import transport
 from providers.errors import BadRequest, FetchError, Unavailable
 from providers.http import HttpReply, HttpRequest, KeyPlace
 from providers.transport import Timeouts, redacted_url, send
-from providers.wire import SendTooLate
+from providers.wire import SendTooLate, steady_s
 
 SECRET = "sk+live/5ecret=0123456789"
 SPELLINGS = (SECRET, "sk%2Blive%2F5ecret%3D0123456789", "sk%2Blive/5ecret%3D0123456789", "5ecret")
@@ -280,9 +280,19 @@ def test_a_call_that_went_well_leaves_no_key_in_the_log_even_at_debug(server, ca
 
 def test_past_its_send_by_moment_nothing_is_sent(server):
     with pytest.raises(SendTooLate):
-        _call(server, "good", send_by=time.monotonic() - 0.001)
+        _call(server, "good", send_by=steady_s() - 0.001)
     assert server.seen == []
-    assert _call(server, "good", send_by=time.monotonic() + 5).status == 200
+    assert _call(server, "good", send_by=steady_s() + 5).status == 200
+
+
+def test_a_machine_that_slept_between_start_and_send_sends_nothing(server, monkeypatch):
+    """Awake again, CLOCK_MONOTONIC has not moved; somebody else may have the request by now."""
+    send_by, real = steady_s() + 5, time.clock_gettime
+    slept_s = {getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC): 600}
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: real(clock) + slept_s.get(clock, 0))
+    with pytest.raises(SendTooLate):
+        _call(server, "good", send_by=send_by)
+    assert server.seen == []
 
 
 def test_a_cookie_that_the_vendor_sets_does_not_change_the_next_answer(server):

@@ -28,6 +28,8 @@ POOLS: Final[dict[str, dict[str, tuple[list[str], int, int | None]]]] = {
     "a short window and a cap": {"x": (["2/2seconds"], 0, 2)},
     "two windows, one with slack": {"x": (["3/second;slack=300ms", "5/30seconds"], 0, None)},
     "two keys with days": {"x": (["3/20seconds"], 4, None), "y": ([], 3, 1)},
+    "windows that are marked": {"x": (["2/5seconds", "4/90seconds"], 0, None), "y": (["3/70seconds"], 0, None)},
+    "keys that share a marked window": {"x": (["4/90seconds;pool"], 0, None), "y": (["4/90seconds;pool"], 0, None)},
     "a day alone": {"x": ([], 3, None)},
     "keys that share a window": {"x": (["3/5seconds;pool", "2/5seconds"], 0, None), "y": (["3/5seconds;pool"], 5, None)},
     "no limit": {"x": ([], 0, None), "y": ([], 0, 3)},
@@ -53,6 +55,7 @@ class GateMachine(RuleBasedStateMachine):
         self.model = Model(BEGINS)
         self.grants: list[SimpleNamespace] = []  # what the broker has: each may be lost, late or doubled
         self.children: list[SimpleNamespace] = []  # calls on their way
+        self.marks: list[tuple[str, int]] = []  # in the database, whatever Redis forgets: label, wall clock
         self.arrived: list[tuple[str, int, int]] = []  # at the vendor: label, wall clock, Redis's clock
         self.went: Counter[tuple[str, int]] = Counter()
         self.epochs = self.named = 0
@@ -82,11 +85,12 @@ class GateMachine(RuleBasedStateMachine):
         self.epochs += 1
         used = {label: any(one[0] == label for one in self.arrived) for label in self.limits}
         days = {label: self.days_used(label) for label in self.limits}
+        marked = {label: self.marked(label) for label in self.limits}
         new = f"epoch {self.epochs}"
         found = self.gate.restore(
             old=self.released_with,
             new=new,
-            pasts=[KeyPast(label, used=used[label], lost=2, days=days[label]) for label in self.limits],
+            pasts=[KeyPast(one, used=used[one], lost=2, days=days[one], marked=marked[one]) for one in self.limits],
             late_ms=LATE_MS,
             step_ms=step_ms,
             kept=kept,
@@ -99,7 +103,7 @@ class GateMachine(RuleBasedStateMachine):
                 name, start, end = day.periods(NO_MATTER)[1]
                 known = self.model.used(label, day, name, start, end)
                 self.model.told[counter] = self.model.told.get(counter, 0) + max(0, calls - known)
-        labels = {label: (used[label], 2) for label in self.limits}
+        labels = {label: (used[label], 2, marked[label]) for label in self.limits}
         ours = self.model.restore(labels, old=self.released_with, new=new, late_ms=LATE_MS, step_ms=step_ms, kept=kept)
         assert found == ours
         self.released_with = found
@@ -113,6 +117,16 @@ class GateMachine(RuleBasedStateMachine):
         today = self.model.now // DAY
         seen = sum(one == label and at // DAY >= today for one, _, at in self.arrived)
         return {key.calendars[0].counter(label, f"d{today}"): seen}
+
+    def marked(self, label: str) -> dict[int, int]:
+        """What each long window can hold: a call is at the vendor half a minute after its mark at the latest."""
+        (key,) = (one for one in self.keys() if one.label == label)
+        return {
+            one.window_ms * 1000: sum(
+                mark == label and at >= self.true - one.window_ms * 1000 - 30_000_000 for mark, at in self.marks
+            )
+            for one in key.marked_windows
+        }
 
     def child(self, n: int) -> SimpleNamespace:
         return self.children[n % len(self.children)]
@@ -191,6 +205,7 @@ class GateMachine(RuleBasedStateMachine):
         got = [(g.id, g.fence, g.key_label, g.attempts, g.arguments, g.message, g.kind) for g in found.grants]
         assert (found.state, found.newer, got) == (state, left, grants)
         assert found.wait_ms == (None if wait is None else wait / 1000)
+        self.marks += [(one[2], self.true) for one in grants if one[6] == "go"]
         self.grants += [SimpleNamespace(id=one[0], fence=one[1], label=one[2], newer=newer) for one in grants]
         return grants
 

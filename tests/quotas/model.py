@@ -79,7 +79,10 @@ class Record:
 
 @dataclass(slots=True)
 class Key:
-    """What is remembered of a key besides its calls. `lost` -1: as many calls as there may be, made at `full` at the latest."""
+    """What is remembered of a key besides its calls. `lost` -1: as many calls as there may be, made at `full` at the latest.
+
+    `lost_of`: the length of a long window -> instead of `lost`, where its calls were marked.
+    """
 
     until_ms: int = 0
     why: str = ""
@@ -93,6 +96,7 @@ class Key:
     slack: int = -1
     full: float = float("-inf")
     lost: int = 0
+    lost_of: dict[int, int] = field(default_factory=dict)
 
 
 class Model:
@@ -303,7 +307,8 @@ class Model:
             return None
         ends = [int(one) + span + 1 for one in (*stamps, state.full) if one > self.now - span - 1]
         for moment in sorted({self.now, *ends}):
-            unknown = (window.count if state.lost < 0 else state.lost) if state.full + span >= moment else 0
+            lost = state.lost_of.get(span, state.lost)
+            unknown = (window.count if lost < 0 else lost) if state.full + span >= moment else 0
             if still_open + sum(one + span >= moment for one in stamps) + unknown < window.count:
                 return moment
         raise AssertionError("a window that opens at no moment")
@@ -565,18 +570,20 @@ class Model:
         state.aside = ""
 
     def restore(
-        self, labels: dict[str, tuple[bool, int]], *, old: str, new: str, late_ms: int, step_ms: int, kept: bool
+        self, labels: dict[str, tuple[bool, int, dict[int, int]]], *, old: str, new: str, late_ms: int, step_ms: int, kept: bool
     ) -> str:
-        """`labels`: label -> (was it ever called with, how many calls may have been lost)."""
+        """`labels`: label -> (was it ever called with, how many calls may have been lost, what long windows hold at most)."""
         if self.epoch and self.epoch != old:
             return self.epoch
         together = 0
-        for label, (used, lost) in labels.items():
+        of_all = {length: 0 for _, _, marked in labels.values() for length in marked}
+        for label, (used, may_be_lost, marked) in labels.items():
             seen = any(one.label == label for one in self.calls)
-            lost = (lost if kept else -1) if used or seen else 0
-            self._fill(label, lost, late_ms, step_ms)
+            lost = (may_be_lost if kept else -1) if used or seen else 0
+            self._fill(label, lost, late_ms, step_ms, marked)
             together = -1 if -1 in (lost, together) else together + lost
-        self._fill("*", together, late_ms, step_ms)
+            of_all = {length: calls + marked.get(length, 0) for length, calls in of_all.items() if not lost or length in marked}
+        self._fill("*", together, late_ms, step_ms, of_all)
         if step_ms:
             self.calls = [one for one in self.calls if one.done is None]
             for one in self.records.values():
@@ -587,13 +594,27 @@ class Model:
         self.epoch = new
         return new
 
-    def _fill(self, label: str, lost: int, late_ms: int, step_ms: int) -> None:
+    def _fill(self, label: str, lost: int, late_ms: int, step_ms: int, marked: dict[int, int]) -> None:
         state = self.key(label)
         if step_ms:
             state.trips = state.struck = 0
             state.until_ms += step_ms if state.until_ms else 0
-        if lost:
-            # What an earlier hole may hide is not forgotten by a later one; a day on, no window of ours reaches back to it.
-            if state.lost and state.full + DAY_US >= self.now:
-                lost = -1 if -1 in (lost, state.lost) else lost + state.lost
-            state.full, state.lost = self.now + late_ms * 1000, lost
+        if lost == 0:
+            return
+        if lost > 0:
+            # What an append-only file lacks comes on top of what a window had lost before and may still hold.
+            state.lost_of = {
+                length: lost + (before if state.full + length >= self.now else 0) for length, before in state.lost_of.items()
+            }
+        else:
+            # Open calls and stamps count by themselves; a step of the clock takes the stamps.
+            own = [one for one in self.calls if label == one.label or (label == "*" and one.done is not None)]
+            told = {
+                length: sum(one.done is None or (one.early >= self.now - length and not step_ms) for one in own)
+                for length in marked
+            }
+            state.lost_of = {length: max(0, calls - told[length]) for length, calls in marked.items()}
+        # What an earlier hole may hide is not forgotten by a later one; a day on, no window of ours reaches back to it.
+        if state.lost and state.full + DAY_US >= self.now:
+            lost = -1 if -1 in (lost, state.lost) else lost + state.lost
+        state.full, state.lost = self.now + late_ms * 1000, lost
