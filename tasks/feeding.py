@@ -6,24 +6,24 @@ harmless at any time and by any number of processes.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import structlog
-from redis import Redis
+from redis.exceptions import LockError
 
 from quotas import Parking
-from schemas.jobs import JobSpec
 from schemas.requests import Request
 from storage.store import Job, Store, StoreError, StoreUnavailable, Unfinished
 from tasks import connections, trouble
-from tasks.errors import UserError
-from tasks.planning import plan
+from tasks.errors import UnreadableJob, UserError
+from tasks.planning import plan, spec_of
 
 log = structlog.get_logger("marketfetch.feeding")
 
 #: So many requests of a job stand in Redis at once; the sweep brings the next ones while these are made.
 AHEAD: Final = 10_000
-#: Who sweeps holds this key; the others need not.
+#: Who sweeps holds this key until the sweep ends; the others need not. It lives so long where its holder has died.
 _SWEEPING: Final = "mf:sweeping"
 _SWEEP_HELD_S: Final = 20
 
@@ -33,7 +33,7 @@ def feed(store: Store, job: Job, planned: list[Request] | None = None) -> int:
 
     `planned` spares planning again. Raises UserError, StoreError, RedisError.
     """
-    spec = JobSpec.model_validate_json(job.spec)
+    spec = spec_of(job)
     gate = connections.gate(spec.provider)
     todo = _todo(store, job, plan(spec) if planned is None else planned)
     parked = gate.park([Parking(id=request.id, arguments=request.arguments) for request in todo], job=job.id)
@@ -51,19 +51,28 @@ def feed(store: Store, job: Job, planned: list[Request] | None = None) -> int:
 
 def sweep() -> int:
     """Feeds every open job; how many requests were missing. One process at a time; others find nothing to do."""
-    redis = connections.redis()
-    if not redis.set(_SWEEPING, "", nx=True, ex=_SWEEP_HELD_S):
+    # Held with a token, so that who was slower than the key lives does not end the sweep of whoever came next.
+    sweeping = connections.redis().lock(_SWEEPING, timeout=_SWEEP_HELD_S)
+    if not sweeping.acquire(blocking=False):
         return 0
-    store, found = connections.store(), 0
-    for job in store.open_jobs():
-        found += _fed(redis, store, job)
-    return found
+    try:
+        store, found = connections.store(), 0
+        for job in store.open_jobs():
+            with suppress(LockError):  # somebody else sweeps too by now, which is harmless
+                sweeping.reacquire()
+            found += _fed(store, job)
+        return found
+    finally:
+        with suppress(LockError):
+            sweeping.release()
 
 
-def _fed(redis: Redis, store: Store, job: Job) -> int:
-    redis.expire(_SWEEPING, _SWEEP_HELD_S)
+def _fed(store: Store, job: Job) -> int:
     try:
         parked = feed(store, job) if _wants_more(store, job) else 0
+    except UnreadableJob as error:
+        trouble.report(f"job {job.id}", str(error))
+        return 0
     except UserError as error:
         trouble.report(f"job {job.id}", f"Job {job.id} does not go on: {error}")
         return 0
@@ -79,7 +88,7 @@ def _fed(redis: Redis, store: Store, job: Job) -> int:
 
 def _wants_more(store: Store, job: Job) -> bool:
     """A quick look that spares planning a job of which everything is in the gate, or enough of it."""
-    gate = connections.gate(JobSpec.model_validate_json(job.spec).provider)
+    gate = connections.gate(spec_of(job).provider)
     if gate.in_lane(job.id) >= AHEAD // 2:
         return False
     unfinished = store.unfinished(job.id, limit=AHEAD)
