@@ -243,6 +243,13 @@ def retry(job_id: str) -> int:
     store = _database()
     job = _known(store, job_id)
     spec_of(job)
+    try:
+        revives = job.cancelled_at_ms is not None and store.unfinished(job_id, limit=1)
+    except StoreError as error:
+        raise UserError(f"Nothing of job {job_id} was retried: {error}") from error
+    if revives:
+        # Nobody who asks for what has failed means all that was cancelled.
+        raise UserError(f"Job {job_id} is cancelled: `marketfetch resume {job_id}` lets all of it go on. Nothing was retried.")
     # Before anything is forgotten: what has failed would else be to do again although the sentence says that nothing was done.
     _with_redis(lambda: connections.redis().ping(), "nothing was retried")
     try:

@@ -112,3 +112,24 @@ print(json.dumps({"looks": looks, "standing": redis.get("mf:sweeping").decode()}
 def test_a_sweep_that_has_ended_keeps_nobody_from_the_next_one(place):
     """The fourth finds somebody else at it, whose key the third has not taken away."""
     assert ran(place, SWEEPS) == {"looks": [1, 1, 1], "standing": "of another"}
+
+
+# --- retry ----------------------------------------------------------------------------------------------------------------
+
+
+def test_retry_of_a_cancelled_job_does_not_bring_all_of_it_back(place, sandbox):
+    place.env |= SELDOM | {"MARKETFETCH_RETRIES__MOST": "0"}
+    sandbox.faults(kind="500", provider="polygon", symbol="AAPL", count=1)
+    worker = place.worker()
+    failed = place.fetch("polygon", "AAPL", start="2024-01-02", end="2024-01-05")["job"]
+    end_group(worker)
+    job = submit(place, "AAPL", "MSFT", "TSLA")
+    assert place.marketfetch("cancel", job).returncode == 0
+    sentence = refused(place.marketfetch("retry", job))
+    assert f"Job {job} is cancelled: `marketfetch resume {job}` lets all of it go on" in sentence
+    assert place.redis().zcard("mf:{polygon}:ready") == 0
+    assert place.status(job)["state"] == "cancelled"
+    assert place.rows("SELECT symbol, outcome FROM ledger") == [("AAPL", "failed")]
+    # One that was over before somebody cancelled it: nothing but what has failed comes back.
+    assert place.marketfetch("cancel", failed).returncode == 0
+    assert place.marketfetch("retry", failed).stdout == f"1 request of {failed} is to do again.\n"
