@@ -26,6 +26,8 @@ WAKE_CHANNEL: Final = "mf:wake"
 
 _PARK_AT_ONCE: Final = 500
 _ADMIT_AT_ONCE: Final = 1000
+#: As settle.lua: longer than any look at the ledger takes, and the plan that follows it.
+_OVER_FOR_S: Final = 60
 
 
 class Gate:
@@ -37,19 +39,29 @@ class Gate:
         self.prefix = f"mf:{{{pool}}}:"
 
     def park(
-        self, requests: Sequence[Parking], *, job: str, priority: int = 5, not_before_ms: int = 0, wake: bool = True
+        self,
+        requests: Sequence[Parking],
+        *,
+        job: str,
+        priority: int = 5,
+        not_before_ms: int = 0,
+        looked_at_us: int = 0,
+        wake: bool = True,
     ) -> int:
-        """Gives each request its place in the lane, in this order; answers how many were new. A known one gains a waiter.
+        """Gives each request its place in the lane, in this order; answers how many had none. A known one gains a waiter.
 
-        `not_before_ms` is Unix time. All or nothing per 500; parking the rest again is harmless.
+        `not_before_ms` is Unix time. `looked_at_us`: `now_us` before the caller looked at the ledger; what was over after it,
+        and all of a job that was cancelled after it, is not parked. All or nothing per 500; parking again is harmless.
         """
         new = 0
         for first in range(0, len(requests), _PARK_AT_ONCE):
             parts = [part for one in requests[first : first + _PARK_AT_ONCE] for part in _parts(one)]
             new += int(
                 self._park(
-                    keys=self._keys("ready", "delayed", "tags", "tasks", "counts"),
-                    args=[self.prefix, job, priority, not_before_ms, *parts],
+                    keys=self._keys(
+                        *("ready", "delayed", "tags", "tasks", "counts", "over", "granted", "running", "held"),
+                    ),
+                    args=[self.prefix, job, priority, not_before_ms, looked_at_us, *parts],
                 )
             )
         if wake and new:
@@ -186,7 +198,7 @@ class Gate:
         """
         told = int(
             self._settle(
-                keys=self._keys("ready", "delayed", "granted", "running", "held", "tasks", "counts"),
+                keys=self._keys("ready", "delayed", "granted", "running", "held", "tasks", "counts", "over"),
                 args=[self.prefix, request_id, answer],
             )
         )
@@ -206,11 +218,23 @@ class Gate:
             found += [Withdrawn(what.decode(), message.decode()) for what, message in some]
         return found
 
+    def shut_out(self, job: str) -> None:
+        """This job is cancelled: who has looked at the ledger before this moment parks nothing more of it."""
+        with self.redis.pipeline() as pipe:
+            pipe.zadd(f"{self.prefix}over", {f"job:{job}": self.now_us()})
+            pipe.expire(f"{self.prefix}over", _OVER_FOR_S)
+            pipe.execute()
+
+    def now_us(self) -> int:
+        """This moment by the gate's clock."""
+        seconds, micros = self.redis.time()
+        return int(seconds) * 1_000_000 + int(micros)
+
     def knows(self, request_ids: Sequence[str]) -> bool:
-        """True when every one of these is somewhere in this gate."""
+        """True when every one of these is in its place in this gate: in the lane, or with a deadline."""
         for first in range(0, len(request_ids), _ADMIT_AT_ONCE):
-            some = [f"{self.prefix}req:{one}" for one in request_ids[first : first + _ADMIT_AT_ONCE]]
-            if self.redis.exists(*some) < len(some):
+            some = request_ids[first : first + _ADMIT_AT_ONCE]
+            if not self._knows(keys=self._keys("ready", "delayed", "granted", "running", "held"), args=[self.prefix, *some]):
                 return False
         return True
 
@@ -334,6 +358,10 @@ class Gate:
     @cached_property
     def _withdraw(self) -> Script:
         return self._script("withdraw")
+
+    @cached_property
+    def _knows(self) -> Script:
+        return self._script("knows")
 
     @cached_property
     def _restore(self) -> Script:

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 from redis.exceptions import LockError
 
-from quotas import Parking
+from quotas import Gate, Parking
 from schemas.requests import Request
 from storage.store import Job, Store, StoreError, StoreUnavailable, Unfinished
 from tasks import connections, trouble
@@ -35,18 +35,38 @@ def feed(store: Store, job: Job, planned: list[Request] | None = None) -> int:
     """
     spec = spec_of(job)
     gate = connections.gate(spec.provider)
+    # What is over, or cancelled, between this moment and park is known to the gate, and not parked as if it were new.
+    looked_at_us = gate.now_us()
+    if not _goes_on(store, job):
+        return 0
     todo = _todo(store, job, plan(spec) if planned is None else planned)
-    parked = gate.park([Parking(id=request.id, arguments=request.arguments) for request in todo], job=job.id)
-    # What came to its end between the look at the ledger and now was parked as if it were new.
-    over = store.over([request.id for request in todo]) if parked else set()
+    waiting = [Parking(id=request.id, arguments=request.arguments) for request in todo]
+    parked = gate.park(waiting, job=job.id, looked_at_us=looked_at_us)
+    if not parked:
+        return 0
+    # The gate may have been emptied meanwhile, or its clock stepped: then it knew nothing of that.
+    over = store.over([request.id for request in todo])
     if over:
         gate.withdraw(sorted(over), who=job.id)
-    standing = store.job(job.id)
-    if standing is None or standing.cancelled_at_ms is not None:
-        # Cancelled meanwhile: what has just been parked is not wanted any more.
-        gate.withdraw([request.id for request in todo], who=job.id)
+    if not _goes_on(store, job):
+        withdraw(store, gate, job.id)
         return 0
     return max(0, parked - len(over))
+
+
+def withdraw(store: Store, gate: Gate, job_id: str) -> None:
+    """Takes all that is to do of a cancelled job out of the gate. Raises StoreError, RedisError."""
+    gate.shut_out(job_id)
+    seen: set[str] = set()
+    # What is stored meanwhile names next pages, which are parked: it looks again until nothing new turns up.
+    while new := [one.request_id for one in store.unfinished(job_id) if one.request_id not in seen]:
+        gate.withdraw(new, who=job_id)
+        seen.update(new)
+
+
+def _goes_on(store: Store, job: Job) -> bool:
+    standing = store.job(job.id)
+    return standing is not None and standing.cancelled_at_ms is None
 
 
 def sweep() -> int:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Final, Literal, TypeVar
 
 from pydantic import BaseModel
@@ -24,7 +25,7 @@ from schemas.jobs import JobSpec
 from storage.store import Job, Store, StoreError, StoreUnavailable, Tally
 from tasks import connections, trouble
 from tasks.errors import UnreadableJob, UserError
-from tasks.feeding import feed
+from tasks.feeding import feed, withdraw
 from tasks.planning import make_spec, plan, spec_of
 from tasks.releaser import releasers
 from tasks.vendors import PROVIDERS, keys, labels
@@ -190,13 +191,14 @@ def cancel(job_id: str) -> JobStatus:
     gates = [connections.gate(name) for name in ((spec.provider,) if spec else PROVIDERS)]
     try:
         store.cancel_job(job_id, at_ms=time.time_ns() // 1_000_000)
-        todo = [one.request_id for one in store.unfinished(job_id)]
     except StoreError as error:
         raise UserError(f"Job {job_id} was not cancelled: {error}") from error
-    _with_redis(
-        lambda: connections.redis().ping() and [gate.withdraw(todo, who=job_id) for gate in gates],
-        "the job is marked as cancelled, but what is parked may still run; cancel it again",
-    )
+    marked = "the job is marked as cancelled, but what is parked may still run; cancel it again"
+    try:
+        for gate in gates:
+            _with_redis(partial(withdraw, store, gate, job_id), marked)
+    except StoreError as error:
+        raise UserError(f"{error}: {marked}") from error
     return status(job_id)
 
 

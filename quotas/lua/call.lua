@@ -51,6 +51,18 @@ local function in_lane(prefix, id, record)
   return true
 end
 
+-- Is a record where its state says? One that is in no place would wait for ever, as nobody comes by.
+local function placed(prefix, id, state)
+  if state == 'parked' then
+    return redis.call('ZSCORE', prefix .. 'ready', id) or redis.call('ZSCORE', prefix .. 'delayed', id)
+  elseif state == 'granted' then
+    return redis.call('ZSCORE', prefix .. 'granted', id)
+  elseif state == 'running' then
+    return redis.call('ZSCORE', prefix .. 'running', id)
+  end
+  return redis.call('ZSCORE', prefix .. 'held', id)
+end
+
 local function out_of_lane(prefix, turn, many)
   local tags = prefix .. 'tags'
   if redis.call('HINCRBY', tags, 'N:' .. turn, -many) <= 0 then

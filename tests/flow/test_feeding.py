@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -24,12 +25,11 @@ def of_another_release(place, job: str) -> str:
     return json.dumps({**json.loads(spec), "field_of_the_next_release": 1})
 
 
-def ran(place, script: str) -> dict:
+def ran(place, script: str) -> Any:
     """What a script prints last, as JSON."""
     done = place.run("-c", script)
     assert done.returncode == 0, done.stderr
-    found: dict = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 # --- a job that can't be read ---------------------------------------------------------------------------------------------
@@ -133,3 +133,110 @@ def test_retry_of_a_cancelled_job_does_not_bring_all_of_it_back(place, sandbox):
     # One that was over before somebody cancelled it: nothing but what has failed comes back.
     assert place.marketfetch("cancel", failed).returncode == 0
     assert place.marketfetch("retry", failed).stdout == f"1 request of {failed} is to do again.\n"
+
+
+# --- what happens between a look at the ledger and what is done about it --------------------------------------------------
+
+#: A worker's steps in this process, so that one can be put between two steps of who feeds or cancels.
+STEPS = """
+import json
+from datetime import date
+from types import SimpleNamespace
+import tasks
+from quotas import Gate
+from tasks import connections, jobs
+from tasks.fetch import fetch
+from tasks.store import STORE_TASK, store_batch
+from tasks.vendors import keys
+
+gate, store = connections.gate("polygon"), connections.store()
+
+def admit():
+    return [one for one in gate.admit(room=1, most_granted=50, keys=keys("polygon")).grants if one.kind == "go"]
+
+def called(grant):
+    query = json.loads(grant.arguments)
+    header = {"id": grant.id, "fence": grant.fence}
+    request = SimpleNamespace(get=lambda name: header, chain=[{"task": STORE_TASK}])
+    return fetch(SimpleNamespace(request=request, max_retries=3), "polygon", query.pop("symbol"), query)
+
+def all_done():
+    while grants := admit():
+        store_batch.run(called(grants[0]))
+
+def once_before(method, step):
+    real, done = getattr(Gate, method), []
+    def between(self, *arguments, **options):
+        if not done:
+            done.append(step())
+        return real(self, *arguments, **options)
+    setattr(Gate, method, between)
+
+job = jobs.submit("polygon", ["AAPL"], start=date(2023, 1, 3), end=date(2023, 3, 28), adjustment="raw").job_id
+"""
+
+STORED_BEFORE_PARK = """
+(grant,) = admit()
+reply = called(grant)
+look, asked = type(store).over, []
+
+def slow(self, ids):
+    asked.append(all_done())  # a worker is faster than who feeds
+    return look(self, ids)
+
+type(store).over = slow
+once_before("park", lambda: store_batch.run(reply))
+fed = jobs.resume(job)
+print(json.dumps({"fed": fed, "calls": [row.calls for row in store.outcomes([grant.id]).values()]}))
+"""
+
+STORED_BEFORE_WITHDRAW = """
+(grant,) = admit()
+reply = called(grant)  # its next page is parked
+once_before("withdraw", lambda: store_batch.run(reply))
+state = jobs.cancel(job)
+lane = gate.counts().parked
+all_done()
+print(json.dumps({"lane": lane, "state": state.state, "stored": jobs.status(job).requests.stored}))
+"""
+
+CANCELLED_BEFORE_PARK = """
+gate.redis.flushall()
+once_before("park", lambda: jobs.cancel(job))
+fed = jobs.resume(job)
+lane = gate.counts().parked
+again = jobs.resume(job)
+print(json.dumps({"fed": fed, "lane": lane, "again": again}))
+"""
+
+
+def test_a_request_that_is_stored_while_its_job_is_fed_is_not_called_again(place, sandbox):
+    assert ran(place, STEPS + STORED_BEFORE_PARK) == {"fed": 0, "calls": [1]}
+    assert sandbox.log()["calls"] == 1
+
+
+def test_a_page_that_is_stored_while_its_job_is_cancelled_leaves_no_next_one_in_the_lane(place, sandbox):
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__PAGE_LIMIT"] = "3"
+    assert ran(place, STEPS + STORED_BEFORE_WITHDRAW) == {"lane": 0, "state": "cancelled", "stored": 1}
+    assert sandbox.log()["calls"] == 1
+
+
+def test_nothing_is_parked_of_a_job_that_is_cancelled_while_it_is_fed_and_resume_brings_it_back(place):
+    assert ran(place, STEPS + CANCELLED_BEFORE_PARK) == {"fed": 0, "lane": 0, "again": 1}
+
+
+LOST = """
+import json
+from tasks import connections, feeding
+gate = connections.gate("polygon")
+gate.redis.zpopmin("mf:{polygon}:ready")
+print(json.dumps([feeding.sweep(), feeding.sweep()]))
+"""
+
+
+def test_a_request_that_was_lost_from_the_lane_is_fed_again(place, sandbox):
+    submit(place, "AAPL", "MSFT")
+    assert ran(place, LOST) == [1, 0]
+    place.worker()
+    eventually(lambda: stored(place) == once_each("AAPL", "MSFT"), what="both are stored")
+    assert calls_of(sandbox) == {"AAPL": 1, "MSFT": 1}
