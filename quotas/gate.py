@@ -26,6 +26,9 @@ WAKE_CHANNEL: Final = "mf:wake"
 
 _PARK_AT_ONCE: Final = 500
 _ADMIT_AT_ONCE: Final = 1000
+#: A store that hangs is no reason to fetch on. A batch is stored within a second, in a burst another one is; a worker's death
+#: is made good before, if others store. As long as a grant may wait for its start, so that one round of them piles up at most.
+_UNSTORED_MS: Final = 10_000
 #: As settle.lua: longer than any look at the ledger takes, and the plan that follows it.
 _OVER_FOR_S: Final = 60
 
@@ -82,18 +85,20 @@ class Gate:
         held_again_ms: int = 30_000,
         most_held: int = 500,
         most_held_bytes: int = 256 << 20,
+        unstored_ms: int = _UNSTORED_MS,
     ) -> Admission:
         """Takes back what has expired, then grants up to `room` requests in lane order, each with a key that may serve it.
 
         `epoch` and `clock_us` say what the caller knows of the gate's past and time; "" and 0 skip the check. A grant may be
         up to `ahead_ms` ahead of its slot, a third of it while `busy_from` calls are open: `start` says how long to wait.
+        Nothing is granted while batches wait and none was stored for `unstored_ms`.
         """
         state, wait_us, *grants = self._admit(
             keys=self._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts"),
             args=[
                 *(self.prefix, min(room, _ADMIT_AT_ONCE), most_granted, start_by_ms, held_again_ms, most_held),
                 *(ahead_ms * 1000, epoch, clock_us, pool_argument(tuple(keys), int(time.time()) // 60)),
-                *(most_held_bytes, busy_from),
+                *(most_held_bytes, busy_from, unstored_ms),
             ],
         )
         wait_ms = None if wait_us < 0 else wait_us / 1000

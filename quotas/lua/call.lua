@@ -17,7 +17,8 @@
 --   day:<label>:<zone>:<date>   calls counted for a calendar day
 -- The label "*" stands for all keys together. A call's stamp is written once and never moved.
 -- The hash counts: parked, admitted, paused, refused, expired since ever; fine = when the gate last did what it should (ms),
--- full = set when releasers have no room, away = since when the database takes no batch (ms), bytes = of batches not stored yet.
+-- full = set when releasers have no room, away = since when the database takes no batch (ms), bytes = of batches not stored yet,
+-- stored = when one was stored last, or the first of those that wait began to (ms).
 
 local function clock()
   local time = redis.call('TIME')

@@ -25,7 +25,9 @@ if ARGV[12] == 'unsent' then redis.call('HINCRBY', record, 'c', -1) end
 redis.call('HDEL', prefix .. 'key:' .. label, 'strikes')
 redis.call('ZREM', KEYS[1], id)
 redis.call('SET', prefix .. 'batch:' .. id, ARGV[4])
-redis.call('HINCRBY', KEYS[4], 'bytes', #ARGV[4])
+if redis.call('HINCRBY', KEYS[4], 'bytes', #ARGV[4]) == #ARGV[4] then
+  redis.call('HSET', KEYS[4], 'stored', math.floor(now / 1000))  -- the first that waits: from here on one is to be stored
+end
 redis.call('HSET', record, 's', 'held')
 redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[5]), id)
 

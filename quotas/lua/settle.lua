@@ -10,8 +10,11 @@
 local prefix, id = ARGV[1], ARGV[2]
 local record = prefix .. 'req:' .. id
 local bytes = redis.call('STRLEN', prefix .. 'batch:' .. id)
-if bytes > 0 and redis.call('HINCRBY', KEYS[7], 'bytes', -bytes) < 0 then redis.call('HDEL', KEYS[7], 'bytes') end
 local now = clock()
+if bytes > 0 then
+  if redis.call('HINCRBY', KEYS[7], 'bytes', -bytes) < 0 then redis.call('HDEL', KEYS[7], 'bytes') end
+  redis.call('HSET', KEYS[7], 'stored', math.floor(now / 1000))
+end
 redis.call('ZADD', KEYS[8], us(now), id)
 redis.call('ZREMRANGEBYSCORE', KEYS[8], '-inf', us(now - 60000000))
 redis.call('ZREMRANGEBYRANK', KEYS[8], 0, -20001)  -- 20,000 are some seconds of the fastest pool, and 3 MB

@@ -106,3 +106,48 @@ def test_what_is_remembered_of_requests_that_are_over_is_bounded_and_ends(gate):
     assert gate.redis.zscore(name, "old") is None
     assert 0 < gate.redis.ttl(name) <= 60
     assert gate.redis.memory_usage(name, samples=0) < 4 << 20
+
+
+# --- batches that nobody stores -------------------------------------------------------------------------------------------
+
+
+def held(gate, name):
+    park(gate, name)
+    (grant,) = admit(gate)
+    gate.start(name, fence=grant.fence)
+    assert gate.finish(name, fence=grant.fence, batch=b"x")
+
+
+def stored_ago(gate, s):
+    gate.redis.hset(f"{gate.prefix}counts", "stored", gate.now_us() // 1000 - s * 1000)
+
+
+def test_nothing_is_admitted_while_batches_wait_and_none_is_stored(gate):
+    held(gate, "a")
+    held(gate, "b")
+    park(gate, "c", "d")
+    stored_ago(gate, 11)
+    assert admit(gate) == []
+    gate.settle("a")
+    assert [one.id for one in admit(gate)] == ["c", "d"], "one was stored, so the database does its work"
+
+
+def test_a_gate_that_was_idle_for_long_admits_while_its_first_batch_waits(gate):
+    held(gate, "a")
+    gate.settle("a")
+    stored_ago(gate, 3_600)
+    park(gate, "b", "c")
+    (first, _second) = admit(gate)
+    gate.start(first.id, fence=first.fence)
+    assert gate.finish(first.id, fence=first.fence, batch=b"x")
+    park(gate, "d")
+    assert [one.id for one in admit(gate)] == ["d"]
+
+
+def test_who_is_told_and_has_no_batch_stops_nobody(gate):
+    """A revoked task is offered until it is marked, for ten seconds and more."""
+    gate.park([Parking(id="a", arguments="{}", task="t", message="m")], job="direct")
+    gate.withdraw(["a"], who="task:t")
+    stored_ago(gate, 60)
+    park(gate, "b")
+    assert [one.id for one in admit(gate)] == ["b"]
