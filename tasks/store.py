@@ -77,8 +77,10 @@ def stored(ref: Reference) -> Reference:
         trouble.report("database", f"{error}. What was fetched is kept, nothing more is fetched, and it goes on by itself.")
         _outage.goes_on("the database", error)
         raise Ignore from None
-    _outage.over()
+    is_back = _outage.over()
     try:
+        if is_back:
+            trouble.over("database")
         gate.settle(ref["request"], answer=answer(row))
         _redis_outage.over()
         _store_the_crowd(gate, ref["request"])
