@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +237,8 @@ def hung(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
     def hang(now: bool) -> None:
         head = psutil.Process(postgres.process.pid)
         for one in (head, *head.children(recursive=True)):
-            one.send_signal(signal.SIGSTOP if now else signal.SIGCONT)
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(signal.SIGSTOP if now else signal.SIGCONT)
 
     yield hang
     hang(False)
