@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 import structlog
-from redis.exceptions import LockError
+from redis.exceptions import LockError, RedisError
 
 from quotas import Gate, Parking
 from schemas.requests import Request
@@ -96,10 +96,14 @@ def _fed(store: Store, job: Job) -> int:
     except UserError as error:
         trouble.report(f"job {job.id}", f"Job {job.id} does not go on: {error}")
         return 0
-    except StoreUnavailable:
+    except (StoreUnavailable, RedisError, OSError):
         raise  # so are the other jobs: the keeper says it once
     except StoreError as error:
         log.warning("job not looked at", job=job.id, error=str(error), next_step="looks again at the next sweep")
+        return 0
+    except Exception:
+        # Our own mistake: it would be made at each sweep, and the jobs behind this one are not concerned.
+        log.exception("job not looked at", job=job.id, next_step="goes on with the next job")
         return 0
     if parked:
         log.info("requests parked", job=job.id, requests=parked)

@@ -86,6 +86,29 @@ def test_a_job_that_can_not_be_read_can_be_cancelled_and_leaves_the_lane(place):
     assert place.marketfetch("resume").returncode == 0
 
 
+MISTAKEN = """
+import json
+from tasks import connections, feeding
+
+planned = feeding.plan
+
+def mistaken(spec):
+    if spec.symbols == ("AAPL",):
+        raise KeyError("a mistake of ours")
+    return planned(spec)
+
+feeding.plan = mistaken
+connections.redis().flushall()
+print(json.dumps(feeding.sweep()))
+"""
+
+
+def test_a_mistake_of_ours_with_one_job_stops_no_other(place):
+    submit(place, "AAPL")
+    submit(place, "MSFT")
+    assert ran(place, MISTAKEN) == 1
+
+
 # --- sweeps ---------------------------------------------------------------------------------------------------------------
 
 SWEEPS = """
