@@ -26,7 +26,7 @@ from sandbox.sessions import NEW_YORK
 _FORCING: Final = ("500", "503", "reset", "truncate", "html", "hang")
 #: What the gate remembers of its keys, whoever asks for what.
 _REMEMBERED: Final = re.compile(
-    r"mf:\{\w+\}:(tags|counts|epoch|(key|done|early|day):.*)|mf:(releaser:.*|trouble:.*|sweeping|dead)"
+    r"mf:\{\w+\}:(tags|counts|epoch|over|(key|done|early|day):.*)|mf:(releaser:.*|trouble:.*|sweeping|dead)"
 )
 #: A disturbed run that takes so many times what an undisturbed one takes has come to a stop.
 _AT_MOST: Final = 3.0

@@ -57,8 +57,14 @@ def _list(found: Sequence[JobSummary], *, as_json: bool) -> None:
     rows = [("job", "provider", "symbols", "timespan", "start", "end", "submitted (UTC)")]
     for one in found:
         submitted = f"{one.created_at:%Y-%m-%d %H:%M}"
-        rows += [(one.job_id, one.provider, f"{one.symbols}", one.timespan, f"{one.start}", f"{one.end}", submitted)]
+        if one.trouble:
+            rows += [(one.job_id, one.provider, "", "", "", "", submitted)]
+        else:
+            rows += [(one.job_id, one.provider, f"{one.symbols}", one.timespan, f"{one.start}", f"{one.end}", submitted)]
     table(rows)
+    for one in found:
+        if one.trouble:
+            hint(one.trouble)
 
 
 def _summary(one: JobSummary) -> dict[str, object]:
@@ -67,7 +73,8 @@ def _summary(one: JobSummary) -> dict[str, object]:
         "provider": one.provider,
         "symbols": one.symbols,
         "timespan": one.timespan,
-        "start": one.start.isoformat(),
-        "end": one.end.isoformat(),
+        "start": one.start.isoformat() if one.start else None,
+        "end": one.end.isoformat() if one.end else None,
         "created_at": one.created_at.isoformat(),
+        **({"trouble": one.trouble} if one.trouble else {}),
     }

@@ -21,18 +21,24 @@ def cancel(*, job: str) -> None:
 
 @click.command()
 @click.argument("job", required=False)
-def resume(*, job: str | None) -> None:
+@click.pass_context
+def resume(ctx: click.Context, *, job: str | None) -> None:
     """Park at once what is to do of JOB, or of every open job. Nothing that is stored, empty or failed is fetched again.
 
-    Workers do the same by themselves every few seconds, except for a job that was cancelled.
+    Workers do the same by themselves every few seconds, except for a job that was cancelled. Exits with 1 when one of the open
+    jobs can't go on; the others do.
     """
     from tasks import jobs
 
     fed = jobs.resume_all() if job is None else {job: jobs.resume(job)}
     for name, requests in fed.items():
-        click.echo(f"{name}: {_many(requests)} parked anew." if requests else f"{name}: nothing was missing.")
+        if isinstance(requests, Exception):
+            hint(str(requests))
+        else:
+            click.echo(f"{name}: {_many(requests)} parked anew." if requests else f"{name}: nothing was missing.")
     if not fed:
         click.echo("Every job is over.")
+    ctx.exit(1 if any(isinstance(requests, Exception) for requests in fed.values()) else 0)
 
 
 @click.command()

@@ -26,6 +26,11 @@ WAKE_CHANNEL: Final = "mf:wake"
 
 _PARK_AT_ONCE: Final = 500
 _ADMIT_AT_ONCE: Final = 1000
+#: A store that hangs is no reason to fetch on. A batch is stored within a second, in a burst another one is; a worker's death
+#: is made good before, if others store. As long as a grant may wait for its start, so that one round of them piles up at most.
+_UNSTORED_MS: Final = 10_000
+#: As settle.lua: longer than any look at the ledger takes, and the plan that follows it.
+_OVER_FOR_S: Final = 60
 
 #: A reply may have megabytes, and whoever looks at it does so within days.
 _RAW_KEPT_MS: Final = 7 * 86_400_000
@@ -41,19 +46,29 @@ class Gate:
         self.prefix = f"mf:{{{pool}}}:"
 
     def park(
-        self, requests: Sequence[Parking], *, job: str, priority: int = 5, not_before_ms: int = 0, wake: bool = True
+        self,
+        requests: Sequence[Parking],
+        *,
+        job: str,
+        priority: int = 5,
+        not_before_ms: int = 0,
+        looked_at_us: int = 0,
+        wake: bool = True,
     ) -> int:
-        """Gives each request its place in the lane, in this order; answers how many were new. A known one gains a waiter.
+        """Gives each request its place in the lane, in this order; answers how many had none. A known one gains a waiter.
 
-        `not_before_ms` is Unix time. All or nothing per 500; parking the rest again is harmless.
+        `not_before_ms` is Unix time. `looked_at_us`: `now_us` before the caller looked at the ledger; what was over after it,
+        and all of a job that was cancelled after it, is not parked. All or nothing per 500; parking again is harmless.
         """
         new = 0
         for first in range(0, len(requests), _PARK_AT_ONCE):
             parts = [part for one in requests[first : first + _PARK_AT_ONCE] for part in _parts(one)]
             new += int(
                 self._park(
-                    keys=self._keys("ready", "delayed", "tags", "tasks", "counts"),
-                    args=[self.prefix, job, priority, not_before_ms, *parts],
+                    keys=self._keys(
+                        *("ready", "delayed", "tags", "tasks", "counts", "over", "granted", "running", "held"),
+                    ),
+                    args=[self.prefix, job, priority, not_before_ms, looked_at_us, *parts],
                 )
             )
         if wake and new:
@@ -74,18 +89,20 @@ class Gate:
         held_again_ms: int = 30_000,
         most_held: int = 500,
         most_held_bytes: int = 256 << 20,
+        unstored_ms: int = _UNSTORED_MS,
     ) -> Admission:
         """Takes back what has expired, then grants up to `room` requests in lane order, each with a key that may serve it.
 
         `epoch` and `clock_us` say what the caller knows of the gate's past and time; "" and 0 skip the check. A grant may be
         up to `ahead_ms` ahead of its slot, a third of it while `busy_from` calls are open: `start` says how long to wait.
+        Nothing is granted while batches wait and none was stored for `unstored_ms`.
         """
         state, wait_us, newer, *grants = self._admit(
             keys=self._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts", "newer"),
             args=[
                 *(self.prefix, min(room, _ADMIT_AT_ONCE), most_granted, start_by_ms, held_again_ms, most_held),
                 *(ahead_ms * 1000, epoch, clock_us, pool_argument(tuple(keys), int(time.time()) // 60)),
-                *(most_held_bytes, busy_from),
+                *(most_held_bytes, busy_from, unstored_ms),
             ],
         )
         wait_ms = None if wait_us < 0 else wait_us / 1000
@@ -203,7 +220,7 @@ class Gate:
         """
         told = int(
             self._settle(
-                keys=self._keys("ready", "delayed", "granted", "running", "held", "newer", "tasks", "counts"),
+                keys=self._keys("ready", "delayed", "granted", "running", "held", "newer", "tasks", "counts", "over"),
                 args=[self.prefix, request_id, answer],
             )
         )
@@ -223,11 +240,23 @@ class Gate:
             found += [Withdrawn(what.decode(), message.decode()) for what, message in some]
         return found
 
+    def shut_out(self, job: str) -> None:
+        """This job is cancelled: who has looked at the ledger before this moment parks nothing more of it."""
+        with self.redis.pipeline() as pipe:
+            pipe.zadd(f"{self.prefix}over", {f"job:{job}": self.now_us()})
+            pipe.expire(f"{self.prefix}over", _OVER_FOR_S)
+            pipe.execute()
+
+    def now_us(self) -> int:
+        """This moment by the gate's clock."""
+        seconds, micros = self.redis.time()
+        return int(seconds) * 1_000_000 + int(micros)
+
     def knows(self, request_ids: Sequence[str]) -> bool:
-        """True when every one of these is somewhere in this gate."""
+        """True when every one of these is in its place in this gate: in the lane, or with a deadline."""
         for first in range(0, len(request_ids), _ADMIT_AT_ONCE):
-            some = [f"{self.prefix}req:{one}" for one in request_ids[first : first + _ADMIT_AT_ONCE]]
-            if self.redis.exists(*some) < len(some):
+            some = request_ids[first : first + _ADMIT_AT_ONCE]
+            if not self._knows(keys=self._keys("ready", "delayed", "granted", "running", "held"), args=[self.prefix, *some]):
                 return False
         return True
 
@@ -392,6 +421,10 @@ class Gate:
     @cached_property
     def _withdraw(self) -> Script:
         return self._script("withdraw")
+
+    @cached_property
+    def _knows(self) -> Script:
+        return self._script("knows")
 
     @cached_property
     def _restore(self) -> Script:

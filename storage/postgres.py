@@ -7,6 +7,7 @@ into the table and upserts the changed ones. Bars that are equal cost one look a
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,10 +21,11 @@ from storage import binary
 from storage.names import SCHEMA_VERSION
 from storage.postgres_errors import AGAIN, told, unreadable
 from storage.postgres_rows import Db, SeriesKey, enter, find_series, keep_rejects, key, lock_series, write
+from storage.postgres_waiting import LOCK_S, SILENT_S, STATEMENT_S, ServerSilentError, WatchedConnection
 from storage.purging import Purging
 from storage.questions import Execute
 from storage.rows import Part, waves
-from storage.store import Job, StoreError, StoreMismatch
+from storage.store import Job, Purged, StoreError, StoreMismatch
 from storage.versions import no_tables, refuse_foreign, to_make, to_upgrade, upgraded
 
 T = TypeVar("T")
@@ -35,10 +37,11 @@ _ATTEMPTS: Final = 5
 _OLDEST: Final = 140_000
 
 # Every statement finds its rows by key. The planner knows nothing of a table that has just been filled, and would read it
-# whole, or hash it. The two timeouts keep one stuck process from holding up the others.
-_SESSION: Final = """
+# whole, or hash it. The timeouts keep one stuck process, or a server that is too slow, from holding up the others.
+_SESSION: Final = f"""
     SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
-    SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'"""
+    SET lock_timeout = '{LOCK_S}s'; SET idle_in_transaction_session_timeout = '60s';
+    SELECT set_config('statement_timeout', '{STATEMENT_S}s', false) WHERE current_setting('statement_timeout') = '0'"""
 
 #: Connections that a parent process opened before it forked: closing them here would end the parent's session.
 _LEFT_TO_PARENT: Final[list[Db]] = []
@@ -52,8 +55,9 @@ class PostgresStore(Purging):
     def __init__(self, url: str, *, shown: str) -> None:
         self._url = url
         self.where = f"the database {shown}"
-        self._connection: Db | None = None
+        self._connection: WatchedConnection | None = None
         self._owner = os.getpid()
+        self._unhurried = False
         self._series: dict[SeriesKey, int] = {}
         self._lock = threading.RLock()
 
@@ -79,7 +83,12 @@ class PostgresStore(Purging):
                 db.execute(statement.encode())
             return upgraded(version, self.where)
 
-        return self._run(take_over)
+        with self._all_the_time():
+            return self._run(take_over)
+
+    def purge(self, *, older_than_ms: int) -> Purged:
+        with self._all_the_time():
+            return super().purge(older_than_ms=older_than_ms)
 
     def check(self) -> str:
         def probe(db: Db) -> str:
@@ -182,6 +191,8 @@ class PostgresStore(Purging):
                 try:
                     db = self._open()
                     with db.transaction():
+                        if self._unhurried:
+                            db.execute("SET LOCAL statement_timeout = 0")
                         return work(db)
                 except psycopg.Error as error:
                     lost = self._connection is None or self._connection.closed or self._connection.broken
@@ -189,11 +200,22 @@ class PostgresStore(Purging):
                         self._series.clear()
                     if lost:
                         self._forget()
-                    if (lost and reused) or (isinstance(error, AGAIN) and attempt < _ATTEMPTS):
+                    if (lost and reused and not isinstance(error, ServerSilentError)) or (
+                        isinstance(error, AGAIN) and attempt < _ATTEMPTS
+                    ):
                         continue
                     raise told(error, self.where) from error
                 except (UnicodeError, OverflowError) as error:
                     raise StoreError(f"{self.where} can't hold a value: {error}. Nothing was stored") from error
+
+    @contextmanager
+    def _all_the_time(self) -> Iterator[None]:
+        """For what a person asks for, and which may have to look at every row: however long it takes."""
+        self._unhurried = True
+        try:
+            yield
+        finally:
+            self._unhurried = False
 
     def _open(self) -> Db:
         if self._connection is None:
@@ -202,14 +224,15 @@ class PostgresStore(Purging):
             except psycopg.Error:
                 raise unreadable(self.where) from None  # its message quotes the URL
             target = psycopg.conninfo.make_conninfo("", **{**_DEFAULTS, **settings})
-            db: Db = psycopg.connect(target, autocommit=True, prepare_threshold=None)
+            db = WatchedConnection.connect(target, autocommit=True, prepare_threshold=None)
             if db.info.server_version < _OLDEST:
                 major = db.info.server_version // 10_000
                 db.close()
                 raise StoreMismatch(f"{self.where} is Postgres {major}, and {_OLDEST // 10_000} or newer is needed: upgrade it")
             self._connection = db
             binary.register(db.adapters)
-            db.execute(_SESSION)
+            db.execute(_SESSION.encode())
+        self._connection.silent_s = math.inf if self._unhurried else SILENT_S
         return self._connection
 
     def _forget(self) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 import psycopg
 from psycopg import errors
 
+from storage.postgres_waiting import ServerSilentError
 from storage.store import StoreError, StoreMismatch, StoreUnavailable
 from storage.versions import no_tables
 
@@ -18,7 +19,7 @@ _AWAY: Final = {
     "53200": "is out of memory: see what else runs there",
     "53300": "takes no more connections: raise its max_connections or run fewer workers",
     "55P03": "kept us waiting for a lock for 30 s: see pg_stat_activity for who holds it",
-    "57014": "cancelled our statement: somebody asked for it, or its statement_timeout is too short",
+    "57014": "cancelled our statement: it is too slow, its statement_timeout is too short, or somebody asked for it",
     "25006": "is read-only (a standby, or default_transaction_read_only): name the primary in the database URL",
     "40001": "has too many writers on the same rows: the same batch is offered again",
     "40P01": "has too many writers on the same rows: the same batch is offered again",
@@ -34,6 +35,8 @@ _NOT_OURS: Final = {
 
 def told(error: psycopg.Error, where: str) -> StoreError:
     """The same error for people. Never quotes a connection string, which may hold a password."""
+    if isinstance(error, ServerSilentError):
+        return StoreUnavailable(f"{where} takes connections and does not answer ({error}): see whether it or its disk hangs")
     state = error.sqlstate or ""
     if state in _AWAY:
         return StoreUnavailable(f"{where} {_AWAY[state]}")

@@ -26,6 +26,8 @@ from storage.versions import no_tables, refuse_foreign, to_make, to_upgrade, upg
 
 #: How long a writer waits for another one.
 BUSY_MS: Final = 30_000
+#: And `check`, before a person who is waiting.
+CHECK_MS: Final = 5_000
 
 _LEDGER: Final = """
     INSERT INTO ledger (request_id, root, page, provider, symbol, outcome, reason, rows, rejects, key_label, calls,
@@ -72,12 +74,23 @@ class SqliteStore(Purging):
     def create(self) -> None:
         with self._own():
             self._forget()
+            if self._whole():
+                return
             with self._transaction(make=True) as db:
                 version = self._version(db)
                 present = _names(db)
                 refuse_foreign(present, version, self.where)
                 for statement in to_make("sqlite", present):
                     db.execute(statement)
+
+    def _whole(self) -> bool:
+        """True where nothing is to be made: seen without the write lock, which another program may hold for long."""
+        if not self.path.exists():
+            return False
+        db = self._open()
+        version, present = self._version(db), _names(db)
+        refuse_foreign(present, version, self.where)
+        return version is not None and not to_make("sqlite", present)
 
     def upgrade(self) -> str:
         with self._own(), self._transaction() as db:
@@ -88,12 +101,16 @@ class SqliteStore(Purging):
 
     def check(self) -> str:
         with self._own():
-            with self._transaction(undo=True) as db:
-                version = self._version(db)
-                if version is None:
-                    raise no_tables(self.where)
-                refuse_foreign(set(), version, self.where)
-                db.execute("INSERT INTO jobs (id, spec, created_at) VALUES ('check', '', 0) ON CONFLICT DO NOTHING")
+            try:
+                self._open().execute(f"PRAGMA busy_timeout = {min(self._busy_ms, CHECK_MS)}")
+                with self._transaction(undo=True) as db:
+                    version = self._version(db)
+                    if version is None:
+                        raise no_tables(self.where)
+                    refuse_foreign(set(), version, self.where)
+                    db.execute("INSERT INTO jobs (id, spec, created_at) VALUES ('check', '', 0) ON CONFLICT DO NOTHING")
+            finally:
+                self._forget()  # the next one waits as long as any
             return f"SQLite {sqlite3.sqlite_version}, schema {SCHEMA_VERSION}, writable: {self.path}"
 
     def store(self, batches: Sequence[Batch]) -> list[bool]:

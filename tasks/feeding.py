@@ -6,24 +6,24 @@ harmless at any time and by any number of processes.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import structlog
-from redis import Redis
+from redis.exceptions import LockError, RedisError
 
-from quotas import Parking
-from schemas.jobs import JobSpec
+from quotas import Gate, Parking
 from schemas.requests import Request
 from storage.store import Job, Store, StoreError, StoreUnavailable, Unfinished
 from tasks import connections, trouble
-from tasks.errors import UserError
-from tasks.planning import plan
+from tasks.errors import UnreadableJob, UserError
+from tasks.planning import plan, spec_of
 
 log = structlog.get_logger("marketfetch.feeding")
 
 #: So many requests of a job stand in Redis at once; the sweep brings the next ones while these are made.
 AHEAD: Final = 10_000
-#: Who sweeps holds this key; the others need not.
+#: Who sweeps holds this key until the sweep ends; the others need not. It lives so long where its holder has died.
 _SWEEPING: Final = "mf:sweeping"
 _SWEEP_HELD_S: Final = 20
 
@@ -33,44 +33,77 @@ def feed(store: Store, job: Job, planned: list[Request] | None = None) -> int:
 
     `planned` spares planning again. Raises UserError, StoreError, RedisError.
     """
-    spec = JobSpec.model_validate_json(job.spec)
+    spec = spec_of(job)
     gate = connections.gate(spec.provider)
+    # What is over, or cancelled, between this moment and park is known to the gate, and not parked as if it were new.
+    looked_at_us = gate.now_us()
+    if not _goes_on(store, job):
+        return 0
     todo = _todo(store, job, plan(spec) if planned is None else planned)
-    parked = gate.park([Parking(id=request.id, arguments=request.arguments) for request in todo], job=job.id)
-    # What came to its end between the look at the ledger and now was parked as if it were new.
-    over = store.over([request.id for request in todo]) if parked else set()
+    waiting = [Parking(id=request.id, arguments=request.arguments) for request in todo]
+    parked = gate.park(waiting, job=job.id, looked_at_us=looked_at_us)
+    if not parked:
+        return 0
+    # The gate may have been emptied meanwhile, or its clock stepped: then it knew nothing of that.
+    over = store.over([request.id for request in todo])
     if over:
         gate.withdraw(sorted(over), who=job.id)
-    standing = store.job(job.id)
-    if standing is None or standing.cancelled_at_ms is not None:
-        # Cancelled meanwhile: what has just been parked is not wanted any more.
-        gate.withdraw([request.id for request in todo], who=job.id)
+    if not _goes_on(store, job):
+        withdraw(store, gate, job.id)
         return 0
     return max(0, parked - len(over))
 
 
+def withdraw(store: Store, gate: Gate, job_id: str) -> None:
+    """Takes all that is to do of a cancelled job out of the gate. Raises StoreError, RedisError."""
+    gate.shut_out(job_id)
+    seen: set[str] = set()
+    # What is stored meanwhile names next pages, which are parked: it looks again until nothing new turns up.
+    while new := [one.request_id for one in store.unfinished(job_id) if one.request_id not in seen]:
+        gate.withdraw(new, who=job_id)
+        seen.update(new)
+
+
+def _goes_on(store: Store, job: Job) -> bool:
+    standing = store.job(job.id)
+    return standing is not None and standing.cancelled_at_ms is None
+
+
 def sweep() -> int:
     """Feeds every open job; how many requests were missing. One process at a time; others find nothing to do."""
-    redis = connections.redis()
-    if not redis.set(_SWEEPING, "", nx=True, ex=_SWEEP_HELD_S):
+    # Held with a token, so that who was slower than the key lives does not end the sweep of whoever came next.
+    sweeping = connections.redis().lock(_SWEEPING, timeout=_SWEEP_HELD_S)
+    if not sweeping.acquire(blocking=False):
         return 0
-    store, found = connections.store(), 0
-    for job in store.open_jobs():
-        found += _fed(redis, store, job)
-    return found
+    try:
+        store, found = connections.store(), 0
+        for job in store.open_jobs():
+            with suppress(LockError):  # somebody else sweeps too by now, which is harmless
+                sweeping.reacquire()
+            found += _fed(store, job)
+        return found
+    finally:
+        with suppress(LockError):
+            sweeping.release()
 
 
-def _fed(redis: Redis, store: Store, job: Job) -> int:
-    redis.expire(_SWEEPING, _SWEEP_HELD_S)
+def _fed(store: Store, job: Job) -> int:
     try:
         parked = feed(store, job) if _wants_more(store, job) else 0
+    except UnreadableJob as error:
+        trouble.report(f"job {job.id}", str(error))
+        return 0
     except UserError as error:
         trouble.report(f"job {job.id}", f"Job {job.id} does not go on: {error}")
         return 0
-    except StoreUnavailable:
+    except (StoreUnavailable, RedisError, OSError):
         raise  # so are the other jobs: the keeper says it once
     except StoreError as error:
         log.warning("job not looked at", job=job.id, error=str(error), next_step="looks again at the next sweep")
+        return 0
+    except Exception:
+        # Our own mistake: it would be made at each sweep, and the jobs behind this one are not concerned.
+        log.exception("job not looked at", job=job.id, next_step="goes on with the next job")
         return 0
     if parked:
         log.info("requests parked", job=job.id, requests=parked)
@@ -79,7 +112,7 @@ def _fed(redis: Redis, store: Store, job: Job) -> int:
 
 def _wants_more(store: Store, job: Job) -> bool:
     """A quick look that spares planning a job of which everything is in the gate, or enough of it."""
-    gate = connections.gate(JobSpec.model_validate_json(job.spec).provider)
+    gate = connections.gate(spec_of(job).provider)
     if gate.in_lane(job.id) >= AHEAD // 2:
         return False
     unfinished = store.unfinished(job.id, limit=AHEAD)

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Literal, TypeVar
+from functools import partial
+from typing import Final, Literal, TypeVar
 
 from pydantic import BaseModel
 from redis.exceptions import RedisError
@@ -21,16 +22,18 @@ from quotas.estimates import seconds_for
 from quotas.reporting import report
 from quotas.values import KeyReport
 from schemas.jobs import JobSpec
-from storage.store import Job, Store, StoreError, Tally
+from storage.store import Job, Store, StoreError, StoreUnavailable, Tally
 from tasks import connections, trouble
-from tasks.errors import UserError
-from tasks.feeding import feed
-from tasks.planning import make_spec, plan
+from tasks.errors import UnreadableJob, UserError
+from tasks.feeding import feed, withdraw
+from tasks.planning import make_spec, plan, spec_of
 from tasks.releaser import releasers
-from tasks.vendors import keys, labels
+from tasks.vendors import PROVIDERS, keys, labels
 
 T = TypeVar("T")
 
+#: In place of a vendor's name where a job can't be read.
+UNKNOWN: Final = "unknown"
 #: A shorter wait at a limit is how things go, a longer one is news.
 _WORTH_TELLING_MS = 2_000
 
@@ -81,15 +84,16 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """A line of the list of jobs."""
+    """A line of the list of jobs. `trouble`: why only its id is known; then the provider is UNKNOWN, the dates are None."""
 
     job_id: str
     provider: str
     symbols: int
     timespan: str
-    start: date
-    end: date
+    start: date | None
+    end: date | None
     created_at: datetime
+    trouble: str = ""
 
 
 def submit(
@@ -132,7 +136,10 @@ def submit(
 
 
 def status(job_id: str) -> JobStatus:
-    """A job at this moment. Costs a few queries and one look at what moves in Redis, whatever is parked."""
+    """A job at this moment. Costs a few queries and one look at what moves in Redis, whatever is parked.
+
+    Of a job that can't be read the ledger tells what is over; `trouble` says why nothing more is known.
+    """
     store = _database()
     try:
         job = store.job(job_id)
@@ -141,10 +148,13 @@ def status(job_id: str) -> JobStatus:
         tally, failed, todo = store.tally(job_id), store.failures(job_id), store.unfinished(job_id)
     except StoreError as error:
         raise UserError(f"The status of job {job_id} is not known: {error}") from error
-    spec = JobSpec.model_validate_json(job.spec)
+    spec, unreadable = _spec(job)
+    provider = spec.provider if spec else UNKNOWN
     open_keys, moving, sentences = _with_redis(
-        lambda: _in_redis(spec.provider, bool(todo)), "the ledger can be read, what runs can't"
+        lambda: _in_redis(spec.provider if spec else None, bool(todo)), "the ledger can be read, what runs can't"
     )
+    if unreadable and unreadable not in sentences:
+        sentences.insert(0, unreadable)
     # Of a cancelled job what runs comes to its end; everything else that is not over is cancelled.
     running = min(sum(1 for one in todo if one.request_id in moving), tally.pending + tally.cancelled)
     counts = Counts(
@@ -157,12 +167,12 @@ def status(job_id: str) -> JobStatus:
     )
     return JobStatus(
         job=job_id,
-        provider=spec.provider,
+        provider=provider,
         state=_state(job, tally, running),
         requests=counts,
         rows=tally.rows,
         rejects=tally.rejects,
-        eta_seconds=_eta_seconds(job, spec, tally, open_keys),
+        eta_seconds=_eta_seconds(job, provider, tally, open_keys),
         failures=[Failure(request=row.request_id, symbol=row.symbol, reason=row.reason) for row in failed],
         reject_reasons=tally.reject_reasons,
         trouble=sentences,
@@ -176,16 +186,19 @@ def cancel(job_id: str) -> JobStatus:
     """
     store = _database()
     job = _known(store, job_id)
-    provider = JobSpec.model_validate_json(job.spec).provider
+    spec, _ = _spec(job)
+    # Of one that can't be read nobody knows the vendor, and its requests can only be where they were parked.
+    gates = [connections.gate(name) for name in ((spec.provider,) if spec else PROVIDERS)]
     try:
         store.cancel_job(job_id, at_ms=time.time_ns() // 1_000_000)
-        todo = [one.request_id for one in store.unfinished(job_id)]
     except StoreError as error:
         raise UserError(f"Job {job_id} was not cancelled: {error}") from error
-    _with_redis(
-        lambda: connections.redis().ping() and connections.gate(provider).withdraw(todo, who=job_id),
-        "the job is marked as cancelled, but what is parked may still run; cancel it again",
-    )
+    marked = "the job is marked as cancelled, but what is parked may still run; cancel it again"
+    try:
+        for gate in gates:
+            _with_redis(partial(withdraw, store, gate, job_id), marked)
+    except StoreError as error:
+        raise UserError(f"{error}: {marked}") from error
     return status(job_id)
 
 
@@ -193,6 +206,7 @@ def resume(job_id: str) -> int:
     """Feeds a job at once, a cancelled one too; how many requests were not in the gate. Raises UserError."""
     store = _database()
     job = _known(store, job_id)
+    spec_of(job)  # one that can't be read stays as it is
     _with_redis(lambda: connections.redis().ping(), "nothing was resumed")
     try:
         store.save_job(job, ())
@@ -201,19 +215,43 @@ def resume(job_id: str) -> int:
         raise UserError(f"Job {job_id} was not resumed: {error}") from error
 
 
-def resume_all() -> dict[str, int]:
-    """Feeds every open job: per job, how many requests were not in the gate. Raises UserError."""
+def resume_all() -> dict[str, int | UserError]:
+    """Feeds every open job: per job, how many requests were not in the gate, or why it can't go on.
+
+    Raises UserError where no job can: Redis or the database is away.
+    """
     store = _database()
     try:
-        return {job.id: _with_redis(lambda job=job: feed(store, job), "nothing was resumed") for job in store.open_jobs()}  # type: ignore[misc]
+        return {job.id: _resumed(store, job) for job in store.open_jobs()}
     except StoreError as error:
         raise UserError(f"The jobs were not resumed: {error}") from error
+    except RedisError as error:
+        raise _redis_is_away(error, "not every job was resumed") from error
+
+
+def _resumed(store: Store, job: Job) -> int | UserError:
+    try:
+        return feed(store, job)
+    except UserError as error:
+        return error
+    except StoreUnavailable:
+        raise  # so are the other jobs
+    except StoreError as error:
+        return UserError(str(error))
 
 
 def retry(job_id: str) -> int:
     """The failed requests of a job are made again; how many. Raises UserError."""
     store = _database()
-    _known(store, job_id)
+    job = _known(store, job_id)
+    spec_of(job)
+    try:
+        revives = job.cancelled_at_ms is not None and store.unfinished(job_id, limit=1)
+    except StoreError as error:
+        raise UserError(f"Nothing of job {job_id} was retried: {error}") from error
+    if revives:
+        # Nobody who asks for what has failed means all that was cancelled.
+        raise UserError(f"Job {job_id} is cancelled: `marketfetch resume {job_id}` lets all of it go on. Nothing was retried.")
     # Before anything is forgotten: what has failed would else be to do again although the sentence says that nothing was done.
     _with_redis(lambda: connections.redis().ping(), "nothing was retried")
     try:
@@ -245,17 +283,24 @@ def _with_redis(ask: Callable[[], T], consequence: str) -> T:
     try:
         return ask()
     except RedisError as error:
-        raise UserError(
-            f"Redis does not answer ({_short(error)}): {consequence}. Start it with `marketfetch up` in this folder, "
-            f"or correct MARKETFETCH_REDIS_URL."
-        ) from error
+        raise _redis_is_away(error, consequence) from error
 
 
-def _in_redis(provider: str, unfinished: bool) -> tuple[list[KeyReport], set[str], list[str]]:
-    """The keys of this pool, the ids that move in it, and the sentences an operator should read."""
-    redis, gate = connections.redis(), connections.gate(provider)
-    now = report(gate, keys(provider))
+def _redis_is_away(error: RedisError, consequence: str) -> UserError:
+    return UserError(
+        f"Redis does not answer ({_short(error)}): {consequence}. Start it with `marketfetch up` in this folder, "
+        f"or correct MARKETFETCH_REDIS_URL."
+    )
+
+
+def _in_redis(provider: str | None, unfinished: bool) -> tuple[list[KeyReport], set[str], list[str]]:
+    """The keys of this pool, the ids that move in it, and the sentences an operator should read. None: nobody knows which."""
+    redis = connections.redis()
     sentences = trouble.sentences(redis)
+    if provider is None:
+        return [], set(), sentences
+    gate = connections.gate(provider)
+    now = report(gate, keys(provider))
     sentences += [_of_key(provider, one) for one in now if unfinished]
     if unfinished and not releasers(redis):
         sentences.append(
@@ -286,10 +331,12 @@ def _state(job: Job, tally: Tally, running: int) -> Literal["running", "done", "
     return "failed" if tally.failed else "done"
 
 
-def _eta_seconds(job: Job, spec: JobSpec, tally: Tally, now: Sequence[KeyReport]) -> int | None:
+def _eta_seconds(job: Job, provider: str, tally: Tally, now: Sequence[KeyReport]) -> int | None:
     if not tally.pending:
         return 0
-    at_limits = seconds_for(tally.pending, keys(spec.provider), now)
+    if provider == UNKNOWN:
+        return None
+    at_limits = seconds_for(tally.pending, keys(provider), now)
     done = tally.total - tally.pending - tally.cancelled
     elapsed_s = time.time() - job.created_at_ms / 1000
     at_pace = elapsed_s / done * tally.pending if done else None
@@ -317,9 +364,19 @@ def _unknown_job(job_id: str, store: Store) -> str:
     return f"There is no job {job_id!r} in this database. `marketfetch status` lists the latest ones."
 
 
+def _spec(job: Job) -> tuple[JobSpec | None, str]:
+    """What was asked; None, and why, where that can't be read."""
+    try:
+        return spec_of(job), ""
+    except UnreadableJob as error:
+        return None, str(error)
+
+
 def _summary(job: Job) -> JobSummary:
-    spec = JobSpec.model_validate_json(job.spec)
     created = datetime.fromtimestamp(job.created_at_ms / 1000, UTC)
+    spec, unreadable = _spec(job)
+    if spec is None:
+        return JobSummary(job.id, UNKNOWN, 0, "", None, None, created, unreadable)
     return JobSummary(job.id, spec.provider, len(spec.symbols), spec.timespan, spec.start, spec.end, created)
 
 

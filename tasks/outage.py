@@ -34,10 +34,12 @@ class Outage:
             f"{self._who} waits for {what}", error=str(error), away=away, next_step="tries again and again, then goes on"
         )
 
-    def over(self) -> None:
-        """Everything answers."""
-        if self._what:
+    def over(self) -> bool:
+        """Everything answers. True if until now it did not."""
+        was_away = bool(self._what)
+        if was_away:
             log.warning(
                 f"{self._what} is back", away=f"{time.monotonic() - self._since:.1f} s", next_step=f"the {self._who} goes on"
             )
             self._what = ""
+        return was_away

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -15,8 +15,12 @@ import providers
 from providers.errors import PlanError
 from schemas.jobs import JobSpec
 from schemas.requests import Request
-from tasks.errors import UserError
+from storage.store import Job
+from tasks.errors import UnreadableJob, UserError
 from tasks.vendors import PROVIDERS, options
+
+#: Of a job that can't be read: what else is wrong with it follows from these, mostly.
+_MOST_TOLD: Final = 3
 
 
 def single(provider: str, symbol: str, **wish: Any) -> Request:
@@ -47,6 +51,18 @@ def make_spec(provider: str, symbols: Sequence[str], *, again: bool, **wish: Any
         )
     except ValidationError as error:
         raise UserError(f"The job can't be planned: {'; '.join(_clause(one) for one in error.errors())}.") from None
+
+
+def spec_of(job: Job) -> JobSpec:
+    """The wish that was recorded as a job. Raises UnreadableJob."""
+    try:
+        return JobSpec.model_validate_json(job.spec)
+    except ValidationError as error:
+        why = "; ".join(_clause(one) for one in error.errors()[:_MOST_TOLD])
+        raise UnreadableJob(
+            f"Job {job.id} can't be read ({why}): another release has recorded it, or its row in the table `jobs` is damaged. "
+            f"Run that release's workers, or end it with `marketfetch cancel {job.id}` and submit it anew."
+        ) from None
 
 
 def _clause(error: ErrorDetails) -> str:

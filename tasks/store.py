@@ -87,8 +87,10 @@ def stored(ref: Reference) -> Reference:
         # Not even its failure: that is this request's trouble, and no reason to fetch nothing more.
         _unstorable.holds(f"Request {ref['request']} ({ref['symbol']}) can't even be recorded as failed: {error}.")
         raise Ignore from None
-    _outage.over()
+    is_back = _outage.over()
     try:
+        if is_back:
+            trouble.over("database")
         gate.settle(ref["request"], answer=answer(row))
         _redis_outage.over()
         _store_the_crowd(gate, ref["request"])

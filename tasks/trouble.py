@@ -17,6 +17,11 @@ def report(kind: str, sentence: str, *, redis: Redis | None = None) -> None:
     (redis or connections.redis()).set(f"{_PREFIX}{kind}", sentence, ex=REMEMBERED_S)
 
 
+def over(kind: str) -> None:
+    """What was said of this kind is true no more."""
+    connections.redis().delete(f"{_PREFIX}{kind}")
+
+
 def sentences(redis: Redis) -> list[str]:
     """Every sentence that stands, by kind; and what lies in the dead-letter list, for as long as it lies there."""
     found = [redis.get(key) for key in sorted(redis.scan_iter(match=f"{_PREFIX}*", count=1000))]

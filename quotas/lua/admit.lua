@@ -8,6 +8,7 @@
 --       9 the caller's estimate of the clock in us, 0 to skip the check   10 the pool's keys, JSON (quotas/limits.py)
 --       11 most bytes of batches that are not stored yet before admission stops
 --       12 so many open calls leave no child to spare for waiting
+--       13 ms for which no batch was stored though some wait before admission stops
 -- Returns { "ok" | "epoch" | "clock" | "stale", wait in us or -1, how many were left to workers of a newer release,
 --           then per grant { id, fence, label, attempts, arguments, message, kind } }
 --       epoch, clock: the past can't be accounted for, or time has stepped: nothing was granted, see quotas/epoch.py;
@@ -120,8 +121,9 @@ end
 local waiting = redis.call('ZCARD', KEYS[3])
 if waiting + redis.call('ZCARD', KEYS[4]) >= tonumber(ARGV[12]) then ahead = math.floor(ahead / 3) end
 room = math.min(room, most_granted - waiting)
-local unstored = redis.call('HMGET', KEYS[8], 'away', 'bytes', 'fine')
+local unstored = redis.call('HMGET', KEYS[8], 'away', 'bytes', 'fine', 'stored')
 local shut = unstored[1] or tonumber(unstored[2] or '0') > tonumber(ARGV[11]) or redis.call('ZCARD', KEYS[5]) >= most_held
+  or (tonumber(unstored[2] or '0') > 0 and now_ms - tonumber(unstored[4] or now_ms) > tonumber(ARGV[13]))
 if shut then room = 0 end
 local parked = redis.call('ZCARD', KEYS[1])
 -- Whoever starts or stores next says so: grants and batches of all workers count, and this one would otherwise sleep on.

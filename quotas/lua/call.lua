@@ -24,7 +24,8 @@
 --   day:<label>:<zone>:<date>   calls counted for a calendar day
 -- The label "*" stands for all keys together. A call's stamp is written once and never moved.
 -- The hash counts: parked, admitted, paused, refused, expired since ever; fine = when the gate last did what it should (ms),
--- full = set when releasers have no room, away = since when the database takes no batch (ms), bytes = of batches not stored yet.
+-- full = set when releasers have no room, away = since when the database takes no batch (ms), bytes = of batches not stored yet,
+-- stored = when one was stored last, or the first of those that wait began to (ms).
 
 local ILL = 3  -- so many unusable answers in a row to different requests, and a vendor counts as ill
 local FORMAT = 2  -- the one place; docs/decisions/0008-versions-in-redis.md says when it is raised
@@ -64,6 +65,19 @@ local function in_lane(prefix, id, record)
   redis.call('HINCRBY', tags, 'N:' .. turn, 1)
   redis.call('ZADD', prefix .. 'ready', us(tonumber(fields[1]) * 281474976710656 + tag), id)
   return true
+end
+
+-- Is a record where its state says? One that is in no place would wait for ever, as nobody comes by.
+local function placed(prefix, id, state)
+  if state == 'parked' then
+    return redis.call('ZSCORE', prefix .. 'ready', id) or redis.call('ZSCORE', prefix .. 'delayed', id)
+      or redis.call('ZSCORE', prefix .. 'newer', id)
+  elseif state == 'granted' then
+    return redis.call('ZSCORE', prefix .. 'granted', id)
+  elseif state == 'running' then
+    return redis.call('ZSCORE', prefix .. 'running', id)
+  end
+  return redis.call('ZSCORE', prefix .. 'held', id)
 end
 
 local function out_of_lane(prefix, turn, many)

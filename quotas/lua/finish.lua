@@ -27,7 +27,9 @@ redis.call('HDEL', prefix .. 'key:' .. label, 'strikes')
 if ARGV[13] == '' then redis.call('HDEL', prefix .. 'key:' .. label, 'ill', 'illby') end
 redis.call('ZREM', KEYS[1], id)
 redis.call('SET', prefix .. 'batch:' .. id, ARGV[4])
-redis.call('HINCRBY', KEYS[4], 'bytes', #ARGV[4])
+if redis.call('HINCRBY', KEYS[4], 'bytes', #ARGV[4]) == #ARGV[4] then
+  redis.call('HSET', KEYS[4], 'stored', math.floor(now / 1000))  -- the first that waits: from here on one is to be stored
+end
 redis.call('HSET', record, 's', 'held')
 if ARGV[13] ~= '' then redis.call('HSET', record, 'w', ARGV[13]) end
 if redis.call('DEL', prefix .. 'raw:' .. id) == 1 then redis.call('LREM', prefix .. 'raws', 0, id) end

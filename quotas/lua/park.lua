@@ -5,10 +5,13 @@
 --       3 tags     hash, see call.lua
 --       4 tasks    hash, task id -> the request that a user's task waits for
 --       5 counts   hash, see call.lua
+--       6 over     sorted set, score = when a request was over, or job:<job> cancelled, in us
+--       7 granted  8 running   9 held   where a known one may be
 -- ARGV  1 prefix of this pool's records   2 job   3 priority 0..9, 0 first   4 not-before in Unix ms, 0 for now
+--       5 when the caller has looked at the ledger (us), 0 where it did not
 --       then five each: id, arguments, task id or "", its message or "", when it expires in Unix ms or 0
--- Returns how many were new. A known id keeps its place, unless the new priority is more urgent, and gains a waiter: the job,
--- or the task with its message.
+-- Returns how many were new, or in no place. A known id keeps its place, unless the new priority is more urgent, and gains a
+-- waiter: the job, or the task with its message. What was over after the look is not parked: the caller takes it for undone.
 --
 -- A job's next request stands one behind the later of its last one and the band's virtual time, so that jobs take turns
 -- whatever they have parked. One with a not-before takes its place when that has come.
@@ -23,18 +26,47 @@ local now = clock()
 local fence = us(now)
 local empty = redis.call('ZCARD', KEYS[1]) == 0
 
+-- Mostly the newest mark tells that nothing was over since.
+local looked = tonumber(ARGV[5])
+local newest = looked > 0 and redis.call('ZREVRANGE', KEYS[6], 0, 0, 'WITHSCORES')[2]
+local function since_the_look(name)
+  local at = newest and tonumber(newest) >= looked and redis.call('ZSCORE', KEYS[6], name)
+  return at and tonumber(at) >= looked
+end
+if since_the_look('job:' .. job) then return 0 end
+
 local function place(id)
   tag = tag + 1
   redis.call('ZADD', KEYS[1], us(priority * 281474976710656 + tag), id)
   return us(tag)
 end
 
-for i = 5, #ARGV, 5 do
+-- A record in no place, as a fault may have left it: what it was at is lost, so it takes a turn as if it were new.
+local function place_again(id, record, known)
+  new = new + 1
+  if known[1] == 'granted' or known[1] == 'running' then
+    close_call(prefix, id, record, now, known[1] == 'running')
+  elseif known[1] ~= 'parked' then
+    redis.call('ZADD', KEYS[9], math.floor(now / 1000), id)
+    return
+  end
+  if known[4] == job and tonumber(known[2]) == priority then
+    redis.call('HSET', record, 's', 'parked', 't', place(id))
+  else
+    redis.call('HSET', record, 's', 'parked', 't', 0)
+    in_lane(prefix, id, record)
+  end
+end
+
+for i = 6, #ARGV, 5 do
   local id, task, message, expires = ARGV[i], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local record = prefix .. 'req:' .. id
   local known = redis.call('HMGET', record, 's', 'p', 'o', 'j')
   local who = task ~= '' and ('task:' .. task) or job
-  if not known[1] then
+  if known[1] and not placed(prefix, id, known[1]) then place_again(id, record, known) end
+  if not known[1] and since_the_look(id) then
+    -- Nothing is left to do of it.
+  elseif not known[1] then
     new = new + 1
     local at = '0'
     if not_before > 0 then

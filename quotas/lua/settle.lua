@@ -1,22 +1,30 @@
 -- Row 6 of the state machine: over -> gone. The ledger has it; nothing of it stays here.
 --
--- KEYS  1 ready   2 delayed   3 granted   4 running   5 held   6 newer   7 tasks   8 counts
+-- KEYS  1 ready   2 delayed   3 granted   4 running   5 held   6 newer   7 tasks   8 counts   9 over
 -- ARGV  1 prefix   2 id   3 how it ended, for those who wait for it (JSON)
 -- Returns how many tasks wait to be told how it ended, or -1 when the request was gone already.
 --
+-- Whoever has looked at the ledger before and parks after this moment finds it in `over`, for a minute: see park.
 -- Each waiting task gets a record of its own, due at once: admit hands on its message, and `start` answers it.
 
 local prefix, id = ARGV[1], ARGV[2]
 local record = prefix .. 'req:' .. id
 local bytes = redis.call('STRLEN', prefix .. 'batch:' .. id)
-if bytes > 0 and redis.call('HINCRBY', KEYS[8], 'bytes', -bytes) < 0 then redis.call('HDEL', KEYS[8], 'bytes') end
+local now = clock()
+if bytes > 0 then
+  if redis.call('HINCRBY', KEYS[8], 'bytes', -bytes) < 0 then redis.call('HDEL', KEYS[8], 'bytes') end
+  redis.call('HSET', KEYS[8], 'stored', math.floor(now / 1000))
+end
+redis.call('ZADD', KEYS[9], us(now), id)
+redis.call('ZREMRANGEBYSCORE', KEYS[9], '-inf', us(now - 60000000))
+redis.call('ZREMRANGEBYRANK', KEYS[9], 0, -20001)  -- 20,000 are some seconds of the fastest pool, and 3 MB
+redis.call('EXPIRE', KEYS[9], 60)
 local fields = redis.call('HMGET', record, 's', 'o', 'p', 'j')
 if not fields[1] then
   redis.call('ZREM', KEYS[5], id)
   redis.call('DEL', prefix .. 'batch:' .. id)
   return -1
 end
-local now = clock()
 -- It was held and is in the ledger, so the database is there.
 if fields[1] == 'held' then redis.call('HDEL', KEYS[8], 'away') end
 if fields[1] == 'granted' or fields[1] == 'running' then

@@ -134,7 +134,8 @@ def test_a_sentence_that_nobody_says_is_noticed(sentences, wrong):
 ENDS = """
     child of a worker | worker is killed | machine is gone | SIGTERM | worker's disk | Redis is restarted | Redis is away |
     Redis is emptied | its disk is full | `maxmemory` | clock of Redis | database | is slow | vendor is down | refuses for now |
-    key is refused | quota is used up | message of Celery's | can't be read or run | submits a job | Beat | Flower
+    key is refused | quota is used up | message of Celery's | can't be read or run | submits a job | Beat | Flower |
+    A job can't be read
 """
 
 

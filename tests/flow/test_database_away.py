@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import resource
+import signal
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 
 import psutil
 import pytest
@@ -81,6 +83,50 @@ def test_postgres_is_stopped_for_ten_seconds(tmp_path, sandbox):
         one_line_each(place, "see that it runs and takes connections", processes=OPEN + 1)
 
 
+@pytest.fixture
+def hang():
+    """Stops all processes of a Postgres, or lets them go on: it still takes connections, and no answer comes."""
+    stopped: list[psutil.Process] = []
+
+    def stop(postgres, now: bool) -> None:
+        if now:
+            head = psutil.Process(postgres.process.pid)
+            stopped[:] = [head, *head.children(recursive=True)]
+        for one in stopped:
+            with suppress(psutil.NoSuchProcess):  # a session that goes on finds that nobody waits any more
+                one.send_signal(signal.SIGSTOP if now else signal.SIGCONT)
+
+    yield stop
+    stop(None, False)
+
+
+@pytest.mark.timeout(240)
+def test_postgres_hangs_and_it_is_an_outage_like_any_other(tmp_path, sandbox, hang):
+    with (
+        start_postgres(tmp_path / "pg") as postgres,
+        a_place(tmp_path, vendors_url=sandbox.url, database_url=postgres.database("market")) as place,
+    ):
+        job = LimitedJob(place, sandbox, requests=300)
+        place.worker(concurrency=OPEN)
+        job.submit()
+        job.reaches(30, within_s=40)
+        ((name,),) = place.rows("SELECT id FROM jobs")
+        hang(postgres, True)
+        began = time.monotonic()
+        eventually(lambda: place.redis().exists("mf:trouble:database"), within_s=45, what="it is noticed")
+        assert b"takes connections and does not answer" in (place.redis().mget(["mf:trouble:database"])[0] or b"")
+        # Nobody fetched on while it was not noticed: what was granted then waits in a few messages.
+        assert place.redis().llen("fetch.polygon") <= 4 * 4 * OPEN
+        stands_still(place, sandbox, until=began + 45)
+        done = place.marketfetch("status", name, timeout=30)
+        assert done.stderr.startswith("Error: The database can't be used: the database postgresql://")
+        hang(postgres, False)
+        job.ends_whole(within_s=90, extra_calls=0)
+        # Four children, the keeper.
+        one_line_each(place, "database", processes=OPEN + 1)
+        assert "TimeLimitExceeded" not in place.worker_log
+
+
 def test_sqlite_is_locked_for_ten_seconds_by_another_program(place, sandbox):
     job = LimitedJob(place, sandbox, requests=100)
     place.worker(concurrency=OPEN)
@@ -144,8 +190,11 @@ def test_sqlite_is_locked_for_longer_than_anybody_waits(place, sandbox):
     with closing(sqlite3.connect(place.folder / "marketfetch.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         eventually(lambda: place.redis().exists("mf:trouble:database"), within_s=45, what="the operator is told")
+        # Who only looks does not wait for the lock.
+        trouble = json.loads(place.marketfetch("status", name, "--json", timeout=15).stdout)["trouble"]
         other.execute("COMMIT")
-    trouble = place.status(name)["trouble"]
+    # It was said a moment ago, and would stand for a minute.
+    eventually(lambda: not place.redis().exists("mf:trouble:database"), within_s=30, what="it is no more said")
     assert any("stays locked by another program" in sentence and "goes on by itself" in sentence for sentence in trouble)
     job.ends_whole(within_s=80, extra_calls=0)
     one_line_each(place, "stays locked by another program", processes=OPEN + 1)

@@ -17,7 +17,18 @@ ASKED = {
 def left_in_redis(place) -> set[str]:
     """Everything of ours in Redis that should not outlive a job: all but what the gate remembers of its keys."""
     keys = {key.decode() for key in place.redis().keys("mf:*")}
-    remembered = (":tags", ":counts", ":epoch", ":key:main", ":key:*", ":done:main", ":early:main", ":done:*", ":early:*")
+    remembered = (
+        ":tags",
+        ":counts",
+        ":epoch",
+        ":key:main",
+        ":key:*",
+        ":done:main",
+        ":early:main",
+        ":done:*",
+        ":early:*",
+        ":over",
+    )
     return {key for key in keys if not key.endswith(remembered) and not key.startswith(("mf:releaser:", "mf:sweeping"))}
 
 

@@ -21,6 +21,7 @@ LATE_MS: Final = 10_000
 START_BY_MS: Final = 10_000
 END_BY_MS: Final = 25_000
 HELD_AGAIN_MS: Final = 20_000
+UNSTORED_MS: Final = 7_000
 
 #: label -> limits, calls a day (0: no such limit), concurrency
 POOLS: Final[dict[str, dict[str, tuple[list[str], int, int | None]]]] = {
@@ -197,7 +198,7 @@ class GateMachine(RuleBasedStateMachine):
         self.passes_to(self.true + 1_000)  # a grant a ms at most: fences begin with the moment of parking
         options: dict[str, Any] = {
             "room": room, "most_granted": most, "ahead_ms": ahead_ms, "start_by_ms": START_BY_MS, "most_held": held,
-            "held_again_ms": HELD_AGAIN_MS, "most_held_bytes": 10,
+            "held_again_ms": HELD_AGAIN_MS, "most_held_bytes": 10, "unstored_ms": UNSTORED_MS,
             "epoch": self.released_with, "clock_us": self.clock_of_releaser,
         }  # fmt: skip
         found = (self.following if newer else self.gate).admit(keys=self.keys(), **options)

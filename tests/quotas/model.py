@@ -115,6 +115,7 @@ class Model:
         self.full = self.away = False
         #: It is the newer release whose script runs: what it makes is of its format.
         self.newer_asks = False
+        self.stored_ms = now // 1000
         self.events = dict.fromkeys(("parked", "admitted", "paused", "refused", "expired"), 0)
 
     # --- what follows from the records ----------------------------------------------------------------------------
@@ -194,7 +195,7 @@ class Model:
 
     def admit(
         self, keys: Sequence[KeyLimits], *, room: int, most_granted: int, ahead_ms: int, start_by_ms: int, held_again_ms: int,
-        most_held: int, most_held_bytes: int, epoch: str = "", clock_us: int = 0, newer: bool = False,
+        most_held: int, most_held_bytes: int, unstored_ms: int, epoch: str = "", clock_us: int = 0, newer: bool = False,
     ) -> tuple[str, int | None, int, list[Granted]]:  # fmt: skip
         """The state, the wait in us (None: until something wakes it), how many were left to a newer release, and what was
         granted or is to be handed on. `newer`: it is the newer release that asks.
@@ -233,6 +234,7 @@ class Model:
             self._enter(one)
         room = min(room, most_granted - len(self.at("granted")))
         shut = self.away or self.unstored_bytes() > most_held_bytes or len(self.at("held")) >= most_held
+        shut = shut or (self.unstored_bytes() > 0 and self.now_ms - self.stored_ms > unstored_ms)
         room = 0 if shut else room
         self.full = self.full or (room <= 0 and bool(self.at("ready")))
         pool = list(keys)
@@ -378,6 +380,7 @@ class Model:
         one.calls -= unsent
         state = self.key(one.label)
         state.strikes, state.ill, state.ill_by = 0, 0, ""
+        self.stored_ms = self.stored_ms if self.unstored_bytes() else self.now_ms
         one.batch, one.place, one.at_ms = batch, "held", self.now_ms + held_again_ms
         wanted = [who for who in (one.owner, *one.waiters) if who not in one.gone]
         if page and page not in self.records and wanted:
@@ -486,6 +489,7 @@ class Model:
             return False
         if one.place == "held" and one.kind == "held":
             self.away = False
+        self.stored_ms = self.now_ms if one.batch else self.stored_ms
         told_any = any(message for message, _ in one.waiters.values())
         self.full = self.full and told_any  # who is woken for the told looks at everything
         self._close(one, made=one.place == "running")

@@ -110,7 +110,7 @@ def snapshot(redis: Redis, prefix: str) -> Snapshot:
             found.tasks = _text(value)
         elif head == "counts":
             found.counts = {one: int(value) for one, value in _text(value).items()}
-        elif head != "epoch":
+        elif head not in ("epoch", "over"):
             assert head in ("ready", "delayed", "newer", "granted", "running", "held"), f"a key that nobody knows: {name}"
             found.places[head] = {one.decode(): int(score) for one, score in value}
     return found

@@ -261,7 +261,7 @@ def test_nothing_is_left_in_redis_of_requests_that_are_over(gate):
         gate.finish(grant.id, fence=grant.fence, batch=b"x")
         gate.settle(grant.id)
     left = {one.decode().removeprefix(gate.prefix) for one in gate.redis.keys("*")}
-    assert left <= {"tags", "counts", "key:main", "key:*", "done:main", "early:main", "done:*", "early:*"}
+    assert left <= {"tags", "counts", "key:main", "key:*", "done:main", "early:main", "done:*", "early:*", "over"}
 
 
 def test_the_concurrency_cap_counts_granted_and_running(gate):

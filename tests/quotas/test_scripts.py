@@ -41,10 +41,11 @@ STEPS: dict[str, list[Any]] = {
     "pause": [lambda gate: gate.pause("x", pause_ms=1, why="why"), 1],
     "settle": [lambda gate: gate.settle("a"), 1],
     "withdraw": [lambda gate: gate.withdraw(["a", "b"], who="J"), [[b"gone", b""]]],
+    "knows": [lambda gate: gate.knows(["a", "b"]), 1],
     "restore": [lambda gate: gate.restore(old="", new="1", pasts=[KeyPast("x", used=True, lost=1, days={})], late_ms=1), b"1"],
 }
 #: After the arguments that have a number come these many more for each of several.
-OPEN_ENDED = {"park": 5, "withdraw": 1, "take_back": 2, "take": 1, "put_back": 1}
+OPEN_ENDED = {"park": 5, "withdraw": 1, "take_back": 2, "take": 1, "put_back": 1, "knows": 1}
 
 
 class Header:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -222,4 +226,86 @@ def test_a_server_stopped_in_the_middle_of_a_copy_leaves_nothing_and_the_batch_i
     assert (count(store, "ledger"), count(store, "bar_rows"), count(store, "series")) == (0, 0, 0)
     assert store.store([batch("a", dict.fromkeys(range(50_000), 1.0))]) == [True]
     assert count(store, "bar_rows") == 50_000
+    store.close()
+
+
+@pytest.fixture
+def hung(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
+    """Stops every process of the server, or lets them go on: it takes connections, and no answer comes."""
+    monkeypatch.setattr("storage.postgres.SILENT_S", 1.0)
+
+    def hang(now: bool) -> None:
+        head = psutil.Process(postgres.process.pid)
+        for one in (head, *head.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(signal.SIGSTOP if now else signal.SIGCONT)
+
+    yield hang
+    hang(False)
+
+
+def test_a_server_that_hangs_is_unavailable_and_is_used_again_when_it_goes_on(
+    postgres_url: str, hung: Callable[[bool], None]
+) -> None:
+    store: Any = open_store(postgres_url)
+    store.create()
+    hung(True)
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"does not answer \(no answer for 1 s\): see whether it or its disk hangs"):
+        store.store([batch("a", {0: 1.0})])
+    assert time.monotonic() - began < 4, "once: it is not asked a second time"
+    with pytest.raises(StoreUnavailable, match="can't be reached"):
+        store.store([batch("a", {0: 1.0})])
+    assert time.monotonic() - began < 14
+    hung(False)
+    assert store.store([batch("a", {0: 1.0})]) == [True]
+    store.close()
+
+
+def test_a_server_that_hangs_in_the_middle_of_a_copy_is_unavailable_and_nothing_is_half_stored(
+    postgres_url: str, hung: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = binary.copy_stream
+
+    def hanging(rows: Any) -> Iterator[bytes]:
+        for piece in stream(rows):
+            yield piece
+            hung(True)
+
+    store: Any = open_store(postgres_url)
+    store.create()
+    monkeypatch.setattr(binary, "copy_stream", hanging)
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        store.store([batch("a", dict.fromkeys(range(50_000), 1.0))])
+    monkeypatch.setattr(binary, "copy_stream", stream)
+    hung(False)
+    assert (count(store, "ledger"), count(store, "bar_rows")) == (0, 0)
+    assert store.store([batch("a", dict.fromkeys(range(50_000), 1.0))]) == [True]
+    store.close()
+
+
+def test_an_answer_that_takes_its_time_is_no_silence_while_it_comes(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seconds, more than a silence may last, but the server speaks in between."""
+    monkeypatch.setattr("storage.postgres.SILENT_S", 0.6)
+    store: Any = open_store(postgres_url)
+    store.create()
+    speaks = "DO $$ BEGIN FOR n IN 1..10 LOOP PERFORM pg_sleep(0.2); RAISE NOTICE 'at it'; END LOOP; END $$"
+    assert store.read(speaks) == []
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        store.read("SELECT pg_sleep(2)")
+    store.close()
+
+
+def test_statements_are_bounded_by_the_server_too_but_not_what_a_person_waits_for(
+    postgres: Postgres, postgres_url: str
+) -> None:
+    store: Any = open_store(postgres_url)
+    store.create()
+    assert store.read("SHOW statement_timeout") == [("32s",)]
+    assert store.read("SHOW lock_timeout") == [("30s",)]
+    with store._all_the_time():
+        assert store.read("SHOW statement_timeout") == [("0",)]
+    store.close()
+    administer(postgres, "ALTER DATABASE storage_test SET statement_timeout = '10min'")
+    assert store.read("SHOW statement_timeout") == [("10min",)], "whoever runs the server knows better"
     store.close()

@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,24 @@ def test_a_file_locked_by_somebody_else_is_unavailable_and_works_again_later(pat
     other.execute("ROLLBACK")
     other.close()
     assert store.store([batch("b", {1: 1.0})]) == [True]
+    store.close()
+
+
+def test_whoever_only_looks_waits_for_no_lock_and_check_not_for_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables are there, so there is nothing to make; by default a writer waits for 30 s."""
+    monkeypatch.setattr("storage.sqlite.CHECK_MS", 50)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        store = SqliteStore(path)
+        store.create()
+        assert store.over(["a"]) == {"a"}
+        with pytest.raises(StoreUnavailable, match="stays locked by another program"):
+            store.check()
+        assert time.monotonic() - began < 5
+        other.execute("ROLLBACK")
+    assert "writable" in store.check()
+    assert store.read("PRAGMA busy_timeout") == [(30_000,)]
     store.close()
 
 
