@@ -29,6 +29,7 @@ if ARGV[9] ~= '0' and math.abs(now - tonumber(ARGV[9])) > 250000 then
   return { 'clock', -1 }
 end
 
+even_when_full(prefix)
 local answer = { 'ok', -1 }
 local wait = nil
 local function wait_until(at)

@@ -18,6 +18,7 @@ if standing and standing ~= ARGV[2] then
   return standing
 end
 local now = clock()
+even_when_full(prefix)
 
 -- Calls that nobody knows of count as made `late` from now: `lost` of them, or (-1) as many as make every window full.
 local function fill(label, lost)

@@ -8,6 +8,7 @@
 
 local prefix, id = ARGV[1], ARGV[2]
 local record = prefix .. 'req:' .. id
+even_when_full(prefix)
 local bytes = redis.call('STRLEN', prefix .. 'batch:' .. id)
 if bytes > 0 and redis.call('HINCRBY', KEYS[7], 'bytes', -bytes) < 0 then redis.call('HDEL', KEYS[7], 'bytes') end
 local fields = redis.call('HMGET', record, 's', 'o', 'p', 'j')
