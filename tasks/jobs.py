@@ -21,10 +21,12 @@ from quotas.estimates import seconds_for
 from quotas.reporting import report
 from quotas.values import KeyReport
 from schemas.jobs import JobSpec
+from storage import safe_url
 from storage.store import Job, Store, StoreError, Tally
-from tasks import connections, trouble
+from tasks import connections, refusals, trouble
 from tasks.errors import UserError
 from tasks.feeding import feed
+from tasks.place import redis_url
 from tasks.planning import make_spec, plan
 from tasks.releaser import releasers
 from tasks.vendors import keys, labels
@@ -117,7 +119,7 @@ def submit(
             f"MARKETFETCH_PROVIDERS__{provider.upper()}__API_KEYS='[\"label:secret\"]' or api_keys in marketfetch.toml."
         )
     store = _database()
-    _with_redis(lambda: connections.redis().ping(), "nothing was submitted")
+    _with_redis(lambda: refusals.must_take_writes(connections.redis()), "nothing was submitted")
     job = Job(id=spec.id, spec=spec.model_dump_json(), created_at_ms=time.time_ns() // 1_000_000)
     try:
         new = store.save_job(job, [request.root for request in requests])
@@ -193,7 +195,7 @@ def resume(job_id: str) -> int:
     """Feeds a job at once, a cancelled one too; how many requests were not in the gate. Raises UserError."""
     store = _database()
     job = _known(store, job_id)
-    _with_redis(lambda: connections.redis().ping(), "nothing was resumed")
+    _with_redis(lambda: refusals.must_take_writes(connections.redis()), "nothing was resumed")
     try:
         store.save_job(job, ())
         return _with_redis(lambda: feed(store, job), "nothing was resumed")
@@ -215,7 +217,7 @@ def retry(job_id: str) -> int:
     store = _database()
     _known(store, job_id)
     # Before anything is forgotten: what has failed would else be to do again although the sentence says that nothing was done.
-    _with_redis(lambda: connections.redis().ping(), "nothing was retried")
+    _with_redis(lambda: refusals.must_take_writes(connections.redis()), "nothing was retried")
     try:
         failed = store.forget_failed(job_id)
     except StoreError as error:
@@ -245,10 +247,7 @@ def _with_redis(ask: Callable[[], T], consequence: str) -> T:
     try:
         return ask()
     except RedisError as error:
-        raise UserError(
-            f"Redis does not answer ({_short(error)}): {consequence}. Start it with `marketfetch up` in this folder, "
-            f"or correct MARKETFETCH_REDIS_URL."
-        ) from error
+        raise UserError(refusals.told(error, f": {consequence}")) from error
 
 
 def _in_redis(provider: str, unfinished: bool) -> tuple[list[KeyReport], set[str], list[str]]:
@@ -257,7 +256,10 @@ def _in_redis(provider: str, unfinished: bool) -> tuple[list[KeyReport], set[str
     now = report(gate, keys(provider))
     sentences = trouble.sentences(redis)
     sentences += [_of_key(provider, one) for one in now if unfinished]
-    if unfinished and not releasers(redis):
+    # Workers that wait for it may leave no sign of life.
+    if refused := refusals.sentence(redis, safe_url(redis_url())):
+        sentences.append(refused)
+    elif unfinished and not releasers(redis):
         sentences.append(
             "No worker is running, so nothing is fetched. Start one: `marketfetch up`, or `celery -A tasks worker`."
         )
@@ -321,7 +323,3 @@ def _summary(job: Job) -> JobSummary:
     spec = JobSpec.model_validate_json(job.spec)
     created = datetime.fromtimestamp(job.created_at_ms / 1000, UTC)
     return JobSummary(job.id, spec.provider, len(spec.symbols), spec.timespan, spec.start, spec.end, created)
-
-
-def _short(error: BaseException) -> str:
-    return str(error).rstrip(".").partition("\n")[0][:200]
