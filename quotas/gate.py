@@ -240,6 +240,11 @@ class Gate:
         found = self.redis.mget([f"{self.prefix}batch:{one}" for one in others])
         return {one: data for one, data in zip(others, found, strict=True) if isinstance(data, bytes)}
 
+    def held(self) -> list[str]:
+        """The ids of what is held, whoever is due first in front: batches that wait to be stored, and notes to tasks."""
+        found = self.redis.zrange(f"{self.prefix}held", 0, -1)
+        return [one.decode() for one in found if isinstance(one, bytes)]
+
     def arguments(self, request_id: str) -> str | None:
         """The arguments a request was parked with, None when it is gone."""
         found = self.redis.hget(f"{self.prefix}req:{request_id}", "q")

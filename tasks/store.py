@@ -99,21 +99,41 @@ def stored(ref: Reference) -> Reference:
 
 def _store_the_crowd(gate: Gate, request_id: str) -> None:
     """After an outage many batches wait: each further task takes some of them along, in one transaction."""
-    waiting = {}
-    for one, data in gate.crowd(request_id, above=_CROWD, most=_CROWD).items():
-        try:
-            waiting[one] = batches.decode(data)
-        except (batches.UnreadableBatch, TypeError):
-            continue  # its own task says so
+    waiting = gate.crowd(request_id, above=_CROWD, most=_CROWD)
     try:
-        new = connections.store().store(list(waiting.values()))
+        _store_together(gate, waiting)
     except StoreError as error:
         log.info("batches were not stored together", batches=len(waiting), error=str(error), next_step="each by its own task")
-        return
-    for one, batch in waiting.items():
+
+
+def store_what_is_held(provider: str) -> int:
+    """Stores what a vendor's gate holds, without a message for each; how many. Raises StoreError, RedisError.
+
+    For a Redis that is full. Of several processes that do so each writes what the others have not.
+    """
+    gate, stored = connections.gate(provider), 0
+    ids = gate.held()
+    for first in range(0, len(ids), _CROWD):
+        some = {one: data for one in ids[first : first + _CROWD] if (data := gate.batch(one)) is not None}
+        stored += _store_together(gate, some)
+    return stored
+
+
+def _store_together(gate: Gate, waiting: dict[str, bytes]) -> int:
+    """These batches, in one transaction; how many could be read. Raises StoreError, and then none is stored."""
+    readable = {}
+    for one, data in waiting.items():
+        try:
+            readable[one] = batches.decode(data)
+        except (batches.UnreadableBatch, TypeError):
+            continue  # its own task says so
+    if not readable:
+        return 0
+    new = connections.store().store(list(readable.values()))
+    for one, batch in readable.items():
         gate.settle(one, answer=answer(batch.ledger))
-    if waiting:
-        log.info("stored together", batches=len(waiting), new=sum(new))
+    log.info("stored together", batches=len(readable), new=sum(new))
+    return len(readable)
 
 
 def _batch_of(ref: Reference) -> Batch | None:
