@@ -40,7 +40,9 @@ _visibility = {
     "health_check_interval": 25,
 }
 broker_transport_options = {**_visibility}
-result_backend_transport_options = {**_visibility}
+# Who sends waits for the results' Redis as long as for the broker's; a worker is more patient (tasks/app.py).
+_retry_policy = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.4, "interval_max": 1.0}
+result_backend_transport_options = {**_visibility, "retry_policy": _retry_policy}
 visibility_timeout = 900
 redis_socket_connect_timeout = 5
 redis_socket_keepalive = True
@@ -63,7 +65,7 @@ worker_soft_shutdown_timeout = 6.0
 
 # A sender waits a few seconds for Redis and then says so; it doesn't hang a web request.
 task_publish_retry = True
-task_publish_retry_policy = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.4, "interval_max": 1.0}
+task_publish_retry_policy = _retry_policy
 
 # A chord that waited past it never ran its body; 30 days is longer than any quota makes it wait.
 result_chord_expires = 30 * 86_400

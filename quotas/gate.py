@@ -314,6 +314,11 @@ class Gate:
         found = self.take(others, busy_ms=busy_ms, fresh=True)
         return {one: taken.data for one, taken in zip(others, found, strict=True) if taken.data is not None}
 
+    def held(self) -> list[str]:
+        """The ids of what is held, whoever is due first in front: batches that wait to be stored, and notes to tasks."""
+        found = self.redis.zrange(f"{self.prefix}held", 0, -1)
+        return [one.decode() for one in found if isinstance(one, bytes)]
+
     def arguments(self, request_id: str) -> str | None:
         """The arguments a request was parked with, None when it is gone."""
         found = self.redis.hget(f"{self.prefix}req:{request_id}", "q")

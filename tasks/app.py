@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 from celery import Celery
-from celery.signals import import_modules, setup_logging
+from celery.signals import import_modules, setup_logging, worker_init, worker_process_init
 
 from quotas import failpoints
 from sandbox import note
@@ -16,6 +16,7 @@ from tasks.releaser import Releaser
 from tasks.sending import ParkingAMQP
 
 app = Celery("marketfetch", amqp=ParkingAMQP, control="tasks.revoking:ParkingControl")
+app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "tasks.results:ReturningBackend")
 app.config_from_object("celeryconfig")
 app.steps["worker"].update((Releaser, Keeper))
 
@@ -28,6 +29,20 @@ def _our_logging(loglevel: Any = None, logfile: Any = None, **_: Any) -> None:
     logs.setup(level=loglevel, file=logfile)
     if note.find(get_settings().state_dir):
         structlog.get_logger(__name__).info("sandbox followed", why="`marketfetch up --sandbox` runs in this folder")
+
+
+@worker_init.connect
+def _patience(**_: Any) -> None:
+    """A worker writes down what a task has cost a call to find out: it tries for as long as Celery does by itself."""
+    ours = {**app.conf.result_backend_transport_options, "retry_policy": {"max_retries": 20}}
+    app.conf.result_backend_transport_options = ours
+
+
+@worker_process_init.connect
+def _more_patience(**_: Any) -> None:
+    """A child that waits keeps nobody else from work."""
+    ours = {**app.conf.result_backend_transport_options, "retry_policy": {"max_retries": 60}}
+    app.conf.result_backend_transport_options = ours
 
 
 if failpoint():

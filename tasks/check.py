@@ -15,6 +15,7 @@ from sandbox import note
 from settings import config_path, get_settings
 from storage import open_store, safe_url
 from storage.store import StoreError
+from tasks import refusals
 from tasks.place import database_url, redis_url
 from tasks.releaser import releasers
 from tasks.vendors import PROVIDERS, keys
@@ -139,9 +140,6 @@ def _redis_facts(redis: Redis, where: str) -> Iterator[Finding]:
             subject="redis",
             sentence="It keeps no append-only file, so its restart forgets what is parked. Set `appendonly yes`.",
         )
-    elif facts.get("aof_last_write_status", "ok") != "ok":
-        sentence = "Its last write to the append-only file failed. Look at its disk and its log."
-        yield Finding(level="error", subject="redis", sentence=sentence)
     policy = str(facts.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
         yield Finding(
@@ -159,10 +157,16 @@ def _redis_facts(redis: Redis, where: str) -> Iterator[Finding]:
         )
     else:
         yield Finding(level="ok", subject="clock", sentence=f"Redis and this machine agree to {abs(skew):.2f} s.")
-    yield _workers(releasers(redis))
+    refused = refusals.sentence(redis, where)
+    if refused:
+        yield Finding(level="error", subject="redis", sentence=refused)
+    yield _workers(releasers(redis), refused=bool(refused))
 
 
-def _workers(count: int) -> Finding:
+def _workers(count: int, *, refused: bool) -> Finding:
+    if not count and refused:
+        sentence = "How many run is not known while Redis takes no writes: those that do wait for it, and go on by themselves."
+        return Finding(level="warning", subject="workers", sentence=sentence)
     if count:
         return Finding(level="ok", subject="workers", sentence=f"{count} ready to fetch.")
     return Finding(

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from quotas import Gate
 from settings import get_settings
-from tasks import connections
+from tasks import connections, refusals
 from tasks.errors import UserError
 from tasks.logs import Redactor
 from tasks.vendors import PROVIDERS
@@ -226,7 +226,4 @@ def _asked(question: Callable[[Redis], Any]) -> Any:
     try:
         return question(connections.redis())
     except RedisError as error:
-        raise UserError(
-            f"Redis does not answer ({error}), so the dead messages are not known. Start it with `marketfetch up` in this "
-            f"folder, or correct MARKETFETCH_REDIS_URL."
-        ) from error
+        raise UserError(refusals.told(error, ", so the dead messages are not known")) from error

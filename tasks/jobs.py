@@ -22,10 +22,12 @@ from quotas.estimates import seconds_for
 from quotas.reporting import report
 from quotas.values import KeyReport
 from schemas.jobs import JobSpec
+from storage import safe_url
 from storage.store import Job, Store, StoreError, StoreUnavailable, Tally
-from tasks import connections, trouble
+from tasks import connections, refusals, trouble
 from tasks.errors import UnreadableJob, UserError
 from tasks.feeding import feed, withdraw
+from tasks.place import redis_url
 from tasks.planning import make_spec, plan, spec_of
 from tasks.releaser import releasers
 from tasks.vendors import PROVIDERS, keys, labels
@@ -121,7 +123,7 @@ def submit(
             f"MARKETFETCH_PROVIDERS__{provider.upper()}__API_KEYS='[\"label:secret\"]' or api_keys in marketfetch.toml."
         )
     store = _database()
-    _with_redis(lambda: connections.redis().ping(), "nothing was submitted")
+    _with_redis(lambda: refusals.must_take_writes(connections.redis()), "nothing was submitted")
     job = Job(id=spec.id, spec=spec.model_dump_json(), created_at_ms=time.time_ns() // 1_000_000)
     try:
         new = store.save_job(job, [request.root for request in requests])
@@ -207,7 +209,7 @@ def resume(job_id: str) -> int:
     store = _database()
     job = _known(store, job_id)
     spec_of(job)  # one that can't be read stays as it is
-    _with_redis(lambda: connections.redis().ping(), "nothing was resumed")
+    _with_redis(lambda: refusals.must_take_writes(connections.redis()), "nothing was resumed")
     try:
         store.save_job(job, ())
         return _with_redis(lambda: feed(store, job), "nothing was resumed")
@@ -226,7 +228,7 @@ def resume_all() -> dict[str, int | UserError]:
     except StoreError as error:
         raise UserError(f"The jobs were not resumed: {error}") from error
     except RedisError as error:
-        raise _redis_is_away(error, "not every job was resumed") from error
+        raise UserError(refusals.told(error, ": not every job was resumed")) from error
 
 
 def _resumed(store: Store, job: Job) -> int | UserError:
@@ -253,7 +255,7 @@ def retry(job_id: str) -> int:
         # Nobody who asks for what has failed means all that was cancelled.
         raise UserError(f"Job {job_id} is cancelled: `marketfetch resume {job_id}` lets all of it go on. Nothing was retried.")
     # Before anything is forgotten: what has failed would else be to do again although the sentence says that nothing was done.
-    _with_redis(lambda: connections.redis().ping(), "nothing was retried")
+    _with_redis(lambda: refusals.must_take_writes(connections.redis()), "nothing was retried")
     try:
         failed = store.forget_failed(job_id)
     except StoreError as error:
@@ -283,14 +285,7 @@ def _with_redis(ask: Callable[[], T], consequence: str) -> T:
     try:
         return ask()
     except RedisError as error:
-        raise _redis_is_away(error, consequence) from error
-
-
-def _redis_is_away(error: RedisError, consequence: str) -> UserError:
-    return UserError(
-        f"Redis does not answer ({_short(error)}): {consequence}. Start it with `marketfetch up` in this folder, "
-        f"or correct MARKETFETCH_REDIS_URL."
-    )
+        raise UserError(refusals.told(error, f": {consequence}")) from error
 
 
 def _in_redis(provider: str | None, unfinished: bool) -> tuple[list[KeyReport], set[str], list[str]]:
@@ -302,7 +297,10 @@ def _in_redis(provider: str | None, unfinished: bool) -> tuple[list[KeyReport], 
     gate = connections.gate(provider)
     now = report(gate, keys(provider))
     sentences += [_of_key(provider, one) for one in now if unfinished]
-    if unfinished and not releasers(redis):
+    # Workers that wait for it may leave no sign of life.
+    if refused := refusals.sentence(redis, safe_url(redis_url())):
+        sentences.append(refused)
+    elif unfinished and not releasers(redis):
         sentences.append(
             "No worker is running, so nothing is fetched. Start one: `marketfetch up`, or `celery -A tasks worker`."
         )
@@ -378,7 +376,3 @@ def _summary(job: Job) -> JobSummary:
     if spec is None:
         return JobSummary(job.id, UNKNOWN, 0, "", None, None, created, unreadable)
     return JobSummary(job.id, spec.provider, len(spec.symbols), spec.timespan, spec.start, spec.end, created)
-
-
-def _short(error: BaseException) -> str:
-    return str(error).rstrip(".").partition("\n")[0][:200]

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from settings import get_settings
 from storage.store import StoreError
+from tasks import refusals
 from tasks.feeding import sweep
 from tasks.forks import ForkGuard
 from tasks.outage import Outage
@@ -73,11 +74,26 @@ class KeepingLoop(threading.Thread):
                 self._outage.goes_on("the database", error)
             except (RedisError, OperationalError, OSError) as error:
                 self._outage.goes_on("Redis", error)
+                if refusals.word(error) == "OOM":
+                    self._make_room()
             except Exception:
                 # A keeper that dies in silence would leave jobs unfinished in silence.
                 log.exception("keeper stumbled", next_step=f"goes on in {self._every_s:g} s")
             swept_out.wait(self._every_s)
             swept_out.clear()
+
+    def _make_room(self) -> None:
+        """A full Redis takes no message that would tell a child to store, and storing is what empties it."""
+        from tasks.store import store_what_is_held
+
+        try:
+            with _guard:
+                stored = sum(store_what_is_held(provider) for provider in PROVIDERS)
+        except (StoreError, RedisError, OSError) as error:
+            log.info("nothing stored to make room", error=str(error), next_step="tries again at the next sweep")
+        else:
+            if stored:
+                log.info("stored to make room in Redis", batches=stored)
 
     def stop(self) -> None:
         self._ending = True

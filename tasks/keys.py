@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from quotas import reporting
 from quotas.values import Events, Health, KeyReport
-from tasks import connections
+from tasks import connections, refusals
 from tasks.errors import UserError
 from tasks.vendors import PROVIDERS, keys
 
@@ -82,7 +82,4 @@ def _owner(label: str, provider: str | None) -> str:
 
 
 def _away(error: RedisError) -> UserError:
-    return UserError(
-        f"Redis does not answer ({error}), so the keys' state is not known. Start it with `marketfetch up` in this folder, "
-        f"or correct MARKETFETCH_REDIS_URL."
-    )
+    return UserError(refusals.told(error, ", so the keys' state is not known"))

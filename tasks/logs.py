@@ -17,10 +17,14 @@ import structlog
 from billiard.exceptions import WorkerLostError
 from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from settings import get_settings
+from tasks import refusals
+from tasks.refusals import WritesRefused
 
 CUT: Final = "[secret]"
 #: Also cuts what is no key of ours: somebody's key in a URL that a library logs.
@@ -87,9 +91,15 @@ def _an_outage_is_a_sentence(record: logging.LogRecord) -> bool:
         error = error.reason  # a retry that could not be parked
     while record.name == "celery.bootsteps" and error is not None and not isinstance(error, RedisError):
         error = error.__context__  # closing what the outage has left half open, it stumbles over None
-    if record.name.startswith(("celery", "kombu")) and isinstance(error, RedisError | OperationalError):
+    about = record.args if isinstance(record.args, tuple) else ()
+    if record.name.startswith("celery.worker.consumer") and any(isinstance(one, WritesRefused) for one in about):
+        return False  # no connection is lost: the worker says in a line of its own what it waits for
+    if not record.name.startswith(("celery", "kombu")) or record.msg.startswith("Unrecoverable error"):
+        return True
+    if isinstance(error, RedisConnectionError | RedisTimeout | OperationalError) or refusals.word(error):
         why = str(error) or type(error).__name__
-        record.msg, record.args = f"{record.getMessage()} (Redis: {why}). It goes on by itself when Redis is back.", ()
+        then = "takes writes again" if refusals.word(error) else "is back"
+        record.msg, record.args = f"{record.getMessage()} (Redis: {why}). It goes on by itself when Redis {then}.", ()
         record.exc_info = record.exc_text = None
     return True
 

@@ -17,13 +17,12 @@ import structlog
 from celery.app.task import Context
 from celery.signals import task_rejected
 from celery.worker import state
-from kombu.exceptions import OperationalError
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps
 from pydantic import BaseModel, ValidationError
-from redis.exceptions import RedisError
 
 from tasks import connections, dead, envelopes
+from tasks.broker import AWAY
 from tasks.sending import GRANT_HEADER, USER_TASK
 from tasks.surviving import SurvivingConsumer
 
@@ -31,8 +30,6 @@ log = structlog.get_logger("marketfetch.poison")
 
 #: The header of our own envelope around a message that kombu can't hold.
 _WRAPPED: Final = "marketfetch-unreadable"
-#: Redis being away is no message's fault. Kombu's own list would not do: it has KeyError in it.
-_AWAY: Final = (RedisError, OperationalError, OSError)
 
 
 class CarefulConsumer(SurvivingConsumer):
@@ -50,10 +47,11 @@ class CarefulConsumer(SurvivingConsumer):
         receive = super().create_task_handler(*args, **kwargs)
 
         def on_task_received(message: Any) -> None:
+            self.arrived()
             try:
                 if not self._refused(message):
                     receive(message)
-            except _AWAY:
+            except AWAY:
                 raise
             except Exception as error:  # what nobody has thought of must not end the worker either
                 self._bury(message, f"Celery stumbled over it: {type(error).__name__}: {error}", again=True)
@@ -91,7 +89,10 @@ class CarefulConsumer(SurvivingConsumer):
 
         def parse_response(connection: Any, command_name: str, **options: Any) -> Any:
             answer = parse(connection, command_name, **options)
-            if command_name != "BRPOP" or not answer:
+            if command_name != "BRPOP":
+                return answer
+            self._on_the_way = tuple(answer) if answer else None
+            if not answer:
                 return answer
             source, raw = answer
             self._came_from = bytes_to_str(source)
@@ -122,7 +123,7 @@ class CarefulConsumer(SurvivingConsumer):
         list_key = self._came_from or str(message.delivery_info.get("routing_key"))
         try:
             why = self._answered(headers, why, again=again)
-        except _AWAY:
+        except AWAY:
             raise
         except Exception as error:
             log.warning("sender could not be told", task_id=dead.clean(task_id), error=f"{type(error).__name__}: {error}")

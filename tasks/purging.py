@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from redis.exceptions import RedisError
 
 from storage.store import StoreError
-from tasks import connections, dead
+from tasks import connections, dead, refusals
 from tasks.errors import UserError
 
 #: The gate counts the calls of the last days by the ledger when Redis has been emptied, so no purge touches those.
@@ -43,12 +43,9 @@ def purge(*, older_than: timedelta) -> Purged:
     try:
         messages = dead.forget_before(before_ms)
     except RedisError as error:
-        why = str(error).rstrip(".")
-        raise UserError(
-            f"The database is purged ({_many(gone.jobs, 'job')}, {_many(gone.ledger, 'request')}, "
-            f"{_many(gone.rejects, 'reject')}), the dead messages are not, since Redis does not answer ({why}). Start it, or "
-            f"correct MARKETFETCH_REDIS_URL, and run it again."
-        ) from error
+        purged = f"{_many(gone.jobs, 'job')}, {_many(gone.ledger, 'request')}, {_many(gone.rejects, 'reject')}"
+        why = refusals.told(error, "")
+        raise UserError(f"The database is purged ({purged}), the dead messages are not: {why} Then run it again.") from error
     return Purged(jobs=gone.jobs, requests=gone.ledger, rejects=gone.rejects, dead_messages=messages)
 
 

@@ -55,6 +55,8 @@ _LOOKS_AGAIN_S: Final = 0.05
 #: The key that says so lives three times as long.
 _SIGN_OF_LIFE_S: Final = 5.0
 _HEARTBEAT: Final = "mf:releaser:"
+#: Bytes of batches that may wait to be stored, per pool; of a Redis that has a maxmemory a quarter of that, if it is less.
+_MOST_UNSTORED: Final = 256 << 20
 
 
 class Releaser(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is untyped
@@ -98,6 +100,10 @@ class ReleasingLoop(threading.Thread):
         self._ending = threading.Event()
         self._outage = Outage("releaser")
         self._newer = {provider: Notice(f"newer requests of {provider}") for provider in providers}
+        #: When to leave the next sign of life, on the monotonic clock.
+        self._alive_until = 0.0
+        #: Bytes of batches that may wait to be stored, per pool.
+        self._most_unstored = _MOST_UNSTORED
         #: Pools whose keys have been used in this worker's life, whatever ledger and gate still know.
         self._at_work: set[str] = set()
         self._marks = Marks()
@@ -142,12 +148,13 @@ class ReleasingLoop(threading.Thread):
             producer = connection.Producer(serializer="json")
             # Per pool, when it is worth looking again; a wake brings it forward.
             due = {epoch.gate.pool: 0.0 for epoch in epochs}
-            alive_until = 0.0
+            self._alive_until = 0.0
             while not self._ending.is_set():
                 with at_work:
-                    if time.monotonic() > alive_until:
+                    if time.monotonic() > self._alive_until:
                         redis.set(self._name, "", ex=15)
-                        alive_until = time.monotonic() + _SIGN_OF_LIFE_S
+                        self._most_unstored = _most_unstored(redis)
+                        self._alive_until = time.monotonic() + _SIGN_OF_LIFE_S
                     for epoch in epochs:
                         if time.monotonic() >= due[epoch.gate.pool]:
                             due[epoch.gate.pool] = time.monotonic() + self._serve(epoch, producer)
@@ -171,7 +178,7 @@ class ReleasingLoop(threading.Thread):
             left_s = until - time.monotonic()
             message = wakes.get_message(timeout=max(0.0, min(left_s, _NOTICES_THE_END_S)))
             while message:  # one look serves every wake that has come meanwhile
-                woken.add(message["data"].decode())
+                woken.add(message["data"].decode(errors="replace"))
                 message = wakes.get_message()
             if woken or left_s <= 0:
                 break
@@ -205,10 +212,12 @@ class ReleasingLoop(threading.Thread):
             busy_from=self._most_granted // 4,
             start_by_ms=int(timings.start_by * 1000),
             held_again_ms=int(timings.held_again * 1000),
+            most_held_bytes=self._most_unstored,
         )
         if admission.state == "epoch":
             epoch.begin()
             swept_out.set()
+            self._alive_until = 0.0  # its sign of life has gone with everything else
             log.warning("gate was emptied", pool=epoch.gate.pool, next_step="every window counts as full, then goes on")
         elif admission.state == "clock" and epoch.clock_has_stepped():
             log.warning(
@@ -273,6 +282,11 @@ class ReleasingLoop(threading.Thread):
         reason = f"request {grant.id} of {gate.pool} can't be read ({why}), so it was taken out of the lane"
         log.error("unreadable request", pool=gate.pool, request=grant.id, error=str(error), next_step="taken out of the lane")
         gate.settle(grant.id, answer=json.dumps({"outcome": "failed", "rows": 0, "rejects": 0, "reason": reason}))
+
+
+def _most_unstored(redis: Redis) -> int:
+    most = int(redis.info("memory").get("maxmemory", 0))
+    return min(_MOST_UNSTORED, most // 4) if most else _MOST_UNSTORED
 
 
 def releasers(redis: Redis) -> int:

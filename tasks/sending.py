@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from quotas import Gate, Parking
 from quotas.estimates import seconds_for
 from schemas.requests import Request
+from tasks import refusals
 from tasks.vendors import PROVIDERS, keys
 
 #: Not structlog's: this runs in other people's apps, whose logging is theirs to set up.
@@ -87,7 +88,8 @@ class _ParkingProducer:
                 return
             self._park(gate, body, headers, properties)
         except RedisError as error:
-            raise OperationalError(f"the gate's Redis does not answer, so the task was not sent: {error}") from error
+            does = "refuses to write" if refusals.word(error) else "does not answer"
+            raise OperationalError(f"the gate's Redis {does}, so the task was not sent: {error}") from error
 
     def _park(self, gate: Gate, body: Any, headers: dict[str, Any], properties: dict[str, Any]) -> None:
         task_id, wait_ms = headers["id"], _ms_until(headers.get("eta"))

@@ -116,23 +116,46 @@ def _busy_ms() -> int:
 
 def _store_the_crowd(gate: Gate, request_id: str) -> None:
     """After an outage many batches wait: each further task takes some of them along, in one transaction."""
-    waiting, unread = {}, []
-    for one, data in gate.crowd(request_id, above=_CROWD, most=_CROWD, busy_ms=_busy_ms()).items():
+    try:
+        _store_together(gate, gate.crowd(request_id, above=_CROWD, most=_CROWD, busy_ms=_busy_ms()))
+    except StoreError as error:
+        log.info("batches were not stored together", error=str(error), next_step="each by its own task")
+
+
+def store_what_is_held(provider: str) -> int:
+    """Stores what a vendor's gate holds, without a message for each; how many. Raises StoreError, RedisError.
+
+    For a Redis that is full. Of several processes that do so each takes what the others have not.
+    """
+    gate, stored = connections.gate(provider), 0
+    ids = gate.held()
+    for first in range(0, len(ids), _CROWD):
+        some = ids[first : first + _CROWD]
+        taken = zip(some, gate.take(some, busy_ms=_busy_ms(), fresh=True), strict=True)
+        stored += _store_together(gate, {one: found.data for one, found in taken if found.data is not None})
+    return stored
+
+
+def _store_together(gate: Gate, waiting: dict[str, bytes]) -> int:
+    """These batches, in one transaction; how many could be read. Raises StoreError, and then none is stored."""
+    readable, unread = {}, []
+    for one, data in waiting.items():
         try:
-            waiting[one] = batches.decode(data)
+            readable[one] = batches.decode(data)
         except (batches.UnreadableBatch, batches.NewerBatch, TypeError):
             unread.append(one)  # its own task says so
     gate.put_back(unread, again_ms=_busy_ms())
+    if not readable:
+        return 0
     try:
-        new = connections.store().store(list(waiting.values()))
-    except StoreError as error:
-        gate.put_back(list(waiting))
-        log.info("batches were not stored together", batches=len(waiting), error=str(error), next_step="each by its own task")
-        return
-    for one, batch in waiting.items():
+        new = connections.store().store(list(readable.values()))
+    except StoreError:
+        gate.put_back(list(readable))
+        raise
+    for one, batch in readable.items():
         gate.settle(one, answer=answer(batch.ledger))
-    if waiting:
-        log.info("stored together", batches=len(waiting), new=sum(new))
+    log.info("stored together", batches=len(readable), new=sum(new))
+    return len(readable)
 
 
 def _batch_of(ref: Reference) -> Batch | None:

@@ -34,6 +34,7 @@ end
 
 -- A deadline of a newer release that has passed is looked at again in so many ms: by then a worker that knows it may have.
 local _LEFT_FOR = 3000
+even_when_full(prefix)
 local answer = { 'ok', -1, 0 }
 local wait = nil
 local function wait_until(at)

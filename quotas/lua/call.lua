@@ -40,6 +40,12 @@ local function wake(prefix)
   redis.call('PUBLISH', 'mf:wake', string.match(prefix, '{(.*)}'))
 end
 
+-- A Redis that is full (maxmemory) refuses a script whose first write may grow it, and after one that deletes it refuses none. So
+-- each script that ends a call, stores, or takes back begins with this: whatever it then takes, it goes to its end.
+local function even_when_full(prefix)
+  redis.call('DEL', prefix .. 'nothing')
+end
+
 local function us(number)
   return string.format('%.0f', number)
 end

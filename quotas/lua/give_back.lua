@@ -13,6 +13,7 @@
 local record = ARGV[1] .. 'req:' .. ARGV[2]
 local fields = redis.call('HMGET', record, 's', 'f', 'b')
 local now = clock()
+even_when_full(ARGV[1])
 local key = ARGV[1] .. 'key:' .. ARGV[8]
 if ARGV[6] == 'ill' then
   local ill = redis.call('HMGET', key, 'ill', 'illby')

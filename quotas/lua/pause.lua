@@ -7,6 +7,7 @@
 local key = ARGV[1] .. 'key:' .. ARGV[2]
 local ends = math.floor(clock() / 1000) + tonumber(ARGV[3])
 if ends <= tonumber(redis.call('HGET', key, 'until') or '0') then return 0 end
+even_when_full(ARGV[1])
 redis.call('HSET', key, 'until', us(ends), 'why', ARGV[4])
 redis.call('HINCRBY', KEYS[1], 'paused', 1)
 return 1

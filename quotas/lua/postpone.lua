@@ -6,6 +6,7 @@
 -- Returns the ms until it is offered again, 0 when it is not held any more.
 
 if not redis.call('ZSCORE', KEYS[1], ARGV[2]) then return 0 end
+even_when_full(ARGV[1])
 local now_ms = math.floor(clock() / 1000)
 redis.call('HDEL', ARGV[1] .. 'req:' .. ARGV[2], 'u')
 local times = redis.call('HINCRBY', ARGV[1] .. 'req:' .. ARGV[2], 'h', 1)

@@ -19,6 +19,7 @@ if standing and standing ~= ARGV[2] then
   return standing
 end
 local now = clock()
+even_when_full(prefix)
 
 -- A long window has a number of its own: of what was marked, all that it can hold, what no stamp tells of, whatever holes there
 -- were before. What an append-only file may lack is added to it.

@@ -9,6 +9,7 @@
 
 local prefix, id = ARGV[1], ARGV[2]
 local record = prefix .. 'req:' .. id
+even_when_full(prefix)
 local bytes = redis.call('STRLEN', prefix .. 'batch:' .. id)
 local now = clock()
 if bytes > 0 then

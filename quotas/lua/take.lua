@@ -8,6 +8,7 @@
 -- A try that is never heard of again has killed its worker. `postpone` and `put_back` forget the tries of a database that was away.
 
 local now_ms = math.floor(clock() / 1000)
+even_when_full(ARGV[1])
 local answer = {}
 for i = 4, #ARGV do
   local id = ARGV[i]

@@ -56,6 +56,7 @@ withdraw = function(id)
   return { 'gone', fields[4] or '' }
 end
 
+even_when_full(prefix)
 for i = 3, #ARGV do
   answer[#answer + 1] = withdraw(ARGV[i])
 end
