@@ -83,6 +83,7 @@ def test_a_call_that_runs_comes_to_its_end_while_redis_is_full(gate):
     )
     assert gate.delay("delayed", fence=grants["delayed"].fence, delay_ms=60_000)
     assert gate.take_back([grants["taken back"]]) == 1
+    gate.resume("main")
     assert gate.start("expired", fence=grants["expired"].fence).verdict == "go"
     assert [one.what for one in gate.withdraw(["withdrawn"], who="job")] == ["gone"]
     assert gate.pause("main", pause_ms=90_000, why="by hand")
