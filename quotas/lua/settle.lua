@@ -4,7 +4,7 @@
 -- ARGV  1 prefix   2 id   3 how it ended, for those who wait for it (JSON)
 -- Returns how many tasks wait to be told how it ended, or -1 when the request was gone already.
 --
--- Whoever has looked at the ledger before and parks after this moment finds it in `over`, for a minute: see park.
+-- Whoever has looked at the ledger before and parks after this moment finds it in `over`: see park.
 -- Each waiting task gets a record of its own, due at once: admit hands on its message, and `start` answers it.
 
 local prefix, id = ARGV[1], ARGV[2]
@@ -17,7 +17,6 @@ if bytes > 0 then
   redis.call('HSET', KEYS[8], 'stored', math.floor(now / 1000))
 end
 redis.call('ZADD', KEYS[9], us(now), id)
-redis.call('ZREMRANGEBYSCORE', KEYS[9], '-inf', us(now - 60000000))
 redis.call('ZREMRANGEBYRANK', KEYS[9], 0, -20001)  -- 20,000 are some seconds of the fastest pool, and 3 MB
 redis.call('EXPIRE', KEYS[9], 60)
 local fields = redis.call('HMGET', record, 's', 'o', 'p', 'j')
