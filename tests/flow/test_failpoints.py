@@ -20,7 +20,7 @@ FAULTS = {"give_back": "429", "delay": "500"}
 #: Here a command dies, not a worker.
 OF_COMMANDS = ("park", "withdraw")
 #: Here a worker's main process dies, which holds the releaser; elsewhere a child, which Celery replaces.
-OF_MAIN = ("admit", "restore", "publish")
+OF_MAIN = ("admit", "restore", "publish", "take_back")
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -40,6 +40,9 @@ def test_killed_once_at(point, place, sandbox):
         worker = place.celery("worker", "-c", "2", "--loglevel", "info", log="worker.log")
         place.env = unarmed
         job.submit()
+        if step == "take_back":
+            job.reaches(1, within_s=30)
+            worker.send_signal(signal.SIGTERM)
         dead = int(eventually(lambda: marker.exists() and marker.read_text(), within_s=30, what=f"somebody dies at {point}"))
         if step in OF_MAIN:
             assert (dead, worker.wait(timeout=10)) == (worker.pid, -signal.SIGKILL)
