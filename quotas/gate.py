@@ -10,15 +10,12 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cached_property
-from importlib.resources import files
 from typing import Any, Final, Literal
 
 from redis import Redis
-from redis.commands.core import Script
 
-from quotas import failpoints
 from quotas.limits import KeyLimits, pool_argument
+from quotas.scripts import Scripts
 from quotas.values import Admission, Counts, Events, Grant, KeyPast, Parking, Start, Taken, VendorCount, Withdrawn
 
 #: Every sleeper listens here; the message is the pool's name. The scripts (call.lua) know it too.
@@ -42,6 +39,7 @@ class Gate:
 
     def __init__(self, redis: Redis, *, pool: str) -> None:
         self.redis = redis
+        self._scripts = Scripts(redis)
         self.pool = pool
         self.prefix = f"mf:{{{pool}}}:"
 
@@ -64,7 +62,7 @@ class Gate:
         for first in range(0, len(requests), _PARK_AT_ONCE):
             parts = [part for one in requests[first : first + _PARK_AT_ONCE] for part in _parts(one)]
             new += int(
-                self._park(
+                self._scripts.park(
                     keys=self._keys(
                         *("ready", "delayed", "tags", "tasks", "counts", "over", "granted", "running", "held"),
                     ),
@@ -97,7 +95,7 @@ class Gate:
         up to `ahead_ms` ahead of its slot, a third of it while `busy_from` calls are open: `start` says how long to wait.
         Nothing is granted while batches wait and none was stored for `unstored_ms`.
         """
-        state, wait_us, newer, *grants = self._admit(
+        state, wait_us, newer, *grants = self._scripts.admit(
             keys=self._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts", "newer"),
             args=[
                 *(self.prefix, min(room, _ADMIT_AT_ONCE), most_granted, start_by_ms, held_again_ms, most_held),
@@ -110,7 +108,7 @@ class Gate:
 
     def start(self, request_id: str, *, fence: int, end_by_ms: int = 25_000, child: str = "") -> Start:
         """Asked just before the call is sent; "go" is said once per fence, and again to the same `child` that asks again."""
-        verdict, label, attempts, calls, reason, wait_us, kills = self._start(
+        verdict, label, attempts, calls, reason, wait_us, kills = self._scripts.start(
             keys=self._keys("granted", "running", "counts"),
             args=[self.prefix, request_id, fence, end_by_ms, child],
         )
@@ -138,7 +136,7 @@ class Gate:
         """
         page = (next_page.id, next_page.arguments) if next_page else ("", "")
         sent = "unsent" if unsent else "" if sent_ago_us is None else sent_ago_us
-        done = self._finish(
+        done = self._scripts.finish(
             keys=self._keys("running", "held", "ready", "counts"),
             args=[self.prefix, request_id, fence, batch, held_again_ms, *page, replied_ago_us, *_said(counted), sent, failed],
         )
@@ -160,7 +158,7 @@ class Gate:
         Its key is paused for `pause_ms`, doubled with each refusal in a row for `then` "grow"; "aside" sets the key aside
         until `resume`. `unsent`: the call was never made, so nothing is counted for it.
         """
-        done = self._give_back(
+        done = self._scripts.give_back(
             keys=self._keys("running", "granted", "ready", "counts"),
             args=[self.prefix, request_id, fence, pause_ms, why, then, "unsent" if unsent else "", key_label],
         )
@@ -172,7 +170,7 @@ class Gate:
         Then the request returns to its old place, no attempt spent; its key rests for `rest_ms`, doubled each time in a row,
         and then makes one call at a time until there is an answer. False: it is not ill, so the request is to try again.
         """
-        done = self._give_back(
+        done = self._scripts.give_back(
             keys=self._keys("running", "granted", "ready", "counts"),
             args=[self.prefix, request_id, fence, rest_ms, why, "ill", "unsent" if unsent else "", key_label],
         )
@@ -186,7 +184,7 @@ class Gate:
         if not grants:
             return 0
         pairs = [part for one in grants for part in (one.id, one.fence)]
-        return int(self._take_back(keys=self._keys("granted", "ready"), args=[self.prefix, *pairs]))
+        return int(self._scripts.take_back(keys=self._keys("granted", "ready"), args=[self.prefix, *pairs]))
 
     def delay(self, request_id: str, *, fence: int, delay_ms: int, unsent: bool = False) -> bool:
         """A transient error: the request may run again after `delay_ms`, one attempt spent.
@@ -194,7 +192,7 @@ class Gate:
         `unsent`: the vendor has not seen the call, so nothing is counted for it.
         """
         keys = self._keys("running", "delayed")
-        done = self._delay(keys=keys, args=[self.prefix, request_id, fence, delay_ms, "unsent" if unsent else ""])
+        done = self._scripts.delay(keys=keys, args=[self.prefix, request_id, fence, delay_ms, "unsent" if unsent else ""])
         return bool(done)
 
     def postpone(self, request_id: str, *, delay_ms: int, most_ms: int) -> int:
@@ -202,11 +200,11 @@ class Gate:
 
         Nothing is admitted until a batch is stored again. Answers with the delay in ms, 0 when the request is not held.
         """
-        return int(self._postpone(keys=self._keys("held", "counts"), args=[self.prefix, request_id, delay_ms, most_ms]))
+        return int(self._scripts.postpone(keys=self._keys("held", "counts"), args=[self.prefix, request_id, delay_ms, most_ms]))
 
     def pause(self, label: str, *, pause_ms: int, why: str) -> bool:
         """No call with this key for `pause_ms`; what runs goes on. False if a longer pause stands."""
-        return bool(self._pause(keys=self._keys("counts"), args=[self.prefix, label, pause_ms, why]))
+        return bool(self._scripts.pause(keys=self._keys("counts"), args=[self.prefix, label, pause_ms, why]))
 
     def resume(self, label: str) -> None:
         """Ends a pause, and takes back a key that was set aside."""
@@ -219,7 +217,7 @@ class Gate:
         `answer` is JSON that says how it ended.
         """
         told = int(
-            self._settle(
+            self._scripts.settle(
                 keys=self._keys("ready", "delayed", "granted", "running", "held", "newer", "tasks", "counts", "over"),
                 args=[self.prefix, request_id, answer],
             )
@@ -233,7 +231,7 @@ class Gate:
         """
         found: list[Withdrawn] = []
         for first in range(0, len(request_ids), _PARK_AT_ONCE):
-            some = self._withdraw(
+            some = self._scripts.withdraw(
                 keys=self._keys("ready", "delayed", "granted", "newer"),
                 args=[self.prefix, who, *request_ids[first : first + _PARK_AT_ONCE]],
             )
@@ -256,7 +254,9 @@ class Gate:
         """True when every one of these is in its place in this gate: in the lane, or with a deadline."""
         for first in range(0, len(request_ids), _ADMIT_AT_ONCE):
             some = request_ids[first : first + _ADMIT_AT_ONCE]
-            if not self._knows(keys=self._keys("ready", "delayed", "granted", "running", "held"), args=[self.prefix, *some]):
+            if not self._scripts.knows(
+                keys=self._keys("ready", "delayed", "granted", "running", "held"), args=[self.prefix, *some]
+            ):
                 return False
         return True
 
@@ -277,17 +277,17 @@ class Gate:
         if not request_ids:
             return []
         args = [self.prefix, busy_ms, "fresh" if fresh else "", *request_ids]
-        return [Taken(data or None, tries) for data, tries in self._take(keys=self._keys("held"), args=args)]
+        return [Taken(data or None, tries) for data, tries in self._scripts.take(keys=self._keys("held"), args=args)]
 
     def put_back(self, request_ids: Sequence[str], *, again_ms: int = 0) -> int:
         """What was taken and not stored is offered again after `again_ms`, as if nobody had tried; how many."""
         if not request_ids:
             return 0
-        return int(self._put_back(keys=self._keys("held"), args=[self.prefix, again_ms, *request_ids]))
+        return int(self._scripts.put_back(keys=self._keys("held"), args=[self.prefix, again_ms, *request_ids]))
 
     def keep_raw(self, request_id: str, data: bytes) -> None:
         """Keeps a reply as it came for a week, beside at most 19 others. `finish` forgets it."""
-        self._keep_raw(keys=self._keys("raws"), args=[self.prefix, request_id, data, _RAW_KEPT_MS, _MOST_RAW])
+        self._scripts.keep_raw(keys=self._keys("raws"), args=[self.prefix, request_id, data, _RAW_KEPT_MS, _MOST_RAW])
 
     def raw(self, request_id: str) -> bytes | None:
         """The reply that was kept as it came, None when there is none."""
@@ -352,7 +352,7 @@ class Gate:
         does not know of may reach its vendor until so long from now. `kept`: Redis came back with all but its last two
         seconds.
         """
-        found = self._restore(
+        found = self._scripts.restore(
             keys=self._keys("epoch", "granted", "running", "held", "delayed"),
             args=[self.prefix, old, new, json.dumps([asdict(one) for one in pasts]), step_ms, late_ms, int(kept) or ""],
         )
@@ -371,77 +371,6 @@ class Gate:
 
     def _keys(self, *names: str) -> list[str]:
         return [f"{self.prefix}{name}" for name in names]
-
-    def _script(self, name: str) -> Script:
-        lua = files("quotas") / "lua"
-        text = [(lua / f"{part}.lua").read_text(encoding="utf-8") for part in ("call", name)]
-        if failpoints.armed:
-            return failpoints.PassingScript(self.redis, "\n".join(text), name)
-        return self.redis.register_script("\n".join(text))
-
-    @cached_property
-    def _park(self) -> Script:
-        return self._script("park")
-
-    @cached_property
-    def _admit(self) -> Script:
-        return self._script("admit")
-
-    @cached_property
-    def _start(self) -> Script:
-        return self._script("start")
-
-    @cached_property
-    def _finish(self) -> Script:
-        return self._script("finish")
-
-    @cached_property
-    def _give_back(self) -> Script:
-        return self._script("give_back")
-
-    @cached_property
-    def _take_back(self) -> Script:
-        return self._script("take_back")
-
-    @cached_property
-    def _delay(self) -> Script:
-        return self._script("delay")
-
-    @cached_property
-    def _take(self) -> Script:
-        return self._script("take")
-
-    @cached_property
-    def _put_back(self) -> Script:
-        return self._script("put_back")
-
-    @cached_property
-    def _keep_raw(self) -> Script:
-        return self._script("keep_raw")
-
-    @cached_property
-    def _postpone(self) -> Script:
-        return self._script("postpone")
-
-    @cached_property
-    def _withdraw(self) -> Script:
-        return self._script("withdraw")
-
-    @cached_property
-    def _knows(self) -> Script:
-        return self._script("knows")
-
-    @cached_property
-    def _restore(self) -> Script:
-        return self._script("restore")
-
-    @cached_property
-    def _pause(self) -> Script:
-        return self._script("pause")
-
-    @cached_property
-    def _settle(self) -> Script:
-        return self._script("settle")
 
 
 def _parts(one: Parking) -> tuple[str, str, str, str, int]:

@@ -10,10 +10,10 @@ from itertools import pairwise
 from typing import Any
 
 from redis import Redis
-from redis.commands.core import Script
 
 from quotas import Gate
 from quotas.limits import Calendar
+from quotas.scripts import Scripts
 
 CLOCK = "test:clock"
 _READS_TIME = "local time = redis.call('TIME')\n  return time[1] * 1000000 + time[2]"
@@ -25,22 +25,29 @@ DAY = 60_000_000
 FORMAT = int(re.findall(r"local FORMAT = (\d+)\b", (files("quotas") / "lua" / "call.lua").read_text(encoding="utf-8"))[0])
 
 
-class SteppedGate(Gate):
+class SteppedScripts(Scripts):
     """The very scripts, but for the one function that reads the clock: it reads a key of the test.
 
     `newest`: the newest format that its release knows.
     """
 
-    def __init__(self, redis: Redis, *, pool: str, newest: int = FORMAT) -> None:
-        super().__init__(redis, pool=pool)
+    def __init__(self, redis: Redis, *, newest: int) -> None:
+        super().__init__(redis)
         self.newest = newest
 
-    def _script(self, name: str) -> Script:
-        lua = files("quotas") / "lua"
-        text = "\n".join((lua / f"{part}.lua").read_text(encoding="utf-8") for part in ("call", name))
+    def text(self, name: str) -> str:
+        text = super().text(name)
         assert text.count(_READS_TIME) == 1, "call.lua reads the clock in another way: change the text that is replaced here"
         text = text.replace(_READS_TIME, f"return tonumber(redis.call('GET', '{CLOCK}'))")
-        return self.redis.register_script(text.replace(f"local FORMAT = {FORMAT} ", f"local FORMAT = {self.newest} "))
+        return text.replace(f"local FORMAT = {FORMAT} ", f"local FORMAT = {self.newest} ")
+
+
+class SteppedGate(Gate):
+    """A gate with the scripts above."""
+
+    def __init__(self, redis: Redis, *, pool: str, newest: int = FORMAT) -> None:
+        super().__init__(redis, pool=pool)
+        self._scripts = SteppedScripts(redis, newest=newest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 
 import pytest
 
 from quotas import Gate, Parking, key_limits
+from quotas.scripts import Scripts
 from quotas.values import Counts, Start
 from tests.quotas.stepped import FORMAT
 from tests.waiting import eventually
 
 FREE = key_limits("main", ())
-LUA = files("quotas") / "lua"
 
 
-class NextGate(Gate):
-    """The gate of the release after this one: the same, but that its format is one higher."""
+class NextScripts(Scripts):
+    """The scripts of the release after this one: the same, but that their format is one higher."""
 
-    def _script(self, name):
-        text = "\n".join((LUA / f"{part}.lua").read_text(encoding="utf-8") for part in ("call", name))
-        return self.redis.register_script(text.replace(f"local FORMAT = {FORMAT} ", f"local FORMAT = {FORMAT + 1} "))
+    def text(self, name):
+        return super().text(name).replace(f"local FORMAT = {FORMAT} ", f"local FORMAT = {FORMAT + 1} ")
 
 
 @pytest.fixture
@@ -30,7 +28,9 @@ def gate(redis):
 
 @pytest.fixture
 def following(redis):
-    return NextGate(redis, pool="p")
+    gate = Gate(redis, pool="p")
+    gate._scripts = NextScripts(redis)
+    return gate
 
 
 def park(gate, *ids, job="J", **options):

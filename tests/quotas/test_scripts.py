@@ -142,7 +142,8 @@ def test_the_gate_passes_what_the_header_names(name):
 
 def test_every_script_is_a_method_of_the_gate_and_the_other_way_round():
     assert sorted(STEPS) == SCRIPTS
-    assert sorted(name[1:] for name in vars(Gate) if name[1:] in SCRIPTS and name[0] == "_") == SCRIPTS
+    code = (ROOT / "quotas" / "gate.py").read_text(encoding="utf-8")
+    assert sorted(set(re.findall(r"self\._scripts\.(\w+)\(", code))) == SCRIPTS
 
 
 def test_only_one_function_reads_the_clock():
