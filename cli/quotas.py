@@ -11,6 +11,7 @@ import click
 from cli.screen import hint, table
 
 if TYPE_CHECKING:
+    from quotas.values import KeyReport
     from tasks.keys import KeyLine
 
 _A_DAY_S = 86_400
@@ -46,7 +47,7 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
                     one.key.label if first else "",
                     use.text if use else "no limits",
                     used,
-                    _opening(use.resets_ms) if use else "now",
+                    _next_call(one.key, use.resets_ms if use else 0),
                     f"{one.key.open_calls}" if first else "",
                     f"{one.parked}" if first else "",
                 )
@@ -82,6 +83,13 @@ def resume(*, label: str, provider: str | None) -> None:
 
     owner = keys.resume(label, provider=provider)
     hint(f"The key {label!r} of {owner} may be used again.")
+
+
+def _next_call(key: KeyReport, resets_ms: int) -> str:
+    """When a limit lets the next call through, and the key itself does."""
+    if key.aside_why:
+        return "set aside"
+    return _opening(max(resets_ms, key.paused_ms) if key.paused_ms or resets_ms >= 0 else resets_ms)
 
 
 def _opening(resets_ms: int) -> str:

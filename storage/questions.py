@@ -102,6 +102,10 @@ class Questions(ABC):
         ordered = "FROM jobs ORDER BY created_at DESC, id LIMIT ?"
         return [Job(*row) for row in self.read(f"SELECT {self.job_columns()} {ordered}", limit)]
 
+    def cancelled_jobs(self, limit: int = 200) -> list[Job]:
+        ordered = "FROM jobs WHERE cancelled_at IS NOT NULL ORDER BY cancelled_at DESC, id LIMIT ?"
+        return [Job(*row) for row in self.read(f"SELECT {self.job_columns()} {ordered}", limit)]
+
     def tally(self, job_id: str) -> Tally:
         counts: dict[str, int] = {}
         rows = rejects = 0

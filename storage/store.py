@@ -134,6 +134,10 @@ class Store(Protocol):
         """Newest first."""
         ...
 
+    def cancelled_jobs(self, limit: int = 200) -> list[Job]:
+        """Those that were cancelled and do not go on, the latest first."""
+        ...
+
     def tally(self, job_id: str) -> Tally: ...
 
     def open_jobs(self) -> list[Job]:

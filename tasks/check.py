@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from typing import Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict
 from redis import Redis
@@ -85,6 +85,10 @@ def _provider(name: str) -> Iterator[Finding]:
         )
         return
     host = urlsplit(section.base_url)
+    if not _can_be_called(host):
+        sentence = f"providers.{name}.base_url is no URL that can be called ({section.base_url}). Correct it."
+        yield Finding(level="error", subject=name, sentence=sentence)
+        return
     yield Finding(level="ok", subject=name, sentence=f"Keys: {labels}. Asked at {host.scheme}://{host.netloc}.")
     if host.scheme == "http" and host.hostname not in ("127.0.0.1", "::1", "localhost"):
         yield Finding(
@@ -105,6 +109,13 @@ def _provider(name: str) -> Iterator[Finding]:
             sentence="No limits are set, so only the vendor's refusals slow us down. "
             f'Set what your plan allows, for example providers.{name}.limits = ["5/minute"].',
         )
+
+
+def _can_be_called(url: SplitResult) -> bool:
+    try:
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # a port that is no number
+        return False
 
 
 def _redis() -> Iterator[Finding]:

@@ -64,6 +64,18 @@ def withdraw(store: Store, gate: Gate, job_id: str) -> None:
         seen.update(new)
 
 
+def withdraw_cancelled(gate: Gate) -> None:
+    """Takes what is parked for cancelled jobs out of the gate, where whoever cancelled them could not.
+
+    Raises StoreError, RedisError.
+    """
+    store = connections.store()
+    for job in store.cancelled_jobs():
+        if gate.in_lane(job.id):
+            withdraw(store, gate, job.id)
+            log.info("cancelled job left the lane", job=job.id, pool=gate.pool)
+
+
 def _goes_on(store: Store, job: Job) -> bool:
     standing = store.job(job.id)
     return standing is not None and standing.cancelled_at_ms is None

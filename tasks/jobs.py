@@ -152,9 +152,11 @@ def status(job_id: str) -> JobStatus:
         raise UserError(f"The status of job {job_id} is not known: {error}") from error
     spec, unreadable = _spec(job)
     provider = spec.provider if spec else UNKNOWN
-    open_keys, moving, sentences = _with_redis(
-        lambda: _in_redis(spec.provider if spec else None, bool(todo)), "the ledger can be read, what runs can't"
-    )
+    try:
+        open_keys, moving, sentences = _in_redis(spec.provider if spec else None, bool(todo))
+    except RedisError as error:
+        # How what is over has ended stands in the ledger.
+        open_keys, moving, sentences = [], set(), [refusals.told(error, ", so what runs is not known")] if todo else []
     if unreadable and unreadable not in sentences:
         sentences.insert(0, unreadable)
     # Of a cancelled job what runs comes to its end; everything else that is not over is cancelled.
@@ -195,7 +197,7 @@ def cancel(job_id: str) -> JobStatus:
         store.cancel_job(job_id, at_ms=time.time_ns() // 1_000_000)
     except StoreError as error:
         raise UserError(f"Job {job_id} was not cancelled: {error}") from error
-    marked = "the job is marked as cancelled, but what is parked may still run; cancel it again"
+    marked = "the job is marked as cancelled, and what is parked leaves the lane when a worker finds Redis again"
     try:
         for gate in gates:
             _with_redis(partial(withdraw, store, gate, job_id), marked)

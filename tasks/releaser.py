@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -31,6 +32,7 @@ from quotas.epoch import Epoch
 from quotas.gate import WAKE_CHANNEL
 from settings import get_settings
 from storage.store import StoreError
+from tasks.feeding import withdraw_cancelled
 from tasks.forks import at_work
 from tasks.keeper import swept_out
 from tasks.marks import Marks
@@ -197,6 +199,9 @@ class ReleasingLoop(threading.Thread):
         if epoch.begin():
             log.info("gate began a new epoch", pool=gate.pool, why="Redis was new, emptied or restarted")
             swept_out.set()
+        # Before anything is admitted; without the database nobody knows, and the next one who connects looks again.
+        with suppress(StoreError):
+            withdraw_cancelled(gate)
         return epoch
 
     def _serve(self, epoch: Epoch, producer: Any) -> float:

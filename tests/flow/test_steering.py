@@ -300,10 +300,23 @@ def test_with_redis_away_a_job_is_not_steered_and_the_sentence_says_what_is_so(p
     sentence = refused(place.marketfetch(verb, name))
     assert "Redis does not answer" in sentence
     if verb == "cancel":
-        assert "the job is marked as cancelled, but what is parked may still run; cancel it again" in sentence
+        assert "what is parked leaves the lane when a worker finds Redis again" in sentence
     else:
         assert "nothing was" in sentence
         assert place.rows("SELECT (SELECT count(*) FROM ledger), cancelled_at FROM jobs") == before
+
+
+def test_a_job_that_was_cancelled_while_redis_was_away_makes_no_call_afterwards(place, sandbox):
+    name = place.marketfetch("fetch", "polygon", "AAPL", "MSFT", "--start", "2024-01-02", "--end", "2024-01-05").stdout.strip()
+    redis_url = place.env["MARKETFETCH_REDIS_URL"]
+    place.env["MARKETFETCH_REDIS_URL"] = "redis://127.0.0.1:1/0"
+    refused(place.marketfetch("cancel", name))
+    place.env["MARKETFETCH_REDIS_URL"] = redis_url
+    assert place.redis().zcard("mf:{polygon}:ready") == 2
+    place.worker()
+    eventually(lambda: place.redis().zcard("mf:{polygon}:ready") == 0, what="it has left the lane")
+    assert place.status(name)["requests"]["cancelled"] == 2
+    assert sandbox.log()["calls"] == 0
 
 
 @pytest.mark.parametrize("verb", ["status", "cancel", "resume", "retry", "fetch"])
