@@ -168,7 +168,8 @@ class Gate:
         """The vendor gave no usable answer. When it does so three times in a row, to different requests, it counts as ill.
 
         Then the request returns to its old place, no attempt spent; its key rests for `rest_ms`, doubled each time in a row,
-        and then makes one call at a time until there is an answer. False: it is not ill, so the request is to try again.
+        and then makes one call at a time until there is an answer. False: the request is to spend an attempt, since the vendor
+        is not ill, or since it was such a single call; that one takes its next turn behind all others.
         """
         done = self._scripts.give_back(
             keys=self._keys("running", "granted", "ready", "counts"),

@@ -7,8 +7,8 @@
 --       requests: then as "grow"; or ""
 --       7 "unsent" when the call was never made, so that nothing is counted for it; or ""
 --       8 the key's label: when the grant was lost meanwhile, the request may have another key by now
--- Returns 1, or 0 when the grant was lost meanwhile: then only the key's state is kept; or 2 when the vendor is not taken for
--- ill: then nothing else has changed.
+-- Returns 1, or 0 when the grant was lost meanwhile: then only the key's state is kept; or 2 when the request is to spend an
+-- attempt: the vendor is not taken for ill, or this was the call that asks whether it still is.
 
 local record = ARGV[1] .. 'req:' .. ARGV[2]
 local fields = redis.call('HMGET', record, 's', 'f', 'b')
@@ -28,13 +28,17 @@ if ARGV[6] == 'aside' then
   redis.call('HSET', key, 'aside', ARGV[5])
   redis.call('HINCRBY', KEYS[4], 'refused', 1)
 elseif tonumber(ARGV[4]) > 0 then
+  local probe = false
   local pause = tonumber(ARGV[4])
   if ARGV[6] == 'grow' or ARGV[6] == 'ill' then
     -- Calls that were out together are refused together: that is one refusal, not many in a row.
     local struck = redis.call('HMGET', key, 'strikes', 'struck', 'until')
     local strikes = tonumber(struck[1] or '0')
     local rests = tonumber(struck[3] or '0') * 1000 > now
-    if strikes == 0 or (not rests and tonumber(fields[3] or '0') > tonumber(struck[2] or '0')) then
+    local anew = not rests and tonumber(fields[3] or '0') > tonumber(struck[2] or '0')
+    -- It was the one that asks whether an ill vendor is well again.
+    probe = ARGV[6] == 'ill' and strikes > 0 and anew
+    if strikes == 0 or anew then
       strikes = strikes + 1
       redis.call('HSET', key, 'strikes', strikes, 'struck', us(now))
     end
@@ -46,6 +50,11 @@ elseif tonumber(ARGV[4]) > 0 then
     redis.call('HINCRBY', KEYS[4], 'paused', 1)
   end
   redis.call('HINCRBY', KEYS[4], 'refused', 1)
+  if probe then
+    -- An attempt of its own, and then behind all others: it may be itself what is never answered.
+    if fields[1] == 'running' and fields[2] == ARGV[3] then redis.call('HSET', record, 't', 0) end
+    return 2
+  end
 end
 
 if (fields[1] ~= 'running' and fields[1] ~= 'granted') or fields[2] ~= ARGV[3] then

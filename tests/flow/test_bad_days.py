@@ -46,7 +46,7 @@ def test_a_fault_that_stays_ends_as_failed_with_a_sentence(place, sandbox):
 
 @pytest.mark.parametrize("kind", ["503", "reset"])
 def test_a_vendor_that_is_away_for_a_while_fails_nobody_and_costs_few_calls(place, sandbox, kind):
-    place.env["MARKETFETCH_RETRIES__MOST"] = "1"
+    place.env["MARKETFETCH_RETRIES__MOST"] = "2"
     job = LimitedJob(place, sandbox, requests=60)
     place.worker()
     sandbox.faults(kind=kind, provider="polygon", count=10_000)
@@ -60,6 +60,16 @@ def test_a_vendor_that_is_away_for_a_while_fails_nobody_and_costs_few_calls(plac
     assert sandbox.log()["calls"] - before <= 20
     sandbox.clear_faults()
     job.ends_whole(within_s=60, extra_calls=40)
+
+
+def test_requests_that_are_never_answered_fail_and_keep_nobody_from_the_vendor(place, sandbox):
+    place.env["MARKETFETCH_RETRIES__MOST"] = "1"
+    for symbol in ("AAPL", "MSFT", "NVDA"):
+        sandbox.faults(kind="500", provider="polygon", symbol=symbol, count=1_000)
+    place.worker()
+    status = place.fetch("polygon", "AAPL", "MSFT", "NVDA", "TSLA", **RANGE)
+    assert status["requests"]["stored"] == 1
+    assert sorted(one["symbol"] for one in status["failures"]) == ["AAPL", "MSFT", "NVDA"]
 
 
 def test_a_refusal_pauses_the_pool_and_spends_no_retry(place, sandbox):

@@ -424,6 +424,14 @@ class Model:
             state.ill, state.ill_by = state.ill + 1, name
         if state.ill < ILL:
             return False
+        one = self.records.get(name)
+        if state.strikes and state.until_ms <= self.now_ms and one and one.sent > state.struck:
+            state.strikes, state.struck = state.strikes + 1, self.now
+            self.pause(label, pause_ms=rest_ms * 2 ** min(state.strikes - 1, 6))
+            self.events["refused"] += 1
+            if self._leased(name, fence):
+                one.tag = 0
+            return False
         self.give_back(name, fence=fence, label=label, pause_ms=rest_ms, then="grow", unsent=unsent)
         return True
 
