@@ -119,7 +119,7 @@ def test_calendar_days_that_are_over_are_not_guessed(gate):
     park(gate, 1)
     key = key_limits("main", ["2/day@UTC"])
     stale = pool_argument((key,), int(datetime(2020, 1, 1, tzinfo=UTC).timestamp()) // 60)
-    answer = gate._admit(
+    answer = gate._scripts.admit(
         keys=gate._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts", "newer"),
         args=[gate.prefix, 9, 9, 1000, 1000, 99, 0, "", 0, stale, 1 << 20, 9, 10_000],
     )
