@@ -270,14 +270,14 @@ class Gate:
         found = self.redis.hget(f"{self.prefix}tasks", task_id)
         return found.decode() if isinstance(found, bytes) else None
 
-    def take(self, request_ids: Sequence[str], *, busy_ms: int, fresh: bool = False) -> list[Taken]:
+    def take(self, request_ids: Sequence[str], *, busy_ms: int, most_tried: int | None = None) -> list[Taken]:
         """The batches of held requests, for who stores them now: nobody else begins for `busy_ms`, then they are offered again.
 
-        `fresh`: only those that nobody has begun to store.
+        `most_tried`: only those that somebody has begun to store so often at most; for the others this is no try.
         """
         if not request_ids:
             return []
-        args = [self.prefix, busy_ms, "fresh" if fresh else "", *request_ids]
+        args = [self.prefix, busy_ms, "" if most_tried is None else most_tried, *request_ids]
         return [Taken(data or None, tries) for data, tries in self._scripts.take(keys=self._keys("held"), args=args)]
 
     def put_back(self, request_ids: Sequence[str], *, again_ms: int = 0) -> int:
@@ -312,7 +312,7 @@ class Gate:
         others = [one.decode() for one in ids if one.decode() != request_id][:most]
         if waiting <= above or not others:
             return {}
-        found = self.take(others, busy_ms=busy_ms, fresh=True)
+        found = self.take(others, busy_ms=busy_ms, most_tried=0)
         return {one: taken.data for one, taken in zip(others, found, strict=True) if taken.data is not None}
 
     def held(self) -> list[str]:

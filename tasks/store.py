@@ -34,7 +34,7 @@ _OFFERED_AT_LAST_MS: Final = 15_000
 #: A batch whose every try was never heard of again is what kills them: a database that is away says so, and does not count.
 _MOST_TRIES: Final = 5
 #: One child may have been killed for another reason.
-_SAFE_TRIES: Final = 2
+_SAFE_TRIES: Final = 1
 #: More batches than this wait only after an outage, or beside a slow database.
 _CROWD: Final = 20
 
@@ -133,10 +133,9 @@ def store_what_is_held(provider: str) -> int:
     ids = gate.held()
     for first in range(0, len(ids), _CROWD):
         some = ids[first : first + _CROWD]
-        taken = zip(some, gate.take(some, busy_ms=_busy_ms()), strict=True)
-        # Not what has killed a child or two: here it would be the worker itself.
-        mine = {one: found.data for one, found in taken if found.data is not None and found.tries <= _SAFE_TRIES}
-        stored += _store_together(gate, mine)
+        # Not what has killed more than a child: here it would be the worker itself.
+        taken = zip(some, gate.take(some, busy_ms=_busy_ms(), most_tried=_SAFE_TRIES), strict=True)
+        stored += _store_together(gate, {one: found.data for one, found in taken if found.data is not None})
     return stored
 
 

@@ -345,12 +345,12 @@ class GateMachine(RuleBasedStateMachine):
         name = self.name(n) if any_ else self.held(n)
         assert self.gate.settle(name, answer="how") == self.model.settle(name, answer="how")
 
-    @rule(n=pick, fresh=st.booleans(), other=pick, back=st.booleans())
-    def somebody_begins_to_store(self, n: int, fresh: bool, other: int, back: bool) -> None:
+    @rule(n=pick, most_tried=st.sampled_from((None, 0, 1)), other=pick, back=st.booleans())
+    def somebody_begins_to_store(self, n: int, most_tried: int | None, other: int, back: bool) -> None:
         """One that is held, and one that may be anywhere; and now and then leaves them to others."""
         names = list(dict.fromkeys((self.held(n), self.name(other))))
-        taken = self.gate.take(names, busy_ms=HELD_AGAIN_MS, fresh=fresh)
-        assert [(one.data, one.tries) for one in taken] == self.model.take(names, busy_ms=HELD_AGAIN_MS, fresh=fresh)
+        taken = self.gate.take(names, busy_ms=HELD_AGAIN_MS, most_tried=most_tried)
+        assert [(one.data, one.tries) for one in taken] == self.model.take(names, busy_ms=HELD_AGAIN_MS, most_tried=most_tried)
         if back:
             assert self.gate.put_back(names, again_ms=500) == self.model.put_back(names, again_ms=500)
 

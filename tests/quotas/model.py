@@ -471,12 +471,14 @@ class Model:
         one.at_ms, self.away = self.now_ms + delay_ms, True
         return delay_ms
 
-    def take(self, names: Sequence[str], *, busy_ms: int, fresh: bool, newer: bool = False) -> list[tuple[bytes | None, int]]:
+    def take(
+        self, names: Sequence[str], *, busy_ms: int, most_tried: int | None, newer: bool = False
+    ) -> list[tuple[bytes | None, int]]:
         found: list[tuple[bytes | None, int]] = []
         for name in names:
             one = self.records.get(name)
             held = one is not None and one.place == "held" and one.kind == "held" and (newer or not one.newer)
-            if one is None or not held or (fresh and one.tries):
+            if one is None or not held or (most_tried is not None and one.tries > most_tried):
                 found.append((None, 0))
             elif one.tries and self.now_ms < one.began_ms + busy_ms:
                 found.append((None, -1))

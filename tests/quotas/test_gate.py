@@ -503,6 +503,9 @@ def test_a_try_to_store_that_is_never_heard_of_counts_and_one_without_a_database
     (grant,) = admitted(gate).grants
     gate.finish(started(gate, grant).id, fence=grant.fence, batch=b"rows")
     assert [gate.take(["a"], busy_ms=-1)[0].tries for _ in range(3)] == [1, 2, 3]
+    # Who takes only what few have tried has not tried it.
+    assert [gate.take(["a"], busy_ms=-1, most_tried=2)[0].tries for _ in range(2)] == [0, 0]
+    assert gate.take(["a"], busy_ms=-1, most_tried=3)[0].tries == 4
     gate.postpone("a", delay_ms=1, most_ms=1)
     (taken,) = gate.take(["a"], busy_ms=60_000)
     assert (taken.data, taken.tries) == (b"rows", 1)
