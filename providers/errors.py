@@ -3,7 +3,8 @@
 FetchError
 ├── RateLimited      the key (or the address) is over a limit      pause the key, put the request back, no retry spent
 ├── Transient
-│   ├── Unavailable  5xx, timeouts, resets, cut or non-JSON replies, HTML pages      backoff, then failed
+│   ├── Unavailable  5xx, timeouts, resets, cut or non-JSON replies, HTML pages      backoff, then failed; three in a row: the
+│   │                                                                                key rests (docs/decisions/0010)
 │   └── SuspectEmpty an empty reply in a shape known to lie (Polygon results:null)   asked once more, then NoData
 ├── NoData           the vendor has nothing for this range          done, zero rows, recorded as empty
 ├── BadCredentials   the vendor refuses the key                     the key is set aside; with no other key: failed
