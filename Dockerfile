@@ -6,13 +6,8 @@ WORKDIR /app
 
 # Dependencies first: they change seldom, so their layer is kept.
 COPY pyproject.toml constraints.txt README.md ./
-COPY celeryconfig.py settings.py ./
-COPY cli cli
+COPY marketfetch marketfetch
 COPY providers providers
-COPY quotas quotas
-COPY sandbox sandbox
-COPY schemas schemas
-COPY storage storage
 COPY tasks tasks
 RUN pip install -c constraints.txt . \
     && useradd --create-home marketfetch \
@@ -20,4 +15,4 @@ RUN pip install -c constraints.txt . \
 
 USER marketfetch
 WORKDIR /home/marketfetch
-CMD ["celery", "-A", "tasks", "worker", "--loglevel", "info"]
+CMD ["celery", "-A", "marketfetch", "worker", "--loglevel", "info"]

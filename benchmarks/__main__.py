@@ -16,8 +16,8 @@ from rich.table import Table
 
 from benchmarks.floors import postgres_floors, sqlite_floors
 from benchmarks.storing import AGAIN, FRESH, Line, measure
-from sandbox.postgres import start_postgres
-from storage import open_store
+from marketfetch.local.postgres_server import start_postgres
+from marketfetch.storage import open_store
 
 RESULTS = Path(__file__).parent / "results.json"
 

@@ -15,10 +15,10 @@ from typing import Any
 import psycopg
 import sqlalchemy
 
-from schemas.ledger import Batch
-from storage import binary
-from storage.rows import Part, table
-from storage.tables import bar_rows
+from marketfetch.schemas.ledger import Batch
+from marketfetch.storage import binary
+from marketfetch.storage.rows import Part, table
+from marketfetch.storage.tables import bar_rows
 
 Floor = Callable[[int, Batch], float]
 _MARKS = ", ".join(binary.COLUMNS)

@@ -17,8 +17,8 @@ from limits.strategies import MovingWindowRateLimiter
 from redis import Redis
 
 from benchmarks.gate_parking import requests_of
-from quotas import Admission, Gate, KeyLimits, Parking, key_limits
-from sandbox.servers import start_valkey
+from marketfetch.local.valkey_server import start_valkey
+from marketfetch.quotas import Admission, Gate, KeyLimits, Parking, key_limits
 
 KEY = key_limits("main", ["100000/second", "1000000/minute", "10000000/hour"])
 _NAMES = ("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts", "newer")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gate_place import a_place
-from sandbox.postgres import start_postgres
+from marketfetch.local.postgres_server import start_postgres
 
 SYMBOLS = ["".join(letters) for letters in itertools.product("ABCDEFGHIJ", repeat=4)]
 #: Nearly everything stays parked, so that only feeding is measured.
@@ -43,7 +43,7 @@ def _fed(rounds: int, count: int, settings: dict[str, str] | None = None) -> dic
         for number in range(rounds):
             start = time.perf_counter()
             day = f"2023-02-{number + 1:02d}"
-            place.run("-m", "cli", "fetch", "polygon", *SYMBOLS[:count], "--start", day, "--end", "2023-03-01")
+            place.run("-m", "marketfetch", "fetch", "polygon", *SYMBOLS[:count], "--start", day, "--end", "2023-03-01")
             commands.append(time.perf_counter() - start)
     return {
         "requests": count,
@@ -54,7 +54,7 @@ def _fed(rounds: int, count: int, settings: dict[str, str] | None = None) -> dic
 
 def submit_one(count: int, number: int) -> float:
     """Seconds of one submit."""
-    from tasks.jobs import submit
+    from marketfetch import submit
 
     start = time.perf_counter()
     job = submit("polygon", SYMBOLS[:count], start=date(2024, 1, 2 + number), end=date(2024, 2, 2))

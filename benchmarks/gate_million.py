@@ -11,8 +11,8 @@ from redis import Redis
 
 from benchmarks.gate_admit import ask, end, fill
 from benchmarks.gate_place import a_place
-from quotas import Admission, Gate
-from sandbox.servers import start_valkey
+from marketfetch.local.valkey_server import start_valkey
+from marketfetch.quotas import Admission, Gate
 
 
 def million(short: bool) -> dict[str, Any]:

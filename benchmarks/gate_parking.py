@@ -10,12 +10,11 @@ import sys
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-import providers
-from quotas import Parking
-from schemas.jobs import JobSpec
-from schemas.requests import Request
-from tasks import connections
-from tasks.vendors import options
+from marketfetch import connections, vendors
+from marketfetch.configured import options
+from marketfetch.quotas import Parking
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.request import Request
 
 SYMBOLS = tuple("".join(letters) for letters in itertools.product("ABCDE", repeat=3))
 _FIRST_DAY = date(2004, 1, 5)
@@ -30,7 +29,7 @@ def requests_of(count: int, *, symbols: int = 20) -> Iterator[tuple[str, list[Re
         if take <= 0:
             return
         spec = JobSpec(provider="polygon", symbols=SYMBOLS[:take], start=start, end=end, as_of="2026-01-05")
-        yield spec.id, providers.vendor("polygon").plan(spec, options("polygon"))
+        yield spec.id, vendors.vendor("polygon").plan(spec, options("polygon"))
 
 
 def park(count: int, *, symbols: int = 20) -> None:

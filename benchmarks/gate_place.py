@@ -16,9 +16,9 @@ from typing import Any
 import requests
 from redis import Redis
 
-from sandbox.run import Sandbox, start_sandbox
-from sandbox.servers import start_valkey
-from settings import environment
+from marketfetch.local.sandbox_process import Sandbox, start_sandbox
+from marketfetch.local.valkey_server import start_valkey
+from marketfetch.settings import environment
 
 ROOT = Path(__file__).parents[1]
 #: The way to the vendor and back, each drawn anew for every call.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quotas import key_limits
+from marketfetch.quotas import key_limits
 
 
 @dataclass(frozen=True, slots=True)

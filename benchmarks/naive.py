@@ -21,16 +21,17 @@ from redis import Redis
 from redis.exceptions import LockError
 from redis.lock import Lock
 
-import providers
-from providers.http import HttpReply
-from quotas import KeyLimits
-from schemas.ledger import Batch, LedgerRow
-from schemas.requests import Request
-from settings import get_settings
-from storage import open_store
-from storage.store import Store
-from tasks.place import database_url, redis_url
-from tasks.vendors import keys, options
+from marketfetch import vendors
+from marketfetch.addresses import database_url, redis_url
+from marketfetch.configured import keys, options
+from marketfetch.quotas import KeyLimits
+from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.schemas.request import Request
+from marketfetch.settings import get_settings
+from marketfetch.storage import open_store
+from marketfetch.storage.store import Store
+from marketfetch.vendors import reading
+from marketfetch.vendors.http import HttpReply
 
 QUEUE = "naive"
 
@@ -73,7 +74,7 @@ def fetch(self: Any, arguments: dict[str, Any]) -> None:
 def call(request: Request, label: str) -> None:
     """The GET, validated and stored."""
     section, ours = get_settings().provider("polygon"), options("polygon")
-    wanted = providers.vendor("polygon").build_request(request, ours)
+    wanted = vendors.vendor("polygon").build_request(request, ours)
     key = next(one.secret.get_secret_value() for one in section.keys if one.label == label)
     reply = session().get(
         section.base_url + wanted.path,
@@ -82,7 +83,7 @@ def call(request: Request, label: str) -> None:
         timeout=(5, 20),
     )
     heard = HttpReply(status=reply.status_code, headers={k.lower(): v for k, v in reply.headers.items()}, body=reply.content)
-    page = providers.read(request, heard, ours, max_reject_share=0.2)
+    page = reading.read(request, heard, ours, max_reject_share=0.2)
     ledger = LedgerRow(
         request_id=request.id, root=request.root, page=0, provider="polygon", symbol=request.symbol,
         outcome="stored" if page.rows else "empty", key_label=label, calls=1, called_at_ms=time.time_ns() // 1_000_000,

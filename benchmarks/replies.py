@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+from marketfetch.providers.polygon import BASE_URL, read_reply
 
-from providers.http import HttpReply
-from providers.polygon import BASE_URL, read_reply
-from providers.vendor import VendorOptions
-from schemas.ledger import Batch, LedgerRow
-from schemas.requests import Request
+from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.schemas.request import Request
+from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.protocol import VendorOptions
 
 _FIRST = date(2015, 1, 1)
 

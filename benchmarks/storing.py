@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from benchmarks.floors import Floor
 from benchmarks.replies import make, read
-from storage.store import Store
+from marketfetch.storage.store import Store
 
 FRESH, AGAIN = "reply to stored", "the same again"
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from chaos.place import Place
 from chaos.plan import Job
-from sandbox.market import Floats, Market
-from sandbox.sessions import midnight_ms
-from sandbox.symbols import stock
+from marketfetch.sandbox.market import Floats, Market
+from marketfetch.sandbox.sessions import midnight_ms
+from marketfetch.sandbox.symbols import stock
 
 Bars = dict[int, tuple[float, ...]]
 

@@ -23,10 +23,10 @@ from redis.retry import Retry
 
 from chaos.plan import FAULTS, PROVIDERS, Job, Limits
 from chaos.worker import Worker
-from sandbox.postgres import Postgres, start_postgres
-from sandbox.run import Sandbox, start_sandbox
-from sandbox.servers import Valkey, start_valkey
-from settings import environment
+from marketfetch.local.postgres_server import Postgres, start_postgres
+from marketfetch.local.sandbox_process import Sandbox, start_sandbox
+from marketfetch.local.valkey_server import Valkey, start_valkey
+from marketfetch.settings import environment
 
 _ROOT: Final = Path(__file__).parents[1]
 _NOTHING: Final = threading.Event()
@@ -85,7 +85,7 @@ class Place:
     def submit(self, job: Job) -> str:
         """`marketfetch fetch ...`; its job id."""
         words = ["fetch", job.provider, *job.symbols, "--start", f"{job.first}", "--end", f"{job.last}", "--adjustment", "raw"]
-        command = [sys.executable, "-m", "cli", *words]
+        command = [sys.executable, "-m", "marketfetch", *words]
         done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"a job was not taken: {done.stderr[-2000:]}")

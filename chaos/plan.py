@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from string import ascii_uppercase
 from typing import Final
 
-from sandbox.symbols import UNIVERSE, stock
+from marketfetch.sandbox.symbols import UNIVERSE, stock
 
 PROVIDERS: Final = ("alpha_vantage", "polygon", "nasdaq")
 #: One symbol in so many is none that the vendor knows: those requests end as empty, or as failed with the reason.

@@ -20,7 +20,7 @@ from chaos.books import audit
 from chaos.found import Calls, Emptied, Found, Phase
 from chaos.place import Place, a_place, faults, pause, until
 from chaos.plan import PROVIDERS, Job, Limits, Size, blows, jobs, limits
-from sandbox.sessions import NEW_YORK
+from marketfetch.sandbox.sessions import NEW_YORK
 
 #: Kinds of replies after which the vendor must be asked again.
 _FORCING: Final = ("500", "503", "reset", "truncate", "html", "hang")

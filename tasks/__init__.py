@@ -1,5 +1,5 @@
 """When things run: the only package that knows Celery. `celery -A tasks worker` finds the app here."""
 
-from tasks.app import app
+from .app import app
 
 __all__ = ["app"]

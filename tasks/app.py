@@ -8,26 +8,26 @@ import structlog
 from celery import Celery
 from celery.signals import import_modules, setup_logging, worker_init, worker_process_init
 
-from quotas import failpoints
-from sandbox import note
-from settings import failpoint, get_settings
-from tasks.keeper import Keeper
-from tasks.releaser import Releaser
-from tasks.sending import ParkingAMQP
+from marketfetch.local import sandbox_note
+from marketfetch.quotas import failpoints
+from marketfetch.settings import failpoint, get_settings
 
-app = Celery("marketfetch", amqp=ParkingAMQP, control="tasks.revoking:ParkingControl")
-app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "tasks.results:ReturningBackend")
-app.config_from_object("celeryconfig")
-app.steps["worker"].update((Releaser, Keeper))
+#: Named by text, so that only a process that needs a part loads it: `tasks` in a checkout, `marketfetch.tasks` where installed.
+_HERE = __package__
+
+app = Celery("marketfetch", amqp=f"{_HERE}.sending.parking:ParkingAMQP", control=f"{_HERE}.sending.revoke:ParkingControl")
+app.loader.override_backends = dict.fromkeys(("redis", "rediss"), f"{_HERE}.hardening.result_backend:ReturningBackend")
+app.config_from_object(f"{_HERE}.celeryconfig")
+app.steps["worker"].update((f"{_HERE}.worker.releaser:Releaser", f"{_HERE}.worker.sweeper:Keeper"))
 
 
 @setup_logging.connect
 def _our_logging(loglevel: Any = None, logfile: Any = None, **_: Any) -> None:
     """Celery's records go through our processors too, where every secret is cut out."""
-    from tasks import logs
+    from .worker import log_setup
 
-    logs.setup(level=loglevel, file=logfile)
-    if note.find(get_settings().state_dir):
+    log_setup.setup(level=loglevel, file=logfile)
+    if sandbox_note.find(get_settings().state_dir):
         structlog.get_logger(__name__).info("sandbox followed", why="`marketfetch up --sandbox` runs in this folder")
 
 
@@ -53,8 +53,10 @@ if failpoint():
 def _failpoints(**_: Any) -> None:
     """In tests that kill a worker at one of these points: nobody else has a line of theirs in the way."""
     if failpoints.armed:
-        from providers import transport
-        from tasks import releaser, store
+        from marketfetch.vendors import transport
+
+        from . import store
+        from .worker import releaser
 
         transport.send = failpoints.around("send", transport.send)
         store._written = failpoints.around("store", store._written)  # noqa: SLF001

@@ -1,7 +1,7 @@
 """One HTTP call = one permit. The fetch task of each vendor: may I, call, validate, keep, hand on to store.
 
 start    is the grant still ours?                    quotas
-send     the one call                                providers/transport.py
+send     the one call                                marketfetch/vendors/transport.py
 read     reply -> Page, or an error of the tree      providers/<vendor>.py
 finish   batch and next page kept in one step        quotas
 return   a small reference; the chain stores it      tasks/store.py
@@ -18,20 +18,22 @@ from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from providers.errors import BadRequest, Fatal, FetchError, SuspectEmpty, Unavailable
-from providers.wire import SendTooLate, steady_s
-from quotas import Start
-from schemas.ledger import LedgerRow
-from schemas.requests import Request
-from settings import get_settings
-from tasks import answers, connections
-from tasks.app import app
-from tasks.errors import UserError
-from tasks.planning import single
-from tasks.reference import Reference, reference
-from tasks.run import Run
-from tasks.sending import GRANT_HEADER
-from tasks.store import hand_on, send_to_store
+from marketfetch import connections
+from marketfetch.exceptions import MarketfetchError
+from marketfetch.jobs import recorded_outcomes
+from marketfetch.jobs.planning import single
+from marketfetch.quotas import Start
+from marketfetch.schemas.ledger import LedgerRow
+from marketfetch.schemas.request import Request
+from marketfetch.settings import get_settings
+from marketfetch.vendors.errors import BadRequest, Fatal, FetchError, SuspectEmpty, Unavailable
+from marketfetch.vendors.wire import SendTooLate, steady_s
+
+from .app import app
+from .attempt import Run
+from .reference import Reference, reference, reference_of
+from .sending.parking import GRANT_HEADER
+from .store import hand_on, send_to_store
 
 log = structlog.get_logger("marketfetch.fetch")
 
@@ -102,9 +104,9 @@ def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant
     before = ended_before(grant, provider, symbol, query)
     if before and before.outcome != "failed":
         # Its share of the limits goes back, nothing is called.
-        known = answers.answer(before)
+        known = recorded_outcomes.answer(before)
         gate.settle(grant["id"], answer=known)
-        return hand_on(task, answers.answered(provider, symbol, grant["id"], known))
+        return hand_on(task, reference_of(provider, symbol, grant["id"], known))
     asked_at = steady_s()
     turn = gate.start(grant["id"], fence=grant["fence"], end_by_ms=int(settings.timings.end_by * 1000), child=uuid4().hex)
     if turn.verdict != "go":
@@ -114,12 +116,12 @@ def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant
     try:
         request = run.request = asked_for(grant, provider, symbol, query)
         if before:
-            answers.forget_failure(request)
+            recorded_outcomes.forget_failure(request)
         page = run.call(request)
     except SendTooLate:
         run.give_back(unsent=True)
         raise Ignore from None
-    except UserError as error:
+    except MarketfetchError as error:
         return run.failed(BadRequest(str(error)), provider, symbol)
     except FetchError as error:
         return run.troubled(error, provider, symbol)
@@ -131,7 +133,7 @@ def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant
 
 
 def asked_for(grant: dict[str, Any], provider: str, symbol: str, query: dict[str, Any]) -> Request:
-    """A job's message holds the request itself; a user's holds a wish, planned when it was sent or here. Raises UserError."""
+    """A job's message holds the request; a user's holds a wish, planned when it was sent or here. Raises BadRequestError."""
     if "user" not in grant:
         return Request.model_validate({"provider": provider, "symbol": symbol, **query})
     if grant["user"]:
@@ -144,8 +146,8 @@ def ended_before(grant: dict[str, Any], provider: str, symbol: str, query: dict[
     if "user" not in grant:
         return None
     try:
-        return answers.from_ledger(asked_for(grant, provider, symbol, query))
-    except UserError:
+        return recorded_outcomes.from_ledger(asked_for(grant, provider, symbol, query))
+    except MarketfetchError:
         return None  # said where the request would be made
 
 
@@ -160,7 +162,7 @@ def not_ours_to_send(task: Task, provider: str, symbol: str, record: str, turn: 
     """The reply is here, or another's call brought it, or the request is over: the chain goes on. Lost: nobody's message."""
     if turn.verdict == "answered":
         try:
-            answer = answers.answered(provider, symbol, record, turn.reason)
+            answer = reference_of(provider, symbol, record, turn.reason)
         except FetchError:
             send_to_store(reference(provider, symbol, record, outcome="failed"))
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from providers.errors import (
+from marketfetch.vendors.errors import (
     BadCredentials,
     Fatal,
     FetchError,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal, TypedDict
+
+from marketfetch.vendors.errors import Fatal
 
 
 class Reference(TypedDict):
@@ -19,3 +22,15 @@ class Reference(TypedDict):
 def reference(provider: str, symbol: str, request: str, *, outcome: Any, rows: int = 0, rejects: int = 0) -> Reference:
     """A reference; see Reference."""
     return Reference(provider=provider, symbol=symbol, request=request, outcome=outcome, rows=rows, rejects=rejects)
+
+
+def reference_of(provider: str, symbol: str, record: str, text: str) -> Reference:
+    """The reference of a task that was answered so: of the request whose rows it wants. Raises Fatal where the call had failed.
+
+    `record` is the task's own, for an answer of a release that did not name the request.
+    """
+    told = json.loads(text)
+    if told["outcome"] == "failed":
+        raise Fatal(told["reason"])
+    request = told.get("request", record)
+    return reference(provider, symbol, request, outcome=told["outcome"], rows=told["rows"], rejects=told["rejects"])

@@ -13,17 +13,19 @@ from kombu.exceptions import OperationalError
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
-from quotas import Gate
-from schemas.ledger import Batch, LedgerRow
-from schemas.requests import Request
-from settings import get_settings
-from storage.store import StoreError, StoreMismatch, StoreUnavailable
-from tasks import batches, connections, trouble
-from tasks.answers import answer
-from tasks.app import app
-from tasks.notices import Notice
-from tasks.outage import Outage
-from tasks.reference import Reference, reference
+from marketfetch import connections
+from marketfetch.jobs import batches
+from marketfetch.jobs.recorded_outcomes import answer
+from marketfetch.ops import alerts
+from marketfetch.ops.alerts import Alert, Outage
+from marketfetch.quotas import Gate
+from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.schemas.request import Request
+from marketfetch.settings import get_settings
+from marketfetch.storage.store import StoreError, StoreMismatch, StoreUnavailable
+
+from .app import app
+from .reference import Reference, reference
 
 log = structlog.get_logger("marketfetch.store")
 
@@ -40,9 +42,9 @@ _CROWD: Final = 20
 
 #: Told once a minute and process: every batch that waits meets the same outage.
 _outage: Final = Outage("store")
-_unstorable: Final = Notice("unstorable")
+_unstorable: Final = Alert("unstorable")
 _redis_outage: Final = Outage("store")
-_newer: Final = Notice("newer batches")
+_newer: Final = Alert("newer batches")
 
 
 def hand_on(task: Task, ref: Reference) -> Reference:
@@ -82,7 +84,7 @@ def stored(ref: Reference) -> Reference:
         row, new = _written(batch)
     except (StoreUnavailable, StoreMismatch) as error:
         gate.postpone(ref["request"], delay_ms=_OFFERED_AGAIN_MS, most_ms=_OFFERED_AT_LAST_MS)
-        trouble.report("database", f"{error}. What was fetched is kept, nothing more is fetched, and it goes on by itself.")
+        alerts.report("database", f"{error}. What was fetched is kept, nothing more is fetched, and it goes on by itself.")
         _outage.goes_on("the database", error)
         raise Ignore from None
     except StoreError as error:
@@ -92,7 +94,7 @@ def stored(ref: Reference) -> Reference:
     is_back = _outage.over()
     try:
         if is_back:
-            trouble.over("database")
+            alerts.clear("database")
         gate.settle(ref["request"], answer=answer(row))
         _redis_outage.over()
         _store_the_crowd(gate, ref["request"])

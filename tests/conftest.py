@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from sandbox.servers import start_valkey
+from marketfetch.local.valkey_server import start_valkey
 
 
 @pytest.fixture(scope="session")

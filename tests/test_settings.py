@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-import settings
-from cli.locks import only_one
-from cli.sandboxed import as_variables, vendors_at
-from sandbox import note
-from settings import Settings, SettingsError, get_settings
+from marketfetch import settings
+from marketfetch.cli.locks import only_one
+from marketfetch.cli.sandboxed import as_variables, vendors_at
+from marketfetch.local import sandbox_note
+from marketfetch.settings import Settings, SettingsError, get_settings
 
 EXAMPLE = Path(__file__).parents[1] / "marketfetch.toml.example"
 SECRET = "s3cr3t-that-nobody-may-see"
@@ -141,12 +141,12 @@ def test_an_override_hides_all_other_variables_and_gives_them_back(monkeypatch: 
 
 def test_a_running_sandbox_goes_before_the_environment_and_the_file(read: Read, tmp_path: Path) -> None:
     state = tmp_path / ".marketfetch"
-    note.home(state).mkdir(parents=True)
+    sandbox_note.home(state).mkdir(parents=True)
     vendors = vendors_at({"polygon": "http://127.0.0.1:1"}, label="sandbox")
-    note.leave(state, {"redis_url": "redis://127.0.0.1:2/0", "database_url": "sqlite:///its.db", **vendors})
+    sandbox_note.leave(state, {"redis_url": "redis://127.0.0.1:2/0", "database_url": "sqlite:///its.db", **vendors})
     toml = 'database_url = "sqlite:///mine.db"\nmax_reject_share = 0.5\n[providers.polygon.key_limits]\nmain = ["5/minute"]\n'
     mine = {"REDIS_URL": "redis://127.0.0.1:3/0", "PROVIDERS__POLYGON__API_KEYS": '["main:secret"]'}
-    with only_one(note.home(state) / note.LOCK, what="it"):
+    with only_one(sandbox_note.home(state) / sandbox_note.LOCK, what="it"):
         found = read(toml, **mine)
         child = read(**{name.removeprefix("MARKETFETCH_"): value for name, value in as_variables(vendors).items()})
     assert [one and one.get_secret_value() for one in (found.redis_url, found.database_url)] == [

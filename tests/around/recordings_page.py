@@ -6,7 +6,7 @@ import csv
 import re
 from pathlib import Path
 
-from tasks.readers import read_saved
+from marketfetch.ops.saved_replies import read_saved
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "recordings.md"

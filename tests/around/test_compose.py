@@ -57,7 +57,7 @@ def test_no_secret_stands_in_the_file(compose):
 
 
 def test_every_setting_it_names_is_one_of_ours(compose):
-    from settings import Settings
+    from marketfetch.settings import Settings
 
     for name in compose["services"]["worker"]["environment"]:
         if name.startswith("MARKETFETCH_"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import marketfetch
+from marketfetch.cli.main import marketfetch
 from tests.around.recordings_page import PAGE, page
 
 ROOT = Path(__file__).parents[2]
@@ -74,13 +74,13 @@ def test_the_glossary_has_the_words_of_operations(word):
 
 def test_every_package_stands_in_the_folder_tour():
     tour = words(ROOT / "docs" / "architecture.md")
-    packages = [path.parent.name for path in ROOT.glob("*/__init__.py")]
+    packages = [path.parent.name for path in [*ROOT.glob("*/__init__.py"), *ROOT.glob("marketfetch/*/__init__.py")]]
     assert [name for name in packages if name not in ("benchmarks", "chaos", "tests") and f"`{name}/`" not in tour] == []
 
 
 def test_every_key_in_redis_has_an_owner_in_the_architecture_page():
     tour = words(ROOT / "docs" / "architecture.md")
-    for script in (ROOT / "quotas" / "lua").glob("*.lua"):
+    for script in (ROOT / "marketfetch" / "quotas" / "lua").glob("*.lua"):
         keys = words(script).partition("-- KEYS")[2].partition("-- ARGV")[0]
         for name in re.findall(r"\b\d (\w+)", keys):
             assert f"`{name}`" in tour or f":{name}`" in tour, (script.name, name)

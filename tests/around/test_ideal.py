@@ -7,8 +7,8 @@ import math
 import pytest
 
 from benchmarks.gate_scenarios import SCENARIOS, Scenario
-from sandbox.judge import KeyLog
-from sandbox.limits import Limit
+from marketfetch.sandbox.judge import KeyLog
+from marketfetch.sandbox.limiter import Limit
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.name)

@@ -1,4 +1,4 @@
-"""docs/operations.md says what celeryconfig.py sets and what the program says: each held against the other."""
+"""docs/operations.md says what tasks/celeryconfig.py sets and what the program says: each held against the other."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import yaml
 from kombu import Queue
 
 import celeryconfig
-from cli.processes import REMAPPED
-from settings import get_settings
-from tasks.place import redis_url
+from marketfetch.addresses import redis_url
+from marketfetch.cli.processes import REMAPPED
+from marketfetch.settings import get_settings
 from tests.around.sentences import said, templates
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def quoted(text: str) -> list[str]:
 
 
 def settings() -> dict[str, Any]:
-    """What celeryconfig.py sets, as Celery sees it; dictionaries by their keys."""
+    """What tasks/celeryconfig.py sets, as Celery sees it; dictionaries by their keys."""
     found = {name: value for name, value in vars(celeryconfig).items() if not name.startswith("_") and name.islower()}
     ours = {name: value for name, value in found.items() if name not in ("annotations", "redis_url")}
     return dict(pair for name, value in ours.items() for pair in flat(name, value))
@@ -111,9 +111,9 @@ OF_CELERY = (
 
 @pytest.fixture(scope="module")
 def sentences():
-    ours = [path for name in ("cli", "providers", "quotas", "storage", "tasks") for path in (ROOT / name).glob("*.py")]
+    ours = [path for name in ("marketfetch", "providers", "tasks") for path in (ROOT / name).rglob("*.py")]
     found = templates([*ours, *(Path(module.__file__) for module in OF_CELERY)])
-    found += [(path.read_text(encoding="utf-8"),) for path in (ROOT / "quotas" / "lua").glob("*.lua")]
+    found += [(path.read_text(encoding="utf-8"),) for path in (ROOT / "marketfetch" / "quotas" / "lua").glob("*.lua")]
     whos = re.findall(r'Outage\("(\w+)"\)', "".join(path.read_text(encoding="utf-8") for path in ours))
     found += [(f"{who} waits for {what}",) for who in whos for what in ("Redis", "the database")]
     return found

@@ -16,7 +16,7 @@ from typing import IO
 import psutil
 import pytest
 
-from settings import environment
+from marketfetch.settings import environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,7 +71,7 @@ class Shell:
     def run(self, *arguments: str, seconds: float = 90.0, stdin: bytes = b"", **more: str) -> subprocess.CompletedProcess[str]:
         """Runs a command to its end. `more` are further variables, without MARKETFETCH_."""
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "cli", *arguments],
+            [sys.executable, "-P", "-m", "marketfetch", *arguments],
             cwd=self.folder,
             env=self.environment({f"MARKETFETCH_{name}": value for name, value in more.items()}),
             input=stdin,
@@ -88,7 +88,7 @@ class Shell:
         with contextlib.ExitStack() as closing:
             files += [closing.enter_context((self.folder / f"{name}.{end}").open("wb")) for end in ("out", "err")]
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "cli", *arguments],
+                [sys.executable, "-P", "-m", "marketfetch", *arguments],
                 cwd=self.folder,
                 env=self.environment({}),
                 stdin=subprocess.DEVNULL,

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from cli.sandboxed import variables
-from sandbox.run import start_sandbox
-from sandbox.servers import start_valkey
+from marketfetch.cli.sandboxed import variables
+from marketfetch.local.sandbox_process import start_sandbox
+from marketfetch.local.valkey_server import start_valkey
 
 DAYS = ("--start", "2023-01-03", "--end", "2023-01-31")
 SECRET = "refused-s3cr3t"

@@ -12,8 +12,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cli.main import marketfetch
-from storage.store import StoreUnavailable
+from marketfetch.cli.main import marketfetch
+from marketfetch.storage.store import StoreUnavailable
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,7 +95,7 @@ def test_an_expected_error_is_one_sentence(runner: CliRunner) -> None:
 def test_an_unexpected_error_is_one_sentence_without_secrets(
     runner: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    import settings
+    from marketfetch import settings
 
     monkeypatch.chdir(tmp_path)
     with settings.override({"MARKETFETCH_PROVIDERS__POLYGON__API_KEYS": '["main:s3cr3t"]'}):
@@ -120,9 +120,9 @@ def test_celery_offers_the_command_too(shell: Any) -> None:
     import tomllib
 
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["celery.commands"]
-    assert declared == {"marketfetch": "cli.main:marketfetch"}
+    assert declared == {"marketfetch": "marketfetch.cli.main:marketfetch"}
     code = (
-        "import celery.bin.celery as c; from cli.main import marketfetch; c.celery.add_command(marketfetch);"
+        "import celery.bin.celery as c; from marketfetch.cli.main import marketfetch; c.celery.add_command(marketfetch);"
         "import sys; sys.argv = ['celery', '-A', 'tasks', 'marketfetch', 'status', 'absent']; c.main()"
     )
     done = subprocess.run(

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cli.demo_plan import UNKNOWN, WISHES
+from marketfetch.cli.demo_plan import UNKNOWN, WISHES
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cli.outcome import sentences
-from tasks.jobs import Counts, Failure, JobStatus
+from marketfetch import Counts, Failure, JobStatus
+from marketfetch.cli.outcome import sentences
 
 
 def state(**changes: object) -> JobStatus:

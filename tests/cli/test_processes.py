@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.locks import ProcessError, end_leftovers, only_one
-from cli.processes import Processes
-from sandbox.note import is_held
+from marketfetch.cli.locks import ProcessError, end_leftovers, only_one
+from marketfetch.cli.processes import Processes
+from marketfetch.local.sandbox_note import is_held
 
 WAITS = "import threading; print('up', flush=True); threading.Event().wait()"
 FORKS = f"import os; os.fork(); {WAITS}"
@@ -73,8 +73,8 @@ def test_what_a_dead_child_forked_ends_too(processes: Processes) -> None:
 
 
 def test_a_child_that_does_not_listen_is_killed_within_the_bound(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.processes.WARM_SECONDS", 0.2)
-    monkeypatch.setattr("cli.processes.FIRM_SECONDS", 0.5)
+    monkeypatch.setattr("marketfetch.cli.processes.WARM_SECONDS", 0.2)
+    monkeypatch.setattr("marketfetch.cli.processes.FIRM_SECONDS", 0.5)
     child = processes.start("stubborn", "-c", STUBBORN)
     until(lambda: said(child.log))
     those = family(child.pid)
@@ -101,7 +101,7 @@ def test_a_dead_child_is_started_again_and_it_is_said(processes: Processes) -> N
 def test_a_child_that_keeps_dying_is_given_up_with_its_last_words(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.processes._LONGEST_BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("marketfetch.cli.processes._LONGEST_BACKOFF_SECONDS", 0.01)
     processes.start("mortal", "-c", DIES)
     with pytest.raises(ProcessError, match=r"mortal ended 6 times .* exit code 3; see .*mortal.log: I can not go on"):
         until(lambda: processes.tend() and False)
@@ -109,7 +109,7 @@ def test_a_child_that_keeps_dying_is_given_up_with_its_last_words(
 
 def test_the_leftovers_of_a_killed_command_are_found_and_ended(tmp_path: Path) -> None:
     script = (
-        "import sys, os, signal; from pathlib import Path; from cli.processes import Processes;"
+        "import sys, os, signal; from pathlib import Path; from marketfetch.cli.processes import Processes;"
         f"p = Processes(Path('run'), Path('logs')); c = p.start('forker', '-c', {FORKS!r}); print(c.pid, flush=True);"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

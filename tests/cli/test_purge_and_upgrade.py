@@ -10,9 +10,9 @@ from contextlib import closing
 
 import pytest
 
-from schemas.page import Reject
-from storage import open_store
-from storage.store import Job
+from marketfetch.schemas.page import Reject
+from marketfetch.storage import open_store
+from marketfetch.storage.store import Job
 from tests.storage.batches import batch
 from tests.storage.schema_1 import SQLITE
 

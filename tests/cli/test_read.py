@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.main import marketfetch
-from providers import errors
+from marketfetch.cli.main import marketfetch
+from marketfetch.vendors import errors
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 LINES = list(csv.DictReader((RECORDINGS / "MANIFEST.tsv").read_text().splitlines(), delimiter="\t"))

@@ -19,11 +19,11 @@ from typing import Any
 import psutil
 import pytest
 
-from sandbox import note
-from sandbox.servers import find_valkey
+from marketfetch.local import sandbox_note
+from marketfetch.local.valkey_server import find_valkey
 
 #: The state folder of `up --sandbox`.
-SANDBOX = note.home(Path(".marketfetch"))
+SANDBOX = sandbox_note.home(Path(".marketfetch"))
 
 with socket.socket() as _probe:
     _probe.bind(("127.0.0.1", 0))
@@ -184,7 +184,7 @@ def test_flower_shows_the_workers_on_loopback_only(running: tuple[Any, Any]) -> 
 def test_ctrl_c_while_waiting_leaves_the_job_and_says_how_to_look_again(running: tuple[Any, Any]) -> None:
     shell, _ = running
     # What the vendor sends away for an hour stays open meanwhile.
-    url = note.find(shell.folder / ".marketfetch")["providers"]["polygon"]["base_url"]
+    url = sandbox_note.find(shell.folder / ".marketfetch")["providers"]["polygon"]["base_url"]
     fault = json.dumps({"kind": "503", "provider": "polygon", "symbol": "T", "retry_after": 3600}).encode()
     urllib.request.urlopen(urllib.request.Request(f"{url}/_sandbox/faults", fault), timeout=5).close()
     waiting = shell.start("fetch", "polygon", "T", "--start", "2023-01-01", "--end", "2023-02-01", "--wait")
@@ -209,4 +209,4 @@ def test_after_a_kill_the_next_up_takes_over_the_data_and_ends_the_rest(shell: A
     finally:
         assert second.end(signal.SIGTERM) == 0, second.text
     assert find_valkey(shell.folder / SANDBOX) is None
-    assert note.find(shell.folder / ".marketfetch") == {}
+    assert sandbox_note.find(shell.folder / ".marketfetch") == {}

@@ -18,14 +18,14 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from cli.sandboxed import variables
-from sandbox import note
-from sandbox.run import Sandbox, start_sandbox
-from sandbox.servers import find_valkey, start_valkey
+from marketfetch.cli.sandboxed import variables
+from marketfetch.local import sandbox_note
+from marketfetch.local.sandbox_process import Sandbox, start_sandbox
+from marketfetch.local.valkey_server import find_valkey, start_valkey
 
 DAYS = ("--start", "2023-01-03", "--end", "2023-01-31")
 STATE = Path(".marketfetch")
-ITS_DATABASE = note.home(STATE) / "marketfetch.db"
+ITS_DATABASE = sandbox_note.home(STATE) / "marketfetch.db"
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def fetched(shell: Any, *symbols: str) -> dict[str, Any]:
 
 def left_open(shell: Any, symbol: str) -> str:
     """A job of the running sandbox whose request stays parked: the vendor sends it away for an hour."""
-    url = note.find(shell.folder / STATE)["providers"]["polygon"]["base_url"]
+    url = sandbox_note.find(shell.folder / STATE)["providers"]["polygon"]["base_url"]
     fault = json.dumps({"kind": "503", "provider": "polygon", "symbol": symbol, "retry_after": 3600}).encode()
     urllib.request.urlopen(urllib.request.Request(f"{url}/_sandbox/faults", fault), timeout=5).close()
     return str(shell.run("fetch", "polygon", symbol, *DAYS).stdout.strip())
@@ -84,7 +84,7 @@ def test_after_the_sandbox_the_vendor_is_asked_anew_and_for_nothing_else(shell: 
         (look,) = re.findall(r"sqlite3 (\S+) ", started.text)
         invented = closes(shell.folder / look)
     assert len(invented) == wished["rows"] > 0
-    assert find_valkey(shell.folder / note.home(STATE)) is None
+    assert find_valkey(shell.folder / sandbox_note.home(STATE)) is None
 
     shell.variables |= variables(vendor.base_urls, label="main")
     assert jobs(shell) == set()
@@ -144,7 +144,7 @@ def test_every_command_and_a_plain_worker_follow_the_running_sandbox(shell: Any,
         assert found["database"].endswith(f"{ITS_DATABASE}.")
 
         for name in ("worker-1", "beat"):
-            pid = int((shell.folder / note.home(STATE) / "run" / f"{name}.pid").read_text())
+            pid = int((shell.folder / sandbox_note.home(STATE) / "run" / f"{name}.pid").read_text())
             assert pid in {one.pid for one in started.family()}
         with worker(shell, "mine") as log:
             started.until(lambda: "2 ready to fetch" in shell.run("check", "--json").stdout)

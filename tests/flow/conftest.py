@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from sandbox.market import Market
-from sandbox.postgres import start_postgres
-from sandbox.run import start_sandbox
-from sandbox.servers import Valkey, start_valkey
-from sandbox.symbols import stock
+from marketfetch.local.postgres_server import start_postgres
+from marketfetch.local.sandbox_process import start_sandbox
+from marketfetch.local.valkey_server import Valkey, start_valkey
+from marketfetch.sandbox.market import Market
+from marketfetch.sandbox.symbols import stock
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +74,7 @@ class Place:
 
     def marketfetch(self, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
         """`marketfetch ...` in this place."""
-        return self.run("-m", "cli", *arguments, timeout=timeout)
+        return self.run("-m", "marketfetch", *arguments, timeout=timeout)
 
     def fetch(self, provider: str, *symbols: str, start: str, end: str, **options: str) -> dict:
         """`marketfetch fetch --wait --json`: the final document."""

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from redis import Redis
 
-from sandbox.run import start_sandbox
+from marketfetch.local.sandbox_process import start_sandbox
 from tests.flow.conftest import SECRETS, Place, a_place
 from tests.waiting import eventually
 

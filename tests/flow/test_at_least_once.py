@@ -28,7 +28,7 @@ import os, signal
 from pathlib import Path
 import counted, mailed, report
 from mine import app
-from tasks import connections
+from marketfetch import connections
 
 mailed.SERVER = ("127.0.0.1", {port})
 

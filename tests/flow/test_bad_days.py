@@ -161,7 +161,7 @@ def test_a_killed_child_does_not_stop_the_others(place, sandbox):
 
 
 def test_a_database_that_goes_away_is_waited_for_and_nothing_is_fetched_twice(tmp_path, sandbox):
-    from sandbox.postgres import start_postgres
+    from marketfetch.local.postgres_server import start_postgres
     from tests.flow.conftest import a_place
 
     with (

@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 import psutil
 import pytest
 
-from sandbox.postgres import start_postgres
+from marketfetch.local.postgres_server import start_postgres
 from tests.flow.conftest import LimitedJob, a_place
 from tests.flow.test_releaser import wait_until
 from tests.waiting import eventually

@@ -10,7 +10,7 @@ import subprocess
 import psutil
 import pytest
 
-from quotas.failpoints import POINTS
+from marketfetch.quotas.failpoints import POINTS
 from tests.flow.conftest import LimitedJob
 from tests.waiting import eventually
 

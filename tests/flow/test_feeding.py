@@ -88,7 +88,8 @@ def test_a_job_that_can_not_be_read_can_be_cancelled_and_leaves_the_lane(place):
 
 MISTAKEN = """
 import json
-from tasks import connections, feeding
+from marketfetch import connections
+from marketfetch.jobs import feeding
 
 planned = feeding.plan
 
@@ -113,7 +114,8 @@ def test_a_mistake_of_ours_with_one_job_stops_no_other(place):
 
 SWEEPS = """
 import json
-from tasks import connections, feeding
+from marketfetch import connections
+from marketfetch.jobs import feeding
 
 looks, redis = [], connections.redis()
 store = connections.store()
@@ -166,11 +168,12 @@ import json
 from datetime import date
 from types import SimpleNamespace
 import tasks
-from quotas import Gate
-from tasks import connections, jobs
+from marketfetch.quotas import Gate
+import marketfetch
+from marketfetch import connections
 from tasks.fetch import fetch
 from tasks.store import STORE_TASK, store_batch
-from tasks.vendors import keys
+from marketfetch.configured import keys
 
 gate, store = connections.gate("polygon"), connections.store()
 
@@ -195,7 +198,7 @@ def once_before(method, step):
         return real(self, *arguments, **options)
     setattr(Gate, method, between)
 
-job = jobs.submit("polygon", ["AAPL"], start=date(2023, 1, 3), end=date(2023, 3, 28), adjustment="raw").job_id
+job = marketfetch.submit("polygon", ["AAPL"], start=date(2023, 1, 3), end=date(2023, 3, 28), adjustment="raw").job_id
 """
 
 STORED_BEFORE_PARK = """
@@ -209,7 +212,7 @@ def slow(self, ids):
 
 type(store).over = slow
 once_before("park", lambda: store_batch.run(reply))
-fed = jobs.resume(job)
+fed = marketfetch.resume(job)
 print(json.dumps({"fed": fed, "calls": [row.calls for row in store.outcomes([grant.id]).values()]}))
 """
 
@@ -217,18 +220,18 @@ STORED_BEFORE_WITHDRAW = """
 (grant,) = admit()
 reply = called(grant)  # its next page is parked
 once_before("withdraw", lambda: store_batch.run(reply))
-state = jobs.cancel(job)
+state = marketfetch.cancel(job)
 lane = gate.counts().parked
 all_done()
-print(json.dumps({"lane": lane, "state": state.state, "stored": jobs.status(job).requests.stored}))
+print(json.dumps({"lane": lane, "state": state.state, "stored": marketfetch.status(job).requests.stored}))
 """
 
 CANCELLED_BEFORE_PARK = """
 gate.redis.flushall()
-once_before("park", lambda: jobs.cancel(job))
-fed = jobs.resume(job)
+once_before("park", lambda: marketfetch.cancel(job))
+fed = marketfetch.resume(job)
 lane = gate.counts().parked
-again = jobs.resume(job)
+again = marketfetch.resume(job)
 print(json.dumps({"fed": fed, "lane": lane, "again": again}))
 """
 
@@ -250,7 +253,8 @@ def test_nothing_is_parked_of_a_job_that_is_cancelled_while_it_is_fed_and_resume
 
 LOST = """
 import json
-from tasks import connections, feeding
+from marketfetch import connections
+from marketfetch.jobs import feeding
 gate = connections.gate("polygon")
 gate.redis.zpopmin("mf:{polygon}:ready")
 print(json.dumps([feeding.sweep(), feeding.sweep()]))

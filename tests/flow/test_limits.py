@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.run import start_sandbox
+from marketfetch.local.sandbox_process import start_sandbox
 from tests.flow.conftest import a_place
 from tests.waiting import eventually
 

@@ -169,16 +169,16 @@ def ends(place, *symbols: str, more: str, within_s: float = 40) -> list[dict]:
 
 IN_OUR_CODE = """
 import os, time
-import providers
+from marketfetch.vendors import reading
 from celery.exceptions import Ignore, Reject
-as_it_was = providers.read
+as_it_was = reading.read
 
 def read(request, *args, **options):
     if request.symbol == "TSLA":
         {}
     return as_it_was(request, *args, **options)
 
-providers.read = read
+reading.read = read
 """
 DIED = "TSLA: its worker died three times while it ran. "
 #: The third time it is known for what it does, so what came is kept before it is read.
@@ -272,7 +272,7 @@ def test_a_reply_that_kills_whoever_reads_it_is_kept_as_it_came(place, sandbox):
 
 
 UNREADABLE = """
-from tasks import batches
+from marketfetch.jobs import batches
 as_it_was = batches.encode
 def encode(batch):
     data = as_it_was(batch)

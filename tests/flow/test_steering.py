@@ -124,9 +124,10 @@ def test_what_is_empty_or_failed_is_not_asked_again_after_redis_was_emptied(plac
 KILLED = """
 import os, signal
 from datetime import date
-from tasks import jobs
-jobs.feed = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-jobs.submit("polygon", ["AAPL", "MSFT"], start=date(2024, 1, 2), end=date(2024, 1, 5))
+import marketfetch
+from marketfetch.jobs import submission
+submission.feed = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+marketfetch.submit("polygon", ["AAPL", "MSFT"], start=date(2024, 1, 2), end=date(2024, 1, 5))
 """
 
 
@@ -143,10 +144,11 @@ def test_a_job_whose_submitter_was_killed_before_it_parked_goes_on_by_itself(pla
 MANY = """
 import json
 from datetime import date
-from schemas.ledger import Batch, LedgerRow
-from storage.store import Job
-from tasks import connections, feeding
-from tasks.planning import make_spec, plan
+from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.storage.store import Job
+from marketfetch import connections
+from marketfetch.jobs import feeding
+from marketfetch.jobs.planning import make_spec, plan
 
 symbols = [f"{a}{b}{c}" for a in "ABCDEF" for b in "ABCDE" for c in "ABCDE"][:101]
 spec = make_spec("polygon", symbols, start=date(2007, 1, 1), end=date(2023, 10, 31), timespan="1h", dataset="bars", again=False,

@@ -7,11 +7,12 @@ import json
 HELD = """
 import json
 import numpy as np
-from quotas import Parking, key_limits
-from schemas.bars import BarColumns, BarSeries
-from schemas.ledger import Batch, LedgerRow
-from schemas.requests import Request
-from tasks import batches, connections
+from marketfetch.quotas import Parking, key_limits
+from marketfetch.schemas.bars import BarColumns, BarSeries
+from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.schemas.request import Request
+from marketfetch import connections
+from marketfetch.jobs import batches
 from tasks.store import reference, store_batch
 
 request = Request(provider="polygon", symbol="AAPL", adjustment="split", start="2024-01-02", end="2024-01-31")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from quotas import Gate, key_limits
+from marketfetch.quotas import Gate, key_limits
 from tests.flow.test_ways_in import ASKED, answer
 from tests.waiting import eventually
 

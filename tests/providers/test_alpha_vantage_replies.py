@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from providers import errors, read
-from providers.http import HttpReply
-from providers.vendor import VendorOptions
-from schemas.page import Page
-from schemas.requests import Request
+from marketfetch.schemas.page import Page
+from marketfetch.schemas.request import Request
+from marketfetch.vendors import errors
+from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.protocol import VendorOptions
+from marketfetch.vendors.reading import read
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "alpha_vantage"
 OPTIONS = VendorOptions(base_url="http://vendor.test")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from providers import read
-from providers.errors import FetchError, Gone, RateLimited, Unavailable
-from providers.http import HttpReply
-from providers.vendor import VendorOptions
-from schemas.requests import Request
+from marketfetch.schemas.request import Request
+from marketfetch.vendors.errors import FetchError, Gone, RateLimited, Unavailable
+from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.protocol import VendorOptions
+from marketfetch.vendors.reading import read
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 OPTIONS = VendorOptions(base_url="http://vendor.test")

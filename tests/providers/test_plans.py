@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import providers
-from providers.errors import PlanError
-from providers.http import HttpRequest
-from providers.vendor import VendorOptions
-from schemas.jobs import JobSpec
-from schemas.mapping import ColumnMapping, PriceColumns
-from schemas.requests import Request
+from marketfetch import vendors
+from marketfetch.schemas.column_mapping import ColumnMapping, PriceColumns
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.request import Request
+from marketfetch.vendors.errors import PlanError
+from marketfetch.vendors.http import HttpRequest
+from marketfetch.vendors.protocol import VendorOptions
 
 OPTIONS = VendorOptions(base_url="http://vendor.test")
 AS_OF = "2026-11-20"
@@ -27,11 +27,11 @@ def spec(provider: str, *symbols: str, **wish: object) -> JobSpec:
 
 
 def plan(provider: str, *symbols: str, options: VendorOptions = OPTIONS, **wish: object) -> list[Request]:
-    return providers.vendor(provider).plan(spec(provider, *symbols, **wish), options)
+    return vendors.vendor(provider).plan(spec(provider, *symbols, **wish), options)
 
 
 def call(request: Request, options: VendorOptions = OPTIONS) -> HttpRequest:
-    return providers.vendor(request.provider).build_request(request, options)
+    return vendors.vendor(request.provider).build_request(request, options)
 
 
 def params(request: Request, options: VendorOptions = OPTIONS) -> dict[str, str]:
@@ -246,6 +246,6 @@ def test_a_wish_that_the_vendor_cannot_serve_is_refused_with_what_to_ask_instead
 
 
 def test_an_unknown_vendor_is_named_with_those_that_exist():
-    with pytest.raises(providers.UnknownVendor, match="did you mean 'polygon'") as caught:
-        providers.vendor("polygone")
+    with pytest.raises(vendors.UnknownVendor, match="did you mean 'polygon'") as caught:
+        vendors.vendor("polygone")
     assert "alpha_vantage" in str(caught.value)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from marketfetch.providers.polygon.aggregates import Aggs, by_contract, quick
 
-from providers.errors import FetchError
-from providers.http import HttpReply
-from providers.polygon_aggs import Aggs, by_contract, quick
-from schemas.bars import FLOAT_COLUMNS
+from marketfetch.schemas.bars import FLOAT_COLUMNS
+from marketfetch.vendors.errors import FetchError
+from marketfetch.vendors.http import HttpReply
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "polygon"
 GOOD = {"t": 1_672_722_000_000, "o": 130.28, "h": 130.9, "l": 124.17, "c": 125.07, "v": 1.12117471e08, "vw": 125.725, "n": 7}

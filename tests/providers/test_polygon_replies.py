@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from marketfetch.providers import polygon
 
-from providers import errors, polygon, read
-from providers.http import HttpReply
-from providers.vendor import VendorOptions
-from schemas.page import Page
-from schemas.requests import Request
+from marketfetch.schemas.page import Page
+from marketfetch.schemas.request import Request
+from marketfetch.vendors import errors
+from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.protocol import VendorOptions
+from marketfetch.vendors.reading import read
 
 RECORDING = Path(__file__).parent.parent / "recordings" / "polygon" / "openbb_equity_daily_AAPL_2023-01-01_2023-01-10.json"
 OPTIONS = VendorOptions(base_url="http://vendor.test")

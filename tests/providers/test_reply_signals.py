@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers import errors
-from providers.replies import calls_counted, quoted, retry_after_ms
-from schemas.page import Page, Reject
+from marketfetch.schemas.page import Page, Reject
+from marketfetch.vendors import errors
+from marketfetch.vendors.reply_parsing import calls_counted, quoted, retry_after_ms
 
 NOW = "Sun, 22 Nov 2026 10:00:00 GMT"
 

@@ -18,11 +18,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import SecretStr
 
-from providers import transport
-from providers.errors import BadRequest, FetchError, Unavailable
-from providers.http import HttpReply, HttpRequest, KeyPlace
-from providers.transport import Timeouts, redacted_url, send
-from providers.wire import SendTooLate, steady_s
+from marketfetch.vendors import transport
+from marketfetch.vendors.errors import BadRequest, FetchError, Unavailable
+from marketfetch.vendors.http import HttpReply, HttpRequest, KeyPlace
+from marketfetch.vendors.transport import Timeouts, redacted_url, send
+from marketfetch.vendors.wire import SendTooLate, steady_s
 
 SECRET = "sk+live/5ecret=0123456789"
 SPELLINGS = (SECRET, "sk%2Blive%2F5ecret%3D0123456789", "sk%2Blive/5ecret%3D0123456789", "5ecret")

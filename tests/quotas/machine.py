@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from redis import Redis
 
-from quotas import Grant, Parking, key_limits
-from quotas.limits import KeyLimits
-from quotas.values import KeyPast
+from marketfetch.quotas import Grant, Parking, key_limits
+from marketfetch.quotas.limits import KeyLimits
+from marketfetch.quotas.values import KeyPast
 from tests.quotas.model import NO_MATTER, Model
 from tests.quotas.stepped import CLOCK, DAY, FORMAT, ShortDays, Snapshot, SteppedGate, snapshot, time_has_passed
 

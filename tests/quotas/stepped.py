@@ -11,9 +11,9 @@ from typing import Any
 
 from redis import Redis
 
-from quotas import Gate
-from quotas.limits import Calendar
-from quotas.scripts import Scripts
+from marketfetch.quotas import Gate
+from marketfetch.quotas.limits import Calendar
+from marketfetch.quotas.scripts import Scripts
 
 CLOCK = "test:clock"
 _READS_TIME = "local time = redis.call('TIME')\n  return time[1] * 1000000 + time[2]"
@@ -22,7 +22,9 @@ DAY = 60_000_000
 
 
 #: The format of this release.
-FORMAT = int(re.findall(r"local FORMAT = (\d+)\b", (files("quotas") / "lua" / "call.lua").read_text(encoding="utf-8"))[0])
+FORMAT = int(
+    re.findall(r"local FORMAT = (\d+)\b", (files("marketfetch.quotas") / "lua" / "call.lua").read_text(encoding="utf-8"))[0]
+)
 
 
 class SteppedScripts(Scripts):

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 from redis import Redis
 
-from quotas import Gate, Parking, key_limits
-from quotas.epoch import Epoch, Over
-from quotas.reporting import report
-from quotas.values import Counts, KeyPast
-from sandbox.servers import start_valkey
+from marketfetch.local.valkey_server import start_valkey
+from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas.epoch import Epoch, Over
+from marketfetch.quotas.reporting import report
+from marketfetch.quotas.values import Counts, KeyPast
 from tests.waiting import eventually
 
 KEY = key_limits("main", ["3/minute", "50/day@UTC"])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from quotas import key_limits
-from quotas.estimates import calls_per_second, seconds_for
-from quotas.values import KeyReport, LimitUse
+from marketfetch.quotas import key_limits
+from marketfetch.quotas.estimates import calls_per_second, seconds_for
+from marketfetch.quotas.values import KeyReport, LimitUse
 
 
 @pytest.mark.parametrize(

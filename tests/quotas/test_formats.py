@@ -7,12 +7,12 @@ from importlib.resources import files
 
 import pytest
 
-from quotas import Gate, Parking, key_limits
-from quotas.values import Start
+from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas.values import Start
 from tests.quotas.stepped import FORMAT
 
 FREE = key_limits("main", ())
-LUA = files("quotas") / "lua"
+LUA = files("marketfetch.quotas") / "lua"
 
 
 @pytest.fixture

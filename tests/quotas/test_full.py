@@ -8,8 +8,8 @@ import os
 import pytest
 from redis.exceptions import OutOfMemoryError
 
-from quotas import Gate, Parking
-from quotas.values import Counts, KeyPast
+from marketfetch.quotas import Gate, Parking
+from marketfetch.quotas.values import Counts, KeyPast
 from tests.quotas.test_gate import admitted, asked_by_task, parked, started
 
 MB = 1 << 20

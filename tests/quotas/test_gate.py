@@ -8,9 +8,9 @@ import time
 import fakeredis
 import pytest
 
-from quotas import Gate, Parking, key_limits
-from quotas.reporting import health, report
-from quotas.values import Counts, Events, Withdrawn
+from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas.reporting import health, report
+from marketfetch.quotas.values import Counts, Events, Withdrawn
 
 
 @pytest.fixture(params=["valkey", "fakeredis"])

@@ -11,12 +11,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from quotas import Gate, Parking, key_limits
-from quotas.epoch import Epoch
-from quotas.gate import WAKE_CHANNEL
-from quotas.limits import Calendar, KeyLimits
-from quotas.reporting import report
-from quotas.values import Counts, KeyPast
+from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas.epoch import Epoch
+from marketfetch.quotas.gate import WAKE_CHANNEL
+from marketfetch.quotas.limits import Calendar, KeyLimits
+from marketfetch.quotas.reporting import report
+from marketfetch.quotas.values import Counts, KeyPast
 from tests.waiting import eventually
 
 
@@ -297,15 +297,17 @@ class Child:
     """A fetch task in a child, whose gate is the test's."""
 
     def __init__(self, gate, monkeypatch):
-        from settings import get_settings
-        from tasks import answers, connections, fetch, run
+        from marketfetch import connections
+        from marketfetch.jobs import recorded_outcomes
+        from marketfetch.settings import get_settings
+        from tasks import attempt, fetch
 
         monkeypatch.setenv("MARKETFETCH_PROVIDERS__POLYGON__API_KEYS", '["main:secret"]')
         get_settings.cache_clear()
         monkeypatch.setattr(connections, "gate", lambda _provider: gate)
-        monkeypatch.setattr(run, "send_to_store", lambda _ref: None)
-        monkeypatch.setattr(answers, "from_ledger", lambda _request: None)
-        self.fetch, self.run_, self.gate = fetch, run, gate
+        monkeypatch.setattr(attempt, "send_to_store", lambda _ref: None)
+        monkeypatch.setattr(recorded_outcomes, "from_ledger", lambda _request: None)
+        self.fetch, self.run_, self.gate = fetch, attempt, gate
 
     def run(self, grant, **query):
         header = {"id": grant.id, "fence": grant.fence, "user": None}
@@ -356,26 +358,26 @@ def test_send_by_is_counted_from_before_start_was_asked(gate, monkeypatch):
 
 def test_a_days_calls_that_the_ledger_does_not_know_yet_are_counted_after_redis_was_emptied(gate, monkeypatch):
     """The ledger knows one call; 24 replies were held in Redis (the database was slow) when it was emptied."""
-    from tasks import pasts
+    from tasks.worker import key_history
 
     monkeypatch.setattr(
-        "tasks.connections.store",
+        "marketfetch.connections.store",
         lambda: SimpleNamespace(
             calls=lambda *_args, **_options: 1, last_call=lambda *_: 1, marked_calls=lambda *_args, **_options: None
         ),
     )
-    monkeypatch.setattr(pasts, "keys", lambda _provider: (key_limits("main", ["25/day@UTC"]),))
+    monkeypatch.setattr(key_history, "keys", lambda _provider: (key_limits("main", ["25/day@UTC"]),))
     park(gate, *ids(60))
     made = all_called(gate, key_limits("main", ["25/day@UTC"]))
     gate.redis.flushall()
-    Epoch(gate, pasts=lambda: pasts.pasts("polygon", used=True), late_ms=10_000).begin()
+    Epoch(gate, pasts=lambda: key_history.pasts("polygon", used=True), late_ms=10_000).begin()
     park(gate, *ids(60))
     assert made + all_called(gate, key_limits("main", ["25/day@UTC"])) <= 25
 
 
 def test_one_message_that_cannot_be_read_does_not_stop_the_others(gate, monkeypatch):
-    from tasks import releaser
     from tasks.app import app
+    from tasks.worker import releaser
 
     published = []
     producer = SimpleNamespace(publish=lambda *_args, headers, **_options: published.append(headers["id"]))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotas.limits import Calendar, LimitError, Window, key_limits, parse
+from marketfetch.quotas.limits import Calendar, LimitError, Window, key_limits, parse
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import fakeredis
 import pytest
 
-from quotas import Gate, Parking, key_limits
-from quotas.limits import pool_argument
-from quotas.reporting import report
+from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas.limits import pool_argument
+from marketfetch.quotas.reporting import report
 from tests.waiting import eventually
 
 

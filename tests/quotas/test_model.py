@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from quotas import KeyLimits, Parking, key_limits
-from quotas.values import KeyPast
+from marketfetch.quotas import KeyLimits, Parking, key_limits
+from marketfetch.quotas.values import KeyPast
 from tests.quotas.machine import BEGINS, GateMachine
 from tests.quotas.stepped import CLOCK, DAY, ShortDays, SteppedGate
 

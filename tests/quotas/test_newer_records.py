@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from quotas import Gate, Parking, key_limits
-from quotas.scripts import Scripts
-from quotas.values import Counts, Start
+from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas.scripts import Scripts
+from marketfetch.quotas.values import Counts, Start
 from tests.quotas.stepped import FORMAT
 from tests.waiting import eventually
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from quotas import Gate, Parking, key_limits
+from marketfetch.quotas import Gate, Parking, key_limits
 
 OPEN = key_limits("main", [])
 PLACES = ("ready", "delayed", "granted", "running", "held")

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from quotas import Gate, KeyLimits, Parking, key_limits
-from quotas.epoch import Epoch
-from quotas.values import KeyPast
+from marketfetch.quotas import Gate, KeyLimits, Parking, key_limits
+from marketfetch.quotas.epoch import Epoch
+from marketfetch.quotas.values import KeyPast
 
 RACERS = 8
 ROUNDS = 40

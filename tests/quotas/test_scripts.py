@@ -12,11 +12,11 @@ import pytest
 from redis import Redis
 from redis.crc import key_slot
 
-from quotas import Gate, Grant, Parking, key_limits
-from quotas.values import KeyPast, VendorCount
+from marketfetch.quotas import Gate, Grant, Parking, key_limits
+from marketfetch.quotas.values import KeyPast, VendorCount
 
 ROOT = Path(__file__).parents[2]
-LUA = ROOT / "quotas" / "lua"
+LUA = ROOT / "marketfetch" / "quotas" / "lua"
 SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if path.stem != "call")
 KEY = key_limits("x", ["5/minute", "3/second", "25/day@UTC", "9/hour;pool"], concurrency=4)
 FREE = key_limits("y", [])
@@ -142,7 +142,7 @@ def test_the_gate_passes_what_the_header_names(name):
 
 def test_every_script_is_a_method_of_the_gate_and_the_other_way_round():
     assert sorted(STEPS) == SCRIPTS
-    code = (ROOT / "quotas" / "gate.py").read_text(encoding="utf-8")
+    code = (ROOT / "marketfetch" / "quotas" / "gate.py").read_text(encoding="utf-8")
     assert sorted(set(re.findall(r"self\._scripts\.(\w+)\(", code))) == SCRIPTS
 
 
@@ -242,7 +242,7 @@ def test_all_keys_of_a_gate_are_in_one_slot(redis):
 
 def test_every_other_key_named_in_the_code_stands_in_the_architecture_page():
     patterns = [pattern.pattern.replace("\\", "") for pattern, _ in documented()]
-    for path in (*(ROOT / "tasks").glob("*.py"), *(ROOT / "cli").glob("*.py"), *(ROOT / "quotas").glob("*.py")):
+    for path in (*(ROOT / "tasks").rglob("*.py"), *(ROOT / "marketfetch").rglob("*.py")):
         for name in re.findall(r'= f?"(mf:[^"{]+)"', path.read_text(encoding="utf-8")):
             if name != "mf:wake":  # a channel
                 assert any(pattern.startswith(name) for pattern in patterns), (path.name, name)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import fakeredis
 import pytest
 
-from quotas import Gate, Parking, key_limits
-from quotas.values import VendorCount
+from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas.values import VendorCount
 
 
 @pytest.fixture(params=["valkey", "fakeredis"])

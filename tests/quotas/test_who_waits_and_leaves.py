@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-from quotas import Gate, Parking, key_limits
-from quotas.limits import Calendar, KeyLimits
-from quotas.values import KeyPast
+from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas.limits import Calendar, KeyLimits
+from marketfetch.quotas.values import KeyPast
 from tests.waiting import eventually
 
 OPEN = key_limits("main", [])
@@ -253,8 +253,8 @@ def test_a_call_that_could_not_be_made_is_no_call_of_its_request(gate):
 @pytest.fixture
 def place(gate, tmp_path, monkeypatch):
     """This process as a worker's child: a real database and this gate."""
-    from settings import get_settings
-    from tasks import connections
+    from marketfetch import connections
+    from marketfetch.settings import get_settings
 
     monkeypatch.setenv("MARKETFETCH_DATABASE_URL", f"sqlite:///{tmp_path / 'rows.db'}")
     monkeypatch.setenv("MARKETFETCH_PROVIDERS__POLYGON__API_KEYS", '["main:secret"]')
@@ -270,8 +270,8 @@ def place(gate, tmp_path, monkeypatch):
 def a_job(store):
     from datetime import date
 
-    from storage.store import Job
-    from tasks.planning import make_spec, plan
+    from marketfetch.jobs.planning import make_spec, plan
+    from marketfetch.storage.store import Job
 
     days = {"start": date(2024, 1, 2), "end": date(2024, 1, 3)}
     spec = make_spec("polygon", ["AAPL"], timespan="1d", dataset="bars", adjustment=None, again=False, **days)
@@ -282,7 +282,7 @@ def a_job(store):
 
 
 def a_batch(request, outcome="stored"):
-    from schemas.ledger import Batch, LedgerRow
+    from marketfetch.schemas.ledger import Batch, LedgerRow
 
     row = LedgerRow(
         request_id=request.id,
@@ -299,8 +299,9 @@ def a_batch(request, outcome="stored"):
 def test_a_task_that_is_told_that_the_call_it_waited_for_has_failed_leaves_the_failure_in_the_ledger(gate, place, monkeypatch):
     from types import SimpleNamespace
 
-    from providers.errors import Fatal
-    from tasks import answers, fetch
+    from marketfetch.jobs import recorded_outcomes
+    from marketfetch.vendors.errors import Fatal
+    from tasks import fetch
 
     _, request = a_job(place)
     gate.park([Parking(id=request.id, arguments=request.arguments)], job="J")
@@ -309,7 +310,7 @@ def test_a_task_that_is_told_that_the_call_it_waited_for_has_failed_leaves_the_f
     gate.finish(grant.id, fence=grant.fence, batch=b"x")
     failed = a_batch(request, "failed")
     place.store([failed])
-    gate.settle(request.id, answer=answers.answer(failed.ledger))
+    gate.settle(request.id, answer=recorded_outcomes.answer(failed.ledger))
     (told,) = admit(gate).grants
     header = {"id": told.id, "fence": told.fence, "user": None}
     monkeypatch.setattr(fetch, "send_to_store", lambda _ref: None)
@@ -320,7 +321,7 @@ def test_a_task_that_is_told_that_the_call_it_waited_for_has_failed_leaves_the_f
 
 
 def test_a_request_that_ends_while_its_job_is_fed_is_not_called_again(gate, place, monkeypatch):
-    from tasks import feeding
+    from marketfetch.jobs import feeding
 
     job, request = a_job(place)
     feeding.feed(place, job)

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from sandbox.run import Sandbox, start_sandbox
+from marketfetch.local.sandbox_process import Sandbox, start_sandbox
 
 #: The day of the recordings: what is asked for "the latest" is what was recorded.
 TODAY = date(2026, 5, 15)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 
-from sandbox.postgres import start_postgres
+from marketfetch.local.postgres_server import start_postgres
 
 
 def test_committed_rows_outlive_a_kill_at_the_same_address(tmp_path: Path) -> None:

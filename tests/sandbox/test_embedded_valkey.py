@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from sandbox.servers import ServerError, adopt_valkey, find_valkey, start_valkey
+from marketfetch.local.valkey_server import ServerError, adopt_valkey, find_valkey, start_valkey
 
 
 def client(url: str) -> redis.Redis:
@@ -56,7 +56,7 @@ def test_a_chosen_port_that_is_taken_is_an_error_with_the_servers_own_words(tmp_
 
 def test_a_server_outlives_the_sigkill_of_its_starter_and_is_found_by_its_port_file(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from sandbox.servers import start_valkey\n"
+        "import os, signal, sys; from pathlib import Path; from marketfetch.local.valkey_server import start_valkey\n"
         "start_valkey(Path(sys.argv[1])); os.kill(os.getpid(), signal.SIGKILL)"
     )
     ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=30)
@@ -76,7 +76,7 @@ def test_an_interrupt_while_it_starts_leaves_no_server_behind(tmp_path: Path, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("sandbox.servers._run_id", interrupted)
+        patch.setattr("marketfetch.local.valkey_server._run_id", interrupted)
         with pytest.raises(KeyboardInterrupt):
             start_valkey(tmp_path)
     # The lock lives as long as the server: it is free only if the server is gone.

@@ -9,9 +9,9 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.judge import KeyLog
-from sandbox.limits import Limit
-from sandbox.run import Sandbox, start_sandbox
+from marketfetch.local.sandbox_process import Sandbox, start_sandbox
+from marketfetch.sandbox.judge import KeyLog
+from marketfetch.sandbox.limiter import Limit
 from tests.waiting import eventually
 
 

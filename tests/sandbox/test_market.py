@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox import recorded
-from sandbox.bars import group
-from sandbox.intraday import MINUTE_MS, minutes
-from sandbox.market import Market
-from sandbox.sessions import DAY_MS, all_days, holidays, midnight_ms
-from sandbox.symbols import Symbol, pair, stock, ticker
+from marketfetch.sandbox import recorded
+from marketfetch.sandbox.intraday import MINUTE_MS, minutes
+from marketfetch.sandbox.market import Market
+from marketfetch.sandbox.resampling import group
+from marketfetch.sandbox.sessions import DAY_MS, all_days, holidays, midnight_ms
+from marketfetch.sandbox.symbols import Symbol, pair, stock, ticker
 
 MARKET = Market(seed=3, today=date(2026, 5, 15))
 NAMES = ["IBM", "AAPL", "MSFT", "TSLA", "ZEN", "BRK_A", "QQQQ", "ABCD", "F", "C:EURUSD", "C:USDJPY", "X:BTCEUR", "X:ETHUSD"]

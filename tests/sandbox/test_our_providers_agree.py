@@ -14,12 +14,12 @@ import pytest
 import requests
 from alpha_vantage.timeseries import TimeSeries
 
-import providers
-from providers.http import HttpReply
-from providers.vendor import VendorOptions
-from sandbox.run import Sandbox
-from schemas.bars import BarSeries
-from schemas.jobs import JobSpec
+from marketfetch import vendors
+from marketfetch.local.sandbox_process import Sandbox
+from marketfetch.schemas.bars import BarSeries
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.protocol import VendorOptions
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -29,7 +29,7 @@ def fetched(sandbox: Sandbox, *, page_limit: int | None = None, **wish: Any) -> 
     spec = JobSpec.model_validate({"as_of": "2026-05-16", **wish})
     base_url = sandbox.base_urls[spec.provider]
     options = VendorOptions(base_url=base_url, page_limit=page_limit)
-    vendor = providers.VENDORS[spec.provider]
+    vendor = vendors.vendor(spec.provider)
     found: list[BarSeries] = []
     waiting = list(vendor.plan(spec, options))
     while waiting:

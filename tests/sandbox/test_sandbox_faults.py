@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from sandbox.run import Sandbox
+from marketfetch.local.sandbox_process import Sandbox
 
 AGGS = "/v2/aggs/ticker/IBM/range/1/day/2024-01-02/2024-03-28?apiKey=k"
 DAILY = "/query?function=TIME_SERIES_DAILY&symbol=IBM&apikey=k"

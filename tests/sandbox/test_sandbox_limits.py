@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from sandbox.run import Sandbox
+from marketfetch.local.sandbox_process import Sandbox
 
 ASKED = {
     "alpha_vantage": "/query?function=GLOBAL_QUOTE&symbol=IBM&apikey={key}",

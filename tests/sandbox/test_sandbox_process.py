@@ -17,8 +17,8 @@ import psutil
 import pytest
 import requests
 
-from sandbox.run import Sandbox, start_sandbox
-from sandbox.servers import ServerError
+from marketfetch.local.sandbox_process import Sandbox, start_sandbox
+from marketfetch.local.valkey_server import ServerError
 
 AGGS = "/v2/aggs/ticker/AAPL/range/1/day/2023-01-01/2023-01-10?apiKey=k"
 
@@ -35,7 +35,7 @@ def test_it_ends_cleanly_on_a_signal(tmp_path: Path, number: signal.Signals) -> 
 
 def test_it_ends_when_its_parent_is_killed() -> None:
     code = (
-        "import os, signal; from sandbox.run import start_sandbox\n"
+        "import os, signal; from marketfetch.local.sandbox_process import start_sandbox\n"
         "print(start_sandbox().pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     parent = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=30)

@@ -15,12 +15,12 @@ from alpha_vantage.foreignexchange import ForeignExchange
 from alpha_vantage.timeseries import TimeSeries
 from massive.exceptions import BadResponse
 
-from sandbox import recorded
-from sandbox.intraday import minutes
-from sandbox.market import Market
-from sandbox.run import Sandbox
-from sandbox.sessions import FIRST
-from sandbox.symbols import stock, ticker
+from marketfetch.local.sandbox_process import Sandbox
+from marketfetch.sandbox import recorded
+from marketfetch.sandbox.intraday import minutes
+from marketfetch.sandbox.market import Market
+from marketfetch.sandbox.sessions import FIRST
+from marketfetch.sandbox.symbols import stock, ticker
 
 MARKET = Market(seed=1, today=date(2026, 5, 15))
 

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.bars import FLOAT_COLUMNS, HIGHEST_PRICE, Bar, BarColumns
-from schemas.integrity import Range, check_bars
+from marketfetch.schemas.bars import FLOAT_COLUMNS, HIGHEST_PRICE, Bar, BarColumns
+from marketfetch.schemas.integrity import Range, check_bars
 
 _ODD = (0.0, -0.0, -1.0, 1.0, 1.5, 2.0, 3.0, math.inf, -math.inf, HIGHEST_PRICE, HIGHEST_PRICE * 1.01, 5e-324)
 _value = st.none() | st.sampled_from(_ODD) | st.floats(allow_nan=False, min_value=-10, max_value=1e11)

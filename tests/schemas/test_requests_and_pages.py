@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from schemas.bars import BarColumns, BarSeries
-from schemas.jobs import JobSpec
-from schemas.mapping import ColumnMapping
-from schemas.page import Page, Reject
-from schemas.requests import Request
+from marketfetch.schemas.bars import BarColumns, BarSeries
+from marketfetch.schemas.column_mapping import ColumnMapping
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.page import Page, Reject
+from marketfetch.schemas.request import Request
 
 
 def _series(adjustment, rows: int) -> BarSeries:

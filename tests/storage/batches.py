@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from schemas.bars import BarColumns, BarSeries
-from schemas.ledger import Batch, LedgerRow, Outcome
-from schemas.page import Reject
+from marketfetch.schemas.bars import BarColumns, BarSeries
+from marketfetch.schemas.ledger import Batch, LedgerRow, Outcome
+from marketfetch.schemas.page import Reject
 
 DAY_MS = 86_400_000
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.postgres import Postgres, start_postgres
-from storage import open_store
-from storage.questions import Questions
+from marketfetch.local.postgres_server import Postgres, start_postgres
+from marketfetch.storage import open_store
+from marketfetch.storage.questions import Questions
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from schemas.bars import FLOAT_COLUMNS, BarColumns
-from storage import binary, fingerprint, open_store, postgres_rows
-from storage.rows import Part, table
+from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns
+from marketfetch.storage import binary, fingerprint, open_store, postgres_rows
+from marketfetch.storage.rows import Part, table
 from tests.storage.batches import DAY_MS, batch, closes
 
 _value = st.floats(width=64) | st.sampled_from((0.0, -0.0, math.nan, 5e-324, 1.0, 5.0, 1e308))
@@ -112,6 +112,6 @@ def test_a_server_that_hashes_otherwise_costs_time_and_no_bar(store, monkeypatch
 
 
 def test_a_server_too_old_is_told_with_what_to_do(postgres_url, monkeypatch):
-    monkeypatch.setattr("storage.postgres._OLDEST", 990_000)
+    monkeypatch.setattr("marketfetch.storage.postgres._OLDEST", 990_000)
     with pytest.raises(Exception, match=r"is Postgres \d+, and 99 or newer is needed: upgrade it"):
         open_store(postgres_url).create()

@@ -14,9 +14,9 @@ import psutil
 import psycopg
 import pytest
 
-from sandbox.postgres import Postgres
-from storage import binary, open_store
-from storage.store import StoreMismatch, StoreUnavailable
+from marketfetch.local.postgres_server import Postgres
+from marketfetch.storage import binary, open_store
+from marketfetch.storage.store import StoreMismatch, StoreUnavailable
 from tests.storage.batches import batch, closes, count
 from tests.waiting import eventually
 
@@ -112,7 +112,7 @@ def test_tables_made_anew_under_a_running_store_do_not_mix_series(postgres: Post
 
 
 def test_a_timestamp_that_postgres_cannot_keep_is_refused_not_bent(postgres_url: str) -> None:
-    from storage.store import StoreError
+    from marketfetch.storage.store import StoreError
 
     store: Any = open_store(postgres_url)
     store.create()
@@ -232,7 +232,7 @@ def test_a_server_stopped_in_the_middle_of_a_copy_leaves_nothing_and_the_batch_i
 @pytest.fixture
 def hung(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
     """Stops every process of the server, or lets them go on: it takes connections, and no answer comes."""
-    monkeypatch.setattr("storage.postgres.SILENT_S", 1.0)
+    monkeypatch.setattr("marketfetch.storage.postgres.SILENT_S", 1.0)
 
     def hang(now: bool) -> None:
         head = psutil.Process(postgres.process.pid)
@@ -286,7 +286,7 @@ def test_a_server_that_hangs_in_the_middle_of_a_copy_is_unavailable_and_nothing_
 
 def test_an_answer_that_takes_its_time_is_no_silence_while_it_comes(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two seconds, more than a silence may last, but the server speaks in between."""
-    monkeypatch.setattr("storage.postgres.SILENT_S", 0.6)
+    monkeypatch.setattr("marketfetch.storage.postgres.SILENT_S", 0.6)
     store: Any = open_store(postgres_url)
     store.create()
     speaks = "DO $$ BEGIN FOR n IN 1..10 LOOP PERFORM pg_sleep(0.2); RAISE NOTICE 'at it'; END LOOP; END $$"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from storage import open_store
-from storage.sqlite import SqliteStore
-from storage.store import StoreMismatch, StoreUnavailable
+from marketfetch.storage import open_store
+from marketfetch.storage.sqlite import SqliteStore
+from marketfetch.storage.store import StoreMismatch, StoreUnavailable
 from tests.storage.batches import batch, closes, count
 
 
@@ -43,7 +43,7 @@ def test_a_file_locked_by_somebody_else_is_unavailable_and_works_again_later(pat
 
 def test_whoever_only_looks_waits_for_no_lock_and_check_not_for_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tables are there, so there is nothing to make; by default a writer waits for 30 s."""
-    monkeypatch.setattr("storage.sqlite.CHECK_MS", 50)
+    monkeypatch.setattr("marketfetch.storage.sqlite.CHECK_MS", 50)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()

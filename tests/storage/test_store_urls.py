@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from storage import open_store, safe_url
-from storage.postgres import PostgresStore
-from storage.sqlite import SqliteStore
-from storage.store import StoreMismatch
+from marketfetch.storage import open_store, safe_url
+from marketfetch.storage.postgres import PostgresStore
+from marketfetch.storage.sqlite import SqliteStore
+from marketfetch.storage.store import StoreMismatch
 
 
 def test_three_slashes_are_relative_and_four_absolute() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.ledger import Batch
+from marketfetch.schemas.ledger import Batch
 from tests.storage.batches import batch
 
 SYMBOLS = ("AAPL", "IBM")
@@ -68,7 +68,7 @@ def test_a_store_holds_what_the_model_says(store: Any, calls: list[list[Batch]])
 
 
 def _empty(store: Any) -> None:
-    from storage.postgres import PostgresStore
+    from marketfetch.storage.postgres import PostgresStore
 
     if isinstance(store, PostgresStore):
         store._run(lambda db: db.execute("TRUNCATE bar_rows, ledger, rejects, series"))

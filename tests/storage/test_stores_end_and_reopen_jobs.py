@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from schemas.ledger import Batch, LedgerRow
-from schemas.page import Reject
-from storage.store import Job, Tally, Unfinished
+from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.schemas.page import Reject
+from marketfetch.storage.store import Job, Tally, Unfinished
 from tests.storage.batches import batch, count
 
 BAD = Reject.of(0, "low", 1, "low is above high")

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
-from schemas.ledger import Batch
-from schemas.page import Reject
-from storage.reading import bars as read_bars
-from storage.reading import counts, rejects
-from storage.store import StoreError
+from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
+from marketfetch.schemas.ledger import Batch
+from marketfetch.schemas.page import Reject
+from marketfetch.storage.reading import bars as read_bars
+from marketfetch.storage.reading import counts, rejects
+from marketfetch.storage.store import StoreError
 from tests.storage.batches import DAY_MS, bars, batch, closes, count
 
 
@@ -170,7 +170,7 @@ def test_series_differ_by_each_of_their_four_words(store: Any) -> None:
 
 
 def test_rejects_of_a_job_can_be_listed(store: Any) -> None:
-    from storage.store import Job
+    from marketfetch.storage.store import Job
 
     store.save_job(Job("job", "{}", 0), ["a"])
     bad = Reject.of(2, "low", 5.0, "low is above high", symbol="AAPL")

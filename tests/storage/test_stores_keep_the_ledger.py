@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from schemas.ledger import Batch, LedgerRow
-from schemas.page import Reject
-from storage.store import Job, Tally, Unfinished
+from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.schemas.page import Reject
+from marketfetch.storage.store import Job, Tally, Unfinished
 from tests.storage.batches import batch, count
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from schemas.ledger import Batch, LedgerRow
-from storage import open_store, purging
-from storage.marks import Marks
-from storage.questions import Questions
+from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.storage import open_store, purging
+from marketfetch.storage.marks import Marks
+from marketfetch.storage.questions import Questions
 from tests.storage.writers import mark
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -117,7 +117,7 @@ def test_a_database_of_this_schema_without_the_table_gets_it(store: Any, url: st
 
 
 def test_the_latest_requests_that_are_over_come_youngest_first_and_in_pieces(store: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("storage.questions._LOOKED_AT_ONCE", 2)
+    monkeypatch.setattr("marketfetch.storage.questions._LOOKED_AT_ONCE", 2)
     for name in "abcde":
         store.store([Batch(LedgerRow(name, name, 0, "nasdaq" if name == "c" else "polygon", "X", "empty"))])
     times = dict(store.read(f"SELECT request_id, {store.ms('over_at')} FROM ledger"))

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from schemas.ledger import Batch
-from schemas.page import Reject
-from storage import open_store, purging
-from storage.questions import Questions
-from storage.store import Job, Purged, Tally
+from marketfetch.schemas.ledger import Batch
+from marketfetch.schemas.page import Reject
+from marketfetch.storage import open_store, purging
+from marketfetch.storage.questions import Questions
+from marketfetch.storage.store import Job, Purged, Tally
 from tests.storage.batches import batch, closes, count
 
 DAY_MS = 86_400_000

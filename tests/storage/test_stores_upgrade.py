@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from storage import open_store
-from storage.store import StoreMismatch, Tally
+from marketfetch.storage import open_store
+from marketfetch.storage.store import StoreMismatch, Tally
 from tests.storage.batches import batch
 from tests.storage.schema_1 import POSTGRES, SQLITE
 from tests.storage.writers import upgrade

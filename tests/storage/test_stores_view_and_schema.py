@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from storage import open_store
-from storage.store import StoreMismatch
+from marketfetch.storage import open_store
+from marketfetch.storage.store import StoreMismatch
 from tests.storage.batches import batch
 
 PROMISED = [
@@ -111,7 +111,7 @@ def _execute(url: str, sql: str) -> None:
 
 
 def test_the_names_list_every_relation_that_the_tables_make():
-    from storage.names import RELATIONS
-    from storage.tables import METADATA
+    from marketfetch.storage.names import RELATIONS
+    from marketfetch.storage.tables import METADATA
 
     assert {*METADATA.tables, "bars"} == RELATIONS

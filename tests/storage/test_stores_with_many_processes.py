@@ -7,7 +7,7 @@ import os
 import signal
 from typing import Any
 
-from schemas.ledger import Batch
+from marketfetch.schemas.ledger import Batch
 from tests.storage.batches import batch, closes, count
 from tests.storage.writers import WRITERS, die_in_the_middle, planned, write
 

@@ -8,8 +8,8 @@ import signal
 from dataclasses import replace
 from typing import Any
 
-from schemas.ledger import Batch
-from storage import open_store
+from marketfetch.schemas.ledger import Batch
+from marketfetch.storage import open_store
 from tests.storage.batches import batch
 
 WRITERS, ROUNDS = 8, 20

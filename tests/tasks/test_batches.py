@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
-from schemas.ledger import Batch, LedgerRow
-from schemas.page import Reject
-from tasks.batches import VERSION, NewerBatch, UnreadableBatch, decode, encode
+from marketfetch.jobs.batches import VERSION, NewerBatch, UnreadableBatch, decode, encode
+from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
+from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.schemas.page import Reject
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=False, width=64)
 

@@ -10,9 +10,11 @@ import pytest
 from kombu import Connection
 from kombu.utils.json import loads
 
-from tasks import connections, dead, envelopes
+from marketfetch import connections
+from marketfetch.exceptions import MarketfetchError
+from marketfetch.ops import dead_letters
 from tasks.app import app
-from tasks.errors import UserError
+from tasks.hardening import envelopes
 from tests.flow.poisons import CALL, UNREADABLE, UNUSABLE, envelope
 
 
@@ -23,33 +25,33 @@ def in_our_redis(redis, monkeypatch):
 
 def bury(raw: bytes = b"raw", **other: str) -> str:
     known = {"list_key": "fetch.polygon", "reason": "it is broken", "task": "tasks.fetch.polygon", "task_id": "1"}
-    return dead.bury(raw=raw, size=len(raw), **{**known, **other})
+    return dead_letters.bury(raw=raw, size=len(raw), **{**known, **other})
 
 
 def test_a_letter_comes_back_as_it_was_put_in():
     number = bury(bytes(range(256)), list_key="fetch.polygon\x06\x166")
-    (one,) = dead.letters()
-    assert one == dead.letter(number)
+    (one,) = dead_letters.letters()
+    assert one == dead_letters.letter(number)
     assert (one.raw, one.queue, one.reason, one.task, one.task_id) == (
         bytes(range(256)), "fetch.polygon", "it is broken", "tasks.fetch.polygon", "1",
     )  # fmt: skip
 
 
 def test_the_oldest_goes_when_the_list_is_full(redis, monkeypatch, capsys):
-    monkeypatch.setattr(dead, "MOST_KEPT", 3)
+    monkeypatch.setattr(dead_letters, "MOST_KEPT", 3)
     numbers = [bury() for _ in range(5)]
-    assert [one.id for one in dead.letters()] == numbers[2:]
+    assert [one.id for one in dead_letters.letters()] == numbers[2:]
     assert "dead-letter list is full" in capsys.readouterr().out
 
 
 def test_a_large_message_is_cut_and_can_be_seen_but_not_sent_again(redis):
-    number = bury(b"x" * (dead.BYTES_KEPT + 1))
-    assert len(dead.letter(number).raw) == dead.BYTES_KEPT
-    with pytest.raises(UserError, match="had 65,537 bytes and only the first 65,536 were kept"):
-        dead.retry(number)
+    number = bury(b"x" * (dead_letters.BYTES_KEPT + 1))
+    assert len(dead_letters.letter(number).raw) == dead_letters.BYTES_KEPT
+    with pytest.raises(MarketfetchError, match="had 65,537 bytes and only the first 65,536 were kept"):
+        dead_letters.retry(number)
     assert redis.llen("fetch.polygon") == 0
-    assert dead.drop(number).id == number
-    assert dead.letters() == []
+    assert dead_letters.drop(number).id == number
+    assert dead_letters.letters() == []
 
 
 def test_a_message_is_sent_again_once_however_many_ask_for_it(redis):
@@ -57,8 +59,8 @@ def test_a_message_is_sent_again_once_however_many_ask_for_it(redis):
 
     def retried(_: int) -> bool:
         try:
-            dead.retry(number)
-        except UserError:
+            dead_letters.retry(number)
+        except MarketfetchError:
             return False
         return True
 
@@ -68,40 +70,40 @@ def test_a_message_is_sent_again_once_however_many_ask_for_it(redis):
 
 
 def test_an_unknown_id_is_told_with_the_nearest_one():
-    with pytest.raises(UserError, match="the list is empty"):
-        dead.letter("1-0")
+    with pytest.raises(MarketfetchError, match="the list is empty"):
+        dead_letters.letter("1-0")
     number = bury()
-    with pytest.raises(UserError, match=f"Did you mean {number}"):
-        dead.drop(number[:-2])
+    with pytest.raises(MarketfetchError, match=f"Did you mean {number}"):
+        dead_letters.drop(number[:-2])
     for odd in ("", "-", "+", "abc", "1-2-3", "٣-٣", "99999999999999999999999-0"):
-        with pytest.raises(UserError, match="There is no dead message"):
-            dead.letter(odd)
+        with pytest.raises(MarketfetchError, match="There is no dead message"):
+            dead_letters.letter(odd)
 
 
 def test_a_reason_is_one_short_line():
-    (one,) = [dead.letter(bury(reason="a\nb\tc " + "x" * 1000))]
+    (one,) = [dead_letters.letter(bury(reason="a\nb\tc " + "x" * 1000))]
     assert one.reason.startswith("a b c xxx")
     assert len(one.reason) == 401
 
 
 def test_nothing_that_steers_a_terminal_is_shown():
-    one = dead.letter(bury(b"\x1b[31mred\nline", task="a\x1b[2J\nb", reason="\ud800 \x07"))
+    one = dead_letters.letter(bury(b"\x1b[31mred\nline", task="a\x1b[2J\nb", reason="\ud800 \x07"))
     assert (one.task, one.reason, one.text()) == ("a?[2J b", "? ?", "?[31mred\nline")
 
 
 def test_the_operator_is_told_how_many_there_are(redis):
-    assert dead.sentences(redis) == []
+    assert dead_letters.sentences(redis) == []
     bury()
-    assert dead.sentences(redis) == ["1 message could not be read: `marketfetch dead` shows which, and why."]
+    assert dead_letters.sentences(redis) == ["1 message could not be read: `marketfetch dead` shows which, and why."]
     bury()
-    assert dead.sentences(redis) == ["2 messages could not be read: `marketfetch dead` shows which, and why."]
+    assert dead_letters.sentences(redis) == ["2 messages could not be read: `marketfetch dead` shows which, and why."]
 
 
 def test_a_message_is_shown_with_its_body_decoded():
-    text = dead.letter(bury(envelope(CALL))).text()
+    text = dead_letters.letter(bury(envelope(CALL))).text()
     assert '\\"AAPL\\"' in text
     assert '"routing_key": "fetch.polygon"' in text
-    assert dead.letter(bury(b"\xff no JSON")).text() == "\ufffd no JSON"
+    assert dead_letters.letter(bury(b"\xff no JSON")).text() == "\ufffd no JSON"
 
 
 def reason(raw: bytes) -> str:

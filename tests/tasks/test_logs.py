@@ -10,7 +10,8 @@ from billiard.exceptions import WorkerLostError
 from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
 
-from tasks.logs import Redactor, _a_death_is_a_sentence, _an_outage_is_a_sentence
+from marketfetch.redaction import Redactor
+from tasks.worker.log_setup import _a_death_is_a_sentence, _an_outage_is_a_sentence
 
 
 def cut(**event):

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from quotas import Grant, key_limits
-from storage.store import StoreUnavailable
-from tasks import marks
+from marketfetch.quotas import Grant, key_limits
+from marketfetch.storage.store import StoreUnavailable
+from tasks.worker import reservations
 
 NASDAQ = key_limits("main", ["300/10seconds", "2000/10minutes", "50000/day"])
 
@@ -25,30 +25,30 @@ def world(monkeypatch):
         found.marked.append(calls)
 
     store = SimpleNamespace(mark_calls=mark_calls, close=lambda: None)
-    monkeypatch.setattr("tasks.connections.marks", lambda: store)
-    monkeypatch.setattr(marks, "steady_s", lambda: found.now_s)
+    monkeypatch.setattr("marketfetch.connections.marks", lambda: store)
+    monkeypatch.setattr(reservations, "steady_s", lambda: found.now_s)
     return found
 
 
-def cover(one: marks.Marks, many: int, key=NASDAQ, kind="go") -> None:
+def cover(one: reservations.Marks, many: int, key=NASDAQ, kind="go") -> None:
     one.cover("nasdaq", (key,), [Grant(f"r{n}", 1, key.label, 0, "", kind=kind) for n in range(many)])
 
 
 def test_a_key_without_a_long_limit_is_never_marked(world):
-    cover(marks.Marks(), 9, key_limits("main", ["5/minute", "100/second"]))
-    cover(marks.Marks(), 9, key_limits("main", [], concurrency=3))
+    cover(reservations.Marks(), 9, key_limits("main", ["5/minute", "100/second"]))
+    cover(reservations.Marks(), 9, key_limits("main", [], concurrency=3))
     assert world.marked == []
 
 
 def test_each_call_of_a_few_a_day_is_marked_by_itself(world):
-    ours = marks.Marks()
+    ours = reservations.Marks()
     for _ in range(5):
         cover(ours, 1, key_limits("main", ["25/day@America/New_York"]))
     assert world.marked == [1] * 5
 
 
 def test_what_is_marked_is_never_less_than_what_was_granted_and_soon_one_write_in_twenty(world):
-    ours = marks.Marks()
+    ours = reservations.Marks()
     for granted in range(1, 201):
         cover(ours, 1)
         assert sum(world.marked) >= granted
@@ -56,17 +56,17 @@ def test_what_is_marked_is_never_less_than_what_was_granted_and_soon_one_write_i
 
 
 def test_many_grants_at_once_are_one_write(world):
-    cover(marks.Marks(), 150)
+    cover(reservations.Marks(), 150)
     assert world.marked == [150]
 
 
 def test_what_is_handed_on_without_a_call_is_not_marked(world):
-    cover(marks.Marks(), 9, kind="held")
+    cover(reservations.Marks(), 9, kind="held")
     assert world.marked == []
 
 
 def test_the_rest_of_a_mark_is_left_after_half_a_minute(world):
-    ours = marks.Marks()
+    ours = reservations.Marks()
     for _ in range(2):
         cover(ours, 1)
         cover(ours, 1)
@@ -75,7 +75,7 @@ def test_the_rest_of_a_mark_is_left_after_half_a_minute(world):
 
 
 def test_a_mark_that_could_not_be_written_covers_nothing(world):
-    ours = marks.Marks()
+    ours = reservations.Marks()
     world.away = True
     with pytest.raises(StoreUnavailable):
         cover(ours, 3)

@@ -8,14 +8,17 @@ from types import SimpleNamespace
 import pytest
 from celery.exceptions import Ignore
 
-from quotas import Gate, Parking, key_limits
-from schemas.ledger import Batch, LedgerRow
-from storage import open_store
-from tasks import batches, connections, store, trouble
+from marketfetch import connections
+from marketfetch.jobs import batches
+from marketfetch.ops import alerts
+from marketfetch.ops.alerts import Alert
+from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.storage import open_store
+from tasks import store
 from tasks.app import app
-from tasks.notices import Notice
 from tasks.reference import reference
-from tasks.releaser import ReleasingLoop
+from tasks.worker.releaser import ReleasingLoop
 
 SENTENCE = "What a newer release of marketfetch has fetched is left to its workers"
 
@@ -29,7 +32,7 @@ def gate(redis, tmp_path, monkeypatch):
     for name, one in {"redis": redis, "store": database}.items():
         monkeypatch.setattr(connections, name, lambda one=one: one)
     monkeypatch.setattr(connections, "gate", lambda provider: gate)
-    monkeypatch.setattr(store, "_newer", Notice("newer batches"))
+    monkeypatch.setattr(store, "_newer", Alert("newer batches"))
     yield gate
     database.close()
 
@@ -69,7 +72,7 @@ def test_a_batch_of_a_newer_release_stays_held_and_is_no_failure(gate, redis, ca
     assert connections.store().over(["a"]) == set()
     assert redis.hget("mf:{polygon}:counts", "away") is None
     assert capsys.readouterr().out.count(SENTENCE) == 1
-    (sentence,) = trouble.sentences(redis)
+    (sentence,) = alerts.sentences(redis)
     assert sentence.startswith(SENTENCE)
 
 
@@ -90,7 +93,7 @@ def test_a_batch_that_is_garbage_is_written_off_as_before(gate):
 
 
 def test_a_releaser_tells_once_a_minute_what_it_leaves_to_a_newer_release(gate, redis, monkeypatch, capsys):
-    monkeypatch.setattr("tasks.releaser.keys", lambda pool: (key_limits("main", ()),))
+    monkeypatch.setattr("tasks.worker.releaser.keys", lambda pool: (key_limits("main", ()),))
     gate.park([Parking(id="a", arguments="{}"), Parking(id="b", arguments="{}")], job="J")
     for name in ("a", "b"):
         redis.hset(f"mf:{{polygon}}:req:{name}", "r", 99)
@@ -99,14 +102,14 @@ def test_a_releaser_tells_once_a_minute_what_it_leaves_to_a_newer_release(gate, 
     waits = [loop._serve(epoch, producer=None) for _ in range(3)]  # type: ignore[arg-type]
     assert waits == [1.0, 1.0, 1.0], "it sleeps as long as with an empty lane"
     assert capsys.readouterr().out.count("A newer release of marketfetch has made requests of polygon (2 now).") == 1
-    (sentence,) = trouble.sentences(redis)
+    (sentence,) = alerts.sentences(redis)
     assert sentence.endswith("leaves them to its workers: upgrade it.")
 
 
 def test_what_holds_for_long_stands_without_a_gap_and_is_said_again_when_it_was_forgotten(gate, redis, monkeypatch, capsys):
     now = 1000.0
-    monkeypatch.setattr("tasks.notices.time.monotonic", lambda: now)
-    notice = Notice("kind")
+    monkeypatch.setattr("marketfetch.ops.alerts.time.monotonic", lambda: now)
+    notice = Alert("kind")
     for passes in (0, 1, 50, 10, 60):
         now += passes
         notice.holds("it is so")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from providers import errors
-from providers.errors import FetchError, RateLimited
+from marketfetch.vendors import errors
+from marketfetch.vendors.errors import FetchError, RateLimited
 from tasks.outcomes import TABLE, Step, next_step, pause_ms, sentence
 
 

@@ -19,10 +19,10 @@ from redis.exceptions import (
     ConnectionError as RedisConnectionError,
 )
 
-from tasks.attentive import AttentiveRedis
-from tasks.logs import _an_outage_is_a_sentence
-from tasks.refusals import WritesRefused, must_take_writes, sentence, told, word
-from tasks.releaser import _most_unstored
+from marketfetch.ops.redis_writes import WritesRefused, must_take_writes, sentence, told, word
+from tasks.hardening.redis_client import AttentiveRedis
+from tasks.worker.log_setup import _an_outage_is_a_sentence
+from tasks.worker.releaser import _most_unstored
 
 DISK = "MISCONF Errors writing to the AOF file: No space left on device"
 

@@ -1,5 +1,0 @@
-"""`python -m cli` is `marketfetch`."""
-
-from cli.main import main
-
-main()

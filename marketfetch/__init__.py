@@ -1,0 +1,60 @@
+"""Market data at the full rate that your API keys allow, and not one call more.
+
+    import marketfetch
+
+    job = marketfetch.submit("polygon", ["AAPL", "MSFT"], start=date(2020, 1, 1), end=date(2024, 12, 31))
+    marketfetch.status(job.job_id).requests.stored
+    marketfetch.wait(job.job_id)
+
+Every name below is loaded at its first use: importing this package loads no Celery, no vendor and no numpy. `app` is the
+Celery app, so that `celery -A marketfetch worker|beat|flower` works in any folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from marketfetch.exceptions import BadRequestError as BadRequestError
+    from marketfetch.exceptions import MarketfetchError as MarketfetchError
+    from marketfetch.exceptions import UnavailableError as UnavailableError
+    from marketfetch.exceptions import UnknownJob as UnknownJob
+    from marketfetch.jobs.job_status import Counts as Counts
+    from marketfetch.jobs.job_status import Failure as Failure
+    from marketfetch.jobs.job_status import JobStatus as JobStatus
+    from marketfetch.jobs.job_status import JobSummary as JobSummary
+    from marketfetch.jobs.job_status import list_jobs as list_jobs
+    from marketfetch.jobs.job_status import status as status
+    from marketfetch.jobs.steering import cancel as cancel
+    from marketfetch.jobs.steering import resume as resume
+    from marketfetch.jobs.steering import retry as retry
+    from marketfetch.jobs.steering import wait as wait
+    from marketfetch.jobs.submission import Submitted as Submitted
+    from marketfetch.jobs.submission import submit as submit
+
+#: Where each public name stands.
+_PUBLIC = {
+    "exceptions": ("MarketfetchError", "UnknownJob", "BadRequestError", "UnavailableError"),
+    "jobs.job_status": ("status", "list_jobs", "Counts", "Failure", "JobStatus", "JobSummary"),
+    "jobs.steering": ("cancel", "resume", "retry", "wait"),
+    "jobs.submission": ("submit", "Submitted"),
+}
+_MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
+
+__all__ = [*_MODULE_OF]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name in _MODULE_OF:
+            value = getattr(importlib.import_module(f"marketfetch.{_MODULE_OF[name]}"), name)
+        elif name == "app":
+            value = importlib.import_module("marketfetch.tasks").app
+        else:
+            raise AttributeError(f"module 'marketfetch' has no attribute {name!r}")
+        globals()[name] = value  # from here on it is found before this function is asked
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_MODULE_OF, "app"})

@@ -1,0 +1,27 @@
+"""Where things are for this folder: which Redis, which database. What `up` started is found again by its port file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from marketfetch.local.valkey_server import find_valkey
+from marketfetch.settings import get_settings
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+
+
+def redis_url() -> str:
+    """The configured Redis; else the embedded one that `marketfetch up` runs in this folder; else a local default."""
+    settings = get_settings()
+    if settings.redis_url is not None:
+        return settings.redis_url.get_secret_value()
+    return find_valkey(state_dir()) or DEFAULT_REDIS_URL
+
+
+def database_url() -> str:
+    return get_settings().database_url.get_secret_value()
+
+
+def state_dir() -> Path:
+    """The folder of the embedded servers' files; made by who writes into it."""
+    return get_settings().state_dir

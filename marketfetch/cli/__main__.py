@@ -1,0 +1,5 @@
+"""`python -m cli` is `marketfetch`."""
+
+from marketfetch.cli.main import main
+
+main()

@@ -1,0 +1,35 @@
+"""`marketfetch check`: what is there, what is missing, and what to do."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from marketfetch.cli.screen import counted, hint, table
+
+
+@click.command()
+@click.option("--upgrade", "upgrading", is_flag=True, help="First bring the tables of the release before to this one's.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def check(ctx: click.Context, *, upgrading: bool, as_json: bool) -> None:
+    """Look at settings, keys, Redis, workers and the database.
+
+    Exits with 1 if anything is wrong that stops fetching; warnings alone give 0. Stop the workers before --upgrade: it
+    changes the tables in one transaction and keeps every row.
+    """
+    from marketfetch.ops.diagnosis import findings, upgrade
+
+    if upgrading:
+        hint(upgrade())
+    found = findings()
+    errors = sum(one.level == "error" for one in found)
+    if as_json:
+        click.echo(json.dumps({"ok": not errors, "findings": [one.model_dump() for one in found]}))
+    else:
+        rows = [(one.level, one.subject, one.sentence) for one in found]
+        table(rows, styles={"ok": "green", "warning": "yellow", "error": "red"})
+        warnings = sum(one.level == "warning" for one in found)
+        click.echo(f"\n{counted(errors, 'error')}, {counted(warnings, 'warning')}.")
+    ctx.exit(1 if errors else 0)

@@ -1,0 +1,137 @@
+"""`marketfetch dead`: the messages that no worker could take; look at one, send it again, drop it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from marketfetch.cli.screen import counted, hint, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from marketfetch.ops.dead_letters import DeadLetter
+
+#: Characters of a message on the screen; `--json` has all that was kept.
+_SHOWN = 4_000
+
+
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def dead(ctx: click.Context, *, as_json: bool) -> None:
+    """List the messages that no worker could read or run, oldest first, each with the reason."""
+    if ctx.invoked_subcommand:
+        return
+    from marketfetch.ops.dead_letters import letters
+
+    found = letters()
+    if as_json:
+        click.echo(json.dumps({"messages": [_document(one) for one in found]}))
+        return
+    if not found:
+        hint("There are no dead messages: everything that was sent could be read.")
+        return
+    rows = [("id", "when (UTC)", "queue", "task", "reason")]
+    rows += [(one.id, f"{one.when:%Y-%m-%d %H:%M:%S}", one.queue, one.task or "?", one.reason) for one in found]
+    table(rows)
+    hint("`marketfetch dead show ID` shows one, `dead retry ID` sends it again, `dead drop ID` forgets it.")
+
+
+@dead.command()
+@click.argument("number", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def show(*, number: str, as_json: bool) -> None:
+    """Show the message ID: where it came from, why it is here, and what it says, without secrets."""
+    from marketfetch.ops.dead_letters import letter
+
+    found = letter(number)
+    text = found.text()
+    if as_json:
+        click.echo(json.dumps({**_document(found), "message": text}))
+        return
+    about = {
+        "id": found.id,
+        "when": f"{found.when:%Y-%m-%d %H:%M:%S} UTC",
+        "queue": found.queue,
+        "task": found.task or "not known",
+        "task id": found.task_id or "not known",
+        "size": counted(found.size, "byte") + ("" if found.whole else f", of which {len(found.raw):,} were kept"),
+        "reason": found.reason,
+    }
+    table(list(about.items()))
+    click.echo(f"\n{text[:_SHOWN]}")
+    if len(text) > _SHOWN:
+        hint(f"{len(text) - _SHOWN:,} more characters: `marketfetch dead show {number} --json` has them all.")
+
+
+@dead.command()
+@click.argument("number", metavar="ID", required=False)
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.pass_context
+def retry(ctx: click.Context, *, number: str | None, everything: bool) -> None:
+    """Send the message ID to its queue again. It comes back here if what was wrong with it still is."""
+    from marketfetch.ops.dead_letters import retry as send
+
+    _each(ctx, send, number, everything=everything, done="back in the queue")
+
+
+@dead.command()
+@click.argument("number", metavar="ID", required=False)
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.pass_context
+def drop(ctx: click.Context, *, number: str | None, everything: bool) -> None:
+    """Forget the message ID for good."""
+    from marketfetch.ops.dead_letters import drop as forget
+
+    _each(ctx, forget, number, everything=everything, done="dropped")
+
+
+@dead.command()
+@click.argument("provider")
+@click.argument("request_id", metavar="REQUEST")
+def reply(*, provider: str, request_id: str) -> None:
+    """Write what came for REQUEST, which killed its workers, to stdout: `dead reply polygon ID > reply.json`."""
+    from marketfetch.ops.dead_letters import reply as kept
+
+    click.echo(kept(provider, request_id), nl=False)
+
+
+def _each(ctx: click.Context, do: Callable[[str], DeadLetter], number: str | None, *, everything: bool, done: str) -> None:
+    """One, or all that are there now; what could not be done is said, one sentence each, and ends with 1."""
+    if (number is None) == (not everything):
+        raise click.UsageError("say which: the ID of one message, or --all")
+    from marketfetch.exceptions import MarketfetchError
+    from marketfetch.ops.dead_letters import letters
+
+    if number is not None:
+        found = do(number)
+        hint(f"Message {found.id} of queue {found.queue} is {done}.")
+        return
+    count, refused = 0, []
+    for one in letters():
+        try:
+            do(one.id)
+            count += 1
+        except MarketfetchError as error:
+            refused.append(str(error))
+    for sentence in refused:
+        hint(sentence)
+    if count or not refused:
+        hint(f"{counted(count, 'message')} {'is' if count == 1 else 'are'} {done}." if count else "There are no dead messages.")
+    ctx.exit(1 if refused else 0)
+
+
+def _document(one: DeadLetter) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "when": one.when.isoformat(),
+        "queue": one.queue,
+        "reason": one.reason,
+        "task": one.task or None,
+        "task_id": one.task_id or None,
+        "size": one.size,
+        "whole": one.whole,
+    }

@@ -1,0 +1,92 @@
+"""The servers that `up` brings along: a Valkey where no Redis is configured, and the vendor sandbox if asked for.
+
+Each is a context manager that stops what it started, and has `tend`, which starts again what died and says so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote, urlsplit
+
+from pydantic import SecretStr
+
+from marketfetch.cli.sandboxed import vendors_at
+from marketfetch.cli.signals import uninterrupted
+from marketfetch.local import sandbox_note
+from marketfetch.local.sandbox_process import Sandbox, start_sandbox
+from marketfetch.local.valkey_server import ServerError, Valkey, adopt_valkey, start_valkey
+
+
+class EmbeddedRedis:
+    """The `configured` Redis, which is left alone; or a Valkey with its data in `folder`.
+
+    A Valkey that a killed `up` has left behind is taken over, with its data.
+    """
+
+    def __init__(self, folder: Path, *, configured: SecretStr | None) -> None:
+        self.folder = folder
+        self.valkey: Valkey | None = None
+        if configured is None:
+            self.valkey = adopt_valkey(folder) or start_valkey(folder)
+            self.url = self.valkey.url
+        else:
+            self.url = configured.get_secret_value()
+
+    def tend(self) -> list[str]:
+        """On its old port and with its data, so that workers find it where it was."""
+        if self.valkey is None or self.valkey.alive():
+            return []
+        try:
+            with uninterrupted():
+                self.valkey = start_valkey(self.folder, port=self.valkey.port)
+        except ServerError as error:
+            return [f"Valkey does not answer: {error}"]
+        return ["Valkey had ended and was started again, with its data"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.valkey:
+            self.valkey.stop()
+
+
+class EmbeddedVendors:
+    """The sandbox, and the note that leads whoever works in the folder to it: to its vendors, its Redis and its database.
+
+    The database is the sandbox's own, whatever is configured: what a simulated vendor answers is invented.
+    """
+
+    def __init__(self, state_dir: Path, *, redis_url: str) -> None:
+        home = sandbox_note.home(state_dir)
+        self.state_dir = state_dir
+        self.database = home / "marketfetch.db"
+        self.log = home / "logs" / "sandbox.log"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.sandbox: Sandbox = start_sandbox(log=self.log)
+        self.settings = {
+            "redis_url": redis_url,
+            "database_url": f"sqlite:///{quote(str(self.database.absolute()))}",
+            **vendors_at(self.sandbox.base_urls, label="sandbox"),
+        }
+        sandbox_note.leave(state_dir, self.settings)
+
+    def tend(self) -> list[str]:
+        """On its old port, as the workers know it by that."""
+        if self.sandbox.process.poll() is None:
+            return []
+        self.sandbox.stop()
+        try:
+            with uninterrupted():
+                self.sandbox = start_sandbox(port=urlsplit(self.sandbox.url).port or 0, log=self.log)
+        except ServerError as error:
+            return [f"the sandbox does not start again: {error}"]
+        return [f"the sandbox had ended and was started again (see {self.log})"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sandbox_note.forget(self.state_dir)
+        self.sandbox.stop()

@@ -1,0 +1,114 @@
+"""`marketfetch fetch`: a wish becomes a job; with --wait, until it is over."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from marketfetch.cli.screen import command, counted, hint
+
+if TYPE_CHECKING:
+    from marketfetch import Submitted
+
+
+def _day(_ctx: click.Context, _param: click.Parameter, value: datetime | None) -> date | None:
+    return value.date() if value else None
+
+
+#: No market closes for longer: a range of so many days without a single row means a wrong symbol, not a holiday.
+_SURELY_TRADED_DAYS = 10
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command()
+@click.argument("provider")
+@click.argument("symbols", nargs=-1)
+@click.option("--symbols-file", type=click.File("r"), help="More symbols, one a line (- for stdin; # begins a comment).")
+@click.option("--timespan", default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo.")
+@click.option("--start", type=_DAY, callback=_day, help="First day, YYYY-MM-DD.  [default: one year before --end]")
+@click.option("--end", type=_DAY, callback=_day, help="Last day, inclusive.  [default: today in UTC]")
+@click.option("--dataset", default="bars", show_default=True, help="The vendor's name for the data, such as WIKI/PRICES.")
+@click.option("--adjustment", help="raw, split or split_dividend.  [default: what the vendor serves]")
+@click.option("--again", is_flag=True, help="Fetch anew what an earlier equal job has stored.")
+@click.option("--wait", is_flag=True, help="Show progress until the job is over; exit with 1 if anything failed.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def fetch(
+    ctx: click.Context,
+    *,
+    provider: str,
+    symbols: tuple[str, ...],
+    symbols_file: IO[str] | None,
+    timespan: str,
+    start: date | None,
+    end: date | None,
+    dataset: str,
+    adjustment: str | None,
+    again: bool,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Fetch bars of SYMBOLS from PROVIDER (alpha_vantage, polygon or nasdaq).
+
+    Prints the job's id and comes back at once; a worker does the rest. The same wish twice is one job.
+    """
+    from marketfetch import submit
+
+    wanted = (*symbols, *_listed(symbols_file))
+    if not wanted:
+        raise click.UsageError("name at least one symbol, or give --symbols-file")
+    last = end or datetime.now(UTC).date()
+    job = submit(
+        provider,
+        wanted,
+        start=start or _a_year_before(last),
+        end=last,
+        timespan=timespan,
+        dataset=dataset,
+        adjustment=adjustment,
+        again=again,
+    )
+    if wait:
+        first = start or _a_year_before(last)
+        ctx.exit(_wait(job, name=provider, as_json=as_json, surely_traded=(last - first).days >= _SURELY_TRADED_DAYS))
+    if as_json:
+        click.echo(json.dumps({"job": job.job_id, "requests": job.requests, "new": job.new}))
+    else:
+        click.echo(job.job_id)
+    again_words = "" if job.new else " It was known already, so only what is missing is fetched (--again fetches all anew)."
+    hint(f"{counted(job.requests, 'request')}.{again_words} See how it goes: {command()} status {job.job_id}")
+
+
+def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> int:
+    """Follows the job to its end; answers with the exit code: 1 also where not a single row came although there must be."""
+    from marketfetch.cli.outcome import sentences
+    from marketfetch.cli.progress import follow
+
+    hint(f"job {job.job_id}: {counted(job.requests, 'request')}" + ("" if job.new else " (known already)"))
+    try:
+        state = follow({job.job_id: name})[job.job_id]
+    except KeyboardInterrupt:
+        hint(f"\nThe job goes on without you. Look again: {command()} status {job.job_id} --watch")
+        raise
+    if as_json:
+        click.echo(state.model_dump_json())
+    else:
+        click.echo("\n".join(sentences(state)))
+    return 0 if state.state == "done" and (state.rows or not surely_traded) else 1
+
+
+def _listed(file: IO[str] | None) -> list[str]:
+    lines = [line.partition("#")[0].strip() for line in file or ()]
+    return [line for line in lines if line]
+
+
+def _a_year_before(day: date) -> date:
+    """The same date a year earlier; 28 February for the 29th."""
+    try:
+        return day.replace(year=day.year - 1)
+    except ValueError:
+        return day.replace(year=day.year - 1, day=28)

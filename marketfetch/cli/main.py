@@ -1,0 +1,83 @@
+"""The `marketfetch` command, also reachable as `celery -A tasks marketfetch`.
+
+Exit codes: 0 it went well; 1 it did not, and one sentence on stderr says why; 2 the command was written wrongly;
+130 Ctrl-C. The modules of the commands import what is heavy inside their functions, so that `--help` comes at once.
+"""
+
+from __future__ import annotations
+
+import click
+
+from marketfetch.cli.check import check
+from marketfetch.cli.dead import dead
+from marketfetch.cli.demo import demo
+from marketfetch.cli.fetch import fetch
+from marketfetch.cli.purge import purge
+from marketfetch.cli.quotas import quotas
+from marketfetch.cli.read import read
+from marketfetch.cli.status import status
+from marketfetch.cli.steer import cancel, resume, retry
+from marketfetch.cli.up import up
+
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """A group in which every error ends as one sentence, whoever started it: our script, Celery's, or a test."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            click.echo("", err=True)
+            ctx.exit(INTERRUPTED)
+        except Exception as error:
+            if ctx.params.get("traceback"):
+                raise
+            raise click.ClickException(_sentence(error)) from None
+
+
+#: Errors that are told as they are. By name, so that telling them imports nothing that may itself be broken.
+_TOLD = ("marketfetch.exceptions.MarketfetchError", "marketfetch.storage.store.StoreError")
+
+
+def _sentence(error: Exception) -> str:
+    if any(f"{kind.__module__}.{kind.__qualname__}" in _TOLD for kind in type(error).__mro__):
+        return str(error)
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename} can't be used: {error.strerror}. Look at what is there, its permissions, and free space."
+    from marketfetch.settings import get_settings
+
+    text = f"{type(error).__name__}: {error}"
+    for secret in get_settings().secrets():
+        text = text.replace(secret, "***")
+    return f"This should not happen ({text}). Please report it with what `marketfetch --traceback ...` shows."
+
+
+def _version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            click.echo(f"marketfetch {version('marketfetch')}")
+        except PackageNotFoundError:
+            click.echo("marketfetch, not installed: run from its source")
+        ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@click.option("--traceback", is_flag=True, hidden=True, help="Show where an error comes from.")
+def marketfetch(*, traceback: bool) -> None:
+    """Market data at the full rate that your API keys allow, and not one call more."""
+
+
+for command in (demo, up, fetch, status, cancel, resume, retry, quotas, dead, read, check, purge):
+    marketfetch.add_command(command)
+
+
+def main() -> None:
+    """The console script."""
+    marketfetch(prog_name="marketfetch")

@@ -1,0 +1,61 @@
+"""How a job ended, for people: counts, rejects and failures with their reasons."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from marketfetch.cli.screen import counted
+
+if TYPE_CHECKING:
+    from marketfetch import JobStatus
+
+_MOST_SHOWN: Final = 10
+
+
+def sentences(state: JobStatus) -> list[str]:
+    """A line of counts, then a line per reason, at most ten of each kind."""
+    counts = state.requests
+    parts = [f"{counts.stored} stored"]
+    parts += [
+        f"{number} {word}"
+        for number, word in (
+            (counts.failed, "failed"),
+            (counts.cancelled, "cancelled"),
+            (counts.running, "running"),
+            (counts.parked, "waiting"),
+        )
+        if number
+    ]
+    how = _STATES.get(state.state, state.state)
+    requests = f"{counted(counts.total, 'request')} ({', '.join(parts)})"
+    rows = f"{counted(state.rows, 'row')}, {counted(state.rejects, 'reject')}"
+    lines = [f"{state.provider} job {state.job} {how}: {requests}, {rows}."]
+    if state.state == "running" and state.eta_seconds is not None:
+        lines[0] += f" About {_duration(state.eta_seconds)} left."
+    for reason, number in sorted(state.reject_reasons.items(), key=lambda one: -one[1])[:_MOST_SHOWN]:
+        lines.append(f"  rejected: {number:,} × {reason}")
+    reasons = Counter(failure.reason for failure in state.failures)
+    for reason, number in list(reasons.items())[:_MOST_SHOWN]:
+        lines.append(f"  failed: {f'{number:,} × ' if number > 1 else ''}{reason}")
+    if len(reasons) > _MOST_SHOWN:
+        lines.append(f"  ... and for {len(reasons) - _MOST_SHOWN} more reasons; --json lists all")
+    if any(": Unavailable: " in reason for reason in reasons):
+        lines.append(
+            "  A vendor gave no usable answer: `marketfetch check` shows where it is asked; then "
+            f"`marketfetch retry {state.job}`."
+        )
+    if state.state == "done" and not state.rows:
+        lines.append(f"  {state.provider} has nothing for this range, or does not know the symbols: check their spelling.")
+    return lines
+
+
+_STATES: Final = {"running": "is running", "done": "is done", "failed": "is over, with failures", "cancelled": "is cancelled"}
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,188 @@
+"""Child processes that live exactly as long as the command that started them, and are found again if it was killed.
+
+A child is a session of its own, so that Ctrl-C reaches only the command, which then ends its children in order: first the
+signal that lets them finish, then the firm ones. Each child (and what it forks) holds a lock on `<folder>/<name>.pid`
+for as long as it lives: a later command knows from the lock, and not from a number that may be recycled, that it is there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+from marketfetch.cli.locks import ProcessError, end_leftover, end_leftovers, locked, send
+from marketfetch.cli.signals import on_signals
+from marketfetch.settings import environment
+
+WARM_SECONDS: Final = 10.0
+FIRM_SECONDS: Final = 15.0
+
+#: A child that dies more often than this within a minute has a fault that restarting does not cure.
+MOST_RESTARTS: Final = 5
+_WITHIN_SECONDS: Final = 60.0
+_LONGEST_BACKOFF_SECONDS: Final = 8.0
+
+#: At a start, a longer log becomes `<name>.log.1`.
+_LARGEST_LOG_BYTES: Final = 20_000_000
+
+#: Celery's signal for "finish what runs, then end"; SIGTERM is remapped to the colder SIGQUIT for those who send it.
+WARM: Final = signal.SIGINT
+
+#: A worker's environment: who sends SIGTERM (a service manager) means Celery's cold shutdown, which gives messages back.
+REMAPPED: Final = {"REMAP_SIGTERM": "SIGQUIT"}
+
+
+@dataclass(slots=True)
+class Child:
+    """One supervised process: how to start it, where it logs, and when it died."""
+
+    name: str
+    arguments: tuple[str, ...]
+    log: Path
+    environment: Mapping[str, str]
+    warm: signal.Signals
+    process: subprocess.Popen[bytes]
+    deaths: list[float] = field(default_factory=list)
+    start_again_at: float | None = None
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+
+class Processes:
+    """The children of one command. As a context manager it ends them all, whatever happened inside.
+
+    `folder` holds `<name>.pid` of each child, `logs` its `<name>.log`.
+    """
+
+    def __init__(self, folder: Path, logs: Path) -> None:
+        self.folder = folder
+        self.logs = logs
+        self.children: dict[str, Child] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(
+        self, name: str, *arguments: str, variables: Mapping[str, str] | None = None, warm: signal.Signals = WARM
+    ) -> Child:
+        """Starts `python <arguments>` with `variables` added to the environment. Returns at once."""
+        variables = variables or {}
+        log = self.logs / f"{name}.log"
+        if log.exists() and log.stat().st_size > _LARGEST_LOG_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+        process = self._spawn(name, arguments, log, variables)
+        self.children[name] = Child(name, arguments, log, variables, warm, process)
+        return self.children[name]
+
+    def tend(self) -> list[str]:
+        """Starts dead children again, later each time, and says so in sentences. Raises ProcessError when one keeps dying.
+
+        Cheap: meant to be called a few times a second.
+        """
+        said = []
+        now = time.monotonic()
+        for child in self.children.values():
+            if child.alive():
+                continue
+            if child.start_again_at is None:
+                child.deaths = [at for at in child.deaths if now - at < _WITHIN_SECONDS] + [now]
+                if len(child.deaths) > MOST_RESTARTS:
+                    raise ProcessError(
+                        f"{child.name} ended {len(child.deaths)} times within a minute, the last time with "
+                        f"{ending(child.process.returncode)}; see {child.log}: {last_line(child.log)}"
+                    )
+                wait = min(_LONGEST_BACKOFF_SECONDS, 0.5 * 2 ** (len(child.deaths) - 1))
+                child.start_again_at = now + wait
+                said.append(
+                    f"{child.name} ended with {ending(child.process.returncode)}; starting it again in {wait:g} s "
+                    f"(see {child.log})"
+                )
+            elif now >= child.start_again_at:
+                child.start_again_at = None
+                child.process = self._spawn(child.name, child.arguments, child.log, child.environment)
+        return said
+
+    def stop(self) -> None:
+        """Lets every child finish for 10 s, then ends it within 5 more. A signal meanwhile makes it firm at once."""
+        hurry = threading.Event()
+        with on_signals(lambda *_: hurry.set()):
+            end = time.monotonic() + FIRM_SECONDS
+            living = [child for child in self.children.values() if child.alive()]
+            for number, seconds in ((None, WARM_SECONDS), (signal.SIGTERM, FIRM_SECONDS)):
+                for child in living:
+                    send(child.pid, number or child.warm, group=False)
+                until = min(end, time.monotonic() + seconds)
+                while any(child.alive() for child in living) and time.monotonic() < until and not hurry.is_set():
+                    hurry.wait(0.02)
+            for child in living:
+                if child.alive():
+                    send(child.pid, signal.SIGKILL, group=True)
+                child.process.wait()
+            # What a child forked, and a child whose start a signal cut short, are known by their locks only.
+            end_leftovers(self.folder)
+            self.children.clear()
+
+    def _spawn(self, name: str, arguments: Sequence[str], log: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        path = self.folder / f"{name}.pid"
+        end_leftover(path)
+        with path.open("a") as lock, log.open("ab") as output:
+            if not locked(lock):
+                raise ProcessError(f"{name} is being started by somebody else in this folder (see {path})")
+            lock.truncate(0)
+            handle = lock.fileno()
+            return subprocess.Popen(  # noqa: S603 (our own interpreter and arguments)
+                [sys.executable, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment(PYTHONPATH=_python_path(), **variables),
+                pass_fds=(handle,),
+                start_new_session=True,
+                # The child notes its number itself: a signal that cuts our start short can't leave it unknown.
+                preexec_fn=lambda: (os.write(handle, f"{os.getpid()}\n".encode()), None)[1],
+            )
+
+
+def _python_path() -> str:
+    """The children run the code that runs here, installed or not."""
+    root = str(Path(__file__).resolve().parents[2])
+    return os.pathsep.join([root, *filter(None, [environment().get("PYTHONPATH")])])
+
+
+def celery(*arguments: str) -> tuple[str, ...]:
+    """The arguments for `python` that run a Celery command of ours."""
+    return ("-P", "-m", "marketfetch.cli.child", *arguments)
+
+
+def ending(code: int | None) -> str:
+    """How a process ended, for people."""
+    if code is not None and code < 0:
+        return signal.Signals(-code).name
+    return f"exit code {code}"
+
+
+def last_line(path: Path) -> str:
+    """The last line of a log that says something."""
+    try:
+        lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
+    except OSError:
+        return "it left no log"
+    return next((line for line in reversed(lines) if line), "it left no log")

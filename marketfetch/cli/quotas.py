@@ -1,0 +1,123 @@
+"""`marketfetch quotas`: what each key has used, when it opens, and pausing or resuming one by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from marketfetch.cli.screen import hint, table
+
+if TYPE_CHECKING:
+    from marketfetch.ops.key_status import KeyLine
+    from marketfetch.quotas.values import KeyReport
+
+_A_DAY_S = 86_400
+
+
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def quotas(ctx: click.Context, *, as_json: bool) -> None:
+    """Show every key's limits: used and allowed, when one more call is free, what is paused and why."""
+    if ctx.invoked_subcommand:
+        return
+    from marketfetch.ops.key_status import events, lines
+
+    found = lines()
+    counted = events() if as_json else {}
+    if as_json:
+        events_of = {provider: asdict(one) for provider, one in counted.items()}
+        click.echo(json.dumps({"keys": [_document(one) for one in found], "events": events_of}))
+        return
+    if not found:
+        hint("No API key is configured. `marketfetch check` says how to set one.")
+        return
+    rows = [("vendor", "key", "limit", "used", "next call", "open", "parked")]
+    for one in found:
+        limits = one.key.limits or (None,)
+        for number, use in enumerate(limits):
+            used = f"{use.used}/{use.allowed}" if use else ""
+            first = number == 0
+            rows.append(
+                (
+                    one.provider if first else "",
+                    one.key.label if first else "",
+                    use.text if use else "no limits",
+                    used,
+                    _next_call(one.key, use.resets_ms if use else 0),
+                    f"{one.key.open_calls}" if first else "",
+                    f"{one.parked}" if first else "",
+                )
+            )
+    table(rows)
+    for one in found:
+        if one.key.aside_why:
+            hint(
+                f"{one.provider} {one.key.label} is set aside: {one.key.aside_why}. `marketfetch quotas resume {one.key.label}`"
+            )
+        elif one.key.paused_ms:
+            hint(f"{one.provider} {one.key.label} rests for {one.key.paused_ms / 1000:.0f} s more: {one.key.paused_why}")
+
+
+@quotas.command()
+@click.argument("label")
+@click.option("--provider", help="Where several vendors have a key of that label.")
+@click.option("--for", "seconds", type=click.FloatRange(min=1), default=_A_DAY_S, show_default=True, help="Seconds.")
+def pause(*, label: str, provider: str | None, seconds: float) -> None:
+    """Make no call with the key LABEL for a while. What runs goes on."""
+    from marketfetch.ops import key_status
+
+    owner = key_status.pause(label, provider=provider, seconds=seconds)
+    hint(f"The key {label!r} of {owner} rests for {seconds:.0f} s. `marketfetch quotas resume {label}` ends it.")
+
+
+@quotas.command()
+@click.argument("label")
+@click.option("--provider", help="Where several vendors have a key of that label.")
+def resume(*, label: str, provider: str | None) -> None:
+    """End the pause of the key LABEL, and take it back if it was set aside."""
+    from marketfetch.ops import key_status
+
+    owner = key_status.resume(label, provider=provider)
+    hint(f"The key {label!r} of {owner} may be used again.")
+
+
+def _next_call(key: KeyReport, resets_ms: int) -> str:
+    """When a limit lets the next call through, and the key itself does."""
+    if key.aside_why:
+        return "set aside"
+    return _opening(max(resets_ms, key.paused_ms) if key.paused_ms or resets_ms >= 0 else resets_ms)
+
+
+def _opening(resets_ms: int) -> str:
+    if resets_ms < 0:
+        return "when an open call ends"
+    if resets_ms == 0:
+        return "now"
+    seconds = resets_ms / 1000
+    return f"in {seconds:.1f} s" if seconds < 60 else f"in {seconds / 60:.0f} min"
+
+
+def _document(one: KeyLine) -> dict[str, object]:
+    return {"provider": one.provider, "parked": one.parked, **asdict(one.key)}
+
+
+@quotas.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def health(ctx: click.Context, *, as_json: bool) -> None:
+    """Tell whether everything that may run is admitted; exits with 1 when nothing was for a minute. For health checks."""
+    from marketfetch.ops import key_status
+
+    found = key_status.health()
+    ok = all(one.ok for one in found)
+    if as_json:
+        click.echo(json.dumps({"ok": ok, "pools": [asdict(one) for one in found]}))
+    else:
+        for one in found:
+            waits = f"{one.waiting} wait that may run, a key is open, and nothing was admitted for {one.stuck_ms / 1000:.0f} s"
+            click.echo(f"{one.pool}: {'fine' if one.ok else f'{waits}. Is a worker running? `marketfetch check` looks.'}")
+    ctx.exit(0 if ok else 1)

@@ -1,0 +1,37 @@
+"""The settings that point at a vendor sandbox: in a note for whoever works in its folder, in variables for its children."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from marketfetch.settings import PREFIX
+
+
+def vendors_at(base_urls: Mapping[str, str], *, label: str) -> dict[str, Any]:
+    """The settings that point all three vendors at a sandbox: base URL, a key called `label`, and no limits."""
+    asked: dict[str, Any] = {}
+    for vendor, url in base_urls.items():
+        key = f"{label}:{label}-key-of-{vendor}"
+        # None, as an empty table would be merged with that of the file, whose keys are not asked.
+        asked[vendor] = {"base_url": url, "api_keys": [key], "limits": [], "key_limits": None}
+    return {"providers": asked}
+
+
+def variables(base_urls: Mapping[str, str], *, label: str) -> dict[str, str]:
+    """The same, as the environment of a child."""
+    return as_variables(vendors_at(base_urls, label=label))
+
+
+def as_variables(found: Mapping[str, Any]) -> dict[str, str]:
+    """Nested settings as variables of the environment."""
+    return {PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value) for name, value in _flat(found)}
+
+
+def _flat(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in found.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}__{inner}", one) for inner, one in _flat(value))
+        else:
+            yield name, value

@@ -1,0 +1,60 @@
+"""`marketfetch cancel`, `resume` and `retry`: what a person may do to a job that is under way."""
+
+from __future__ import annotations
+
+import click
+
+from marketfetch.cli.screen import hint
+
+
+@click.command()
+@click.argument("job")
+def cancel(*, job: str) -> None:
+    """Make no more calls for JOB. What is on its way comes to its end; what other jobs share stays."""
+    import marketfetch
+    from marketfetch.cli.outcome import sentences
+
+    state = marketfetch.cancel(job)
+    click.echo("\n".join(sentences(state)))
+    hint(f"`marketfetch resume {job}` lets it go on.")
+
+
+@click.command()
+@click.argument("job", required=False)
+@click.pass_context
+def resume(ctx: click.Context, *, job: str | None) -> None:
+    """Park at once what is to do of JOB, or of every open job. Nothing that is stored, empty or failed is fetched again.
+
+    Workers do the same by themselves every few seconds, except for a job that was cancelled. Exits with 1 when one of the open
+    jobs can't go on; the others do.
+    """
+    import marketfetch
+    from marketfetch.jobs.steering import resume_all
+
+    fed = resume_all() if job is None else {job: marketfetch.resume(job)}
+    for name, requests in fed.items():
+        if isinstance(requests, Exception):
+            hint(str(requests))
+        else:
+            click.echo(f"{name}: {_many(requests)} parked anew." if requests else f"{name}: nothing was missing.")
+    if not fed:
+        click.echo("Every job is over.")
+    ctx.exit(1 if any(isinstance(requests, Exception) for requests in fed.values()) else 0)
+
+
+@click.command()
+@click.argument("job")
+def retry(*, job: str) -> None:
+    """Make the failed requests of JOB again."""
+    import marketfetch
+
+    failed = marketfetch.retry(job)
+    click.echo(
+        f"{_many(failed)} of {job} {'is' if failed == 1 else 'are'} to do again."
+        if failed
+        else f"No request of {job} has failed."
+    )
+
+
+def _many(requests: int) -> str:
+    return f"{requests} request{'' if requests == 1 else 's'}"

@@ -1,0 +1,166 @@
+"""`marketfetch up`: everything for one machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from marketfetch.cli.screen import command
+
+if TYPE_CHECKING:
+    from marketfetch.cli.embedded import EmbeddedRedis, EmbeddedVendors
+    from marketfetch.cli.processes import Processes
+
+_EVERY_SECONDS: Final = 0.5
+_SERVERS_EVERY: Final = 4
+_FLOWER_PORT: Final = 5555
+_LOCK: Final = "up.lock"
+_LOOK: Final = "SELECT * FROM bars LIMIT 5"
+
+
+@click.command()
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Workers to start.")
+@click.option("--concurrency", type=click.IntRange(1, 512), default=4, show_default=True, help="Processes of a worker.")
+@click.option(
+    "--flower",
+    type=click.IntRange(1, 65535),
+    is_flag=False,
+    flag_value=_FLOWER_PORT,
+    metavar="[PORT]",
+    help=f"Also start Flower, on 127.0.0.1 only.  [port {_FLOWER_PORT} unless given]",
+)
+@click.option("--sandbox", is_flag=True, help="Ask simulated vendors instead, with a Redis and a database of their own.")
+def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> None:
+    """Run everything for one machine: Redis (embedded, if none is configured), workers, beat.
+
+    `fetch`, `status` and `celery -A tasks worker` in the same folder find what it started. Ctrl-C stops all of it: workers
+    finish what runs, for at most ten seconds. Exits with 0 when it was told to stop.
+
+    With --sandbox nothing that is configured is asked, read or written: not the vendors, not Redis, not the database.
+    """
+    from marketfetch.addresses import state_dir
+    from marketfetch.cli.embedded import EmbeddedRedis, EmbeddedVendors
+    from marketfetch.cli.locks import ProcessError, only_one
+    from marketfetch.cli.processes import Processes
+    from marketfetch.cli.signals import signals_as_exceptions, uninterrupted
+    from marketfetch.local import sandbox_note
+    from marketfetch.local.valkey_server import ServerError
+    from marketfetch.settings import get_settings
+
+    folder = state_dir()
+    home = sandbox_note.home(folder) if sandbox else folder
+    running = "marketfetch up --sandbox" if sandbox_note.find(folder) else "marketfetch up"
+    try:
+        with signals_as_exceptions(), only_one(folder / _LOCK, what=f"`{running}`"), contextlib.ExitStack() as stack:
+            # What was read before the lock was ours may be the settings of a sandbox that was about to end.
+            get_settings.cache_clear()
+            configured = get_settings()
+            _end_earlier(folder, sandbox=sandbox)
+            if sandbox:
+                stack.enter_context(only_one(home / sandbox_note.LOCK, what=f"`{running}`"))
+            with uninterrupted():
+                redis = stack.enter_context(EmbeddedRedis(home, configured=None if sandbox else configured.redis_url))
+                vendors = stack.enter_context(EmbeddedVendors(folder, redis_url=redis.url)) if sandbox else None
+            processes = stack.enter_context(Processes(home / "run", home / "logs"))
+            _start(processes, redis, vendors, workers=workers, concurrency=concurrency, flower=flower)
+            _warn()
+            _watch(processes, redis, vendors)
+    except (ProcessError, ServerError) as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        click.echo("everything is stopped", err=True)
+
+
+def _end_earlier(folder: Path, *, sandbox: bool) -> None:
+    """Ends what a killed `up` has left behind, be it with the sandbox or without. Its Valkey stays, with what is parked.
+
+    Only a sandbox's Valkey is of no use to anybody but the sandbox.
+    """
+    from marketfetch.cli.locks import end_leftovers
+    from marketfetch.local import sandbox_note
+    from marketfetch.local.valkey_server import adopt_valkey
+
+    sandbox_note.forget(folder)
+    left = [*end_leftovers(folder / "run"), *end_leftovers(sandbox_note.home(folder) / "run")]
+    if not sandbox and (valkey := adopt_valkey(sandbox_note.home(folder))):
+        valkey.stop()
+        left.append("the sandbox's Valkey")
+    for name in left:
+        click.echo(f"stopped {name}, which an earlier run had left behind", err=True)
+
+
+def _start(
+    processes: Processes,
+    redis: EmbeddedRedis,
+    vendors: EmbeddedVendors | None,
+    *,
+    workers: int,
+    concurrency: int,
+    flower: int | None,
+) -> None:
+    from marketfetch.addresses import database_url
+    from marketfetch.cli.processes import REMAPPED, celery
+    from marketfetch.cli.sandboxed import as_variables
+    from marketfetch.settings import PREFIX, get_settings
+    from marketfetch.storage import safe_url
+
+    configured = get_settings()
+    level = configured.log.level.upper()
+    environment = {f"{PREFIX}REDIS_URL": redis.url}
+    click.echo(f"marketfetch runs in {Path.cwd()}; Ctrl-C stops everything")
+    if vendors:
+        environment = as_variables(vendors.settings)
+        get_settings.cache_clear()  # from here on this process follows the sandbox too
+        _line("sandbox", f"{vendors.sandbox.url}, asked instead of the vendors; log {vendors.log}")
+    _line("redis", f"{safe_url(redis.url)}, " + (f"embedded, data in {redis.folder}" if redis.valkey else "as configured"))
+    _line("database", f"{vendors.database}, the sandbox's own: its bars are invented" if vendors else safe_url(database_url()))
+    if vendors and (left := [one for one in ("redis_url", "database_url") if one in configured.model_fields_set]):
+        _line("", f"the configured {' and '.join(left)} {'is' if len(left) == 1 else 'are'} not used while the sandbox runs")
+    for number in range(1, workers + 1):
+        name = f"worker-{number}"
+        # Events cost throughput, so only Flower's workers send them.
+        options = (f"--hostname={name}@%h", f"--concurrency={concurrency}", f"--loglevel={level}")
+        arguments = celery("worker", *options, *(["-E"] if flower else []))
+        child = processes.start(name, *arguments, variables=environment | REMAPPED)
+        _line(name, f"{concurrency} processes; log {child.log}")
+    schedule = redis.folder / "celerybeat-schedule"
+    child = processes.start("beat", *celery("beat", f"--schedule={schedule}"), variables=environment)
+    _line("beat", f"log {child.log}")
+    if flower:
+        arguments = celery("flower", "--address=127.0.0.1", f"--port={flower}")
+        child = processes.start("flower", *arguments, variables=environment)
+        _line("flower", f"http://127.0.0.1:{flower}; log {child.log}")
+    click.echo(f"In another terminal, in this folder: {command()} fetch polygon AAPL MSFT --start 2024-01-01 --wait")
+    if vendors:
+        click.echo(f'Then look at the rows: sqlite3 {shlex.quote(str(vendors.database))} "{_LOOK}"')
+
+
+def _warn() -> None:
+    """Says at boot what would surprise later: a Redis that forgets, a database that can't be written, no key."""
+    from marketfetch.ops.diagnosis import findings
+
+    for one in findings():
+        if one.level == "error" or (one.level, one.subject) == ("warning", "redis"):
+            click.echo(f"  {one.level:<10}{one.subject}: {one.sentence}", err=True)
+
+
+def _watch(processes: Processes, redis: EmbeddedRedis, vendors: EmbeddedVendors | None) -> None:
+    """Keeps everything running until an exception ends it."""
+    pause, turn = threading.Event(), 0
+    while True:
+        said = processes.tend()
+        if turn % _SERVERS_EVERY == 0:
+            said += redis.tend() + (vendors.tend() if vendors else [])
+        for sentence in said:
+            click.echo(sentence, err=True)
+        pause.wait(_EVERY_SECONDS)
+        turn += 1
+
+
+def _line(name: str, text: str) -> None:
+    click.echo(f"  {name:<10}{text}")

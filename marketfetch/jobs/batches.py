@@ -1,0 +1,84 @@
+"""A batch as bytes: columns, not rows; compressed; with everything that store needs and nothing it must look up.
+
+Layout: 4 bytes length of a JSON head, the head, then the arrays one after the other, all of it zlib level 1. The version
+in the head is read first: a release reads the layout of the one before it, and leaves one of a newer release alone. What no
+version may change: zlib, the length, and a head that is a JSON object with its version.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import asdict
+from typing import Any, Final
+
+import numpy as np
+
+from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
+from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.schemas.page import Reject
+
+VERSION: Final = 1
+
+
+class UnreadableBatch(Exception):
+    """The bytes are no batch of a version that this release reads, nor of a newer one."""
+
+
+class NewerBatch(Exception):
+    """A newer release has made this batch: a paid reply, which its workers can store and this one can't."""
+
+
+def encode(batch: Batch) -> bytes:
+    """The bytes that are kept in Redis until the batch is stored."""
+    head = {
+        "version": VERSION,
+        "ledger": asdict(batch.ledger),
+        "rejects": [asdict(one) for one in batch.rejects],
+        "series": [[one.provider, one.symbol, one.timespan, one.adjustment, len(one.bars)] for one in batch.series],
+    }
+    text = json.dumps(head, separators=(",", ":")).encode()
+    parts = [len(text).to_bytes(4, "big"), text]
+    for one in batch.series:
+        parts += [one.bars.ts.astype("<i8").tobytes(), np.packbits(one.bars.partial).tobytes()]
+        parts += [getattr(one.bars, name).astype("<f8").tobytes() for name in FLOAT_COLUMNS]
+    return zlib.compress(b"".join(parts), level=1)
+
+
+def decode(data: bytes) -> Batch:
+    """The batch again, equal in every value. Raises UnreadableBatch, NewerBatch."""
+    try:
+        raw = zlib.decompress(data)
+        length = int.from_bytes(raw[:4], "big")
+        head = json.loads(raw[4 : 4 + length])
+        if type(head["version"]) is int and head["version"] > VERSION:
+            raise NewerBatch(f"batch of version {head['version']}; this release reads version {VERSION}")
+        if head["version"] != VERSION:
+            raise UnreadableBatch(f"batch of version {head['version']}; this release reads version {VERSION}")
+        reader = _Reader(raw, 4 + length)
+        series = tuple(_series(one, reader) for one in head["series"])
+    except (zlib.error, ValueError, KeyError) as error:
+        raise UnreadableBatch(f"batch can't be read: {error}") from error
+    rejects = tuple(Reject(**one) for one in head["rejects"])
+    return Batch(ledger=LedgerRow(**head["ledger"]), series=series, rejects=rejects)
+
+
+class _Reader:
+    """Hands out the arrays in the order in which they were written."""
+
+    def __init__(self, raw: bytes, offset: int) -> None:
+        self._raw = raw
+        self._offset = offset
+
+    def take(self, dtype: str, count: int) -> Any:
+        found = np.frombuffer(self._raw, dtype=dtype, count=count, offset=self._offset)
+        self._offset += found.nbytes
+        return found
+
+
+def _series(head: list[Any], reader: _Reader) -> BarSeries:
+    provider, symbol, timespan, adjustment, n = head
+    ts = reader.take("<i8", n).astype(np.int64)
+    partial = np.unpackbits(reader.take("u1", (n + 7) // 8), count=n).astype(np.bool_)
+    floats = {name: reader.take("<f8", n).astype(np.float64) for name in FLOAT_COLUMNS}
+    return BarSeries(provider, symbol, timespan, adjustment, BarColumns(ts=ts, partial=partial, **floats))

@@ -1,0 +1,228 @@
+"""The state of a job at this moment, and the list of jobs."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Final, Literal
+
+from pydantic import BaseModel
+from redis.exceptions import RedisError
+
+from marketfetch import connections
+from marketfetch.addresses import redis_url
+from marketfetch.configured import keys
+from marketfetch.exceptions import UnavailableError, UnknownJob, UnreadableJob
+from marketfetch.jobs.planning import spec_of
+from marketfetch.jobs.submission import database
+from marketfetch.ops import alerts, redis_writes
+from marketfetch.ops.workers import releasers
+from marketfetch.quotas.estimates import seconds_for
+from marketfetch.quotas.reporting import report
+from marketfetch.quotas.values import KeyReport
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.storage import safe_url
+from marketfetch.storage.store import Job, Store, StoreError, Tally
+
+#: In place of a vendor's name where a job can't be read.
+UNKNOWN: Final = "unknown"
+#: A shorter wait at a limit is how things go, a longer one is news.
+_WORTH_TELLING_MS = 2_000
+
+
+class Counts(BaseModel):
+    """A job's requests; total is the sum of the others, always. `running`: granted, called, or waiting to be stored."""
+
+    total: int = 0
+    parked: int = 0
+    running: int = 0
+    stored: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+class Failure(BaseModel):
+    """A request that ended as failed, and the sentence that says why."""
+
+    request: str
+    symbol: str
+    reason: str
+
+
+class JobStatus(BaseModel):
+    """A job at this moment. `eta_seconds`: at the limits of the keys, or at the pace so far where that is slower; None while
+    neither says anything. `trouble`: sentences to act on."""
+
+    job: str
+    provider: str
+    state: Literal["running", "done", "failed", "cancelled"]
+    requests: Counts
+    rows: int
+    rejects: int
+    eta_seconds: int | None
+    failures: list[Failure]
+    reject_reasons: dict[str, int]
+    trouble: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """A line of the list of jobs. `trouble`: why only its id is known; then the provider is UNKNOWN, the dates are None."""
+
+    job_id: str
+    provider: str
+    symbols: int
+    timespan: str
+    start: date | None
+    end: date | None
+    created_at: datetime
+    trouble: str = ""
+
+
+def status(job_id: str) -> JobStatus:
+    """A job at this moment. Costs a few queries and one look at what moves in Redis, whatever is parked.
+
+    Of a job that can't be read the ledger tells what is over; `trouble` says why nothing more is known.
+    """
+    store = database()
+    try:
+        job = store.job(job_id)
+        if job is None:
+            raise UnknownJob(_unknown_job(job_id, store))
+        tally, failed, todo = store.tally(job_id), store.failures(job_id), store.unfinished(job_id)
+    except StoreError as error:
+        raise UnavailableError(f"The status of job {job_id} is not known: {error}") from error
+    spec, unreadable = spec_or_reason(job)
+    provider = spec.provider if spec else UNKNOWN
+    try:
+        open_keys, moving, sentences = _in_redis(spec.provider if spec else None, bool(todo))
+    except RedisError as error:
+        # How what is over has ended stands in the ledger.
+        open_keys, moving, sentences = [], set(), [redis_writes.told(error, ", so what runs is not known")] if todo else []
+    if unreadable and unreadable not in sentences:
+        sentences.insert(0, unreadable)
+    # Of a cancelled job what runs comes to its end; everything else that is not over is cancelled.
+    running = min(sum(1 for one in todo if one.request_id in moving), tally.pending + tally.cancelled)
+    counts = Counts(
+        total=tally.total,
+        parked=tally.pending - (running if tally.pending else 0),
+        running=running,
+        stored=tally.stored + tally.empty,
+        failed=tally.failed,
+        cancelled=tally.cancelled - (0 if tally.pending else running),
+    )
+    return JobStatus(
+        job=job_id,
+        provider=provider,
+        state=_state(job, tally, running),
+        requests=counts,
+        rows=tally.rows,
+        rejects=tally.rejects,
+        eta_seconds=_eta_seconds(job, provider, tally, open_keys),
+        failures=[Failure(request=row.request_id, symbol=row.symbol, reason=row.reason) for row in failed],
+        reject_reasons=tally.reject_reasons,
+        trouble=sentences,
+    )
+
+
+def list_jobs(limit: int = 20) -> list[JobSummary]:
+    """The latest jobs, newest first."""
+    try:
+        jobs = database().latest_jobs(limit)
+    except StoreError as error:
+        raise UnavailableError(f"The jobs can't be listed: {error}") from error
+    return [_summary(job) for job in jobs]
+
+
+def _in_redis(provider: str | None, unfinished: bool) -> tuple[list[KeyReport], set[str], list[str]]:
+    """The keys of this pool, the ids that move in it, and the sentences an operator should read. None: nobody knows which."""
+    redis = connections.redis()
+    sentences = alerts.sentences(redis)
+    if provider is None:
+        return [], set(), sentences
+    gate = connections.gate(provider)
+    now = report(gate, keys(provider))
+    sentences += [_of_key(provider, one) for one in now if unfinished]
+    # Workers that wait for it may leave no sign of life.
+    if refused := redis_writes.sentence(redis, safe_url(redis_url())):
+        sentences.append(refused)
+    elif unfinished and not releasers(redis):
+        sentences.append(
+            "No worker is running, so nothing is fetched. Start one: `marketfetch up`, or `celery -A tasks worker`."
+        )
+    return now, gate.moving(), [sentence for sentence in sentences if sentence]
+
+
+def _of_key(provider: str, key: KeyReport) -> str:
+    """Why a key makes no call now, "" if it may, or will in a moment."""
+    name = f"the key {key.label!r} of {provider}"
+    if key.aside_why:
+        return f"T{name[1:]} is set aside: {key.aside_why}. `marketfetch quotas resume {key.label}` tries it again."
+    if key.paused_ms:
+        return f"Calls with {name} rest for {key.paused_ms / 1000:.0f} s more: {key.paused_why}"
+    full = [use for use in key.limits if use.resets_ms > _WORTH_TELLING_MS]
+    if not full:
+        return ""
+    last = max(full, key=lambda use: use.resets_ms)
+    return f"Calls with {name} have used up {last.text}; the next one is free in {last.resets_ms / 1000:.0f} s."
+
+
+def _state(job: Job, tally: Tally, running: int) -> Literal["running", "done", "failed", "cancelled"]:
+    if tally.pending or running:
+        return "running"
+    if job.cancelled_at_ms is not None and tally.cancelled:
+        return "cancelled"
+    return "failed" if tally.failed else "done"
+
+
+def _eta_seconds(job: Job, provider: str, tally: Tally, now: Sequence[KeyReport]) -> int | None:
+    if not tally.pending:
+        return 0
+    if provider == UNKNOWN:
+        return None
+    at_limits = seconds_for(tally.pending, keys(provider), now)
+    done = tally.total - tally.pending - tally.cancelled
+    elapsed_s = time.time() - job.created_at_ms / 1000
+    at_pace = elapsed_s / done * tally.pending if done else None
+    if at_pace is None:
+        return round(at_limits) if at_limits else None
+    # The pace of a first burst, or of a job that was left alone for a day, says less than the limits do.
+    return round(at_limits) if at_limits else round(at_pace)
+
+
+def known_job(store: Store, job_id: str) -> Job:
+    """The recorded job of this id. Raises UnknownJob, UnavailableError."""
+    try:
+        job = store.job(job_id)
+    except StoreError as error:
+        raise UnavailableError(f"Job {job_id} can't be looked up: {error}") from error
+    if job is None:
+        raise UnknownJob(_unknown_job(job_id, store))
+    return job
+
+
+def _unknown_job(job_id: str, store: Store) -> str:
+    known = [job.id for job in store.latest_jobs(50)]
+    close = difflib.get_close_matches(job_id, known, n=1, cutoff=0.5)
+    if close:
+        return f"There is no job {job_id!r}. Did you mean {close[0]}?"
+    return f"There is no job {job_id!r} in this database. `marketfetch status` lists the latest ones."
+
+
+def spec_or_reason(job: Job) -> tuple[JobSpec | None, str]:
+    """What was asked; None, and why, where that can't be read."""
+    try:
+        return spec_of(job), ""
+    except UnreadableJob as error:
+        return None, str(error)
+
+
+def _summary(job: Job) -> JobSummary:
+    created = datetime.fromtimestamp(job.created_at_ms / 1000, UTC)
+    spec, unreadable = spec_or_reason(job)
+    if spec is None:
+        return JobSummary(job.id, UNKNOWN, 0, "", None, None, created, unreadable)
+    return JobSummary(job.id, spec.provider, len(spec.symbols), spec.timespan, spec.start, spec.end, created)

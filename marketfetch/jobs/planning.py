@@ -1,0 +1,83 @@
+"""From what a person wishes to the requests that it takes: pure, deterministic, and every mistake told by its argument."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import uuid4
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from marketfetch import vendors
+from marketfetch.configured import PROVIDERS, options
+from marketfetch.exceptions import BadRequestError, UnreadableJob
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.request import Request
+from marketfetch.storage.store import Job
+from marketfetch.vendors.errors import PlanError
+
+#: Of a job that can't be read: what else is wrong with it follows from these, mostly.
+_MOST_TOLD: Final = 3
+
+
+def single(provider: str, symbol: str, **wish: Any) -> Request:
+    """The one request that a lone task stands for, with the identity that a job would give it. Raises BadRequestError."""
+    requests = plan(make_spec(provider, (symbol,), again=False, **{"timespan": "1d", **wish}))
+    if len(requests) > 1:
+        raise BadRequestError(f"This range takes {len(requests)} calls, and a task makes one: submit a job, or ask for less.")
+    return requests[0]
+
+
+def make_spec(provider: str, symbols: Sequence[str], *, again: bool, **wish: Any) -> JobSpec:
+    """A job as it will be recorded. Raises BadRequestError."""
+    if provider not in PROVIDERS:
+        close = difflib.get_close_matches(provider, PROVIDERS, n=1)
+        meant = f" Did you mean {close[0]}?" if close else f" There are: {', '.join(PROVIDERS)}."
+        raise BadRequestError(f"There is no vendor {provider!r}.{meant}")
+    if isinstance(symbols, str) or not all(isinstance(one, str) for one in symbols):
+        raise BadRequestError(f"The symbols are a list of words, such as ['AAPL', 'MSFT'] (got {symbols!r}).")
+    now = datetime.now(UTC)
+    as_of = now.strftime("%Y-%m-%dT%H:%M") if wish["timespan"] in ("1m", "5m", "15m", "30m", "1h") else now.date().isoformat()
+    try:
+        return JobSpec(
+            provider=provider,
+            symbols=tuple(symbols),
+            as_of=as_of,
+            again=uuid4().hex[:12] if again else "",
+            **wish,
+        )
+    except ValidationError as error:
+        raise BadRequestError(f"The job can't be planned: {'; '.join(_clause(one) for one in error.errors())}.") from None
+
+
+def spec_of(job: Job) -> JobSpec:
+    """The wish that was recorded as a job. Raises UnreadableJob."""
+    try:
+        return JobSpec.model_validate_json(job.spec)
+    except ValidationError as error:
+        why = "; ".join(_clause(one) for one in error.errors()[:_MOST_TOLD])
+        raise UnreadableJob(
+            f"Job {job.id} can't be read ({why}): another release has recorded it, or its row in the table `jobs` is damaged. "
+            f"Run that release's workers, or end it with `marketfetch cancel {job.id}` and submit it anew."
+        ) from None
+
+
+def _clause(error: ErrorDetails) -> str:
+    """One thing that is wrong with a wish: which argument, what, and what was given."""
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{where} is no argument of ours"
+    text = error["msg"].removeprefix("Value error, ")
+    got = f" (got {error['input']!r})" if where and isinstance(error["input"], str) else ""
+    return f"{where}: {text}{got}" if where else f"{text}{got}"
+
+
+def plan(spec: JobSpec) -> list[Request]:
+    """The requests of a job, in order. Raises BadRequestError."""
+    try:
+        return vendors.vendor(spec.provider).plan(spec, options(spec.provider))
+    except PlanError as error:
+        raise BadRequestError(str(error)) from error

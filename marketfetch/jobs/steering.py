@@ -1,0 +1,127 @@
+"""What a person may do to a job that is under way: cancel, resume, retry, wait for its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from marketfetch import connections
+from marketfetch.configured import PROVIDERS
+from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
+from marketfetch.jobs.feeding import feed, withdraw
+from marketfetch.jobs.job_status import JobStatus, known_job, spec_or_reason, status
+from marketfetch.jobs.planning import spec_of
+from marketfetch.jobs.submission import database, with_redis
+from marketfetch.ops import redis_writes
+from marketfetch.storage.store import Job, Store, StoreError, StoreUnavailable
+
+_LOOKS_EVERY_S: Final = 0.25
+
+
+def wait(job_id: str, *, timeout_s: float | None = None) -> JobStatus:
+    """Returns the job's final status once it is over. Costs one `status` every quarter of a second.
+
+    Raises TimeoutError after `timeout_s` seconds (None: never); the job goes on. Raises UnknownJob, UnavailableError.
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    pause = threading.Event()
+    while True:
+        began = time.monotonic()
+        found = status(job_id)
+        if found.state != "running":
+            return found
+        # A look at a job of a million requests costs the database something, so most of the time is left to others.
+        until_next_s = max(_LOOKS_EVERY_S, 4 * (time.monotonic() - began))
+        if deadline is not None and time.monotonic() + until_next_s > deadline:
+            raise TimeoutError(f"Job {job_id} is not over after {timeout_s:g} s; it goes on, and `wait` may be called again.")
+        pause.wait(until_next_s)
+
+
+def cancel(job_id: str) -> JobStatus:
+    """No more calls for this job: what waits leaves the lane, what runs comes to its end. Other jobs keep what they share.
+
+    Submitting it again, or `resume`, lets it go on. Raises MarketfetchError.
+    """
+    store = database()
+    job = known_job(store, job_id)
+    spec, _ = spec_or_reason(job)
+    # Of one that can't be read nobody knows the vendor, and its requests can only be where they were parked.
+    gates = [connections.gate(name) for name in ((spec.provider,) if spec else PROVIDERS)]
+    try:
+        store.cancel_job(job_id, at_ms=time.time_ns() // 1_000_000)
+    except StoreError as error:
+        raise UnavailableError(f"Job {job_id} was not cancelled: {error}") from error
+    marked = "the job is marked as cancelled, and what is parked leaves the lane when a worker finds Redis again"
+    try:
+        for gate in gates:
+            with_redis(partial(withdraw, store, gate, job_id), marked)
+    except StoreError as error:
+        raise UnavailableError(f"{error}: {marked}") from error
+    return status(job_id)
+
+
+def resume(job_id: str) -> int:
+    """Feeds a job at once, a cancelled one too; how many requests were not in the gate. Raises MarketfetchError."""
+    store = database()
+    job = known_job(store, job_id)
+    spec_of(job)  # one that can't be read stays as it is
+    with_redis(lambda: redis_writes.must_take_writes(connections.redis()), "nothing was resumed")
+    try:
+        store.save_job(job, ())
+        return with_redis(lambda: feed(store, job), "nothing was resumed")
+    except StoreError as error:
+        raise UnavailableError(f"Job {job_id} was not resumed: {error}") from error
+
+
+def resume_all() -> dict[str, int | MarketfetchError]:
+    """Feeds every open job: per job, how many requests were not in the gate, or why it can't go on.
+
+    Raises MarketfetchError where no job can: Redis or the database is away.
+    """
+    store = database()
+    try:
+        return {job.id: _resumed(store, job) for job in store.open_jobs()}
+    except StoreError as error:
+        raise UnavailableError(f"The jobs were not resumed: {error}") from error
+    except RedisError as error:
+        raise UnavailableError(redis_writes.told(error, ": not every job was resumed")) from error
+
+
+def _resumed(store: Store, job: Job) -> int | MarketfetchError:
+    try:
+        return feed(store, job)
+    except MarketfetchError as error:
+        return error
+    except StoreUnavailable:
+        raise  # so are the other jobs
+    except StoreError as error:
+        return UnavailableError(str(error))
+
+
+def retry(job_id: str) -> int:
+    """The failed requests of a job are made again; how many. Raises MarketfetchError."""
+    store = database()
+    job = known_job(store, job_id)
+    spec_of(job)
+    try:
+        revives = job.cancelled_at_ms is not None and store.unfinished(job_id, limit=1)
+    except StoreError as error:
+        raise UnavailableError(f"Nothing of job {job_id} was retried: {error}") from error
+    if revives:
+        # Nobody who asks for what has failed means all that was cancelled.
+        raise BadRequestError(
+            f"Job {job_id} is cancelled: `marketfetch resume {job_id}` lets all of it go on. Nothing was retried."
+        )
+    # Before anything is forgotten: what has failed would else be to do again although the sentence says that nothing was done.
+    with_redis(lambda: redis_writes.must_take_writes(connections.redis()), "nothing was retried")
+    try:
+        failed = store.forget_failed(job_id)
+    except StoreError as error:
+        raise UnavailableError(f"Nothing of job {job_id} was retried: {error}") from error
+    if failed:
+        resume(job_id)
+    return failed

@@ -1,0 +1,85 @@
+"""`submit`: a job is planned, recorded, and its requests are parked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TypeVar
+
+from redis.exceptions import RedisError
+
+from marketfetch import connections
+from marketfetch.configured import labels
+from marketfetch.exceptions import UnavailableError
+from marketfetch.jobs.feeding import feed
+from marketfetch.jobs.planning import make_spec, plan
+from marketfetch.ops import redis_writes
+from marketfetch.storage.store import Job, Store, StoreError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """`new` False: the same job had been submitted before, and goes on where it is."""
+
+    job_id: str
+    requests: int
+    new: bool
+
+
+def submit(
+    provider: str,
+    symbols: Sequence[str],
+    *,
+    start: date,
+    end: date,
+    timespan: str = "1d",
+    dataset: str = "bars",
+    adjustment: str | None = None,
+    again: bool = False,
+) -> Submitted:
+    """Plans a job, records it, and parks its requests. Sending the same again resumes it, unless `again`.
+
+    Raises UnavailableError, and then nothing was recorded unless the sentence says so.
+    """
+    spec = make_spec(
+        provider, symbols, start=start, end=end, timespan=timespan, dataset=dataset, adjustment=adjustment, again=again
+    )
+    requests = plan(spec)
+    if not labels(spec.provider):
+        raise UnavailableError(
+            f"No API key is configured for {provider}, so nothing was submitted. Set "
+            f"MARKETFETCH_PROVIDERS__{provider.upper()}__API_KEYS='[\"label:secret\"]' or api_keys in marketfetch.toml."
+        )
+    store = database()
+    with_redis(lambda: redis_writes.must_take_writes(connections.redis()), "nothing was submitted")
+    job = Job(id=spec.id, spec=spec.model_dump_json(), created_at_ms=time.time_ns() // 1_000_000)
+    try:
+        new = store.save_job(job, [request.root for request in requests])
+    except StoreError as error:
+        raise UnavailableError(f"The job was not recorded: {error}") from error
+    unfed = f"job {job.id} is recorded but not all of it is parked; it goes on by itself when a worker runs, or send it again"
+    try:
+        with_redis(lambda: feed(store, job, requests), unfed)
+    except StoreError as error:
+        raise UnavailableError(f"{error}: {unfed}") from error
+    return Submitted(job_id=job.id, requests=len(requests), new=new)
+
+
+def database() -> Store:
+    """This process's store. Raises UnavailableError."""
+    try:
+        return connections.store()
+    except StoreError as error:
+        raise UnavailableError(f"The database can't be used: {error}") from error
+
+
+def with_redis(ask: Callable[[], T], consequence: str) -> T:
+    """What `ask` returns. Raises UnavailableError, which names the `consequence`, when Redis is away or read-only."""
+    try:
+        return ask()
+    except RedisError as error:
+        raise UnavailableError(redis_writes.told(error, f": {consequence}")) from error

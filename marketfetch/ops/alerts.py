@@ -1,0 +1,91 @@
+"""Alerts: what an operator should know now, one sentence a kind, shown by `marketfetch status` and forgotten a minute later.
+
+They stand in Redis, so every worker and every command sees the same ones. An alert that stays true is renewed once a minute;
+an outage is logged when it begins, each minute, and when it is over, never once per attempt.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import structlog
+from redis import Redis
+
+from marketfetch import connections
+from marketfetch.ops import dead_letters
+
+log = structlog.get_logger("marketfetch.alerts")
+
+#: The key's name is older than this module's: records keep theirs.
+_PREFIX: Final = "mf:trouble:"
+REMEMBERED_S: Final = 60
+
+
+def report(kind: str, sentence: str, *, redis: Redis | None = None) -> None:
+    """Sets the alert of this kind, replacing an earlier one. Raises RedisError."""
+    (redis or connections.redis()).set(f"{_PREFIX}{kind}", sentence, ex=REMEMBERED_S)
+
+
+def clear(kind: str) -> None:
+    """Removes the alert of this kind. Raises RedisError."""
+    connections.redis().delete(f"{_PREFIX}{kind}")
+
+
+def sentences(redis: Redis) -> list[str]:
+    """Every alert that stands, by kind, and one about the dead-letter list while it is not empty. Raises RedisError."""
+    found = [redis.get(key) for key in sorted(redis.scan_iter(match=f"{_PREFIX}*", count=1000))]
+    return [one.decode() for one in found if isinstance(one, bytes)] + dead_letters.sentences(redis)
+
+
+class Alert:
+    """One kind of alert, renewed and logged by this process at most once a minute while it is true."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._renewed: float | None = None
+
+    def holds(self, sentence: str, *, redis: Redis | None = None) -> None:
+        """The sentence is true now. `redis`: the caller's own connection, for threads that share none. Raises RedisError."""
+        now = time.monotonic()
+        # Renewed a little before it expires, so that it stands without a gap.
+        if self._renewed is not None and now - self._renewed < 0.9 * REMEMBERED_S:
+            return
+        self._renewed = now
+        report(self._kind, sentence, redis=redis)
+        log.warning(sentence)
+
+
+class Outage:
+    """Says that something is away when it begins, then each minute, and how long it was when it is over."""
+
+    _SAY_AGAIN_S: Final = 60.0
+
+    def __init__(self, who: str) -> None:
+        """`who` waits: a word for the log."""
+        self._who = who
+        self._what = ""
+        self._since = self._said = 0.0
+
+    def goes_on(self, what: str, error: Exception) -> None:
+        """Another try has failed, since `what` is away."""
+        now = time.monotonic()
+        if what != self._what:
+            self._what, self._since = what, now
+        elif now - self._said < self._SAY_AGAIN_S:
+            return
+        self._said = now
+        away = f"{now - self._since:.0f} s"
+        log.warning(
+            f"{self._who} waits for {what}", error=str(error), away=away, next_step="tries again and again, then goes on"
+        )
+
+    def over(self) -> bool:
+        """Everything answers. True if until now it did not."""
+        was_away = bool(self._what)
+        if was_away:
+            log.warning(
+                f"{self._what} is back", away=f"{time.monotonic() - self._since:.1f} s", next_step=f"the {self._who} goes on"
+            )
+            self._what = ""
+        return was_away

@@ -1,0 +1,230 @@
+"""The dead-letter list: messages that no worker can take, kept in Redis with the reason until an operator decides.
+
+One Redis stream, `mf:dead`: its ids are times, it has an order and a length. Bounded in both ways: the oldest goes, with a
+log line, when MOST_KEPT are there; of each message at most BYTES_KEPT are kept, and what was cut can't be sent again.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar, cast
+
+import structlog
+from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import RedisError
+
+from marketfetch import connections
+from marketfetch.configured import PROVIDERS
+from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.ops import redis_writes
+from marketfetch.quotas import Gate
+from marketfetch.redaction import Redactor
+from marketfetch.settings import get_settings
+
+log = structlog.get_logger("marketfetch.dead")
+
+T = TypeVar("T")
+
+KEY: Final = "mf:dead"
+MOST_KEPT: Final = 1_000
+BYTES_KEPT: Final = 64 * 1024
+#: Characters; a parser may quote a whole body in its complaint.
+_LONGEST_REASON: Final = 400
+#: As Redis writes the ids of a stream: milliseconds, and a number within them.
+_ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
+#: Between a queue's name and a priority, in the name of kombu's Redis list.
+PRIORITY_MARK: Final = "\x06\x16"
+
+
+class UnreadableMessage(Exception):
+    """What an AsyncResult holds whose task never ran, as its message could not be used. The sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """`list_key`: the Redis list it came from. `raw`: its bytes, cut after BYTES_KEPT; `size`: how many it had."""
+
+    id: str
+    list_key: str
+    reason: str
+    task: str
+    task_id: str
+    size: int
+    raw: bytes
+
+    @property
+    def when(self) -> datetime:
+        return datetime.fromtimestamp(int(self.id.partition("-")[0]) / 1000, UTC)
+
+    @property
+    def queue(self) -> str:
+        return self.list_key.partition(PRIORITY_MARK)[0]
+
+    @property
+    def whole(self) -> bool:
+        """False: it was cut, so it can be looked at but not sent again."""
+        return len(self.raw) == self.size
+
+    def text(self) -> str:
+        """The message for a person's eyes: the body decoded where it can be, every secret cut out."""
+        return "\n".join(_printable(line) for line in _redacted(_opened(self.raw)).split("\n"))
+
+
+def bury(*, list_key: str, reason: str, raw: bytes, size: int, task: str, task_id: str) -> str:
+    """Adds a message; answers with its id in the list: from here on it is safe and may be acknowledged. Raises RedisError."""
+    redis = connections.redis()
+    fields = {
+        "list": list_key,
+        "reason": clean(reason),
+        "task": clean(task),
+        "task_id": clean(task_id),
+        "size": str(size),
+        "raw": b64encode(raw[:BYTES_KEPT]).decode(),
+    }
+    number = cast("bytes", redis.xadd(KEY, {name: text.encode(errors="replace") for name, text in fields.items()})).decode()
+    if dropped := redis.xtrim(KEY, maxlen=MOST_KEPT, approximate=False):
+        log.warning("dead-letter list is full", dropped=dropped, next_step=f"the oldest went; it holds {MOST_KEPT:,}")
+    return number
+
+
+def clean(reason: str) -> str:
+    """A reason, or a name that a stranger gave, as it may be shown: one line, not too long, printable, without secrets."""
+    line = _printable(" ".join(_redacted(reason).split()))
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
+
+
+def letters() -> list[DeadLetter]:
+    """All of them, oldest first. Raises MarketfetchError when Redis is away."""
+    return [_letter(*one) for one in _asked(lambda redis: redis.xrange(KEY))]
+
+
+def letter(number: str) -> DeadLetter:
+    """One of them. Raises MarketfetchError when there is none of that id."""
+    return cast("DeadLetter", _asked(lambda redis: _one(redis, number)))
+
+
+def retry(number: str) -> DeadLetter:
+    """Takes it out of the list and puts it at the end of its queue, in one step. Raises MarketfetchError."""
+    found = letter(number)
+    if not found.whole:
+        raise BadRequestError(
+            f"Message {number} had {found.size:,} bytes and only the first {BYTES_KEPT:,} were kept, so it can't be sent "
+            f"again. Send the task anew, and `marketfetch dead drop {number}`."
+        )
+
+    def move(pipe: Pipeline) -> None:
+        _one(pipe, number)  # watched: whoever else retries or drops it now makes us look again
+        pipe.multi()
+        pipe.xdel(KEY, number)
+        pipe.lpush(found.list_key, found.raw)
+
+    _asked(lambda redis: redis.transaction(move, KEY))
+    return found
+
+
+def drop(number: str) -> DeadLetter:
+    """Takes it out of the list for good. Raises MarketfetchError."""
+    found = letter(number)
+    _asked(lambda redis: redis.xdel(KEY, number))
+    return found
+
+
+def reply(provider: str, request_id: str) -> bytes:
+    """What came for a request that was given up since it killed its workers: the body, or its batch as it was to be stored.
+
+    Raises MarketfetchError when nothing is kept.
+    """
+    if provider not in PROVIDERS:
+        raise BadRequestError(f"There is no vendor {provider!r}: there are {', '.join(PROVIDERS)}.")
+    kept = _asked(lambda redis: Gate(redis, pool=provider).raw(request_id))
+    if kept is None:
+        raise BadRequestError(
+            f"Nothing is kept of request {request_id} of {provider}: what came is kept for a week, of the latest 20 requests "
+            f"that killed a worker twice."
+        )
+    return zlib.decompress(kept)
+
+
+def forget_before(moment_ms: int) -> int:
+    """Drops the messages that were buried before this Unix time; how many. Raises RedisError."""
+    return connections.redis().xtrim(KEY, minid=str(max(0, moment_ms)), approximate=False)
+
+
+def sentences(redis: Redis) -> list[str]:
+    """What `marketfetch status` says while there are any."""
+    count = redis.xlen(KEY)
+    if not count:
+        return []
+    return [f"{count:,} message{'s' if count > 1 else ''} could not be read: `marketfetch dead` shows which, and why."]
+
+
+def _one(redis: Redis, number: str) -> DeadLetter:
+    found = cast("list[Any]", redis.xrange(KEY, min=number, max=number)) if _ID.fullmatch(number) else []
+    if not found:
+        known = [one.decode() for one, _ in cast("list[Any]", redis.xrange(KEY))]
+        raise BadRequestError(_unknown(number, known))
+    return _letter(*found[0])
+
+
+def _letter(number: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
+    def text(name: str) -> str:
+        return fields.get(name.encode(), b"").decode(errors="replace")
+
+    return DeadLetter(
+        id=number.decode(),
+        list_key=text("list"),
+        reason=text("reason"),
+        task=text("task"),
+        task_id=text("task_id"),
+        size=int(text("size") or 0),
+        raw=b64decode(text("raw")),
+    )
+
+
+def _unknown(number: str, known: Sequence[str]) -> str:
+    if not known:
+        return f"There is no dead message {number!r}: the list is empty."
+    close = difflib.get_close_matches(number, known, n=1, cutoff=0.5)
+    meant = f"Did you mean {close[0]}?" if close else "`marketfetch dead` lists them."
+    return f"There is no dead message {number!r}. {meant}"
+
+
+def _opened(raw: bytes) -> str:
+    """The message as text: pretty where it is JSON, with its body decoded, since base64 would hide a secret from redaction."""
+    text = raw.decode(errors="replace")
+    try:
+        envelope = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if isinstance(envelope, dict) and isinstance(envelope.get("body"), str):
+        try:
+            # As lenient as can be: also half a body is worth reading.
+            body = b64decode(envelope["body"].rstrip("=") + "==", validate=False).decode()
+        except ValueError:
+            body = envelope["body"]
+        envelope["body"] = body
+    return json.dumps(envelope, indent=2, ensure_ascii=False)
+
+
+def _redacted(text: str) -> str:
+    return Redactor(get_settings().secrets()).text(text)
+
+
+def _printable(line: str) -> str:
+    """What could steer a terminal, or can't be encoded, becomes a question mark."""
+    return "".join(sign if sign.isprintable() else "?" for sign in line)
+
+
+def _asked(question: Callable[[Redis], Any]) -> Any:
+    try:
+        return question(connections.redis())
+    except RedisError as error:
+        raise UnavailableError(redis_writes.told(error, ", so the dead messages are not known")) from error

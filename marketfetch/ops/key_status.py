@@ -1,0 +1,88 @@
+"""What operators see of the keys, and do to them: `marketfetch quotas`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from marketfetch import connections
+from marketfetch.configured import PROVIDERS, keys
+from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.ops import redis_writes
+from marketfetch.quotas import reporting
+from marketfetch.quotas.values import Events, Health, KeyReport
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLine:
+    """One key of one vendor, with what waits for its pool."""
+
+    provider: str
+    key: KeyReport
+    parked: int
+
+
+def lines() -> list[KeyLine]:
+    """Every configured key, by vendor. Raises MarketfetchError when Redis is away."""
+    try:
+        return [
+            KeyLine(provider, key, connections.gate(provider).counts().parked)
+            for provider in PROVIDERS
+            for key in reporting.report(connections.gate(provider), keys(provider))
+        ]
+    except RedisError as error:
+        raise _away(error) from error
+
+
+def events() -> dict[str, Events]:
+    """What each vendor's gate has done since it was new. Raises MarketfetchError when Redis is away."""
+    try:
+        return {provider: connections.gate(provider).events() for provider in PROVIDERS}
+    except RedisError as error:
+        raise _away(error) from error
+
+
+def health() -> list[Health]:
+    """Each vendor's gate: does it admit what may run? Raises MarketfetchError when Redis is away."""
+    try:
+        return [reporting.health(connections.gate(provider), keys(provider)) for provider in PROVIDERS if keys(provider)]
+    except RedisError as error:
+        raise _away(error) from error
+
+
+def pause(label: str, *, provider: str | None, seconds: float) -> str:
+    """No call with this key for so long. Answers with the vendor's name. Raises MarketfetchError."""
+    owner = _owner(label, provider)
+    try:
+        connections.gate(owner).pause(label, pause_ms=int(seconds * 1000), why="paused by an operator")
+    except RedisError as error:
+        raise _away(error) from error
+    return owner
+
+
+def resume(label: str, *, provider: str | None) -> str:
+    """Ends a key's pause and takes it back if it was set aside. Answers with the vendor's name. Raises MarketfetchError."""
+    owner = _owner(label, provider)
+    try:
+        connections.gate(owner).resume(label)
+    except RedisError as error:
+        raise _away(error) from error
+    return owner
+
+
+def _owner(label: str, provider: str | None) -> str:
+    known = {one: [key.label for key in keys(one)] for one in PROVIDERS if provider in (None, one)}
+    owners = [one for one, labels in known.items() if label in labels]
+    if len(owners) == 1:
+        return owners[0]
+    if owners:
+        raise BadRequestError(f"{' and '.join(owners)} both have a key labelled {label!r}: say which with --provider.")
+    everyone = sorted({one for labels in known.values() for one in labels})
+    raise BadRequestError(
+        f"No key is labelled {label!r}. Labels are: {', '.join(everyone) or 'none, as no key is configured'}."
+    )
+
+
+def _away(error: RedisError) -> UnavailableError:
+    return UnavailableError(redis_writes.told(error, ", so the keys' state is not known"))

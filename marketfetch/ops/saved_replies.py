@@ -1,0 +1,138 @@
+"""`marketfetch read`: a saved reply, read exactly as a worker would read it, and told as one document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from marketfetch import vendors
+from marketfetch.configured import options
+from marketfetch.exceptions import BadRequestError
+from marketfetch.schemas.bars import BarSeries, Ints
+from marketfetch.schemas.page import Page, Reject
+from marketfetch.schemas.request import Request
+from marketfetch.settings import get_settings
+from marketfetch.vendors import reading
+from marketfetch.vendors.errors import BadRequest, FetchError, RateLimited, TooManyRejects, Transient
+from marketfetch.vendors.http import HttpReply
+
+#: Stands for the symbol where the reply does not name one and nobody said which was asked.
+UNKNOWN_SYMBOL: Final = "UNKNOWN"
+
+
+class SavedReject(BaseModel):
+    """A row that would not be stored: `row` counts from 0 in the reply's own order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    row: int
+    field: str
+    value: str
+    reason: str
+    symbol: str = ""
+
+
+class SavedReply(BaseModel):
+    """What a worker would make of a saved reply.
+
+    `outcome` is "rows", or the name of the class in the error tree (then `rows` is 0: nothing would be stored). `rows` counts
+    the reply's good rows, `bars` what would be stored of them: a row may give a raw and an adjusted bar. `first_ts` and
+    `last_ts` are the starts of the earliest and the latest bar, Unix ms UTC; None without bars. `next` is the vendor's name
+    for the page after this one. `retry_after` is in seconds, None where the vendor did not say. `message` is the error's
+    sentence, "" for rows.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: str
+    rows: int = 0
+    rejects: tuple[SavedReject, ...] = ()
+    first_ts: int | None = None
+    last_ts: int | None = None
+    next: str | None = None
+    retry_after: float | None = None
+    message: str = ""
+    bars: int = 0
+    series: tuple[str, ...] = ()
+    quirks: dict[str, int] = {}
+
+    @property
+    def span(self) -> str:
+        """First to last bar in words, "" without bars."""
+        if self.first_ts is None or self.last_ts is None:
+            return ""
+        return f"{_utc(self.first_ts)} to {_utc(self.last_ts)}"
+
+
+def read_saved(
+    provider: str,
+    dataset: str,
+    body: bytes,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    symbol: str = UNKNOWN_SYMBOL,
+) -> SavedReply:
+    """Reads a saved reply. Checks that need the asked range are skipped, as nobody knows what was asked.
+
+    `headers` in any case. Raises MarketfetchError for an unknown vendor, and for a dataset this vendor does not have.
+    """
+    try:
+        known = vendors.vendor(provider).NAME
+    except vendors.UnknownVendor as error:
+        raise BadRequestError(str(error)) from None
+    request = Request.model_validate({"provider": known, "dataset": dataset, "symbol": symbol})
+    reply = HttpReply(status=status, headers={name.lower(): text for name, text in (headers or {}).items()}, body=body)
+    try:
+        page = reading.read(request, reply, options(known), max_reject_share=get_settings().max_reject_share)
+    except TooManyRejects as error:
+        rejects = tuple(_saved_reject(one) for one in (error.page.rejects if error.page else ()))
+        return SavedReply(outcome="TooManyRejects", rejects=rejects, message=error.message)
+    except FetchError as error:
+        if isinstance(error, BadRequest) and error.status is None:  # ours, not the vendor's: no such dataset
+            raise BadRequestError(f"{error.message.rstrip('.')}.") from None
+        wait_ms = error.retry_after_ms if isinstance(error, RateLimited | Transient) else None
+        retry_after = None if wait_ms is None else wait_ms / 1000
+        return SavedReply(outcome=type(error).__name__, message=error.message, retry_after=retry_after)
+    except ValueError as error:  # PlanError: no such dataset
+        raise BadRequestError(str(error)) from None
+    return _of_page(page)
+
+
+def _of_page(page: Page) -> SavedReply:
+    filled = [one for one in page.series if len(one.bars)]
+    return SavedReply(
+        outcome="rows",
+        rows=_rows(page),
+        bars=sum(len(one.bars) for one in page.series),
+        rejects=tuple(_saved_reject(one) for one in page.rejects),
+        first_ts=min((int(one.bars.ts[0]) for one in filled), default=None),
+        last_ts=max((int(one.bars.ts[-1]) for one in filled), default=None),
+        next=page.next,
+        series=tuple(_series(one) for one in page.series),
+        quirks={quirk.name: quirk.rows for quirk in page.quirks},
+    )
+
+
+def _rows(page: Page) -> int:
+    """The reply's own good rows: one that gives a raw and an adjusted bar is one row."""
+    instants: dict[str, list[Ints]] = {}
+    for one in page.series:
+        instants.setdefault(one.symbol, []).append(one.bars.ts)
+    return len(page.records) + sum(len(np.unique(np.concatenate(some))) for some in instants.values())
+
+
+def _saved_reject(reject: Reject) -> SavedReject:
+    return SavedReject(row=reject.row, field=reject.field, value=reject.value, reason=reject.reason, symbol=reject.symbol)
+
+
+def _series(series: BarSeries) -> str:
+    return f"{series.symbol} {series.timespan} {series.adjustment}: {len(series.bars)} bars"
+
+
+def _utc(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,15 @@
+"""How many workers are alive, by the heartbeat that each releaser leaves in Redis."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from redis import Redis
+
+#: The prefix of the heartbeat keys; behind it stand host and process id.
+HEARTBEAT: Final = "mf:releaser:"
+
+
+def releasers(redis: Redis) -> int:
+    """The number of workers that release at this moment. 0: parked requests do not run until a worker starts."""
+    return sum(1 for _ in redis.scan_iter(match=f"{HEARTBEAT}*", count=1000))

@@ -1,0 +1,390 @@
+-- Rows 2, 2b, 4e of the state machine: takes back what has expired, then grants what the limits of the keys allow.
+--
+-- KEYS  1 ready  2 delayed  3 granted (score = start-by)  4 running (score = end-by)  5 held (score = due)
+--       6 tags   7 epoch    8 counts   9 newer (score = the format of a request that a newer release has parked)
+-- ARGV  1 prefix   2 most to grant now   3 most that may be granted and not started   4 start-by in ms from now
+--       5 ms until a held request is handed on again   6 most held before admission stops
+--       7 us by which a grant may be ahead of its slot, while fewer calls are open than 12; otherwise a third of it   8 epoch, or "" to skip the check
+--       9 the caller's estimate of the clock in us, 0 to skip the check   10 the pool's keys, JSON (marketfetch/quotas/limits.py)
+--       11 most bytes of batches that are not stored yet before admission stops
+--       12 so many open calls leave no child to spare for waiting
+--       13 ms for which no batch was stored though some wait before admission stops
+-- Returns { "ok" | "epoch" | "clock" | "stale", wait in us or -1, how many were left to workers of a newer release,
+--           then per grant { id, fence, label, attempts, arguments, message, kind } }
+--       epoch, clock: the past can't be accounted for, or time has stepped: nothing was granted, see marketfetch/quotas/epoch.py;
+--       stale: the calendar days passed are over, ask again;
+--       kind "go": the right to make one call. "held": due to be handed on again. "answered": a task that another's call has
+--       answered. "dropped": a task that has expired or was revoked, until it is marked so
+--
+-- One round trip, all or nothing: a refusal by one limit spends nothing of another. Everything is on Redis's own clock.
+-- What a newer release has parked is left alone and stands in nobody's way: it steps out of the lane into `newer`, from where
+-- the first admit that knows its format takes it back to its old place.
+
+local prefix, room, most_granted, start_by = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local held_again, most_held, ahead = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local now = clock()
+local now_ms = math.floor(now / 1000)
+
+if ARGV[8] ~= '' and redis.call('GET', KEYS[7]) ~= ARGV[8] then
+  return { 'epoch', -1, 0 }
+end
+if ARGV[9] ~= '0' and math.abs(now - tonumber(ARGV[9])) > 250000 then
+  return { 'clock', -1, 0 }
+end
+
+-- A deadline of a newer release that has passed is looked at again in so many ms: by then a worker that knows it may have.
+local _LEFT_FOR = 3000
+even_when_full(prefix)
+local answer = { 'ok', -1, 0 }
+local wait = nil
+local function wait_until(at)
+  if at and (wait == nil or at < wait) then wait = at end
+end
+
+-- Those of them that are not left to a newer release.
+local function ours(set, ids)
+  local found = {}
+  for _, id in ipairs(ids) do
+    if format_of(redis.call('HGET', prefix .. 'req:' .. id, 'r')) <= FORMAT then
+      found[#found + 1] = id
+    else
+      redis.call('ZADD', set, now_ms + _LEFT_FOR, id)
+      answer[3] = answer[3] + 1
+    end
+  end
+  return found
+end
+
+-- The members of a set of deadlines that are due; whoever is next there is worth waking up for.
+local function due(set, most)
+  local head = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
+  if not head[2] then return {} end
+  if tonumber(head[2]) > now_ms then
+    wait_until(tonumber(head[2]) * 1000)
+    return {}
+  end
+  wait_until(now)  -- there may be more than this look takes
+  return redis.call('ZRANGEBYSCORE', set, '-inf', now_ms, 'LIMIT', 0, most)
+end
+
+-- 2b: granted, and not started in time. Its message may be lost or late; the fence makes a late one harmless.
+for _, id in ipairs(ours(KEYS[3], due(KEYS[3], 100))) do
+  local record = prefix .. 'req:' .. id
+  redis.call('ZREM', KEYS[3], id)
+  close_call(prefix, id, record, now, false)
+  if in_lane(prefix, id, record) then redis.call('HSET', record, 's', 'parked') end
+end
+
+-- 4e: running past its end-by: its worker is gone. The third time the request itself is the suspect.
+for _, id in ipairs(ours(KEYS[4], due(KEYS[4], 100))) do
+  local record = prefix .. 'req:' .. id
+  redis.call('ZREM', KEYS[4], id)
+  close_call(prefix, id, record, now, true)
+  if redis.call('EXISTS', record) == 0 then
+    -- Nothing of it is known: whoever wants it parks it again.
+  elseif redis.call('HINCRBY', record, 'k', 1) >= 3 then
+    redis.call('HSET', record, 's', 'held', 'w', 'its worker died three times while it ran')
+    redis.call('ZADD', KEYS[5], now_ms, id)
+  elseif still_wanted(prefix, record, now) then
+    redis.call('HSET', record, 's', 'parked')
+    in_lane(prefix, id, record)
+  end
+end
+
+-- Held and due: whoever should have stored it is late. Its message is published again; `start` will answer "held".
+for _, id in ipairs(ours(KEYS[5], due(KEYS[5], 50))) do
+  local fields = redis.call('HMGET', prefix .. 'req:' .. id, 'f', 'y', 'a', 'q', 'm', 's')
+  if fields[6] then
+    redis.call('ZADD', KEYS[5], now_ms + held_again, id)
+    local kind = fields[6] == 'answered' and 'answered' or (fields[6] == 'expired' or fields[6] == 'revoked') and 'dropped' or 'held'
+    answer[#answer + 1] = { id, tonumber(fields[1]), fields[2] or '', tonumber(fields[3] or '0'), fields[4], fields[5] or '', kind }
+  else
+    redis.call('ZREM', KEYS[5], id)
+  end
+end
+
+for _, id in ipairs(due(KEYS[2], 100)) do
+  redis.call('ZREM', KEYS[2], id)
+  in_lane(prefix, id, prefix .. 'req:' .. id)
+end
+
+-- Left alone by workers of the release before.
+local aside = redis.call('ZCARD', KEYS[9])
+if aside > 0 then
+  for n, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[9], '-inf', FORMAT, 'LIMIT', 0, 100)) do
+    redis.call('ZREM', KEYS[9], id)
+    in_lane(prefix, id, prefix .. 'req:' .. id)
+    aside = aside - 1
+    if n == 100 then wait_until(now) end
+  end
+end
+
+local waiting = redis.call('ZCARD', KEYS[3])
+if waiting + redis.call('ZCARD', KEYS[4]) >= tonumber(ARGV[12]) then ahead = math.floor(ahead / 3) end
+room = math.min(room, most_granted - waiting)
+local unstored = redis.call('HMGET', KEYS[8], 'away', 'bytes', 'fine', 'stored')
+local shut = unstored[1] or tonumber(unstored[2] or '0') > tonumber(ARGV[11]) or redis.call('ZCARD', KEYS[5]) >= most_held
+  or (tonumber(unstored[2] or '0') > 0 and now_ms - tonumber(unstored[4] or now_ms) > tonumber(ARGV[13]))
+if shut then room = 0 end
+local parked = redis.call('ZCARD', KEYS[1])
+-- Whoever starts or stores next says so: grants and batches of all workers count, and this one would otherwise sleep on.
+if room <= 0 and parked > 0 then redis.call('HSET', KEYS[8], 'full', 1) end
+
+local pool = nil
+local pool_granted = 0  -- calls granted in this very script are in no set yet
+
+-- How many calls of a window may go now, and otherwise when the next one may. `want` > 0.
+local function of_window(key, window, want)
+  local label, taken, full, lost = key.label, key.open, key.full, key.lost
+  if window[4] == 1 then
+    label, taken = '*', redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4]) + pool_granted
+    local state = redis.call('HMGET', prefix .. 'key:*', 'full', 'lost')
+    full, lost = tonumber(state[1] or '-1e18'), tonumber(state[2] or '0')
+    want = 1  -- what one key takes of it the others must see
+  end
+  local free = window[1] - taken
+  if free <= 0 then return 0, nil end
+  if full + window[2] >= now then
+    -- Calls that nobody knows of, made at `full` at the latest; in a long window as many as were marked.
+    if window[2] > 60000000 then
+      lost = tonumber(redis.call('HGET', prefix .. 'key:' .. label, 'lost:' .. us(window[2])) or lost)
+    end
+    if lost < 0 or free <= lost then
+      local set = prefix .. (window[3] == 1 and 'done:' or 'early:') .. label
+      local stamp = redis.call('ZREVRANGE', set, free - 1, free - 1, 'WITHSCORES')[2]
+      return 1, math.max(full, tonumber(stamp or full)) + window[2] + 1
+    end
+    free = free - lost
+  end
+  want = math.min(want, free)
+  local set = prefix .. (window[3] == 1 and 'done:' or 'early:') .. label
+  local stamp = redis.call('ZREVRANGE', set, free - want, free - want, 'WITHSCORES')[2]
+  if not stamp or tonumber(stamp) + window[2] < now then return want, now end
+  if want > 1 then
+    local fit = free - redis.call('ZCOUNT', set, us(now - window[2]), '+inf')
+    if fit > 0 then return fit, now end
+    stamp = redis.call('ZREVRANGE', set, free - 1, free - 1, 'WITHSCORES')[2]
+  end
+  return 1, tonumber(stamp) + window[2] + 1
+end
+
+-- The counter of a calendar day. Where it is new (the day is, or the limit) it begins with what the stamps know of this day and
+-- with the calls that are open, since they may reach the vendor in it.
+local function used_today(key, name, starts, line)
+  local counted = redis.call('GET', prefix .. name)
+  if counted then return tonumber(counted) end
+  local open = redis.call('SMEMBERS', prefix .. 'open:' .. key.label)
+  for _, id in ipairs(open) do
+    local record = prefix .. 'req:' .. id
+    redis.call('HSET', record, 'd', (redis.call('HGET', record, 'd') or '') .. line)
+  end
+  local used = #open + redis.call('ZCOUNT', prefix .. 'done:' .. key.label, us(starts), '+inf')
+  redis.call('SET', prefix .. name, used, 'EX', 259200)
+  return used
+end
+
+-- Sets how many calls this key may take (`free`) and from when (`at`, us); `at` nil when only the end of an open call, or a
+-- person, can tell.
+local function look(key)
+  key.free, key.at, key.shut = 0, nil, true
+  local state = redis.call('HMGET', prefix .. 'key:' .. key.label, 'until', 'aside', 'keep', 'ttl', 'slack', 'full', 'lost', 'ill')
+  if state[3] ~= tostring(key.keep) or state[4] ~= tostring(key.ttl) or state[5] ~= tostring(key.slack) then
+    redis.call('HSET', prefix .. 'key:' .. key.label, 'keep', key.keep, 'ttl', key.ttl, 'slack', key.slack)
+    redis.call('HSET', prefix .. 'key:*', 'keep', key.pool_keep, 'ttl', key.pool_ttl)
+  end
+  if state[2] then return end
+  key.full, key.lost = tonumber(state[6] or '-1e18'), tonumber(state[7] or '0')
+  key.open = redis.call('SCARD', prefix .. 'open:' .. key.label) + key.granted
+  local free, at = room, math.max(now, tonumber(state[1] or '0') * 1000)
+  if at > now then free = 1 end
+  if key.concurrency > 0 then free = math.min(free, key.concurrency - key.open) end
+  -- One call tells whether an ill vendor is well again; the others would be spent on it.
+  if tonumber(state[8] or '0') >= ILL then free = math.min(free, 1 - key.open) end
+  for _, window in ipairs(key.windows) do
+    if free <= 0 then return end
+    local fit, opens = of_window(key, window, free)
+    free = math.min(free, fit)
+    if opens then at = math.max(at, opens) end
+  end
+  key.days, key.counters = '', {}
+  for _, limit in ipairs(key.calendars) do
+    local found = false
+    for i, period in ipairs(limit[3]) do
+      if now >= period[2] and now < period[3] and limit[3][i + 1] then
+        found = true
+        local days = 'day:' .. key.label .. ':' .. limit[1] .. ':'
+        local counter = days .. period[1]
+        local line = counter .. '\t' .. us(period[3]) .. '\t' .. days .. limit[3][i + 1][1] .. '\n'
+        local left = limit[2] - used_today(key, counter, period[2], line) - key.granted
+        -- Nothing is granted ahead of a midnight: a clock there may be late.
+        if left <= 0 then left, at = 1, math.max(at, period[3] + ahead + 1) end
+        free = math.min(free, left)
+        key.counters[#key.counters + 1] = counter
+        key.days = key.days .. line
+      end
+    end
+    if not found then
+      answer[1] = 'stale'
+      return
+    end
+  end
+  if free > 0 then key.free, key.at, key.shut = free, at, false end
+end
+
+-- The key that can serve first; of those that are open now the one that has waited longest for its turn.
+local function first_to_serve()
+  local best = nil
+  for _, key in ipairs(pool) do
+    if not key.shut and (key.free <= 0 or key.pooled) then look(key) end
+    if answer[1] ~= 'ok' then return nil end
+    if key.at and (not best or key.at < best.at) then best = key end
+  end
+  return best
+end
+
+-- So many that are not granted leave the lane in one look, since they have expired or are left alone: others wait for Redis too.
+local _MOST_PASSED = 100
+local granted, members, bands, turns, expired, passed = 0, {}, {}, {}, 0, 0
+
+-- Who is next; those that are sure to be granted leave the lane together.
+local popped, taken = {}, 0
+local function next_in_lane()
+  if taken == #popped then
+    local sure = 0
+    for _, key in ipairs(pool) do
+      if key.at and key.at <= now and not key.pooled then sure = sure + key.free end
+    end
+    popped, taken = redis.call('ZPOPMIN', KEYS[1], math.max(1, math.min(sure, room))), 0
+  end
+  parked, taken = parked - 1, taken + 2
+  return popped[taken - 1]
+end
+
+-- One request leaves the lane with this key.
+local function grant(id, record, key, fields)
+  local fence = tonumber(fields[4]) + 1
+  redis.call('HSET', record, 's', 'granted', 'f', us(fence), 'y', key.label, 'b', us(key.at), 'd', key.days)
+  members[#members + 1] = now_ms + start_by
+  members[#members + 1] = id
+  answer[#answer + 1] = { id, fence, key.label, tonumber(fields[5] or '0'), fields[6], fields[7] or '', 'go' }
+  key.ids[#key.ids + 1] = id
+  key.free, key.granted = key.free - 1, key.granted + 1
+  granted, pool_granted, room = granted + 1, pool_granted + 1, room - 1
+  -- Keys take turns: the one that has just served is looked at last.
+  for i, one in ipairs(pool) do
+    if one == key then table.remove(pool, i) break end
+  end
+  pool[#pool + 1] = key
+end
+
+-- Its user no longer wants it: no call is spent. Who else waits for it keeps the place; the task is told, now or at the next due.
+local function expire(record, fields)
+  expired, passed = expired + 1, passed + 1
+  local task, message = fields[9], fields[7]
+  if promote(record) then
+    parked, taken = parked + 1, taken - 2  -- it is looked at again, before whoever stood behind it
+  else
+    out_of_lane(prefix, fields[2] .. ':' .. fields[3], 1)
+    redis.call('DEL', record)
+  end
+  redis.call('HSET', prefix .. 'req:' .. task, 's', 'expired', 'f', 0, 'q', '', 'o', task, 'm', message,
+    'r', FORMAT)
+  redis.call('ZADD', KEYS[5], now_ms + held_again, task)
+  answer[#answer + 1] = { task, 0, '', 0, '', message, 'dropped' }
+end
+
+-- We may not know what it asks for, or how: it keeps its tag, and no limit is spent.
+local function leave(id, fields)
+  passed, aside = passed + 1, aside + 1
+  out_of_lane(prefix, fields[2] .. ':' .. fields[3], 1)
+  redis.call('ZADD', KEYS[9], format_of(fields[10]), id)
+end
+
+local opens_later = false
+if room > 0 and parked > 0 then
+  pool = cjson.decode(ARGV[10])
+  for _, key in ipairs(pool) do
+    key.free, key.granted, key.ids, key.counters = 0, 0, {}, {}
+    for _, window in ipairs(key.windows) do key.pooled = key.pooled or window[4] == 1 end
+  end
+end
+while room > 0 and parked > 0 do
+  if passed >= _MOST_PASSED then
+    wait_until(now)
+    break
+  end
+  local key = first_to_serve()
+  if not key then
+    opens_later = answer[1] == 'ok'
+    break
+  end
+  if key.at > now + ahead then
+    wait_until(key.at - ahead)
+    opens_later = true
+    break
+  end
+  local id = next_in_lane()
+  local record = prefix .. 'req:' .. id
+  local fields = redis.call('HMGET', record, 't', 'p', 'j', 'f', 'a', 'q', 'm', 'x', 'o', 'r')
+  if fields[1] then
+    local expires = tonumber(fields[8] or '0')
+    if format_of(fields[10]) > FORMAT then
+      leave(id, fields)
+    elseif expires > 0 and expires <= now_ms then
+      expire(record, fields)
+    else
+      local tag, band, turn = tonumber(fields[1]), 'V:' .. fields[2], fields[2] .. ':' .. fields[3]
+      bands[band] = math.max(bands[band] or 0, tag)
+      turns[turn] = (turns[turn] or 0) + 1
+      grant(id, record, key, fields)
+    end
+  end
+end
+-- Out of the lane, and not looked at before the loop ended: back to where they stood.
+for i = taken + 1, #popped, 2 do redis.call('ZADD', KEYS[1], popped[i + 1], popped[i]) end
+
+if granted > 0 then
+  redis.call('ZADD', KEYS[3], unpack(members))
+  wait_until((now_ms + start_by) * 1000)
+  for _, key in ipairs(pool) do
+    if #key.ids > 0 then
+      redis.call('SADD', prefix .. 'open:' .. key.label, unpack(key.ids))
+      for _, counter in ipairs(key.counters) do
+        redis.call('INCRBY', prefix .. counter, #key.ids)
+        redis.call('EXPIRE', prefix .. counter, 259200)
+      end
+    end
+  end
+  -- A band's virtual time is the tag of its last grant; a job's place counts as long as it has requests in the lane.
+  local names, changes = {}, {}
+  for band in pairs(bands) do names[#names + 1] = band end
+  local first_turn = #names + 1
+  for turn in pairs(turns) do names[#names + 1] = 'N:' .. turn end
+  local known = redis.call('HMGET', KEYS[6], unpack(names))
+  for i, name in ipairs(names) do
+    local was = tonumber(known[i] or '0')
+    if i < first_turn then
+      changes[#changes + 1] = name
+      changes[#changes + 1] = us(math.max(was, bands[name]))
+    else
+      local turn = string.sub(name, 3)
+      local left = was - turns[turn]
+      if left > 0 then
+        changes[#changes + 1] = name
+        changes[#changes + 1] = left
+      else
+        redis.call('HDEL', KEYS[6], name, 'L:' .. turn)
+      end
+    end
+  end
+  redis.call('HSET', KEYS[6], unpack(changes))
+  redis.call('HINCRBY', KEYS[8], 'admitted', granted)
+end
+if expired > 0 then redis.call('HINCRBY', KEYS[8], 'expired', expired) end
+-- The gate does what it should when it admits, when nothing waits, and when nothing may run yet.
+-- Written once a second at most: whoever asks wants to know about minutes.
+local fine = granted > 0 or parked == 0 or shut or opens_later
+if fine and now_ms - tonumber(unstored[3] or '0') >= 1000 then redis.call('HSET', KEYS[8], 'fine', now_ms) end
+if wait ~= nil then answer[2] = math.max(wait - now, 0) end
+answer[3] = answer[3] + aside
+return answer

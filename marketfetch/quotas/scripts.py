@@ -1,0 +1,32 @@
+"""The gate's Lua scripts: the files in marketfetch/quotas/lua, each loaded at its first use, with call.lua put before it."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from redis import Redis
+from redis.commands.core import Script
+
+from marketfetch.quotas import failpoints
+
+
+class Scripts:
+    """An attribute for each file: called with `keys` and `args`, it is one round trip, all of it or nothing."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def text(self, name: str) -> str:
+        """What is sent to Redis. Raises FileNotFoundError."""
+        lua = files("marketfetch.quotas") / "lua"
+        return "\n".join((lua / f"{part}.lua").read_text(encoding="utf-8") for part in ("call", name))
+
+    def __getattr__(self, name: str) -> Script:
+        try:
+            text = self.text(name)
+        except FileNotFoundError as error:
+            raise AttributeError(f"there is no script {name!r}") from error
+        script = failpoints.PassingScript(self._redis, text, name) if failpoints.armed else self._redis.register_script(text)
+        # From here on it is found before this method is asked.
+        setattr(self, name, script)
+        return script

@@ -1,0 +1,150 @@
+"""Bad rows: a good reply in which a few rows were spoilt, and the list of exactly which.
+
+Row numbers count from 0 in the reply's own order, as a reader meets them. The same reply is always spoilt in the same way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from marketfetch.sandbox.reply import Reply
+
+#: What is done to a row, in turn. `duplicate` repeats the row behind itself: the second one is the bad one.
+KINDS: Final = ("negative price", "high below low", "not a number", "missing field", "duplicate")
+
+#: A spoilt row as the log tells it.
+Told = dict[str, Any]
+
+
+def damage(vendor: str, reply: Reply, *, count: int) -> tuple[Reply, list[Told]]:
+    """Spoils up to `count` rows, one of each kind in turn, evenly spread. A reply without rows stays as it is."""
+    if not reply.content_type.startswith("application/json"):
+        return _csv(reply, count)
+    document = json.loads(reply.body)
+    told: list[Told] = []
+    if vendor == "polygon" and isinstance(document.get("results"), list):
+        rows = document["results"]
+        document["results"], told = _spoil(rows, count, _polygon_row, lambda row: row["t"])
+    elif vendor == "alpha_vantage":
+        key = next((name for name in document if name.startswith(("Time Series", "Weekly", "Monthly"))), None)
+        if key:
+            rows = list(document[key].items())
+            rows, told = _spoil(rows, count, _alpha_vantage_row, lambda row: row[0])
+            return replace(reply, body=_with_doubles(document, key, rows)), told
+    elif vendor == "nasdaq":
+        holder, names = _nasdaq_table(document)
+        if holder is not None:
+            at = {name.lower().removeprefix("adj. "): i for i, name in reversed(list(enumerate(names)))}
+            holder["data"], told = _spoil(
+                holder["data"], count, lambda row, kind: _nasdaq_row(row, kind, at), lambda row: row[at["date"]]
+            )
+    return replace(reply, body=json.dumps(document).encode()), told
+
+
+def _spoil(
+    rows: list[Any], count: int, spoil: Callable[[Any, str], tuple[Any, str]], when: Callable[[Any], Any]
+) -> tuple[list[Any], list[Told]]:
+    """Replaces rows by spoilt copies; a duplicate moves the rows behind it by one."""
+    kinds = {int((i + 0.5) * len(rows) / count): KINDS[i % len(KINDS)] for i in range(min(count, len(rows)))}
+    found: list[Any] = []
+    told: list[Told] = []
+    for i, row in enumerate(rows):
+        kind = kinds.get(i)
+        if kind is None:
+            found.append(row)
+            continue
+        if kind == "duplicate":
+            found.append(row)
+            bad, field = row, "ts"
+        else:
+            bad, field = spoil(row, kind)
+        told.append({"row": len(found), "kind": kind, "field": field, "at": when(row)})
+        found.append(bad)
+    return found, told
+
+
+def _polygon_row(row: dict[str, Any], kind: str) -> tuple[dict[str, Any], str]:
+    if kind == "negative price":
+        return row | {"l": -abs(row["l"])}, "low"
+    if kind == "high below low":
+        return row | {"h": row["l"], "l": row["h"] + 1}, "low"
+    if kind == "not a number":
+        return row | {"c": "NaN"}, "close"
+    return {name: value for name, value in row.items() if name != "o"}, "open"
+
+
+def _alpha_vantage_row(row: tuple[str, dict[str, str]], kind: str) -> tuple[tuple[str, dict[str, str]], str]:
+    at, numbers = row
+    names = {name.split(". ", 1)[1]: name for name in numbers}
+    if kind == "negative price":
+        return (at, numbers | {names["low"]: f"-{numbers[names['low']]}"}), "low"
+    if kind == "high below low":
+        swapped = {names["high"]: numbers[names["low"]], names["low"]: str(float(numbers[names["high"]]) + 1)}
+        return (at, numbers | swapped), "low"
+    if kind == "not a number":
+        return (at, numbers | {names["close"]: "NaN"}), "close"
+    return (at, {name: value for name, value in numbers.items() if name != names["open"]}), "open"
+
+
+def _nasdaq_row(row: list[Any], kind: str, at: dict[str, int]) -> tuple[list[Any], str]:
+    row = list(row)
+    value = at.get("close", at.get("value", len(row) - 1))
+    if kind == "negative price" or "low" not in at:
+        row[at.get("low", value)] = -abs(row[at.get("low", value)] or 1.0)
+        return row, "low" if "low" in at else "close"
+    if kind == "high below low":
+        row[at["high"]], row[at["low"]] = row[at["low"]], row[at["high"]] + 1
+        return row, "low"
+    if kind == "not a number":
+        row[value] = "NaN"
+        return row, "close"
+    row[at["open"]] = None
+    return row, "open"
+
+
+def _nasdaq_table(document: dict[str, Any]) -> tuple[dict[str, Any] | None, list[str]]:
+    for root in ("dataset_data", "dataset"):
+        if isinstance(document.get(root), dict) and "data" in document[root]:
+            return document[root], document[root]["column_names"]
+    table = document.get("datatable")
+    if isinstance(table, dict) and "data" in table:
+        return table, [column["name"] for column in table["columns"]]
+    return None, []
+
+
+def _with_doubles(document: dict[str, Any], key: str, rows: list[tuple[str, dict[str, str]]]) -> bytes:
+    """JSON whose series may name one moment twice, which no dict can hold."""
+    series = ",".join(f"{json.dumps(at)}:{json.dumps(numbers)}" for at, numbers in rows)
+    others = ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in document.items() if name != key)
+    return f"{{{others},{json.dumps(key)}:{{{series}}}}}".encode()
+
+
+def _csv(reply: Reply, count: int) -> tuple[Reply, list[Told]]:
+    end = "\r\n" if b"\r\n" in reply.body else "\n"
+    header, *lines = reply.body.decode().split(end)
+    names = [name.lower() for name in header.split(",")]
+    rows = [line.split(",") for line in lines if line]
+    if not rows or "close" not in names:
+        return reply, []
+    day = names.index("timestamp" if "timestamp" in names else "date")
+
+    def spoil(row: list[str], kind: str) -> tuple[list[str], str]:
+        row = list(row)
+        low, high = names.index("low"), names.index("high")
+        if kind == "negative price":
+            row[low] = f"-{row[low]}"
+            return row, "low"
+        if kind == "high below low":
+            row[high], row[low] = row[low], str(float(row[high]) + 1)
+            return row, "low"
+        if kind == "not a number":
+            row[names.index("close")] = "NaN"
+            return row, "close"
+        row[names.index("open")] = ""
+        return row, "open"
+
+    rows, told = _spoil(rows, count, spoil, lambda row: row[day])
+    return replace(reply, body=end.join([header, *(",".join(row) for row in rows), ""]).encode()), told

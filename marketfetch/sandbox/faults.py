@@ -1,0 +1,74 @@
+"""Faults on demand: which call goes wrong, and how."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, get_args
+
+from marketfetch.sandbox.accounts import VENDORS
+
+Kind = Literal["500", "503", "hang", "reset", "truncate", "cut_json", "html", "429", "bad_rows", "results_null"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+
+@dataclass(slots=True)
+class Fault:
+    """Strikes calls of `provider` and `symbol` (None: any): the next `count` of them, or each with probability `rate`.
+
+    `retry_after` is the Retry-After header of 503 and 429 in seconds, None for none.
+    """
+
+    kind: Kind
+    provider: str | None = None
+    symbol: str | None = None
+    count: int | None = None
+    rate: float | None = None
+    retry_after: float | None = None
+    struck: int = 0
+
+    @classmethod
+    def parse(cls, wish: dict[str, Any]) -> Fault:
+        """From JSON; ValueError says what was wrong."""
+        known = [name for name in cls.__dataclass_fields__ if name != "struck"]
+        if strange := sorted(set(wish) - set(known)):
+            raise ValueError(f"unknown field {strange[0]!r} of a fault: one of {', '.join(known)}")
+        if wish.get("kind") not in KINDS:
+            raise ValueError(f"unknown kind of fault {wish.get('kind')!r}: one of {', '.join(KINDS)}")
+        if wish.get("provider") not in (None, *VENDORS):
+            raise ValueError(f"unknown provider {wish['provider']!r}: one of {', '.join(VENDORS)}")
+        fault = cls(**wish)
+        if fault.count is None and fault.rate is None:
+            fault.count = 1
+        return fault
+
+    def report(self) -> dict[str, Any]:
+        """As JSON, with what is left of it."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(slots=True)
+class Faults:
+    """The faults that wait, in the order they were asked for; the first that fits strikes."""
+
+    draw: random.Random
+    waiting: list[Fault] = field(default_factory=list)
+
+    def strike(self, provider: str, symbol: str) -> Fault | None:
+        """The fault for this call, if any; a counted one is used up by it."""
+        for fault in self.waiting:
+            if fault.provider not in (None, provider) or not _meant(fault.symbol, symbol):
+                continue
+            if fault.rate is not None and self.draw.random() >= fault.rate:
+                continue
+            if fault.count is not None:
+                if fault.count <= 0:
+                    continue
+                fault.count -= 1
+            fault.struck += 1
+            return fault
+        return None
+
+
+def _meant(wanted: str | None, asked: str) -> bool:
+    return wanted is None or wanted == asked or wanted in asked.split(",")

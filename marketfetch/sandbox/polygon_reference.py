@@ -1,0 +1,122 @@
+"""Polygon's reference data: tickers, splits, dividends. https://polygon.io/docs/rest/stocks/tickers/all-tickers"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+import numpy as np
+
+from marketfetch.sandbox.market import Market
+from marketfetch.sandbox.polygon_wire import HOST, error, polygon_reply, request_id, utc_text
+from marketfetch.sandbox.reply import Query, Reply
+from marketfetch.sandbox.symbols import UNIVERSE, Symbol, ticker
+
+_ROOT: Final = "/v3/reference/"
+_OPERATORS: Final = ("gte", "gt", "lte", "lt")
+
+
+def answer(path: str, query: Query, *, market: Market) -> Reply:
+    """One page of a list, or one ticker. What the sandbox does not have is a 404, as an unknown path is."""
+    kind, _, name = path.removeprefix(_ROOT).partition("/")
+    asked = _cursor_or(query)
+    if path.startswith(_ROOT) and kind == "tickers" and name:
+        symbol = ticker(name)
+        if symbol is None:
+            return error(404, "Ticker not found.", symbol=name)
+        document = {"request_id": request_id(), "results": _about(symbol, market), "status": "OK"}
+        return polygon_reply(document, symbol=name)
+    if not path.startswith(_ROOT) or name or kind not in _LISTS:
+        return error(404, "Data not found.")
+    default, date_field, rows_of = _LISTS[kind]
+    wanted = [asked["ticker"]] if asked.get("ticker") else list(UNIVERSE)
+    symbols = [found for found in map(ticker, wanted) if found]
+    rows = [row for symbol in symbols for row in rows_of(symbol, market)]
+    rows = [row for row in rows if _meets(row, asked, "ticker") and _meets(row, asked, date_field)]
+    order = asked.get("order", "asc" if kind == "tickers" else "desc")
+    rows.sort(key=lambda row: (row[asked.get("sort", date_field)], row["ticker"]), reverse=order == "desc")
+    try:
+        limit, offset = min(int(asked.get("limit", default)), 1000), int(asked.get("offset", 0))
+    except ValueError:
+        return error(400, "The parameter 'limit' is not a number")
+    page = rows[offset : offset + limit]
+    answered: dict[str, Any] = {"results": page, "status": "OK", "request_id": request_id()}
+    if kind == "tickers":
+        answered["count"] = len(page)
+    if offset + limit < len(rows):
+        rest = urlencode(sorted((asked | {"offset": str(offset + limit)}).items()))
+        answered["next_url"] = f"{HOST}{path}?cursor={base64.urlsafe_b64encode(rest.encode()).decode().rstrip('=')}"
+    return polygon_reply(answered, symbol=asked.get("ticker", kind))
+
+
+def _about(symbol: Symbol, market: Market) -> dict[str, Any]:
+    market_name = {"stock": "stocks", "fx": "fx", "crypto": "crypto"}[symbol.kind]
+    return {
+        "ticker": symbol.name,
+        "name": f"{symbol.name} (simulated)",
+        "market": market_name,
+        "locale": "us" if symbol.kind == "stock" else "global",
+        "primary_exchange": "XNYS",
+        "type": "CS",
+        "active": True,
+        "currency_name": "usd",
+        "list_date": str(symbol.listed),
+        "last_updated_utc": utc_text(market.today),
+    }
+
+
+def _splits(symbol: Symbol, market: Market) -> list[dict[str, Any]]:
+    days = market.daily(symbol)
+    at = np.flatnonzero(days.ratio != 1)
+    return [
+        {"execution_date": str(days.day[i]), "split_from": 1, "split_to": float(days.ratio[i]), "ticker": symbol.name}
+        for i in at
+    ]
+
+
+def _dividends(symbol: Symbol, market: Market) -> list[dict[str, Any]]:
+    days = market.daily(symbol)
+    return [
+        {
+            "cash_amount": float(days.cash[i]),
+            "currency": "USD",
+            "dividend_type": "CD",
+            "ex_dividend_date": str(days.day[i]),
+            "frequency": 4,
+            "ticker": symbol.name,
+        }
+        for i in np.flatnonzero(days.cash > 0)
+    ]
+
+
+def _tickers(symbol: Symbol, market: Market) -> list[dict[str, Any]]:
+    return [{name: value for name, value in _about(symbol, market).items() if name != "list_date"}]
+
+
+#: kind of list -> default limit, the field it is ordered and filtered by, its rows
+_LISTS: Final = {
+    "tickers": ("100", "ticker", _tickers),
+    "splits": ("10", "execution_date", _splits),
+    "dividends": ("10", "ex_dividend_date", _dividends),
+}
+
+
+def _meets(row: dict[str, Any], asked: dict[str, str], field: str) -> bool:
+    value = str(row[field])
+    tests = {"gte": value.__ge__, "gt": value.__gt__, "lte": value.__le__, "lt": value.__lt__}
+    exact = asked.get(field)
+    return exact in (None, "", value) and all(
+        tests[operator](asked[f"{field}.{operator}"]) for operator in _OPERATORS if f"{field}.{operator}" in asked
+    )
+
+
+def _cursor_or(query: Query) -> dict[str, str]:
+    """A cursor holds the whole question; what else stands in the query is laid over it."""
+    asked = {name: values[-1] for name, values in query.items() if name not in ("cursor", "apiKey")}
+    cursor = (query.get("cursor") or [""])[-1]
+    try:
+        held = dict(parse_qsl(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()))
+    except ValueError:
+        held = {}
+    return held | asked

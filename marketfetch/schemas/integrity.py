@@ -1,0 +1,89 @@
+"""The checks that every bar passes before it may be stored: one pass by column, whatever the vendor.
+
+A bad row is set aside with field, value and reason; the good rows of the same reply go on. What vendors are known to send
+and is not wrong (a vwap outside the bar) is counted as a quirk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from marketfetch.schemas.bars import HIGHEST_PRICE, PRICE_COLUMNS, BarColumns, Flags, Ints
+from marketfetch.schemas.page import Quirk, Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The asked range in Unix ms: `start_ms` inclusive, `end_ms` exclusive."""
+
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checked:
+    """The rows that passed, and what became of the others."""
+
+    bars: BarColumns
+    rejects: tuple[Reject, ...]
+    quirks: tuple[Quirk, ...]
+
+
+def check_bars(
+    bars: BarColumns,
+    *,
+    rows: Ints | None = None,
+    asked: Range | None = None,
+    required: tuple[str, ...] = ("open", "high", "low", "close"),
+    symbol: str = "",
+) -> Checked:
+    """Checks bars in ascending order and splits them into good rows and rejects.
+
+    `rows` gives each bar's row number in the reply (default: its position). `asked` None skips the range check.
+    The first failed check of a row is the one reported. Costs one vectorised pass; Python sees only bad rows.
+    """
+    n = len(bars)
+    rows = np.arange(n, dtype=np.int64) if rows is None else rows
+    bad = np.zeros(n, dtype=np.bool_)
+    rejects: list[Reject] = []
+
+    def reject(where: Flags, field: str, reason: str) -> None:
+        fresh = where & ~bad
+        if not fresh.any():
+            return
+        bad[fresh] = True
+        values = getattr(bars, field)
+        rejects.extend(
+            Reject.of(int(rows[i]), field, "" if np.isnan(values[i]) else values[i].item(), reason, symbol=symbol)
+            for i in np.flatnonzero(fresh)
+        )
+
+    with np.errstate(invalid="ignore"):
+        for name in required:
+            reject(np.isnan(getattr(bars, name)), name, "required field is missing or not a number")
+        for name in PRICE_COLUMNS:
+            column = getattr(bars, name)
+            reject((column <= 0) | np.isinf(column), name, "price is not finite and positive")
+            reject(column > HIGHEST_PRICE, name, f"price is above {HIGHEST_PRICE:.0e}")
+        reject(bars.low > np.fmin(bars.open, bars.close), "low", "low is above open or close")
+        reject(bars.high < np.fmax(bars.open, bars.close), "high", "high is below open or close")
+        reject(bars.low > bars.high, "low", "low is above high")
+        for name in ("volume", "trades", "vwap"):
+            column = getattr(bars, name)
+            reject((column < 0) | np.isinf(column), name, f"{name} is negative or not finite")
+        reject(~np.isnan(bars.trades) & (bars.trades != np.rint(bars.trades)), "trades", "trades is not a whole number")
+        if asked is not None:
+            reject((bars.ts < asked.start_ms) | (bars.ts >= asked.end_ms), "ts", "timestamp is outside the asked range")
+        # A bar is compared with the latest good one before it, so that one bad timestamp can't condemn its neighbours.
+        good_ts = np.where(bad, np.iinfo(np.int64).min, bars.ts)
+        before = np.maximum.accumulate(np.concatenate(([np.iinfo(np.int64).min], good_ts[:-1]))) if n else bars.ts
+        reject(bars.ts == before, "ts", "timestamp stands twice in this reply")
+        reject(bars.ts < before, "ts", "timestamp is before its predecessor")
+        kept = bars.take(~bad) if bad.any() else bars
+        odd_vwap = int(np.count_nonzero((kept.vwap < kept.low) | (kept.vwap > kept.high)))
+
+    rejects.sort(key=lambda one: one.row)
+    quirks = (Quirk("vwap outside the bar", odd_vwap),) if odd_vwap else ()
+    return Checked(bars=kept, rejects=tuple(rejects), quirks=quirks)

@@ -1,0 +1,99 @@
+"""From a vendor's texts and numbers to checked bars, with every bad value set aside under its own row number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from marketfetch.schemas.bars import BarColumns, Floats, Ints
+from marketfetch.schemas.integrity import Checked, Range, check_bars
+from marketfetch.schemas.page import Quirk, Reject
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parsed:
+    """Bars in ascending order with their row numbers in the reply, and the rows that gave none."""
+
+    bars: BarColumns
+    rows: Ints
+    rejects: tuple[Reject, ...]
+
+    def checked(self, *, asked: Range | None, required: tuple[str, ...], symbol: str) -> Checked:
+        """The checks of marketfetch/schemas/integrity.py; the rejects of both steps together, by row."""
+        checked = check_bars(self.bars, rows=self.rows, asked=asked, required=required, symbol=symbol)
+        rejects = sorted((*self.rejects, *checked.rejects), key=lambda one: one.row)
+        return Checked(bars=checked.bars, rejects=tuple(rejects), quirks=checked.quirks)
+
+    def without(self, rejects: Sequence[Reject]) -> Parsed:
+        """What is left when the rows of `rejects` are taken out, with no rejects of its own."""
+        bad = np.array([one.row for one in rejects], dtype=np.int64)
+        keep = ~np.isin(self.rows, bad)
+        return Parsed(bars=self.bars.take(keep), rows=self.rows[keep], rejects=())
+
+
+def parse(
+    ts: Sequence[int | None],
+    dates: Sequence[object],
+    fields: Mapping[str, Sequence[object]],
+    *,
+    rows: Sequence[int],
+    within: Range | None = None,
+    symbol: str = "",
+) -> Parsed:
+    """Reads equally long sequences: `ts` (None where `dates` was unreadable) and a value per field and row.
+
+    A value is a number, a text that holds one, or nothing ("" or None: absent). Rows outside `within` are left out and are
+    no rejects, for vendors that can't be asked for a range. Sorted by ts; equal ones keep the reply's order.
+    """
+    bad: dict[int, Reject] = {}
+    row_numbers = np.array(rows, dtype=np.int64)
+    for i, moment in enumerate(ts):
+        if moment is None:
+            bad[i] = Reject.of(rows[i], "ts", dates[i], "not a date or time of this exchange", symbol=symbol)
+    moments = np.array([0 if moment is None else moment for moment in ts], dtype=np.int64)
+    columns: dict[str, Floats] = {}
+    for name, values in fields.items():
+        columns[name], wrong = _floats(values)
+        for i in wrong:
+            bad.setdefault(i, Reject.of(rows[i], name, values[i], "not a number", symbol=symbol))
+    keep = np.ones(len(moments), dtype=np.bool_)
+    if within is not None:
+        keep = (moments >= within.start_ms) & (moments < within.end_ms)
+        bad = {i: one for i, one in bad.items() if keep[i] or ts[i] is None}
+    keep[list(bad)] = False
+    index = np.flatnonzero(keep)
+    index = index[np.argsort(moments[index], kind="stable")]
+    return Parsed(
+        bars=BarColumns.build(moments, partial=None, **columns).take(index),
+        rows=row_numbers[index],
+        rejects=tuple(bad[i] for i in sorted(bad)),
+    )
+
+
+def both(first: Sequence[Quirk], second: Sequence[Quirk]) -> tuple[Quirk, ...]:
+    """Quirks of several series, counted together by name."""
+    counts: dict[str, int] = {}
+    for quirk in (*first, *second):
+        counts[quirk.name] = counts.get(quirk.name, 0) + quirk.rows
+    return tuple(Quirk(name, rows) for name, rows in counts.items())
+
+
+def _floats(values: Sequence[object]) -> tuple[Floats, list[int]]:
+    """The values as floats, NaN where absent, and the positions of those that are neither."""
+    column = np.full(len(values), np.nan)
+    wrong = []
+    for i, value in enumerate(values):
+        if value is None or value == "" or value == "None":
+            continue
+        try:
+            number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else np.nan
+        except (ValueError, OverflowError):
+            number = np.nan
+        # float() also takes "1_000" and "nan", which no vendor means.
+        if number != number or (isinstance(value, str) and "_" in value):
+            wrong.append(i)
+        else:
+            column[i] = number
+    return column, wrong

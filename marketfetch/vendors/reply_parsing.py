@@ -1,0 +1,133 @@
+"""What is true of every vendor's reply before its meaning: is it whole, is it the format it should be, when to come back.
+
+A cut body is never a success. JSON shows a cut by itself; a CSV that does not end with a line end, or whose last row is
+short, counts as cut. A CSV cut exactly behind a line end is told from Content-Length by `transport.py`, not here.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from marketfetch.vendors.errors import RateLimited, Scope, Unavailable
+from marketfetch.vendors.http import HttpReply
+
+#: Not 5xx, but said by proxies in front of the vendors when they gave up.
+_GAVE_UP: Final = (408, 425, 499)
+_HTML: Final = re.compile(rb"^\s*<(!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
+#: A run of characters that might be a key: long, without a space.
+_KEY_LIKE: Final = re.compile(r"[A-Za-z0-9_\-]{12,}")
+
+
+def check_whole(reply: HttpReply, *, who: str) -> None:
+    """Raises Unavailable for 5xx and their kin, HTML pages and empty bodies, whatever they claim to be."""
+    status = reply.status
+    if status >= 500 or status in _GAVE_UP:
+        raise Unavailable(
+            f"{who} answered with status {status}; asking again later",
+            status=status,
+            retry_after_ms=retry_after_ms(reply.headers),
+        )
+    if status == 410 or status == 429:
+        return  # Their meaning is in the status; vendors send them with any body or none.
+    if looks_like_html(reply):
+        raise Unavailable(
+            f"{who} sent an HTML page (status {status}) instead of data: something between us and the vendor answered, "
+            f"so this says nothing about the key or the symbol",
+            status=status,
+        )
+    if not reply.body.strip():
+        raise Unavailable(f"{who} sent an empty body (status {status})", status=status)
+
+
+def looks_like_html(reply: HttpReply) -> bool:
+    return reply.content_type in ("text/html", "application/xhtml+xml") or bool(_HTML.match(reply.body[:200]))
+
+
+def looks_like_json(reply: HttpReply) -> bool:
+    """By its first byte: vendors label JSON errors as CSV, and CSV as a download."""
+    return reply.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+
+
+def parse_object(reply: HttpReply, *, who: str) -> dict[str, object]:
+    """The body as a JSON object. Raises Unavailable where it is cut, not JSON, or not an object."""
+    try:
+        value = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        raise not_json(reply, who=who) from None
+    if not isinstance(value, dict):
+        raise not_json(reply, who=who)
+    return value
+
+
+def not_json(reply: HttpReply, *, who: str) -> Unavailable:
+    return Unavailable(
+        f"{who} sent {len(reply.body)} bytes that are cut or not the JSON they should be (status {reply.status})",
+        status=reply.status,
+    )
+
+
+def parse_csv(reply: HttpReply, *, who: str) -> tuple[list[str], list[list[str]]]:
+    """Header and rows. Raises Unavailable where the text is cut. A short row in the middle is kept for its reader to reject."""
+
+    def cut(why: str) -> Unavailable:
+        return Unavailable(f"{who} sent a CSV that is cut: {why}", status=reply.status)
+
+    if not reply.body.endswith(b"\n"):
+        raise cut("the last line has no line end")
+    try:
+        text = reply.body.decode("utf-8-sig")
+        lines = list(csv.reader(text.splitlines(), strict=True))
+    except (UnicodeDecodeError, csv.Error):
+        raise cut("it is not readable text") from None
+    rows = [line for line in lines if line]
+    header, body = [name.strip() for name in rows[0]], rows[1:]
+    if body and len(body[-1]) != len(header):
+        raise cut("the last row is short")
+    return header, body
+
+
+def retry_after_ms(headers: Mapping[str, str]) -> int | None:
+    """Retry-After in milliseconds: seconds, or an HTTP date counted from the reply's own Date. None if absent or not ahead.
+
+    Zero counts as absent: it would have us ask in a tight loop. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+    """
+    text = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,7}(\.\d{1,6})?", text):
+        return round(float(text) * 1000) or None
+    try:
+        then, now = parsedate_to_datetime(text), parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return None
+    # RFC dates may come without a zone ("-0000"); HTTP says that they are UTC.
+    then, now = (one if one.tzinfo else one.replace(tzinfo=UTC) for one in (then, now))
+    ahead_ms = round((then - now).total_seconds() * 1000)
+    return ahead_ms if ahead_ms > 0 else None
+
+
+def calls_counted(headers: Mapping[str, str]) -> tuple[int, int] | None:
+    """The limit that the vendor names and how many calls of it are used, None where the headers say nothing.
+
+    Nasdaq Data Link sends them with every reply (x-ratelimit-limit: 50000, x-ratelimit-remaining: 49994).
+    """
+    limit, remaining = headers.get("x-ratelimit-limit", ""), headers.get("x-ratelimit-remaining", "")
+    if not (re.fullmatch(r"[0-9]{1,9}", limit) and re.fullmatch(r"[0-9]{1,9}", remaining)):
+        return None
+    return int(limit), max(0, int(limit) - int(remaining))
+
+
+def rate_limited(reply: HttpReply, message: str, *, scope: Scope, else_ms: int | None = None) -> RateLimited:
+    """RateLimited with the vendor's Retry-After, or `else_ms` where it gave none."""
+    said_ms = retry_after_ms(reply.headers)
+    return RateLimited(message, scope=scope, retry_after_ms=said_ms if said_ms is not None else else_ms, status=reply.status)
+
+
+def quoted(text: object) -> str:
+    """A vendor's sentence, fit to be shown: one line, 200 characters, and nothing in it that might be a key."""
+    line = " ".join(str(text).split())[:200]
+    return _KEY_LIKE.sub(lambda run: run[0] if run[0].isalpha() and run[0].islower() and len(run[0]) < 16 else "[…]", line)

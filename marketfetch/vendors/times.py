@@ -1,0 +1,140 @@
+"""Dates and wall times of exchanges as Unix milliseconds, and what part of time a request asked for.
+
+The rule for `ts`, one for all vendors: an intraday bar starts at its instant; a daily bar at midnight of the session's
+date in the exchange's zone; a weekly bar at that midnight of its Monday, a monthly bar of the 1st. So a partial week and its
+final version are one bar, whichever session the vendor dates it by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from marketfetch.schemas.integrity import Range
+from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import Timespan
+
+NEW_YORK: Final = "America/New_York"
+UTC_ZONE: Final = "UTC"
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@lru_cache(maxsize=64)
+def zone_info(name: str) -> ZoneInfo:
+    """A zone by the name that a vendor or a setting gives ("US/Eastern", "UTC+0"). ValueError if there is none."""
+    known = {"US/Eastern": NEW_YORK, "EST": NEW_YORK, "EST5EDT": NEW_YORK, "UTC+0": UTC_ZONE, "GMT": UTC_ZONE}
+    try:
+        return ZoneInfo(known.get(name.strip(), name.strip()))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {name!r}") from None
+
+
+def unix_ms(moment: datetime) -> int:
+    """Exact: no float on the way, and the years before 1970 count like the others."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+@lru_cache(maxsize=65_536)
+def day_start_ms(day: date, zone: str) -> int:
+    """Midnight of `day` in `zone`."""
+    return unix_ms(datetime(day.year, day.month, day.day, tzinfo=zone_info(zone)).astimezone(UTC))
+
+
+def local_date(ts_ms: int, zone: str) -> date:
+    """The date in `zone` at a Unix time."""
+    return (_EPOCH + timedelta(milliseconds=ts_ms)).astimezone(zone_info(zone)).date()
+
+
+def period_start(day: date, timespan: Timespan) -> date:
+    """The first day of the week or month that `day` is in; `day` itself for the other timespans."""
+    if timespan == "1w":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if timespan == "1mo" else day
+
+
+def period_end(day: date, timespan: Timespan) -> date:
+    """The last day of the week or month that `day` is in."""
+    if timespan == "1w":
+        return period_start(day, timespan) + timedelta(days=6)
+    if timespan == "1mo":
+        return (day.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    return day
+
+
+def bar_start_ms(day: date, timespan: Timespan, zone: str) -> int:
+    """The `ts` of a daily or longer bar that the vendor dates by any day of its period."""
+    return day_start_ms(period_start(day, timespan), zone)
+
+
+def asked_range(request: Request, timespan: Timespan, zone: str) -> Range | None:
+    """What was asked, in Unix ms; None where the question is not known. Reaches back to the start of a week or month."""
+    if request.start is None or request.end is None:
+        return None
+    return Range(
+        start_ms=day_start_ms(period_start(request.start, timespan), zone),
+        end_ms=day_start_ms(request.end + timedelta(days=1), zone),
+    )
+
+
+def parse_day(text: object) -> date | None:
+    """An ISO date, with or without a time behind it; None for anything else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return date.fromisoformat(text.strip()[:10])
+    except ValueError:
+        return None
+
+
+def wall_to_unix_ms(walls: Sequence[str], zone: str) -> list[int | None]:
+    """Local wall times (`YYYY-MM-DD HH:MM[:SS]`, ascending) as Unix ms; None if unreadable, or skipped by a clock change.
+
+    When clocks go back an hour is lived twice: a time stands for its first passing unless the list has already reached it.
+    """
+    info = zone_info(zone)
+    hours: dict[str, tuple[int | None, int | None]] = {}
+    found: list[int | None] = []
+    latest: int | None = None
+    for wall in walls:
+        hour = wall[:13]
+        if hour not in hours:
+            hours[hour] = _hour_starts(hour, info)
+        first, second = hours[hour]
+        past_ms = _past_hour_ms(wall[13:])
+        if first is None or past_ms is None:
+            found.append(None)
+            continue
+        ts = first + past_ms
+        if second is not None and latest is not None and ts <= latest:
+            ts = second + past_ms
+        found.append(ts)
+        latest = ts if latest is None else max(latest, ts)
+    return found
+
+
+def _hour_starts(hour: str, info: ZoneInfo) -> tuple[int | None, int | None]:
+    """The one or two moments at which this wall hour begins."""
+    try:
+        naive = datetime.strptime(f"{hour}+0000", "%Y-%m-%d %H%z").replace(tzinfo=None)
+    except ValueError:
+        return None, None
+    moments = []
+    for fold in (0, 1):
+        moment = naive.replace(tzinfo=info, fold=fold).astimezone(UTC)
+        if moment.astimezone(info).replace(tzinfo=None) == naive:
+            moments.append(unix_ms(moment))
+    if not moments:
+        return None, None
+    return moments[0], moments[-1] if moments[-1] != moments[0] else None
+
+
+def _past_hour_ms(rest: str) -> int | None:
+    """`:MM` or `:MM:SS` in milliseconds."""
+    parts = rest.split(":")[1:]
+    if not 1 <= len(parts) <= 2 or not all(len(part) == 2 and part.isdecimal() and int(part) < 60 for part in parts):
+        return None
+    return int(parts[0]) * 60_000 + (int(parts[1]) * 1000 if len(parts) == 2 else 0)

@@ -1,0 +1,84 @@
+"""Alpha Vantage's quotes, splits and dividends, as JSON and as CSV, into the records of marketfetch/schemas/records.py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from pydantic import BaseModel, ValidationError
+
+from marketfetch.schemas.page import Page, Reject
+from marketfetch.schemas.records import Dividend, Quote, Split
+from marketfetch.schemas.request import Request
+from marketfetch.vendors.errors import NoData
+
+from .errors import WHO
+
+_QUOTE_NAMES = {
+    "symbol": "symbol",
+    "open": "open",
+    "high": "high",
+    "low": "low",
+    "price": "price",
+    "volume": "volume",
+    "latest trading day": "day",
+    "latestday": "day",
+    "previous close": "previous_close",
+    "previousclose": "previous_close",
+}
+_DIVIDEND_NAMES = {
+    "ex dividend date": "ex_day",
+    "declaration date": "declared",
+    "record date": "recorded",
+    "payment date": "paid",
+    "amount": "amount",
+}
+_SPLIT_NAMES = {"effective date": "day", "split factor": "new"}
+
+
+def read_record_object(body: Mapping[str, object], *, request: Request) -> Page | None:
+    """Records from a JSON object; None where it is none that we know. Raises NoData."""
+    for name, value in body.items():
+        # With an entitlement parameter the key grows a tail: "Global Quote - DATA DELAYED BY 15 MINUTES".
+        if name.startswith("Global Quote") and isinstance(value, dict):
+            return _page([value] if value else [], request=request, kind=Quote)
+    if body.get("bestMatches") == []:
+        raise NoData(f"{WHO} finds no symbol like {request.symbol}")
+    rows = body.get("data")
+    if not isinstance(rows, list):
+        return None
+    keys = {key.replace("_", " ") for row in rows if isinstance(row, dict) for key in row}
+    splits = "split factor" in keys or (not rows and request.dataset.upper() == "SPLITS")
+    if rows and not keys & {"split factor", "ex dividend date"}:
+        return None
+    return _page(rows, request=request, kind=Split if splits else Dividend, symbol=str(body.get("symbol") or ""))
+
+
+def read_record_rows(names: list[str], rows: list[list[str]], *, request: Request) -> Page:
+    """Records from a CSV; `names` is its header in lower case with spaces. Raises NoData."""
+    kinds: dict[str, type[BaseModel]] = {"symbol": Quote, "effective date": Split}
+    kind = kinds.get(names[0], Dividend)
+    return _page([dict(zip(names, row, strict=False)) for row in rows], request=request, kind=kind)
+
+
+def _page(rows: Iterable[object], *, request: Request, kind: type[BaseModel], symbol: str = "") -> Page:
+    names = {Quote: _QUOTE_NAMES, Split: _SPLIT_NAMES, Dividend: _DIVIDEND_NAMES}[kind]
+    records: list[BaseModel] = []
+    rejects: list[Reject] = []
+    for number, row in enumerate(rows):
+        values: dict[str, object] = {"symbol": symbol or request.symbol}
+        if kind is Split:
+            values["old"] = 1
+        for key, value in row.items() if isinstance(row, dict) else ():
+            name = names.get(re.sub(r"^\d+\. ", "", str(key)).replace("_", " ").lower())
+            if name:
+                values[name] = None if value in ("None", "") else value
+        try:
+            records.append(kind.model_validate(values))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            field = str(first["loc"][0]) if first["loc"] else "row"
+            rejects.append(Reject.of(number, field, values.get(field, ""), str(first["msg"]).lower(), symbol=request.symbol))
+    if not records and not rejects:
+        raise NoData(f"{WHO} has no {kind.__name__.lower()}s for {request.symbol}")
+    return Page(records=tuple(records), rejects=tuple(rejects))

@@ -1,0 +1,205 @@
+"""What Alpha Vantage's replies say: JSON objects with numbered keys, or CSV, newest first, all numbers as texts.
+
+Which function a reply is of is read from its data key or header; what was asked only decides where the reply is silent
+(a CSV does not name its interval or market). https://www.alphavantage.co/documentation/
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from marketfetch.schemas.page import Page
+from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import Timespan, is_intraday
+from marketfetch.vendors.errors import BadRequest, NoData, Unavailable
+from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.protocol import VendorOptions
+from marketfetch.vendors.reply_parsing import looks_like_json, not_json, parse_csv
+from marketfetch.vendors.times import NEW_YORK, UTC_ZONE, parse_day
+
+from .errors import WHO, check_status, error_in
+from .functions import MARKETS, TIMESPAN_OF_INTERVAL, Function, Market, function_named
+from .records import read_record_object, read_record_rows
+from .series import Table, bars_page
+
+COMPACT: Final = "compact"
+FULL: Final = "full"
+
+_SERIES_KEY: Final = re.compile(
+    r"^(?:(Weekly|Monthly)( Adjusted)? Time Series|Time Series (FX |Crypto )?\((?:(Digital Currency) )?(\w+)\))$"
+)
+_WORDS: Final[dict[str, Timespan]] = {"daily": "1d", "weekly": "1w", "monthly": "1mo"}
+_FIELD: Final = re.compile(r"^\d+([ab]?)\. (.+?)(?: \((\w+)\))?$")
+_ADJUSTED: Final = "adjusted close"
+_BAR_FIELDS: Final = ("open", "high", "low", "close", "volume", _ADJUSTED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What the reply itself says of its series."""
+
+    market: Market
+    timespan: Timespan
+
+
+def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Page:
+    """Reads any reply of the functions in the table. Rows outside the asked range are left out: it can't be asked for."""
+    check_status(reply, symbol=request.symbol)
+    try:
+        function = function_named(request.dataset)
+    except KeyError as error:
+        raise BadRequest(error.args[0]) from None
+    if looks_like_json(reply):
+        return _read_json(request, function, reply, options)
+    return _read_csv(request, function, reply, options)
+
+
+def _read_json(request: Request, function: Function | None, reply: HttpReply, options: VendorOptions) -> Page:
+    body = _parse(reply)
+    error = error_in(body, reply, symbol=request.symbol)
+    if error is not None:
+        raise error
+    for name, value in body.items():
+        match = _SERIES_KEY.match(name)
+        if match and isinstance(value, dict):
+            shape = _shape_of(match)
+            _check_is_what_was_asked(request, function, shape)
+            meta = body.get("Meta Data")
+            table = _series_table(list(value.items()), meta=dict(meta.items()) if isinstance(meta, dict) else {})
+            return _page(request, shape, table, reply, options)
+    page = read_record_object(body, request=request)
+    if page is None:
+        raise Unavailable(f"{WHO} sent JSON of a shape that is not known to us for {request.symbol}", status=reply.status)
+    return page
+
+
+class _Pairs(dict[str, object]):
+    """A JSON object that keeps every pair: the hour that clocks go back has its wall times twice."""
+
+    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+    def items(self) -> list[tuple[str, object]]:  # type: ignore[override]
+        return self.pairs
+
+
+def _parse(reply: HttpReply) -> dict[str, object]:
+    def keep(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        return found if len(found) == len(pairs) else _Pairs(pairs)
+
+    try:
+        body = json.loads(reply.body, object_pairs_hook=keep)
+    except (ValueError, RecursionError):
+        raise not_json(reply, who=WHO) from None
+    if not isinstance(body, dict):
+        raise not_json(reply, who=WHO)
+    return body
+
+
+def _shape_of(match: re.Match[str]) -> _Shape:
+    """`Weekly Adjusted Time Series`, `Time Series (5min)`, `Time Series FX (Daily)`, `Time Series (Digital Currency Daily)`."""
+    long, _, prefix, digital, word = match.groups()
+    if long:
+        return _Shape("stocks", _WORDS[long.lower()])
+    market: Market = "crypto" if digital or prefix == "Crypto " else "fx" if prefix else "stocks"
+    timespan = _WORDS.get(word.lower()) or TIMESPAN_OF_INTERVAL.get(word.lower())
+    if timespan is None:
+        raise Unavailable(f"{WHO} sent a series of an interval that is not known to us")
+    return _Shape(market, timespan)
+
+
+def _check_is_what_was_asked(request: Request, function: Function | None, shape: _Shape) -> None:
+    if request.start is None:
+        return  # A saved reply: the question is not known, the reply speaks for itself.
+    market = function.market if function else MARKETS[request.dataset.lower()]
+    if (market, request.timespan) != (shape.market, shape.timespan):
+        raise Unavailable(
+            f"{WHO} sent {shape.market} bars of {shape.timespan} when it was asked for {market} bars of "
+            f"{request.timespan} ({request.symbol})"
+        )
+
+
+def _series_table(pairs: list[tuple[str, object]], *, meta: dict[str, object]) -> Table:
+    """Columns from `{"2021-04-23": {"1. open": "719.8", ...}, ...}`; old crypto keys name their currency: `1a. open (CNY)`."""
+    names: dict[str, str] = {}
+    for _, row in pairs:
+        if isinstance(row, dict):
+            for key in row:
+                match = _FIELD.match(key)
+                # `1b.` repeats the price in USD; `1a.` is in the market's currency that was asked for.
+                if match and match[1] != "b" and match[2] in _BAR_FIELDS and match[2] not in names:
+                    names[match[2]] = key
+    zone = next((str(value) for key, value in meta.items() if key.endswith("Time Zone")), None)
+    size = next((str(value) for key, value in meta.items() if key.endswith("Output Size")), "")
+    symbol = next((str(value) for key, value in meta.items() if re.match(r"^\d+\. Symbol$", key)), "")
+    return Table(
+        dates=[date for date, _ in pairs],
+        fields={name: [row.get(key) if isinstance(row, dict) else None for _, row in pairs] for name, key in names.items()},
+        zone=zone,
+        symbol=symbol,
+        compact=size.lower().startswith(COMPACT),
+    )
+
+
+def _read_csv(request: Request, function: Function | None, reply: HttpReply, options: VendorOptions) -> Page:
+    header, rows = parse_csv(reply, who=WHO)
+    names = [name.lower().replace("_", " ") for name in header]
+    if names[0] in ("symbol", "effective date", "ex dividend date"):
+        return read_record_rows(names, rows, request=request)
+    if names[:1] != ["timestamp"] or "close" not in names:
+        raise Unavailable(f"{WHO} sent text that is neither JSON nor a table known to us for {request.symbol}")
+    dates = [row[0] for row in rows]
+    fields = {name: [row[i] if i < len(row) else None for row in rows] for i, name in enumerate(names) if name in _BAR_FIELDS}
+    table = Table(dates=dates, fields=fields, zone=None, symbol="", compact=request.cursor == COMPACT)
+    market: Market = function.market if function else MARKETS[request.dataset.lower()]
+    if function is None and market == "stocks" and "volume" not in names:
+        market = "fx"  # Of all the tables, only FX has no volume.
+    return _page(request, _Shape(market, _timespan_of(request, function, dates)), table, reply, options)
+
+
+def _timespan_of(request: Request, function: Function | None, dates: list[str]) -> Timespan:
+    """A CSV does not say it: what was asked, if that fits the dates; else the smallest step between two rows."""
+    with_time = any(":" in date for date in dates)
+    said = request.timespan if request.start is not None or function is None else function.timespan or request.timespan
+    if request.start is not None or (function is not None and function.timespan is not None):
+        return said
+    if with_time:
+        return said if is_intraday(said) else _interval_of(dates)
+    days = sorted({day for day in map(parse_day, dates) if day is not None})
+    step = min(((late - early).days for early, late in pairwise(days)), default=1)
+    # A holiday moves a week's last session by a day or two; the first week of a listing may be short.
+    return "1mo" if step > 14 else "1w" if step > 2 and len(days) > 2 else "1d"
+
+
+def _interval_of(dates: list[str]) -> Timespan:
+    clocks = [date[11:16].split(":") for date in dates if re.match(r"^.{10} \d\d:\d\d", date)]
+    minutes = sorted({int(hour) * 60 + int(minute) for hour, minute in clocks})
+    step = min((late - early for early, late in pairwise(minutes)), default=1)
+    return TIMESPAN_OF_INTERVAL.get(f"{step}min", "1m")
+
+
+def _page(request: Request, shape: _Shape, table: Table, reply: HttpReply, options: VendorOptions) -> Page:
+    if not table.dates:
+        raise NoData(f"{WHO} has no bars for {request.symbol}", status=reply.status)
+    told = options.zones.get(request.symbol) or table.zone
+    zone = told or (NEW_YORK if shape.market == "stocks" else UTC_ZONE)
+    page = bars_page(request, table, timespan=shape.timespan, stocks=shape.market == "stocks", zone=zone)
+    if _cut_short(request, shape, table):
+        # The request waited so long that the newest 100 points no longer reach back to its start.
+        page = Page(series=page.series, rejects=page.rejects, quirks=page.quirks, next=FULL)
+    elif not page.rows and not page.rejects:
+        raise NoData(f"{WHO} has no bars for {request.symbol} in the asked range", status=reply.status)
+    return page
+
+
+def _cut_short(request: Request, shape: _Shape, table: Table) -> bool:
+    if request.start is None or request.cursor != COMPACT or not table.compact or len(table.dates) < 100:
+        return False
+    days = [day for day in map(parse_day, table.dates) if day is not None]
+    return shape.timespan == "1d" and bool(days) and min(days) > request.start

@@ -1,0 +1,120 @@
+"""Nasdaq Data Link's errors: a code such as QELx04, whose third letter is its class, in JSON or in a two-line CSV.
+
+https://docs.data.nasdaq.com/docs/error-codes
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+from marketfetch.vendors.errors import BadCredentials, BadRequest, FetchError, Gone, NotEntitled, Unavailable, UnknownSymbol
+from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.reply_parsing import check_whole, quoted, rate_limited
+
+WHO: Final = "Nasdaq Data Link"
+
+_CODE: Final = re.compile(r"^QE([A-Z])x(\d\d)$")
+_AT_ONCE: Final = re.compile(r"at the same time|simultaneous|concurren", re.IGNORECASE)
+_NEEDS_KEY: Final = re.compile(r"valid api key is required", re.IGNORECASE)
+_DISABLED: Final = re.compile(r"disabled", re.IGNORECASE)
+
+#: Codes whose class says less than they do. L = limit, A = authentication, P = permission, S = syntax, C = not found.
+_DAY_LIMITS: Final = ("QELx01", "QELx02", "QELx03")
+_TOO_MUCH_ASKED: Final = ("QELx06", "QELx07", "QELx08")
+_ANONYMOUS: Final = ("QEPx01", "QEPx05")
+_NOT_READY: Final = "QEAx07"
+_NOT_READY_MS: Final = 30_000
+_SPEED_OF_A_KEY: Final = "QEAx06"
+_DEPRECATED: Final = "QECx06"
+_WRONG_ADDRESS: Final = ("QECx01", "QECx05")
+_BAD_CURSOR: Final = "QESx06"
+
+
+def check_status(reply: HttpReply, *, symbol: str) -> None:
+    """Raises for every reply that says to be an error, whatever its status: a 202 can be one."""
+    if reply.status == 410:
+        raise _gone(symbol, reply.status)
+    check_whole(reply, who=WHO)
+    code, message = error_code(reply)
+    if code:
+        raise _coded(code, message, reply, symbol=symbol)
+    if reply.status != 200:
+        raise _bare(reply, symbol=symbol)
+
+
+def error_code(reply: HttpReply) -> tuple[str, str]:
+    """Code and message of an error, ("", "") for a reply that is none. A CSV asked for has its error as `code,message`."""
+    body = reply.body.strip()
+    if body.startswith(b"code,message"):
+        code, _, message = body.decode(errors="replace").partition("\n")[2].strip().partition(",")
+        return code.strip() or "?", message.strip()
+    if not body.startswith(b"{") or b"quandl_error" not in body[:2_000]:
+        return "", ""
+    try:
+        error = json.loads(body).get("quandl_error")
+    except (ValueError, RecursionError):
+        return "", ""
+    if not isinstance(error, dict):
+        return "", ""
+    return str(error.get("code") or "?"), str(error.get("message") or "")
+
+
+def _coded(code: str, message: str, reply: HttpReply, *, symbol: str) -> FetchError:
+    status = reply.status
+    if code == _NOT_READY:
+        return Unavailable(f"{WHO} is not ready to say ({code}): again in 30 s", status=status, retry_after_ms=_NOT_READY_MS)
+    kind = match[1] if (match := _CODE.match(code)) else ""
+    if kind == "L" or code == _SPEED_OF_A_KEY or status == 429:
+        return _limit(code, message, reply, symbol=symbol)
+    if kind == "A" or code in _ANONYMOUS or (kind == "P" and _NEEDS_KEY.search(message)):
+        return BadCredentials(f"{WHO} does not accept the key ({code}): check api_keys", status=status)
+    if kind == "P":
+        return NotEntitled(
+            f"{WHO}'s subscriptions of this key do not include {symbol} ({code}): subscribe to the database", status=status
+        )
+    if kind == "C" and code == _DEPRECATED:
+        return _gone(symbol, status)
+    if kind == "C" and code not in _WRONG_ADDRESS:
+        return UnknownSymbol(f"{WHO} knows no {symbol} ({code}): check the code, it may have been renamed", status=status)
+    if code == _BAD_CURSOR:
+        return BadRequest(
+            f"{WHO} no longer knows the cursor of this page of {symbol} ({code}): ask again from page one", status=status
+        )
+    if kind in ("S", "C"):
+        return BadRequest(f"{WHO} does not understand the question for {symbol} ({code}): {quoted(message)}", status=status)
+    if kind in ("M", "X"):
+        return Unavailable(f"{WHO} has trouble of its own ({code})", status=status)
+    return _bare(reply, symbol=symbol)
+
+
+def _limit(code: str, message: str, reply: HttpReply, *, symbol: str) -> FetchError:
+    status = reply.status
+    if code in _TOO_MUCH_ASKED and status != 429:
+        return BadRequest(f"{WHO} finds the question for {symbol} too large ({code}): ask for a shorter range", status=status)
+    if _AT_ONCE.search(message):
+        return rate_limited(reply, f"{WHO} says that too many calls of this key are open at once ({code})", scope="concurrency")
+    if code in _DAY_LIMITS or _DISABLED.search(message):
+        return rate_limited(reply, f"{WHO} says that the day's calls of this key are used up ({code})", scope="day")
+    return rate_limited(reply, f"{WHO} says that the calls of this key come too fast ({code})", scope="window")
+
+
+def _bare(reply: HttpReply, *, symbol: str) -> FetchError:
+    """An error without a code that we know, by status alone."""
+    status = reply.status
+    if status == 429:
+        return rate_limited(reply, f"{WHO} says that calls come too fast (no code)", scope="window")
+    if status == 401:
+        return BadCredentials(f"{WHO} does not accept the key (status 401): check api_keys", status=status)
+    if status == 403:
+        return NotEntitled(f"{WHO} does not allow {symbol} to this key (status 403)", status=status)
+    if status == 404:
+        return UnknownSymbol(f"{WHO} knows no {symbol} (status 404)", status=status)
+    if status >= 400:
+        return BadRequest(f"{WHO} does not understand the question for {symbol} (status {status})", status=status)
+    return Unavailable(f"{WHO} answered with status {status} and no data for {symbol}", status=status)
+
+
+def _gone(symbol: str, status: int) -> Gone:
+    return Gone(f"{WHO} has retired {symbol}: no key and no other range will bring it back", status=status)

@@ -1,0 +1,195 @@
+"""What Nasdaq Data Link's replies say: a datatable's rows in any order, or a dataset's by date; JSON or CSV.
+
+https://docs.data.nasdaq.com/docs/tables-1, https://docs.data.nasdaq.com/docs/time-series
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from marketfetch.schemas.bars import PRICE_COLUMNS, BarSeries
+from marketfetch.schemas.column_mapping import ColumnMapping, PriceColumns
+from marketfetch.schemas.page import Page, Quirk, Reject
+from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import Timespan
+from marketfetch.vendors.columns import both, parse
+from marketfetch.vendors.errors import BadRequest, NoData, Unavailable
+from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.protocol import VendorOptions
+from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv, parse_object
+from marketfetch.vendors.times import asked_range, bar_start_ms, parse_day
+
+from .errors import WHO, check_status
+from .tables import mapping_by_columns, mapping_named, missing, plain, timespan_of, unmapped
+
+_VAGUE: Final = ("bars", "datasets", "dataset", "datatables", "datatable")
+_FIELDS: Final = (*PRICE_COLUMNS, "volume", "vwap")
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A reply's columns and rows in its own order; `next` names the page after it, `frequency` is a dataset's own word."""
+
+    kind: Literal["dataset", "table"]
+    columns: list[str]
+    rows: Sequence[Sequence[object]]
+    next: str | None = None
+    frequency: object = None
+
+
+def dataset_name(request: Request, options: VendorOptions) -> str | None:
+    """The name "DB/CODE" where the request is for a time series, None where it is for a datatable."""
+    word = request.dataset.lower()
+    if word in ("bars", "datasets", "dataset"):
+        return request.symbol if "/" in request.symbol else None
+    mapping = mapping_named(request.dataset, options.tables)
+    return request.dataset if mapping is not None and mapping.kind == "dataset" else None
+
+
+def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Page:
+    """Reads a dataset, or a page of a datatable. Every symbol and adjustment in it becomes a series."""
+    check_status(reply, symbol=request.symbol)
+    table = _json_table(reply, request) if looks_like_json(reply) else _csv_table(reply, request)
+    if not table.rows:
+        if table.next:
+            return Page(next=table.next)
+        raise NoData(f"{WHO} has no rows for {request.symbol} in this range", status=reply.status)
+    name = _name(request, options)
+    mapping = mapping_named(name, options.tables) if name else None
+    mapping = mapping or mapping_by_columns(table.columns, kind=table.kind)
+    if mapping is None:
+        raise unmapped(name or request.symbol, table.columns)
+    timespan = _timespan(request, table, mapping, known=name)
+    return _page(request, table, mapping, name=name or request.symbol, timespan=timespan)
+
+
+def _name(request: Request, options: VendorOptions) -> str:
+    """The name "VENDOR/TABLE" or "DB/CODE"; empty for a saved reply of which it is not known."""
+    dataset = dataset_name(request, options)
+    if dataset is not None:
+        return dataset
+    if request.dataset.lower() not in _VAGUE:
+        return request.dataset
+    return "WIKI/PRICES" if request.dataset.lower() == "bars" and request.start is not None else ""
+
+
+def _json_table(reply: HttpReply, request: Request) -> _Table:
+    body = parse_object(reply, who=WHO)
+    odd = Unavailable(f"{WHO} sent JSON of a shape that is not known to us for {request.symbol}", status=reply.status)
+    table = body.get("datatable")
+    if isinstance(table, dict):
+        columns, rows, meta = table.get("columns"), table.get("data"), body.get("meta")
+        if not isinstance(columns, list) or not isinstance(rows, list) or not isinstance(meta, dict):
+            raise odd
+        names = [str(column.get("name")) if isinstance(column, dict) else str(column) for column in columns]
+        cursor = meta.get("next_cursor_id")
+        return _Table("table", names, _as_rows(rows), next=str(cursor) if cursor else None)
+    data = body.get("dataset_data") or body.get("dataset")
+    if not isinstance(data, dict) or not isinstance(data.get("column_names"), list):
+        raise odd
+    rows = data.get("data")
+    if not isinstance(rows, list):
+        raise odd  # Metadata without rows is not an empty dataset.
+    names = [str(name) for name in data["column_names"]]
+    return _Table("dataset", names, _as_rows(rows), frequency=data.get("frequency"))
+
+
+def _csv_table(reply: HttpReply, request: Request) -> _Table:
+    columns, rows = parse_csv(reply, who=WHO)
+    if not any("date" in plain(name) or plain(name) in ("month", "quarter", "year") for name in columns):
+        raise Unavailable(f"{WHO} sent text that is neither JSON nor a table with dates for {request.symbol}")
+    kind: Literal["dataset", "table"] = "table" if {"ticker", "symbol"} & {plain(name) for name in columns} else "dataset"
+    cursor = reply.headers.get("cursor_id", "").strip()
+    return _Table(kind, columns, rows, next=cursor if cursor and cursor != "null" else None)
+
+
+def _as_rows(rows: list[object]) -> list[Sequence[object]]:
+    return [row if isinstance(row, list) else [] for row in rows]
+
+
+def _timespan(request: Request, table: _Table, mapping: ColumnMapping, *, known: str) -> Timespan:
+    """What the mapping says, what the dataset says, or what was asked; a contradiction of what was asked is an error."""
+    said = timespan_of(table.frequency)
+    if table.frequency and said is None:
+        raise BadRequest(f"{known or request.symbol} is {table.frequency}: bars are of 1d, 1w or 1mo", status=200)
+    timespan = said or (mapping.timespan if mapping.timespan != "1d" else request.timespan)
+    if request.start is not None and timespan != request.timespan:
+        raise BadRequest(
+            f"{known or request.symbol} holds bars of {timespan}, not {request.timespan}: ask for {timespan}", status=200
+        )
+    return timespan
+
+
+def _page(request: Request, table: _Table, mapping: ColumnMapping, *, name: str, timespan: Timespan) -> Page:
+    positions = {plain(column): i for i, column in reversed(list(enumerate(table.columns)))}
+
+    def column(title: str) -> int:
+        if plain(title) not in positions:
+            raise missing(name, title, table.columns)
+        return positions[plain(title)]
+
+    groups, rejects, quirks = _by_symbol(request, table, column(mapping.symbol) if mapping.symbol else None, name=name)
+    date_at = column(mapping.date)
+    series: list[BarSeries] = []
+    for symbol in sorted(groups):
+        numbers = groups[symbol]
+        rows = [table.rows[number] for number in numbers]
+        dates = [row[date_at] for row in rows]
+        days = [parse_day(text) for text in dates]
+        moments = [None if day is None else bar_start_ms(day, timespan, mapping.zone) for day in days]
+        known: set[tuple[int, str]] = set()
+        for adjustment, prices in mapping.prices().items():
+            fields = _fields(prices, rows, column, bare=len(table.columns) == 1)
+            parsed = parse(moments, dates, fields, rows=numbers, symbol=symbol)
+            required = tuple(field for field in PRICE_COLUMNS if field in fields)
+            checked = parsed.checked(asked=asked_range(request, timespan, mapping.zone), required=required, symbol=symbol)
+            # A date that is bad is bad for every adjustment, and said once.
+            fresh = [one for one in checked.rejects if (one.row, one.field) not in known]
+            known |= {(one.row, one.field) for one in fresh}
+            rejects += fresh
+            quirks = both(quirks, checked.quirks)
+            if len(checked.bars):
+                series.append(BarSeries("nasdaq", symbol, timespan, adjustment, checked.bars))
+    return Page(series=tuple(series), rejects=tuple(sorted(rejects, key=lambda one: one.row)), quirks=quirks, next=table.next)
+
+
+def _by_symbol(
+    request: Request, table: _Table, symbol_at: int | None, *, name: str
+) -> tuple[dict[str, list[int]], list[Reject], tuple[Quirk, ...]]:
+    """The row numbers of each symbol, in the reply's order: rows come unsorted by contract, so `parse` sorts them by date."""
+    asked = {symbol.casefold(): symbol for symbol in request.symbol.split(",")}
+    groups: dict[str, list[int]] = {}
+    unasked = 0
+    # A saved dataset is called by its own name where it was given.
+    alone = request.symbol if request.start is not None else name
+    rejects: list[Reject] = []
+    for number, row in enumerate(table.rows):
+        if len(row) != len(table.columns):
+            rejects.append(Reject.of(number, "row", len(row), f"the row has not the {len(table.columns)} fields of its table"))
+            continue
+        symbol = alone if symbol_at is None else str(row[symbol_at] or "")
+        if symbol_at is not None and request.start is not None and symbol:
+            if symbol.casefold() not in asked:
+                unasked += 1
+                continue
+            symbol = asked[symbol.casefold()]
+        if not symbol:
+            rejects.append(Reject.of(number, "symbol", symbol, "required field is missing"))
+            continue
+        groups.setdefault(symbol, []).append(number)
+    return groups, rejects, (Quirk("row of a symbol that was not asked for", unasked),) if unasked else ()
+
+
+def _fields(
+    prices: PriceColumns, rows: list[Sequence[object]], column: Callable[[str], int], *, bare: bool
+) -> dict[str, list[object]]:
+    """The values of each mapped field. `bare`: the reply has nothing but dates, so that there is no close anywhere."""
+    found: dict[str, list[object]] = {}
+    for field in _FIELDS:
+        title = getattr(prices, field)
+        if title is not None:
+            at = None if bare else column(title)
+            found[field] = [None if at is None else row[at] for row in rows]
+    return found

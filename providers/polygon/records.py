@@ -1,0 +1,75 @@
+"""Polygon's splits, dividends and tickers into the records of marketfetch/schemas/records.py.
+
+https://massive.com/docs/rest/stocks/corporate-actions/splits, .../dividends, .../tickers/all-tickers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Final
+
+from pydantic import BaseModel, ValidationError
+
+from marketfetch.schemas.page import Page, Reject
+from marketfetch.schemas.records import Dividend, Split, Ticker
+from marketfetch.schemas.request import Request
+from marketfetch.vendors.errors import NoData, SuspectEmpty, Unavailable
+from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.reply_parsing import parse_object
+
+from .errors import WHO, error_in
+
+_SPLIT: Final = {"ticker": "symbol", "execution_date": "day", "split_to": "new", "split_from": "old"}
+_DIVIDEND: Final = {
+    "ticker": "symbol",
+    "ex_dividend_date": "ex_day",
+    "cash_amount": "amount",
+    "declaration_date": "declared",
+    "record_date": "recorded",
+    "pay_date": "paid",
+}
+_TICKER: Final = {"ticker": "symbol", "name": "name", "market": "market", "active": "active"}
+RECORDS: Final = MappingProxyType[str, tuple[type[BaseModel], dict[str, str]]](
+    {"splits": (Split, _SPLIT), "dividends": (Dividend, _DIVIDEND), "tickers": (Ticker, _TICKER)}
+)
+
+
+def saved_dataset(reply: HttpReply) -> str:
+    """What a saved reply holds, told by a field that only one dataset has; "bars" where none of them is there."""
+    fields = {b'"execution_date"': "splits", b'"ex_dividend_date"': "dividends", b'"primary_exchange"': "tickers"}
+    return next((dataset for field, dataset in fields.items() if field in reply.body[:4_000]), "bars")
+
+
+def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[object], str | None]) -> Page:
+    """A page of the dataset that the request names. Raises NoData, SuspectEmpty, Unavailable."""
+    kind, names = RECORDS[request.dataset.lower()]
+    body = parse_object(reply, who=WHO)
+    reason = str(body.get("error") or body.get("message") or "")
+    error = error_in(str(body.get("status", "")), reason, reply, symbol=request.symbol)
+    if error is not None:
+        raise error
+    rows = body.get("results", [])
+    if rows is None:
+        raise SuspectEmpty(f"{WHO} sent results:null for {request.symbol}", status=reply.status)
+    if not isinstance(rows, list):
+        raise Unavailable(f"{WHO} sent {request.dataset} of a shape that is not known to us", status=reply.status)
+    count = body.get("count")
+    if isinstance(count, int) and count != len(rows):
+        raise Unavailable(f"{WHO} sent {len(rows)} {request.dataset} and says that they are {count}: the reply is cut")
+    following = next_of(body.get("next_url"))
+    if not rows and not following:
+        raise NoData(f"{WHO} has no {request.dataset} for {request.symbol}", status=reply.status)
+    records: list[BaseModel] = []
+    rejects: list[Reject] = []
+    for number, row in enumerate(rows):
+        values = {ours: row[theirs] for theirs, ours in names.items() if theirs in row} if isinstance(row, dict) else {}
+        try:
+            records.append(kind.model_validate(values))
+        except ValidationError as problem:
+            first = problem.errors(include_url=False, include_context=False)[0]
+            field = str(first["loc"][0]) if first["loc"] else "row"
+            rejects.append(
+                Reject.of(number, field, values.get(field, ""), str(first["msg"]).lower(), symbol=str(values.get("symbol", "")))
+            )
+    return Page(records=tuple(records), rejects=tuple(rejects), next=following)

@@ -1,0 +1,206 @@
+"""What Polygon's replies say: bars, or why there are none, and where the next page is.
+
+https://massive.com/docs/rest/stocks/aggregates/custom-bars
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import Final
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+import numpy as np
+
+from marketfetch.schemas.bars import PRICE_COLUMNS, BarColumns, BarSeries, Ints
+from marketfetch.schemas.integrity import check_bars
+from marketfetch.schemas.page import Page, Quirk, Reject
+from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import Adjustment, is_intraday
+from marketfetch.vendors.columns import parse
+from marketfetch.vendors.errors import BadRequest, NoData, NotEntitled, SuspectEmpty, Unavailable
+from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.protocol import VendorOptions
+from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv
+from marketfetch.vendors.times import NEW_YORK, UTC_ZONE, asked_range, bar_start_ms, local_date
+
+from .aggregates import FIELDS, Aggs, read_aggs
+from .errors import WHO, check_status, error_in
+from .records import RECORDS, read_records, saved_dataset
+
+#: What tells whether a ticker exists. https://massive.com/docs/rest/stocks/tickers/ticker-overview
+TICKER: Final = "/v3/reference/tickers/"
+#: Longer than any market closes for holidays.
+_SURELY_TRADES_DAYS: Final = 10
+
+
+def is_stock_like(symbol: str) -> bool:
+    """True for stocks and options, which have splits; False for FX (C:), crypto (X:) and indices (I:)."""
+    return symbol[:2] not in ("C:", "X:", "I:")
+
+
+def zone_of(symbol: str) -> str:
+    """FX and crypto days are UTC days; everything else trades in New York."""
+    return UTC_ZONE if symbol[:2] in ("C:", "X:") else NEW_YORK
+
+
+def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Page:
+    """Reads a page of bars, or of splits, dividends or tickers. Raises the error tree."""
+    if request.cursor is not None and request.cursor.startswith(TICKER):
+        raise _whether_listed(request, reply)
+    check_status(reply, symbol=request.symbol)
+    dataset = request.dataset.lower()
+    if request.start is None and dataset == "bars":
+        dataset = saved_dataset(reply)
+    if dataset in RECORDS:
+        request = request.model_copy(update={"dataset": dataset})
+        return read_records(request, reply, next_of=partial(next_cursor, base_url=options.base_url, request=request))
+    if dataset not in ("bars", "aggs"):
+        raise BadRequest(f"polygon has no dataset {request.dataset!r}: bars, {', '.join(RECORDS)} can be read")
+    if not looks_like_json(reply):
+        return _read_csv(request, reply)
+    aggs = read_aggs(reply, symbol=request.symbol)
+    said = aggs.envelope
+    _check_envelope(aggs, request, reply)
+    following = next_cursor(said.get("next_url"), base_url=options.base_url, request=request)
+    if not aggs.rows:
+        if following:
+            return Page(next=following)
+        if _surely_trades(request):
+            # Nothing at all: is there such a ticker? The answer is a request of its own, as a page is.
+            return Page(next=f"{TICKER}{quote(request.symbol, safe=':')}")
+        raise NoData(
+            f"{WHO} has no bars for {request.symbol} in this range (it says the same for a ticker that it does not know)",
+            status=reply.status,
+        )
+    symbol = str(said.get("ticker") or request.symbol) if request.start is None else request.symbol
+    adjusted = said.get("adjusted")
+    adjustment: Adjustment = request.adjustment if adjusted is None else "split" if adjusted else "raw"
+    return _bars_page(
+        request,
+        aggs.bars,
+        rows=aggs.numbers,
+        rejects=aggs.rejects,
+        symbol=symbol,
+        adjustment=adjustment,
+        next_=following,
+    )
+
+
+def _surely_trades(request: Request) -> bool:
+    """True for the first page of a range in which a listed ticker has traded, so that no bars are suspicious."""
+    if request.page or request.start is None or request.end is None:
+        return False
+    return (request.end - request.start).days >= _SURELY_TRADES_DAYS
+
+
+def _whether_listed(request: Request, reply: HttpReply) -> NoData:
+    """The error to raise for an empty range whose ticker is known; an unknown one raises UnknownSymbol."""
+    try:
+        check_status(reply, symbol=request.symbol)
+    except NotEntitled:
+        return NoData(f"{WHO} has no bars for {request.symbol} in this range, and does not tell this key whether it is listed")
+    return NoData(f"{WHO} knows {request.symbol} and has no bars for it in this range", status=reply.status)
+
+
+def next_cursor(next_url: object, *, base_url: str, request: Request) -> str | None:
+    """Path and query of a next_url, without its host, its key, and a path that base_url already has. None on the last page."""
+    if not next_url:
+        return None
+    parts = urlsplit(str(next_url))
+    prefix = urlsplit(base_url).path.rstrip("/")
+    path = parts.path.removeprefix(prefix) if prefix else parts.path
+    if not path.startswith("/") or path.startswith("//") or "\\" in path:
+        raise Unavailable(f"{WHO} names a next page that is no path of its own ({request.symbol})")
+    query = [(name, value) for name, value in parse_qsl(parts.query) if name.lower() not in ("apikey", "api_key")]
+    cursor = f"{path}?{urlencode(query)}" if query else path
+    if cursor == request.cursor:
+        raise Unavailable(f"{WHO} names the same page again as the next one ({request.symbol})")
+    return cursor
+
+
+def _check_envelope(aggs: Aggs, request: Request, reply: HttpReply) -> None:
+    """Raises where the reply says that it is an error, is not what was asked, or is not all that it says."""
+    body = aggs.envelope
+    reason = str(body.get("error") or body.get("message") or "")
+    error = error_in(str(body.get("status", "")), reason, reply, symbol=request.symbol)
+    if error is not None:
+        raise error
+    if aggs.null:
+        raise SuspectEmpty(
+            f"{WHO} sent results:null for {request.symbol}, which it has done under load although there was data",
+            status=reply.status,
+        )
+    said = body.get("resultsCount")
+    # More rows than the count are no cut: a row that stands twice is rejected by itself.
+    if said is not None and said > aggs.rows:
+        raise Unavailable(f"{WHO} sent {aggs.rows} bars for {request.symbol} and says that they are {said}: the reply is cut")
+    ticker = body.get("ticker")
+    if request.start is not None and ticker and ticker.casefold() != request.symbol.casefold():
+        raise Unavailable(f"{WHO} sent bars of another ticker than {request.symbol}: none was kept", status=reply.status)
+
+
+def _bars_page(
+    request: Request,
+    bars: BarColumns,
+    *,
+    rows: Ints | None,
+    rejects: tuple[Reject, ...],
+    symbol: str,
+    adjustment: Adjustment,
+    next_: str | None,
+) -> Page:
+    zone = zone_of(symbol)
+    rows = np.arange(len(bars), dtype=np.int64) if rows is None else rows
+    if len(bars) > 1 and bars.ts[0] > bars.ts[-1]:
+        bars, rows = bars.take(np.arange(len(bars))[::-1]), rows[::-1]  # A saved reply that was asked with sort=desc.
+    if request.timespan in ("1w", "1mo"):
+        bars = _on_period_starts(bars, request, zone)
+    asked = asked_range(request, request.timespan, zone)
+    checked = check_bars(bars, rows=rows, asked=asked, required=PRICE_COLUMNS, symbol=symbol)
+    series = BarSeries("polygon", symbol, request.timespan, adjustment if is_stock_like(symbol) else "raw", checked.bars)
+    return Page(
+        series=(series,) if len(checked.bars) else (),
+        rejects=tuple(sorted((*rejects, *checked.rejects), key=lambda one: one.row)),
+        quirks=(*checked.quirks, *_weekend_quirks(series)),
+        next=next_,
+    )
+
+
+def _on_period_starts(bars: BarColumns, request: Request, zone: str) -> BarColumns:
+    """Polygon's weeks begin on Sunday; ours, for every vendor, on Monday: the one inside it."""
+    forward = timedelta(days=1) if request.timespan == "1w" else timedelta(0)
+    starts = [bar_start_ms(local_date(int(ts), zone) + forward, request.timespan, zone) for ts in bars.ts]
+    floats = {name: getattr(bars, name) for name in FIELDS.values()}
+    return BarColumns.build(np.array(starts, dtype=np.int64), **floats)
+
+
+def _weekend_quirks(series: BarSeries) -> tuple[Quirk, ...]:
+    """FX rests from Friday evening to Sunday evening; the few trades of a weekend make odd daily bars."""
+    if not series.symbol.startswith("C:") or not (series.timespan == "1d" or is_intraday(series.timespan)):
+        return ()
+    # 1970-01-01 was a Thursday, so day numbers 2 and 3 of each seven are Saturday and Sunday.
+    weekend = int(np.count_nonzero(np.isin((series.bars.ts // 86_400_000) % 7, (2, 3))))
+    return (Quirk("FX bar on a weekend", weekend),) if weekend else ()
+
+
+def _read_csv(request: Request, reply: HttpReply) -> Page:
+    """`c,h,l,n,o,t,v,vw` with a header row; a CSV has no next page that we could see, so it is for saved replies."""
+    header, rows = parse_csv(reply, who=WHO)
+    if not {"t", "o", "h", "l", "c"} <= set(header):
+        raise Unavailable(f"{WHO} sent text that is neither JSON nor a table of bars for {request.symbol}")
+    if not rows:
+        raise NoData(f"{WHO} has no bars for {request.symbol} in this range", status=reply.status)
+    column = {name: [row[i] if i < len(row) else None for row in rows] for i, name in enumerate(header)}
+    moments = [int(text) if text and text.lstrip("-").isdecimal() and len(text) < 15 else None for text in column["t"]]
+    fields = {FIELDS[name]: column[name] for name in header if name in FIELDS}
+    parsed = parse(moments, column["t"], fields, rows=range(len(rows)), symbol=request.symbol)
+    return _bars_page(
+        request,
+        parsed.bars,
+        rows=parsed.rows,
+        rejects=parsed.rejects,
+        symbol=request.symbol,
+        adjustment=request.adjustment,
+        next_=None,
+    )

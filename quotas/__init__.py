@@ -1,7 +1,0 @@
-"""Where it is decided whether a vendor may be called now. One gate per pool, in Redis, on Redis's clock."""
-
-from quotas.gate import Gate
-from quotas.limits import KeyLimits, LimitError, key_limits
-from quotas.values import Admission, Counts, Grant, Parking, Start
-
-__all__ = ["Admission", "Counts", "Gate", "Grant", "KeyLimits", "LimitError", "Parking", "Start", "key_limits"]

@@ -1,5 +1,0 @@
-"""Where rows go: one protocol, SQLite for one machine, Postgres for many."""
-
-from storage.urls import open_store, safe_url
-
-__all__ = ["open_store", "safe_url"]

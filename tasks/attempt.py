@@ -1,0 +1,290 @@
+"""One attempt of a request, from its start to the way in which it ends; each way tells the gate in one step."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Event
+from typing import Any, Final, Literal, NoReturn, TypeVar
+
+import structlog
+from celery import Task
+from celery.exceptions import Ignore
+from redis.exceptions import RedisError
+
+from marketfetch import vendors
+from marketfetch.configured import counted, keys, options
+from marketfetch.jobs import batches
+from marketfetch.quotas import Gate, Parking, Start
+from marketfetch.quotas.reporting import report
+from marketfetch.quotas.values import VendorCount
+from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.schemas.page import Page
+from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import LONGEST_MS
+from marketfetch.settings import get_settings
+from marketfetch.vendors import reading, transport
+from marketfetch.vendors.errors import BadCredentials, Fatal, FetchError, RateLimited, Transient, Unavailable
+from marketfetch.vendors.wire import steady_ns, steady_s
+
+from . import outcomes
+from .outcomes import Step
+from .reference import Reference, reference
+from .sending.parking import GRANT_HEADER, NAMED, UNSENT
+from .store import hand_on, send_to_store
+
+log = structlog.get_logger("marketfetch.fetch")
+Told = TypeVar("Told")
+
+#: Between two tries to tell a Redis that is away how a call ended.
+_TELL_AGAIN_S: Final = 0.5
+#: Never set: waiting for it is waiting for the time to pass.
+_NOTHING: Final = Event()
+
+
+def others_can_serve(gate: Gate, provider: str, label: str) -> bool:
+    """True if another key of the pool has not been set aside: then a refused key's request goes on with it."""
+    return any(not one.aside_why for one in report(gate, keys(provider)) if one.label != label)
+
+
+class Run:
+    """One attempt: what it needs from start to finish, and the ways in which it ends."""
+
+    def __init__(self, task: Task, gate: Gate, record: str, fence: int, turn: Start, *, asked_at: float) -> None:
+        """`asked_at`: when `start` was asked, on the steady clock."""
+        #: Somebody else may have the request after it.
+        self.lease_ends = asked_at + get_settings().timings.end_by
+        self.opens_at = steady_s() + turn.wait_us / 1e6
+        self.task = task
+        self.gate = gate
+        self.id = record
+        self.fence = fence
+        self.turn = turn
+        self.request: Request | None = None
+        self.called_at_ms = 0
+        self.sent_at_ns = 0
+        self.replied_at_ns = 0
+        self.unsent = True
+        self.status: int | None = None
+        self.url = ""
+        self.counted: VendorCount | None = None
+
+    def call(self, request: Request) -> Page:
+        """The one HTTP call, and its reply read. Raises FetchError, SendTooLate."""
+        settings, vendor = get_settings(), vendors.vendor(request.provider)
+        section, ours = settings.provider(request.provider), options(request.provider)
+        key = next((key for key in section.keys if key.label == self.turn.key_label), None)
+        if key is None:
+            raise BadCredentials(f"no key labelled {self.turn.key_label!r} is configured for {request.provider} in this worker")
+        call = vendor.build_request(request, ours)
+        self.url = transport.redacted_url(call, section.base_url)
+        if (ahead_s := self.opens_at - steady_s()) > 0:
+            # The only wait in a worker: the slot opens within what a grant may be ahead, some milliseconds.
+            _NOTHING.wait(ahead_s)
+        self.called_at_ms = time.time_ns() // 1_000_000
+        self.unsent = False
+        reply = transport.send(
+            call,
+            base_url=section.base_url,
+            provider=request.provider,
+            key_label=key.label,
+            key=key.secret,
+            timeouts=transport.Timeouts(connect_s=settings.timings.connect, total_s=settings.timings.call),
+            # Counted from before `start` was asked: a machine that slept since must not send what is another's by now.
+            send_by=self.lease_ends - settings.timings.call,
+        )
+        self.replied_at_ns, self.sent_at_ns = steady_ns(), reply.sent_ns
+        self.status = reply.status
+        self.counted = counted(request.provider, key.label, reply)
+        if self.turn.kills:
+            self._keep_raw(transport.redact_body(reply.body, key.secret.get_secret_value()))
+        return reading.read(request, reply, ours, max_reject_share=settings.max_reject_share)
+
+    def _keep_raw(self, body: bytes) -> None:
+        """What came, before it is read: reading it may be what has killed a worker. Its loss is no reason to lose the call."""
+        try:
+            self.gate.keep_raw(self.id, zlib.compress(body, level=1))
+        except RedisError as error:
+            log.warning("reply not kept", request=self.id, error=str(error), next_step="it is read all the same")
+
+    def finished(self, request: Request, page: Page, *, reason: str = "") -> Reference:
+        """Rows are here: batch kept, next page parked, slot freed, in one step."""
+        try:
+            data, next_page = self._kept(request, page, reason=reason)
+        except Exception as error:
+            # Our own mistake, as in fetch.granted: asking again would make it again, three times, and blame the worker.
+            log.exception("fetch stumbled", provider=request.provider, symbol=request.symbol, request=self.id)
+            mistake = Fatal(f"marketfetch made a mistake ({type(error).__name__}), see the worker's log")
+            self.failed(mistake, request.provider, request.symbol)
+        self.keep(data, symbol=request.symbol, next_page=next_page)
+        log.info(
+            "fetched",
+            provider=request.provider,
+            symbol=request.symbol,
+            page=request.page,
+            rows=page.rows,
+            rejects=len(page.rejects),
+            quirks={one.name: one.rows for one in page.quirks} or None,
+            status=self.status,
+            url=self.url,
+        )
+        outcome = "stored" if page.rows else "empty"
+        return hand_on(
+            self.task,
+            reference(request.provider, request.symbol, self.id, outcome=outcome, rows=page.rows, rejects=len(page.rejects)),
+        )
+
+    def _kept(self, request: Request, page: Page, *, reason: str) -> tuple[bytes, Parking | None]:
+        """What the gate keeps of a page: its batch as bytes, and the next page."""
+        series = tuple(
+            replace(one, bars=one.bars.marked_partial(LONGEST_MS[one.timespan], called_at_ms=self.called_at_ms))
+            for one in page.series
+        )
+        outcome = "stored" if page.rows else "empty"
+        batch = Batch(
+            ledger=self.ledger_row(
+                request.provider,
+                request.symbol,
+                outcome,
+                reason=reason,
+                rows=page.rows,
+                rejects=len(page.rejects),
+                next_cursor=page.next,
+            ),
+            series=series,
+            rejects=page.rejects,
+        )
+        following = request.next_page(page.next) if page.next else None
+        return batches.encode(batch), Parking(id=following.id, arguments=following.arguments) if following else None
+
+    def troubled(self, error: FetchError, provider: str, symbol: str) -> Reference:
+        """An error of the tree: logged with its next step, then exactly that step."""
+        step = outcomes.next_step(error, attempts=self.turn.attempts, most=self.task.max_retries)
+        refused = isinstance(error, BadCredentials) and not self.unsent
+        aside = refused and others_can_serve(self.gate, provider, self.turn.key_label)
+        rests = isinstance(error, Unavailable) and self._rests(error, provider)
+        log.warning(
+            "fetch failed",
+            provider=provider,
+            symbol=symbol,
+            key=self.turn.key_label,
+            url=self.url,
+            status=self.status if error.status is None else error.status,
+            attempt=self.turn.attempts + 1,
+            outcome=type(error).__name__,
+            error=error.message,
+            next_step=str(Step.ASIDE if aside else Step.REST if rests else step),
+        )
+        if rests:
+            raise Ignore
+        if isinstance(error, RateLimited):
+            why = f"{provider} refused key {self.turn.key_label!r}: {error.message}"
+            then: Literal["grow", ""] = "grow" if error.retry_after_ms is None else ""
+            pause_ms = outcomes.pause_ms(error)
+            self.give_back(pause_ms=pause_ms, why=why, then=then)
+            log.warning("key paused", provider=provider, key=self.turn.key_label, at_least_ms=pause_ms, why=error.message)
+            raise Ignore
+        if aside:
+            self.give_back(why=error.message, then="aside")
+            log.error(
+                "key set aside",
+                provider=provider,
+                key=self.turn.key_label,
+                why=error.message,
+                next_step=f"its requests go on with other keys; marketfetch quotas resume {self.turn.key_label}",
+            )
+            raise Ignore
+        if step is Step.FAIL:
+            return self.failed(error, provider, symbol)
+        if step is Step.RECORD_EMPTY and self.request is not None:
+            return self.finished(self.request, Page(), reason=error.message)
+        if isinstance(error, Transient) and not error.sent:
+            self.task.request.get(GRANT_HEADER)[UNSENT] = True
+        if isinstance(error, Transient) and error.retry_after_ms is not None:
+            self.task.request.get(GRANT_HEADER)[NAMED] = True
+            raise self.task.retry(exc=error, countdown=error.retry_after_ms / 1000)
+        raise error  # autoretry turns it into a publish, and our publish into a not-before
+
+    def _rests(self, error: Unavailable, provider: str) -> bool:
+        """True when the vendor is taken for ill: then the request has gone back, no attempt spent, and the key rests."""
+        return self.tell(
+            lambda: self.gate.rest_if_ill(
+                self.id,
+                fence=self.fence,
+                key_label=self.turn.key_label,
+                rest_ms=max(outcomes.REST_MS, error.retry_after_ms or 0),
+                why=f"{provider} gives no usable answer: {error.message}",
+                unsent=not error.sent,
+            )
+        )
+
+    def failed(self, error: FetchError, provider: str, symbol: str) -> NoReturn:
+        """The request is over: the reason goes to the ledger by the store task, the error to whoever asked for the task."""
+        reason = outcomes.sentence(error, provider=provider, symbol=symbol, key_label=self.turn.key_label)
+        rejects = getattr(getattr(error, "page", None), "rejects", ())
+        ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rejects=len(rejects))
+        self.keep(batches.encode(Batch(ledger=ledger, rejects=tuple(rejects))), symbol=symbol, failed=reason)
+        send_to_store(reference(provider, symbol, self.id, outcome="failed"))
+        raise error
+
+    def give_back(self, **how: Any) -> None:
+        """Nothing came of it: the request returns to its place, as Gate.give_back says."""
+        label = self.turn.key_label
+        self.tell(lambda: self.gate.give_back(self.id, fence=self.fence, key_label=label, **how))
+
+    def keep(self, data: bytes, *, symbol: str, next_page: Parking | None = None, failed: str = "") -> None:
+        """The batch is written: from here on the reply is never fetched again. Lost lease: nothing is written."""
+
+        def finish() -> bool:
+            return self.gate.finish(
+                self.id,
+                fence=self.fence,
+                batch=data,
+                next_page=next_page,
+                replied_ago_us=_ago_us(self.replied_at_ns) or 0,
+                sent_ago_us=_ago_us(self.sent_at_ns),
+                unsent=self.unsent,
+                counted=self.counted,
+                held_again_ms=int(get_settings().timings.held_again * 1000),
+                failed=failed,
+            )
+
+        # An answer that was lost on its way makes the second try say no; then the batch that is there is this very one.
+        if not self.tell(finish) and self.tell(lambda: self.gate.batch(self.id)) != data:
+            log.warning("lease lost during the call, reply dropped", request=self.id, symbol=symbol)
+            raise Ignore
+
+    def tell(self, step: Callable[[], Told]) -> Told:
+        """Tells the gate how the call ended, again and again while Redis is away: the call is paid for.
+
+        Raises RedisError once the lease has ended, since the request is somebody else's then.
+        """
+        while True:
+            try:
+                return step()
+            except RedisError:
+                if steady_s() + _TELL_AGAIN_S > self.lease_ends:
+                    raise
+            _NOTHING.wait(_TELL_AGAIN_S)
+
+    def ledger_row(self, provider: str, symbol: str, outcome: Any, **more: Any) -> LedgerRow:
+        """The ledger row of this attempt's end."""
+        request = self.request
+        return LedgerRow(
+            request_id=request.id if request else self.id,
+            root=request.root if request else self.id,
+            page=request.page if request else 0,
+            provider=provider,
+            symbol=symbol,
+            outcome=outcome,
+            key_label=self.turn.key_label,
+            calls=self.turn.calls,
+            called_at_ms=self.called_at_ms,
+            **more,
+        )
+
+
+def _ago_us(moment_ns: int) -> int | None:
+    return (steady_ns() - moment_ns) // 1000 if moment_ns else None

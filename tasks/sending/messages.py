@@ -1,0 +1,66 @@
+"""The fetch message that a grant becomes: built from a request's arguments, or a user's own message, kept whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from marketfetch.quotas import Grant
+
+from .parking import FETCH_PREFIX, GRANT_HEADER, USER_TASK
+
+
+@dataclass(frozen=True, slots=True)
+class FetchMessage:
+    """What kombu publishes: Celery's body (args, kwargs, embed), headers with the grant, properties."""
+
+    body: Any
+    headers: dict[str, Any]
+    properties: dict[str, Any]
+
+    @classmethod
+    def kept(cls, message: dict[str, Any], grant: Grant) -> Self:
+        """A user's message: same task id, chain and callbacks. Its eta has been waited for; `expires` stays ours to judge.
+
+        Its grant tells what was planned when it was sent, null where that could not be planned.
+        """
+        planned = None if grant.id.startswith(USER_TASK) else json.loads(grant.arguments)
+        header = _grant_header(grant)
+        if grant.kind == "go":
+            header["user"] = planned
+        headers = {**message["headers"], "eta": None, "retries": grant.attempts, GRANT_HEADER: header}
+        return cls(body=message["body"], headers=headers, properties={"delivery_mode": 2, **message["properties"]})
+
+    def expired(self, now: datetime) -> bool:
+        """True when its user no longer wants it. A moment without a zone is UTC, as everywhere in Celery's messages."""
+        if not self.headers.get("expires"):
+            return False
+        expires = datetime.fromisoformat(self.headers["expires"])
+        return (expires if expires.tzinfo else expires.replace(tzinfo=UTC)) <= now
+
+
+def job_message(app: Any, provider: str, grant: Grant) -> FetchMessage:
+    """The message of a job's request: readable arguments, and the store task as the rest of its chain."""
+    arguments = json.loads(grant.arguments)
+    symbol = arguments.pop("symbol")
+    store = app.signature("tasks.store.store_batch", options={"queue": "store", "ignore_result": True})
+    task_id = f"{grant.id.replace('/', '-')}.{grant.fence}"
+    headers, properties, body, _ = app.amqp.as_task_v2(
+        task_id,
+        f"{FETCH_PREFIX}{provider}",
+        args=(symbol,),
+        kwargs=arguments,
+        retries=grant.attempts,
+        chain=[store],
+        ignore_result=True,
+        time_limit=app.conf.task_time_limit,
+    )
+    headers[GRANT_HEADER] = _grant_header(grant)
+    properties = {"correlation_id": properties["correlation_id"], "delivery_mode": 2}
+    return FetchMessage(body=body, headers=headers, properties=properties)
+
+
+def _grant_header(grant: Grant) -> dict[str, Any]:
+    return {"id": grant.id, "fence": grant.fence, "key": grant.key_label}

@@ -1,0 +1,170 @@
+"""The sender parks always: a fetch message never goes to the broker from here, it gets a place in the gate's lane.
+
+This one place covers delay, chains, groups, chords, retries, links, beat and send_task: Celery's own task sender does the
+routing and the signals, then hands the message to a producer, and for fetch tasks that producer is ours. Only the releaser
+publishes fetch messages, with kombu directly.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
+
+from celery import current_task
+from celery.app.amqp import AMQP
+from kombu.exceptions import OperationalError
+from kombu.utils.json import dumps
+from redis.exceptions import RedisError
+
+from marketfetch.configured import PROVIDERS, keys
+from marketfetch.ops import redis_writes
+from marketfetch.quotas import Gate, Parking
+from marketfetch.quotas.estimates import seconds_for
+from marketfetch.schemas.request import Request
+
+#: Not structlog's: this runs in other people's apps, whose logging is theirs to set up.
+log = logging.getLogger("marketfetch.sending")
+
+FETCH_PREFIX: Final = "tasks.fetch."
+#: The header in which the releaser tells a task its grant; `start` verifies it.
+GRANT_HEADER: Final = "marketfetch"
+#: In the running task's grant: its call was never sent, the retry that follows gives the permit back.
+UNSENT: Final = "unsent"
+#: Beside it: the vendor has named the moment, so it is not to be earlier.
+NAMED: Final = "named"
+#: What AsyncResult says of a task that waits in the lane; its `info` holds the moment it waits for, if it does.
+PARKED: Final = "PARKED"
+#: Who waits in the gate for a task that a user sent; also the id of a record that is one task's alone.
+USER_TASK: Final = "task:"
+
+
+class ParkingAMQP(AMQP):  # type: ignore[misc]  # Celery is untyped
+    """Celery's sender, with a producer that parks for fetch tasks."""
+
+    @cached_property
+    def parked_events(self) -> Any:
+        """What tells Flower of tasks that no worker has seen yet."""
+        return self.app.events.Dispatcher(enabled=False)
+
+    def _create_task_sender(self) -> Any:
+        send = super()._create_task_sender()
+
+        def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
+            provider = name.removeprefix(FETCH_PREFIX)
+            if name.startswith(FETCH_PREFIX) and provider in PROVIDERS:
+                # Another name is nobody's task: a worker sets it aside and says so.
+                producer = _ParkingProducer(producer, self.app, provider=provider)
+            return send(producer, name, message, **options)
+
+        return send_task_message
+
+
+class _ParkingProducer:
+    """Looks like a kombu producer to Celery's sender; its publish parks."""
+
+    def __init__(self, producer: Any, app: Any, *, provider: str) -> None:
+        self._producer = producer
+        self._app = app
+        self._provider = provider
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def publish(self, body: Any, *, headers: dict[str, Any], **properties: Any) -> None:
+        from marketfetch import connections
+
+        gate = connections.gate(self._provider)
+        try:
+            if _is_own_retry(headers):
+                grant = current_task.request.get(GRANT_HEADER)
+                delay_ms = _ms_until(headers.get("eta"))
+                if NAMED not in grant:
+                    # Between half of it and the whole: those that failed together don't come back together, nor at once.
+                    delay_ms = round(delay_ms * random.uniform(0.5, 1))  # noqa: S311 (no secret)
+                gate.delay(grant["id"], fence=grant["fence"], delay_ms=delay_ms, unsent=UNSENT in grant)
+                return
+            self._park(gate, body, headers, properties)
+        except RedisError as error:
+            does = "refuses to write" if redis_writes.word(error) else "does not answer"
+            raise OperationalError(f"the gate's Redis {does}, so the task was not sent: {error}") from error
+
+    def _park(self, gate: Gate, body: Any, headers: dict[str, Any], properties: dict[str, Any]) -> None:
+        task_id, wait_ms = headers["id"], _ms_until(headers.get("eta"))
+        kept = {
+            "headers": {key: value for key, value in headers.items() if key != GRANT_HEADER},
+            "body": body,
+            "properties": {key: properties[key] for key in ("correlation_id", "reply_to") if key in properties},
+        }
+        # One that waits for its own moment shares nobody's call: it would be answered before its time.
+        request = None if wait_ms else _planned(self._provider, body)
+        # Before parking: a worker may start it at once, and its state must be the later one.
+        self._tell(gate, headers, wait_ms)
+        gate.park(
+            [
+                Parking(
+                    id=request.id if request else f"{USER_TASK}{task_id}",
+                    arguments=request.arguments if request else headers.get("argsrepr") or "",
+                    task=task_id,
+                    message=dumps(kept),
+                    expires_ms=_unix_ms(headers["expires"]) if headers.get("expires") else 0,
+                )
+            ],
+            job="direct",
+            priority=_priority(properties.get("priority")),
+            not_before_ms=_now_ms() + wait_ms if wait_ms else 0,
+        )
+        log.debug("parked task=%s task_id=%s request=%s", headers["task"], task_id, request.id if request else None)
+
+    def _tell(self, gate: Gate, headers: dict[str, Any], wait_ms: int) -> None:
+        """PARKED, and from when it may run, for AsyncResult and for Flower."""
+        ahead_s = seconds_for(gate.counts().parked + 1, keys(self._provider))
+        expected = datetime.now(UTC) + timedelta(seconds=max(ahead_s, wait_ms / 1000))
+        told = {"not_before": headers.get("eta"), "expected": expected.isoformat(timespec="seconds")}
+        if not headers.get("ignore_result"):
+            self._app.backend.store_result(headers["id"], told, PARKED)
+        event = {"uuid": headers["id"], "name": headers["task"], "args": headers.get("argsrepr"), **told}
+        event |= {"kwargs": headers.get("kwargsrepr"), "eta": told["expected"], "expires": headers.get("expires")}
+        self._app.amqp.parked_events.publish("task-parked", event, self._producer)
+
+
+def _planned(provider: str, body: Any) -> Request | None:
+    """The request that a task stands for, so that two who want the same make one call. None where its arguments are wrong:
+    the worker says so."""
+    from marketfetch.exceptions import MarketfetchError
+    from marketfetch.jobs.planning import single
+
+    args, kwargs, *_ = body
+    wish = {**dict(zip(("symbol",), args, strict=False)), **kwargs}
+    symbol = wish.pop("symbol", None)
+    if not isinstance(symbol, str) or len(args) > 1:
+        return None
+    try:
+        return single(provider, symbol, **wish)
+    except (MarketfetchError, TypeError):
+        return None
+
+
+def _is_own_retry(headers: dict[str, Any]) -> bool:
+    """True for the message by which the running task asks for its own next attempt."""
+    request = current_task.request if current_task else None
+    return bool(request and request.get(GRANT_HEADER) and request.id == headers["id"] and headers["retries"] > request.retries)
+
+
+def _ms_until(eta: str | None) -> int:
+    return max(0, _unix_ms(eta) - _now_ms()) if eta else 0
+
+
+def _unix_ms(moment: str) -> int:
+    wanted = datetime.fromisoformat(moment)
+    return int((wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _now_ms() -> int:
+    return int(datetime.now(UTC).timestamp() * 1000)
+
+
+def _priority(priority: int | None) -> int:
+    return 5 if priority is None else min(9, max(0, priority))

@@ -1,0 +1,294 @@
+"""Releaser: asks the gates what may run now, and publishes exactly that.
+
+A step of the worker's blueprint, so it outlives the consumer's reconnects; with its own connections; without a leader, as
+admit is atomic. It runs only in workers that consume a fetch queue. It sleeps until the next opening or a wake message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from celery import bootsteps
+from kombu.exceptions import OperationalError
+from kombu.utils.json import loads
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from marketfetch.addresses import redis_url
+from marketfetch.configured import PROVIDERS, keys
+from marketfetch.jobs.feeding import withdraw_cancelled
+from marketfetch.ops.alerts import Alert, Outage
+from marketfetch.ops.workers import HEARTBEAT
+from marketfetch.quotas import Gate, Grant
+from marketfetch.quotas.epoch import Epoch
+from marketfetch.quotas.gate import WAKE_CHANNEL
+from marketfetch.settings import get_settings
+from marketfetch.storage.store import StoreError
+
+from ..sending.messages import FetchMessage, job_message
+from ..sending.revoke import mark_revoked
+from .fork_guard import at_work
+from .key_history import over_since, pasts
+from .reservations import Marks
+from .sweeper import swept_out
+
+log = structlog.get_logger("marketfetch.releaser")
+
+_LONGEST_SLEEP_S: Final = 1.0
+#: A message needs some milliseconds to reach a child; a grant this much ahead of its slot makes the slot lose none of them. A
+#: busy worker, whose children have better things to do than to wait, gets a third of it.
+_AHEAD_MS: Final = 60
+#: A silent reconnect would hide that Redis was restarted, and that the gate's past may lack its last second.
+_NO_RETRY: Final = Retry(NoBackoff(), 0)
+_NOTICES_THE_END_S: Final = 0.1
+_LOOKS_AGAIN_S: Final = 0.05
+#: The key that says so lives three times as long.
+_SIGN_OF_LIFE_S: Final = 5.0
+#: Bytes of batches that may wait to be stored, per pool; of a Redis that has a maxmemory a quarter of that, if it is less.
+_MOST_UNSTORED: Final = 256 << 20
+
+
+class Releaser(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is untyped
+    """Starts one releasing thread per worker, stops it with the worker."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        super().__init__(worker, **kwargs)
+        self._loop: ReleasingLoop | None = None
+
+    def start(self, worker: Any) -> None:
+        consumed = set(worker.app.amqp.queues.consume_from)
+        providers = tuple(one for one in PROVIDERS if f"fetch.{one}" in consumed)
+        if providers:
+            self._loop = ReleasingLoop(worker.app, providers=providers, slots=worker.concurrency)
+            self._loop.start()
+            worker.wait_for_soft_shutdown = partial(_soft_shutdown, self._loop, worker.wait_for_soft_shutdown)
+
+    def stop(self, worker: Any) -> None:  # noqa: ARG002 (Celery's signature)
+        if self._loop:
+            self._loop.stop()
+
+    terminate = stop
+
+
+def _soft_shutdown(loop: ReleasingLoop, wait: Callable[[], None]) -> None:
+    """Celery's wait for running calls, which stops its steps only afterwards: nothing more is granted meanwhile."""
+    loop.end()
+    wait()
+
+
+class ReleasingLoop(threading.Thread):
+    """The thread: admit, publish, sleep; Redis away means wait and go on. At its end it takes back what nobody has started."""
+
+    def __init__(self, app: Any, *, providers: tuple[str, ...], slots: int) -> None:
+        super().__init__(name="releaser", daemon=True)
+        self._app = app
+        self._providers = providers
+        self._most_granted = 4 * slots
+        self._ending = threading.Event()
+        self._outage = Outage("releaser")
+        self._newer = {provider: Alert(f"newer requests of {provider}") for provider in providers}
+        #: When to leave the next sign of life, on the monotonic clock.
+        self._alive_until = 0.0
+        #: Bytes of batches that may wait to be stored, per pool.
+        self._most_unstored = _MOST_UNSTORED
+        #: Pools whose keys have been used in this worker's life, whatever ledger and gate still know.
+        self._at_work: set[str] = set()
+        self._marks = Marks()
+        self._name = f"{HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
+        #: What this one has granted lately, with its pool; older ones are started, or back in their place.
+        self._granted: deque[tuple[str, Grant]] = deque(maxlen=len(providers) * self._most_granted)
+
+    def run(self) -> None:
+        while not self._ending.is_set():
+            try:
+                with Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5, retry=_NO_RETRY) as redis:
+                    self._release(redis)
+            except StoreError as error:
+                # Asked when the gate has lost its past: without it nobody knows what the keys have used. And before calls
+                # that are to be marked are published.
+                with at_work:
+                    self._outage.goes_on("the database", error)
+                self._ending.wait(_LONGEST_SLEEP_S)
+            except (RedisError, OperationalError, OSError) as error:
+                with at_work:
+                    self._outage.goes_on("Redis", error)
+                self._ending.wait(_LONGEST_SLEEP_S)
+            except Exception:
+                # A releaser that dies in silence would stop the whole worker in silence.
+                log.exception("releaser stumbled", next_step="goes on in 1 s")
+                self._ending.wait(_LONGEST_SLEEP_S)
+
+    def end(self) -> None:
+        """Grants nothing more, from now on. Does not wait."""
+        self._ending.set()
+
+    def stop(self) -> None:
+        self.end()
+        self.join(timeout=5)
+
+    def _release(self, redis: Redis) -> None:
+        """Serves every gate until the connection breaks; what is known of their past ends with the connection."""
+        with at_work:
+            epochs = [self._begin(Gate(redis, pool=provider)) for provider in self._providers]
+        with redis.pubsub(ignore_subscribe_messages=True) as wakes, self._app.connection_for_write() as connection:
+            wakes.subscribe(WAKE_CHANNEL)
+            producer = connection.Producer(serializer="json")
+            # Per pool, when it is worth looking again; a wake brings it forward.
+            due = {epoch.gate.pool: 0.0 for epoch in epochs}
+            self._alive_until = 0.0
+            while not self._ending.is_set():
+                with at_work:
+                    if time.monotonic() > self._alive_until:
+                        redis.set(self._name, "", ex=15)
+                        self._most_unstored = _most_unstored(redis)
+                        self._alive_until = time.monotonic() + _SIGN_OF_LIFE_S
+                    for epoch in epochs:
+                        if time.monotonic() >= due[epoch.gate.pool]:
+                            due[epoch.gate.pool] = time.monotonic() + self._serve(epoch, producer)
+                    self._outage.over()
+                for pool in self._sleep(wakes, until=min(due.values())):
+                    due[pool] = 0.0
+            self._take_back(redis)
+            redis.delete(self._name)
+
+    def _take_back(self, redis: Redis) -> None:
+        """Another worker might start it in a moment, or nobody might: in its place it is in order, and holds no quota."""
+        for provider in self._providers:
+            taken = Gate(redis, pool=provider).take_back([grant for pool, grant in self._granted if pool == provider])
+            if taken:
+                log.info("given back what was granted and not started", pool=provider, requests=taken)
+
+    def _sleep(self, wakes: Any, *, until: float) -> set[str]:
+        """Until that moment, or a wake, or the worker's end, which is not to wait for a sleeper. The pools that were woken."""
+        woken: set[str] = set()
+        while not self._ending.is_set():
+            left_s = until - time.monotonic()
+            message = wakes.get_message(timeout=max(0.0, min(left_s, _NOTICES_THE_END_S)))
+            while message:  # one look serves every wake that has come meanwhile
+                woken.add(message["data"].decode(errors="replace"))
+                message = wakes.get_message()
+            if woken or left_s <= 0:
+                break
+        return woken & set(self._providers)
+
+    def _begin(self, gate: Gate) -> Epoch:
+        timings = get_settings().timings
+        # A call is sent at most end-by less call after its start, and takes the time to connect until the vendor has it.
+        late_ms = int((timings.end_by - timings.call + timings.connect) * 1000)
+        epoch = Epoch(
+            gate,
+            pasts=lambda: pasts(gate.pool, used=gate.pool in self._at_work),
+            late_ms=late_ms,
+            over_since=lambda since_ms: over_since(gate.pool, since_ms),
+        )
+        if epoch.begin():
+            log.info("gate began a new epoch", pool=gate.pool, why="Redis was new, emptied or restarted")
+            swept_out.set()
+        # Before anything is admitted; without the database nobody knows, and the next one who connects looks again.
+        with suppress(StoreError):
+            withdraw_cancelled(gate)
+        return epoch
+
+    def _serve(self, epoch: Epoch, producer: Any) -> float:
+        """Publishes what one gate admits; answers for how many seconds there is nothing more to do."""
+        timings = get_settings().timings
+        admission = epoch.gate.admit(
+            room=self._most_granted,
+            most_granted=self._most_granted,
+            keys=keys(epoch.gate.pool),
+            epoch=epoch.name,
+            clock_us=epoch.clock_us(),
+            ahead_ms=_AHEAD_MS,
+            busy_from=self._most_granted // 4,
+            start_by_ms=int(timings.start_by * 1000),
+            held_again_ms=int(timings.held_again * 1000),
+            most_held_bytes=self._most_unstored,
+        )
+        if admission.state == "epoch":
+            epoch.begin()
+            swept_out.set()
+            self._alive_until = 0.0  # its sign of life has gone with everything else
+            log.warning("gate was emptied", pool=epoch.gate.pool, next_step="every window counts as full, then goes on")
+        elif admission.state == "clock" and epoch.clock_has_stepped():
+            log.warning(
+                "Redis's clock has stepped", pool=epoch.gate.pool, next_step="every window counts as full, then goes on"
+            )
+        if admission.newer:
+            self._newer[epoch.gate.pool].holds(
+                f"A newer release of marketfetch has made requests of {epoch.gate.pool} ({admission.newer} now). The worker on "
+                f"{socket.gethostname()} leaves them to its workers: upgrade it.",
+                redis=epoch.gate.redis,
+            )
+        if admission.grants:
+            self._at_work.add(epoch.gate.pool)
+            self._granted.extend((epoch.gate.pool, one) for one in admission.grants if one.kind == "go")
+            self._mark(epoch.gate, admission.grants)
+        # Calls first: their time to start runs.
+        for grant in sorted(admission.grants, key=lambda one: one.kind == "dropped"):
+            self._publish(epoch.gate, grant, producer)
+        if admission.state == "stale":
+            log.warning(
+                "this machine's clock is days off Redis's", pool=epoch.gate.pool, next_step="set it; looks again in 1 s"
+            )
+            return _LONGEST_SLEEP_S
+        if admission.state != "ok":
+            return _LOOKS_AGAIN_S
+        if admission.wait_ms is None:
+            return _LONGEST_SLEEP_S
+        return min(_LONGEST_SLEEP_S, max(admission.wait_ms / 1000, 0.001))
+
+    def _mark(self, gate: Gate, grants: Sequence[Grant]) -> None:
+        """Raises StoreError where the database takes no mark: the grants are back in their place, and cost nothing."""
+        try:
+            self._marks.cover(gate.pool, keys(gate.pool), grants)
+        except StoreError:
+            gate.take_back([one for one in grants if one.kind == "go"])
+            raise
+
+    def _publish(self, gate: Gate, grant: Grant, producer: Any) -> None:
+        """Publishes one. What can't be made into a message ends with a sentence, and stands in nobody's way."""
+        try:
+            message = self._message(gate, grant)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            self._unreadable(gate, grant, error)
+            return
+        if grant.kind == "dropped" or (grant.kind == "answered" and message.expired(datetime.now(UTC))):
+            log.info("task expired or revoked in the lane", pool=gate.pool, task_id=message.headers["id"])
+            mark_revoked(self._app, loads(grant.message), reason="expired or revoked in the lane")
+            gate.settle(grant.id)
+            return
+        message.headers["expires"] = None  # a released task is not to be revoked by the worker: its permit is spent
+        producer.publish(
+            message.body, exchange="", routing_key=f"fetch.{gate.pool}", headers=message.headers, **message.properties
+        )
+        log.debug("admitted", pool=gate.pool, request=grant.id, key=grant.key_label, kind=grant.kind, fence=grant.fence)
+
+    def _message(self, gate: Gate, grant: Grant) -> FetchMessage:
+        return FetchMessage.kept(loads(grant.message), grant) if grant.message else job_message(self._app, gate.pool, grant)
+
+    def _unreadable(self, gate: Gate, grant: Grant, error: Exception) -> None:
+        """No release can make a message of this record: its grant goes back, and whoever waits for it is told."""
+        why = f"{type(error).__name__}: {error}"
+        reason = f"request {grant.id} of {gate.pool} can't be read ({why}), so it was taken out of the lane"
+        log.error("unreadable request", pool=gate.pool, request=grant.id, error=str(error), next_step="taken out of the lane")
+        gate.settle(grant.id, answer=json.dumps({"outcome": "failed", "rows": 0, "rejects": 0, "reason": reason}))
+
+
+def _most_unstored(redis: Redis) -> int:
+    most = int(redis.info("memory").get("maxmemory", 0))
+    return min(_MOST_UNSTORED, most // 4) if most else _MOST_UNSTORED
