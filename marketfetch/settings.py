@@ -60,7 +60,7 @@ class _Section(BaseModel):
 class ProviderSettings(_Section):
     """One vendor: where it is, the keys, and what the keys' plan allows.
 
-    `plan` names a published plan (`marketfetch/quotas/plans.py`); `limits` such as "5/minute", where they are written, replace the plan's
+    `plan` names a published plan (`quotas/plans.py`); `limits` such as "5/minute", where they are written, replace the plan's
     ([]: no limits), and `key_limits` replace both for single keys, by label. `concurrency` is how many calls may be open at
     once with a key (None: the plan's, or as many as there are workers). `reserve` is the share of every limit, 0 to 1, that is
     left for others who use the same keys. `page_limit` is the rows asked per page (None: the

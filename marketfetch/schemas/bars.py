@@ -1,6 +1,6 @@
 """Bars as columns, and the row model that says the same thing slowly.
 
-A reply of 50,000 bars is eight arrays, not 50,000 objects. `Bar` is the contract in words; `marketfetch/schemas/integrity.py` checks
+A reply of 50,000 bars is eight arrays, not 50,000 objects. `Bar` is the contract in words; `integrity.py` checks
 columns against it, and a conformance test proves that both accept and reject exactly the same rows.
 """
 

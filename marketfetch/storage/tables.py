@@ -139,7 +139,7 @@ Index("job_requests_by_root", job_requests.c.root)
 spent_calls = Table("spent_calls", METADATA, _id(), _text("provider"), _text("key_label"), _count("calls"), _time("called_at"))
 Index("spent_calls_by_key", spent_calls.c.provider, spent_calls.c.key_label, spent_calls.c.called_at)
 
-# At least as many calls as were granted to a key from that minute on (Unix time / 60) until a minute later: marketfetch/storage/marks.py.
+# At least as many calls as were granted to a key from that minute on (Unix time / 60) until a minute later: marks.py.
 Table(
     "call_marks",
     METADATA,

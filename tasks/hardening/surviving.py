@@ -1,7 +1,7 @@
 """A worker that survives what Celery 5.7 does not: a child's death at the start, or when the connection is lost, or a
 running call then; and a Redis that refuses writes.
 
-Each ended the whole worker with "Unrecoverable error", though nothing of ours was wrong. tasks/celeryconfig.py names the two classes.
+Each ended the whole worker with "Unrecoverable error", though nothing of ours was wrong. celeryconfig.py names the two classes.
 """
 
 from __future__ import annotations

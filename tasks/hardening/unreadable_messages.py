@@ -1,7 +1,7 @@
 """A worker that lives on: every message that it can't take goes to the dead-letter list, and only then is it acknowledged.
 
 A stock worker ends at a message that kombu can't hold, or falls into a circle of reconnects; it comes back to one that it
-holds and can't read; others it drops. Here each is looked at twice (see tasks/hardening/envelopes.py): as it leaves Redis, where what
+holds and can't read; others it drops. Here each is looked at twice (see envelopes.py): as it leaves Redis, where what
 kombu can't hold is put into an envelope that it can, and before Celery takes it. Between the two it lies in kombu's list of
 unacknowledged messages like any other, so a worker that dies on the way gives it back.
 """

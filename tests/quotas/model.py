@@ -1,4 +1,4 @@
-"""The gate in plain Python: what marketfetch/quotas/lua must do, said a second time, in dicts and lists, with time as an argument.
+"""The gate in plain Python: what quotas/lua must do, said a second time, in dicts and lists, with time as an argument.
 
 Nothing here is cached or counted along: what is open, how many stand in the lane, and what a window or a day has used is worked
 out anew from the records and the calls each time. Moments are microseconds of Redis's clock, `now`, unless they end in _ms.
