@@ -14,15 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS as FLOAT_COLUMNS
+from marketfetch.schemas.columns_of_bars import PRICE_COLUMNS as PRICE_COLUMNS
 from marketfetch.schemas.timespans import Adjustment, Timespan
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-
-#: Every column that holds a float, in the order of the `bars` view. NaN means "the vendor did not say".
-FLOAT_COLUMNS: Final = ("open", "high", "low", "close", "volume", "vwap", "trades")
-PRICE_COLUMNS: Final = ("open", "high", "low", "close")
 
 #: No instrument of these vendors trades beyond it; vendors have sent 9e11 for garbage tickers.
 HIGHEST_PRICE: Final = 1e10

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from marketfetch.schemas.bars import BarSeries
 from marketfetch.schemas.page import Reject
+
+if TYPE_CHECKING:
+    from marketfetch.schemas.bars import BarSeries  # loads numpy, which a process that only reads the ledger need not do
 
 Outcome = Literal["stored", "empty", "failed", "cancelled"]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
-from marketfetch.schemas.bars import BarSeries
+    from marketfetch.schemas.bars import BarSeries  # loads numpy
 
 
 @dataclass(frozen=True, slots=True)
