@@ -1,6 +1,6 @@
-"""The least that a database can take: the same rows, ready made, into a table like `bar_rows`, one transaction a reply.
+"""The least time that a database can take: the same rows, ready made, into a table like `bar_rows`, one transaction per reply.
 
-What makes the rows ready (tuples, dicts, COPY's binary stream) is not timed, so a floor pays for the database alone.
+Making the rows ready (tuples, dicts, COPY's binary stream) is not timed, so a floor pays for the database alone.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import psycopg
 import sqlalchemy
 
 from marketfetch.schemas.ledger import Batch
-from marketfetch.storage import binary
+from marketfetch.storage.postgres import binary
 from marketfetch.storage.rows import Part, table
-from marketfetch.storage.tables import bar_rows
+from marketfetch.storage.sqlite.database import SPELLING
+from marketfetch.storage.statements import statements
 
 Floor = Callable[[int, Batch], float]
-_MARKS = ", ".join(binary.COLUMNS)
+_COLUMNS = ", ".join(binary.COLUMNS)
 
 
 def _rows(number: int, batch: Batch) -> Any:
@@ -33,8 +34,8 @@ def sqlite_floors(file: Path) -> dict[str, Floor]:
     db = sqlite3.connect(file, isolation_level=None)
     for setting in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -65536"):
         db.execute(f"PRAGMA {setting}")
-    db.execute(str(sqlalchemy.schema.CreateTable(bar_rows).compile(dialect=sqlalchemy.dialects.sqlite.dialect())))
-    sql = f"INSERT INTO bar_rows ({_MARKS}) VALUES ({', '.join('?' * len(binary.COLUMNS))})"
+    db.execute(statements("sqlite/schema.sql", SPELLING)["bar_rows"])
+    sql = f"INSERT INTO bar_rows ({_COLUMNS}) VALUES ({', '.join('?' * len(binary.COLUMNS))})"
 
     def executemany(number: int, batch: Batch) -> float:
         rows = _rows(number, batch).tolist()
@@ -53,21 +54,21 @@ def postgres_floors(url: str) -> dict[str, Floor]:
     for name in ("floor_copy", "floor_executemany", "floor_sqlalchemy"):
         db.execute(f"CREATE TABLE {name} (LIKE bar_rows INCLUDING ALL)".encode())
     engine = sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    into = bar_rows.to_metadata(sqlalchemy.MetaData(), name="floor_sqlalchemy")
+    into = sqlalchemy.Table("floor_sqlalchemy", sqlalchemy.MetaData(), autoload_with=engine)
 
     def copy(number: int, batch: Batch) -> float:
         stream = b"".join(binary.copy_stream(_rows(number, batch)))
         start = time.perf_counter()
-        with db.transaction(), db.cursor().copy(f"COPY floor_copy ({_MARKS}) FROM STDIN (FORMAT BINARY)".encode()) as out:
+        with db.transaction(), db.cursor().copy(f"COPY floor_copy ({_COLUMNS}) FROM STDIN (FORMAT BINARY)".encode()) as out:
             out.write(stream)
         return time.perf_counter() - start
 
     def executemany(number: int, batch: Batch) -> float:
         rows = _dated(number, batch)
-        marks = ", ".join(["%s"] * len(binary.COLUMNS))
+        values = ", ".join(["%s"] * len(binary.COLUMNS))
         start = time.perf_counter()
         with db.transaction():
-            db.cursor().executemany(f"INSERT INTO floor_executemany ({_MARKS}) VALUES ({marks})".encode(), rows)
+            db.cursor().executemany(f"INSERT INTO floor_executemany ({_COLUMNS}) VALUES ({values})".encode(), rows)
         return time.perf_counter() - start
 
     def insert(number: int, batch: Batch) -> float:
@@ -81,7 +82,7 @@ def postgres_floors(url: str) -> dict[str, Floor]:
 
 
 def _dated(number: int, batch: Batch) -> list[tuple[Any, ...]]:
-    """The rows with datetimes, as a program that knows no binary format has them."""
+    """The rows with datetimes, as a program without the binary format has them."""
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     rows = _rows(number, batch).tolist()
     return [(epoch + timedelta(milliseconds=ts), epoch + timedelta(milliseconds=at), *rest) for ts, at, *rest in rows]

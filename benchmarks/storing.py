@@ -1,4 +1,4 @@
-"""Reply bytes to stored rows, reply by reply, with the floors taken in turn so that a slow moment hits all of them."""
+"""Reply bytes to stored rows, reply by reply; the floors are measured in between, so that a slow moment hits all of them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def measure(
 
 
 def _lines(whole: dict[str, list[float]], stored: dict[str, list[float]], floors: list[str], bars: int) -> list[Line]:
-    # The reading that the floors were taken between, since the machine's mood is the same there.
+    # The reading of the run in which the floors were measured, since the load of the machine is the same there.
     reading = statistics.median(a - b for a, b in zip(whole[FRESH], stored[FRESH], strict=True))
     base = statistics.median(stored[floors[0]])
     lines = []

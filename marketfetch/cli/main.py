@@ -40,7 +40,7 @@ class Commands(click.Group):
 
 
 #: Errors that are told as they are. By name, so that telling them imports nothing that may itself be broken.
-_TOLD = ("marketfetch.exceptions.MarketfetchError", "marketfetch.storage.store.StoreError")
+_TOLD = ("marketfetch.exceptions.MarketfetchError", "marketfetch.storage.store_errors.StoreError")
 
 
 def _sentence(error: Exception) -> str:

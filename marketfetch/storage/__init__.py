@@ -1,4 +1,4 @@
-"""Where rows go: one protocol, SQLite for one machine, Postgres for many."""
+"""Where rows go: one store, on SQLite for one machine or on Postgres for many. Importing it loads no driver but SQLite's."""
 
 from marketfetch.storage.urls import open_store, safe_url
 

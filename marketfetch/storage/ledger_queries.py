@@ -1,72 +1,62 @@
-"""What both stores change with the same SQL: jobs cancelled, failed requests forgotten, jobs that are over marked as such."""
+"""The ledger: which requests are over and how they ended, what calls they cost, and failed requests made ready for a retry."""
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Sequence
 from typing import Final
 
-from marketfetch.storage.questions import PENDING, Execute, Questions
-from marketfetch.storage.store import Job, StoreUnavailable
+from marketfetch.schemas.ledger import LedgerRow
+from marketfetch.storage.database import Database, Execute
+from marketfetch.storage.statements import statements
 
-#: Jobs marked in one transaction: it looks at all their requests while SQLite's other writers wait.
-_MARKED_AT_ONCE: Final = 20
-
-_FAILED_OF_JOB: Final = "outcome = 'failed' AND root IN (SELECT root FROM job_requests WHERE job_id = ?)"
-_FAILED: Final = "outcome = 'failed' AND request_id = ?"
+_LOOKED_AT_ONCE: Final = 1_000
+#: Above the number of every row.
+_NO_NUMBER: Final = (1 << 63) - 1
 
 
-class Changes(Questions):
-    """The rarer changes, made by `change`; the frequent ones, `store` and `save_job`, each store makes in its own way."""
+class LedgerQueries:
+    """Each method is one statement, or one transaction, whatever the number of requests."""
 
-    def cancel_job(self, job_id: str, *, at_ms: int) -> bool:
-        sql = f"UPDATE jobs SET cancelled_at = {self.time()} WHERE id = ? AND cancelled_at IS NULL RETURNING id"  # noqa: S608
-        return bool(self.change(lambda execute: execute(sql, at_ms, job_id)))
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = statements("sql/ledger.sql", database.spelling)
+
+    def over(self, request_ids: Sequence[str]) -> set[str]:
+        return {row[0] for row in self._database.read(self._sql["over"], self._database.listing(request_ids))}
+
+    def outcomes(self, request_ids: Sequence[str]) -> dict[str, LedgerRow]:
+        found = self._database.read(self._sql["outcomes"], self._database.listing(request_ids))
+        return {row.request_id: row for row in (LedgerRow(*one) for one in found)}
+
+    def latest_over(self, provider: str, *, since_ms: int, before: int | None) -> tuple[list[LedgerRow], int | None]:
+        found = self._database.read(self._sql["latest_over"], _NO_NUMBER if before is None else before, _LOOKED_AT_ONCE)
+        rows = [LedgerRow(*one[3:]) for one in found if one[1] == provider and one[2] >= since_ms]
+        more = len(found) == _LOOKED_AT_ONCE and max(one[2] for one in found) >= since_ms
+        return rows, found[-1][0] if more else None
+
+    def failures(self, job_id: str, limit: int) -> list[LedgerRow]:
+        return [LedgerRow(*row) for row in self._database.read(self._sql["failures"], job_id, limit)]
+
+    def calls(self, provider: str, key_label: str, *, since_ms: int) -> int:
+        return int(self._database.read(self._sql["calls"], *(provider, key_label, since_ms) * 2)[0][0])
+
+    def last_call(self, provider: str, key_label: str) -> int:
+        return int(self._database.read(self._sql["last_call"], *(provider, key_label) * 2)[0][0])
 
     def forget_failed(self, job_id: str) -> int:
-        return self.change(lambda execute: self._forget_where(execute, _FAILED_OF_JOB, job_id))
+        return self._database.change(lambda execute: self._forget(execute, "failed_of_job", job_id))
 
     def forget_if_failed(self, request_id: str) -> bool:
-        return bool(self.change(lambda execute: self._forget_where(execute, _FAILED, request_id)))
+        return bool(self._database.change(lambda execute: self._forget(execute, "failed_request", request_id)))
 
-    def _forget_where(self, execute: Execute, which: str, value: str) -> int:
-        # Named one by one from here on: another request may fail between two statements.
-        failed = execute(f"SELECT request_id, root FROM ledger WHERE {which} {self.for_update}", value)  # noqa: S608
+    def _forget(self, execute: Execute, which: str, value: str) -> int:
+        # The ids are fixed from here on: another request may fail between two statements.
+        failed = execute(self._sql[which], value)
         if not failed:
             return 0
-        condition, ids = self.among([row[0] for row in failed])
-        execute(
-            f"""INSERT INTO spent_calls (provider, key_label, calls, called_at)
-                SELECT provider, key_label, calls, called_at FROM ledger
-                WHERE request_id {condition} AND calls > 0 AND called_at IS NOT NULL""",  # noqa: S608
-            ids,
-        )
-        execute(f"DELETE FROM rejects WHERE request_id {condition}", ids)  # noqa: S608
-        execute(f"DELETE FROM ledger WHERE request_id {condition}", ids)  # noqa: S608
-        # Last, and without asking what stands there: a mark set until this moment did not see the rows go.
-        condition, roots = self.among(sorted({row[1] for row in failed}))
-        asking = f"SELECT job_id FROM job_requests WHERE root {condition}"  # noqa: S608
-        execute(f"UPDATE jobs SET done_at = NULL WHERE id IN ({asking})", roots)  # noqa: S608
+        ids = self._database.listing([row[0] for row in failed])
+        for statement in ("keep_calls", "forget_rejects", "forget"):
+            execute(self._sql[statement], ids)
+        # Last, and for every job: a `done_at` that was written until this moment did not see the rows go.
+        execute(self._sql["reopen_jobs"], self._database.listing(sorted({row[1] for row in failed})))
         return len(failed)
-
-    def open_jobs(self) -> list[Job]:
-        sql = f"""
-            SELECT {self.job_columns()}, {PENDING} FROM jobs
-            WHERE done_at IS NULL AND cancelled_at IS NULL ORDER BY created_at, id"""  # noqa: S608
-        found = self.read(sql)
-        over = [row[0] for row in found if not row[-1]]
-        # The mark spares the next one a look. Where nothing can be written now, the answer is right all the same.
-        with contextlib.suppress(StoreUnavailable):
-            for start in range(0, len(over), _MARKED_AT_ONCE):
-                self._mark_over(over[start : start + _MARKED_AT_ONCE])
-        return [Job(*row[:-1]) for row in found if row[-1]]
-
-    def _mark_over(self, job_ids: list[str]) -> None:
-        condition, ids = self.among(job_ids)
-
-        def mark(execute: Execute) -> None:
-            # Held first, and looked at then: `forget_failed` may have reopened one since it was found to be over.
-            execute(f"SELECT id FROM jobs WHERE id {condition} ORDER BY id {self.for_update}", ids)  # noqa: S608
-            last = "SELECT max(l.over_at) FROM job_requests j JOIN ledger l ON l.root = j.root WHERE j.job_id = jobs.id"
-            execute(f"UPDATE jobs SET done_at = coalesce(({last}), created_at) WHERE id {condition} AND NOT {PENDING}", ids)  # noqa: S608
-
-        self.change(mark)

@@ -1,19 +1,20 @@
-"""Deleting what is old: jobs that are over, then the requests that no job asks for any more. Bars stay.
+"""Deletes what is old: jobs that are over, then the requests that no job asks for any more. Bars stay.
 
-A ledger row that a job still names must stay, or its request would be to do again and be paid twice. So jobs go first,
-and only rows without any job follow. A job's own row goes before its list of requests: a job with half a list would seem to be
-whole, a list without a job is found and cleared by the next purge.
+A ledger row that a job still names stays, or its request would be unfinished and paid for twice. So jobs go first, and only
+rows without a job follow. A job's own row goes before its list of requests: a job with half a list would seem to be whole,
+while the next purge finds and clears a list without a job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from marketfetch.storage.marks import Marks
-from marketfetch.storage.questions import Execute
-from marketfetch.storage.store import Purged
+from marketfetch.storage.database import Database, Execute
+from marketfetch.storage.job_records import Purged
+from marketfetch.storage.recorded_jobs import RecordedJobs
+from marketfetch.storage.statements import statements
 
 #: Rows deleted in one transaction.
 PIECE: Final = 5_000
@@ -21,77 +22,57 @@ PIECE: Final = 5_000
 #: No calendar quota reaches further back than yesterday and its time zone, and `calls` must be right for it.
 YOUNGEST_MS: Final = 3 * 86_400_000
 
-#: Of a key in use what no limit reaches back to goes with each mark; of others when no window is as long as this.
-MARKS_MS: Final = 32 * 86_400_000
-
-_UNASKED: Final = "(SELECT 1 FROM job_requests j WHERE j.root = ledger.root LIMIT 1) IS NULL"
-
-# One step through the key per job, however many requests each of them lists.
-_LISTS_WITHOUT_JOB: Final = """
-    WITH RECURSIVE listed (job_id) AS (
-        SELECT min(job_id) FROM job_requests
-        UNION ALL
-        SELECT (SELECT min(r.job_id) FROM job_requests r WHERE r.job_id > listed.job_id) FROM listed
-        WHERE listed.job_id IS NOT NULL)
-    SELECT job_id FROM listed WHERE job_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = listed.job_id)"""
+#: The reservations of a key in use go with each new one. Those of other keys go when no window is as long as this.
+RESERVATIONS_MS: Final = 32 * 86_400_000
 
 
-class Purging(Marks):
+class Purging:
+    def __init__(self, database: Database, jobs: RecordedJobs) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._sql = statements("sql/purging.sql", database.spelling)
+
     def purge(self, *, older_than_ms: int) -> Purged:
-        before_ms = min(older_than_ms, self.now_ms() - YOUNGEST_MS)
-        self.open_jobs()  # marks those that are over with when they were
-        jobs = self._repeat(lambda execute: len(execute(*self._old_jobs(before_ms))))
-        for (job_id,) in self.read(_LISTS_WITHOUT_JOB):
-            self._repeat(partial(_shorten, job_id=job_id))
-        ledger, rejects = self._purge_ledger(before_ms)
-        old = f"SELECT id FROM spent_calls WHERE called_at < {self.time()} LIMIT {PIECE}"  # noqa: S608
-        forget = f"DELETE FROM spent_calls WHERE id IN ({old}) RETURNING id"  # noqa: S608
-        self._repeat(lambda execute: len(execute(forget, before_ms)))
-        old_marks = (self.now_ms() - MARKS_MS) // 60_000
-        self.change(lambda execute: execute("DELETE FROM call_marks WHERE minute < ?", old_marks))
-        return Purged(jobs, ledger, rejects)
+        with self._database.unhurried():
+            before_ms = min(older_than_ms, self._database.now_ms() - YOUNGEST_MS)
+            self._jobs.open_jobs()  # notes of those that are over when they ended
+            jobs = self._repeat("jobs", before_ms, before_ms, PIECE, before_ms, before_ms)
+            for (job_id,) in self._database.read(self._sql["lists_without_job"]):
+                self._shorten_list(job_id)
+            ledger, rejects = self._purge_ledger(before_ms)
+            self._repeat("spent_calls", before_ms, PIECE)
+            oldest_minute = (self._database.now_ms() - RESERVATIONS_MS) // 60_000
+            self._database.change(lambda execute: execute(self._sql["reserved_calls"], oldest_minute))
+            return Purged(jobs, ledger, rejects)
 
-    def _repeat(self, delete: Callable[[Execute], int]) -> int:
-        """Runs `delete`, each time in its own transaction, until it finds less than a whole piece; how many in all."""
+    def _shorten_list(self, job_id: str) -> None:
+        self._repeat("shorten_list", job_id, job_id, PIECE, job_id)
+
+    def _repeat(self, statement: str, *values: object) -> int:
+        """Runs a DELETE, each time in its own transaction, until it finds less than a whole piece. Returns how many rows."""
+
+        def delete(execute: Execute) -> int:
+            return len(execute(self._sql[statement], *values))
+
         deleted = 0
-        while some := self.change(delete, alone=True):
+        while some := self._database.change(delete, alone=True):
             deleted += some
             if some < PIECE:
                 break
         return deleted
 
-    def _old_jobs(self, before_ms: int) -> tuple[Any, ...]:
-        old = f"coalesce(cancelled_at, done_at) < {self.time()} AND created_at < {self.time()}"
-        some = f"SELECT id FROM jobs WHERE {old} LIMIT {PIECE}"  # noqa: S608
-        # The condition once more outside: somebody may reopen a job after it was chosen.
-        return f"DELETE FROM jobs WHERE id IN ({some}) AND {old} RETURNING id", *[before_ms] * 4  # noqa: S608
-
     def _purge_ledger(self, before_ms: int) -> tuple[int, int]:
         ledger = rejects = last_id = 0
-        sql = f"""
-            SELECT id, request_id, rejects FROM ledger
-            WHERE id > ? AND over_at < {self.time()} AND (called_at IS NULL OR called_at < {self.time()}) AND {_UNASKED}
-            ORDER BY id LIMIT {PIECE}"""  # noqa: S608
-        while found := self.read(sql, last_id, before_ms, before_ms):
+        while found := self._database.read(self._sql["old_requests"], last_id, before_ms, before_ms, PIECE):
             for some in _pieces(found):
-                requests, bad = self.change(partial(self._drop, some), alone=True)
+                requests, bad = self._database.change(partial(self._drop, some), alone=True)
                 ledger, rejects, last_id = ledger + requests, rejects + bad, found[-1][0]
         return ledger, rejects
 
     def _drop(self, request_ids: Sequence[str], execute: Execute) -> tuple[int, int]:
-        condition, ids = self.among(request_ids)
-        gone = execute(f"DELETE FROM ledger WHERE request_id {condition} AND {_UNASKED} RETURNING request_id", ids)  # noqa: S608
-        condition, ids = self.among([row[0] for row in gone])
-        return len(gone), len(execute(f"DELETE FROM rejects WHERE request_id {condition} RETURNING id", ids))  # noqa: S608
-
-
-def _shorten(execute: Execute, job_id: str) -> int:
-    some = f"SELECT root FROM job_requests WHERE job_id = ? LIMIT {PIECE}"  # noqa: S608
-    # The same job may have been submitted anew in the meantime.
-    sql = f"""
-        DELETE FROM job_requests WHERE job_id = ? AND root IN ({some}) AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = ?)
-        RETURNING root"""  # noqa: S608
-    return len(execute(sql, job_id, job_id, job_id))
+        gone = execute(self._sql["requests"], self._database.listing(request_ids))
+        bad = execute(self._sql["rejects"], self._database.listing([row[0] for row in gone]))
+        return len(gone), len(bad)
 
 
 def _pieces(found: Sequence[tuple[Any, ...]]) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""The bars of several batches as one numpy table, and what of them differs from what a database holds already."""
+"""The bars of several batches as one numpy table, and which of them differ from the bars in a database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, Flags
-from marketfetch.storage.names import VALUE_COLUMNS
 
 Table = NDArray[Any]
 
@@ -20,6 +19,9 @@ ROW: Final = np.dtype(
     + [(name, "f8") for name in FLOAT_COLUMNS]
     + [("series_id", "i4"), ("partial", "?")]
 )
+
+#: What two bars are compared by.
+VALUE_COLUMNS: Final = (*FLOAT_COLUMNS, "partial")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,195 +1,162 @@
-"""What any store can do. Two exist: SQLite for one machine, Postgres for many; one conformance suite holds both."""
+"""The store: what the rest of the program asks of a database. One class for SQLite and Postgres, composed of small parts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.storage.database import Database
+from marketfetch.storage.job_records import Job, Purged, Tally, Unfinished
+from marketfetch.storage.ledger_queries import LedgerQueries
+from marketfetch.storage.purging import Purging
+from marketfetch.storage.recorded_jobs import RecordedJobs
+from marketfetch.storage.reserved_calls import ReservedCalls
+from marketfetch.storage.schema import Schema
+from marketfetch.storage.store_errors import StoreError, StoreMismatch, StoreUnavailable
+
+__all__ = ["Batches", "Job", "Purged", "Store", "StoreError", "StoreMismatch", "StoreUnavailable", "Tally", "Unfinished"]
 
 
-class StoreError(Exception):
-    """The database did not do what was asked; the message says what, why, and what to do. Never holds a password."""
+class Batches(Protocol):
+    """Writes batches in the way that is fast in one database; promises what `Store.store` promises."""
+
+    def store(self, batches: Sequence[Batch]) -> list[bool]: ...
 
 
-class StoreUnavailable(StoreError):
-    """Away, locked, full or read-only: nothing was written, the same call may succeed later."""
+class Store:
+    """Made per process, after fork. Every method opens what it needs, and may be called again after an error."""
 
+    def __init__(self, database: Database, batches: Batches) -> None:
+        self.database = database
+        self._batches = batches
+        self._schema = Schema(database)
+        self._ledger = LedgerQueries(database)
+        self._jobs = RecordedJobs(database)
+        self._reserved = ReservedCalls(database, self._ledger)
+        self._purging = Purging(database, self._jobs)
 
-class StoreMismatch(StoreError):
-    """The database is there but not ours to use: another schema version, or not a database at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A job as it was submitted. `spec` is the JSON of its JobSpec; times are Unix ms, `cancelled_at_ms` None if it goes on."""
-
-    id: str
-    spec: str
-    created_at_ms: int
-    cancelled_at_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What the ledger says of a job. `total` = done + pending; a page that a reply names counts as pending at once.
-
-    Of a cancelled job nothing is pending: what is not over counts as cancelled.
-    """
-
-    pending: int = 0
-    stored: int = 0
-    empty: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    rows: int = 0
-    rejects: int = 0
-    reject_reasons: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def total(self) -> int:
-        return self.pending + self.stored + self.empty + self.failed + self.cancelled
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A request of a job that the ledger does not show as over: page `page` of `root`, named by the vendor's `cursor`."""
-
-    root: str
-    page: int
-    cursor: str | None
-
-    @property
-    def request_id(self) -> str:
-        return f"{self.root}/{self.page}" if self.page else self.root
-
-
-@dataclass(frozen=True, slots=True)
-class Purged:
-    """How many rows a purge deleted of each kind."""
-
-    jobs: int = 0
-    ledger: int = 0
-    rejects: int = 0
-
-
-class Store(Protocol):
-    """Made per process, after fork. Every method opens what it needs and is safe to call again after an error."""
+    def __repr__(self) -> str:
+        return f"Store({self.database.where})"
 
     def create(self) -> None:
         """Makes the tables and the `bars` view where they are missing. Raises StoreMismatch, StoreUnavailable."""
-        ...
+        self._schema.create()
 
     def upgrade(self) -> str:
-        """Brings tables of the version before to this one, in one transaction; returns one line for people.
+        """Brings tables of any earlier version to this one: one step per version, each in a transaction of its own.
 
-        Tables of this version stay as they are. Raises StoreMismatch for any other, and where there are none.
+        Returns one line for people. Tables of this version stay as they are. After an error the tables have the version of
+        the last finished step. Raises StoreMismatch for tables of a later version, and where there are none.
         """
-        ...
+        return self._schema.upgrade()
 
     def check(self) -> str:
-        """Tries a write and undoes it; returns one line for people (kind, version, where; no password)."""
-        ...
+        """Tries a write and rolls it back; returns one line for people (kind, version, where; no password)."""
+        return self._schema.check()
 
     def store(self, batches: Sequence[Batch]) -> list[bool]:
-        """Writes whole batches in one transaction: ledger row first, then rows and rejects. Sorted by key inside.
+        """Writes whole batches in one transaction: ledger row first, then rejects and bars, in the order of request ids.
 
-        Answers per batch whether its ledger row was new; False means it had been over before, and nothing of it was written.
-        An upsert changes a bar only where a value differs and the batch was fetched no earlier than what stands there.
+        Returns per batch whether its ledger row was new; False means that the request was over before, and that nothing of
+        the batch was written. A bar changes only where a value differs and the batch was fetched no earlier than the
+        stored bar.
         """
-        ...
+        return self._batches.store(batches) if batches else []
 
     def save_job(self, job: Job, roots: Sequence[str]) -> bool:
-        """Records a job and the ids of its first pages. False if it was there already: then it only stops being cancelled."""
-        ...
+        """Records a job and the ids of its first pages. False if it was recorded before: then it is only resumed."""
+        return self._jobs.save(job, roots)
 
     def cancel_job(self, job_id: str, *, at_ms: int) -> bool:
-        """Marks a job as cancelled at `at_ms` (Unix time). False if there is none of that id, or it was cancelled before."""
-        ...
+        """Marks a job as cancelled at `at_ms` (Unix ms). False if there is none of that id, or it was cancelled before."""
+        return self._jobs.cancel(job_id, at_ms=at_ms)
 
     def forget_failed(self, job_id: str) -> int:
-        """Deletes the failed requests of a job and their rejects from the ledger, so that they are to do again; how many.
+        """Deletes the failed requests of a job and their rejects from the ledger, so that they are unfinished; how many.
 
-        Their calls keep counting in `calls`. A cancelled job stays cancelled: `save_job` lets it go on.
+        Their calls keep counting in `calls`. A cancelled job stays cancelled until `save_job` resumes it.
         """
-        ...
+        return self._ledger.forget_failed(job_id)
 
     def forget_if_failed(self, request_id: str) -> bool:
         """As `forget_failed`, for one request that is to be made again. False if it has not failed."""
-        ...
+        return self._ledger.forget_if_failed(request_id)
 
     def purge(self, *, older_than_ms: int) -> Purged:
-        """Deletes what ended before `older_than_ms` (Unix time), and never anything younger than three days.
+        """Deletes what ended before `older_than_ms` (Unix ms), and never anything younger than three days.
 
-        First jobs that were also submitted before then and are over or cancelled; then requests that no job left asks
-        for, with their rejects. Bars stay, without their request. At most 5,000 rows a transaction (a single request's
-        rejects may be more), so nobody waits for long. Stopped in the middle, the next purge goes on from there.
+        First jobs that were also submitted before then and are over or cancelled; then requests that no remaining job names,
+        with their rejects. Bars stay, without their request. A transaction deletes at most 5,000 rows (a single request's
+        rejects may be more), so other writers wait briefly. After a purge that was stopped, the next one continues.
         """
-        ...
+        return self._purging.purge(older_than_ms=older_than_ms)
 
-    def job(self, job_id: str) -> Job | None: ...
+    def job(self, job_id: str) -> Job | None:
+        return self._jobs.job(job_id)
 
     def latest_jobs(self, limit: int = 20) -> list[Job]:
         """Newest first."""
-        ...
+        return self._jobs.latest(limit)
 
     def cancelled_jobs(self, limit: int = 200) -> list[Job]:
-        """Those that were cancelled and do not go on, the latest first."""
-        ...
+        """Jobs that are cancelled and were not resumed, the latest cancelled first."""
+        return self._jobs.cancelled(limit)
 
-    def tally(self, job_id: str) -> Tally: ...
+    def tally(self, job_id: str) -> Tally:
+        return self._jobs.tally(job_id)
 
     def open_jobs(self) -> list[Job]:
         """The jobs that are neither cancelled nor over, oldest first. Looks at each job that is over only once."""
-        ...
+        return self._jobs.open_jobs()
 
     def unfinished(self, job_id: str, limit: int | None = None) -> list[Unfinished]:
         """To do = (plan + pages named by the ledger) − ledger, by root id, ascending; of a cancelled job too.
 
         With a `limit` the first so many, and the search ends there.
         """
-        ...
+        return self._jobs.unfinished(job_id, limit)
 
     def failures(self, job_id: str, limit: int = 100) -> list[LedgerRow]:
         """The failed requests of a job, by symbol."""
-        ...
+        return self._ledger.failures(job_id, limit)
 
     def calls(self, provider: str, key_label: str, *, since_ms: int) -> int:
-        """The calls of requests whose last call was made with this key at `since_ms` (Unix time) or later.
+        """The calls of requests whose last call was made with this key at `since_ms` (Unix ms) or later.
 
         Counts forgotten requests too. Complete for the last three days, which no purge touches.
         """
-        ...
+        return self._ledger.calls(provider, key_label, since_ms=since_ms)
 
     def last_call(self, provider: str, key_label: str) -> int:
-        """When this key was last called with, as the ledger knows, in Unix ms; 0 when it never was."""
-        ...
+        """The time of this key's last call in the ledger, in Unix ms; 0 if it made none."""
+        return self._ledger.last_call(provider, key_label)
 
-    def mark_calls(self, provider: str, key_label: str, *, calls: int, keep_ms: int) -> None:
-        """Adds `calls` to what this key may be called with from this minute on; forgets its marks of before `keep_ms` ago."""
-        ...
+    def reserve_calls(self, provider: str, key_label: str, *, calls: int, keep_ms: int) -> None:
+        """Reserves `calls` more calls of this key from this minute on; deletes its reservations from before `keep_ms` ago."""
+        self._reserved.reserve(provider, key_label, calls=calls, keep_ms=keep_ms)
 
-    def marked_calls(self, provider: str, key_label: str, *, back_ms: int) -> int | None:
-        """At least as many calls as were made with this key in the last `back_ms`, as marks and ledger know.
+    def reserved_calls(self, provider: str, key_label: str, *, back_ms: int) -> int | None:
+        """At least as many calls as this key made in the last `back_ms`, from its reservations and the ledger.
 
-        None when the ledger knows of calls from before the first mark: there may have been more that nobody marked.
+        None when the ledger has calls from before the first reservation: there may have been more that were not reserved.
         """
-        ...
+        return self._reserved.reserved(provider, key_label, back_ms=back_ms)
 
     def over(self, request_ids: Sequence[str]) -> set[str]:
         """Those of `request_ids` that the ledger shows as over."""
-        ...
+        return self._ledger.over(request_ids)
 
     def latest_over(self, provider: str, *, since_ms: int, before: int | None = None) -> tuple[list[LedgerRow], int | None]:
-        """Some of a vendor's requests that were over at `since_ms` (Unix time) or later, youngest first.
+        """Some of a vendor's requests that were over at `since_ms` (Unix ms) or later, youngest first.
 
-        With what to pass as `before` for the next ones, None where these are the last. Looks at 1,000 rows at most.
+        The second value is the `before` of the next call, None after the last rows. Looks at 1,000 rows at most.
         """
-        ...
+        return self._ledger.latest_over(provider, since_ms=since_ms, before=before)
 
     def outcomes(self, request_ids: Sequence[str]) -> dict[str, LedgerRow]:
         """The ledger's rows of those of `request_ids` that are over, by request id."""
-        ...
+        return self._ledger.outcomes(request_ids)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.database.close()

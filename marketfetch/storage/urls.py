@@ -1,4 +1,4 @@
-"""A database URL becomes a store."""
+"""Makes the store that a database URL names."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from marketfetch.storage.sqlite import BUSY_MS, SqliteStore
-from marketfetch.storage.store import Store, StoreMismatch
+from marketfetch.storage.sqlite.database import BUSY_MS, SqliteDatabase
+from marketfetch.storage.sqlite.writing import SqliteBatches
+from marketfetch.storage.store import Store
+from marketfetch.storage.store_errors import StoreMismatch
 
 _FORMS = "sqlite:///relative.db, sqlite:////absolute/path.db or postgresql://user:password@host:5432/database"
 
@@ -15,23 +17,31 @@ _FORMS = "sqlite:///relative.db, sqlite:////absolute/path.db or postgresql://use
 def open_store(url: str, *, busy_ms: int = BUSY_MS) -> Store:
     """The store that `url` names; nothing is opened before its first use. Raises StoreMismatch for a URL of no store.
 
-    `busy_ms`: for how long it waits for who writes to the same SQLite file.
+    `busy_ms`: how long it waits for another writer of the same SQLite file.
     """
     scheme, _, rest = url.strip().partition("://")
     if scheme in ("postgresql", "postgres"):
-        from marketfetch.storage.postgres import PostgresStore  # loads psycopg, which SQLite's users need not wait for
+        from marketfetch.storage.postgres.database import PostgresDatabase  # loads psycopg, which SQLite does not need
+        from marketfetch.storage.postgres.writing import PostgresBatches
 
-        return PostgresStore(url.strip(), shown=safe_url(url))
+        server = PostgresDatabase(url.strip(), shown=safe_url(url))
+        return Store(server, PostgresBatches(server))
     if scheme == "sqlite":
         name = unquote(rest.partition("?")[0])
         if name.startswith("/") and len(name) > 1:
-            return SqliteStore(Path(name[1:]), busy_ms=busy_ms)
+            return sqlite_store(Path(name[1:]), busy_ms=busy_ms)
         raise StoreMismatch(f"the database URL {safe_url(url)} names no file: write one of {_FORMS}")
     raise StoreMismatch(f"no store for the database URL {safe_url(url)}: write one of {_FORMS}")
 
 
+def sqlite_store(path: Path, *, busy_ms: int = BUSY_MS) -> Store:
+    """The store in the file `path`."""
+    file = SqliteDatabase(path, busy_ms=busy_ms)
+    return Store(file, SqliteBatches(file))
+
+
 def safe_url(url: str) -> str:
-    """`url` for messages: `***` in place of a password, wherever it stands, also in a URL that is written wrongly."""
+    """`url` for messages: `***` in place of each password, also in a URL that is written wrongly."""
     scheme, divider, rest = url.strip().partition("://") if "://" in url else ("", "", url.strip())
     # The last @, since a password that was not escaped may hold one, or a slash.
     login, at, place = rest.rpartition("@")

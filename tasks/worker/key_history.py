@@ -43,7 +43,7 @@ def over_since(provider: str, since_ms: int) -> Iterator[Over]:
 
 
 def _marked(store: Store, provider: str, key: KeyLimits, back_ms: int) -> int | None:
-    return store.marked_calls(provider, key.label, back_ms=back_ms + reservations.late_ms())
+    return store.reserved_calls(provider, key.label, back_ms=back_ms + reservations.late_ms())
 
 
 def _today(store: Store, provider: str, key: KeyLimits, calendar: Calendar, now: datetime, *, used: bool) -> tuple[str, int]:

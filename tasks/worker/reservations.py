@@ -55,7 +55,7 @@ class Marks:
             size = max(missing, min(2 * rest.size, key.most_marked_ahead))
             store = connections.marks()
             try:
-                store.mark_calls(provider, key.label, calls=size, keep_ms=(key.remembered_s + _KEPT_LONGER_S) * 1000)
+                store.reserve_calls(provider, key.label, calls=size, keep_ms=(key.remembered_s + _KEPT_LONGER_S) * 1000)
             except StoreError:
                 store.close()  # what was opened while the file was read-only stays so
                 raise

@@ -14,7 +14,7 @@ from marketfetch.schemas.page import Reject
 from marketfetch.storage import open_store
 from marketfetch.storage.store import Job
 from tests.storage.batches import batch
-from tests.storage.schema_1 import SQLITE
+from tests.storage.recorded_databases import recorded
 
 DAY_MS = 86_400_000
 
@@ -95,7 +95,8 @@ def test_with_the_database_away_the_sentence_says_so(here, one_sentence):
 
 def of_the_release_before(shell) -> None:
     with closing(sqlite3.connect(shell.folder / "marketfetch.db")) as database:
-        database.executescript(SQLITE)
+        database.executescript(recorded(1, "sqlite"))
+        database.execute("DELETE FROM jobs")
         database.execute("INSERT INTO jobs (id, spec, created_at) VALUES ('kept', '{}', 0)")
         database.commit()
 

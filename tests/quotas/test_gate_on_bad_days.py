@@ -363,7 +363,7 @@ def test_a_days_calls_that_the_ledger_does_not_know_yet_are_counted_after_redis_
     monkeypatch.setattr(
         "marketfetch.connections.store",
         lambda: SimpleNamespace(
-            calls=lambda *_args, **_options: 1, last_call=lambda *_: 1, marked_calls=lambda *_args, **_options: None
+            calls=lambda *_args, **_options: 1, last_call=lambda *_: 1, reserved_calls=lambda *_args, **_options: None
         ),
     )
     monkeypatch.setattr(key_history, "keys", lambda _provider: (key_limits("main", ["25/day@UTC"]),))

@@ -47,8 +47,9 @@ def batch(
 
 def closes(store: Any, symbol: str = "AAPL") -> dict[int, float]:
     """The stored closes of a symbol by timestamp in Unix ms."""
-    return dict(store.read(f"SELECT {store.ms('ts')}, close FROM bars WHERE symbol = ? ORDER BY ts", symbol))
+    ms = store.database.spelling.ms
+    return dict(store.database.read(f"SELECT {ms('ts')}, close FROM bars WHERE symbol = ? ORDER BY ts", symbol))
 
 
 def count(store: Any, table: str) -> int:
-    return int(store.read(f"SELECT count(*) FROM {table}")[0][0])
+    return int(store.database.read(f"SELECT count(*) FROM {table}")[0][0])

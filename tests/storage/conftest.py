@@ -8,7 +8,7 @@ import pytest
 
 from marketfetch.local.postgres_server import Postgres, start_postgres
 from marketfetch.storage import open_store
-from marketfetch.storage.questions import Questions
+from marketfetch.storage.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +31,8 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def store(url: str) -> Iterator[Questions]:
+def store(url: str) -> Iterator[Store]:
     opened = open_store(url)
     opened.create()
-    assert isinstance(opened, Questions)
     yield opened
     opened.close()

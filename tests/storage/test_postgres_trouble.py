@@ -15,7 +15,8 @@ import psycopg
 import pytest
 
 from marketfetch.local.postgres_server import Postgres
-from marketfetch.storage import binary, open_store
+from marketfetch.storage import open_store
+from marketfetch.storage.postgres import binary
 from marketfetch.storage.store import StoreMismatch, StoreUnavailable
 from tests.storage.batches import batch, closes, count
 from tests.waiting import eventually
@@ -127,7 +128,7 @@ def test_a_store_leaves_no_temporary_table_behind(postgres_url: str) -> None:
     store.create()
     store.store([batch("a", {0: 1.0, 1: 2.0})])
     store.store([batch("b", {0: 5.0, 1: 2.0}, fetched=2_000)])
-    assert store.read("SELECT relname FROM pg_class WHERE relpersistence = 't'") == []
+    assert store.database.read("SELECT relname FROM pg_class WHERE relpersistence = 't'") == []
     store.close()
 
 
@@ -232,7 +233,7 @@ def test_a_server_stopped_in_the_middle_of_a_copy_leaves_nothing_and_the_batch_i
 @pytest.fixture
 def hung(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
     """Stops every process of the server, or lets them go on: it takes connections, and no answer comes."""
-    monkeypatch.setattr("marketfetch.storage.postgres.SILENT_S", 1.0)
+    monkeypatch.setattr("marketfetch.storage.postgres.database.SILENT_S", 1.0)
 
     def hang(now: bool) -> None:
         head = psutil.Process(postgres.process.pid)
@@ -286,13 +287,13 @@ def test_a_server_that_hangs_in_the_middle_of_a_copy_is_unavailable_and_nothing_
 
 def test_an_answer_that_takes_its_time_is_no_silence_while_it_comes(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two seconds, more than a silence may last, but the server speaks in between."""
-    monkeypatch.setattr("marketfetch.storage.postgres.SILENT_S", 0.6)
+    monkeypatch.setattr("marketfetch.storage.postgres.database.SILENT_S", 0.6)
     store: Any = open_store(postgres_url)
     store.create()
     speaks = "DO $$ BEGIN FOR n IN 1..10 LOOP PERFORM pg_sleep(0.2); RAISE NOTICE 'at it'; END LOOP; END $$"
-    assert store.read(speaks) == []
+    assert store.database.read(speaks) == []
     with pytest.raises(StoreUnavailable, match="does not answer"):
-        store.read("SELECT pg_sleep(2)")
+        store.database.read("SELECT pg_sleep(2)")
     store.close()
 
 
@@ -301,11 +302,11 @@ def test_statements_are_bounded_by_the_server_too_but_not_what_a_person_waits_fo
 ) -> None:
     store: Any = open_store(postgres_url)
     store.create()
-    assert store.read("SHOW statement_timeout") == [("32s",)]
-    assert store.read("SHOW lock_timeout") == [("30s",)]
-    with store._all_the_time():
-        assert store.read("SHOW statement_timeout") == [("0",)]
+    assert store.database.read("SHOW statement_timeout") == [("32s",)]
+    assert store.database.read("SHOW lock_timeout") == [("30s",)]
+    with store.database.unhurried():
+        assert store.database.read("SHOW statement_timeout") == [("0",)]
     store.close()
     administer(postgres, "ALTER DATABASE storage_test SET statement_timeout = '10min'")
-    assert store.read("SHOW statement_timeout") == [("10min",)], "whoever runs the server knows better"
+    assert store.database.read("SHOW statement_timeout") == [("10min",)], "whoever runs the server knows better"
     store.close()

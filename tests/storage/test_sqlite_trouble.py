@@ -10,26 +10,27 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from marketfetch.storage import open_store
-from marketfetch.storage.sqlite import SqliteStore
 from marketfetch.storage.store import StoreMismatch, StoreUnavailable
+from marketfetch.storage.urls import sqlite_store
 from tests.storage.batches import batch, closes, count
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    store = SqliteStore(tmp_path / "bars.db")
+    store: Any = sqlite_store(tmp_path / "bars.db")
     store.create()
     store.store([batch("a", {0: 1.0})])
     store.close()
-    return store.path
+    return store.database.path
 
 
 def test_a_file_locked_by_somebody_else_is_unavailable_and_works_again_later(path: Path) -> None:
-    store = SqliteStore(path, busy_ms=50)
+    store = sqlite_store(path, busy_ms=50)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreUnavailable, match="stays locked by another program"):
@@ -43,11 +44,11 @@ def test_a_file_locked_by_somebody_else_is_unavailable_and_works_again_later(pat
 
 def test_whoever_only_looks_waits_for_no_lock_and_check_not_for_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tables are there, so there is nothing to make; by default a writer waits for 30 s."""
-    monkeypatch.setattr("marketfetch.storage.sqlite.CHECK_MS", 50)
+    monkeypatch.setattr("marketfetch.storage.sqlite.database.CHECK_MS", 50)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
-        store = SqliteStore(path)
+        store = sqlite_store(path)
         store.create()
         assert store.over(["a"]) == {"a"}
         with pytest.raises(StoreUnavailable, match="stays locked by another program"):
@@ -55,19 +56,19 @@ def test_whoever_only_looks_waits_for_no_lock_and_check_not_for_long(path: Path,
         assert time.monotonic() - began < 5
         other.execute("ROLLBACK")
     assert "writable" in store.check()
-    assert store.read("PRAGMA busy_timeout") == [(30_000,)]
+    assert store.database.read("PRAGMA busy_timeout") == [(30_000,)]
     store.close()
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "missing" / "bars.db")
+    store = sqlite_store(tmp_path / "missing" / "bars.db")
     with pytest.raises(StoreUnavailable, match=r"missing/bars\.db can't be opened: see that its folder exists"):
         store.create()
 
 
 def test_a_folder_in_place_of_the_file_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="can't be opened"):
-        SqliteStore(tmp_path).create()
+        sqlite_store(tmp_path).create()
 
 
 def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
     path.write_text("these are my notes, not a database\n" * 100)
     before = path.read_bytes()
     with pytest.raises(StoreMismatch, match="not an SQLite database: name another file"):
-        SqliteStore(path).create()
+        sqlite_store(path).create()
     assert path.read_bytes() == before
 
 
@@ -84,18 +85,18 @@ def test_a_damaged_file_is_told_from_a_foreign_one(path: Path) -> None:
     data[100:] = b"\xa5" * (len(data) - 100)
     path.write_bytes(data)
     with pytest.raises(StoreMismatch, match="is damaged: restore it"):
-        SqliteStore(path).check()
+        sqlite_store(path).check()
 
 
 def test_a_full_disk_is_unavailable_and_leaves_nothing_half_stored(path: Path) -> None:
-    store = SqliteStore(path)
+    store: Any = sqlite_store(path)
     store.tally("x")
-    assert store._connection is not None
-    store._connection.execute("PRAGMA max_page_count = 1")
+    assert store.database._connection is not None
+    store.database._connection.execute("PRAGMA max_page_count = 1")
     with pytest.raises(StoreUnavailable, match="disk is full: free some space"):
         store.store([batch("b", dict.fromkeys(range(1, 20000), 1.0))])
     store.close()
-    assert closes(SqliteStore(path)) == {0: 1.0}
+    assert closes(sqlite_store(path)) == {0: 1.0}
     assert store.store([batch("b", {1: 1.0})]) == [True]
     store.close()
 
@@ -117,24 +118,24 @@ def unprivileged(folder: Path) -> Iterator[None]:
 def test_a_read_only_file_and_folder_say_whose_permission_is_missing() -> None:
     folder = Path(tempfile.mkdtemp())
     try:
-        store = SqliteStore(folder / "bars.db")
+        store: Any = sqlite_store(folder / "bars.db")
         store.create()
         store.close()
-        store.path.chmod(0o444)
+        store.database.path.chmod(0o444)
         folder.chmod(0o555)
         with unprivileged(folder):
             with pytest.raises(StoreUnavailable, match="read-only: give this user write permission"):
                 store.store([batch("a", {0: 1.0})])
             store.close()
             with pytest.raises(StoreUnavailable, match="can't be opened: see that its folder exists and that this user"):
-                SqliteStore(folder / "new.db").create()
+                sqlite_store(folder / "new.db").create()
     finally:
         folder.chmod(0o755)
         shutil.rmtree(folder)
 
 
 def test_a_file_moved_away_under_a_running_store_is_not_written_to_any_more(path: Path) -> None:
-    store = SqliteStore(path)
+    store = sqlite_store(path)
     assert count(store, "bars") == 1
     for name in ("bars.db", "bars.db-wal", "bars.db-shm"):
         with contextlib.suppress(FileNotFoundError):

@@ -7,21 +7,21 @@ from pathlib import Path
 import pytest
 
 from marketfetch.storage import open_store, safe_url
-from marketfetch.storage.postgres import PostgresStore
-from marketfetch.storage.sqlite import SqliteStore
+from marketfetch.storage.postgres.database import PostgresDatabase
+from marketfetch.storage.sqlite.database import SqliteDatabase
 from marketfetch.storage.store import StoreMismatch
 
 
 def test_three_slashes_are_relative_and_four_absolute() -> None:
-    relative, absolute = open_store("sqlite:///bars.db"), open_store("sqlite:////var/bars.db")
-    assert isinstance(relative, SqliteStore)
-    assert isinstance(absolute, SqliteStore)
+    relative, absolute = open_store("sqlite:///bars.db").database, open_store("sqlite:////var/bars.db").database
+    assert isinstance(relative, SqliteDatabase)
+    assert isinstance(absolute, SqliteDatabase)
     assert (relative.path, absolute.path) == (Path("bars.db"), Path("/var/bars.db"))
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
 def test_both_spellings_of_postgres_are_known(scheme: str) -> None:
-    assert isinstance(open_store(f"{scheme}://ann:secret@db.example:5432/bars"), PostgresStore)
+    assert isinstance(open_store(f"{scheme}://ann:secret@db.example:5432/bars").database, PostgresDatabase)
 
 
 @pytest.mark.parametrize("url", ["mysql://ann:secret@host/bars", "bars.db", "", "sqlite://", "sqlite:///", "sqlite://bars.db"])

@@ -60,19 +60,19 @@ def test_a_store_holds_what_the_model_says(store: Any, calls: list[list[Batch]])
     model = Model()
     for together in calls:
         assert store.store(together) == model.store(together)
-    found = store.read(
-        f"SELECT symbol, {store.ms('ts')}, close, volume, partial, {store.ms('fetched_at')}, request_id FROM bars"
-    )
+    ms = store.database.spelling.ms
+    sql = f"SELECT symbol, {ms('ts')}, close, volume, partial, {ms('fetched_at')}, request_id FROM bars"
+    found = store.database.read(sql)
     assert {(symbol, ts): (c, v, bool(p), f, r) for symbol, ts, c, v, p, f, r in found} == model.bars
-    assert {row[0] for row in store.read("SELECT request_id FROM ledger")} == model.over
+    assert {row[0] for row in store.database.read("SELECT request_id FROM ledger")} == model.over
 
 
 def _empty(store: Any) -> None:
-    from marketfetch.storage.postgres import PostgresStore
+    from marketfetch.storage.postgres.database import PostgresDatabase
 
-    if isinstance(store, PostgresStore):
-        store._run(lambda db: db.execute("TRUNCATE bar_rows, ledger, rejects, series"))
+    if isinstance(store.database, PostgresDatabase):
+        store.database.run(lambda db: db.execute("TRUNCATE bar_rows, ledger, rejects, series"))
     else:
-        with store._own(), store._transaction() as db:
+        with store.database.transaction() as db:
             for table in ("bar_rows", "ledger", "rejects", "series"):
                 db.execute(f"DELETE FROM {table}")

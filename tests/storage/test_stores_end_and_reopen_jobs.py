@@ -70,9 +70,9 @@ def test_open_jobs_are_neither_cancelled_nor_over_and_come_oldest_first(store: A
 def test_a_job_that_is_over_is_looked_at_only_once_and_keeps_when_it_ended(store: Any) -> None:
     store.save_job(Job("job", "{}", 0), ["a"])
     store.store([batch("a", {0: 1.0})])
-    assert store.read("SELECT done_at FROM jobs") == [(None,)]
+    assert store.database.read("SELECT done_at FROM jobs") == [(None,)]
     store.open_jobs()
-    assert store.read("SELECT jobs.done_at = ledger.over_at FROM jobs, ledger")[0][0]
+    assert store.database.read("SELECT jobs.done_at = ledger.over_at FROM jobs, ledger")[0][0]
 
 
 def test_failed_requests_that_are_forgotten_are_to_do_again(store: Any) -> None:

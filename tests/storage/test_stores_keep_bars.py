@@ -12,24 +12,24 @@ import pytest
 from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
 from marketfetch.schemas.ledger import Batch
 from marketfetch.schemas.page import Reject
-from marketfetch.storage.reading import bars as read_bars
-from marketfetch.storage.reading import counts, rejects
+from marketfetch.storage.reading_back import bars as read_bars
+from marketfetch.storage.reading_back import counts, rejects
 from marketfetch.storage.store import StoreError
 from tests.storage.batches import DAY_MS, bars, batch, closes, count
 
 
 def test_storing_the_same_values_twice_gives_the_same_rows_and_writes_nothing(store: Any) -> None:
     assert store.store([batch("a", {0: 10.0, DAY_MS: 11.0}, fetched=1)]) == [True]
-    before = store.read("SELECT * FROM bars ORDER BY ts")
+    before = store.database.read("SELECT * FROM bars ORDER BY ts")
     assert store.store([batch("b", {0: 10.0, DAY_MS: 11.0}, fetched=2)]) == [True]
-    assert store.read("SELECT * FROM bars ORDER BY ts") == before, "the request and time of the first stay too"
+    assert store.database.read("SELECT * FROM bars ORDER BY ts") == before, "the request and time of the first stay too"
 
 
 def test_a_changed_value_wins(store: Any) -> None:
     store.store([batch("a", {0: 10.0, DAY_MS: 11.0}, fetched=1)])
     store.store([batch("b", {0: 10.0, DAY_MS: 12.5, 2 * DAY_MS: 13.0}, fetched=2)])
     assert closes(store) == {0: 10.0, DAY_MS: 12.5, 2 * DAY_MS: 13.0}
-    assert [row[0] for row in store.read("SELECT request_id FROM bars ORDER BY ts")] == ["a", "b", "b"]
+    assert [row[0] for row in store.database.read("SELECT request_id FROM bars ORDER BY ts")] == ["a", "b", "b"]
 
 
 @pytest.mark.parametrize("column", FLOAT_COLUMNS)
@@ -39,7 +39,7 @@ def test_every_value_column_counts_as_a_change(store: Any, column: str) -> None:
     getattr(changed, column)[:] = 7.0
     changes = batch("b", {0: 10.0}, fetched=2)
     store.store([replace(changes, series=(replace(changes.series[0], bars=changed),))])
-    assert store.read(f"SELECT {column}, request_id FROM bars") == [(7.0, "b")]
+    assert store.database.read(f"SELECT {column}, request_id FROM bars") == [(7.0, "b")]
 
 
 def test_an_older_batch_never_overwrites_a_newer_one_and_still_adds_what_is_missing(store: Any) -> None:
@@ -56,9 +56,9 @@ def test_a_batch_of_the_same_instant_wins(store: Any) -> None:
 
 def test_a_partial_bar_becomes_final_although_its_values_stay(store: Any) -> None:
     store.store([batch("a", {0: 10.0}, fetched=1, partial=[0])])
-    assert store.read("SELECT partial FROM bars") == [(1,)]
+    assert store.database.read("SELECT partial FROM bars") == [(1,)]
     store.store([batch("b", {0: 10.0}, fetched=2)])
-    assert store.read("SELECT partial, request_id FROM bars") == [(0, "b")]
+    assert store.database.read("SELECT partial, request_id FROM bars") == [(0, "b")]
 
 
 def test_a_request_that_is_over_stores_nothing_again(store: Any) -> None:
@@ -99,7 +99,7 @@ def test_nothing_to_store_is_fine(store: Any) -> None:
 def test_rejects_are_kept_with_their_request_even_with_letters_no_database_holds(store: Any) -> None:
     odd = Reject.of(7, "close", "a\x00b\ud800", "close is \x00 odd", symbol="IBM")
     store.store([batch("a", {0: 1.0}, rejects=(Reject.of(2, "low", -1.0, "low is above high"), odd))])
-    stored = store.read("SELECT request_id, provider, symbol, row, field, value, reason FROM rejects ORDER BY row")
+    stored = store.database.read("SELECT request_id, provider, symbol, row, field, value, reason FROM rejects ORDER BY row")
     assert stored == [
         ("a", "polygon", "AAPL", 2, "low", "-1.0", "low is above high"),
         ("a", "polygon", "IBM", 7, "close", "a\\x00b\\ud800", "close is \\x00 odd"),
@@ -116,7 +116,7 @@ def test_an_error_in_the_middle_leaves_nothing(store: Any) -> None:
 
 def test_absent_values_are_null_and_come_back_as_nan(store: Any) -> None:
     store.store([batch("a", {0: 1.0, DAY_MS: 2.0}, volume=5.0)])
-    assert store.read("SELECT open, volume, vwap, trades FROM bars ORDER BY ts") == [(None, 5.0, None, None)] * 2
+    assert store.database.read("SELECT open, volume, vwap, trades FROM bars ORDER BY ts") == [(None, 5.0, None, None)] * 2
     again = read_bars(store, "polygon", "AAPL", "1d")
     assert np.isnan(again.open).all()
     assert again.volume.tolist() == [5.0, 5.0]
@@ -126,7 +126,7 @@ def test_a_value_may_become_absent_and_come_back(store: Any) -> None:
     for request_id, volume in (("a", 5.0), ("b", math.nan), ("c", 6.0)):
         store.store([batch(request_id, {0: 1.0}, fetched=ord(request_id), volume=volume)])
         wanted = None if math.isnan(volume) else volume
-        assert store.read("SELECT volume, request_id FROM bars") == [(wanted, request_id)]
+        assert store.database.read("SELECT volume, request_id FROM bars") == [(wanted, request_id)]
 
 
 def test_rows_with_different_columns_absent_are_stored_together(store: Any) -> None:

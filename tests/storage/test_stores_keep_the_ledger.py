@@ -19,13 +19,13 @@ def test_the_ledger_shows_every_field_of_a_request_that_is_over(store: Any) -> N
     store.store([Batch(row)])
     store.save_job(Job("job", "{}", 0), ["r"])
     assert store.failures("job") == [row]
-    over = store.read(f"SELECT {store.ms('over_at')} FROM ledger")[0][0]
+    over = store.database.read(f"SELECT {store.database.spelling.ms('over_at')} FROM ledger")[0][0]
     assert over > 1_700_000_000_000
 
 
 def test_a_request_without_a_call_has_no_time_of_call(store: Any) -> None:
     store.store([Batch(replace(batch("a", outcome="failed").ledger, called_at_ms=0, calls=0))])
-    assert store.read("SELECT called_at FROM ledger") == [(None,)]
+    assert store.database.read("SELECT called_at FROM ledger") == [(None,)]
     store.save_job(Job("job", "{}", 0), ["a"])
     assert store.failures("job")[0].called_at_ms == 0
 

@@ -11,7 +11,6 @@ import pytest
 from marketfetch.schemas.ledger import Batch
 from marketfetch.schemas.page import Reject
 from marketfetch.storage import open_store, purging
-from marketfetch.storage.questions import Questions
 from marketfetch.storage.store import Job, Purged, Tally
 from tests.storage.batches import batch, closes, count
 
@@ -27,17 +26,17 @@ def now_ms() -> int:
 def age(store: Any, days: float, *, requests: str = "%", jobs: str = "%") -> None:
     """Makes requests and jobs (SQL patterns of their ids) `days` older than now."""
     then = time.time_ns() // 1_000_000 - int(days * DAY_MS)
-    at = store.time()
+    at = store.database.spelling.time()
 
     def change(execute: Any) -> None:
         execute(f"UPDATE ledger SET over_at = {at}, called_at = {at} WHERE request_id LIKE ?", then, then, requests)
         execute(f"UPDATE jobs SET created_at = {at}, done_at = NULL WHERE id LIKE ?", then, jobs)
 
-    store.change(change)
+    store.database.change(change)
 
 
 def requests(store: Any) -> set[str]:
-    return {row[0] for row in store.read("SELECT request_id FROM ledger")}
+    return {row[0] for row in store.database.read("SELECT request_id FROM ledger")}
 
 
 def jobs(store: Any) -> set[str]:
@@ -51,7 +50,7 @@ def test_an_old_job_goes_with_its_requests_and_rejects_and_its_bars_stay(store: 
     assert store.purge(older_than_ms=now_ms - 5 * DAY_MS) == Purged(jobs=1, ledger=2, rejects=2)
     assert [count(store, table) for table in ("jobs", "job_requests", "ledger", "rejects")] == [0, 0, 0, 0]
     assert closes(store) == {0: 1.0, 1: 2.0}
-    assert store.read("SELECT DISTINCT request_id FROM bars") == [(None,)]
+    assert store.database.read("SELECT DISTINCT request_id FROM bars") == [(None,)]
     assert store.purge(older_than_ms=now_ms - 5 * DAY_MS) == Purged()
 
 
@@ -60,9 +59,9 @@ def test_bars_of_a_purged_request_never_point_to_a_younger_one(store: Any, now_m
     age(store, 10)
     store.purge(older_than_ms=now_ms)
     store.store([batch("b", {5: 1.0})])
-    assert store.read("SELECT request_id FROM bars ORDER BY ts") == [(None,), ("b",)]
+    assert store.database.read("SELECT request_id FROM bars ORDER BY ts") == [(None,), ("b",)]
     store.store([batch("c", {0: 2.0}, fetched=2_000)])
-    assert store.read("SELECT request_id FROM bars ORDER BY ts") == [("c",), ("b",)]
+    assert store.database.read("SELECT request_id FROM bars ORDER BY ts") == [("c",), ("b",)]
 
 
 def test_a_job_that_is_not_over_keeps_all_that_it_asked_for(store: Any, now_ms: int) -> None:
@@ -117,7 +116,9 @@ def test_nothing_younger_than_three_days_goes_whatever_is_asked(store: Any, now_
 
 def test_a_request_called_lately_stays_although_its_end_seems_old(store: Any, now_ms: int) -> None:
     store.store([Batch(replace(batch("a").ledger, called_at_ms=now_ms))])
-    store.change(lambda execute: execute(f"UPDATE ledger SET over_at = {store.time()}", now_ms - 10 * DAY_MS))
+    store.database.change(
+        lambda execute: execute(f"UPDATE ledger SET over_at = {store.database.spelling.time()}", now_ms - 10 * DAY_MS)
+    )
     assert store.purge(older_than_ms=now_ms) == Purged()
 
 
@@ -131,7 +132,7 @@ def test_calls_of_forgotten_requests_go_when_they_are_old(store: Any, now_ms: in
 
 
 def test_many_rows_go_in_small_transactions_and_a_worker_stores_in_between(
-    store: Questions, url: str, now_ms: int, monkeypatch: pytest.MonkeyPatch
+    store: Any, url: str, now_ms: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(purging, "PIECE", 20)
     purged: Any = store
@@ -141,7 +142,7 @@ def test_many_rows_go_in_small_transactions_and_a_worker_stores_in_between(
     worker: Any = open_store(url)
     before = [sum(count(store, table) for table in ("ledger", "rejects", "job_requests"))]
     deleted: list[int] = []
-    change = store.change
+    change = store.database.change
 
     def watched(work: Any, **how: Any) -> Any:
         answer = change(work, **how)
@@ -151,7 +152,7 @@ def test_many_rows_go_in_small_transactions_and_a_worker_stores_in_between(
         before[0] = left + 1
         return answer
 
-    monkeypatch.setattr(store, "change", watched)
+    monkeypatch.setattr(store.database, "change", watched)
     assert purged.purge(older_than_ms=now_ms) == Purged(jobs=1, ledger=91, rejects=sum(n % 4 for n in range(90)) + 50)
     assert sorted(deleted)[-2:] == [20, 51], "one request is never parted from its rejects"
     assert count(store, "job_requests") == 0
@@ -168,7 +169,7 @@ def test_a_purge_that_was_stopped_is_finished_by_the_next_one(store: Any, now_ms
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(purging, "_shorten", stopped)
+        patch.setattr(purging.Purging, "_shorten_list", stopped)
         with pytest.raises(KeyboardInterrupt):
             store.purge(older_than_ms=now_ms)
     assert (jobs(store), count(store, "job_requests"), count(store, "ledger")) == (set(), 2, 2)
@@ -178,7 +179,7 @@ def test_a_purge_that_was_stopped_is_finished_by_the_next_one(store: Any, now_ms
 
 def test_a_job_submitted_anew_over_a_stopped_purge_is_whole(store: Any, now_ms: int) -> None:
     store.save_job(Job("job", "{}", 0), ["a", "b"])
-    store.change(lambda execute: execute("DELETE FROM jobs"))
+    store.database.change(lambda execute: execute("DELETE FROM jobs"))
     assert store.save_job(Job("job", "{}", now_ms), ["a", "b", "c"]) is True
     store.purge(older_than_ms=now_ms)
     assert store.tally("job") == Tally(pending=3)

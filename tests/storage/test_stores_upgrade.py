@@ -1,20 +1,18 @@
-"""A database of the release before becomes one of this release, and every row of it stays."""
+"""A database of any release before becomes one of this release, and every row of it stays."""
 
 from __future__ import annotations
 
 import multiprocessing
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
-import psycopg
 import pytest
 
-from marketfetch.storage import open_store
-from marketfetch.storage.store import StoreMismatch, Tally
+from marketfetch.storage import open_store, upgrades
+from marketfetch.storage.schema import SCHEMA_VERSION
+from marketfetch.storage.store import StoreError, StoreMismatch, Tally
 from tests.storage.batches import batch
-from tests.storage.schema_1 import POSTGRES, SQLITE
+from tests.storage.recorded_databases import VERSIONS, make, recorded, run, shape, statements_of_sqlite
 from tests.storage.writers import upgrade
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -31,65 +29,18 @@ COLUMNS = {
     "partial",
 }
 
-#: `{t}` is a time: the two databases spell it differently.
-ROWS = """
-    INSERT INTO series (provider, symbol, timespan, adjustment) VALUES ('polygon', 'AAPL', '1d', 'split'), ('nasdaq', 'X', '1w', 'raw');
-    INSERT INTO ledger (request_id, root, page, provider, symbol, outcome, reason, rows, rejects, key_label, calls, called_at,
-                        next_cursor, over_at)
-    VALUES ('a', 'a', 0, 'polygon', 'AAPL', 'stored', '', 2, 1, 'k', 1, {t1}, 'p1', {t2}),
-           ('a/1', 'a', 1, 'polygon', 'AAPL', 'failed', 'gone', 0, 0, 'k', 2, {t2}, NULL, {t3}),
-           ('b', 'b', 0, 'nasdaq', 'X', 'empty', '', 0, 0, 'k', 0, NULL, NULL, {t3});
-    INSERT INTO bar_rows (ts, fetched_at, ledger_id, open, high, low, close, volume, vwap, trades, series_id, partial)
-    VALUES ({t1}, {t2}, 1, 1.5, 2.5, 0.5, 1.25, 10, 1.3, 7, 1, {no}), ({t2}, {t2}, 1, NULL, NULL, NULL, 2.0, NULL, NULL, NULL, 1, {yes}),
-           ({t1}, {t3}, 3, NULL, NULL, NULL, 3.0, NULL, NULL, NULL, 2, {no});
-    INSERT INTO rejects (request_id, provider, symbol, row, field, value, reason, rejected_at)
-    VALUES ('a', 'polygon', 'AAPL', 3, 'low', '9', 'low is above high', {t3});
-    INSERT INTO jobs (id, spec, created_at) VALUES ('one', '{{"a": 1}}', {t1}), ('two', '{{}}', {t2});
-    INSERT INTO job_requests (job_id, root) VALUES ('one', 'a'), ('one', 'b'), ('two', 'c');
-"""  # noqa: E501
-SQLITE_TIMES = {"t1": "1000", "t2": "2345", "t3": "1700000000123", "no": "0", "yes": "1"}
-POSTGRES_TIMES = {
-    "t1": "to_timestamp(1)", "t2": "to_timestamp(2.345)", "t3": "to_timestamp(1700000000.123)", "no": "false", "yes": "true",
-}  # fmt: skip
-
-
-def run(url: str, script: str) -> None:
-    if url.startswith("sqlite"):
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file:
-            file.executescript(script)
-    else:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(script.encode())
-
 
 @pytest.fixture
 def old(url: str) -> Iterator[Any]:
     """A store on a filled database of schema 1."""
-    lite = url.startswith("sqlite")
-    run(url, SQLITE if lite else POSTGRES)
-    run(url, ROWS.format(**(SQLITE_TIMES if lite else POSTGRES_TIMES)))
+    make(url, 1)
     store = open_store(url)
     yield store
     store.close()
 
 
 def rows(store: Any) -> dict[str, list[tuple[Any, ...]]]:
-    return {table: sorted(store.read(f"SELECT {names} FROM {table}"), key=repr) for table, names in COLUMNS.items()}
-
-
-def shape(store: Any, url: str) -> set[Any]:
-    """Every column and index with all that makes it up, but not the order of the tables."""
-    if url.startswith("sqlite"):
-        tables = "m.type = 'table' AND m.name NOT LIKE 'sqlite_%'"
-        columns = f"SELECT m.name, c.* FROM sqlite_master m, pragma_table_info(m.name) c WHERE {tables}"
-        indexes = f"""
-            SELECT m.name, i.name, i."unique", i.partial, x.seqno, x.name
-            FROM sqlite_master m, pragma_index_list(m.name) i, pragma_index_info(i.name) x WHERE {tables}"""
-        return {*store.read(columns), *store.read(indexes)}
-    columns = """
-        SELECT table_name, ordinal_position, column_name, data_type, is_nullable, is_identity, identity_generation
-        FROM information_schema.columns WHERE table_schema = 'public'"""
-    return {*store.read(columns), *store.read("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'")}
+    return {table: sorted(store.database.read(f"SELECT {names} FROM {table}"), key=repr) for table, names in COLUMNS.items()}
 
 
 def test_an_old_database_is_refused_with_the_one_command_that_upgrades_it(old: Any) -> None:
@@ -192,3 +143,78 @@ def test_an_empty_database_has_nothing_to_upgrade(url: str) -> None:
     with pytest.raises(StoreMismatch, match="no marketfetch tables yet"):
         empty.upgrade()
     empty.close()
+
+
+def new_database(url: str, request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database of the same kind."""
+    if url.startswith("sqlite"):
+        return f"sqlite:///{request.getfixturevalue('tmp_path_factory').mktemp('new')}/new.db"
+    return str(request.getfixturevalue("postgres").database("storage_new"))
+
+
+def test_every_version_is_recorded_and_has_its_step() -> None:
+    assert list(range(1, SCHEMA_VERSION + 1)) == VERSIONS
+    for folder in ("sqlite", "postgres"):
+        assert [bool(upgrades.step(folder, version)) for version in (1, *VERSIONS[1:])] == [False, *[True] * len(VERSIONS[1:])]
+        assert upgrades.step(folder, SCHEMA_VERSION + 1) == []
+        assert f"INSERT INTO schema_version (version) VALUES ({SCHEMA_VERSION})" in recorded(SCHEMA_VERSION, folder)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_recorded_version_becomes_this_one_and_a_second_run_changes_nothing(
+    version: int, url: str, request: pytest.FixtureRequest
+) -> None:
+    make(url, version)
+    store: Any = open_store(url)
+    before = rows(store)
+    assert all(before.values()), "every table of the old database has rows to lose"
+    line = store.upgrade()
+    assert ("Nothing to do" in line) == (version == SCHEMA_VERSION)
+    assert rows(store) == before
+    new_url = new_database(url, request)
+    new: Any = open_store(new_url)
+    new.create()
+    made = shape(store, url)
+    assert made == shape(new, new_url)
+    assert "Nothing to do" in store.upgrade()
+    assert (rows(store), shape(store, url)) == (before, made)
+    assert store.database.read("SELECT version FROM schema_version") == [(SCHEMA_VERSION,)]
+    new.close()
+    store.close()
+
+
+def test_a_new_database_has_the_tables_that_the_release_of_its_version_made(url: str, request: pytest.FixtureRequest) -> None:
+    make(url, SCHEMA_VERSION)
+    made: Any = open_store(url)
+    new_url = new_database(url, request)
+    new: Any = open_store(new_url)
+    new.create()
+    assert shape(new, new_url) == shape(made, url)
+    if url.startswith("sqlite"):
+        assert statements_of_sqlite(new) == statements_of_sqlite(made)
+    new.close()
+    made.close()
+
+
+def test_a_crash_between_two_steps_leaves_the_version_of_the_last_finished_step(
+    old: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, step = rows(old), upgrades.step
+    good, bad = ["CREATE TABLE extra (a INTEGER)"], ["CREATE TABLE extra (a INTEGER)", "INSERT INTO nowhere VALUES (1)"]
+    with monkeypatch.context() as patch:
+        patch.setattr("marketfetch.storage.schema.SCHEMA_VERSION", SCHEMA_VERSION + 1)
+        patch.setattr(upgrades, "step", lambda folder, version: bad if version > SCHEMA_VERSION else step(folder, version))
+        with pytest.raises(StoreError):
+            old.upgrade()
+        assert old.database.read("SELECT version FROM schema_version") == [(SCHEMA_VERSION,)]
+        with pytest.raises(StoreMismatch, match=rf"schema {SCHEMA_VERSION}.*`marketfetch check --upgrade`"):
+            old.check()
+    assert "writable" in old.check(), "the tables are those of the last finished step"
+    assert rows(old) == before
+    with monkeypatch.context() as patch:
+        patch.setattr("marketfetch.storage.schema.SCHEMA_VERSION", SCHEMA_VERSION + 1)
+        patch.setattr(upgrades, "step", lambda folder, version: good if version > SCHEMA_VERSION else step(folder, version))
+        assert f"from schema {SCHEMA_VERSION} to {SCHEMA_VERSION + 1}" in old.upgrade()
+        assert "Nothing to do" in old.upgrade()
+    assert rows(old) == before
+    assert old.database.read("SELECT count(*) FROM extra") == [(0,)]

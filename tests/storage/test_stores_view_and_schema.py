@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from marketfetch.storage import open_store
+from marketfetch.storage.statements import statements
 from marketfetch.storage.store import StoreMismatch
 from tests.storage.batches import batch
 
@@ -19,9 +20,9 @@ PROMISED = [
 
 def columns(store: Any, url: str, table: str) -> list[str]:
     if url.startswith("sqlite"):
-        return [row[0] for row in store.read("SELECT name FROM pragma_table_info(?) ORDER BY cid", table)]
+        return [row[0] for row in store.database.read("SELECT name FROM pragma_table_info(?) ORDER BY cid", table)]
     sql = "SELECT column_name FROM information_schema.columns WHERE table_name = ? ORDER BY ordinal_position"
-    return [row[0] for row in store.read(sql, table)]
+    return [row[0] for row in store.database.read(sql, table)]
 
 
 def test_the_view_bars_has_the_promised_columns_in_order(store: Any, url: str) -> None:
@@ -42,7 +43,7 @@ def test_the_other_tables_have_their_columns(store: Any, url: str, table: str, n
 
 def test_ts_is_unix_ms_in_sqlite_and_timestamptz_in_postgres(store: Any, url: str) -> None:
     store.store([batch("a", {1_500: 1.0}, fetched=2_500)])
-    found = store.read("SELECT ts, fetched_at FROM bars")
+    found = store.database.read("SELECT ts, fetched_at FROM bars")
     if url.startswith("sqlite"):
         assert found == [(1_500, 2_500)]
     else:
@@ -52,7 +53,7 @@ def test_ts_is_unix_ms_in_sqlite_and_timestamptz_in_postgres(store: Any, url: st
 
 def test_a_bar_shows_the_text_of_its_request(store: Any) -> None:
     store.store([batch("0123456789abcdef0123/7", {0: 1.0})])
-    assert store.read("SELECT request_id FROM bars") == [("0123456789abcdef0123/7",)]
+    assert store.database.read("SELECT request_id FROM bars") == [("0123456789abcdef0123/7",)]
 
 
 def test_creating_again_changes_nothing_and_mends_what_is_missing(store: Any, url: str) -> None:
@@ -60,7 +61,7 @@ def test_creating_again_changes_nothing_and_mends_what_is_missing(store: Any, ur
     _execute(url, "DROP VIEW bars")
     store.create()
     store.create()
-    assert store.read("SELECT count(*) FROM bars") == [(1,)]
+    assert store.database.read("SELECT count(*) FROM bars") == [(1,)]
 
 
 def test_check_leaves_nothing_behind_and_names_the_place_without_a_password(store: Any, url: str) -> None:
@@ -110,8 +111,7 @@ def _execute(url: str, sql: str) -> None:
             connection.execute(sql.encode())
 
 
-def test_the_names_list_every_relation_that_the_tables_make():
-    from marketfetch.storage.names import RELATIONS
-    from marketfetch.storage.tables import METADATA
-
-    assert {*METADATA.tables, "bars"} == RELATIONS
+def test_the_schema_file_names_every_relation_that_it_makes(store: Any, url: str) -> None:
+    spelling = store.database.spelling
+    made = {row[0] for row in store.database.read(statements(f"{spelling.folder}/catalogue.sql", spelling)["relations"])}
+    assert made - {"sqlite_sequence"} == set(statements(f"{spelling.folder}/schema.sql", spelling))

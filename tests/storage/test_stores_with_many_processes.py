@@ -32,8 +32,8 @@ def test_eight_processes_writing_at_once_lose_nothing(url: str, store: Any) -> N
             for ts in series.bars.ts.tolist():
                 key = (series.symbol, ts)
                 newest[key] = max(newest.get(key, 0), one.ledger.called_at_ms)
-    sql = f"SELECT symbol, {store.ms('ts')}, {store.ms('fetched_at')}, close FROM bars"
-    found = {(symbol, ts): (fetched, close) for symbol, ts, fetched, close in store.read(sql)}
+    sql = f"SELECT symbol, {store.database.spelling.ms('ts')}, {store.database.spelling.ms('fetched_at')}, close FROM bars"
+    found = {(symbol, ts): (fetched, close) for symbol, ts, fetched, close in store.database.read(sql)}
     assert {key: fetched for key, (fetched, _) in found.items()} == newest
     assert all(close == float(fetched) for fetched, close in found.values())
     assert count(store, "series") == 7

@@ -63,9 +63,9 @@ def upgrade(url: str, answers: Any) -> None:
     store.close()
 
 
-def mark(url: str, times: int) -> None:
-    """Marks a call of one key so many times."""
+def reserve(url: str, times: int) -> None:
+    """Reserves one call of a key, `times` times."""
     store = open_store(url)
     for _ in range(times):
-        store.mark_calls("polygon", "k", calls=1, keep_ms=3 * 86_400_000)
+        store.reserve_calls("polygon", "k", calls=1, keep_ms=3 * 86_400_000)
     store.close()

@@ -18,13 +18,13 @@ def world(monkeypatch):
     """A database that adds up, and a clock that the test moves."""
     found = SimpleNamespace(marked=[], now_s=1_000.0, away=False)
 
-    def mark_calls(_provider: str, _label: str, *, calls: int, keep_ms: int) -> None:
+    def reserve_calls(_provider: str, _label: str, *, calls: int, keep_ms: int) -> None:
         assert keep_ms >= 3 * 86_400_000
         if found.away:
             raise StoreUnavailable("away")
         found.marked.append(calls)
 
-    store = SimpleNamespace(mark_calls=mark_calls, close=lambda: None)
+    store = SimpleNamespace(reserve_calls=reserve_calls, close=lambda: None)
     monkeypatch.setattr("marketfetch.connections.marks", lambda: store)
     monkeypatch.setattr(reservations, "steady_s", lambda: found.now_s)
     return found

@@ -14,8 +14,8 @@ from psycopg.adapt import AdaptersMap, Dumper
 from psycopg.pq import Format
 
 from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, Ints
-from marketfetch.storage.rows import ROW, Table
-from marketfetch.storage.store import StoreError
+from marketfetch.storage.rows import ROW, VALUE_COLUMNS, Table
+from marketfetch.storage.store_errors import StoreError
 
 _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER: Final = b"\xff\xff"
@@ -37,10 +37,10 @@ _PIECE: Final = 4_096
 
 
 def copy_stream(rows: Table) -> Iterator[bytes]:
-    """What `COPY bar_rows (COLUMNS) FROM STDIN (FORMAT BINARY)` takes, in pieces. NaN becomes NULL, which has no bytes.
+    """The input of `COPY bar_rows (COLUMNS) FROM STDIN (FORMAT BINARY)`, in pieces. NaN becomes NULL, which has no bytes.
 
-    Rows with the same columns absent are equally long, so they are laid out together; the vendors send one to three such
-    patterns in a reply.
+    Rows with the same columns absent are equally long, so they are laid out together; a reply has one to three such
+    patterns.
     """
     yield _HEADER
     for start in range(0, len(rows), _PIECE):
@@ -135,7 +135,7 @@ def _array(values: Any, name: str, element: int) -> bytes:
 
 
 #: What a bar is compared by, in the order that `bars_from` reads.
-COMPARED: Final = ("ts", *FLOAT_COLUMNS, "partial")
+COMPARED: Final = ("ts", *VALUE_COLUMNS)
 
 
 def bars_from(columns: Sequence[bytes | None]) -> BarColumns:
@@ -148,14 +148,14 @@ def bars_from(columns: Sequence[bytes | None]) -> BarColumns:
     }
     ts = values.pop("ts") // 1000 + _EPOCH_MS
     bars = BarColumns.build(ts, **values)
-    # The key's order is also the usual order of arrival, but nobody promised it.
+    # The bars usually arrive in the order of the key, but SQL does not promise it.
     return bars if np.all(ts[1:] > ts[:-1]) else bars.take(np.argsort(ts))
 
 
 def register(adapters: AdaptersMap) -> None:
     """Makes the arrays above usable as parameters of a connection."""
-    for kind, oid in _ARRAY_OIDS.items():
-        adapters.register_dumper(kind, _dumper(oid))
+    for kind, dumper in _DUMPERS.items():
+        adapters.register_dumper(kind, dumper)
 
 
 def _dumper(array_oid: int) -> type[Dumper]:
@@ -167,3 +167,6 @@ def _dumper(array_oid: int) -> type[Dumper]:
             return obj.data
 
     return ArrayDumper
+
+
+_DUMPERS: Final = {kind: _dumper(oid) for kind, oid in _ARRAY_OIDS.items()}

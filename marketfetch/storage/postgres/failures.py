@@ -1,4 +1,4 @@
-"""Postgres's errors as sentences. https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+"""Postgres's errors as sentences for people. https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Final
 import psycopg
 from psycopg import errors
 
-from marketfetch.storage.postgres_waiting import ServerSilentError
-from marketfetch.storage.store import StoreError, StoreMismatch, StoreUnavailable
-from marketfetch.storage.versions import no_tables
+from marketfetch.storage.postgres.watched import ServerSilentError
+from marketfetch.storage.schema import no_tables
+from marketfetch.storage.store_errors import StoreError, StoreMismatch, StoreUnavailable
 
-#: Somebody else was quicker or stood in the way; the same transaction goes well when it is run again.
+#: Conflicts with another writer; the same transaction succeeds when it is run again.
 AGAIN: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
 
 _AWAY: Final = {
-    "53100": "can't grow, its disk is full: free some space; what was not written is offered again",
+    "53100": "can't grow, its disk is full: free some space; the batch is stored later",
     "53200": "is out of memory: see what else runs there",
     "53300": "takes no more connections: raise its max_connections or run fewer workers",
     "55P03": "kept us waiting for a lock for 30 s: see pg_stat_activity for who holds it",
-    "57014": "cancelled our statement: it is too slow, its statement_timeout is too short, or somebody asked for it",
+    "57014": "cancelled our statement: it is too slow, its statement_timeout is too short, or an operator cancelled it",
     "25006": "is read-only (a standby, or default_transaction_read_only): name the primary in the database URL",
-    "40001": "has too many writers on the same rows: the same batch is offered again",
-    "40P01": "has too many writers on the same rows: the same batch is offered again",
+    "40001": "has too many writers on the same rows: the batch is stored later",
+    "40P01": "has too many writers on the same rows: the batch is stored later",
 }
 _NOT_OURS: Final = {
     "28P01": "does not accept the password: see user and password in the database URL",
@@ -33,8 +33,8 @@ _NOT_OURS: Final = {
 }
 
 
-def told(error: psycopg.Error, where: str) -> StoreError:
-    """The same error for people. Never quotes a connection string, which may hold a password."""
+def translated(error: psycopg.Error, where: str) -> StoreError:
+    """The error for people. Never quotes a connection string, which may hold a password."""
     if isinstance(error, ServerSilentError):
         return StoreUnavailable(f"{where} takes connections and does not answer ({error}): see whether it or its disk hangs")
     state = error.sqlstate or ""

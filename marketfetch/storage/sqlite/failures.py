@@ -1,18 +1,18 @@
-"""SQLite's errors as sentences. https://www.sqlite.org/rescode.html"""
+"""SQLite's errors as sentences for people. https://www.sqlite.org/rescode.html"""
 
 from __future__ import annotations
 
 import sqlite3
 from typing import Final
 
-from marketfetch.storage.store import StoreError, StoreMismatch, StoreUnavailable
-from marketfetch.storage.versions import no_tables
+from marketfetch.storage.schema import no_tables
+from marketfetch.storage.store_errors import StoreError, StoreMismatch, StoreUnavailable
 
 _AWAY: Final = {
-    sqlite3.SQLITE_BUSY: "stays locked by another program: end its transaction; what was not written is offered again",
+    sqlite3.SQLITE_BUSY: "stays locked by another program: end its transaction; the batch is stored later",
     sqlite3.SQLITE_LOCKED: "is locked by another program: end that program's transaction",
     sqlite3.SQLITE_READONLY: "is read-only: give this user write permission for the file and its folder",
-    sqlite3.SQLITE_FULL: "can't grow, the disk is full: free some space; what was not written is offered again",
+    sqlite3.SQLITE_FULL: "can't grow, the disk is full: free some space; the batch is stored later",
     sqlite3.SQLITE_CANTOPEN: "can't be opened: see that its folder exists and that this user may read and write there",
     sqlite3.SQLITE_IOERR: "can't be read or written (I/O error): see the disk's health and its free space",
     sqlite3.SQLITE_PERM: "may not be opened by this user: give it read and write permission",
@@ -23,9 +23,9 @@ _NOT_OURS: Final = {
 }
 
 
-def told(error: sqlite3.Error, where: str) -> StoreError:
-    """The same error for people: what happened to which file, and what to do."""
-    # The low byte is the kind; the upper ones only say where inside SQLite it happened.
+def translated(error: sqlite3.Error, where: str) -> StoreError:
+    """The error for people: what happened to which file, and what to do."""
+    # The low byte is the kind; the upper ones only name the place inside SQLite.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _AWAY:
         return StoreUnavailable(f"{where} {_AWAY[code]}")

@@ -1,0 +1,61 @@
+"""What a store returns of a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it was submitted. `spec` is the JSON of its JobSpec; times are Unix ms.
+
+    `cancelled_at_ms` is None for a job that was not cancelled, or was resumed.
+    """
+
+    id: str
+    spec: str
+    created_at_ms: int
+    cancelled_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The counts of a job's requests in the ledger. A page that a reply names counts as pending at once.
+
+    A cancelled job has nothing pending: each of its requests that is not over counts as cancelled.
+    """
+
+    pending: int = 0
+    stored: int = 0
+    empty: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    rows: int = 0
+    rejects: int = 0
+    reject_reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return self.pending + self.stored + self.empty + self.failed + self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A request of a job that the ledger does not show as over: page `page` of `root`, named by the vendor's `cursor`."""
+
+    root: str
+    page: int
+    cursor: str | None
+
+    @property
+    def request_id(self) -> str:
+        return f"{self.root}/{self.page}" if self.page else self.root
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """How many rows of each kind a purge deleted."""
+
+    jobs: int = 0
+    ledger: int = 0
+    rejects: int = 0

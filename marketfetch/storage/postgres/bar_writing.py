@@ -1,0 +1,58 @@
+"""Writes bars into Postgres: reads what stands in the same spans, copies the new bars and upserts the changed ones.
+
+Bars that are equal cost one look and no write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from marketfetch.schemas.bars import BarColumns
+from marketfetch.schemas.ledger import Batch
+from marketfetch.storage.postgres import binary
+from marketfetch.storage.postgres.database import SPELLING, Db, sent
+from marketfetch.storage.rows import Part, new_and_changed, table, waves
+from marketfetch.storage.statements import statements
+
+_SQL: Final = statements("postgres/writing.sql", SPELLING)
+
+
+def write_bars(db: Db, series: Sequence[tuple[int, int, Batch, BarColumns]]) -> None:
+    """Writes bars that are new or differ, each given as (series id, ledger id, batch, bars). All series are locked."""
+    binary.register(db.adapters)
+    parts = (Part(series_id, ledger_id, batch.ledger.called_at_ms, bars) for series_id, ledger_id, batch, bars in series)
+    for wave in waves(parts):
+        _write(db, wave)
+
+
+def _write(db: Db, parts: Sequence[Part]) -> None:
+    """No two parts overlap in a series."""
+    new: list[Part] = []
+    changed: list[Part] = []
+    for part, standing in zip(parts, _standing(db, parts), strict=True):
+        its_new, its_changed = new_and_changed(part.bars, standing)
+        new.append(part.of(its_new))
+        changed.append(part.of(its_changed))
+    if len(rows := table(new)):
+        with db.cursor().copy(_SQL["copy_bars"].encode()) as copy:
+            for piece in binary.copy_stream(rows):
+                copy.write(piece)
+    if len(rows := table(changed)):
+        # Its WHERE leaves out bars that were fetched later than these.
+        db.execute(sent(_SQL["upsert"]), binary.array_columns(rows))
+
+
+def _standing(db: Db, parts: Sequence[Part]) -> list[BarColumns]:
+    """For each part, the bars of its series in the database from its first to its last."""
+    first = binary.times(np.array([part.bars.ts[0] for part in parts], dtype=np.int64))
+    last = binary.times(np.array([part.bars.ts[-1] for part in parts], dtype=np.int64))
+    with db.cursor(binary=True) as cursor:
+        cursor.execute(sent(_SQL["standing"]), [[part.series_id for part in parts], first, last])
+        result = cursor.pgresult
+        if result is None:
+            return []
+        columns = range(len(binary.COMPARED))
+        return [binary.bars_from([result.get_value(row, n) for n in columns]) for row in range(result.ntuples)]

@@ -1,0 +1,82 @@
+-- name: columns
+id, spec, {ms:created_at}, {ms:cancelled_at}
+
+-- name: one
+SELECT {columns} FROM jobs WHERE id = ?
+
+-- name: latest
+SELECT {columns} FROM jobs ORDER BY created_at DESC, id LIMIT ?
+
+-- name: cancelled
+SELECT {columns} FROM jobs WHERE cancelled_at IS NOT NULL ORDER BY cancelled_at DESC, id LIMIT ?
+
+-- name: add
+INSERT INTO jobs (id, spec, created_at) VALUES (?, ?, {time:?}) ON CONFLICT (id) DO NOTHING RETURNING id
+
+-- A purge that was stopped may have left requests of an older job of this id.
+-- name: add_requests
+INSERT INTO job_requests (job_id, root) SELECT ?, value FROM {listed} WHERE true ON CONFLICT DO NOTHING
+
+-- name: resume
+UPDATE jobs SET cancelled_at = NULL WHERE id = ?
+
+-- name: cancel
+UPDATE jobs SET cancelled_at = {time:?} WHERE id = ? AND cancelled_at IS NULL RETURNING id
+
+-- Scalar subqueries, not EXISTS: Postgres turns an EXISTS into a hash of the whole ledger, once per job.
+-- name: first_is_missing
+(SELECT 1 FROM ledger l WHERE l.root = j.root AND l.page = 0 LIMIT 1) IS NULL
+
+-- name: next_is_missing
+l.next_cursor IS NOT NULL AND (SELECT 1 FROM ledger n WHERE n.root = l.root AND n.page = l.page + 1 LIMIT 1) IS NULL
+
+-- name: first_pages
+SELECT j.root, 0 AS page, NULL AS cursor FROM job_requests j WHERE j.job_id = ? AND {first_is_missing}
+
+-- name: next_pages
+SELECT l.root, l.page + 1, l.next_cursor FROM job_requests j JOIN ledger l ON l.root = j.root
+WHERE j.job_id = ? AND {next_is_missing}
+
+-- name: unfinished
+{first_pages} UNION ALL {next_pages}
+
+-- Ordered by root, as the keys are, so that each half stops after its limit.
+-- name: some_first_pages
+{first_pages} ORDER BY j.root LIMIT ?
+
+-- name: some_next_pages
+{next_pages} ORDER BY j.root, l.page LIMIT ?
+
+-- name: some_next_pages_up_to
+{next_pages} AND j.root <= ? ORDER BY j.root, l.page LIMIT ?
+
+-- Whether a row of `jobs` has a request that is not over. Ends at the first one.
+-- name: is_open
+((SELECT 1 FROM job_requests j WHERE j.job_id = jobs.id
+  AND ({first_is_missing} OR (SELECT 1 FROM ledger l WHERE l.root = j.root AND {next_is_missing} LIMIT 1) IS NOT NULL)
+  LIMIT 1) IS NOT NULL)
+
+-- name: not_known_to_be_over
+SELECT {columns}, {is_open} FROM jobs WHERE done_at IS NULL AND cancelled_at IS NULL ORDER BY created_at, id
+
+-- name: lock
+SELECT id FROM jobs WHERE id {among} ORDER BY id {for_update}
+
+-- name: note_over
+UPDATE jobs SET done_at = coalesce(
+    (SELECT max(l.over_at) FROM job_requests j JOIN ledger l ON l.root = j.root WHERE j.job_id = jobs.id), created_at)
+WHERE id {among} AND NOT {is_open}
+
+-- A later page can be over before the one that names it, so each half looks at its own page and not at the root.
+-- name: tally
+SELECT CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE id = ? AND cancelled_at IS NOT NULL) THEN 'cancelled' ELSE 'pending' END,
+       count(*), 0, 0
+FROM ({first_pages} UNION ALL {next_pages}) AS pending
+UNION ALL
+SELECT l.outcome, count(*), sum(l.rows), sum(l.rejects)
+FROM job_requests j JOIN ledger l ON l.root = j.root WHERE j.job_id = ? GROUP BY l.outcome
+
+-- name: reject_reasons
+SELECT r.reason, count(*)
+FROM job_requests j JOIN ledger l ON l.root = j.root JOIN rejects r ON r.request_id = l.request_id
+WHERE j.job_id = ? GROUP BY r.reason ORDER BY count(*) DESC, r.reason

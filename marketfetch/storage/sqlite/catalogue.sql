@@ -1,0 +1,2 @@
+-- name: relations
+SELECT name FROM sqlite_master WHERE type IN ('table', 'view')

@@ -1,0 +1,126 @@
+-- The tables of SQLite, one block each. Times are Unix ms.
+
+-- Raised with every change of the tables: see upgrades/.
+-- name: schema_version
+CREATE TABLE schema_version (
+    version INTEGER NOT NULL
+);
+INSERT INTO schema_version (version) VALUES (2);
+
+-- name: series
+CREATE TABLE series (
+    id INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    timespan TEXT NOT NULL,
+    adjustment TEXT NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (provider, symbol, timespan, adjustment)
+);
+
+-- No foreign keys: their checks, row by row, cost more than the insert itself, and `store` writes all in one transaction.
+-- Eight-byte columns stand first, since Postgres pads the others. New columns are appended.
+-- name: bar_rows
+CREATE TABLE bar_rows (
+    ts BIGINT NOT NULL,
+    fetched_at BIGINT NOT NULL,
+    ledger_id BIGINT NOT NULL,
+    open DOUBLE,
+    high DOUBLE,
+    low DOUBLE,
+    close DOUBLE NOT NULL,
+    volume DOUBLE,
+    vwap DOUBLE,
+    trades INTEGER,
+    series_id INTEGER NOT NULL,
+    partial BOOLEAN NOT NULL,
+    PRIMARY KEY (series_id, ts)
+) WITHOUT ROWID;
+
+-- AUTOINCREMENT: a number is never given twice, so that no bar can point to a younger request than its own.
+-- With `calls` in `ledger_by_key`, the sum of a key's calls is read from the index alone.
+-- name: ledger
+CREATE TABLE ledger (
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    request_id TEXT NOT NULL,
+    root TEXT NOT NULL,
+    page INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    rejects INTEGER NOT NULL,
+    key_label TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    called_at BIGINT,
+    next_cursor TEXT,
+    over_at BIGINT NOT NULL,
+    UNIQUE (request_id)
+);
+CREATE INDEX ledger_by_root ON ledger (root, page);
+CREATE INDEX ledger_by_key ON ledger (provider, key_label, called_at, calls);
+
+-- name: rejects
+CREATE TABLE rejects (
+    id INTEGER NOT NULL,
+    request_id TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    "row" INTEGER NOT NULL,
+    field TEXT NOT NULL,
+    value TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    rejected_at BIGINT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX rejects_by_request ON rejects (request_id);
+
+-- `done_at`: when the last request was over. The first look at a job that is over fills it in, and spares the next one.
+-- name: jobs
+CREATE TABLE jobs (
+    id TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    cancelled_at BIGINT,
+    done_at BIGINT,
+    PRIMARY KEY (id)
+);
+CREATE INDEX jobs_by_age ON jobs (created_at);
+CREATE INDEX jobs_open ON jobs (created_at) WHERE done_at IS NULL AND cancelled_at IS NULL;
+
+-- name: job_requests
+CREATE TABLE job_requests (
+    job_id TEXT NOT NULL,
+    root TEXT NOT NULL,
+    PRIMARY KEY (job_id, root)
+);
+CREATE INDEX job_requests_by_root ON job_requests (root);
+
+-- Calls of failed requests that were forgotten: the vendor has counted them, so a calendar quota counts them too.
+-- name: spent_calls
+CREATE TABLE spent_calls (
+    id INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    key_label TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    called_at BIGINT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX spent_calls_by_key ON spent_calls (provider, key_label, called_at);
+
+-- Reservations of calls: at least as many as were granted to a key from that minute on (Unix time / 60).
+-- name: call_marks
+CREATE TABLE call_marks (
+    provider TEXT NOT NULL,
+    key_label TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    calls INTEGER NOT NULL,
+    PRIMARY KEY (provider, key_label, minute)
+) WITHOUT ROWID;
+
+-- name: bars
+CREATE VIEW bars AS
+SELECT s.provider, s.symbol, s.timespan, s.adjustment, b.ts, b.open, b.high, b.low, b.close, b.volume, b.vwap, b.trades,
+       l.request_id, b.fetched_at, b.partial
+FROM bar_rows b JOIN series s ON s.id = b.series_id LEFT JOIN ledger l ON l.id = b.ledger_id;

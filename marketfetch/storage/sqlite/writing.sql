@@ -1,0 +1,31 @@
+-- name: add_request
+INSERT INTO ledger (request_id, root, page, provider, symbol, outcome, reason, rows, rejects, key_label, calls,
+                    called_at, next_cursor, over_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request_id) DO NOTHING
+
+-- name: add_reject
+INSERT INTO rejects (request_id, provider, symbol, row, field, value, reason, rejected_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: find_series
+SELECT id FROM series WHERE provider = ? AND symbol = ? AND timespan = ? AND adjustment = ?
+
+-- name: add_series
+INSERT INTO series (provider, symbol, timespan, adjustment) VALUES (?, ?, ?, ?)
+
+-- What all bars of a series in a batch share is written into the statement: to bind it per row costs a sixth more.
+-- name: row
+($series, $fetched, $ledger, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- An equal bar is left alone, its `fetched_at` and its request too.
+-- name: upsert
+INSERT INTO bar_rows (series_id, fetched_at, ledger_id, ts, open, high, low, close, volume, vwap, trades, partial)
+VALUES $rows
+ON CONFLICT (series_id, ts) DO UPDATE SET (open, high, low, close, volume, vwap, trades, partial, fetched_at, ledger_id)
+  = (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.vwap, excluded.trades,
+     excluded.partial, $fetched, $ledger)
+WHERE bar_rows.fetched_at <= $fetched
+  AND (bar_rows.open IS NOT excluded.open OR bar_rows.high IS NOT excluded.high OR bar_rows.low IS NOT excluded.low
+       OR bar_rows.close IS NOT excluded.close OR bar_rows.volume IS NOT excluded.volume
+       OR bar_rows.vwap IS NOT excluded.vwap OR bar_rows.trades IS NOT excluded.trades
+       OR bar_rows.partial IS NOT excluded.partial)
