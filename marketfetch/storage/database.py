@@ -30,8 +30,8 @@ class Database(Protocol):
     @property
     def spelling(self) -> Spelling: ...
 
-    def exists(self) -> bool:
-        """False where a file is still to be made."""
+    def renew(self) -> bool:
+        """Drops a connection to a file, which stays read-only if the file was when it was opened. False if there is no file."""
         ...
 
     def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:

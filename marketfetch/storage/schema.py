@@ -27,9 +27,8 @@ class Schema:
         self._relations = statements(f"{database.spelling.folder}/catalogue.sql", database.spelling)["relations"]
 
     def create(self) -> None:
-        self._database.close()  # What was opened while a file was read-only stays read-only.
         # The first look needs no lock, which another program may hold for long.
-        if self._database.exists() and not self._missing(self._database.read):
+        if self._database.renew() and not self._missing(self._database.read):
             return
 
         def make(execute: Execute) -> None:

@@ -52,7 +52,7 @@ class PostgresDatabase:
         self._unhurried = False
         self._lock = threading.RLock()
 
-    def exists(self) -> bool:
+    def renew(self) -> bool:
         return True
 
     def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:

@@ -52,7 +52,8 @@ class SqliteDatabase:
         self._file: tuple[int, int] | None = None
         self._lock = threading.RLock()
 
-    def exists(self) -> bool:
+    def renew(self) -> bool:
+        self.close()
         return self.path.exists()
 
     def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
