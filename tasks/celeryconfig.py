@@ -57,10 +57,11 @@ broker_connection_max_retries = None
 # A lost connection must not cancel running calls: the lease owns a call, not the connection.
 worker_cancel_long_running_tasks_on_connection_loss = False
 
-# Instead of Celery's own, which would end the worker when a child dies, or a call runs, just as the connection is lost.
-worker_pool = f"{_HERE}.hardening.surviving:SurvivingPool"
-# The same, and a message that can't be read, or can't be run, is set aside with its reason; Celery's would end, or drop it.
-worker_consumer = f"{_HERE}.hardening.unreadable_messages:CarefulConsumer"
+# Celery's pool would end the worker when a child dies at the start, or just as the connection is lost.
+worker_pool = f"{_HERE}.worker.child_pool:HardenedPool"
+# Celery's consumer would end the worker when a call runs just as the connection is lost, when Redis refuses a write, or over a
+# message that can't be read or run; this one buries such a message with its reason.
+worker_consumer = f"{_HERE}.worker.message_consumer:HardenedConsumer"
 
 # On SIGTERM (remapped to SIGQUIT in the environment) running calls get this long to end. docker stop kills after 10 s, and
 # Celery needs two to three of them for its own end: with 8 s here a busy worker was gone after 10.1 to 10.2 s.
@@ -100,7 +101,7 @@ task_routes = {
     "tasks.fetch.nasdaq": {"queue": "fetch.nasdaq"},
     "tasks.store.store_batch": {"queue": "store"},
 }
-imports = (f"{_HERE}.fetch", f"{_HERE}.store", f"{_HERE}.sending.revoke")
+imports = (f"{_HERE}.fetch", f"{_HERE}.store", f"{_HERE}.hardening.revoke_of_parked_tasks")
 
 # Beat keeps its own state beside ours, so that a folder holds one file less.
 beat_schedule_filename = "celerybeat-schedule"

@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import random
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any, Final
 
 from celery import current_task
 from celery.app.amqp import AMQP
 from kombu.exceptions import OperationalError
 from kombu.utils.json import dumps
+from kombu.utils.objects import cached_property
 from redis.exceptions import RedisError
 
 from marketfetch.configured import PROVIDERS, keys
@@ -49,17 +49,19 @@ class ParkingAMQP(AMQP):  # type: ignore[misc]  # Celery is untyped
         """What tells Flower of tasks that no worker has seen yet."""
         return self.app.events.Dispatcher(enabled=False)
 
-    def _create_task_sender(self) -> Any:
-        send = super()._create_task_sender()
+    @cached_property
+    def send_task_message(self) -> Any:
+        """Celery's sender. This property has kombu's lock, so no thread can see Celery's own in the moment it is replaced."""
+        send = super().send_task_message
 
-        def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
+        def send_or_park(producer: Any, name: str, message: Any, **options: Any) -> Any:
             provider = name.removeprefix(FETCH_PREFIX)
             if name.startswith(FETCH_PREFIX) and provider in PROVIDERS:
-                # Another name is nobody's task: a worker sets it aside and says so.
+                # A fetch task of no vendor is published: a worker buries it with the reason.
                 producer = _ParkingProducer(producer, self.app, provider=provider)
             return send(producer, name, message, **options)
 
-        return send_task_message
+        return send_or_park
 
 
 class _ParkingProducer:

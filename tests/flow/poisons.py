@@ -54,7 +54,7 @@ UNREADABLE = {
     "a false date": (envelope(headers={"x": {"__type__": "datetime", "__value__": "x"}}), "Invalid isoformat"),
     "an id that is a false date": (envelope(headers={"id": {"__type__": "datetime", "__value__": "x"}}), "Invalid isoformat"),
     "no base64": (envelope("x").replace(b'"eA=="', b'"%%%not base64!"'), "said to be base64 and is not"),
-    "a body that is a list": (envelope().replace(b'"body": "', b'"body": [1], "b": "'), "body: input should be a valid string"),
+    "a body that is a list": (envelope().replace(b'"body": "', b'"body": [1], "b": "'), "body: input should be text"),
     "headers null": (envelope().replace(b'"headers": {', b'"headers": null, "h": {'), "headers: input should be"),
     "headers missing": (envelope().replace(b'"headers": {', b'"h": {'), "headers: field required"),
     "no properties": (envelope(properties=...), "properties: field required"),
