@@ -1,13 +1,14 @@
-"""A task that ends after its connection was lost is acknowledged over the closed connection: the worker ends.
+"""When its connection is lost, kombu returns the message of a running task to its queue, over the closed connection.
 
-What fails without it: kombu's closed Redis transport has lost the link to its settings, so every use raises AttributeError,
-which is no connection error: neither the acknowledgement of a running task nor the return of prefetched messages survives it.
-Shown on kombu's own transport by tests/hardening/test_lost_connection.py::test_an_acknowledgement_after_the_connection_was_lost.
-Upstream: https://github.com/celery/celery/issues/9250 (the same crash over AMQP, open).
-Delete when: a request that began on a lost connection can end on the connection of that moment, or its failing to
-acknowledge is a connection error.
+What fails without it: where Redis still answers, the task runs a second time. Where it does not, the return or the later
+acknowledgement uses a transport without settings: AttributeError ('NoneType' object has no attribute 'client'; 'hostname') is no
+connection error, and the worker ends. Shown on kombu's own channel by
+tests/hardening/test_lost_connection.py::test_a_running_task_whose_connection_was_lost. The end of a whole worker depends on the
+moment; it was seen with these versions, and no test reproduces it.
+Upstream: https://github.com/celery/celery/issues/9250 (the same kind of crash over AMQP, open).
+Delete when: Celery acknowledges a running task over the connection of that moment, and kombu does not return its message.
 Private API: a request's `_on_ack` and `_on_reject`, the only place that knows which connection to use; a connection's
-`_default_channel`, as the public `default_channel` opens a new connection.
+`_default_channel`, as the public `default_channel` opens a new connection. `do_restore` is public.
 """
 
 from __future__ import annotations

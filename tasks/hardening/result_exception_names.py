@@ -63,7 +63,9 @@ def _to_wire(written: dict[str, Any], kind: type) -> dict[str, Any]:
     if kind.__module__ in WIRE_MODULES and known is not kind:
         named = {"exc_type": WIRE_CLASSES.get(known.__qualname__, known.__qualname__), EXACT: kind.__qualname__}
     else:
-        named = {"exc_type": WIRE_CLASSES.get(written["exc_type"], written["exc_type"])} if kind.__module__ in WIRE_MODULES else {}
+        named = (
+            {"exc_type": WIRE_CLASSES.get(written["exc_type"], written["exc_type"])} if kind.__module__ in WIRE_MODULES else {}
+        )
     return {**written, **named, "exc_module": WIRE_MODULES.get(kind.__module__, _without_prefix(kind.__module__))}
 
 

@@ -7,8 +7,7 @@ tests/hardening/test_unreadable.py::test_a_message_that_kombu_cannot_read_is_los
 Upstream: https://github.com/celery/celery/issues/7975 (open), https://github.com/celery/kombu/issues/2421 (the same on SQS, open: no
 extension point before the parser).
 Delete when: kombu hands the raw bytes of such a message to a callback instead of raising, and bounds what it unpacks.
-Private API: `_brpop_read` and `_get_client`, where kombu reads a list and makes its Redis client. `Message` and `basic_consume` are
-public.
+Private API: `_brpop_read` and `_get_client`, where kombu reads a list and makes its Redis client; `_deliver` of the transport.
 """
 
 from __future__ import annotations
@@ -143,7 +142,8 @@ class UnreadableMessages(transport.Channel):  # type: ignore[misc]  # kombu is u
             if not self.taken or is_of_redis(error):
                 raise
             key, raw = bytes_to_str(self.taken[0]), self.taken[1]
-            self.connection._deliver(loads(_wrap(raw, _reason(raw, error), list_key=key)), key.rsplit(self.sep, 1)[0])  # noqa: SLF001 (as kombu's)
+            envelope = loads(_wrap(raw, _reason(raw, error), list_key=key))
+            self.connection._deliver(envelope, key.rsplit(self.sep, 1)[0])  # noqa: SLF001 (as kombu's own)
             return True
 
 
