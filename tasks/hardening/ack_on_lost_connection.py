@@ -1,10 +1,10 @@
 """When its connection is lost, kombu returns the message of a running task to its queue, over the closed connection.
 
 What fails without it: where Redis still answers, the task runs a second time. Where it does not, the return or the later
-acknowledgement uses a transport without settings: AttributeError ('NoneType' object has no attribute 'client'; 'hostname') is no
-connection error, and the worker ends. Shown on kombu's own channel by
-tests/hardening/test_lost_connection.py::test_a_running_task_whose_connection_was_lost. The end of a whole worker depends on the
-moment; it was seen with these versions, and no test reproduces it.
+acknowledgement uses a transport without settings: AttributeError ('NoneType' object has no attribute 'client'; 'hostname') is
+no connection error, and the worker ends. Shown on kombu's own channel by
+tests/hardening/test_lost_connection.py::test_a_running_task_whose_connection_was_lost. The end of a whole worker depends on
+the moment; it was seen with these versions, and no test reproduces it.
 Upstream: https://github.com/celery/celery/issues/9250 (the same kind of crash over AMQP, open).
 Delete when: Celery acknowledges a running task over the connection of that moment, and kombu does not return its message.
 Private API: a request's `_on_ack` and `_on_reject`, the only place that knows which connection to use; a connection's

@@ -1,8 +1,8 @@
 """One broadcast that cannot be read ends every worker at the same moment.
 
-What fails without it: pub/sub messages (remote control, gossip) reach all workers at once, and kombu catches only text that is no
-JSON. An envelope without properties, JSON nested too deeply, or a control command that is no object raises through the event
-loop: "Unrecoverable error" in each worker. Shown on kombu's own channel by
+What fails without it: pub/sub messages (remote control, gossip) reach all workers at once, and kombu catches only text that is
+no JSON. An envelope without properties, JSON nested too deeply, or a control command that is no object raises through the
+event loop: "Unrecoverable error" in each worker. Shown on kombu's own channel by
 tests/hardening/test_broadcasts.py::test_a_broadcast_that_cannot_be_read.
 Upstream: no upstream issue found for broadcasts (https://github.com/celery/celery/issues/7975 is the same for queues, open).
 Delete when: kombu catches every error of `_deliver_fanout_message`, and Celery's pidbox ignores a body that is no object.

@@ -1,8 +1,8 @@
 """A child that is forked while a thread holds a lock inherits it locked for good.
 
-What fails without it: billiard forks a new child in the main thread whenever one has died, while the releaser and the sweeper work
-in threads. A lock that such a thread holds at that moment (of a module being imported, of Celery's cached properties, of the
-log's stream) stays locked in the child, as the thread that would release it does not exist there: the child hangs at its
+What fails without it: billiard forks a new child in the main thread whenever one has died, while the releaser and the sweeper
+work in threads. A lock that such a thread holds at that moment (of a module being imported, of Celery's cached properties, of
+the log's stream) stays locked in the child, as the thread that would release it does not exist there: the child hangs at its
 first task. Shown with a plain fork by tests/hardening/test_fork.py::test_a_lock_held_by_a_thread_stays_locked_in_a_child.
 Upstream: https://github.com/celery/celery/issues/9808 (a worker deadlocks in logging, closed without a general remedy).
 Delete when: billiard starts children without forking a process that has threads.

@@ -1,7 +1,7 @@
 """A killed child is logged with a traceback that shows how Celery noticed it, and nothing about the child.
 
-What fails without it: a child that gets SIGKILL leaves no trace in Python; Celery raises WorkerLostError in its own process and
-prints that. Shown with Celery's own logger by tests/hardening/test_log_lines.py::test_a_killed_child_is_a_traceback.
+What fails without it: a child that gets SIGKILL leaves no trace in Python; Celery raises WorkerLostError in its own process
+and prints that. Shown with Celery's own logger by tests/hardening/test_log_lines.py::test_a_killed_child_is_a_traceback.
 Upstream: https://github.com/celery/billiard/issues/296 (asks to name the job in that line, open).
 Delete when: Celery logs a WorkerLostError without its traceback.
 """

@@ -1,8 +1,8 @@
 """An outage of Redis fills the log with tracebacks of Celery and kombu.
 
 What fails without it: each step that Celery tears down or retries logs its error with a traceback, and each reconnect adds an
-eight-line warning about a setting. The one line that says what is wrong, and that nothing has to be done, is not seen. Shown with
-Celery's own loggers by tests/hardening/test_log_lines.py::test_an_outage_is_a_traceback.
+eight-line warning about a setting. The one line that says what is wrong, and that nothing has to be done, is not seen. Shown
+with Celery's own loggers by tests/hardening/test_log_lines.py::test_an_outage_is_a_traceback.
 Upstream: no upstream issue found.
 Delete when: Celery logs an expected connection error as one line.
 """

@@ -1,10 +1,10 @@
 """A Redis that answers and refuses writes (maxmemory, full disk, failover) ends the worker.
 
-What fails without it: redis-py raises a refusal as ResponseError. To kombu that is the answer to a wrong command and to Celery no
-connection error, so the worker ends, and a result is not written again. Shown on redis-py by
+What fails without it: redis-py raises a refusal as ResponseError. To kombu that is the answer to a wrong command and to Celery
+no connection error, so the worker ends, and a result is not written again. Shown on redis-py by
 tests/hardening/test_refused_writes.py::test_a_refusal_is_no_connection_error.
-Upstream: https://github.com/celery/celery/issues/5716 (maxmemory, open), https://github.com/celery/celery/issues/7946 (failover; its
-outcome is the setting `broker_channel_error_retry`, which reconnects at every ResponseError, without a pause).
+Upstream: https://github.com/celery/celery/issues/5716 (maxmemory, open), https://github.com/celery/celery/issues/7946
+(failover; its outcome is the setting `broker_channel_error_retry`, which reconnects at every ResponseError, without a pause).
 Delete when: redis-py or kombu raises these refusals as errors of the connection, or a setting names which ones are.
 """
 
@@ -20,7 +20,7 @@ from marketfetch.ops.redis_writes import WritesRefused, word
 
 
 class RefusalsAsConnectionErrors(Redis):
-    """Raises a refusal as the loss of the connection. The conversion stands outside redis-py's own retries, which take seconds."""
+    """Raises a refusal as the loss of the connection, after redis-py's own retries: inside they would take seconds."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         try:

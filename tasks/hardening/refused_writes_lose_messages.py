@@ -1,8 +1,8 @@
 """A worker takes messages out of a Redis that refuses writes, and loses them.
 
-What fails without it: BRPOP removes a message from a full Redis; the write that would list it as unacknowledged is refused. The
-message is then nowhere but in the memory of the worker, which reconnects and takes the next one. Shown on kombu's own channel by
-tests/hardening/test_refused_writes.py::test_a_message_taken_from_a_full_redis_is_lost.
+What fails without it: BRPOP removes a message from a full Redis; the write that would list it as unacknowledged is refused.
+The message is then nowhere but in the memory of the worker, which reconnects and takes the next one. Shown on kombu's own
+channel by tests/hardening/test_refused_writes.py::test_a_message_taken_from_a_full_redis_is_lost.
 Upstream: no upstream issue found for refused writes (https://github.com/celery/kombu/issues/305 collects losses around BRPOP).
 Delete when: kombu moves a message to the unacknowledged ones in one atomic step.
 Private API: a connection's `_default_channel`, as the public `default_channel` opens a new connection.
@@ -62,7 +62,7 @@ class RefusedWritesLoseMessages(Consumer):  # type: ignore[misc]  # Celery is un
         return on_task_received
 
     def _wait_for_writes(self) -> None:
-        """Waits until Redis takes writes. Returns when Redis does not answer: Celery waits then, unless a message is stranded."""
+        """Waits until Redis takes writes. If it does not answer and no message is stranded, returns: Celery waits then."""
         while True:
             _pause(self._pause_s)
             try:

@@ -1,10 +1,11 @@
 """Once Redis was away for 19 s, a process gets no more results and must be restarted.
 
-What fails without it: Celery's result consumer tries to reconnect for 19 s, also before a task is sent, then raises RuntimeError
-("The Celery application must be restarted"). What was waited for before never arrives, and tasks cannot be sent although the
-broker is back. Shown on Celery's own consumer by
+What fails without it: Celery's result consumer tries to reconnect for 19 s, also before a task is sent, then raises
+RuntimeError ("The Celery application must be restarted"). What was waited for before never arrives, and tasks cannot be sent
+although the broker is back. Shown on Celery's own consumer by
 tests/hardening/test_results.py::test_a_redis_that_is_away_asks_for_a_restart.
-Upstream: https://github.com/celery/celery/pull/5921 added this reconnect; no upstream issue found that asks for less than a restart.
+Upstream: https://github.com/celery/celery/pull/5921 added this reconnect; no upstream issue found that asks for less than a
+restart.
 Delete when: Celery raises kombu's OperationalError here, and its consumer subscribes again after an outage of any length.
 Private API: `_reconnect`, `_consume_from`, `_locked`, `_pubsub` of the consumer, which has no public way to begin again.
 """

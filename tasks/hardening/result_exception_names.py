@@ -4,16 +4,16 @@ What fails without it: Celery writes `exc_module` and looks the class up in sys.
 `providers.errors`; this release would return a made-up class of the same name, which no `except NoData` catches, and the other
 way round. Shown on Celery's own backend by
 tests/hardening/test_result_names.py::test_celery_makes_up_a_class_for_a_module_that_has_moved.
-Upstream: https://github.com/celery/celery/pull/4836 introduced the made-up class; no upstream issue found that asks for stable names.
-Delete when: no worker or app of a release before `marketfetch.*` shares a Redis with this one, and results of it have expired (a
-day): then WIRE_MODULES may go, in two releases: first write today's names, then stop reading the old ones.
+Upstream: https://github.com/celery/celery/pull/4836 introduced the made-up class; no upstream issue found that asks for stable
+names.
+Delete when: no worker or app of a release before `marketfetch.*` shares a Redis with this one, and results of it have expired
+(a day): then WIRE_MODULES may go, in two releases: first write today's names, then stop reading the old ones.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
 from typing import Any, Final
 
 from celery.backends.base import Backend

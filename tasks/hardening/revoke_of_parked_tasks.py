@@ -1,8 +1,9 @@
 """Celery's revoke reaches only messages that a worker has received; a parked task has none yet.
 
-What fails without it: an app that revokes without our code (it knows the task's id and a broker) sends the remote control command
-`revoke`. Celery's command remembers the id in each worker's memory; the task stays in the lane, costs a call, and its chord waits.
-Shown with Celery's own command by tests/hardening/test_revoke.py::test_celerys_command_leaves_a_parked_task_in_the_lane.
+What fails without it: an app that revokes without our code (it knows the task's id and a broker) sends the remote control
+command `revoke`. Celery's command remembers the id in each worker's memory; the task stays in the lane, costs a call, and its
+chord waits. Shown with Celery's own command by
+tests/hardening/test_revoke.py::test_celerys_command_leaves_a_parked_task_in_the_lane.
 Upstream: no upstream issue found; Celery has no notion of a message that is not published.
 Delete when: a revoke fires a signal in the worker that carries the ids.
 The command replaces Celery's under the same name, by the public decorator `control_command`.

@@ -4,8 +4,8 @@ What fails without it: kombu removes a message from its list and then parses it.
 base64, a delivery tag that is no text) passes through the event loop and ends the worker, or starts a reconnect loop; the
 message was never listed as unacknowledged. And kombu unpacks a compressed body of any size. Shown on kombu's own channel by
 tests/hardening/test_unreadable.py::test_a_message_that_kombu_cannot_read_is_lost.
-Upstream: https://github.com/celery/celery/issues/7975 (open), https://github.com/celery/kombu/issues/2421 (the same on SQS, open: no
-extension point before the parser).
+Upstream: https://github.com/celery/celery/issues/7975 (open), https://github.com/celery/kombu/issues/2421 (the same on SQS,
+open: no extension point before the parser).
 Delete when: kombu hands the raw bytes of such a message to a callback instead of raising, and bounds what it unpacks.
 Private API: `_brpop_read` and `_get_client`, where kombu reads a list and makes its Redis client; `_deliver` of the transport.
 """
@@ -18,6 +18,7 @@ import lzma
 import zlib
 from base64 import b64encode
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, Final
 from uuid import uuid4
 
@@ -45,23 +46,13 @@ _BOUNDED: Final[dict[Any, Callable[[], Any]]] = {
     bz2.decompress: bz2.BZ2Decompressor,
     lzma.decompress: lzma.LZMADecompressor,
 }
-_OPTIONAL_TEXT: Final = (str, type(None))
-#: What kombu needs later, when it puts the message back, and does not check when it takes it.
-_NEEDED: Final[dict[str, tuple[type, ...]]] = {
-    "headers": (dict,),
-    "properties": (dict,),
-    "properties.delivery_tag": (str,),
-    "properties.delivery_info": (dict,),
-    "properties.delivery_info.exchange": (str,),
-    "properties.delivery_info.routing_key": (str,),
-}
-_ALLOWED: Final[dict[str, tuple[type, ...]]] = {
-    "body": _OPTIONAL_TEXT,
-    "content-type": _OPTIONAL_TEXT,
-    "content-encoding": _OPTIONAL_TEXT,
-    "properties.body_encoding": _OPTIONAL_TEXT,
-    "properties.priority": (int, type(None)),
-}
+#: What kombu needs later, to put the message back, and does not check when it takes it.
+_SHAPE: Final[tuple[tuple[str, Any, tuple[str, ...]], ...]] = (
+    ("an object", dict, ("headers", "properties", "properties.delivery_info")),
+    ("text", str, ("properties.delivery_tag", "properties.delivery_info.exchange", "properties.delivery_info.routing_key")),
+    ("text", str | None, ("body", "content-type", "content-encoding", "properties.body_encoding")),
+    ("a number", int | None, ("properties.priority",)),
+)
 
 
 class Unreadable(ValueError):
@@ -148,22 +139,17 @@ class UnreadableMessages(transport.Channel):  # type: ignore[misc]  # kombu is u
 
 
 def _damage(payload: Any) -> list[str]:
-    """What is wrong with an envelope, field by field."""
-    if not isinstance(payload, dict):
-        return ["it should be an object"]
-    wrong = []
-    for path, types in (_NEEDED | _ALLOWED).items():
-        *parents, name = path.split(".")
-        holder = payload
-        for parent in parents:
-            holder = holder.get(parent) if isinstance(holder, dict) else None  # type: ignore[assignment]
-        if not isinstance(holder, dict):
-            continue  # named already: its own line stands before this one
-        if name not in holder:
-            wrong += [f"{path}: field required"] if path in _NEEDED else []
-        elif not isinstance(holder[name], types) or isinstance(holder[name], bool):
-            wrong.append(f"{path}: input should be {'a number' if int in types else 'an object' if dict in types else 'text'}")
-    return wrong
+    """What is wrong with an envelope, field by field; an absent field counts as None."""
+
+    def at(path: str) -> Any:
+        return reduce(lambda holder, name: holder.get(name) if isinstance(holder, dict) else None, path.split("."), payload)
+
+    return [
+        f"{path} should be {kind}, not {at(path)!r:.40}"
+        for kind, types, paths in _SHAPE
+        for path in paths
+        if not isinstance(at(path), types)
+    ]
 
 
 def _must_be_bounded(packed: str | bytes, codec: Any) -> None:

@@ -1,9 +1,10 @@
 """A message that kombu can read and Celery cannot run is dropped, fails again and again, or ends the worker.
 
-What fails without it: Celery acknowledges a body that it cannot decode and rejects an unknown task, and keeps neither; a time limit
-that is no number or a body of two parts ends the worker, which finds the same message again after its restart. Shown on Celery's own
-consumer by tests/hardening/test_unusable.py::test_celery_drops_what_it_cannot_run.
-Upstream: https://github.com/celery/celery/issues/4308 and https://github.com/celery/celery/issues/7975 (the worker ends; both open).
+What fails without it: Celery acknowledges a body that it cannot decode and rejects an unknown task, and keeps neither; a time
+limit that is no number or a body of two parts ends the worker, which finds the same message again after its restart. Shown on
+Celery's own consumer by tests/hardening/test_unusable.py::test_celery_drops_what_it_cannot_run.
+Upstream: https://github.com/celery/celery/issues/4308 and https://github.com/celery/celery/issues/7975 (the worker ends; both
+open).
 Delete when: Celery hands every message that it cannot run to one callback before it acknowledges or rejects it.
 Private API: none. The checks cost some 30 µs for a message of 1 kB.
 """
@@ -24,7 +25,7 @@ from marketfetch.configured import PROVIDERS
 
 from ..sending.parking import GRANT_HEADER
 from ..store import STORE_TASK
-from ..worker.burial import bury, bury_wrapped, wrapped_note
+from ..worker.burial import bury, wrapped_reason
 from .unreadable_messages import is_of_redis, parser_words
 
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -86,9 +87,7 @@ class UnusableMessages(Consumer):  # type: ignore[misc]  # Celery is untyped
 
         def on_task_received(message: Any) -> None:
             try:
-                if note := wrapped_note(message):
-                    bury_wrapped(self, message, note)
-                elif why := undecodable(message):
+                if why := wrapped_reason(message) or undecodable(message):
                     bury(self, message, why)
                 elif why := unusable(message, self.app.tasks):
                     bury(self, message, why, again=True)
@@ -115,7 +114,7 @@ class UnusableMessages(Consumer):  # type: ignore[misc]  # Celery is untyped
 
 
 def undecodable(message: Any) -> str:
-    """Why the body gives no data, "" if it does. Its bits may have been damaged on the way: the same message may be fine elsewhere."""
+    """Why the body gives no data, "" if it does. Damage on the way is possible: the same message may be fine again."""
     if not message.body:
         return "it has no body, so nothing says what the task's arguments are"
     try:

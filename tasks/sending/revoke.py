@@ -1,7 +1,7 @@
 """Revoke reaches parked tasks: the task leaves the lane, is marked REVOKED, and its chord and errbacks are called.
 
-Celery's own revoke only reaches messages that a worker receives, and a parked task has none yet. This is the sender's side, which
-needs no worker; `hardening/revoke_of_parked_tasks.py` is the worker's command, for apps that revoke without our code.
+Celery's own revoke only reaches messages that a worker receives, and a parked task has none yet. This is the sender's side,
+which needs no worker; `hardening/revoke_of_parked_tasks.py` is the worker's command, for apps that revoke without our code.
 """
 
 from __future__ import annotations

@@ -37,9 +37,9 @@ def wrapped_note(message: Any) -> WrappedNote | None:
         return None
 
 
-def bury_wrapped(consumer: Any, message: Any, note: WrappedNote) -> None:
-    """Buries the bytes inside our own envelope."""
-    _bury(consumer, message, note.why, raw=message.body or b"", size=note.size, headers=note.told, again=False)
+def wrapped_reason(message: Any) -> str:
+    """Why kombu could not read the message inside our own envelope, "" for any other message."""
+    return note.why if (note := wrapped_note(message)) else ""
 
 
 def bury(consumer: Any, message: Any, why: str, *, again: bool = False) -> None:
@@ -47,11 +47,11 @@ def bury(consumer: Any, message: Any, why: str, *, again: bool = False) -> None:
 
     `again`: the fault is in what the message says, so the same request would produce the same message again.
     """
-    raw = dumps(message._raw).encode()  # noqa: SLF001 (kombu keeps the envelope there, and nowhere else)
-    _bury(consumer, message, why, raw=raw, size=len(raw), headers=_headers(message), again=again)
-
-
-def _bury(consumer: Any, message: Any, why: str, *, raw: bytes, size: int, headers: dict[str, Any], again: bool) -> None:
+    if note := wrapped_note(message):
+        raw, size, headers = message.body or b"", note.size, note.told
+    else:
+        raw = dumps(message._raw).encode()  # noqa: SLF001 (kombu keeps the envelope there, and nowhere else)
+        size, headers = len(raw), _headers(message)
     task, task_id = _text(headers.get("task")), _text(headers.get("id"))
     list_key = getattr(message, "list_key", "") or str(message.delivery_info.get("routing_key"))
     try:
@@ -124,14 +124,10 @@ def _headers(message: Any) -> dict[str, Any]:
         payload = message.decode()
     except Exception:
         return dict(message.headers)
-    if isinstance(payload, dict):
-        return {**payload, **message.headers, "embed": _followers(payload)}
-    embed = payload[2] if isinstance(payload, list) and len(payload) == 3 else None
-    return {**message.headers, "embed": _followers(embed)}
-
-
-def _followers(embed: Any) -> dict[str, Any]:
-    return {name: embed.get(name) for name in ("chord", "errbacks", "chain")} if isinstance(embed, dict) else {}
+    old = payload if isinstance(payload, dict) else {}
+    embed = old or (payload[2] if isinstance(payload, list) and len(payload) == 3 else None)
+    followers = {name: embed.get(name) for name in ("chord", "errbacks", "chain")} if isinstance(embed, dict) else {}
+    return {**old, **message.headers, "embed": followers}
 
 
 def _text(value: Any) -> str:

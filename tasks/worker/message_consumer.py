@@ -13,8 +13,8 @@ from .redis_transport import HardenedTransport
 class HardenedConsumer(RefusedWritesLoseMessages, UnusableMessages, AckOnLostConnection):
     """Celery's consumer with the workarounds above, over the hardened transport where the broker is Redis.
 
-    The transport is named per connection and not by the setting `broker_transport`: that one would also replace the transport of
-    every sender, whose errors Celery handles well, and make kombu forget the defaults of `rediss://`.
+    The transport is named per connection and not by the setting `broker_transport`: that one would also replace the transport
+    of every sender, whose errors Celery handles well, and make kombu forget the defaults of `rediss://`.
     """
 
     def ensure_connected(self, conn: Any) -> Any:

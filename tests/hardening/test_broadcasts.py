@@ -33,7 +33,7 @@ def test_a_broadcast_that_cannot_be_read(redis, valkey_url, kind, capsys):
     with Connection(valkey_url, transport=STOCK) as connection:
         subscribed(connection)
         redis.publish("/0.celery.pidbox", UNREADABLE[kind])
-        with pytest.raises(Exception) as raised:  # noqa: PT011 (kombu has no class for it)
+        with pytest.raises(Exception) as raised:
             connection.drain_events(timeout=5)
         assert not isinstance(raised.value, TimeoutError)
 

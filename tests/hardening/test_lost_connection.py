@@ -37,7 +37,7 @@ def closed(consumer: Any, _: Exception) -> None:
 def running(redis, listening):
     """A consumer of that class, whose task runs."""
 
-    def made(kind: type, transport: type) -> tuple[Any, Request]:
+    def made(kind: Any, transport: type) -> tuple[Any, Request]:
         redis.flushall()
         consumer = kind.__new__(kind)
         consumer.connection, received = listening(transport)

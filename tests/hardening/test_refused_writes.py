@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from kombu.asynchronous import Hub, get_event_loop, set_event_loop
@@ -73,7 +74,7 @@ def test_a_message_taken_from_a_full_redis_is_lost(redis, listening, refusing, m
     with pytest.raises(WritesRefused) as raised:
         connection.drain_events(timeout=5)
     # As Celery's consumer goes on: it handles the error, then connects again.
-    consumer = RefusedWritesLoseMessages.__new__(RefusedWritesLoseMessages)
+    consumer: Any = RefusedWritesLoseMessages.__new__(RefusedWritesLoseMessages)
     consumer._stranded, consumer.connection = [], connection
     consumer._outage = SimpleNamespace(goes_on=lambda *_: None, over=lambda: None)
     with monkeypatch.context() as patched:

@@ -92,11 +92,11 @@ def test_an_error_that_is_new_is_the_nearest_one_to_the_release_before(redis, ba
 @pytest.mark.parametrize("module", ["marketfetch.tasks.somewhere", "tasks.somewhere"])
 def test_where_the_package_is_installed_is_no_part_of_a_name(redis, backend, monkeypatch, module):
     package = type(sys)("somewhere")
-    package.Odd = Odd = type("Odd", (Exception,), {"__module__": module})
-    backend.mark_as_failure("1", Odd("x"))
+    package.Odd = odd = type("Odd", (Exception,), {"__module__": module})
+    backend.mark_as_failure("1", odd("x"))
     assert json.loads(redis.get("celery-task-meta-1"))["result"]["exc_module"] == "tasks.somewhere"
     monkeypatch.setitem(sys.modules, module, package)
-    assert type(backend.get_task_meta("1", cache=False)["result"]) is Odd
+    assert type(backend.get_task_meta("1", cache=False)["result"]) is odd
     assert package_of_tasks.partition(".")[0] == "tasks", "in a checkout; `marketfetch` where it is installed"
 
 

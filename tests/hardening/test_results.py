@@ -29,6 +29,11 @@ def backends():
     return made
 
 
+def sent_three_times(backend: RedisBackend) -> None:
+    for number in range(3):
+        backend.on_task_call(None, f"sent meanwhile {number}")
+
+
 def test_a_redis_that_is_away_asks_for_a_restart(tmp_path, backends):
     with start_valkey(tmp_path) as server:
         stock, ours = backends(server.url)
@@ -36,11 +41,9 @@ def test_a_redis_that_is_away_asks_for_a_restart(tmp_path, backends):
             backend.result_consumer.start("waited for before")
     # The first one may still go into the buffer of a socket whose other end is gone.
     with pytest.raises(RuntimeError, match="application must be restarted"):
-        for number in range(3):
-            stock.on_task_call(None, f"sent meanwhile {number}")
+        sent_three_times(stock)
     with pytest.raises(OperationalError, match="does not answer"):
-        for number in range(3):
-            ours.on_task_call(None, f"sent meanwhile {number}")
+        sent_three_times(ours)
 
     with start_valkey(tmp_path, port=server.port):
         ours.on_task_call(None, "sent afterwards")

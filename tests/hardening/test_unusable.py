@@ -11,6 +11,7 @@ from celery.worker import state
 from celery.worker.consumer import Consumer
 
 from marketfetch.ops import dead_letters
+from tasks import fetch
 from tasks.hardening.unusable_messages import UnusableMessages
 from tests.flow.poisons import UNUSABLE
 from tests.hardening.conftest import OURS, STOCK
@@ -23,12 +24,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:Depreca
 def receiving(listening, valkey_url, dead_letters_in_valkey):
     """Hands one raw message to a consumer of that class, as Celery's event loop does."""
     app = Celery("somebody", backend=valkey_url, set_as_current=False)
+    assert fetch.polygon.name in app.tasks, "tasks of an app are shared with the others of its process"
 
-    @app.task(name="tasks.fetch.polygon", shared=False)
-    def polygon(symbol: str, **query: Any) -> None:
-        """A task of the name in the messages."""
-
-    def begin(kind: type, transport: type, raw: bytes) -> None:
+    def begin(kind: Any, transport: type, raw: bytes) -> None:
         consumer = kind.__new__(kind)
         consumer.app, consumer.hostname = app, "test"
         consumer.event_dispatcher = consumer.hub = None

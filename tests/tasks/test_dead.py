@@ -15,7 +15,7 @@ from marketfetch.exceptions import MarketfetchError
 from marketfetch.ops import dead_letters
 from tasks.app import app
 from tasks.hardening.unusable_messages import undecodable, unusable
-from tasks.worker.burial import wrapped_note
+from tasks.worker.burial import wrapped_reason
 from tasks.worker.redis_transport import HardenedTransport
 from tests.flow.poisons import CALL, UNREADABLE, UNUSABLE, envelope
 
@@ -123,9 +123,7 @@ def reason(redis, valkey_url):
             connection.drain_events(timeout=5)
             (message,) = received
             message.ack()
-        if note := wrapped_note(message):
-            return note.why
-        return undecodable(message) or unusable(message, app.tasks)
+        return wrapped_reason(message) or undecodable(message) or unusable(message, app.tasks)
 
     return asked
 
