@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from celery import Celery
 from celery.backends.redis import RedisBackend
@@ -47,7 +49,7 @@ def test_a_redis_that_is_away_asks_for_a_restart(tmp_path, backends):
 
     with start_valkey(tmp_path, port=server.port):
         ours.on_task_call(None, "sent afterwards")
-        received = []
+        received: list[Any] = []
         ours.result_consumer.on_message = received.append
         ours.store_result("waited for before", 1, "SUCCESS")
         for _ in range(100):
