@@ -1,4 +1,4 @@
-"""One of each kind of message that no worker can take: its name, its bytes, and words that its reason must hold."""
+"""One of each kind of message that no worker can run: its name, its bytes, and words that its reason must hold."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def store(args: str) -> bytes:
     return envelope(f"[{args}, {{}}, {{}}]", queue="store", headers={"task": "tasks.store.store_batch"})
 
 
-#: What kombu can't hold: a stock worker ends, or reconnects in a circle, and the message is gone.
+#: Messages that kombu can't read: a stock worker ends, or enters a reconnect loop, and the message is gone.
 UNREADABLE = {
     "no JSON": (b"this is no json", "no message but something else"),
     "nothing": (b"", "no message but something else"),
@@ -71,7 +71,7 @@ UNREADABLE = {
     "9 MB": (envelope(body="x" * 7_000_000), "taken for a mistake"),
 }  # fmt: skip
 
-#: What kombu can hold and nobody can run.
+#: Messages that kombu can read and no worker can run.
 UNUSABLE = {
     "a body of junk": (envelope("junk"), "body is no JSON"),
     "a body of a number": (envelope("42"), "where Celery has [args, kwargs, options]"),

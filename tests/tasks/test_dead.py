@@ -1,4 +1,4 @@
-"""The dead-letter list is bounded, and whoever takes a message out of it takes it once. What is a message that can be used."""
+"""The dead-letter list is bounded, a message leaves it once, and each message that no worker can run has a true reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No secret leaves through a log line, whoever wrote it and however deep it stands."""
+"""No secret leaves through a log line of any author, at any depth."""
 
 from __future__ import annotations
 
