@@ -109,8 +109,8 @@ class UnreadableMessages(transport.Channel):  # type: ignore[misc]  # kombu is u
     @property
     def taken(self) -> tuple[Any, bytes] | None:
         """The key of the list and the bytes of the message that is in no list of Redis now. Opens no connection."""
-        client = vars(self).get("client")
-        return client.taken if client else None
+        found: tuple[Any, bytes] | None = getattr(vars(self).get("client"), "taken", None)
+        return found
 
     def _get_client(self) -> Any:
         found = super()._get_client()

@@ -60,7 +60,7 @@ def bury(consumer: Any, message: Any, why: str, *, again: bool = False) -> None:
         if is_of_redis(error):
             raise
         what = f"{type(error).__name__}: {error}"
-        log.warning("sender could not be told", task_id=dead_letters.clean(task_id), error=what)
+        log.warning("reason could not be reported to the sender", task_id=dead_letters.clean(task_id), error=what)
     number = dead_letters.bury(list_key=list_key, reason=why, raw=raw, size=size, task=task, task_id=task_id)
     for request in tuple(state.reserved_requests):
         if request.message is message:
