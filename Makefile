@@ -49,3 +49,16 @@ chaos: $(VENV)/.dev     ## kill everything for some minutes, then once at every 
 
 clean:           ## remove what make made
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+NEXT := .venv-next
+
+.PHONY: next
+next:            ## the suite with the newest pre-releases of Celery and kombu, in an environment of its own
+	@test -x $(NEXT)/bin/python || $(PYTHON) -m venv $(NEXT)
+	@echo "installing marketfetch and the newest pre-releases of Celery and kombu into $(NEXT) ..."
+	@$(NEXT)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(NEXT)/bin/pip install --quiet --disable-pip-version-check --pre -U celery kombu
+	@status=0; $(NEXT)/bin/python -m pytest -n 2 --dist worksteal || status=$$?; \
+	  versions=$$($(NEXT)/bin/python -c 'import billiard, celery, kombu, redis; print(f"celery {celery.__version__}, kombu {kombu.__version__}, billiard {billiard.__version__}, redis-py {redis.__version__}")'); \
+	  test $$status -eq 0 && echo "next: passed with $$versions" || echo "next: FAILED with $$versions; see tasks/hardening/ for what may have changed"; \
+	  exit $$status

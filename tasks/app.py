@@ -12,18 +12,18 @@ from marketfetch.local import sandbox_note
 from marketfetch.quotas import failpoints
 from marketfetch.settings import failpoint, get_settings
 
-#: Named by text, so that only a process that needs a part loads it: `tasks` in a checkout, `marketfetch.tasks` where installed.
+#: Parts are named by text, so a process loads only what it needs: `tasks` in a checkout, `marketfetch.tasks` where installed.
 _HERE = __package__
 
 app = Celery("marketfetch", amqp=f"{_HERE}.sending.parking:ParkingAMQP", control=f"{_HERE}.sending.revoke:ParkingControl")
-app.loader.override_backends = dict.fromkeys(("redis", "rediss"), f"{_HERE}.hardening.result_backend:ReturningBackend")
+app.loader.override_backends = dict.fromkeys(("redis", "rediss"), f"{_HERE}.sending.result_backend:HardenedBackend")
 app.config_from_object(f"{_HERE}.celeryconfig")
 app.steps["worker"].update((f"{_HERE}.worker.releaser:Releaser", f"{_HERE}.worker.sweeper:Keeper"))
 
 
 @setup_logging.connect
 def _our_logging(loglevel: Any = None, logfile: Any = None, **_: Any) -> None:
-    """Celery's records go through our processors too, where every secret is cut out."""
+    """Celery's records pass through our processors too, which cut out every secret."""
     from .worker import log_setup
 
     log_setup.setup(level=loglevel, file=logfile)
@@ -33,14 +33,14 @@ def _our_logging(loglevel: Any = None, logfile: Any = None, **_: Any) -> None:
 
 @worker_init.connect
 def _patience(**_: Any) -> None:
-    """A worker writes down what a task has cost a call to find out: it tries for as long as Celery does by itself."""
+    """A worker retries writing a result for as long as Celery does by default: the result has cost a call."""
     ours = {**app.conf.result_backend_transport_options, "retry_policy": {"max_retries": 20}}
     app.conf.result_backend_transport_options = ours
 
 
 @worker_process_init.connect
 def _more_patience(**_: Any) -> None:
-    """A child that waits keeps nobody else from work."""
+    """A blocked child does not hold up its siblings, so it may retry longer."""
     ours = {**app.conf.result_backend_transport_options, "retry_policy": {"max_retries": 60}}
     app.conf.result_backend_transport_options = ours
 
@@ -51,7 +51,7 @@ if failpoint():
 
 @import_modules.connect
 def _failpoints(**_: Any) -> None:
-    """In tests that kill a worker at one of these points: nobody else has a line of theirs in the way."""
+    """Installed only when a failpoint is armed, in tests that kill a worker at one of these points."""
     if failpoints.armed:
         from marketfetch.vendors import transport
 

@@ -1,7 +1,7 @@
-"""The dead-letter list: messages that no worker can take, kept in Redis with the reason until an operator decides.
+"""The dead-letter list: messages that no worker can run, kept in Redis with the reason until an operator decides.
 
-One Redis stream, `mf:dead`: its ids are times, it has an order and a length. Bounded in both ways: the oldest goes, with a
-log line, when MOST_KEPT are there; of each message at most BYTES_KEPT are kept, and what was cut can't be sent again.
+One Redis stream, `mf:dead`, whose ids are times. It is bounded in two ways: with MOST_KEPT messages the oldest is dropped,
+with a log line; of each message BYTES_KEPT are kept, and a message that was cut can't be sent again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ T = TypeVar("T")
 KEY: Final = "mf:dead"
 MOST_KEPT: Final = 1_000
 BYTES_KEPT: Final = 64 * 1024
-#: Characters; a parser may quote a whole body in its complaint.
+#: Characters; a parser may quote a whole body in its error.
 _LONGEST_REASON: Final = 400
 #: As Redis writes the ids of a stream: milliseconds, and a number within them.
 _ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
@@ -45,7 +45,7 @@ PRIORITY_MARK: Final = "\x06\x16"
 
 
 class UnreadableMessage(Exception):
-    """What an AsyncResult holds whose task never ran, as its message could not be used. The sentence says why."""
+    """The error of a task that never ran because its message could not be used. The sentence says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +70,16 @@ class DeadLetter:
 
     @property
     def whole(self) -> bool:
-        """False: it was cut, so it can be looked at but not sent again."""
+        """False when it was cut: it can be shown but not sent again."""
         return len(self.raw) == self.size
 
     def text(self) -> str:
-        """The message for a person's eyes: the body decoded where it can be, every secret cut out."""
+        """The message for display: the body decoded where possible, every secret cut out."""
         return "\n".join(_printable(line) for line in _redacted(_opened(self.raw)).split("\n"))
 
 
 def bury(*, list_key: str, reason: str, raw: bytes, size: int, task: str, task_id: str) -> str:
-    """Adds a message; answers with its id in the list: from here on it is safe and may be acknowledged. Raises RedisError."""
+    """Adds a message and returns its id in the list: it is safe now and may be acknowledged. Raises RedisError."""
     redis = connections.redis()
     fields = {
         "list": list_key,
@@ -96,7 +96,7 @@ def bury(*, list_key: str, reason: str, raw: bytes, size: int, task: str, task_i
 
 
 def clean(reason: str) -> str:
-    """A reason, or a name that a stranger gave, as it may be shown: one line, not too long, printable, without secrets."""
+    """A reason, or a name from a message, safe to show: one line, not too long, printable, without secrets."""
     line = _printable(" ".join(_redacted(reason).split()))
     return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
 
@@ -112,7 +112,7 @@ def letter(number: str) -> DeadLetter:
 
 
 def retry(number: str) -> DeadLetter:
-    """Takes it out of the list and puts it at the end of its queue, in one step. Raises MarketfetchError."""
+    """Moves it from the list to the end of its queue, in one step. Raises MarketfetchError."""
     found = letter(number)
     if not found.whole:
         raise BadRequestError(
@@ -121,7 +121,7 @@ def retry(number: str) -> DeadLetter:
         )
 
     def move(pipe: Pipeline) -> None:
-        _one(pipe, number)  # watched: whoever else retries or drops it now makes us look again
+        _one(pipe, number)  # watched: if another command retries or drops it meanwhile, this one starts again
         pipe.multi()
         pipe.xdel(KEY, number)
         pipe.lpush(found.list_key, found.raw)
@@ -131,14 +131,14 @@ def retry(number: str) -> DeadLetter:
 
 
 def drop(number: str) -> DeadLetter:
-    """Takes it out of the list for good. Raises MarketfetchError."""
+    """Removes it from the list for good. Raises MarketfetchError."""
     found = letter(number)
     _asked(lambda redis: redis.xdel(KEY, number))
     return found
 
 
 def reply(provider: str, request_id: str) -> bytes:
-    """What came for a request that was given up since it killed its workers: the body, or its batch as it was to be stored.
+    """The reply of a request that was failed because it crashed its workers: the body, or its batch as it was to be stored.
 
     Raises MarketfetchError when nothing is kept.
     """
@@ -154,12 +154,12 @@ def reply(provider: str, request_id: str) -> bytes:
 
 
 def forget_before(moment_ms: int) -> int:
-    """Drops the messages that were buried before this Unix time; how many. Raises RedisError."""
+    """Drops the messages that were buried before this Unix time and returns how many. Raises RedisError."""
     return connections.redis().xtrim(KEY, minid=str(max(0, moment_ms)), approximate=False)
 
 
 def sentences(redis: Redis) -> list[str]:
-    """What `marketfetch status` says while there are any."""
+    """The sentences of `marketfetch status` while there are any messages."""
     count = redis.xlen(KEY)
     if not count:
         return []
@@ -206,7 +206,7 @@ def _opened(raw: bytes) -> str:
         return text
     if isinstance(envelope, dict) and isinstance(envelope.get("body"), str):
         try:
-            # As lenient as can be: also half a body is worth reading.
+            # Lenient: half a body is worth showing too.
             body = b64decode(envelope["body"].rstrip("=") + "==", validate=False).decode()
         except ValueError:
             body = envelope["body"]
@@ -219,7 +219,7 @@ def _redacted(text: str) -> str:
 
 
 def _printable(line: str) -> str:
-    """What could steer a terminal, or can't be encoded, becomes a question mark."""
+    """Characters that control a terminal or can't be encoded become question marks."""
     return "".join(sign if sign.isprintable() else "?" for sign in line)
 
 

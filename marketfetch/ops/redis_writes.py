@@ -1,6 +1,6 @@
-"""A Redis that answers and takes no writes: which of its answers say so, and what is wrong with it, in a sentence.
+"""A Redis that answers and refuses writes: which of its answers are refusals, and what is wrong with it, in a sentence.
 
-It is full, its disk is full, it is a replica since a failover: each is over some time, and nothing is lost by waiting for that.
+It is full, its disk is full, or it is a replica since a failover. Each of these ends at some time, and waiting loses nothing.
 """
 
 from __future__ import annotations
@@ -15,28 +15,30 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from marketfetch.addresses import redis_url
 from marketfetch.storage import safe_url
 
-#: redis-py makes classes of some of these words, and takes the word out of the text.
+#: redis-py has classes for some of these words, and removes the word from the text.
 _CLASSES: Final = {
     OutOfMemoryError: "OOM",
     ReadOnlyError: "READONLY",
     BusyLoadingError: "LOADING",
     MasterDownError: "MASTERDOWN",
 }
-#: In front of the text; of a transaction behind redis-py's own words, of a script of an older Redis behind a line number.
+#: At the start of the text; in a transaction after redis-py's own words, in a script of an older Redis after a line number.
 _WORDS: Final = re.compile(r"(?:^|caused error: |: -)(MISCONF|OOM|READONLY|NOREPLICAS|UNBLOCKED|LOADING|MASTERDOWN)\b")
-#: Writing nothing at its place leaves no key, and is refused like every other write.
+#: SETRANGE of "" creates no key, yet fails like any write.
 _PROBED: Final = "mf:takes-writes"
 
 
 class WritesRefused(RedisConnectionError):
-    """Redis takes no writes now. For Celery and kombu it is a lost connection: they wait, and connect again."""
+    """Redis refuses writes now. Celery and kombu handle it as a lost connection: they wait and connect again."""
 
-    def __init__(self, refused: Exception) -> None:
-        super().__init__(f"{word(refused)} {refused}" if not str(refused).startswith(word(refused)) else str(refused))
+    def __init__(self, refused: Exception | str) -> None:
+        """`refused`: what Redis answered; a text where the error is read from a task's result."""
+        said = word(refused) if isinstance(refused, Exception) else ""
+        super().__init__(str(refused) if str(refused).startswith(said) else f"{said} {refused}")
 
 
 def word(error: BaseException | None) -> str:
-    """The word with which Redis refuses writes ("OOM"), "" where the error says something else. Sees what another hides."""
+    """The word with which Redis refuses writes ("OOM"), "" for any other error. Looks through the causes of an error."""
     while error is not None:
         found = next((name for kind, name in _CLASSES.items() if isinstance(error, kind)), "")
         if not found and isinstance(error, ResponseError | WritesRefused) and (said := _WORDS.search(str(error))):
@@ -48,12 +50,12 @@ def word(error: BaseException | None) -> str:
 
 
 def must_take_writes(redis: Redis) -> None:
-    """Raises what Redis answers to a write, were there one; RedisError too where it does not answer."""
+    """Raises the RedisError that a write would get now, also where Redis does not answer."""
     redis.setrange(_PROBED, 0, "")
 
 
 def sentence(redis: Redis, where: str) -> str:
-    """What keeps the Redis at `where` from taking writes, and what to do about it; "" if it takes them.
+    """Why the Redis at `where` refuses writes, and what to do about it; "" if it accepts them.
 
     Raises RedisError where it does not answer.
     """
@@ -68,8 +70,8 @@ def sentence(redis: Redis, where: str) -> str:
 
 
 def told(error: RedisError, consequence: str) -> str:
-    """What a command says that met this error: that Redis does not answer, or what is wrong with it. `consequence` follows
-    what is wrong (", so nothing is known"), and is followed by what to do."""
+    """The message of a command that got this error: Redis does not answer, or what is wrong with it. `consequence` follows the
+    fault (", so nothing is known"), and the remedy follows the consequence."""
     if refused := word(error):
         try:
             # Its own: a connection that looks after its health begins with PING, which a full disk makes an error too.
@@ -85,7 +87,7 @@ def told(error: RedisError, consequence: str) -> str:
 
 
 def _what(redis: Redis, refused: str, error: RedisError) -> tuple[str, str]:
-    """What is wrong, and what to do about it, from what this Redis tells of itself."""
+    """What is wrong, and what to do about it, from the INFO of this Redis."""
     facts = redis.info("everything")
     if refused == "OOM":
         used, most = facts.get("used_memory_human", "?"), facts.get("maxmemory_human", "?")

@@ -22,9 +22,9 @@ class FetchMessage:
 
     @classmethod
     def kept(cls, message: dict[str, Any], grant: Grant) -> Self:
-        """A user's message: same task id, chain and callbacks. Its eta has been waited for; `expires` stays ours to judge.
+        """A user's message: same task id, chain and callbacks. Its eta has passed; the releaser judges `expires` itself.
 
-        Its grant tells what was planned when it was sent, null where that could not be planned.
+        Its grant names the request planned when it was sent, null where that could not be planned.
         """
         planned = None if grant.id.startswith(USER_TASK) else json.loads(grant.arguments)
         header = _grant_header(grant)
@@ -34,7 +34,7 @@ class FetchMessage:
         return cls(body=message["body"], headers=headers, properties={"delivery_mode": 2, **message["properties"]})
 
     def expired(self, now: datetime) -> bool:
-        """True when its user no longer wants it. A moment without a zone is UTC, as everywhere in Celery's messages."""
+        """True when `expires` has passed. A moment without a zone is UTC, as everywhere in Celery's messages."""
         if not self.headers.get("expires"):
             return False
         expires = datetime.fromisoformat(self.headers["expires"])

@@ -1,4 +1,4 @@
-"""The sender parks always: a fetch message never goes to the broker from here, it gets a place in the gate's lane.
+"""The sender always parks: it never publishes a fetch message, it gives the request a place in the gate's lane.
 
 This one place covers delay, chains, groups, chords, retries, links, beat and send_task: Celery's own task sender does the
 routing and the signals, then hands the message to a producer, and for fetch tasks that producer is ours. Only the releaser
@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import random
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any, Final
 
 from celery import current_task
 from celery.app.amqp import AMQP
 from kombu.exceptions import OperationalError
 from kombu.utils.json import dumps
+from kombu.utils.objects import cached_property
 from redis.exceptions import RedisError
 
 from marketfetch.configured import PROVIDERS, keys
@@ -25,19 +25,19 @@ from marketfetch.quotas import Gate, Parking
 from marketfetch.quotas.estimates import seconds_for
 from marketfetch.schemas.request import Request
 
-#: Not structlog's: this runs in other people's apps, whose logging is theirs to set up.
+#: Not structlog's: this runs inside users' apps, which configure their own logging.
 log = logging.getLogger("marketfetch.sending")
 
 FETCH_PREFIX: Final = "tasks.fetch."
-#: The header in which the releaser tells a task its grant; `start` verifies it.
+#: The header in which the releaser passes a task its grant; `start` verifies it.
 GRANT_HEADER: Final = "marketfetch"
-#: In the running task's grant: its call was never sent, the retry that follows gives the permit back.
+#: In the running task's grant: its call was never sent, so the retry that follows returns the permit.
 UNSENT: Final = "unsent"
-#: Beside it: the vendor has named the moment, so it is not to be earlier.
+#: Also there: the vendor has named the moment, so the retry must not be earlier.
 NAMED: Final = "named"
-#: What AsyncResult says of a task that waits in the lane; its `info` holds the moment it waits for, if it does.
+#: The state of a task that waits in the lane; its `info` holds the moment that it waits for, if there is one.
 PARKED: Final = "PARKED"
-#: Who waits in the gate for a task that a user sent; also the id of a record that is one task's alone.
+#: The waiter in the gate of a task that a user sent; also the id of a record that belongs to one task alone.
 USER_TASK: Final = "task:"
 
 
@@ -46,20 +46,22 @@ class ParkingAMQP(AMQP):  # type: ignore[misc]  # Celery is untyped
 
     @cached_property
     def parked_events(self) -> Any:
-        """What tells Flower of tasks that no worker has seen yet."""
+        """Sends Flower the events of tasks that no worker has seen yet."""
         return self.app.events.Dispatcher(enabled=False)
 
-    def _create_task_sender(self) -> Any:
-        send = super()._create_task_sender()
+    @cached_property
+    def send_task_message(self) -> Any:
+        """Celery's sender. This property has kombu's lock, so no thread can see Celery's own in the moment it is replaced."""
+        send = super().send_task_message
 
-        def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
+        def send_or_park(producer: Any, name: str, message: Any, **options: Any) -> Any:
             provider = name.removeprefix(FETCH_PREFIX)
             if name.startswith(FETCH_PREFIX) and provider in PROVIDERS:
-                # Another name is nobody's task: a worker sets it aside and says so.
+                # A fetch task of no vendor is published: a worker buries it with the reason.
                 producer = _ParkingProducer(producer, self.app, provider=provider)
             return send(producer, name, message, **options)
 
-        return send_task_message
+        return send_or_park
 
 
 class _ParkingProducer:
@@ -82,7 +84,7 @@ class _ParkingProducer:
                 grant = current_task.request.get(GRANT_HEADER)
                 delay_ms = _ms_until(headers.get("eta"))
                 if NAMED not in grant:
-                    # Between half of it and the whole: those that failed together don't come back together, nor at once.
+                    # Between half and all of it: requests that failed together must not return together, nor at once.
                     delay_ms = round(delay_ms * random.uniform(0.5, 1))  # noqa: S311 (no secret)
                 gate.delay(grant["id"], fence=grant["fence"], delay_ms=delay_ms, unsent=UNSENT in grant)
                 return
@@ -98,10 +100,10 @@ class _ParkingProducer:
             "body": body,
             "properties": {key: properties[key] for key in ("correlation_id", "reply_to") if key in properties},
         }
-        # One that waits for its own moment shares nobody's call: it would be answered before its time.
+        # Tasks with an ETA are not deduplicated: a shared call could answer early.
         request = None if wait_ms else _planned(self._provider, body)
         # Before parking: a worker may start it at once, and its state must be the later one.
-        self._tell(gate, headers, wait_ms)
+        self._announce(gate, headers, wait_ms)
         gate.park(
             [
                 Parking(
@@ -118,8 +120,8 @@ class _ParkingProducer:
         )
         log.debug("parked task=%s task_id=%s request=%s", headers["task"], task_id, request.id if request else None)
 
-    def _tell(self, gate: Gate, headers: dict[str, Any], wait_ms: int) -> None:
-        """PARKED, and from when it may run, for AsyncResult and for Flower."""
+    def _announce(self, gate: Gate, headers: dict[str, Any], wait_ms: int) -> None:
+        """Writes PARKED, and from when the task may run, for AsyncResult and for Flower."""
         ahead_s = seconds_for(gate.counts().parked + 1, keys(self._provider))
         expected = datetime.now(UTC) + timedelta(seconds=max(ahead_s, wait_ms / 1000))
         told = {"not_before": headers.get("eta"), "expected": expected.isoformat(timespec="seconds")}
@@ -131,8 +133,8 @@ class _ParkingProducer:
 
 
 def _planned(provider: str, body: Any) -> Request | None:
-    """The request that a task stands for, so that two who want the same make one call. None where its arguments are wrong:
-    the worker says so."""
+    """The request of a task, so that two tasks with the same wish make one call. None where its arguments are wrong: the
+    worker reports that."""
     from marketfetch.exceptions import MarketfetchError
     from marketfetch.jobs.planning import single
 

@@ -1,7 +1,7 @@
-"""Revoke reaches what is parked: it leaves the lane, is marked REVOKED, and its chords and link_errors are told.
+"""Revoke reaches parked tasks: the task leaves the lane, is marked REVOKED, and its chord and errbacks are called.
 
-Celery's own revoke only reaches messages that a worker receives; a parked task has none yet. The sender's side works with no
-worker up; the worker's command serves apps that revoke without our code.
+Celery's own revoke only reaches messages that a worker receives, and a parked task has none yet. This is the sender's side,
+which needs no worker; `hardening/revoke_of_parked_tasks.py` is the worker's command, for apps that revoke without our code.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import structlog
 from celery.app.control import Control
 from celery.app.task import Context
-from celery.worker import control
 from kombu.utils.json import loads
 
 from marketfetch import connections
@@ -20,21 +18,19 @@ from marketfetch.configured import PROVIDERS
 
 from .parking import USER_TASK
 
-log = structlog.get_logger("marketfetch.revoke")
-
 
 class ParkingControl(Control):  # type: ignore[misc]  # Celery is untyped
-    """Celery's remote control, whose revoke withdraws parked tasks itself before it tells the workers."""
+    """Celery's remote control, whose revoke withdraws parked tasks itself before it informs the workers."""
 
     def revoke(self, task_id: str | Iterable[str], *args: Any, **options: Any) -> Any:
-        """As Celery's: one id or several. Raises what a Redis that is away raises."""
+        """As Celery's: one id or several. Raises RedisError when Redis is away."""
         for one in [task_id] if isinstance(task_id, str) else list(task_id):
             withdraw(self.app, one)
         return super().revoke(task_id, *args, **options)
 
 
 def withdraw(app: Any, task_id: str) -> bool:
-    """Takes a parked task out of the lane. False if it is not parked: then Celery's own revoke is all there is."""
+    """Removes a parked task from the lane. False if it is not parked: then only Celery's own revoke applies."""
     for provider in PROVIDERS:
         gate = connections.gate(provider)
         request_id = gate.request_of(task_id)
@@ -49,22 +45,7 @@ def withdraw(app: Any, task_id: str) -> bool:
 
 
 def mark_revoked(app: Any, message: dict[str, Any], *, reason: str) -> None:
-    """REVOKED for everyone who asks, its chord and errbacks told: both are in the message as it was sent."""
+    """Writes REVOKED as the result, and calls the chord and errbacks, which are in the message as it was sent."""
     embed = message["body"][2]
     request = Context({**message["headers"], **{name: embed.get(name) for name in ("chord", "errbacks", "chain")}})
     app.backend.mark_as_revoked(message["headers"]["id"], reason=reason, request=request, store_result=True)
-
-
-_celerys_revoke = control.revoke
-
-
-@control.control_command(
-    variadic="task_id",
-    signature="[id1 [id2 [... [idN]]]]",
-)
-def revoke(state: Any, task_id: str | list[str], terminate: bool = False, signal: Any = None, **options: Any) -> Any:
-    """Revoke task by task id (or list of ids), parked ones too."""
-    for one in [task_id] if isinstance(task_id, str) else task_id:
-        if withdraw(state.app, one):
-            log.info("parked task revoked", task_id=one)
-    return _celerys_revoke(state, task_id, terminate=terminate, signal=signal, **options)

@@ -38,9 +38,9 @@ from marketfetch.quotas.gate import WAKE_CHANNEL
 from marketfetch.settings import get_settings
 from marketfetch.storage.store import StoreError
 
+from ..hardening.fork_with_locks import at_work
 from ..sending.messages import FetchMessage, job_message
 from ..sending.revoke import mark_revoked
-from .fork_guard import at_work
 from .key_history import over_since, pasts
 from .reservations import Marks
 from .sweeper import swept_out

@@ -22,7 +22,7 @@ from marketfetch.ops.alerts import Outage
 from marketfetch.settings import get_settings
 from marketfetch.storage.store import StoreError
 
-from .fork_guard import ForkGuard
+from ..hardening.fork_with_locks import ForkGuard
 
 log = structlog.get_logger("marketfetch.keeper")
 

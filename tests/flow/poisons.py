@@ -1,4 +1,4 @@
-"""One of each kind of message that no worker can take: its name, its bytes, and words that its reason must hold."""
+"""One of each kind of message that no worker can run: its name, its bytes, and words that its reason must hold."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def store(args: str) -> bytes:
     return envelope(f"[{args}, {{}}, {{}}]", queue="store", headers={"task": "tasks.store.store_batch"})
 
 
-#: What kombu can't hold: a stock worker ends, or reconnects in a circle, and the message is gone.
+#: Messages that kombu can't read: a stock worker ends, or enters a reconnect loop, and the message is gone.
 UNREADABLE = {
     "no JSON": (b"this is no json", "no message but something else"),
     "nothing": (b"", "no message but something else"),
@@ -49,20 +49,20 @@ UNREADABLE = {
     "a number": (b"42", "envelope is damaged"),
     "null": (b"null", "envelope is damaged"),
     "a list": (b"[]", "envelope is damaged"),
-    "an empty object": (b"{}", "headers: field required; properties: field required"),
+    "an empty object": (b"{}", "headers should be an object, not None; properties should be an object, not None"),
     "deep nesting": (b"[" * 200_000, "nested too deeply"),
     "a false date": (envelope(headers={"x": {"__type__": "datetime", "__value__": "x"}}), "Invalid isoformat"),
     "an id that is a false date": (envelope(headers={"id": {"__type__": "datetime", "__value__": "x"}}), "Invalid isoformat"),
     "no base64": (envelope("x").replace(b'"eA=="', b'"%%%not base64!"'), "said to be base64 and is not"),
-    "a body that is a list": (envelope().replace(b'"body": "', b'"body": [1], "b": "'), "body: input should be a valid string"),
-    "headers null": (envelope().replace(b'"headers": {', b'"headers": null, "h": {'), "headers: input should be"),
-    "headers missing": (envelope().replace(b'"headers": {', b'"h": {'), "headers: field required"),
-    "no properties": (envelope(properties=...), "properties: field required"),
-    "a priority of words": (envelope(properties=properties(priority="5")), "properties.priority"),
-    "an encoding that is a number": (envelope(content_encoding=5), "content-encoding"),
-    "no delivery tag": (envelope(properties=properties(delivery_tag=...)), "properties.delivery_tag"),
-    "a delivery tag that is none": (envelope(properties=properties(delivery_tag={})), "properties.delivery_tag"),
-    "no delivery info": (envelope(properties=properties(delivery_info=...)), "properties.delivery_info"),
+    "a body that is a list": (envelope().replace(b'"body": "', b'"body": [1], "b": "'), "body should be text, not [1]"),
+    "headers null": (envelope().replace(b'"headers": {', b'"headers": null, "h": {'), "headers should be an object, not None"),
+    "headers missing": (envelope().replace(b'"headers": {', b'"h": {'), "headers should be an object, not None"),
+    "no properties": (envelope(properties=...), "properties should be an object, not None"),
+    "a priority of words": (envelope(properties=properties(priority="5")), "properties.priority should be a number, not '5'"),
+    "an encoding that is a number": (envelope(content_encoding=5), "content-encoding should be text, not 5"),
+    "no delivery tag": (envelope(properties=properties(delivery_tag=...)), "delivery_tag should be text, not None"),
+    "a delivery tag that is none": (envelope(properties=properties(delivery_tag={})), "delivery_tag should be text, not {}"),
+    "no delivery info": (envelope(properties=properties(delivery_info=...)), "delivery_info should be an object, not None"),
     "an unknown body encoding": (envelope(properties=properties(body_encoding="rot13")), "'rot13'"),
     "a codec that is missing here": (envelope(headers={"compression": "application/zstd"}), "'application/zstd'"),
     "a codec of no name": (envelope(headers={"compression": [1]}), "its compression is [1]"),
@@ -71,7 +71,7 @@ UNREADABLE = {
     "9 MB": (envelope(body="x" * 7_000_000), "taken for a mistake"),
 }  # fmt: skip
 
-#: What kombu can hold and nobody can run.
+#: Messages that kombu can read and no worker can run.
 UNUSABLE = {
     "a body of junk": (envelope("junk"), "body is no JSON"),
     "a body of a number": (envelope("42"), "where Celery has [args, kwargs, options]"),

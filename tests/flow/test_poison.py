@@ -1,4 +1,4 @@
-"""Messages that nobody can read or run: workers live on, good requests are stored, each message is kept with its reason."""
+"""Messages that no worker can read or run: workers live on, good requests are stored, each is kept with its reason."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_a_worker_whose_children_all_die_at_its_start_says_so_and_ends(place, sa
 
 FORK = """
 import os, threading
-from tasks.worker.fork_guard import at_work
+from tasks.hardening.fork_with_locks import at_work
 shared, inside = threading.Lock(), threading.Event()
 def work():
     with at_work, shared:

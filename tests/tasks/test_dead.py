@@ -1,20 +1,22 @@
-"""The dead-letter list is bounded, and whoever takes a message out of it takes it once. What is a message that can be used."""
+"""The dead-letter list is bounded, a message leaves it once, and each message that no worker can run has a true reason."""
 
 from __future__ import annotations
 
 import zlib
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
-from kombu import Connection
-from kombu.utils.json import loads
+from kombu import Connection, Queue
 
 from marketfetch import connections
 from marketfetch.exceptions import MarketfetchError
 from marketfetch.ops import dead_letters
 from tasks.app import app
-from tasks.hardening import envelopes
+from tasks.hardening.unusable_messages import undecodable, unusable
+from tasks.worker.burial import wrapped_reason
+from tasks.worker.redis_transport import HardenedTransport
 from tests.flow.poisons import CALL, UNREADABLE, UNUSABLE, envelope
 
 
@@ -106,19 +108,24 @@ def test_a_message_is_shown_with_its_body_decoded():
     assert dead_letters.letter(bury(b"\xff no JSON")).text() == "\ufffd no JSON"
 
 
-def reason(raw: bytes) -> str:
-    """What a worker says of a message before it takes it."""
+@pytest.fixture
+def reason(redis, valkey_url):
+    """Why a worker buries a message, "" if it runs it: the message goes through a real Redis and a worker's channel."""
     app.loader.import_default_modules()
-    with Connection("memory://") as connection, connection.channel() as channel:
 
-        def read(envelope):
-            return channel.Message(envelope, channel=channel)
+    def asked(raw: bytes) -> str:
+        received: list[Any] = []
+        redis.lpush("a queue", raw)
+        with (
+            Connection(valkey_url, transport=HardenedTransport) as connection,
+            connection.Consumer(Queue("a queue"), on_message=received.append, accept=["json"]),
+        ):
+            connection.drain_events(timeout=5)
+            (message,) = received
+            message.ack()
+        return wrapped_reason(message) or undecodable(message) or unusable(message, app.tasks)
 
-        if why := envelopes.unreadable(raw, read):
-            return why
-        message = read(loads(raw.decode(errors="replace")))
-        message.accept = {"application/json"}
-        return envelopes.undecodable(message) or envelopes.unusable(message, app.tasks)
+    return asked
 
 
 #: Celery itself checks these two; the flow test has them.
@@ -126,7 +133,7 @@ CHECKED_BY_CELERY = {"an eta that is no time", "an expiry that is no time"}
 
 
 @pytest.mark.parametrize("kind", sorted((UNREADABLE | UNUSABLE).keys() - CHECKED_BY_CELERY))
-def test_each_poison_has_a_true_reason(kind):
+def test_each_poison_has_a_true_reason(kind, reason):
     raw, words = (UNREADABLE | UNUSABLE)[kind]
     assert words in reason(raw)
 
@@ -148,11 +155,11 @@ GOOD = {
 
 
 @pytest.mark.parametrize("kind", GOOD)
-def test_what_celery_can_run_is_let_through(kind):
+def test_what_celery_can_run_is_let_through(kind, reason):
     assert reason(GOOD[kind]) == ""
 
 
-def test_every_task_of_the_app_can_be_asked_for_its_arguments():
+def test_every_task_of_the_app_can_be_asked_for_its_arguments(reason):
     app.loader.import_default_modules()
     for name in app.tasks:
         body = '[[], {"no such argument": 1}, {}]'

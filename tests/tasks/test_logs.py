@@ -1,4 +1,4 @@
-"""No secret leaves through a log line, whoever wrote it and however deep it stands."""
+"""No secret leaves through a log line of any author, at any depth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
 
 from marketfetch.redaction import Redactor
-from tasks.worker.log_setup import _a_death_is_a_sentence, _an_outage_is_a_sentence
+from tasks.hardening.lost_child_tracebacks import lost_child_as_sentence
+from tasks.hardening.outage_tracebacks import outage_as_sentence
 
 
 def cut(**event):
@@ -40,7 +41,7 @@ def test_a_killed_child_is_a_sentence_and_no_page_of_python():
     except WorkerLostError:
         wrapped = ExceptionInfo().exc_info
     record = logging.LogRecord("celery.worker.request", logging.ERROR, "", 1, "Task handler raised error: %r", (), wrapped)
-    assert _a_death_is_a_sentence(record)
+    assert lost_child_as_sentence(record)
     assert record.exc_info is None
     assert record.getMessage().startswith("Worker exited prematurely: signal 9 (SIGKILL) Job: 41. Its request goes back")
 
@@ -51,6 +52,6 @@ def test_a_retry_that_redis_did_not_take_is_a_sentence():
     except Reject:
         raised = sys.exc_info()
     record = logging.LogRecord("celery.app.trace", logging.WARNING, "", 1, "Task %s reject", ("t",), raised)
-    assert _an_outage_is_a_sentence(record)
+    assert outage_as_sentence(record)
     assert record.exc_info is None
     assert record.getMessage() == "Task t reject (Redis: Connection refused). It goes on by itself when Redis is back."

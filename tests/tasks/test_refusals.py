@@ -20,8 +20,8 @@ from redis.exceptions import (
 )
 
 from marketfetch.ops.redis_writes import WritesRefused, must_take_writes, sentence, told, word
-from tasks.hardening.redis_client import AttentiveRedis
-from tasks.worker.log_setup import _an_outage_is_a_sentence
+from tasks.hardening.outage_tracebacks import outage_as_sentence
+from tasks.hardening.refused_writes import RefusalsAsConnectionErrors
 from tasks.worker.releaser import _most_unstored
 
 DISK = "MISCONF Errors writing to the AOF file: No space left on device"
@@ -91,10 +91,10 @@ def test_a_redis_that_takes_writes_has_no_sentence_and_no_new_key(redis):
     assert redis.keys() == []
 
 
-def test_an_attentive_client_loses_its_connection_where_redis_refuses(redis, valkey_url):
+def test_a_refusal_is_raised_as_a_lost_connection_and_no_other_error_is(redis, valkey_url):
     redis.config_set("maxmemory", 1_000_000)
     try:
-        with AttentiveRedis.from_url(valkey_url) as client:
+        with RefusalsAsConnectionErrors.from_url(valkey_url) as client:
             for refused in (lambda: must_take_writes(client), lambda: client.pipeline().set("a", "b").execute()):
                 with pytest.raises(WritesRefused, match="OOM"):
                     refused()
@@ -102,7 +102,7 @@ def test_an_attentive_client_loses_its_connection_where_redis_refuses(redis, val
     finally:
         redis.config_set("maxmemory", 0)
     redis.set("a", "text")
-    with AttentiveRedis.from_url(valkey_url) as client, pytest.raises(ResponseError, match="WRONGTYPE"):
+    with RefusalsAsConnectionErrors.from_url(valkey_url) as client, pytest.raises(ResponseError, match="WRONGTYPE"):
         client.lpush("a", "b")
 
 
@@ -126,14 +126,14 @@ def record(error: Exception, name: str, message: str, *args: Any) -> logging.Log
 
 def test_the_log_says_when_it_goes_on_only_where_that_is_so():
     refused = record(WritesRefused(ResponseError(DISK)), "celery.worker.request", "Couldn't ack")
-    assert _an_outage_is_a_sentence(refused)
+    assert outage_as_sentence(refused)
     assert refused.getMessage().endswith("It goes on by itself when Redis takes writes again.")
     for name, message, error in (
         ("celery.worker", "Unrecoverable error: %r", RedisConnectionError("Connection refused")),
         ("celery.worker", "Error in timer: %r", ResponseError("WRONGTYPE Operation")),
     ):
         other = record(error, name, message, error)
-        assert _an_outage_is_a_sentence(other)
+        assert outage_as_sentence(other)
         assert "by itself" not in other.getMessage()
         assert other.exc_info
 
@@ -141,4 +141,4 @@ def test_the_log_says_when_it_goes_on_only_where_that_is_so():
 def test_a_refusal_is_not_called_a_lost_connection():
     error = WritesRefused(ResponseError(DISK))
     lost = record(error, "celery.worker.consumer.consumer", "%s (%r)", "Connection to broker lost", error)
-    assert not _an_outage_is_a_sentence(lost)
+    assert not outage_as_sentence(lost)

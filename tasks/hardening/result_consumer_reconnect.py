@@ -1,7 +1,13 @@
-"""Celery's Redis backend, which says within seconds that Redis is away, and is of use again when it is back.
+"""Once Redis was away for 19 s, a process gets no more results and must be restarted.
 
-Celery's tries for 19 s before a task is sent, then asks for a restart of whoever sends; and results that were waited for by
-then never come. Here a sender gets kombu's OperationalError, as from the broker, and who waits goes on waiting.
+What fails without it: Celery's result consumer tries to reconnect for 19 s, also before a task is sent, then raises
+RuntimeError ("The Celery application must be restarted"). What was waited for before never arrives, and tasks cannot be sent
+although the broker is back. Shown on Celery's own consumer by
+tests/hardening/test_results.py::test_a_redis_that_is_away_asks_for_a_restart.
+Upstream: https://github.com/celery/celery/pull/5921 added this reconnect; no upstream issue found that asks for less than a
+restart.
+Delete when: Celery raises kombu's OperationalError here, and its consumer subscribes again after an outage of any length.
+Private API: `_reconnect`, `_consume_from`, `_locked`, `_pubsub` of the consumer, which has no public way to begin again.
 """
 
 from __future__ import annotations
@@ -15,13 +21,11 @@ from typing import Any, Final
 from celery.backends.redis import RedisBackend, ResultConsumer
 from kombu.exceptions import OperationalError
 
-from .redis_client import AttentiveRedis
-
-#: So long who waits for a result bears a Redis that is away; Celery's own patience.
+#: For how long a process that waits for a result tolerates a Redis that is away; Celery's own patience.
 _PATIENCE_S: Final = 20.0
 
 
-class ReturningConsumer(ResultConsumer):  # type: ignore[misc]  # Celery is untyped
+class ReconnectingConsumer(ResultConsumer):  # type: ignore[misc]  # Celery is untyped
     """Waits for results; after an outage for all that it waited for before."""
 
     _away_since: float | None = None
@@ -30,13 +34,13 @@ class ReturningConsumer(ResultConsumer):  # type: ignore[misc]  # Celery is unty
         """Begins to listen, or begins again after an outage that was longer than a sender's patience."""
         with self._locked():
             if self.subscribed_to:
-                self._again()
+                self._reconnect_or_raise()
                 self._consume_from(initial_task_id)
             else:
                 super().start(initial_task_id, **options)
 
     def consume_from(self, task_id: str) -> None:
-        """Waits for one more. Raises OperationalError, and then it does not."""
+        """Waits for one more task. Raises OperationalError, and then it does not wait for it."""
         key = self._get_key_for_task(task_id)
         known = key in self.subscribed_to
         try:
@@ -47,11 +51,11 @@ class ReturningConsumer(ResultConsumer):  # type: ignore[misc]  # Celery is unty
             raise
 
     def drain_events(self, timeout: float | None = None) -> None:
-        """Takes what has come. Raises OperationalError when Redis has been away for 20 s."""
+        """Handles what has arrived. Raises OperationalError when Redis has been away for 20 s."""
         try:
             with self._locked():
                 if self._pubsub is None and self.subscribed_to:
-                    self._again()
+                    self._reconnect_or_raise()
             super().drain_events(timeout)
             self._away_since = None
         except OperationalError:
@@ -63,28 +67,25 @@ class ReturningConsumer(ResultConsumer):  # type: ignore[misc]  # Celery is unty
 
     @contextmanager
     def reconnect_on_error(self) -> Iterator[None]:
-        """Celery's says RuntimeError, and that the application must be restarted."""
+        """As Celery's, with OperationalError in the place of RuntimeError."""
         try:
             yield
-        except socket.timeout:  # noqa: UP041 (as Celery has it: nothing has come, which is no error)
+        except socket.timeout:  # noqa: UP041 (as Celery has it: nothing has arrived, which is no error)
             raise
         except self._connection_errors:
-            self._again()
+            self._reconnect_or_raise()
 
-    def _again(self) -> None:
+    def _reconnect_or_raise(self) -> None:
         try:
             self._reconnect()
         except self._connection_errors as error:
             raise OperationalError(f"the Redis of the results does not answer: {error}") from error
 
 
-class ReturningBackend(RedisBackend):  # type: ignore[misc]  # Celery is untyped
-    """Celery's, with the consumer above; a Redis that refuses to write is tried again like one that is away."""
+class ResultConsumerReconnect(RedisBackend):  # type: ignore[misc]  # Celery is untyped
+    """Celery's backend with the consumer above."""
 
-    ResultConsumer = ReturningConsumer
-
-    def _get_client(self) -> Any:
-        return AttentiveRedis
+    ResultConsumer = ReconnectingConsumer
 
     def on_task_call(self, producer: Any, task_id: str) -> None:
         """Before a task is sent. Raises OperationalError."""

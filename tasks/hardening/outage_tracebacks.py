@@ -1,0 +1,43 @@
+"""An outage of Redis fills the log with tracebacks of Celery and kombu.
+
+What fails without it: each step that Celery tears down or retries logs its error with a traceback, and each reconnect adds an
+eight-line warning about a setting. The one line that says what is wrong, and that nothing has to be done, is not seen. Shown
+with Celery's own loggers by tests/hardening/test_log_lines.py::test_an_outage_is_a_traceback.
+Upstream: no upstream issue found.
+Delete when: Celery logs an expected connection error as one line.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from celery.exceptions import Reject
+from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
+
+from marketfetch.ops import redis_writes
+from marketfetch.ops.redis_writes import WritesRefused
+
+
+def outage_as_sentence(record: logging.LogRecord) -> bool:
+    """A filter: an error of Redis becomes one line that says what failed, why, and that it continues by itself."""
+    if record.name == "py.warnings" and "worker_cancel_long_running_tasks_on_connection_loss" in record.getMessage():
+        return False  # tasks/celeryconfig.py has chosen that setting
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, Reject):
+        error = error.reason  # a retry that could not be parked
+    while record.name == "celery.bootsteps" and error is not None and not isinstance(error, RedisError):
+        error = error.__context__  # closing a half-open part fails with an error of its own, which hides the first one
+    about = record.args if isinstance(record.args, tuple) else ()
+    if record.name.startswith("celery.worker.consumer") and any(isinstance(one, WritesRefused) for one in about):
+        return False  # no connection is lost: the worker logs in a line of its own what it waits for
+    if not record.name.startswith(("celery", "kombu")) or record.msg.startswith("Unrecoverable error"):
+        return True
+    if isinstance(error, RedisConnectionError | RedisTimeout | OperationalError) or redis_writes.word(error):
+        why = str(error) or type(error).__name__
+        then = "takes writes again" if redis_writes.word(error) else "is back"
+        record.msg, record.args = f"{record.getMessage()} (Redis: {why}). It goes on by itself when Redis {then}.", ()
+        record.exc_info = record.exc_text = None
+    return True

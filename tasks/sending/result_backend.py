@@ -1,0 +1,19 @@
+"""Where results are written and read: Celery's Redis backend, with its faults worked around.
+
+`app.loader.override_backends` names it, so it serves senders, workers and apps that wait for results.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..hardening.refused_writes import RefusalsAsConnectionErrors
+from ..hardening.result_consumer_reconnect import ResultConsumerReconnect
+from ..hardening.result_exception_names import ResultExceptionNames
+
+
+class HardenedBackend(ResultExceptionNames, ResultConsumerReconnect):
+    """Reconnects after an outage, writes stable names of exceptions, and tries a refused write again like a lost connection."""
+
+    def _get_client(self) -> Any:
+        return RefusalsAsConnectionErrors

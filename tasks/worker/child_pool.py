@@ -1,0 +1,18 @@
+"""The worker's prefork pool: Celery's, with its faults worked around. Named by the setting `worker_pool`."""
+
+from __future__ import annotations
+
+from celery.concurrency.prefork import TaskPool
+
+from ..hardening.child_dies_at_start import ChildDiesAtStart
+from ..hardening.child_tracking_after_reconnect import ChildTrackingAfterReconnect
+
+
+class _Children(ChildDiesAtStart, ChildTrackingAfterReconnect):
+    """Both workarounds in one pool of processes."""
+
+
+class HardenedPool(TaskPool):  # type: ignore[misc]  # Celery is untyped
+    """Celery's prefork pool over the processes above."""
+
+    Pool = _Children
