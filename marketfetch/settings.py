@@ -66,10 +66,10 @@ class ProviderSettings(VendorOptions):
     left for others who use the same keys.
     """
 
-    api_keys: list[SecretStr] = []
+    api_keys: list[SecretStr] = Field(default_factory=list)
     plan: str = "free"
     limits: list[str] | None = None
-    key_limits: dict[str, list[str]] = {}
+    key_limits: dict[str, list[str]] = Field(default_factory=dict)
     concurrency: int | None = Field(default=None, ge=1)
     reserve: float = Field(default=0.0, ge=0, lt=1)
 
@@ -217,7 +217,9 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret text that no log may hold, longest first, so that one inside another is cut whole."""
-        found = {key.secret.get_secret_value() for name in type(self.providers).model_fields for key in self.provider(name).keys}
+        found = {
+            key.secret.get_secret_value() for name in type(self.providers).model_fields for key in self.provider(name).keys
+        }
         for url in (self.redis_url, self.database_url):
             if url and "@" in url.get_secret_value():
                 userinfo = url.get_secret_value().partition("://")[2].rpartition("@")[0]
@@ -326,9 +328,8 @@ def _refuse_unknown_variables() -> None:
         if name in known or name.startswith(tuple(f"{one}__" for one in free)):
             continue
         meant = did_you_mean(name.upper(), [one.upper() for one in known], as_written=f"{PREFIX}{{}}")
-        raise SettingsError(
-            f"the environment variable {variable} is no setting of ours. {meant or 'See marketfetch.toml.example for every name.'}"
-        )
+        meant = meant or "See marketfetch.toml.example for every name."
+        raise SettingsError(f"the environment variable {variable} is no setting of ours. {meant}")
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -56,9 +56,9 @@ def unknown(name: str) -> str:
     return f"There is no vendor {name!r}. {meant}{' ' if meant else ''}The vendors are {', '.join(names()) or 'none'}."
 
 
-def example() -> Vendor[Any]:
-    """An installed vendor for examples in messages: the one that knows the most kinds of symbols. Raises BrokenVendor."""
-    return max(map(vendor, names()), key=lambda one: len(one.symbol_forms))
+def example(preferred: tuple[str, ...] = ()) -> Vendor[Any]:
+    """A vendor for examples in messages, of the `preferred` ones or of all: the one that knows the most kinds of symbols."""
+    return max(map(vendor, preferred or names()), key=lambda one: len(one.symbol_forms))
 
 
 @lru_cache(maxsize=1)

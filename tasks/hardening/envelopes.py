@@ -8,7 +8,6 @@ process, be dropped, or fail again and again. Both cost some 50 µs for a messag
 from __future__ import annotations
 
 import bz2
-import difflib
 import inspect
 import lzma
 import zlib
@@ -23,7 +22,8 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from pydantic import AliasPath, BaseModel, Field, StringConstraints, ValidationError
 
-from marketfetch.configured import PROVIDERS
+from marketfetch import vendors
+from marketfetch.suggestions import did_you_mean
 
 from ..sending.parking import FETCH_PREFIX, GRANT_HEADER
 from ..store import STORE_TASK
@@ -186,9 +186,8 @@ def unusable(message: Any, tasks: Mapping[str, Any]) -> str:
         return f"it is no task message: {_clauses(error)}"
     del embed
     if (task := tasks.get(named.task)) is None:
-        close = difflib.get_close_matches(named.task, [one for one in tasks if not one.startswith("celery.")], n=1)
-        meant = f" Did you mean {close[0]!r}?" if close else ""
-        return f"this worker knows no task {named.task!r:.120}.{meant}"
+        meant = did_you_mean(named.task, [one for one in tasks if not one.startswith("celery.")], as_written="{!r}")
+        return f"this worker knows no task {named.task!r:.120}. {meant}".rstrip()
     return _arguments(task, named.task, call.args, call.named or {})
 
 
@@ -206,8 +205,8 @@ def _arguments(task: Any, name: str, args: list[Any], kwargs: dict[str, Any]) ->
             vendor = _Reference.model_validate(given.arguments["ref"]).provider
         except ValidationError as error:
             return f"{name} takes the reference that a fetch task returns: {_clauses(error)}"
-        if vendor not in PROVIDERS:
-            return f"{name} got a reference to the vendor {vendor!r:.80}; there are {', '.join(PROVIDERS)}"
+        if vendor not in vendors.names():
+            return f"{name} got a reference to the vendor {vendor!r:.80}; there are {', '.join(vendors.names())}"
     return ""
 
 
@@ -222,7 +221,7 @@ def _signature(task: Any) -> tuple[inspect.Signature, bool]:
 def provider_of(task: str) -> str:
     """The vendor of a fetch task, "" for every other task."""
     provider = task.removeprefix(FETCH_PREFIX)
-    return provider if provider != task and provider in PROVIDERS else ""
+    return provider if provider != task and provider in vendors.names() else ""
 
 
 def _no_json(error: BaseException) -> str:

@@ -15,8 +15,7 @@ from celery.app.task import Context
 from celery.worker import control
 from kombu.utils.json import loads
 
-from marketfetch import connections
-from marketfetch.configured import PROVIDERS
+from marketfetch import connections, vendors
 
 from .parking import USER_TASK
 
@@ -35,7 +34,7 @@ class ParkingControl(Control):  # type: ignore[misc]  # Celery is untyped
 
 def withdraw(app: Any, task_id: str) -> bool:
     """Takes a parked task out of the lane. False if it is not parked: then Celery's own revoke is all there is."""
-    for provider in PROVIDERS:
+    for provider in vendors.names():
         gate = connections.gate(provider)
         request_id = gate.request_of(task_id)
         if request_id is None:
