@@ -20,7 +20,8 @@ def options(provider: str) -> VendorOptions:
     """A vendor's options, of its own type, without the keys. Raises KeyError for an unknown vendor."""
     section = get_settings().provider(provider)
     kind = vendors.vendor(provider).options
-    return kind.model_validate({name: getattr(section, name) for name in kind.model_fields})
+    found: VendorOptions = kind.model_validate({name: getattr(section, name) for name in kind.model_fields})
+    return found
 
 
 @lru_cache(maxsize=64)
