@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from kombu import Queue
 
-from marketfetch import vendors
+from marketfetch import vendors as _vendors
 from marketfetch.addresses import redis_url
 
 #: This package's name: `tasks` in a checkout, `marketfetch.tasks` where it is installed.
@@ -89,9 +89,9 @@ worker_redirect_stdouts = False
 
 task_default_queue = "celery"
 # Each installed vendor has a queue of its own: a slow one does not hold up the others' workers.
-task_queues = [Queue("celery"), Queue("store"), *(Queue(f"fetch.{name}") for name in vendors.names())]
+task_queues = [Queue("celery"), Queue("store"), *(Queue(f"fetch.{name}") for name in _vendors.names())]
 task_routes = {
-    **{f"tasks.fetch.{name}": {"queue": f"fetch.{name}"} for name in vendors.names()},
+    **{f"tasks.fetch.{name}": {"queue": f"fetch.{name}"} for name in _vendors.names()},
     "tasks.store.store_batch": {"queue": "store"},
 }
 imports = (f"{_HERE}.fetch", f"{_HERE}.store", f"{_HERE}.sending.revoke")

@@ -10,7 +10,7 @@ FetchError
 ├── BadCredentials   the vendor refuses the key                     the key is set aside; with no other key: failed
 └── Fatal            asking again can't help                        failed at once
     ├── NotEntitled    the plan does not include this
-    ├── UnknownSymbol  no such instrument (Alpha Vantage says the same for bad parameters)
+    ├── UnknownSymbol  no such instrument (some vendors say the same for bad parameters)
     ├── BadRequest     the vendor does not understand the question
     ├── Gone           410: the vendor has retired this dataset
     └── TooManyRejects so many rows failed their checks that the reply can't be trusted
