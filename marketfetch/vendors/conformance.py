@@ -73,7 +73,7 @@ class VendorConformance:
             _must(len(plan.read_on) >= 7 and plan.read_on[:4].isdigit(), f"the plan {name}: read_on is a month (2026-11)")
 
     def test_the_options_have_defaults_and_the_base_url_is_https(self) -> None:
-        base_url = self.vendor.options().base_url  # type: ignore[call-arg]  # a vendor's own class has the default
+        base_url = self.vendor.options().base_url
         _must(base_url.startswith("https://"), f"{base_url}: a key must not travel without TLS")
 
     def test_every_symbol_form_can_be_planned_built_and_has_a_zone(self) -> None:
@@ -182,7 +182,8 @@ class VendorConformance:
     # --- how the tests ask ---
 
     def _options(self) -> VendorOptions:
-        return self.vendor.options(base_url=_BASE, **self.options)
+        found: VendorOptions = self.vendor.options(base_url=_BASE, **self.options)
+        return found
 
     def _wishes(self) -> Iterator[JobSpec]:
         """Every symbol form over every range; a vendor that serves only recent data may refuse the old ones."""

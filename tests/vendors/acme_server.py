@@ -30,6 +30,9 @@ class Acme:
     def total(self) -> int:
         return sum(map(len, self.calls.values()))
 
+    def has_seen(self, calls: int) -> bool:
+        return self.total >= calls
+
     def admits(self, key: str) -> bool:
         with self.lock:
             now = time.monotonic()

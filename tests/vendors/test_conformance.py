@@ -70,7 +70,7 @@ def _asks_the_clock(spec, options):
 
 def _leaves_a_day_out(spec, options):
     found = _GOOD.plan(spec, options)
-    return [one.model_copy(update={"start": one.start + timedelta(days=1)}) for one in found]
+    return [one.model_copy(update={"start": spec.start + timedelta(days=1)}) for one in found]
 
 
 def _calls_another_host(request, options):

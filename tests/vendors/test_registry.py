@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 
@@ -16,7 +16,7 @@ from marketfetch.settings import SettingsError, get_settings
 @pytest.fixture
 def installed(monkeypatch) -> Iterator[list[EntryPoint]]:
     """The entry points that this process sees; a test may add to them."""
-    found = list(vendors.entry_points(group=vendors.GROUP))
+    found = list(entry_points(group=vendors.GROUP))
     monkeypatch.setattr(vendors, "entry_points", lambda *, group: found)
     caches = (vendors._installed, vendors.vendor, settings.model, get_settings)
     for cache in caches:
