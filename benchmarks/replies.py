@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
-from marketfetch.providers.polygon import BASE_URL, read_reply
+from marketfetch.providers.polygon import read_reply
+from marketfetch.providers.polygon.options import PolygonOptions
 
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.protocol import VendorOptions
 
 _FIRST = date(2015, 1, 1)
 
@@ -48,7 +48,7 @@ def make(number: int, bars: int) -> Asked:
 
 def read(asked: Asked, *, called_at_ms: int) -> Batch:
     """What a worker makes of a reply before it stores it. `called_at_ms` also makes the request a new one."""
-    page = read_reply(asked.request, asked.reply, VendorOptions(base_url=BASE_URL))
+    page = read_reply(asked.request, asked.reply, PolygonOptions())
     row = LedgerRow(
         f"{asked.request.root}-{called_at_ms}", asked.request.root, 0, "polygon", asked.request.symbol, "stored",
         rows=page.rows, rejects=len(page.rejects), key_label="bench", calls=1, called_at_ms=called_at_ms,

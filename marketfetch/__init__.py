@@ -2,12 +2,13 @@
 
     import marketfetch
 
-    job = marketfetch.submit("polygon", ["AAPL", "MSFT"], start=date(2020, 1, 1), end=date(2024, 12, 31))
+    job = marketfetch.submit(VENDOR, ["AAPL", "MSFT"], start=date(2020, 1, 1), end=date(2024, 12, 31))
     marketfetch.status(job.job_id).requests.stored
     marketfetch.wait(job.job_id)
 
-Every name below is loaded at its first use: importing this package loads no Celery, no vendor and no numpy. `app` is the
-Celery app, so that `celery -A marketfetch worker|beat|flower` works in any folder.
+VENDOR is the name of an installed vendor; `marketfetch check` lists them. Every name below is loaded at its first use:
+importing this package loads no Celery, no vendor and no numpy. `app` is the Celery app, so that
+`celery -A marketfetch worker|beat|flower` works in any folder.
 """
 
 from __future__ import annotations

@@ -1,42 +1,36 @@
-"""From settings to what the vendors' verbs and the transport take as arguments."""
+"""From settings to what the vendors' functions and the transport take as arguments."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
 
+from marketfetch import vendors
 from marketfetch.quotas import KeyLimits, key_limits
 from marketfetch.quotas.limits import Window, parse
-from marketfetch.quotas.plans import PLANS
 from marketfetch.quotas.values import VendorCount
-from marketfetch.settings import NasdaqSettings, get_settings
+from marketfetch.settings import get_settings
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.protocol import VendorOptions
 from marketfetch.vendors.reply_parsing import calls_counted
 
-PROVIDERS = ("alpha_vantage", "polygon", "nasdaq")
 
-
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def options(provider: str) -> VendorOptions:
-    """A vendor's options. KeyError for an unknown vendor."""
+    """A vendor's options, of its own type, without the keys. Raises KeyError for an unknown vendor."""
     section = get_settings().provider(provider)
-    more = section if isinstance(section, NasdaqSettings) else NasdaqSettings()
-    return VendorOptions(
-        base_url=section.base_url,
-        page_limit=section.page_limit,
-        symbols_per_request=more.symbols_per_request,
-        tables=more.tables,
-    )
+    kind = vendors.vendor(provider).options
+    found: VendorOptions = kind.model_validate({name: getattr(section, name) for name in kind.model_fields})
+    return found
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def keys(provider: str) -> tuple[KeyLimits, ...]:
     """A vendor's keys with what limits each, as settings say."""
     section = get_settings().provider(provider)
-    plan = PLANS[provider][section.plan]
+    plan = vendors.vendor(provider).plans[section.plan]
     limits = plan.limits if section.limits is None else section.limits
-    # Who writes limits describes another plan, so the concurrency of ours is none of theirs.
+    # Limits in settings describe another plan, so the published plan's concurrency does not apply to them.
     concurrency = section.concurrency or (plan.concurrency if section.limits is None else None)
     return tuple(
         key_limits(key.label, section.key_limits.get(key.label, limits), concurrency=concurrency, reserve=section.reserve)

@@ -9,24 +9,24 @@ whoever starts in that time, be it a command, a worker or an app. So nothing inv
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self, get_args, get_origin
 
 import click
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
 from marketfetch.local import sandbox_note
 from marketfetch.quotas.limits import parse
-from marketfetch.quotas.plans import PLANS
-from marketfetch.schemas.column_mapping import ColumnMapping
+from marketfetch.suggestions import did_you_mean
+from marketfetch.vendors import BrokenVendor, example, names, vendor
+from marketfetch.vendors.protocol import VendorOptions
 
 PREFIX = "MARKETFETCH_"
 CONFIG_VARIABLE = "MARKETFETCH_CONFIG"
@@ -57,24 +57,21 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ProviderSettings(_Section):
-    """One vendor: where it is, the keys, and what the keys' plan allows.
+class ProviderSettings(VendorOptions):
+    """One vendor: its own options, the keys, and what the keys' plan allows.
 
-    `plan` names a published plan (`quotas/plans.py`); `limits` such as "5/minute", where they are written, replace the plan's
+    `plan` names a published plan (`limits.py` in the vendor's folder); `limits` such as "5/minute" replace the plan's
     ([]: no limits), and `key_limits` replace both for single keys, by label. `concurrency` is how many calls may be open at
     once with a key (None: the plan's, or as many as there are workers). `reserve` is the share of every limit, 0 to 1, that is
-    left for others who use the same keys. `page_limit` is the rows asked per page (None: the
-    vendor's maximum).
+    left for others who use the same keys.
     """
 
-    base_url: str = Field(pattern=r"^https?://[^\s?#]+$")
-    api_keys: list[SecretStr] = []
+    api_keys: list[SecretStr] = Field(default_factory=list)
     plan: str = "free"
     limits: list[str] | None = None
-    key_limits: dict[str, list[str]] = {}
+    key_limits: dict[str, list[str]] = Field(default_factory=dict)
     concurrency: int | None = Field(default=None, ge=1)
     reserve: float = Field(default=0.0, ge=0, lt=1)
-    page_limit: int | None = Field(default=None, ge=1, le=50_000)
 
     @model_validator(mode="after")
     def _keys_are_distinct(self) -> Self:
@@ -127,44 +124,20 @@ class ProviderSettings(_Section):
         return tuple(found)
 
 
-class AlphaVantageSettings(ProviderSettings):
-    """https://www.alphavantage.co/documentation/"""
-
-    base_url: str = Field(default="https://www.alphavantage.co", pattern=r"^https?://[^\s?#]+$")
-
-
-class PolygonSettings(ProviderSettings):
-    """https://massive.com/docs/rest/quickstart (Polygon.io until 2025-10)"""
-
-    base_url: str = Field(default="https://api.massive.com", pattern=r"^https?://[^\s?#]+$")
-
-
-class NasdaqSettings(ProviderSettings):
-    """https://docs.data.nasdaq.com/docs/getting-started
-
-    `tables` maps the columns of datasets ("DB/CODE") and datatables ("VENDOR/TABLE") that are not known to us.
-    """
-
-    base_url: str = Field(default="https://data.nasdaq.com/api/v3", pattern=r"^https?://[^\s?#]+$")
-    symbols_per_request: int = Field(default=1, ge=1, le=100)
-    tables: dict[str, ColumnMapping] = {}
-
-
 class Providers(_Section):
-    """The three vendors, by the names they have in commands, tasks and queues."""
+    """A section for every installed vendor, by the name it has in commands, tasks and queues. `model()` adds the fields."""
 
-    alpha_vantage: AlphaVantageSettings = AlphaVantageSettings()
-    polygon: PolygonSettings = PolygonSettings()
-    nasdaq: NasdaqSettings = NasdaqSettings()
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> ProviderSettings: ...
 
     @model_validator(mode="after")
     def _plans_exist(self) -> Self:
-        for name in Providers.model_fields:
-            plan, known = getattr(self, name).plan, tuple(PLANS[name])
+        for name in type(self).model_fields:
+            plan, known = getattr(self, name).plan, tuple(vendor(name).plans)
             if plan not in known:
-                close = difflib.get_close_matches(plan, known, n=1)
-                meant = f" Did you mean {close[0]!r}?" if close else ""
-                raise ValueError(f"{name}.plan: there is no plan {plan!r}; there are {', '.join(known)}.{meant}")
+                meant = did_you_mean(plan, known, as_written="{!r}")
+                raise ValueError(f"{name}.plan: there is no plan {plan!r}; there are {', '.join(known)}. {meant}".rstrip())
         return self
 
 
@@ -207,7 +180,7 @@ class LogSettings(_Section):
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. URLs may hold passwords, so they are secrets too."""
+    """Everything that can be set; `model()` adds the vendors' sections. URLs may hold passwords, so they are secrets too."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
@@ -236,20 +209,42 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, *file)
 
     def provider(self, name: str) -> ProviderSettings:
-        """The settings of one vendor. KeyError for a name that is none."""
-        if name not in Providers.model_fields:
+        """The settings of one vendor. Raises KeyError for a name that no installed vendor has."""
+        if name not in type(self.providers).model_fields:
             raise KeyError(name)
         section: ProviderSettings = getattr(self.providers, name)
         return section
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret text that no log may hold, longest first, so that one inside another is cut whole."""
-        found = {key.secret.get_secret_value() for name in Providers.model_fields for key in self.provider(name).keys}
+        found = {
+            key.secret.get_secret_value() for name in type(self.providers).model_fields for key in self.provider(name).keys
+        }
         for url in (self.redis_url, self.database_url):
             if url and "@" in url.get_secret_value():
                 userinfo = url.get_secret_value().partition("://")[2].rpartition("@")[0]
                 found.add(userinfo.partition(":")[2])
         return tuple(sorted(found - {""}, key=len, reverse=True))
+
+
+@lru_cache(maxsize=1)
+def model() -> type[Settings]:
+    """Settings with a section for every installed vendor. Loads the vendors, without their readers. Raises BrokenVendor.
+
+    A section is the vendor's own options and those of every vendor; its first plan is the default.
+    """
+    sections: dict[str, Any] = {}
+    for name in names():
+        one = vendor(name)
+        try:
+            for text in (text for plan in one.plans.values() for text in plan.limits):
+                parse(text)
+            section = create_model(name, __base__=(one.options, ProviderSettings), plan=(str, next(iter(one.plans))))
+            sections[name] = (section, section())
+        except (ValueError, TypeError) as error:
+            raise BrokenVendor(f"the vendor {name!r} can't be configured: {error}") from error
+    providers = create_model("Providers", __base__=Providers, **sections)
+    return create_model("Settings", __base__=Settings, providers=(providers, providers()))
 
 
 def config_path() -> Path | None:
@@ -271,21 +266,29 @@ def failpoint() -> str:
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The settings of this process, read once; with a sandbox that runs here over them. Raises SettingsError."""
-    _refuse_unknown_variables()
     try:
-        own = Settings()
+        settings = model()
+        _refuse_unknown_variables()
+        own = settings()
         followed = sandbox_note.find(own.state_dir)
-        return Settings(**followed) if followed else own
+        return settings(**followed) if followed else own
+    except BrokenVendor as error:
+        raise SettingsError(f"{error}.") from error
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
     except SourceError as error:
         field = str(error).partition('"')[2].partition('"')[0]
         raise SettingsError(
             f"{PREFIX}{field.upper()} (or one below it) is not valid JSON. Lists are written as JSON, "
-            f"for example MARKETFETCH_PROVIDERS__POLYGON__API_KEYS='[\"main:SECRET\"]'."
+            f"for example {example_of_keys()}."
         ) from None
     except ValueError as error:  # tomllib.TOMLDecodeError is one
         raise SettingsError(f"{config_path()} is not valid TOML: {error}.") from None
+
+
+def example_of_keys() -> str:
+    """How a key is set in the environment, for messages: the variable of an installed vendor, with a label and no secret."""
+    return f"{PREFIX}PROVIDERS__{example().name.upper()}__API_KEYS='[\"main:SECRET\"]'"
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -315,36 +318,26 @@ def override(variables: Mapping[str, str]) -> Iterator[None]:
 
 def _refuse_unknown_variables() -> None:
     """A mistyped variable would otherwise be ignored in silence."""
-    known = sorted(_names(Settings))
+    known = dict(_fields(model()))
+    free = [name for name, annotation in known.items() if get_origin(annotation) is dict]
     for variable in sorted(os.environ):  # noqa: TID251
         if not variable.startswith(PREFIX) or variable in (CONFIG_VARIABLE, FAILPOINT_VARIABLE):
             continue
         name = variable.removeprefix(PREFIX).lower()
-        if any(name == one or name.startswith(f"{free}__") for one in known for free in (_free(one),) if free or name == one):
+        # Below a table such as key_limits stand names of the user's own choice.
+        if name in known or name.startswith(tuple(f"{one}__" for one in free)):
             continue
-        raise SettingsError(f"the environment variable {variable} is no setting of ours.{_did_you_mean(name, known, env=True)}")
+        meant = did_you_mean(name.upper(), [one.upper() for one in known], as_written=f"{PREFIX}{{}}")
+        meant = meant or "See marketfetch.toml.example for every name."
+        raise SettingsError(f"the environment variable {variable} is no setting of ours. {meant}")
 
 
-def _free(name: str) -> str | None:
-    """Below these come names of the user's own choice."""
-    return name if name.endswith(("__tables", "__key_limits")) else None
-
-
-def _names(model: type[BaseModel], prefix: str = "") -> list[str]:
-    names = []
+def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting by the name that its variable has, in lower case, with its annotation; sections too."""
     for name, field in model.model_fields.items():
-        names.append(f"{prefix}{name}")
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            names += _names(inner, f"{prefix}{name}__")
-    return names
-
-
-def _did_you_mean(name: str, known: list[str], *, env: bool) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if not close:
-        return " See marketfetch.toml.example for every name."
-    return f" Did you mean {PREFIX + close[0].upper() if env else close[0]}?"
+        yield f"{prefix}{name}", field.annotation
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _fields(field.annotation, f"{prefix}{name}__")
 
 
 def _sentence(error: ValidationError) -> str:
@@ -355,13 +348,12 @@ def _sentence(error: ValidationError) -> str:
         clause = f"{path}: {one['msg'].removeprefix('Value error, ')}"
         if one["type"] == "extra_forbidden":
             parents = [str(part) for part in one["loc"][:-1]]
-            siblings = [name for name in _names(Settings) if name.split("__")[:-1] == parents]
-            leaf = str(one["loc"][-1])
-            close = difflib.get_close_matches(leaf, [name.split("__")[-1] for name in siblings], n=1)
-            clause = f"{path} is no setting of ours." + (f" Did you mean {'.'.join([*parents, close[0]])}?" if close else "")
+            siblings = [name.split("__")[-1] for name, _ in _fields(model()) if name.split("__")[:-1] == parents]
+            meant = did_you_mean(str(one["loc"][-1]), siblings, as_written=".".join([*parents, "{}"]))
+            clause = f"{path} is no setting of ours. {meant}".rstrip()
         elif one["type"] == "literal_error":
-            close = difflib.get_close_matches(str(one["input"]), _choices(path), n=1)
-            clause += f", not {one['input']!r}." + (f" Did you mean {close[0]!r}?" if close else "")
+            meant = did_you_mean(str(one["input"]), _choices(path), as_written="{!r}")
+            clause += f", not {one['input']!r}. {meant}".rstrip()
         elif isinstance(one["input"], int | float | str) and not ("key" in path or "url" in path):
             clause += f", got {one['input']!r}"
         where = PREFIX + path.replace(".", "__").upper()
@@ -370,7 +362,7 @@ def _sentence(error: ValidationError) -> str:
 
 
 def _choices(path: str) -> list[str]:
-    model: Any = Settings
+    found: Any = model()
     for part in path.split("."):
-        model = model.model_fields[part].annotation
-    return [str(choice) for choice in get_args(model)]
+        found = found.model_fields[part].annotation
+    return [str(choice) for choice in get_args(found)]

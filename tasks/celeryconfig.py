@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from kombu import Queue
 
+from marketfetch import vendors as _vendors
 from marketfetch.addresses import redis_url
 
 #: This package's name: `tasks` in a checkout, `marketfetch.tasks` where it is installed.
@@ -88,17 +89,10 @@ worker_hijack_root_logger = False
 worker_redirect_stdouts = False
 
 task_default_queue = "celery"
-task_queues = [
-    Queue("celery"),
-    Queue("store"),
-    Queue("fetch.alpha_vantage"),
-    Queue("fetch.polygon"),
-    Queue("fetch.nasdaq"),
-]
+# Each installed vendor has a queue of its own: a slow one does not hold up the others' workers.
+task_queues = [Queue("celery"), Queue("store"), *(Queue(f"fetch.{name}") for name in _vendors.names())]
 task_routes = {
-    "tasks.fetch.alpha_vantage": {"queue": "fetch.alpha_vantage"},
-    "tasks.fetch.polygon": {"queue": "fetch.polygon"},
-    "tasks.fetch.nasdaq": {"queue": "fetch.nasdaq"},
+    **{f"tasks.fetch.{name}": {"queue": f"fetch.{name}"} for name in _vendors.names()},
     "tasks.store.store_batch": {"queue": "store"},
 }
 imports = (f"{_HERE}.fetch", f"{_HERE}.store", f"{_HERE}.hardening.revoke_of_parked_tasks")

@@ -2,14 +2,14 @@
 
 start    is the grant still ours?                    quotas
 send     the one call                                marketfetch/vendors/transport.py
-read     reply -> Page, or an error of the tree      providers/<vendor>.py
+read     reply -> Page, or an error of the tree      providers/<vendor>/
 finish   batch and next page kept in one step        quotas
 return   a small reference; the chain stores it      tasks/store.py
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 from uuid import uuid4
 
 import structlog
@@ -18,7 +18,7 @@ from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from marketfetch import connections
+from marketfetch import connections, vendors
 from marketfetch.exceptions import MarketfetchError
 from marketfetch.jobs import recorded_outcomes
 from marketfetch.jobs.planning import single
@@ -32,7 +32,7 @@ from marketfetch.vendors.wire import SendTooLate, steady_s
 from .app import app
 from .attempt import Run
 from .reference import Reference, reference, reference_of
-from .sending.parking import GRANT_HEADER
+from .sending.parking import FETCH_PREFIX, GRANT_HEADER
 from .store import hand_on, send_to_store
 
 log = structlog.get_logger("marketfetch.fetch")
@@ -44,41 +44,14 @@ _RETRIES = {
     "retry_backoff_max": get_settings().retries.backoff_max,
     # Ours, where the retry is parked: Celery's begins at no wait at all.
     "retry_jitter": False,
-    # Told in our own log line; a traceback would say nothing more.
+    # Our own log line reports them; a traceback adds nothing.
     "throws": (FetchError,),
 }
 
 
-@app.task(name="tasks.fetch.alpha_vantage", bind=True, **_RETRIES)
-def alpha_vantage(self: Task, symbol: str, **query: Any) -> Reference:
-    """One call to Alpha Vantage. `query`: start, end, and optionally timespan, dataset, adjustment, as in `submit`.
-
-    Source: https://www.alphavantage.co/documentation/
-    """
-    return fetch(self, "alpha_vantage", symbol, query)
-
-
-@app.task(name="tasks.fetch.polygon", bind=True, **_RETRIES)
-def polygon(self: Task, symbol: str, **query: Any) -> Reference:
-    """One call to Polygon (Massive). `query`: start, end, and optionally timespan, dataset, adjustment, as in `submit`.
-
-    Source: https://massive.com/docs/rest
-    """
-    return fetch(self, "polygon", symbol, query)
-
-
-@app.task(name="tasks.fetch.nasdaq", bind=True, **_RETRIES)
-def nasdaq(self: Task, symbol: str, **query: Any) -> Reference:
-    """One call to Nasdaq Data Link. `query`: start, end, and optionally timespan, dataset, adjustment, as in `submit`.
-
-    Source: https://docs.data.nasdaq.com
-    """
-    return fetch(self, "nasdaq", symbol, query)
-
-
 def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Reference:
     """The way of one request through a worker. Returns the reference that store_batch takes."""
-    # What is no word is told as what it looks like, with everything that follows from it.
+    # A non-string symbol appears as its repr in errors.
     symbol = symbol if isinstance(symbol, str) else repr(symbol)[:100]
     grant = task.request.get(GRANT_HEADER)
     if grant is None:
@@ -86,7 +59,7 @@ def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Refe
     try:
         return granted(task, provider, symbol, query, grant)
     except (RedisError, OperationalError) as error:
-        # No failure of this request: the deadline that it has in Redis brings it back, so nobody is told that it failed.
+        # Not a failure of this request: its deadline in Redis parks it again, so no failure is reported.
         log.warning(
             "Redis is away, attempt dropped",
             provider=provider,
@@ -103,7 +76,7 @@ def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant
     gate, settings = connections.gate(provider), get_settings()
     before = ended_before(grant, provider, symbol, query)
     if before and before.outcome != "failed":
-        # Its share of the limits goes back, nothing is called.
+        # The grant is refunded, and no call is made.
         known = recorded_outcomes.answer(before)
         gate.settle(grant["id"], answer=known)
         return hand_on(task, reference_of(provider, symbol, grant["id"], known))
@@ -126,8 +99,8 @@ def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant
     except FetchError as error:
         return run.troubled(error, provider, symbol)
     except Exception as error:
-        # Our own mistake: asking again would make it again, so the request ends here, with a trace in the log.
-        log.exception("fetch stumbled", provider=provider, symbol=symbol, request=run.id)
+        # A bug of ours: another attempt would hit it again, so the request fails here, with a traceback in the log.
+        log.exception("fetch failed", provider=provider, symbol=symbol, request=run.id)
         return run.failed(Fatal(f"marketfetch made a mistake ({type(error).__name__}), see the worker's log"), provider, symbol)
     return run.finished(request, page)
 
@@ -142,35 +115,35 @@ def asked_for(grant: dict[str, Any], provider: str, symbol: str, query: dict[str
 
 
 def ended_before(grant: dict[str, Any], provider: str, symbol: str, query: dict[str, Any]) -> LedgerRow | None:
-    """What the ledger knows already of what a user's task asks for; a job asks the ledger before it parks."""
+    """The ledger's row for what a user's task asks for, None where there is none; a job asks the ledger before it parks."""
     if "user" not in grant:
         return None
     try:
         return recorded_outcomes.from_ledger(asked_for(grant, provider, symbol, query))
     except MarketfetchError:
-        return None  # said where the request would be made
+        return None  # reported where the request is built
 
 
 def park_again(task: Task) -> NoReturn:
-    """A stray: it came to the queue without a grant. It gets its place in the lane, with the same task id."""
+    """Parks a message that came to the queue without a grant, with the same task id."""
     task.signature_from_request(task.request, countdown=0, retries=task.request.retries).apply_async()
     log.info("stray task parked", task=task.name, task_id=task.request.id)
     raise Ignore
 
 
 def not_ours_to_send(task: Task, provider: str, symbol: str, record: str, turn: Start) -> Reference:
-    """The reply is here, or another's call brought it, or the request is over: the chain goes on. Lost: nobody's message."""
+    """Handles every verdict other than "go": the chain goes on, except where the grant was lost."""
     if turn.verdict == "answered":
         try:
             answer = reference_of(provider, symbol, record, turn.reason)
         except FetchError:
             send_to_store(reference(provider, symbol, record, outcome="failed"))
             raise
-        # It names the request from here on, so its own record has done what it was for.
+        # The reference names the request, so the task's own record is no longer needed.
         connections.gate(provider).settle(record)
         return hand_on(task, answer)
     if turn.verdict == "held" and turn.reason:
-        # It has failed, and its row is not in the ledger yet: whoever waits for the task is told the same again.
+        # The request has failed, and its row is not in the ledger yet: the task fails with the same reason.
         send_to_store(reference(provider, symbol, record, outcome="failed"))
         raise Fatal(turn.reason if turn.reason.startswith(symbol) else f"{symbol}: {turn.reason}")
     if turn.verdict == "lost":
@@ -179,3 +152,29 @@ def not_ours_to_send(task: Task, provider: str, symbol: str, record: str, turn: 
     if turn.verdict == "over" and task.AsyncResult(task.request.id).state == states.REVOKED:
         raise Ignore  # revoked while its message was on the way: REVOKED stands
     return hand_on(task, reference(provider, symbol, record, outcome=turn.verdict))
+
+
+def _task_of(name: str) -> Task:
+    """The task `tasks.fetch.<name>` of an installed vendor."""
+    vendor = vendors.vendor(name)
+
+    def one_call(self: Task, symbol: str, **query: Any) -> Reference:
+        return fetch(self, name, symbol, query)
+
+    one_call.__name__ = one_call.__qualname__ = name
+    one_call.__doc__ = (
+        f"One call to {vendor.title}. `query`: start, end, and optionally timespan, dataset, adjustment, as in `submit`.\n\n"
+        f"Source: {vendor.documentation}"
+    )
+    return app.task(name=f"{FETCH_PREFIX}{name}", bind=True, **_RETRIES)(one_call)
+
+
+#: The fetch task of each installed vendor, by the vendor's name.
+TASKS: Final = {name: _task_of(name) for name in vendors.names()}
+
+
+def __getattr__(name: str) -> Task:
+    """A vendor's task by the vendor's name: `from tasks.fetch import acme`, where a vendor `acme` is installed."""
+    if name in TASKS:
+        return TASKS[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}: it has the tasks {', '.join(TASKS)}")

@@ -93,7 +93,7 @@ def drop(ctx: click.Context, *, number: str | None, everything: bool) -> None:
 @click.argument("provider")
 @click.argument("request_id", metavar="REQUEST")
 def reply(*, provider: str, request_id: str) -> None:
-    """Write what came for REQUEST, which killed its workers, to stdout: `dead reply polygon ID > reply.json`."""
+    """Write what came for REQUEST, which killed its workers, to stdout: `dead reply VENDOR ID > reply.json`."""
     from marketfetch.ops.dead_letters import reply as kept
 
     click.echo(kept(provider, request_id), nl=False)

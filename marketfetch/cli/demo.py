@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from marketfetch.cli.demo_plan import FAULTS, ON_PURPOSE, WISHES
+from marketfetch.cli.demo_plan import EXAMPLE, FAULTS, ON_PURPOSE, WISHES
 from marketfetch.cli.screen import command, counted
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _next_commands() -> list[str]:
     return [
         f"{look}",
         f"{command()} up --sandbox      # then, in another terminal in this folder:",
-        f"{command()} fetch polygon AAPL MSFT --start 2024-01-01 --wait",
+        f"{command()} fetch {EXAMPLE} --start 2024-01-01 --wait",
     ]
 
 

@@ -1,9 +1,14 @@
-"""What the demo asks for, and what the sandbox does wrong on purpose so that rejects and retries can be seen."""
+"""What the demo asks for, and what the sandbox does wrong on purpose so that rejects and retries can be seen.
+
+The wishes and faults are data of the sandbox (`sandbox/demo.json`): only the sandbox knows which vendors it simulates.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any, Final
 
 
@@ -15,32 +20,23 @@ class Wish:
     symbols: tuple[str, ...]
     start: date
     end: date
-    dataset: str = "bars"
+    dataset: str
+
+    @classmethod
+    def of(cls, found: dict[str, Any]) -> Wish:
+        start, end = date.fromisoformat(found["start"]), date.fromisoformat(found["end"])
+        return cls(found["provider"], tuple(found["symbols"]), start, end, found["dataset"])
 
 
-_STOCKS: Final = (
-    *("IBM", "MSFT", "AAPL", "ADBE", "AMD", "AMZN", "BA", "CAT", "COST", "CSCO", "CVX", "DIS"),
-    *("GE", "GOOG", "GS", "HD", "INTC", "JNJ", "JPM", "KO", "MCD", "NFLX", "NVDA"),
-)
+_DEMO: Final[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "sandbox" / "demo.json").read_text())
 
-#: No vendor knows it: one request of the demo fails, and says why.
-UNKNOWN: Final = "ZZZZ"
-
-WISHES: Final = (
-    Wish("alpha_vantage", (*_STOCKS[:20], UNKNOWN), date(2021, 5, 16), date(2026, 5, 15)),
-    Wish("polygon", _STOCKS, date(2021, 5, 16), date(2026, 5, 15)),
-    Wish("nasdaq", _STOCKS[:21], date(2013, 3, 28), date(2018, 3, 27), dataset="WIKI/PRICES"),
-)
-
-#: As the sandbox's control endpoint takes them. Each strikes once.
-FAULTS: Final[tuple[dict[str, Any], ...]] = (
-    {"kind": "bad_rows", "provider": "alpha_vantage", "symbol": "CAT", "count": 1},
-    {"kind": "bad_rows", "provider": "polygon", "symbol": "DIS", "count": 1},
-    {"kind": "bad_rows", "provider": "nasdaq", "symbol": "GE", "count": 1},
-    {"kind": "503", "provider": "polygon", "symbol": "COST", "count": 1, "retry_after": 2},
-    {"kind": "429", "provider": "polygon", "symbol": "INTC", "count": 1, "retry_after": 2},
-    {"kind": "cut_json", "provider": "nasdaq", "symbol": "BA", "count": 1},
-)
+#: The symbol that no simulated vendor knows: one request of the demo fails, and says why.
+UNKNOWN: Final[str] = _DEMO["unknown"]
+WISHES: Final = tuple(Wish.of(one) for one in _DEMO["wishes"])
+#: As the sandbox's control endpoint takes them. Each applies to one call.
+FAULTS: Final[tuple[dict[str, Any], ...]] = tuple(_DEMO["faults"])
+#: Vendor and symbols of the next command that the demo prints.
+EXAMPLE: Final[str] = _DEMO["example"]
 ON_PURPOSE: Final = (
     f"On purpose, the sandbox knows no {UNKNOWN}, damages some rows, and once each answers 503, 429 and half a reply."
 )

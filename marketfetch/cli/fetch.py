@@ -24,7 +24,16 @@ _SURELY_TRADED_DAYS = 10
 _DAY = click.DateTime(["%Y-%m-%d"])
 
 
-@click.command()
+class _FetchCommand(click.Command):
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the vendors, which are looked up only when the help is shown."""
+        from marketfetch.vendors import names
+
+        self.help = (self.help or "").replace("PROVIDER.", f"PROVIDER ({', '.join(names())}).", 1)
+        super().format_help_text(ctx, formatter)
+
+
+@click.command(cls=_FetchCommand)
 @click.argument("provider")
 @click.argument("symbols", nargs=-1)
 @click.option("--symbols-file", type=click.File("r"), help="More symbols, one a line (- for stdin; # begins a comment).")
@@ -52,7 +61,7 @@ def fetch(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Fetch bars of SYMBOLS from PROVIDER (alpha_vantage, polygon or nasdaq).
+    """Fetch bars of SYMBOLS from PROVIDER.
 
     Prints the job's id and comes back at once; a worker does the rest. The same wish twice is one job.
     """

@@ -135,9 +135,18 @@ def _start(
         arguments = celery("flower", "--address=127.0.0.1", f"--port={flower}")
         child = processes.start("flower", *arguments, variables=environment)
         _line("flower", f"http://127.0.0.1:{flower}; log {child.log}")
-    click.echo(f"In another terminal, in this folder: {command()} fetch polygon AAPL MSFT --start 2024-01-01 --wait")
+    click.echo(f"In another terminal, in this folder: {command()} fetch {_example()} --start 2024-01-01 --wait")
     if vendors:
         click.echo(f'Then look at the rows: sqlite3 {shlex.quote(str(vendors.database))} "{_LOOK}"')
+
+
+def _example() -> str:
+    """A vendor and two of its symbols, for the command that is shown: a vendor with a key where there is one."""
+    from marketfetch import vendors
+    from marketfetch.settings import get_settings
+
+    shown = vendors.example(tuple(name for name in vendors.names() if get_settings().provider(name).keys))
+    return " ".join((shown.name, *shown.symbol_forms[0].examples[:2]))
 
 
 def _warn() -> None:

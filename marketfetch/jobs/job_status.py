@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from marketfetch.quotas.values import KeyReport
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.storage import safe_url
 from marketfetch.storage.store import Job, Store, StoreError, Tally
+from marketfetch.suggestions import did_you_mean
 
 #: In place of a vendor's name where a job can't be read.
 UNKNOWN: Final = "unknown"
@@ -205,10 +205,8 @@ def known_job(store: Store, job_id: str) -> Job:
 
 
 def _unknown_job(job_id: str, store: Store) -> str:
-    known = [job.id for job in store.latest_jobs(50)]
-    close = difflib.get_close_matches(job_id, known, n=1, cutoff=0.5)
-    if close:
-        return f"There is no job {job_id!r}. Did you mean {close[0]}?"
+    if meant := did_you_mean(job_id, [job.id for job in store.latest_jobs(50)], cutoff=0.5):
+        return f"There is no job {job_id!r}. {meant}"
     return f"There is no job {job_id!r} in this database. `marketfetch status` lists the latest ones."
 
 

@@ -1,30 +1,32 @@
-"""From what a person wishes to the requests that it takes: pure, deterministic, and every mistake told by its argument."""
+"""From a wish to the requests that it takes: pure and deterministic; every mistake is reported with its argument."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from marketfetch import vendors
-from marketfetch.configured import PROVIDERS, options
+from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError, UnreadableJob
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
-from marketfetch.storage.store import Job
+from marketfetch.schemas.timespans import is_intraday
 from marketfetch.vendors.errors import PlanError
 
-#: Of a job that can't be read: what else is wrong with it follows from these, mostly.
-_MOST_TOLD: Final = 3
+if TYPE_CHECKING:
+    from marketfetch.storage.store import Job
+
+#: How many mistakes of an unreadable job are reported: the others mostly follow from these.
+_MOST_REPORTED: Final = 3
 
 
 def single(provider: str, symbol: str, **wish: Any) -> Request:
-    """The one request that a lone task stands for, with the identity that a job would give it. Raises BadRequestError."""
+    """The one request of a task that is sent alone, with the identity that a job would give it. Raises BadRequestError."""
     requests = plan(make_spec(provider, (symbol,), again=False, **{"timespan": "1d", **wish}))
     if len(requests) > 1:
         raise BadRequestError(f"This range takes {len(requests)} calls, and a task makes one: submit a job, or ask for less.")
@@ -33,14 +35,12 @@ def single(provider: str, symbol: str, **wish: Any) -> Request:
 
 def make_spec(provider: str, symbols: Sequence[str], *, again: bool, **wish: Any) -> JobSpec:
     """A job as it will be recorded. Raises BadRequestError."""
-    if provider not in PROVIDERS:
-        close = difflib.get_close_matches(provider, PROVIDERS, n=1)
-        meant = f" Did you mean {close[0]}?" if close else f" There are: {', '.join(PROVIDERS)}."
-        raise BadRequestError(f"There is no vendor {provider!r}.{meant}")
+    if provider not in vendors.names():
+        raise BadRequestError(vendors.unknown(provider))
     if isinstance(symbols, str) or not all(isinstance(one, str) for one in symbols):
         raise BadRequestError(f"The symbols are a list of words, such as ['AAPL', 'MSFT'] (got {symbols!r}).")
     now = datetime.now(UTC)
-    as_of = now.strftime("%Y-%m-%dT%H:%M") if wish["timespan"] in ("1m", "5m", "15m", "30m", "1h") else now.date().isoformat()
+    as_of = now.strftime("%Y-%m-%dT%H:%M") if is_intraday(wish["timespan"]) else now.date().isoformat()
     try:
         return JobSpec(
             provider=provider,
@@ -56,13 +56,19 @@ def make_spec(provider: str, symbols: Sequence[str], *, again: bool, **wish: Any
 def spec_of(job: Job) -> JobSpec:
     """The wish that was recorded as a job. Raises UnreadableJob."""
     try:
-        return JobSpec.model_validate_json(job.spec)
+        spec = JobSpec.model_validate_json(job.spec)
     except ValidationError as error:
-        why = "; ".join(_clause(one) for one in error.errors()[:_MOST_TOLD])
-        raise UnreadableJob(
-            f"Job {job.id} can't be read ({why}): another release has recorded it, or its row in the table `jobs` is damaged. "
-            f"Run that release's workers, or end it with `marketfetch cancel {job.id}` and submit it anew."
-        ) from None
+        raise _unreadable(job, "; ".join(_clause(one) for one in error.errors()[:_MOST_REPORTED])) from None
+    if spec.provider not in vendors.names():
+        raise _unreadable(job, f"provider: no vendor {spec.provider!r} is installed here")
+    return spec
+
+
+def _unreadable(job: Job, why: str) -> UnreadableJob:
+    return UnreadableJob(
+        f"Job {job.id} can't be read ({why}): another release has recorded it, or its row in the table `jobs` is damaged. "
+        f"Run that release's workers, or end it with `marketfetch cancel {job.id}` and submit it anew."
+    )
 
 
 def _clause(error: ErrorDetails) -> str:

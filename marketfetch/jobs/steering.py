@@ -9,8 +9,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from marketfetch import connections
-from marketfetch.configured import PROVIDERS
+from marketfetch import connections, vendors
 from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
 from marketfetch.jobs.feeding import feed, withdraw
 from marketfetch.jobs.job_status import JobStatus, known_job, spec_or_reason, status
@@ -50,7 +49,7 @@ def cancel(job_id: str) -> JobStatus:
     job = known_job(store, job_id)
     spec, _ = spec_or_reason(job)
     # Of one that can't be read nobody knows the vendor, and its requests can only be where they were parked.
-    gates = [connections.gate(name) for name in ((spec.provider,) if spec else PROVIDERS)]
+    gates = [connections.gate(name) for name in ((spec.provider,) if spec else vendors.names())]
     try:
         store.cancel_job(job_id, at_ms=time.time_ns() // 1_000_000)
     except StoreError as error:

@@ -68,15 +68,12 @@ class Sandbox:
     process: subprocess.Popen[bytes]
     url: str
     control: Control
+    #: vendor -> the base URL to put into settings
+    base_urls: Mapping[str, str]
 
     @property
     def pid(self) -> int:
         return self.process.pid
-
-    @property
-    def base_urls(self) -> dict[str, str]:
-        """provider -> the base URL to put into settings."""
-        return {"alpha_vantage": self.url, "polygon": self.url, "nasdaq": f"{self.url}/api/v3"}
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL after 5 s. Safe to call twice."""
@@ -140,7 +137,8 @@ def start_sandbox(
             if pipe:
                 pipe.close()
         raise ServerError(f"the sandbox did not start (exit code {code}): its last words are above, or in {log}")
-    return Sandbox(process, url, Control(url))
+    control = Control(url)
+    return Sandbox(process, url, control, control.health()["base_urls"])
 
 
 def _first_line(process: subprocess.Popen[bytes]) -> str:

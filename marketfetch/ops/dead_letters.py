@@ -6,7 +6,6 @@ with a log line; of each message BYTES_KEPT are kept, and a message that was cut
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import zlib
@@ -21,13 +20,13 @@ from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 
-from marketfetch import connections
-from marketfetch.configured import PROVIDERS
+from marketfetch import connections, vendors
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.ops import redis_writes
 from marketfetch.quotas import Gate
 from marketfetch.redaction import Redactor
 from marketfetch.settings import get_settings
+from marketfetch.suggestions import did_you_mean
 
 log = structlog.get_logger("marketfetch.dead")
 
@@ -142,8 +141,8 @@ def reply(provider: str, request_id: str) -> bytes:
 
     Raises MarketfetchError when nothing is kept.
     """
-    if provider not in PROVIDERS:
-        raise BadRequestError(f"There is no vendor {provider!r}: there are {', '.join(PROVIDERS)}.")
+    if provider not in vendors.names():
+        raise BadRequestError(vendors.unknown(provider))
     kept = _asked(lambda redis: Gate(redis, pool=provider).raw(request_id))
     if kept is None:
         raise BadRequestError(
@@ -192,8 +191,7 @@ def _letter(number: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
 def _unknown(number: str, known: Sequence[str]) -> str:
     if not known:
         return f"There is no dead message {number!r}: the list is empty."
-    close = difflib.get_close_matches(number, known, n=1, cutoff=0.5)
-    meant = f"Did you mean {close[0]}?" if close else "`marketfetch dead` lists them."
+    meant = did_you_mean(number, known, cutoff=0.5) or "`marketfetch dead` lists them."
     return f"There is no dead message {number!r}. {meant}"
 
 

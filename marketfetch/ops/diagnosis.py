@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
+from marketfetch import vendors
 from marketfetch.addresses import database_url, redis_url
-from marketfetch.configured import PROVIDERS, keys
+from marketfetch.configured import keys
 from marketfetch.local import sandbox_note
 from marketfetch.ops import redis_writes
 from marketfetch.ops.workers import releasers
-from marketfetch.settings import config_path, get_settings
+from marketfetch.settings import config_path, example_of_keys, get_settings
 from marketfetch.storage import open_store, safe_url
 from marketfetch.storage.store import StoreError
 
@@ -43,7 +44,7 @@ def findings() -> list[Finding]:
     Raises SettingsError when the settings themselves can't be read. Writes nothing that stays, except that a database
     that does not exist yet is made, as the first worker would.
     """
-    return [*_settings(), *(one for provider in PROVIDERS for one in _provider(provider)), *_redis(), *_database()]
+    return [*_settings(), *(one for provider in vendors.names() for one in _provider(provider)), *_redis(), *_database()]
 
 
 def upgrade() -> str:
@@ -65,12 +66,12 @@ def _settings() -> Iterator[Finding]:
     if sandbox_note.find(get_settings().state_dir):
         sentence = "`marketfetch up --sandbox` runs here: vendors, Redis and database are its own, not the configured ones."
         yield Finding(level="ok", subject="sandbox", sentence=sentence)
-    if not any(get_settings().provider(name).keys for name in PROVIDERS):
+    if not any(get_settings().provider(name).keys for name in vendors.names()):
         yield Finding(
             level="error",
             subject="settings",
             sentence="No vendor has an API key, so nothing can be fetched. Set one, for example "
-            "MARKETFETCH_PROVIDERS__POLYGON__API_KEYS='[\"main:SECRET\"]', or try `marketfetch up --sandbox`.",
+            f"{example_of_keys()}, or try `marketfetch up --sandbox`.",
         )
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from marketfetch import connections
-from marketfetch.configured import PROVIDERS, keys
+from marketfetch import connections, vendors
+from marketfetch.configured import keys
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.ops import redis_writes
 from marketfetch.quotas import reporting
@@ -28,7 +28,7 @@ def lines() -> list[KeyLine]:
     try:
         return [
             KeyLine(provider, key, connections.gate(provider).counts().parked)
-            for provider in PROVIDERS
+            for provider in vendors.names()
             for key in reporting.report(connections.gate(provider), keys(provider))
         ]
     except RedisError as error:
@@ -38,7 +38,7 @@ def lines() -> list[KeyLine]:
 def events() -> dict[str, Events]:
     """What each vendor's gate has done since it was new. Raises MarketfetchError when Redis is away."""
     try:
-        return {provider: connections.gate(provider).events() for provider in PROVIDERS}
+        return {provider: connections.gate(provider).events() for provider in vendors.names()}
     except RedisError as error:
         raise _away(error) from error
 
@@ -46,7 +46,7 @@ def events() -> dict[str, Events]:
 def health() -> list[Health]:
     """Each vendor's gate: does it admit what may run? Raises MarketfetchError when Redis is away."""
     try:
-        return [reporting.health(connections.gate(provider), keys(provider)) for provider in PROVIDERS if keys(provider)]
+        return [reporting.health(connections.gate(provider), keys(provider)) for provider in vendors.names() if keys(provider)]
     except RedisError as error:
         raise _away(error) from error
 
@@ -72,7 +72,7 @@ def resume(label: str, *, provider: str | None) -> str:
 
 
 def _owner(label: str, provider: str | None) -> str:
-    known = {one: [key.label for key in keys(one)] for one in PROVIDERS if provider in (None, one)}
+    known = {one: [key.label for key in keys(one)] for one in vendors.names() if provider in (None, one)}
     owners = [one for one, labels in known.items() if label in labels]
     if len(owners) == 1:
         return owners[0]

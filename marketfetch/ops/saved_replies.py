@@ -1,4 +1,4 @@
-"""`marketfetch read`: a saved reply, read exactly as a worker would read it, and told as one document."""
+"""`marketfetch read`: a saved reply, read exactly as a worker reads it, and reported as one document."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from marketfetch.vendors import reading
 from marketfetch.vendors.errors import BadRequest, FetchError, RateLimited, TooManyRejects, Transient
 from marketfetch.vendors.http import HttpReply
 
-#: Stands for the symbol where the reply does not name one and nobody said which was asked.
+#: The symbol of a reply that does not name one, where the caller does not say which was asked.
 UNKNOWN_SYMBOL: Final = "UNKNOWN"
 
 
@@ -37,7 +37,7 @@ class SavedReject(BaseModel):
 
 
 class SavedReply(BaseModel):
-    """What a worker would make of a saved reply.
+    """What a worker makes of a saved reply.
 
     `outcome` is "rows", or the name of the class in the error tree (then `rows` is 0: nothing would be stored). `rows` counts
     the reply's good rows, `bars` what would be stored of them: a row may give a raw and an adjusted bar. `first_ts` and
@@ -77,12 +77,12 @@ def read_saved(
     headers: Mapping[str, str] | None = None,
     symbol: str = UNKNOWN_SYMBOL,
 ) -> SavedReply:
-    """Reads a saved reply. Checks that need the asked range are skipped, as nobody knows what was asked.
+    """Reads a saved reply. Checks that need the asked range are skipped, as the question is not known.
 
     `headers` in any case. Raises MarketfetchError for an unknown vendor, and for a dataset this vendor does not have.
     """
     try:
-        known = vendors.vendor(provider).NAME
+        known = vendors.vendor(provider).name
     except vendors.UnknownVendor as error:
         raise BadRequestError(str(error)) from None
     request = Request.model_validate({"provider": known, "dataset": dataset, "symbol": symbol})

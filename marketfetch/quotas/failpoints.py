@@ -7,7 +7,6 @@ its life, and nothing else does.
 
 from __future__ import annotations
 
-import difflib
 import os
 import signal
 from collections.abc import Callable
@@ -18,6 +17,8 @@ from typing import Any, Final
 
 from redis import Redis
 from redis.commands.core import Script
+
+from marketfetch.suggestions import did_you_mean
 
 #: The gate's own, each one script.
 OF_THE_GATE: Final = (
@@ -59,8 +60,8 @@ def arm(text: str) -> None:
     global armed
     point, _, file = text.partition("@")
     if point not in POINTS:
-        close = difflib.get_close_matches(point, POINTS, n=1, cutoff=0)
-        raise ValueError(f"there is no failpoint {point!r}; did you mean {close[0]!r}? There are {', '.join(POINTS)}.")
+        meant = did_you_mean(point, POINTS, as_written="{!r}", cutoff=0)
+        raise ValueError(f"there is no failpoint {point!r}. {meant} There are {', '.join(POINTS)}.")
     armed = Failpoint(point, Path(file) if file else None)
 
 

@@ -46,7 +46,8 @@ class ControlHandler(RequestHandler):
 class Health(ControlHandler):
     def get(self) -> None:
         market = self.state.service.market
-        self.write({"ok": True, "seed": market.seed, "today": market.today.isoformat(), "pid": os.getpid()})
+        known = {"ok": True, "seed": market.seed, "today": market.today.isoformat(), "pid": os.getpid()}
+        self.write({**known, "base_urls": base_urls(f"{self.request.protocol}://{self.request.host}")})
 
 
 class FaultsHandler(ControlHandler):
@@ -95,6 +96,11 @@ class Reset(ControlHandler):
         if self.wishes()[0].get("keys"):
             self.state.service.accounts.known.clear()
         self.write({"ok": True})
+
+
+def base_urls(url: str) -> dict[str, str]:
+    """Vendor -> the base URL that a client is given, for the sandbox at `url`."""
+    return {"alpha_vantage": url, "polygon": url, "nasdaq": f"{url}/api/v3"}
 
 
 def routes(state: State) -> list[tuple[str, type[RequestHandler], dict[str, State]]]:

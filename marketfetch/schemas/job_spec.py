@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from marketfetch.schemas.timespans import Adjustment, Timespan
 
-Provider = Literal["alpha_vantage", "polygon", "nasdaq"]
+#: A vendor's name, as it stands in commands, settings, tasks and queues. Which exist: marketfetch/vendors.
+PROVIDER_NAME: Final = r"^[a-z][a-z0-9_]{0,31}$"
+Provider = Annotated[str, Field(pattern=PROVIDER_NAME)]
 Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9:._/\-^=+]+$")]
 
 

@@ -5,39 +5,74 @@ The names are read from the packages' metadata; a vendor's code is loaded when i
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+import re
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final, cast
+from typing import Any, Final
 
+from marketfetch.schemas.job_spec import PROVIDER_NAME
+from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors.protocol import Vendor
 
 GROUP: Final = "marketfetch.vendors"
 
 
 class UnknownVendor(KeyError):
-    """No vendor has this name; the message says which exist."""
+    """No installed vendor has this name; the message says which there are."""
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
+class BrokenVendor(Exception):
+    """A package's entry point names a vendor that can't be used; the message names the package and says why."""
+
+
 def names() -> tuple[str, ...]:
-    """The names of the installed vendors, sorted. Loads no vendor."""
-    return tuple(sorted(_installed()))
+    """The names of the installed vendors, sorted. Loads no vendor. Raises BrokenVendor."""
+    return tuple(_installed())
 
 
 @lru_cache(maxsize=64)
-def vendor(name: str) -> Vendor:
-    """The vendor called `name`. Raises UnknownVendor with a did-you-mean."""
+def vendor(name: str) -> Vendor[Any]:
+    """The vendor called `name`. Raises UnknownVendor with a did-you-mean, and BrokenVendor."""
     found = _installed().get(name)
     if found is None:
-        close = get_close_matches(name.lower().replace("-", "_"), names(), n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise UnknownVendor(f"there is no vendor {name!r}: {hint}The vendors are {', '.join(names())}.")
-    return cast("Vendor", found.load())
+        raise UnknownVendor(unknown(name))
+    try:
+        loaded = found.load()
+    except Exception as error:
+        raise BrokenVendor(f"{_origin(found)} can't be loaded: {type(error).__name__}: {error}") from error
+    if not isinstance(loaded, Vendor):
+        raise BrokenVendor(f"{_origin(found)} is not a marketfetch.vendors.protocol.Vendor: see docs/add-a-vendor.md")
+    if loaded.name != name:
+        raise BrokenVendor(f"{_origin(found)} calls itself {loaded.name!r}: give both the same name")
+    return loaded
+
+
+def unknown(name: str) -> str:
+    """The sentence for a name that no installed vendor has."""
+    meant = did_you_mean(name.lower().replace("-", "_"), names(), as_written="{!r}", cutoff=0.5)
+    return f"There is no vendor {name!r}. {meant}{' ' if meant else ''}The vendors are {', '.join(names()) or 'none'}."
+
+
+def example(preferred: tuple[str, ...] = ()) -> Vendor[Any]:
+    """A vendor for examples in messages, of the `preferred` ones or of all: the one that knows the most kinds of symbols."""
+    return max(map(vendor, preferred or names()), key=lambda one: len(one.symbol_forms))
 
 
 @lru_cache(maxsize=1)
 def _installed() -> dict[str, EntryPoint]:
-    return {one.name: one for one in entry_points(group=GROUP)}
+    found: dict[str, EntryPoint] = {}
+    for one in sorted(entry_points(group=GROUP), key=lambda one: one.name):
+        if not re.fullmatch(PROVIDER_NAME, one.name):
+            raise BrokenVendor(f"{_origin(one)} has no usable name: write lower-case letters, digits and underscores")
+        # A checkout on the path beside an installed copy lists the same vendor twice.
+        if found.setdefault(one.name, one).value != one.value:
+            raise BrokenVendor(f"two packages bring the vendor {one.name!r} ({found[one.name].value}, {one.value}): remove one")
+    return found
+
+
+def _origin(one: EntryPoint) -> str:
+    package = one.dist.name if one.dist else "an unknown package"
+    return f"the vendor {one.name!r} of the package {package} ({one.value})"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 
 from marketfetch.schemas.bars import BarColumns, Floats, Ints
 from marketfetch.schemas.integrity import Checked, Range, check_bars
 from marketfetch.schemas.page import Quirk, Reject
+from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import Timespan
+from marketfetch.vendors.times import day_start_ms, period_start
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +73,16 @@ def parse(
         bars=BarColumns.build(moments, partial=None, **columns).take(index),
         rows=row_numbers[index],
         rejects=tuple(bad[i] for i in sorted(bad)),
+    )
+
+
+def asked_range(request: Request, timespan: Timespan, zone: str) -> Range | None:
+    """What was asked, in Unix ms; None where the question is not known. Reaches back to the start of a week or month."""
+    if request.start is None or request.end is None:
+        return None
+    return Range(
+        start_ms=day_start_ms(period_start(request.start, timespan), zone),
+        end_ms=day_start_ms(request.end + timedelta(days=1), zone),
     )
 
 

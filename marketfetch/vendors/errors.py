@@ -5,12 +5,12 @@ FetchError
 ├── Transient
 │   ├── Unavailable  5xx, timeouts, resets, cut or non-JSON replies, HTML pages      backoff, then failed; three in a row: the
 │   │                                                                                key rests (docs/decisions/0010)
-│   └── SuspectEmpty an empty reply in a shape known to lie (Polygon results:null)   asked once more, then NoData
+│   └── SuspectEmpty an empty reply in a shape known to lie (null for a list)        asked once more, then NoData
 ├── NoData           the vendor has nothing for this range          done, zero rows, recorded as empty
 ├── BadCredentials   the vendor refuses the key                     the key is set aside; with no other key: failed
 └── Fatal            asking again can't help                        failed at once
     ├── NotEntitled    the plan does not include this
-    ├── UnknownSymbol  no such instrument (Alpha Vantage says the same for bad parameters)
+    ├── UnknownSymbol  no such instrument (some vendors say the same for bad parameters)
     ├── BadRequest     the vendor does not understand the question
     ├── Gone           410: the vendor has retired this dataset
     └── TooManyRejects so many rows failed their checks that the reply can't be trusted
@@ -20,9 +20,10 @@ Errors carry data and a sentence that may be shown to anyone: never a key, never
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from marketfetch.schemas.page import Page
+if TYPE_CHECKING:
+    from marketfetch.schemas.page import Page  # numpy comes with it, and whoever plans or submits needs none
 
 #: What a vendor's refusal counts: the calls of a second, a minute, ten seconds ("window"), a day, or those under way.
 Scope = Literal["second", "minute", "window", "day", "concurrency"]

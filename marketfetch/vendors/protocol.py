@@ -1,44 +1,116 @@
-"""The three verbs that every vendor answers to. A vendor is a module with these names; adding one is one file."""
+"""What a vendor is: one frozen value, which the entry point of its package names. Everything about the vendor hangs on it.
+
+    VENDOR = Vendor(name="acme", title="Acme Prices", options=AcmeOptions, plan=plan, ...)
+
+docs/add-a-vendor.md builds one step by step; `conformance.py` beside this file holds any vendor to what stands here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Protocol
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from marketfetch.schemas.column_mapping import ColumnMapping
-from marketfetch.schemas.job_spec import JobSpec
-from marketfetch.schemas.page import Page
+from pydantic import BaseModel, ConfigDict, Field
+
+from marketfetch.schemas.job_spec import PROVIDER_NAME, JobSpec
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import Adjustment, Timespan
 from marketfetch.vendors.http import HttpReply, HttpRequest
+
+if TYPE_CHECKING:
+    from marketfetch.schemas.page import Page  # numpy comes with it, and planning needs none
+
+#: A URL that a path can be appended to.
+BASE_URL: Final = r"^https?://[^\s?#]+$"
+
+
+class VendorOptions(BaseModel):
+    """What settings say about a vendor and its functions need: the section `[providers.<name>]`, without the keys.
+
+    A vendor subclasses it with a default for `base_url`, and with options of its own, each with a default. `page_limit` is how
+    many rows are asked per page; None means the vendor's own maximum.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str = Field(pattern=BASE_URL)
+    page_limit: int | None = Field(default=None, ge=1, le=50_000)
 
 
 @dataclass(frozen=True, slots=True)
-class VendorOptions:
-    """What settings say about a vendor and its verbs need. `page_limit` None: the vendor's own maximum."""
+class Plan:
+    """What one key of a published plan allows, as limits are written in settings ("5/minute", "25/day@America/New_York").
 
-    base_url: str
-    page_limit: int | None = None
-    symbols_per_request: int = 1
-    tables: Mapping[str, ColumnMapping] = field(default_factory=lambda: MappingProxyType({}))
-    zones: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    `source` is the URL where the vendor publishes it, `read_on` the month it was read (YYYY-MM). `concurrency` is how many
+    calls of a key may be open at once; None means any number.
+    """
+
+    limits: tuple[str, ...]
+    source: str
+    read_on: str
+    concurrency: int | None = None
 
 
-class Vendor(Protocol):
-    """Pure functions of their arguments: no clock, no network, no logging of bodies."""
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Data that the vendor has under a name: bars of these timespans and adjustments, or records, which can only be read."""
 
-    NAME: str
-    BASE_URL: str
+    name: str
+    title: str
+    timespans: tuple[Timespan, ...] = ()
+    adjustments: tuple[Adjustment, ...] = ()
 
-    def plan(self, spec: JobSpec, options: VendorOptions) -> list[Request]:
-        """Splits a wish into requests such that no reply is cut silently. Deterministic. Raises PlanError."""
-        ...
+    @property
+    def has_bars(self) -> bool:
+        return bool(self.timespans)
 
-    def build_request(self, request: Request, options: VendorOptions) -> HttpRequest:
-        """The call for a request, without its key."""
-        ...
 
-    def read_reply(self, request: Request, reply: HttpReply, options: VendorOptions) -> Page:
-        """Reads and validates a reply. Raises the error tree of `marketfetch/vendors/errors.py`."""
-        ...
+@dataclass(frozen=True, slots=True)
+class SymbolForm:
+    """How the vendor spells a kind of instrument (stock, share class, index, option, FX, crypto, series), by example.
+
+    Each example can be asked for with this `dataset` and `timespan`.
+    """
+
+    kind: str
+    examples: tuple[str, ...]
+    dataset: str = "bars"
+    timespan: Timespan = "1d"
+
+
+Options = TypeVar("Options", bound=VendorOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Vendor(Generic[Options]):
+    """One vendor. The functions are pure: no clock, no network, no logging of bodies.
+
+    `name` stands in commands, settings, tasks (`tasks.fetch.<name>`) and queues (`fetch.<name>`). The first of `plans` is for
+    keys of which settings name no plan. Loading a vendor must be cheap: `read_reply` imports numpy when it is called.
+    """
+
+    name: str
+    title: str
+    documentation: str
+    options: type[Options]
+    plans: Mapping[str, Plan]
+    datasets: tuple[Dataset, ...]
+    symbol_forms: tuple[SymbolForm, ...]
+    #: The zone whose midnight begins a daily bar of this request (an IANA name).
+    zone: Callable[[Request, Options], str]
+    #: Splits a wish into requests such that no reply is cut silently. Deterministic. Raises PlanError.
+    plan: Callable[[JobSpec, Options], list[Request]]
+    #: The call for a request, without its key. Raises PlanError.
+    build_request: Callable[[Request, Options], HttpRequest]
+    #: Reads and validates a reply. Raises the error tree of `errors.py`.
+    read_reply: Callable[[Request, HttpReply, Options], Page]
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(PROVIDER_NAME, self.name):
+            raise ValueError(f"the name {self.name!r} must be lower-case letters, digits and underscores, at most 32")
+        if not self.plans:
+            raise ValueError("a vendor has at least one plan: without one its keys would have no limits")
+        if not self.symbol_forms or not all(form.examples for form in self.symbol_forms):
+            raise ValueError("a vendor has at least one symbol form, and each form has an example")

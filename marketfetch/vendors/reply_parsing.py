@@ -113,7 +113,7 @@ def retry_after_ms(headers: Mapping[str, str]) -> int | None:
 def calls_counted(headers: Mapping[str, str]) -> tuple[int, int] | None:
     """The limit that the vendor names and how many calls of it are used, None where the headers say nothing.
 
-    Nasdaq Data Link sends them with every reply (x-ratelimit-limit: 50000, x-ratelimit-remaining: 49994).
+    Some vendors send both with every reply (x-ratelimit-limit: 50000, x-ratelimit-remaining: 49994).
     """
     limit, remaining = headers.get("x-ratelimit-limit", ""), headers.get("x-ratelimit-remaining", "")
     if not (re.fullmatch(r"[0-9]{1,9}", limit) and re.fullmatch(r"[0-9]{1,9}", remaining)):

@@ -1,4 +1,4 @@
-"""Dates and wall times of exchanges as Unix milliseconds, and what part of time a request asked for.
+"""Dates and wall times of exchanges as Unix milliseconds.
 
 The rule for `ts`, one for all vendors: an intraday bar starts at its instant; a daily bar at midnight of the session's
 date in the exchange's zone; a weekly bar at that midnight of its Monday, a monthly bar of the 1st. So a partial week and its
@@ -13,8 +13,6 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from marketfetch.schemas.integrity import Range
-from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan
 
 NEW_YORK: Final = "America/New_York"
@@ -68,16 +66,6 @@ def period_end(day: date, timespan: Timespan) -> date:
 def bar_start_ms(day: date, timespan: Timespan, zone: str) -> int:
     """The `ts` of a daily or longer bar that the vendor dates by any day of its period."""
     return day_start_ms(period_start(day, timespan), zone)
-
-
-def asked_range(request: Request, timespan: Timespan, zone: str) -> Range | None:
-    """What was asked, in Unix ms; None where the question is not known. Reaches back to the start of a week or month."""
-    if request.start is None or request.end is None:
-        return None
-    return Range(
-        start_ms=day_start_ms(period_start(request.start, timespan), zone),
-        end_ms=day_start_ms(request.end + timedelta(days=1), zone),
-    )
 
 
 def parse_day(text: object) -> date | None:

@@ -1,163 +1,41 @@
-"""Alpha Vantage: one endpoint, `function=` selects, no ranges and no pages: the newest 100 points, or all of them.
-
-The cursor is ours: "compact" asks for the newest 100 points (which free keys may), anything else for the whole history.
-A compact reply that turns out not to reach back to the start names "full" as its next page.
-https://www.alphavantage.co/documentation/
-"""
+"""Alpha Vantage: one endpoint, `function=` selects, no ranges and no pages. https://www.alphavantage.co/documentation/"""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
-from marketfetch.schemas.timespans import Adjustment, Timespan, is_intraday
-from marketfetch.vendors.errors import PlanError
-from marketfetch.vendors.http import HttpRequest, KeyPlace
-from marketfetch.vendors.protocol import VendorOptions
-from marketfetch.vendors.ranges import generation_of, split_by_months
+from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.protocol import Vendor
 
-from .functions import INTERVALS, MARKETS, Function, function_for, function_named, split_pair
-from .replies import COMPACT, read_reply
+from .calls import build_request
+from .datasets import DATASETS
+from .limits import PLANS
+from .options import AlphaVantageOptions
+from .symbols import SYMBOL_FORMS, zone
+from .wishes import plan
 
-__all__ = ["BASE_URL", "NAME", "build_request", "plan", "read_reply"]
-
-NAME: Final = "alpha_vantage"
-BASE_URL: Final = "https://www.alphavantage.co"
-
-#: FX and crypto intraday bars have no `month=`: "full" is the trailing days only.
-_TRAILING_DAYS: Final = 30
-#: Compact is 100 points; days are counted with room for a request that waits a week before it is sent.
-_COMPACT_DAYS: Final = 90
+if TYPE_CHECKING:
+    from marketfetch.schemas.page import Page
 
 
-def plan(spec: JobSpec, options: VendorOptions) -> list[Request]:  # noqa: ARG001 (every vendor has these two)
-    """One request per symbol, for stocks' intraday bars one per symbol and calendar month. Raises PlanError."""
-    function, timespan = _function_of(spec)
-    adjustment = _adjustment_of(spec, function)
-    if function.market != "stocks":
-        for symbol in spec.symbols:
-            _pair(symbol)
-    pieces = [(spec.start, spec.end)]
-    cursor = None
-    if function.timespan is None and function.market == "stocks":
-        pieces = list(split_by_months(spec.start, spec.end))
-    elif function.timespan is None:
-        _check_trailing(spec, function)
-    elif _surely_compact(spec, function):
-        cursor = COMPACT
-    return [
-        Request(
-            provider="alpha_vantage",
-            dataset=function.name,
-            symbol=symbol,
-            timespan=timespan,
-            adjustment=adjustment,
-            start=start,
-            end=end,
-            generation=generation_of(spec, end),
-            cursor=cursor,
-        )
-        for symbol in spec.symbols
-        for start, end in pieces
-    ]
+def read_reply(request: Request, reply: HttpReply, options: AlphaVantageOptions) -> Page:
+    """`replies.read_reply`, loaded when the first reply is here: numpy is not needed to plan and to call."""
+    from . import replies
+
+    return replies.read_reply(request, reply, options)
 
 
-def build_request(request: Request, options: VendorOptions) -> HttpRequest:  # noqa: ARG001
-    """`GET /query`. JSON always: the CSV of intraday bars has no zone, and errors are JSON in any case."""
-    function = _request_function(request)
-    params = [("function", function.name)]
-    if function.market == "fx":
-        base, quote = _pair(request.symbol)
-        params += [("from_symbol", base), ("to_symbol", quote)]
-    elif function.market == "crypto":
-        base, quote = _pair(request.symbol)
-        params += [("symbol", base), ("market", quote)]
-    else:
-        params.append(("symbol", request.symbol))
-    if function.timespan is None:
-        params.append(("interval", INTERVALS[request.timespan]))
-        if function.market == "stocks":
-            params.append(("adjusted", "false" if request.adjustment == "raw" else "true"))
-            params.append(("extended_hours", "true"))
-            if request.start is not None:
-                params.append(("month", f"{request.start:%Y-%m}"))
-    if _has_outputsize(function):
-        params.append(("outputsize", COMPACT if request.cursor == COMPACT else "full"))
-    params.append(("datatype", "json"))
-    return HttpRequest(path="/query", params=tuple(params), key=KeyPlace("query", "apikey"))
-
-
-def _function_of(spec: JobSpec) -> tuple[Function, Timespan]:
-    try:
-        function = function_named(spec.dataset)
-        if function is None:
-            adjusted = spec.adjustment == "split_dividend"
-            return function_for(MARKETS[spec.dataset.lower()], spec.timespan, adjusted=adjusted), spec.timespan
-    except KeyError as error:
-        raise PlanError(error.args[0]) from None
-    if function.kind != "bars":
-        raise PlanError(f"{function.name} holds no bars: only bars can be fetched; read a saved reply of it instead")
-    if function.timespan is None:
-        if not is_intraday(spec.timespan):
-            raise PlanError(f"{function.name} has no {spec.timespan} bars: ask for {', '.join(INTERVALS)}")
-        return function, spec.timespan
-    # 1d is what a spec says when nothing else was said, so a weekly function may stand beside it.
-    if spec.timespan not in ("1d", function.timespan):
-        raise PlanError(f"{function.name} has {function.timespan} bars, not {spec.timespan}: change one of the two")
-    return function, function.timespan
-
-
-def _adjustment_of(spec: JobSpec, function: Function) -> Adjustment:
-    """What the vendor serves by default: intraday bars with splits and dividends applied, the others as traded."""
-    if function.market != "stocks":
-        if spec.adjustment not in (None, "raw"):
-            raise PlanError(f"{function.name} knows no adjustment: leave it out, or ask for raw")
-        return "raw"
-    if spec.adjustment == "split":
-        raise PlanError("Alpha Vantage has no bars adjusted for splits alone: ask for raw or split_dividend, or ask polygon")
-    if function.timespan is None:
-        return spec.adjustment or "split_dividend"
-    if spec.adjustment is None:
-        return "split_dividend" if function.adjusted else "raw"
-    if spec.adjustment == "split_dividend" and not function.adjusted:
-        raise PlanError(f"{function.name} is not adjusted: ask for the dataset {function.name}_ADJUSTED")
-    return spec.adjustment
-
-
-def _check_trailing(spec: JobSpec, function: Function) -> None:
-    earliest = date.fromisoformat(spec.as_of[:10]) - timedelta(days=_TRAILING_DAYS)
-    if spec.start < earliest:
-        raise PlanError(
-            f"{function.name} serves about the last {_TRAILING_DAYS} days only: start on {earliest} or later, "
-            f"or ask for 1d bars"
-        )
-
-
-def _has_outputsize(function: Function) -> bool:
-    """Weekly, monthly and the daily crypto functions always send everything."""
-    return function.timespan is None or function.name in ("TIME_SERIES_DAILY", "TIME_SERIES_DAILY_ADJUSTED", "FX_DAILY")
-
-
-def _surely_compact(spec: JobSpec, function: Function) -> bool:
-    age_days = (date.fromisoformat(spec.as_of[:10]) - spec.start).days
-    return _has_outputsize(function) and age_days <= _COMPACT_DAYS
-
-
-def _request_function(request: Request) -> Function:
-    try:
-        named = function_named(request.dataset)
-        if named is not None:
-            return named
-        adjusted = request.adjustment == "split_dividend"
-        return function_for(MARKETS[request.dataset.lower()], request.timespan, adjusted=adjusted)
-    except KeyError as error:
-        raise PlanError(error.args[0]) from None
-
-
-def _pair(symbol: str) -> tuple[str, str]:
-    pair = split_pair(symbol)
-    if pair is None:
-        raise PlanError(f"{symbol!r} is not a pair of currencies: write it like EUR/USD or BTC/EUR")
-    return pair
+VENDOR: Final = Vendor(
+    name="alpha_vantage",
+    title="Alpha Vantage",
+    documentation="https://www.alphavantage.co/documentation/",
+    options=AlphaVantageOptions,
+    plans=PLANS,
+    datasets=DATASETS,
+    symbol_forms=SYMBOL_FORMS,
+    zone=zone,
+    plan=plan,
+    build_request=build_request,
+    read_reply=read_reply,
+)

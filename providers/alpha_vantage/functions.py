@@ -6,11 +6,11 @@ https://www.alphavantage.co/documentation/
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final, Literal
 
 from marketfetch.schemas.timespans import Timespan
+from marketfetch.suggestions import did_you_mean
 
 Market = Literal["stocks", "fx", "crypto"]
 Kind = Literal["bars", "quote", "splits", "dividends"]
@@ -70,9 +70,8 @@ def function_named(dataset: str) -> Function | None:
         if form in FUNCTIONS:
             return FUNCTIONS[form]
     names = [*MARKETS, *FUNCTIONS]
-    close = get_close_matches(name, FUNCTIONS, n=1, cutoff=0.6) or get_close_matches(dataset.lower(), MARKETS, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    raise KeyError(f"Alpha Vantage has no dataset {dataset!r}: {hint}There are {', '.join(names)}.")
+    meant = did_you_mean(name, FUNCTIONS) or did_you_mean(dataset.lower(), MARKETS)
+    raise KeyError(f"Alpha Vantage has no dataset {dataset!r}. {meant}{' ' if meant else ''}There are {', '.join(names)}.")
 
 
 def function_for(market: Market, timespan: Timespan, *, adjusted: bool) -> Function:

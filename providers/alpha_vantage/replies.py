@@ -17,17 +17,15 @@ from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan, is_intraday
 from marketfetch.vendors.errors import BadRequest, NoData, Unavailable
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.protocol import VendorOptions
 from marketfetch.vendors.reply_parsing import looks_like_json, not_json, parse_csv
 from marketfetch.vendors.times import NEW_YORK, UTC_ZONE, parse_day
 
+from .calls import COMPACT, FULL
 from .errors import WHO, check_status, error_in
 from .functions import MARKETS, TIMESPAN_OF_INTERVAL, Function, Market, function_named
+from .options import AlphaVantageOptions
 from .records import read_record_object, read_record_rows
 from .series import Table, bars_page
-
-COMPACT: Final = "compact"
-FULL: Final = "full"
 
 _SERIES_KEY: Final = re.compile(
     r"^(?:(Weekly|Monthly)( Adjusted)? Time Series|Time Series (FX |Crypto )?\((?:(Digital Currency) )?(\w+)\))$"
@@ -46,7 +44,7 @@ class _Shape:
     timespan: Timespan
 
 
-def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Page:
+def read_reply(request: Request, reply: HttpReply, options: AlphaVantageOptions) -> Page:
     """Reads any reply of the functions in the table. Rows outside the asked range are left out: it can't be asked for."""
     check_status(reply, symbol=request.symbol)
     try:
@@ -58,7 +56,7 @@ def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Pa
     return _read_csv(request, function, reply, options)
 
 
-def _read_json(request: Request, function: Function | None, reply: HttpReply, options: VendorOptions) -> Page:
+def _read_json(request: Request, function: Function | None, reply: HttpReply, options: AlphaVantageOptions) -> Page:
     body = _parse(reply)
     error = error_in(body, reply, symbol=request.symbol)
     if error is not None:
@@ -147,7 +145,7 @@ def _series_table(pairs: list[tuple[str, object]], *, meta: dict[str, object]) -
     )
 
 
-def _read_csv(request: Request, function: Function | None, reply: HttpReply, options: VendorOptions) -> Page:
+def _read_csv(request: Request, function: Function | None, reply: HttpReply, options: AlphaVantageOptions) -> Page:
     header, rows = parse_csv(reply, who=WHO)
     names = [name.lower().replace("_", " ") for name in header]
     if names[0] in ("symbol", "effective date", "ex dividend date"):
@@ -184,7 +182,7 @@ def _interval_of(dates: list[str]) -> Timespan:
     return TIMESPAN_OF_INTERVAL.get(f"{step}min", "1m")
 
 
-def _page(request: Request, shape: _Shape, table: Table, reply: HttpReply, options: VendorOptions) -> Page:
+def _page(request: Request, shape: _Shape, table: Table, reply: HttpReply, options: AlphaVantageOptions) -> Page:
     if not table.dates:
         raise NoData(f"{WHO} has no bars for {request.symbol}", status=reply.status)
     told = options.zones.get(request.symbol) or table.zone

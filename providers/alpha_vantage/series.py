@@ -12,9 +12,9 @@ from marketfetch.schemas.bars import PRICE_COLUMNS, BarColumns, BarSeries
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, Timespan, is_intraday
-from marketfetch.vendors.columns import Parsed, both, parse
+from marketfetch.vendors.columns import Parsed, asked_range, both, parse
 from marketfetch.vendors.errors import Unavailable
-from marketfetch.vendors.times import asked_range, bar_start_ms, parse_day, wall_to_unix_ms
+from marketfetch.vendors.times import bar_start_ms, parse_day, wall_to_unix_ms
 
 _ADJUSTED: Final = "adjusted close"
 

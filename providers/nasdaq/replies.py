@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from marketfetch.schemas.bars import PRICE_COLUMNS, BarSeries
-from marketfetch.schemas.column_mapping import ColumnMapping, PriceColumns
 from marketfetch.schemas.page import Page, Quirk, Reject
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan
-from marketfetch.vendors.columns import both, parse
+from marketfetch.vendors.columns import asked_range, both, parse
 from marketfetch.vendors.errors import BadRequest, NoData, Unavailable
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.protocol import VendorOptions
 from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv, parse_object
-from marketfetch.vendors.times import asked_range, bar_start_ms, parse_day
+from marketfetch.vendors.times import bar_start_ms, parse_day
 
+from .calls import dataset_name
+from .column_mapping import ColumnMapping, PriceColumns
 from .errors import WHO, check_status
+from .options import NasdaqOptions
 from .tables import mapping_by_columns, mapping_named, missing, plain, timespan_of, unmapped
 
 _VAGUE: Final = ("bars", "datasets", "dataset", "datatables", "datatable")
@@ -39,16 +40,7 @@ class _Table:
     frequency: object = None
 
 
-def dataset_name(request: Request, options: VendorOptions) -> str | None:
-    """The name "DB/CODE" where the request is for a time series, None where it is for a datatable."""
-    word = request.dataset.lower()
-    if word in ("bars", "datasets", "dataset"):
-        return request.symbol if "/" in request.symbol else None
-    mapping = mapping_named(request.dataset, options.tables)
-    return request.dataset if mapping is not None and mapping.kind == "dataset" else None
-
-
-def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Page:
+def read_reply(request: Request, reply: HttpReply, options: NasdaqOptions) -> Page:
     """Reads a dataset, or a page of a datatable. Every symbol and adjustment in it becomes a series."""
     check_status(reply, symbol=request.symbol)
     table = _json_table(reply, request) if looks_like_json(reply) else _csv_table(reply, request)
@@ -65,7 +57,7 @@ def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Pa
     return _page(request, table, mapping, name=name or request.symbol, timespan=timespan)
 
 
-def _name(request: Request, options: VendorOptions) -> str:
+def _name(request: Request, options: NasdaqOptions) -> str:
     """The name "VENDOR/TABLE" or "DB/CODE"; empty for a saved reply of which it is not known."""
     dataset = dataset_name(request, options)
     if dataset is not None:

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal
 
-from marketfetch.schemas.column_mapping import ColumnMapping, PriceColumns
 from marketfetch.schemas.timespans import Timespan
 from marketfetch.vendors.errors import BadRequest
+
+from .column_mapping import ColumnMapping, PriceColumns
 
 WIKI_PRICES: Final = "WIKI/PRICES"
 

@@ -1,8 +1,8 @@
-"""A reply of bars, from its bytes to columns: read at once where all is well, by the contract where it is not.
+"""A reply of bars, from its bytes to columns: msgspec reads it, and where it can't, pydantic says which rows are bad and why.
 
-`Row` and `Envelope` say what Polygon may send; pydantic holds replies against them and says what is wrong with which row.
-Nearly every reply has nothing wrong: msgspec reads those in a third of the time, straight into the columns, and refuses
-whatever pydantic would have to look at. A test proves that both read the same from the same bytes.
+`Row` and `Envelope` say what Polygon may send; pydantic holds a reply against them and gives the reasons. Nearly every reply is
+clean: msgspec reads those in half of `json.loads`' time, and refuses whatever pydantic would have to look at. Both hand their
+rows to one function that makes the columns. A test proves that both read the same from the same bytes.
 
 https://massive.com/docs/rest/stocks/aggregates/custom-bars
 """
@@ -10,6 +10,7 @@ https://massive.com/docs/rest/stocks/aggregates/custom-bars
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Any, Final, NotRequired, cast
@@ -106,7 +107,7 @@ class _QuickRow(msgspec.Struct, gc=False):
 
 
 class _Quick(msgspec.Struct, gc=False):
-    """No field may be null, or of another type than its own: such a reply is for the contract to read."""
+    """No field may be null, or of another type than its own: such a reply is left to the contract."""
 
     results: list[_QuickRow]
     status: str | msgspec.UnsetType = msgspec.UNSET
@@ -124,8 +125,8 @@ _QUICK: Final = msgspec.json.Decoder(_Quick)
 
 
 def quick(body: bytes) -> Aggs | None:
-    """The reply, read in one go; None where anything about it is unusual, whether right or wrong."""
-    # msgspec does not look whether a text that it skips is UTF-8.
+    """The reply, read in one pass; None where anything about it is unusual, whether right or wrong."""
+    # msgspec does not check that a text which it skips is UTF-8.
     if not body.isascii():
         return None
     try:
@@ -138,24 +139,24 @@ def quick(body: bytes) -> Aggs | None:
     moments = table[0]
     if not np.all((np.abs(moments) <= _LATEST_MS) & (moments == np.rint(moments))):
         return None
-    # Each on its own, in one piece: everything that follows walks along columns.
-    columns = {name: np.ascontiguousarray(column) for name, column in zip(FIELDS.values(), table[1:], strict=True)}
-    bars = BarColumns.build(moments.astype(np.int64), partial=None, **columns)
-    return Aggs(_envelope(msgspec.structs.asdict(found)), bars, np.arange(len(bars), dtype=np.int64))
+    envelope = _envelope(msgspec.structs.asdict(found))
+    return Aggs(envelope, _columns(table), np.arange(len(found.results), dtype=np.int64))
 
 
 def by_contract(reply: HttpReply, *, symbol: str) -> Aggs:
-    """The same by pydantic: what is unusual and right is read, each bad row becomes a reject. Raises Unavailable."""
+    """The same by pydantic: each row that breaks the contract becomes a reject with its reason. Raises Unavailable."""
     rejects: dict[int, Reject] = {}
     try:
-        body: _Aggs | _AggsGoodRows = _AGGS.validate_json(reply.body)
+        body: dict[str, Any] = {**_AGGS.validate_json(reply.body)}
     except ValidationError as error:
         rejects = _bad_rows(error, reply, symbol=symbol)
-        body = _AGGS_GOOD_ROWS.validate_json(reply.body)
+        body = {**_AGGS_GOOD_ROWS.validate_json(reply.body)}
     rows = body.get("results") or []
     numbers = np.array([i for i in range(len(rows) + len(rejects)) if i not in rejects], dtype=np.int64)
+    # None becomes NaN.
+    bars = _columns([np.array([row.get(name, math.nan) for row in rows], dtype=np.float64) for name in ("t", *FIELDS)])
     null = "results" in body and body["results"] is None
-    return Aggs(_envelope({**body}), _columns(rows), numbers, tuple(rejects[i] for i in sorted(rejects)), null=null)
+    return Aggs(_envelope(body), bars, numbers, tuple(rejects[i] for i in sorted(rejects)), null=null)
 
 
 def _bad_rows(error: ValidationError, reply: HttpReply, *, symbol: str) -> dict[int, Reject]:
@@ -174,12 +175,11 @@ def _bad_rows(error: ValidationError, reply: HttpReply, *, symbol: str) -> dict[
     return bad
 
 
-def _columns(rows: list[Row]) -> BarColumns:
-    # None becomes NaN.
-    floats: dict[str, Floats] = {
-        name: np.array([row.get(key, math.nan) for row in rows], dtype=np.float64) for key, name in FIELDS.items()
-    }
-    return BarColumns.build(np.array([row["t"] for row in rows], dtype=np.float64).astype(np.int64), partial=None, **floats)
+def _columns(table: Sequence[Floats] | Floats) -> BarColumns:
+    """Bars from the columns t, o, h, l, c, v, vw and n."""
+    # Each in one piece of memory: every later check walks along columns.
+    columns = {name: np.ascontiguousarray(column) for name, column in zip(FIELDS.values(), table[1:], strict=True)}
+    return BarColumns.build(table[0].astype(np.int64), partial=None, **columns)
 
 
 def _envelope(fields: dict[str, Any]) -> Envelope:

@@ -17,16 +17,17 @@ from marketfetch.schemas.integrity import check_bars
 from marketfetch.schemas.page import Page, Quirk, Reject
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, is_intraday
-from marketfetch.vendors.columns import parse
+from marketfetch.vendors.columns import asked_range, parse
 from marketfetch.vendors.errors import BadRequest, NoData, NotEntitled, SuspectEmpty, Unavailable
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.protocol import VendorOptions
 from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv
-from marketfetch.vendors.times import NEW_YORK, UTC_ZONE, asked_range, bar_start_ms, local_date
+from marketfetch.vendors.times import bar_start_ms, local_date
 
 from .aggregates import FIELDS, Aggs, read_aggs
 from .errors import WHO, check_status, error_in
+from .options import PolygonOptions
 from .records import RECORDS, read_records, saved_dataset
+from .symbols import is_stock_like, zone_of
 
 #: What tells whether a ticker exists. https://massive.com/docs/rest/stocks/tickers/ticker-overview
 TICKER: Final = "/v3/reference/tickers/"
@@ -34,17 +35,7 @@ TICKER: Final = "/v3/reference/tickers/"
 _SURELY_TRADES_DAYS: Final = 10
 
 
-def is_stock_like(symbol: str) -> bool:
-    """True for stocks and options, which have splits; False for FX (C:), crypto (X:) and indices (I:)."""
-    return symbol[:2] not in ("C:", "X:", "I:")
-
-
-def zone_of(symbol: str) -> str:
-    """FX and crypto days are UTC days; everything else trades in New York."""
-    return UTC_ZONE if symbol[:2] in ("C:", "X:") else NEW_YORK
-
-
-def read_reply(request: Request, reply: HttpReply, options: VendorOptions) -> Page:
+def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> Page:
     """Reads a page of bars, or of splits, dividends or tickers. Raises the error tree."""
     if request.cursor is not None and request.cursor.startswith(TICKER):
         raise _whether_listed(request, reply)

@@ -11,7 +11,6 @@ Private API: none. The checks cost some 30 µs for a message of 1 kB.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from functools import lru_cache
@@ -21,7 +20,8 @@ from celery.worker.consumer import Consumer
 from kombu.exceptions import ContentDisallowed
 from pydantic import AliasPath, BaseModel, Field, StringConstraints, ValidationError
 
-from marketfetch.configured import PROVIDERS
+from marketfetch import vendors
+from marketfetch.suggestions import did_you_mean
 
 from ..sending.parking import GRANT_HEADER
 from ..store import STORE_TASK
@@ -144,9 +144,8 @@ def unusable(message: Any, tasks: Mapping[str, Any]) -> str:
     except ValidationError as error:
         return f"it is no task message: {_clauses(error)}"
     if (task := tasks.get(named.task)) is None:
-        close = difflib.get_close_matches(named.task, [one for one in tasks if not one.startswith("celery.")], n=1)
-        meant = f" Did you mean {close[0]!r}?" if close else ""
-        return f"this worker knows no task {named.task!r:.120}.{meant}"
+        meant = did_you_mean(named.task, [one for one in tasks if not one.startswith("celery.")], as_written="{!r}")
+        return f"this worker knows no task {named.task!r:.120}. {meant}".rstrip()
     return _arguments(task, named.task, call.args, call.named or {})
 
 
@@ -164,8 +163,8 @@ def _arguments(task: Any, name: str, args: list[Any], kwargs: dict[str, Any]) ->
             vendor = _Reference.model_validate(given.arguments["ref"]).provider
         except ValidationError as error:
             return f"{name} takes the reference that a fetch task returns: {_clauses(error)}"
-        if vendor not in PROVIDERS:
-            return f"{name} got a reference to the vendor {vendor!r:.80}; there are {', '.join(PROVIDERS)}"
+        if vendor not in vendors.names():
+            return f"{name} got a reference to the vendor {vendor!r:.80}; there are {', '.join(vendors.names())}"
     return ""
 
 

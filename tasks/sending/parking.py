@@ -19,7 +19,8 @@ from kombu.utils.json import dumps
 from kombu.utils.objects import cached_property
 from redis.exceptions import RedisError
 
-from marketfetch.configured import PROVIDERS, keys
+from marketfetch import vendors
+from marketfetch.configured import keys
 from marketfetch.ops import redis_writes
 from marketfetch.quotas import Gate, Parking
 from marketfetch.quotas.estimates import seconds_for
@@ -56,7 +57,7 @@ class ParkingAMQP(AMQP):  # type: ignore[misc]  # Celery is untyped
 
         def send_or_park(producer: Any, name: str, message: Any, **options: Any) -> Any:
             provider = name.removeprefix(FETCH_PREFIX)
-            if name.startswith(FETCH_PREFIX) and provider in PROVIDERS:
+            if name.startswith(FETCH_PREFIX) and provider in vendors.names():
                 # A fetch task of no vendor is published: a worker buries it with the reason.
                 producer = _ParkingProducer(producer, self.app, provider=provider)
             return send(producer, name, message, **options)

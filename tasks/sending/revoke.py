@@ -13,8 +13,7 @@ from celery.app.control import Control
 from celery.app.task import Context
 from kombu.utils.json import loads
 
-from marketfetch import connections
-from marketfetch.configured import PROVIDERS
+from marketfetch import connections, vendors
 
 from .parking import USER_TASK
 
@@ -31,7 +30,7 @@ class ParkingControl(Control):  # type: ignore[misc]  # Celery is untyped
 
 def withdraw(app: Any, task_id: str) -> bool:
     """Removes a parked task from the lane. False if it is not parked: then only Celery's own revoke applies."""
-    for provider in PROVIDERS:
+    for provider in vendors.names():
         gate = connections.gate(provider)
         request_id = gate.request_of(task_id)
         if request_id is None:

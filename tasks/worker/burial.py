@@ -11,8 +11,7 @@ from celery.worker import state
 from kombu.utils.json import dumps
 from pydantic import BaseModel, ValidationError
 
-from marketfetch import connections
-from marketfetch.configured import PROVIDERS
+from marketfetch import connections, vendors
 from marketfetch.ops import dead_letters
 
 from ..hardening.unreadable_messages import WRAPPED, is_of_redis
@@ -104,7 +103,7 @@ def _gate_returns_it(headers: dict[str, Any], *, again: bool) -> bool:
     grant, task = headers.get(GRANT_HEADER), _text(headers.get("task"))
     provider = task.removeprefix(FETCH_PREFIX)
     record = _text(grant.get("id")) if isinstance(grant, dict) else ""
-    if provider == task or provider not in PROVIDERS or not record:
+    if provider == task or provider not in vendors.names() or not record:
         return False
     gate = connections.gate(provider)
     if gate.arguments(record) is None:

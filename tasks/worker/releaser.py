@@ -27,8 +27,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from marketfetch import vendors
 from marketfetch.addresses import redis_url
-from marketfetch.configured import PROVIDERS, keys
+from marketfetch.configured import keys
 from marketfetch.jobs.feeding import withdraw_cancelled
 from marketfetch.ops.alerts import Alert, Outage
 from marketfetch.ops.workers import HEARTBEAT
@@ -72,7 +73,7 @@ class Releaser(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is unty
 
     def start(self, worker: Any) -> None:
         consumed = set(worker.app.amqp.queues.consume_from)
-        providers = tuple(one for one in PROVIDERS if f"fetch.{one}" in consumed)
+        providers = tuple(one for one in vendors.names() if f"fetch.{one}" in consumed)
         if providers:
             self._loop = ReleasingLoop(worker.app, providers=providers, slots=worker.concurrency)
             self._loop.start()

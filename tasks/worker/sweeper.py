@@ -15,7 +15,7 @@ from celery import bootsteps
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from marketfetch.configured import PROVIDERS
+from marketfetch import vendors
 from marketfetch.jobs.feeding import sweep
 from marketfetch.ops import redis_writes
 from marketfetch.ops.alerts import Outage
@@ -45,7 +45,7 @@ class Keeper(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is untype
 
     def start(self, worker: Any) -> None:
         consumed = set(worker.app.amqp.queues.consume_from)
-        if any(f"fetch.{one}" in consumed for one in PROVIDERS):
+        if any(f"fetch.{one}" in consumed for one in vendors.names()):
             self._loop = KeepingLoop(every_s=get_settings().timings.sweep)
             self._loop.start()
 
@@ -89,7 +89,7 @@ class KeepingLoop(threading.Thread):
 
         try:
             with _guard:
-                stored = sum(store_what_is_held(provider) for provider in PROVIDERS)
+                stored = sum(store_what_is_held(provider) for provider in vendors.names())
         except (StoreError, RedisError, OSError) as error:
             log.info("nothing stored to make room", error=str(error), next_step="tries again at the next sweep")
         else:

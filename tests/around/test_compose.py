@@ -57,11 +57,11 @@ def test_no_secret_stands_in_the_file(compose):
 
 
 def test_every_setting_it_names_is_one_of_ours(compose):
-    from marketfetch.settings import Settings
+    from marketfetch import settings
 
     for name in compose["services"]["worker"]["environment"]:
         if name.startswith("MARKETFETCH_"):
-            model: Any = Settings
+            model: Any = settings.model()
             for part in name.removeprefix("MARKETFETCH_").lower().split("__"):
                 assert part in model.model_fields, name
                 model = model.model_fields[part].annotation

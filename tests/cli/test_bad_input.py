@@ -66,7 +66,7 @@ def ready(shell: Any, redis: str) -> Any:
         (("polygon", "AAPL", "--timespan", "7m"), ["timespan", "7m", "1m", "1d"]),
         (("nasdaq", "AAPL", "--timespan", "5m"), ["nasdaq", "5m", "1d"]),
         (("polygon", "AAPL", "--adjustment", "split_dividend"), ["split"]),
-        (("polygon", "AAPL", "--dataset", "barz"), ["no dataset 'barz'", "did you mean bars"]),
+        (("polygon", "AAPL", "--dataset", "barz"), ["no dataset 'barz'", "Did you mean bars"]),
     ],
 )
 def test_a_wish_that_can_not_be_served_is_refused_before_anything_is_kept(

@@ -124,9 +124,9 @@ def test_what_is_no_reply_is_never_rows(read: Read, provider: str, body: bytes, 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["polygn", "bars"], "did you mean 'polygon'"),
+        (["polygn", "bars"], "Did you mean 'polygon'"),
         (["polygon", "barz"], "no dataset 'barz'"),
-        (["alpha_vantage", "TIME_SERIES_DALY"], "did you mean TIME_SERIES_DAILY"),
+        (["alpha_vantage", "TIME_SERIES_DALY"], "Did you mean TIME_SERIES_DAILY"),
     ],
 )
 def test_a_vendor_or_dataset_that_is_none_is_one_sentence(read: Read, arguments: list[str], says: str) -> None:

@@ -7,16 +7,16 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from marketfetch.providers.alpha_vantage.options import AlphaVantageOptions
 
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
 from marketfetch.vendors import errors
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.protocol import VendorOptions
 from marketfetch.vendors.reading import read
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "alpha_vantage"
-OPTIONS = VendorOptions(base_url="http://vendor.test")
+OPTIONS = AlphaVantageOptions(base_url="http://vendor.test")
 
 
 def asked(dataset: str, start: date, end: date, **more: object) -> Request:
@@ -77,7 +77,7 @@ def test_the_zone_in_the_reply_counts_and_an_unknown_one_is_no_guess():
 
 
 def test_a_zone_in_the_settings_counts_for_its_symbol():
-    options = VendorOptions(base_url="http://vendor.test", zones={"IBM": "Europe/London"})
+    options = AlphaVantageOptions(base_url="http://vendor.test", zones={"IBM": "Europe/London"})
     body = (RECORDINGS / "ts_daily_IBM.csv").read_bytes()
     page = read(saved(), HttpReply(200, {}, body), options, max_reject_share=0)
     assert utc(page)[0] == "12-22 00:00"
@@ -255,5 +255,5 @@ def test_windows_line_ends_are_read():
 
 
 def test_an_unknown_dataset_of_a_saved_reply_is_named_with_the_nearest_one():
-    with pytest.raises(errors.BadRequest, match="did you mean TIME_SERIES_DAILY"):
+    with pytest.raises(errors.BadRequest, match="Did you mean TIME_SERIES_DAILY"):
         read_body({"Time Series (Daily)": {"2021-04-23": row()}}, saved("TIME_SERIES_DALY"))

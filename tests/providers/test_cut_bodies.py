@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from marketfetch.schemas.request import Request
+from marketfetch.vendors import vendor
 from marketfetch.vendors.errors import FetchError, Gone, RateLimited, Unavailable
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.protocol import VendorOptions
 from marketfetch.vendors.reading import read
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
-OPTIONS = VendorOptions(base_url="http://vendor.test")
 WITH_DATA = sorted(
     str(path.relative_to(RECORDINGS))
     for path in RECORDINGS.glob("*/*")
@@ -29,7 +28,8 @@ def _read(name: str, body: bytes, status: int = 200) -> int:
     datasets = {"mock_splits": "splits", "mock_dividends": "dividends", "mock_tickers_page1": "tickers"}
     provider, _, file = name.partition("/")
     request = Request(provider=provider, dataset=datasets.get(file.partition(".")[0], "bars"), symbol="ASKED")
-    return read(request, HttpReply(status, {}, body), OPTIONS, max_reject_share=1.0).reply_rows
+    options = vendor(request.provider).options(base_url="http://vendor.test")
+    return read(request, HttpReply(status, {}, body), options, max_reject_share=1.0).reply_rows
 
 
 @pytest.mark.parametrize("name", WITH_DATA)

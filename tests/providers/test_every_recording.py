@@ -12,13 +12,11 @@ import pytest
 
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
-from marketfetch.vendors import errors
+from marketfetch.vendors import errors, vendor
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.protocol import VendorOptions
 from marketfetch.vendors.reading import read
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
-OPTIONS = VendorOptions(base_url="http://vendor.test")
 
 
 def _manifest() -> dict[str, dict[str, str]]:
@@ -43,7 +41,8 @@ def read_recording(name: str, *, max_reject_share: float = 0.0) -> Page:
     status = re.search(r"HTTP (\d{3})", MANIFEST[name]["what"])
     request = Request(provider=name.split("/")[0], dataset=DATASETS.get(name, "bars"), symbol="ASKED")
     reply = HttpReply(status=int(status[1]) if status else 200, headers={}, body=(RECORDINGS / name).read_bytes())
-    return read(request, reply, OPTIONS, max_reject_share=max_reject_share)
+    options = vendor(request.provider).options(base_url="http://vendor.test")
+    return read(request, reply, options, max_reject_share=max_reject_share)
 
 
 def test_the_manifest_and_the_folder_name_the_same_files():

@@ -7,17 +7,17 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from marketfetch.providers.nasdaq.column_mapping import ColumnMapping, PriceColumns
+from marketfetch.providers.nasdaq.options import NasdaqOptions
 
-from marketfetch.schemas.column_mapping import ColumnMapping, PriceColumns
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
 from marketfetch.vendors import errors
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.protocol import VendorOptions
 from marketfetch.vendors.reading import read
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "nasdaq"
-OPTIONS = VendorOptions(base_url="http://vendor.test")
+OPTIONS = NasdaqOptions(base_url="http://vendor.test")
 
 
 def asked(dataset: str, symbol: str, **more: object) -> Request:
@@ -29,7 +29,7 @@ SAVED = Request(provider="nasdaq", dataset="bars", symbol="ASKED")
 
 
 def read_body(
-    body: object, request: Request = SAVED, *, status: int = 200, options: VendorOptions = OPTIONS, **headers: str
+    body: object, request: Request = SAVED, *, status: int = 200, options: NasdaqOptions = OPTIONS, **headers: str
 ) -> Page:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return read(request, HttpReply(status, headers, data), options, max_reject_share=1.0)
@@ -199,13 +199,13 @@ def test_columns_that_are_not_told_by_name_are_listed_with_the_setting_to_write(
 
 def test_a_mapping_from_the_settings_is_followed_and_a_wrong_one_named():
     good = ColumnMapping(kind="dataset", zone="Europe/London", raw=PriceColumns(close="usd_(pm)"))
-    options = VendorOptions(base_url="http://vendor.test", tables={"lbma/gold": good})
+    options = NasdaqOptions(base_url="http://vendor.test", tables={"lbma/gold": good})
     body = dataset(GOLD, [["2014-01-02", 1200, 1201, 700], ["2014-01-03", 1200, None, 700]])
     page = read_body(body, asked("datasets", "LBMA/GOLD"), options=options)
     assert page.series[0].bars.close.tolist() == [1201]
     assert [(one.row, one.field, one.value) for one in page.rejects] == [(1, "close", "")]
     wrong = good.model_copy(update={"raw": PriceColumns(close="EUR")})
-    options = VendorOptions(base_url="http://vendor.test", tables={"LBMA/GOLD": wrong})
+    options = NasdaqOptions(base_url="http://vendor.test", tables={"LBMA/GOLD": wrong})
     with pytest.raises(errors.BadRequest, match="no column 'EUR'"):
         read_body(body, asked("datasets", "LBMA/GOLD"), options=options)
 

@@ -8,16 +8,15 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from marketfetch.providers.nasdaq.column_mapping import ColumnMapping, PriceColumns
 
 from marketfetch import vendors
-from marketfetch.schemas.column_mapping import ColumnMapping, PriceColumns
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.http import HttpRequest
 from marketfetch.vendors.protocol import VendorOptions
 
-OPTIONS = VendorOptions(base_url="http://vendor.test")
 AS_OF = "2026-11-20"
 
 
@@ -26,15 +25,19 @@ def spec(provider: str, *symbols: str, **wish: object) -> JobSpec:
     return JobSpec.model_validate({"provider": provider, "symbols": symbols or ("AAPL",), **wish})
 
 
-def plan(provider: str, *symbols: str, options: VendorOptions = OPTIONS, **wish: object) -> list[Request]:
-    return vendors.vendor(provider).plan(spec(provider, *symbols, **wish), options)
+def options_of(provider: str, **more: object) -> VendorOptions:
+    return vendors.vendor(provider).options(base_url="http://vendor.test", **more)
 
 
-def call(request: Request, options: VendorOptions = OPTIONS) -> HttpRequest:
-    return vendors.vendor(request.provider).build_request(request, options)
+def plan(provider: str, *symbols: str, options: VendorOptions | None = None, **wish: object) -> list[Request]:
+    return vendors.vendor(provider).plan(spec(provider, *symbols, **wish), options or options_of(provider))
 
 
-def params(request: Request, options: VendorOptions = OPTIONS) -> dict[str, str]:
+def call(request: Request, options: VendorOptions | None = None) -> HttpRequest:
+    return vendors.vendor(request.provider).build_request(request, options or options_of(request.provider))
+
+
+def params(request: Request, options: VendorOptions | None = None) -> dict[str, str]:
     return dict(call(request, options).params)
 
 
@@ -55,7 +58,7 @@ def test_the_requests_cover_every_asked_day_exactly_once_and_every_time_alike(ca
     provider, symbol = case
     if provider == "nasdaq":
         timespan = "1d"
-    options = VendorOptions(base_url="http://vendor.test", page_limit=page_limit)
+    options = options_of(provider, page_limit=page_limit)
     wish = {"start": min(days), "end": max(days), "timespan": timespan}
     if timespan == "1m":
         wish["start"] = max(min(days), max(days) - timedelta(days=400))
@@ -75,7 +78,7 @@ def test_the_requests_cover_every_asked_day_exactly_once_and_every_time_alike(ca
 @given(days=st.tuples(_day, _day), page_limit=st.integers(min_value=2_000, max_value=50_000))
 def test_a_polygon_piece_never_has_more_minutes_than_a_page(days, page_limit):
     end = max(days)
-    options = VendorOptions(base_url="http://vendor.test", page_limit=page_limit)
+    options = options_of("polygon", page_limit=page_limit)
     wish = {"start": max(min(days), end - timedelta(days=300)), "end": end, "timespan": "5m"}
     for symbol, minutes, week in (("X:BTCUSD", 1_440, 7), ("AAPL", 960, 5)):
         for request in plan("polygon", symbol, options=options, **wish):
@@ -184,7 +187,7 @@ def test_a_polygon_cursor_is_only_ever_a_path_on_the_configured_host(text, host)
 
 
 def test_nasdaq_puts_several_tickers_into_one_request():
-    options = VendorOptions(base_url="http://vendor.test", symbols_per_request=2)
+    options = options_of("nasdaq", symbols_per_request=2)
     requests = plan("nasdaq", "A", "B", "C", options=options)
     assert [request.symbol for request in requests] == ["A,B", "C"]
     assert call(requests[0], options).path == "/datatables/WIKI/PRICES.json"
@@ -211,7 +214,7 @@ def test_a_monthly_dataset_is_asked_by_whole_months():
 
 def test_a_mapping_names_the_filters_of_its_table():
     mapping = ColumnMapping(date="day", symbol="isin", raw=PriceColumns(close="px"))
-    options = VendorOptions(base_url="http://vendor.test", tables={"ACME/PX": mapping})
+    options = options_of("nasdaq", tables={"ACME/PX": mapping})
     (request,) = plan("nasdaq", "DE0001", dataset="acme/px", options=options)
     assert params(request, options)["isin"] == "DE0001"
     assert params(request, options)["day.gte"] == "2024-01-01"
@@ -220,12 +223,12 @@ def test_a_mapping_names_the_filters_of_its_table():
 @pytest.mark.parametrize(
     ("provider", "symbol", "wish", "advice"),
     [
-        ("polygon", "AAPL", {"adjustment": "split_dividend"}, "alpha_vantage"),
+        ("polygon", "AAPL", {"adjustment": "split_dividend"}, "ask a vendor that has split_dividend"),
         ("polygon", "C:EURUSD", {"adjustment": "split"}, "raw"),
-        ("polygon", "AAPL", {"dataset": "bras"}, "did you mean bars"),
+        ("polygon", "AAPL", {"dataset": "bras"}, "Did you mean bars"),
         ("polygon", "AAPL", {"dataset": "splits"}, "only bars can be fetched"),
-        ("alpha_vantage", "IBM", {"adjustment": "split"}, "polygon"),
-        ("alpha_vantage", "IBM", {"dataset": "TIME_SERIES_DALY"}, "did you mean TIME_SERIES_DAILY"),
+        ("alpha_vantage", "IBM", {"adjustment": "split"}, "ask another vendor"),
+        ("alpha_vantage", "IBM", {"dataset": "TIME_SERIES_DALY"}, "Did you mean TIME_SERIES_DAILY"),
         ("alpha_vantage", "IBM", {"dataset": "TIME_SERIES_DAILY", "timespan": "5m"}, "has 1d bars"),
         ("alpha_vantage", "IBM", {"dataset": "TIME_SERIES_INTRADAY"}, "ask for 1m"),
         ("alpha_vantage", "IBM", {"dataset": "TIME_SERIES_DAILY", "adjustment": "split_dividend"}, "_ADJUSTED"),
@@ -236,7 +239,7 @@ def test_a_mapping_names_the_filters_of_its_table():
         ("nasdaq", "AAPL", {"timespan": "5m"}, "another vendor"),
         ("nasdaq", "AAPL", {"adjustment": "split"}, "raw or split_dividend"),
         ("nasdaq", "AAPL", {"dataset": "datasets"}, "DATABASE/CODE"),
-        ("nasdaq", "AAPL", {"dataset": "barz"}, "did you mean bars"),
+        ("nasdaq", "AAPL", {"dataset": "barz"}, "Did you mean bars"),
         ("nasdaq", "MULTPL/SP500_PE_RATIO_MONTH", {}, "ask for 1mo"),
     ],
 )
@@ -246,6 +249,6 @@ def test_a_wish_that_the_vendor_cannot_serve_is_refused_with_what_to_ask_instead
 
 
 def test_an_unknown_vendor_is_named_with_those_that_exist():
-    with pytest.raises(vendors.UnknownVendor, match="did you mean 'polygon'") as caught:
+    with pytest.raises(vendors.UnknownVendor, match="Did you mean 'polygon'") as caught:
         vendors.vendor("polygone")
     assert "alpha_vantage" in str(caught.value)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from marketfetch.providers.polygon.aggregates import Aggs, by_contract, quick
+from marketfetch.providers.polygon.aggregates import FIELDS, Aggs, by_contract, quick
 
 from marketfetch.schemas.bars import FLOAT_COLUMNS
 from marketfetch.vendors.errors import FetchError
@@ -104,6 +104,25 @@ def test_a_damaged_reply_is_read_the_same_or_left_to_the_contract(data):
             case _:
                 del body[at + 1 :]
     same(bytes(body))
+
+
+@settings(deadline=None, max_examples=400)
+@given(body=_reply)
+@example(body=json.dumps({"results": [GOOD, {**GOOD, "h": None}, {**GOOD, "v": None}, {**GOOD, "t": 1.5}]}).encode())
+@example(body=b'{"results":[{"t":1,"o":1,"h":1,"l":1,"c":1' + b"0" * 400 + b"}]}")
+def test_each_row_is_a_bar_as_it_stands_there_or_a_reject(body):
+    held = contract(body)
+    if held is None:
+        return
+    rows = json.loads(body).get("results") or []
+    assert sorted([*held.numbers.tolist(), *(one.row for one in held.rejects)]) == list(range(len(rows)))
+    for at, number in enumerate(held.numbers):
+        row = rows[number]
+        assert held.bars.ts[at] == int(row["t"])
+        for name, ours in FIELDS.items():
+            said = row.get(name)
+            value = math.nan if said is None else float(str(said))  # more digits than a float has are infinite
+            assert np.array_equal(getattr(held.bars, ours)[at], value, equal_nan=True)
 
 
 def test_good_replies_are_read_quickly():

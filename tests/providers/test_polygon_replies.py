@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from marketfetch.providers import polygon
+from marketfetch.providers.polygon.options import PolygonOptions
 
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
 from marketfetch.vendors import errors
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.protocol import VendorOptions
 from marketfetch.vendors.reading import read
 
 RECORDING = Path(__file__).parent.parent / "recordings" / "polygon" / "openbb_equity_daily_AAPL_2023-01-01_2023-01-10.json"
-OPTIONS = VendorOptions(base_url="http://vendor.test")
+OPTIONS = PolygonOptions(base_url="http://vendor.test")
 SAVED = Request(provider="polygon", dataset="bars", symbol="AAPL", adjustment="split")
 ASKED = SAVED.model_copy(update={"start": date(2023, 1, 1), "end": date(2023, 1, 10)})
 
@@ -195,7 +195,7 @@ def test_a_next_url_loses_its_host_and_its_key():
 
 
 def test_a_next_url_is_not_given_the_path_of_the_base_twice():
-    options = VendorOptions(base_url="http://gateway.test/polygon")
+    options = PolygonOptions(base_url="http://gateway.test/polygon")
     body = json.dumps(recorded(next_url="http://gateway.test/polygon/v2/aggs/x?cursor=abc")).encode()
     page = read(ASKED, HttpReply(200, {}, body), options, max_reject_share=0)
     assert page.next == "/v2/aggs/x?cursor=abc"

@@ -19,7 +19,6 @@ from marketfetch.local.sandbox_process import Sandbox
 from marketfetch.schemas.bars import BarSeries
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.protocol import VendorOptions
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -28,8 +27,8 @@ def fetched(sandbox: Sandbox, *, page_limit: int | None = None, **wish: Any) -> 
     """Every series of every page, as a worker would read them; a rejected row is a failure here."""
     spec = JobSpec.model_validate({"as_of": "2026-05-16", **wish})
     base_url = sandbox.base_urls[spec.provider]
-    options = VendorOptions(base_url=base_url, page_limit=page_limit)
     vendor = vendors.vendor(spec.provider)
+    options = vendor.options(base_url=base_url, page_limit=page_limit)
     found: list[BarSeries] = []
     waiting = list(vendor.plan(spec, options))
     while waiting:

@@ -6,10 +6,10 @@ from datetime import date
 
 import numpy as np
 import pytest
+from marketfetch.providers.nasdaq.column_mapping import ColumnMapping
 from pydantic import ValidationError
 
 from marketfetch.schemas.bars import BarColumns, BarSeries
-from marketfetch.schemas.column_mapping import ColumnMapping
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.page import Page, Reject
 from marketfetch.schemas.request import Request

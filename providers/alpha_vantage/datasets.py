@@ -1,0 +1,20 @@
+"""What Alpha Vantage has that marketfetch reads. A function of the vendor can be named as a dataset too (TIME_SERIES_WEEKLY).
+
+https://www.alphavantage.co/documentation/
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from marketfetch.schemas.timespans import TIMESPANS
+from marketfetch.vendors.protocol import Dataset
+
+DATASETS: Final = (
+    Dataset("bars", "Stocks (also called stocks)", timespans=TIMESPANS, adjustments=("raw", "split_dividend")),
+    Dataset("fx", "Pairs of currencies", timespans=TIMESPANS, adjustments=("raw",)),
+    Dataset("crypto", "Crypto currencies", timespans=TIMESPANS, adjustments=("raw",)),
+    Dataset("GLOBAL_QUOTE", "The latest price"),
+    Dataset("SPLITS", "Stock splits"),
+    Dataset("DIVIDENDS", "Cash dividends"),
+)

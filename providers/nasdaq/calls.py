@@ -1,0 +1,53 @@
+"""The GET for a request to Nasdaq Data Link: a time series by its code, or a datatable with filters and cursor.
+
+https://docs.data.nasdaq.com/docs/in-depth-usage-1
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import quote
+
+from marketfetch.schemas.request import Request
+from marketfetch.vendors.errors import PlanError
+from marketfetch.vendors.http import HttpRequest, KeyPlace
+from marketfetch.vendors.times import period_end, period_start
+
+from .options import NasdaqOptions
+from .tables import WIKI_PRICES, mapping_named
+
+#: The most rows of a datatable's page. https://docs.data.nasdaq.com/docs/in-depth-usage-1
+MOST_ROWS: Final = 10_000
+
+_ACCEPT: Final = MappingProxyType({"Accept": "application/json"})
+
+
+def build_request(request: Request, options: NasdaqOptions) -> HttpRequest:
+    """`/datasets/DB/CODE/data.json` or `/datatables/VENDOR/TABLE.json` with filters and, from page 1 on, the cursor."""
+    if request.start is None or request.end is None:
+        raise PlanError("give a start and an end: without them the vendor would send everything it has")
+    start, end = period_start(request.start, request.timespan), period_end(request.end, request.timespan)
+    key = KeyPlace("header", "X-Api-Token")
+    name = dataset_name(request, options)
+    if name is not None:
+        params = [("order", "asc"), ("start_date", start.isoformat()), ("end_date", end.isoformat())]
+        return HttpRequest(f"/datasets/{quote(name)}/data.json", tuple(params), key, headers=_ACCEPT)
+    table = WIKI_PRICES if request.dataset.lower() == "bars" else request.dataset
+    mapping = mapping_named(table, options.tables)
+    symbol, date = (mapping.symbol, mapping.date) if mapping else ("ticker", "date")
+    params = [(symbol, request.symbol)] if symbol else []
+    params += [(f"{date}.gte", start.isoformat()), (f"{date}.lte", end.isoformat())]
+    params.append(("qopts.per_page", str(min(options.page_limit or MOST_ROWS, MOST_ROWS))))
+    if request.cursor is not None:
+        params.append(("qopts.cursor_id", request.cursor))
+    return HttpRequest(f"/datatables/{quote(table)}.json", tuple(params), key, headers=_ACCEPT)
+
+
+def dataset_name(request: Request, options: NasdaqOptions) -> str | None:
+    """The name "DB/CODE" where the request is for a time series, None where it is for a datatable."""
+    word = request.dataset.lower()
+    if word in ("bars", "datasets", "dataset"):
+        return request.symbol if "/" in request.symbol else None
+    mapping = mapping_named(request.dataset, options.tables)
+    return request.dataset if mapping is not None and mapping.kind == "dataset" else None

@@ -1,0 +1,17 @@
+"""What Nasdaq Data Link has that marketfetch reads. Every other datatable is asked for as VENDOR/TABLE.
+
+https://docs.data.nasdaq.com/docs/getting-started
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from marketfetch.vendors.protocol import Dataset
+
+from .tables import WIKI_PRICES
+
+DATASETS: Final = (
+    Dataset(WIKI_PRICES, "US stocks until 2018-03-27 (bars)", timespans=("1d",), adjustments=("raw", "split_dividend")),
+    Dataset("datasets", "Time series: the symbol is DATABASE/CODE", timespans=("1d", "1w", "1mo"), adjustments=("raw",)),
+)

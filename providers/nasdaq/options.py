@@ -1,0 +1,21 @@
+"""The section [providers.nasdaq] of the settings: where Nasdaq Data Link is, and tables whose columns are not known to us."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from marketfetch.vendors.protocol import BASE_URL, VendorOptions
+
+from .column_mapping import ColumnMapping
+
+
+class NasdaqOptions(VendorOptions):
+    """https://docs.data.nasdaq.com/docs/getting-started
+
+    `symbols_per_request` is how many symbols one call of a datatable asks for. `tables` maps the columns of datasets
+    ("DB/CODE") and datatables ("VENDOR/TABLE") that are not known to us.
+    """
+
+    base_url: str = Field(default="https://data.nasdaq.com/api/v3", pattern=BASE_URL)
+    symbols_per_request: int = Field(default=1, ge=1, le=100)
+    tables: dict[str, ColumnMapping] = Field(default_factory=dict)

@@ -1,0 +1,89 @@
+"""How a wish becomes requests to Nasdaq Data Link: nothing is split, the vendor pages. https://docs.data.nasdaq.com"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import Adjustment, is_intraday
+from marketfetch.suggestions import did_you_mean
+from marketfetch.vendors.errors import PlanError
+from marketfetch.vendors.ranges import generation_of
+
+from .column_mapping import ColumnMapping
+from .options import NasdaqOptions
+from .tables import WIKI_PRICES, mapping_named
+
+_DATASETS: Final = "datasets"
+
+
+def plan(spec: JobSpec, options: NasdaqOptions) -> list[Request]:
+    """One request per dataset; per datatable one for every `symbols_per_request` symbols. Nothing is split: the vendor pages.
+
+    "bars" is the dataset a symbol names ("DB/CODE"), else the table WIKI/PRICES. Raises PlanError.
+    """
+    if is_intraday(spec.timespan):
+        raise PlanError(f"nasdaq has no bars of {spec.timespan} here: ask for 1d, 1w or 1mo, or ask another vendor")
+    requests: list[Request] = []
+    for dataset, symbols in _by_dataset(spec, options).items():
+        for group in _groups(symbols, 1 if dataset == _DATASETS else options.symbols_per_request):
+            mapping = mapping_named(group[0] if dataset == _DATASETS else dataset, options.tables)
+            name = group[0] if dataset == _DATASETS else dataset
+            if mapping is not None and mapping.timespan != spec.timespan:
+                raise PlanError(f"{name} holds bars of {mapping.timespan}, not {spec.timespan}: ask for {mapping.timespan}")
+            requests.append(
+                Request(
+                    provider="nasdaq",
+                    dataset=dataset,
+                    symbol=",".join(group),
+                    timespan=spec.timespan,
+                    adjustment=_adjustment_of(spec, name, mapping),
+                    start=spec.start,
+                    end=spec.end,
+                    generation=generation_of(spec, spec.end),
+                )
+            )
+    return requests
+
+
+def _by_dataset(spec: JobSpec, options: NasdaqOptions) -> dict[str, list[str]]:
+    """The symbols of every dataset: "datasets" for time series, else a table's name."""
+    found: dict[str, list[str]] = {}
+    for symbol in spec.symbols:
+        found.setdefault(_dataset_of(spec.dataset, symbol, options), []).append(symbol)
+    return found
+
+
+def _dataset_of(dataset: str, symbol: str, options: NasdaqOptions) -> str:
+    word = dataset.lower()
+    if word in ("bars", _DATASETS, "dataset"):
+        if "/" in symbol:
+            return _DATASETS
+        if word == "bars":
+            return WIKI_PRICES
+        raise PlanError(f"{symbol!r} is not a dataset's code: write it as DATABASE/CODE")
+    if dataset.count("/") == 1 and all(dataset.split("/")):
+        mapping = mapping_named(dataset, options.tables)
+        kind: Literal["dataset", "table"] = mapping.kind if mapping else "table"
+        if kind == "dataset":
+            raise PlanError(f"{dataset} is a time series: ask for the dataset bars and the symbol {dataset}")
+        return dataset.upper()
+    meant = did_you_mean(word, ("bars", _DATASETS))
+    meant += " " if meant else ""
+    raise PlanError(f"nasdaq has no dataset {dataset!r}. {meant}Write bars, datasets, or a table as VENDOR/TABLE.")
+
+
+def _groups(symbols: list[str], size: int) -> Iterator[list[str]]:
+    for i in range(0, len(symbols), size):
+        yield symbols[i : i + size]
+
+
+def _adjustment_of(spec: JobSpec, name: str, mapping: ColumnMapping | None) -> Adjustment:
+    served: tuple[Adjustment, ...] = tuple(mapping.prices()) if mapping else ("raw", "split_dividend")
+    if spec.adjustment is None:
+        return served[0]
+    if spec.adjustment not in served:
+        raise PlanError(f"{name} has no bars adjusted as {spec.adjustment}: ask for {' or '.join(served)}")
+    return spec.adjustment

@@ -1,0 +1,65 @@
+"""The GET for a request to Polygon: a first page by range, each further page by its cursor.
+
+A cursor is the path and query of a `next_url`, without host and key: it is only ever asked at the configured base URL.
+https://massive.com/docs/rest/stocks/aggregates/custom-bars
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from marketfetch.schemas.request import Request
+from marketfetch.vendors.errors import PlanError
+from marketfetch.vendors.http import HttpRequest, KeyPlace
+from marketfetch.vendors.times import period_end, period_start
+
+from .datasets import RECORD_PATHS
+from .options import PolygonOptions
+from .symbols import is_stock_like
+
+#: The most base bars (minutes or days, not the asked bars) that one page covers. Same page as above, parameter `limit`.
+MOST_BASE_BARS: Final = 50_000
+
+_RANGES: Final = {
+    "1m": "1/minute",
+    "5m": "5/minute",
+    "15m": "15/minute",
+    "30m": "30/minute",
+    "1h": "1/hour",
+    "1d": "1/day",
+    "1w": "1/week",
+    "1mo": "1/month",
+}
+
+
+def build_request(request: Request, options: PolygonOptions) -> HttpRequest:
+    """The call for a first page, or for the page that the cursor names."""
+    key = KeyPlace("header", "Authorization", "Bearer {key}")
+    if request.cursor is not None:
+        parts = urlsplit(request.cursor)
+        return HttpRequest(path=parts.path, params=tuple(parse_qsl(parts.query, keep_blank_values=True)), key=key)
+    dataset = request.dataset.lower()
+    if dataset in RECORD_PATHS:
+        return HttpRequest(path=RECORD_PATHS[dataset], params=(("ticker", request.symbol), ("limit", "1000")), key=key)
+    if request.start is None or request.end is None:
+        raise PlanError("polygon serves bars by range only: give a start and an end")
+    start, end = period_start(request.start, request.timespan), request.end
+    if request.timespan == "1w":
+        # Polygon's weeks run from Sunday to Saturday: exactly those whose Mondays were asked for.
+        start, end = start - timedelta(days=1), period_end(end, "1w") - timedelta(days=1)
+    elif request.timespan == "1mo":
+        end = period_end(end, "1mo")
+    path = f"/v2/aggs/ticker/{quote(request.symbol, safe=':')}/range/{_RANGES[request.timespan]}/{start}/{end}"
+    params = (
+        ("adjusted", "false" if request.adjustment == "raw" and is_stock_like(request.symbol) else "true"),
+        ("sort", "asc"),
+        ("limit", str(rows_per_page(options))),
+    )
+    return HttpRequest(path=path, params=params, key=key)
+
+
+def rows_per_page(options: PolygonOptions) -> int:
+    """The base bars asked per page: as settings say, at most Polygon's maximum."""
+    return min(options.page_limit or MOST_BASE_BARS, MOST_BASE_BARS)

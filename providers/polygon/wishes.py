@@ -1,0 +1,80 @@
+"""How a wish becomes requests to Polygon: pieces whose bars fit one page.
+
+https://massive.com/docs/rest/stocks/aggregates/custom-bars
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final
+
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import Adjustment, is_intraday
+from marketfetch.suggestions import did_you_mean
+from marketfetch.vendors.errors import PlanError
+from marketfetch.vendors.ranges import generation_of, split_by_days, split_by_months
+
+from .calls import rows_per_page
+from .datasets import BARS, RECORD_PATHS
+from .options import PolygonOptions
+from .symbols import is_stock_like
+
+#: Stocks trade 04:00 to 20:00 New York, five days of seven; the others may trade every minute.
+_STOCK_MINUTES: Final = 960
+_DAY_MINUTES: Final = 1_440
+
+
+def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
+    """Per symbol: one request for daily and longer bars, pieces of one or two months for intraday bars. Raises PlanError.
+
+    A piece's base bars fit one page, so `next_url` is only needed where a market has more of them than it should.
+    """
+    if spec.dataset.lower() in RECORD_PATHS:
+        raise PlanError(f"polygon's {spec.dataset} are not bars: only bars can be fetched; read a saved reply instead")
+    if spec.dataset.lower() not in BARS:
+        meant = did_you_mean(spec.dataset.lower(), (*BARS, *RECORD_PATHS))
+        raise PlanError(f"polygon has no dataset {spec.dataset!r}. {meant}{' ' if meant else ''}Bars are the dataset bars.")
+    return [
+        Request(
+            provider="polygon",
+            dataset="bars",
+            symbol=symbol,
+            timespan=spec.timespan,
+            adjustment=_adjustment_of(spec, symbol),
+            start=start,
+            end=end,
+            generation=generation_of(spec, end),
+        )
+        for symbol in spec.symbols
+        for start, end in _pieces(spec, symbol, rows_per_page(options))
+    ]
+
+
+def _pieces(spec: JobSpec, symbol: str, limit: int) -> list[tuple[date, date]]:
+    if not is_intraday(spec.timespan):
+        # 50,000 days are 137 years; with a small page_limit the pages follow each other by next_url.
+        return [(spec.start, spec.end)]
+    if is_stock_like(symbol):
+        # So many days that even the worst choice of them has no more sessions than fit: whole weeks have five.
+        weeks, rest = divmod(limit // _STOCK_MINUTES, 5)
+        days = weeks * 7 + rest
+    else:
+        days = limit // _DAY_MINUTES
+    if days >= 62:
+        return list(split_by_months(spec.start, spec.end, months=2))
+    if days >= 31:
+        return list(split_by_months(spec.start, spec.end))
+    return list(split_by_days(spec.start, spec.end, days=max(1, days)))
+
+
+def _adjustment_of(spec: JobSpec, symbol: str) -> Adjustment:
+    if spec.adjustment == "split_dividend":
+        raise PlanError(
+            "polygon adjusts for splits only: ask for the adjustment split or raw, or ask a vendor that has split_dividend"
+        )
+    if is_stock_like(symbol):
+        return spec.adjustment or "split"
+    if spec.adjustment == "split":
+        raise PlanError(f"{symbol} has no splits: leave the adjustment out, or ask for raw")
+    return "raw"

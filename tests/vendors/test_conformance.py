@@ -1,0 +1,95 @@
+"""The vendors of this repository pass the suite that any package's vendor passes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketfetch.schemas.page import Page
+from marketfetch.vendors import vendor
+from marketfetch.vendors.conformance import Recording, VendorConformance
+from marketfetch.vendors.http import HttpRequest, KeyPlace
+from marketfetch.vendors.protocol import Vendor
+
+RECORDINGS = Path(__file__).parent.parent / "recordings"
+_GOOD = vendor("polygon")
+
+
+def recorded(name: str, rows: int, dataset: str = "bars") -> Recording:
+    return Recording((RECORDINGS / name).read_bytes(), rows, dataset=dataset)
+
+
+class TestAlphaVantage(VendorConformance):
+    vendor = vendor("alpha_vantage")
+    recordings = (
+        recorded("alpha_vantage/daily_small.json", 2),
+        recorded("alpha_vantage/daily_adjusted_small.json", 2),
+        recorded("alpha_vantage/intraday_1min_MSFT.json", 100),
+        recorded("alpha_vantage/fx_daily_EURUSD.csv", 100),
+    )
+
+
+class TestPolygon(VendorConformance):
+    vendor = vendor("polygon")
+    recordings = (
+        recorded("polygon/mock_aggs_daily_AAPL.json", 2),
+        recorded("polygon/openbb_equity_daily_AAPL_2023-01-01_2023-01-10.json", 6),
+    )
+
+
+class TestNasdaq(VendorConformance):
+    vendor = vendor("nasdaq")
+    recordings = (
+        recorded("nasdaq/dataset_MULTPL_SP500_PE_excerpt.json", 12, dataset="datasets"),
+        recorded("nasdaq/datatable_NDAQ_RTAT10_excerpt.json", 12, dataset="NDAQ/RTAT10"),
+        recorded("nasdaq/wiki_prices_table_export.csv", 916, dataset="WIKI/PRICES"),
+    )
+
+
+def _failures(broken: Vendor[Any]) -> set[str]:
+    suite = type("Broken", (TestPolygon,), {"vendor": broken})()
+    failed = set()
+    for name in dir(suite):
+        if name.startswith("test_"):
+            try:
+                getattr(suite, name)()
+            except (AssertionError, IndexError):
+                failed.add(name)
+    return failed
+
+
+def _asks_the_clock(spec, options):
+    time.time()
+    return _GOOD.plan(spec, options)
+
+
+def _leaves_a_day_out(spec, options):
+    found = _GOOD.plan(spec, options)
+    return [one.model_copy(update={"start": spec.start + timedelta(days=1)}) for one in found]
+
+
+def _calls_another_host(request, options):
+    return HttpRequest("@evil.test/x", (), KeyPlace("query", "key"))
+
+
+def _never_raises(request, reply, options):
+    return Page()
+
+
+@pytest.mark.parametrize(
+    ("change", "found_by"),
+    [
+        ({"plan": _leaves_a_day_out}, "test_the_requests_cover_every_asked_day_once"),
+        ({"plan": _asks_the_clock}, "test_a_plan_is_the_same_every_time_without_network_and_clock"),
+        ({"build_request": _calls_another_host}, "test_a_call_stays_below_the_base_url_and_carries_no_key"),
+        ({"read_reply": _never_raises}, "test_a_refused_key_is_never_rows"),
+        ({"read_reply": _never_raises}, "test_a_cut_body_is_never_a_success"),
+    ],
+)
+def test_the_suite_finds_a_vendor_that_does_not_conform(change, found_by):
+    assert found_by in _failures(replace(_GOOD, **change))
