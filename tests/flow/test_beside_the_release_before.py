@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,10 +94,11 @@ def test_workers_of_both_releases_share_the_work_of_both_and_store_it_once(place
     assert place.rows("SELECT count(*), count(DISTINCT symbol) FROM bars") == [(4 * len(symbols), len(symbols))]
     for name in ("before", "now"):
         text = (place.folder / f"{name}.log").read_text(encoding="utf-8")
-        assert re.search(r"tasks\.store\.store_batch\[\S+\] succeeded", text), f"the worker of the release {name} has stored nothing"
+        assert "[marketfetch.store] outcome=stored" in text, f"the worker of the release {name} has stored nothing"
     for job in (ours, theirs):
-        assert place.status(job) == older.status(job)
-        assert (place.status(job)["state"], place.status(job)["requests"]["stored"]) == ("done", 26)
+        found = json.loads(place.marketfetch("status", job, "--json").stdout)
+        assert found == json.loads(older.marketfetch("status", job, "--json").stdout)
+        assert (found["state"], found["requests"]["stored"]) == ("done", 26)
     log = sandbox.log()
     assert (log["violations"], log["calls"]) == (0, len(symbols))
 
