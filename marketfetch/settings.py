@@ -40,7 +40,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 class SettingsError(click.ClickException, UnavailableError):
     """A setting is wrong. The message names it, says what is wrong, and what was perhaps meant.
 
-    A ClickException, so that `celery -A tasks worker` shows the sentence instead of a traceback.
+    A ClickException, so that `celery -A marketfetch worker` shows the sentence instead of a traceback.
     """
 
     def show(self, file: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""What the demo asks for, and what the sandbox does wrong on purpose so that rejects and retries can be seen."""
+"""What the demo asks for, and the faults of the sandbox that make rejects and retries visible."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WISHES: Final = (
     Wish("nasdaq", _STOCKS[:21], date(2013, 3, 28), date(2018, 3, 27), dataset="WIKI/PRICES"),
 )
 
-#: As the sandbox's control endpoint takes them. Each strikes once.
+#: As the sandbox's control endpoint takes them. Each happens once.
 FAULTS: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "bad_rows", "provider": "alpha_vantage", "symbol": "CAT", "count": 1},
     {"kind": "bad_rows", "provider": "polygon", "symbol": "DIS", "count": 1},

@@ -3,8 +3,8 @@
 `python -m tests.flow.recorded_gate` fetches from the sandbox with this code, kills its worker, and writes what stands in Redis
 and in the database then to tests/recordings/gate/format_<n>.json.gz: 1,000 requests parked, 4 granted with their messages in
 the broker, 10 running whose worker is dead, 10 held; a dead message, and the results of two tasks that failed. `load` puts such
-a recording into another Redis, `load_database` into another SQLite file, as if that had happened a moment ago. (The recording of
-format 1 has neither database nor results.)
+a recording into another Redis, `load_database` into another SQLite file, as if that had happened a moment ago. (The recording
+of format 1 has neither database nor results.)
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import socket
 import sqlite3
 import sys
 import tempfile
-from contextlib import closing
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,7 +140,9 @@ def stopped_in_the_middle(place: Place) -> None:
 def dump(redis: Redis) -> dict[str, Any]:
     """Every key of the gate and of the broker with its type, value and TTL in ms. Bytes are Latin-1: each is one sign."""
     keys = {}
-    for name in sorted({*(one.decode() for mine in ("mf:*", f"{_RESULT}*") for one in redis.scan_iter(mine, count=1000)), *_BROKER}):
+    for name in sorted(
+        {*(one.decode() for mine in ("mf:*", f"{_RESULT}*") for one in redis.scan_iter(mine, count=1000)), *_BROKER}
+    ):
         kind = str(redis.type(name), "ascii")  # type: ignore[arg-type]  # never text: no client of ours decodes
         if kind != "none" and not name.startswith(_LEFT_OUT):
             keys[name] = {"type": kind, "value": _text(_READ[kind](redis, name)), "ttl": redis.pttl(name)}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,12 +38,16 @@ class Older(Place):
 
 
 @pytest.fixture
-def older(place, tmp_path) -> Iterator[Older]:
+def older(place, tmp_path) -> Older:
     place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = json.dumps([LIMIT])
     code = tmp_path / "release-before"
     with zipfile.ZipFile(RELEASES / RELEASE) as packed:
         packed.extractall(code)
-    yield Older(place, code)
+    return Older(place, code)
+
+
+def is_ready(log: Path) -> None:
+    eventually(lambda: " ready." in log.read_text(encoding="utf-8"), within_s=40, what=f"{log.stem} is ready")
 
 
 def submitted(place: Place, *symbols: str) -> str:
@@ -55,7 +58,9 @@ def submitted(place: Place, *symbols: str) -> str:
 
 def failed(place: Place, task: str) -> str:
     """The task is sent and fails; its id."""
-    code = f"from tasks.fetch import alpha_vantage, polygon\nsent = {task}\nsent.get(propagate=False, timeout=30)\nprint(sent.id)"
+    code = (
+        f"from tasks.fetch import alpha_vantage, polygon\nsent = {task}\nsent.get(propagate=False, timeout=30)\nprint(sent.id)"
+    )
     done = place.run("-c", code)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -65,7 +70,8 @@ def message(place: Place, task_id: str) -> str:
     """The error of a task as this release reads it."""
     code = (
         "from tasks import app\nfrom celery.result import AsyncResult\n"
-        f"found = AsyncResult({task_id!r}, app=app)\ntry:\n    found.get(timeout=10)\nexcept Exception as error:\n    print(error)"
+        f"found = AsyncResult({task_id!r}, app=app)\ntry:\n    found.get(timeout=10)\n"
+        "except Exception as error:\n    print(error)"
     )
     done = place.run("-c", code)
     assert done.returncode == 0, done.stderr
@@ -84,13 +90,14 @@ def test_workers_of_both_releases_share_the_work_of_both_and_store_it_once(place
     theirs = submitted(older, *THEIRS)
     ours = submitted(place, *OURS)
     for one, name in ((older, "before"), (place, "now")):
-        log = one.folder / f"{name}.log"
-        one.celery("worker", "-c", "2", "--loglevel", "info", "--hostname", f"{name}@%h", log=log.name)
-        eventually(lambda log=log: " ready." in log.read_text(encoding="utf-8"), within_s=40, what=f"{name} is ready")
+        one.celery("worker", "-c", "2", "--loglevel", "info", "--hostname", f"{name}@%h", log=f"{name}.log")
+        is_ready(one.folder / f"{name}.log")
 
     symbols = sorted((*OURS, *THEIRS))
     eventually(lambda: place.rows("SELECT count(*) FROM ledger") == [(len(symbols),)], within_s=60, what="all are over")
-    assert place.rows("SELECT symbol, outcome, rows, calls FROM ledger ORDER BY symbol") == [(s, "stored", 4, 1) for s in symbols]
+    assert place.rows("SELECT symbol, outcome, rows, calls FROM ledger ORDER BY symbol") == [
+        (s, "stored", 4, 1) for s in symbols
+    ]
     assert place.rows("SELECT count(*), count(DISTINCT symbol) FROM bars") == [(4 * len(symbols), len(symbols))]
     for name in ("before", "now"):
         text = (place.folder / f"{name}.log").read_text(encoding="utf-8")
@@ -112,9 +119,8 @@ def test_workers_of_both_releases_share_the_work_of_both_and_store_it_once(place
 @pytest.mark.parametrize("writer", ["before", "now"])
 def test_the_error_of_a_task_that_one_release_has_written_is_read_by_the_other(place, older, writer):
     side = older if writer == "before" else place
-    log = place.folder / "one.log"
-    side.celery("worker", "-c", "1", "--loglevel", "info", log=log.name)
-    eventually(lambda: " ready." in log.read_text(encoding="utf-8"), within_s=40, what="the worker is ready")
+    side.celery("worker", "-c", "1", "--loglevel", "info", log="one.log")
+    is_ready(place.folder / "one.log")
     unknown = failed(place, "alpha_vantage.delay('ZZZZ', start='2024-01-02', end='2024-01-05')")
     unplanned = failed(older, "polygon.delay('AAPL', timespam='1d')")
     for reader in (place, older):

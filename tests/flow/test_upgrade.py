@@ -62,7 +62,9 @@ def test_what_the_release_before_left_in_redis_and_in_the_database_goes_on_and_c
     load(recording, place.redis(), job=job)
     assert (place.status(job)["state"], place.status(job)["requests"]["total"]) == ("running", len(SYMBOLS))
     dead = json.loads(place.marketfetch("dead", "--json").stdout)["messages"]
-    assert [(one["queue"], one["reason"][:40]) for one in dead] == [("fetch.polygon", "it is no message but something else: Exp")]
+    assert [(one["queue"], one["reason"][:40]) for one in dead] == [
+        ("fetch.polygon", "it is no message but something else: Exp")
+    ]
 
     # Errors of modules that this release no longer has.
     code = (
