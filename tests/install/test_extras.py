@@ -56,7 +56,7 @@ def test_all_is_every_extra_but_that_of_developers_and_that_has_all():
 
 def test_the_readmes_commands_install_what_they_need():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert "-e '.[worker,local]'" in makefile, "make demo"
+    assert "-e '.[all]'" in makefile, "make demo, and the README's session"
     assert "-e '.[dev]'" in makefile, "make test"
     assert "'.[worker,postgres,flower]'" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
