@@ -5,11 +5,11 @@ ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 REMAP_SIGTERM=SIGQUIT
 WORKDIR /app
 
 # Dependencies first: they change seldom, so their layer is kept.
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml constraints.txt README.md LICENSE marketfetch.toml.example ./
 COPY marketfetch marketfetch
 COPY providers providers
 COPY tasks tasks
-RUN pip install -c constraints.txt . \
+RUN pip install -c constraints.txt '.[worker,postgres,flower]' \
     && useradd --create-home marketfetch \
     && mkdir /data && chown marketfetch /data
 

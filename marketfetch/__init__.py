@@ -6,9 +6,12 @@
     marketfetch.status(job.job_id).requests.stored
     marketfetch.wait(job.job_id)
 
-VENDOR is the name of an installed vendor; `marketfetch check` lists them. Every name below is loaded at its first use:
-importing this package loads no Celery, no vendor and no numpy. `app` is the Celery app, so that
-`celery -A marketfetch worker|beat|flower` works in any folder.
+VENDOR is the name of an installed vendor; `marketfetch check` lists them. Every name below is loaded at its first use: importing
+this package loads no Celery, no vendor and no numpy. `app` is the Celery app, so that `celery -A marketfetch
+worker|beat|flower` works in any folder; it never becomes a process's current app.
+
+Every function raises MarketfetchError (marketfetch/exceptions.py draws the tree): an app answers UnknownJob with 404,
+BadRequestError with 422 and UnavailableError with 503. Settings come from MARKETFETCH_ variables and marketfetch.toml.
 """
 
 from __future__ import annotations
@@ -43,7 +46,24 @@ _PUBLIC = {
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 
-__all__ = [*_MODULE_OF]
+__all__ = [
+    "BadRequestError",
+    "Counts",
+    "Failure",
+    "JobStatus",
+    "JobSummary",
+    "MarketfetchError",
+    "Submitted",
+    "UnavailableError",
+    "UnknownJob",
+    "cancel",
+    "list_jobs",
+    "resume",
+    "retry",
+    "status",
+    "submit",
+    "wait",
+]
 
 if not TYPE_CHECKING:
 
@@ -51,6 +71,7 @@ if not TYPE_CHECKING:
         if name in _MODULE_OF:
             value = getattr(importlib.import_module(f"marketfetch.{_MODULE_OF[name]}"), name)
         elif name == "app":
+            importlib.import_module("marketfetch.extras").need("celery", "requests", for_what="The Celery app of marketfetch")
             value = importlib.import_module("marketfetch.tasks").app
         else:
             raise AttributeError(f"module 'marketfetch' has no attribute {name!r}")
@@ -58,4 +79,4 @@ if not TYPE_CHECKING:
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *_MODULE_OF, "app"})
+        return sorted({*globals(), *__all__, "app"})

@@ -1,4 +1,4 @@
-"""Where things are for this folder: which Redis, which database. What `up` started is found again by its port file."""
+"""Which Redis and which database belong to this folder. The Redis that `up` started is found by its port file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
 
 def redis_url() -> str:
-    """The configured Redis; else the embedded one that `marketfetch up` runs in this folder; else a local default."""
+    """The URL of the configured Redis; else of the embedded one that `marketfetch up` runs here; else a local default."""
     settings = get_settings()
     if settings.redis_url is not None:
         return settings.redis_url.get_secret_value()
@@ -19,9 +19,10 @@ def redis_url() -> str:
 
 
 def database_url() -> str:
+    """The URL of the database; it may hold a password."""
     return get_settings().database_url.get_secret_value()
 
 
 def state_dir() -> Path:
-    """The folder of the embedded servers' files; made by who writes into it."""
+    """The folder of the embedded servers' files. It may not exist yet."""
     return get_settings().state_dir

@@ -1,4 +1,4 @@
-"""This process's connections, each made at first use and never carried over a fork."""
+"""The connections of this process: each is made at its first use, and a forked child makes its own."""
 
 from __future__ import annotations
 
@@ -8,39 +8,46 @@ from functools import lru_cache
 from redis import Redis
 
 from marketfetch.addresses import database_url, redis_url
+from marketfetch.exceptions import UnavailableError
+from marketfetch.extras import need
 from marketfetch.quotas import Gate
-from marketfetch.storage import open_store
+from marketfetch.storage import open_store, safe_url
 from marketfetch.storage.store import Store
 
 
 def redis() -> Redis:
-    """Redis, with timeouts: nothing here may wait for ever."""
+    """Redis, with timeouts on every call. Raises UnavailableError for an URL that is none."""
     return _redis(os.getpid())
 
 
 def gate(provider: str) -> Gate:
-    """The gate of a vendor's pool."""
+    """The gate of a vendor's pool of keys."""
     return _gate(os.getpid(), provider)
 
 
 def store() -> Store:
-    """The database. Its tables exist: `create` has been called in this process."""
+    """The database; its tables are created at the first use. Raises StoreError, UnavailableError (psycopg is missing)."""
     return _store(os.getpid())
 
 
 def ledger() -> Store:
-    """The database, to look at only: never waits for who writes. StoreError where its tables are not there yet."""
+    """The database for reading: it never waits for a writer, and creates no table. Queries raise StoreError without tables."""
     return _ledger(os.getpid())
 
 
 def marks() -> Store:
-    """The database, for the releaser's marks: grants wait for no sweep, and not for long for another program."""
+    """The database for the releaser's reservations of calls: a connection of its own, so that no sweep delays a grant."""
     return _marks(os.getpid())
 
 
 @lru_cache(maxsize=1)
 def _redis(_pid: int) -> Redis:
-    return Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5, health_check_interval=25)
+    try:
+        return Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5, health_check_interval=25)
+    except ValueError:  # its text may hold a part of the URL, and so of a password
+        raise UnavailableError(
+            f"{safe_url(redis_url())} is no URL of a Redis: write redis://user:password@host:6379/0 into MARKETFETCH_REDIS_URL."
+        ) from None
 
 
 @lru_cache(maxsize=8)
@@ -50,18 +57,25 @@ def _gate(pid: int, provider: str) -> Gate:
 
 @lru_cache(maxsize=1)
 def _store(_pid: int) -> Store:
-    opened = open_store(database_url())
+    opened = _opened()
     opened.create()
     return opened
 
 
 @lru_cache(maxsize=1)
 def _ledger(_pid: int) -> Store:
-    return open_store(database_url())
+    return _opened()
 
 
 @lru_cache(maxsize=1)
 def _marks(_pid: int) -> Store:
-    opened = open_store(database_url(), busy_ms=5_000)
+    opened = _opened(busy_ms=5_000)
     opened.create()
     return opened
+
+
+def _opened(**patience: int) -> Store:
+    url = database_url()
+    if url.strip().startswith("postgres"):
+        need("psycopg", for_what="A Postgres database")
+    return open_store(url, **patience)

@@ -1,16 +1,21 @@
 """The errors of the public functions: one sentence each, for a person, and one class for each answer that an app gives.
 
 MarketfetchError          what was asked can't be done: what happened, why, and what to do
-├── UnknownJob            no job has this id                                     404
-├── BadRequestError       the arguments are wrong, or the job's state forbids it 422
-└── UnavailableError      Redis, the database, or a key is not there now         503
+├── UnknownJob            no job has this id                                        404
+├── BadRequestError       the arguments are wrong, or the job's state forbids it    422
+│   └── UnreadableJob     the recorded job is damaged, or another release made it
+└── UnavailableError      Redis, the database or a key is not there now             503
+    ├── MissingExtra      an optional dependency is not installed (extras.py)
+    └── SettingsError     the settings are wrong (settings.py)
+
+No message holds a secret.
 """
 
 from __future__ import annotations
 
 
 class MarketfetchError(Exception):
-    """What happened, why, and what to do. The command line prints it and exits with 1; no traceback, never a secret."""
+    """What happened, why, and what to do. The command line prints it and exits with 1, without a traceback."""
 
 
 class UnknownJob(MarketfetchError):
@@ -22,8 +27,8 @@ class BadRequestError(MarketfetchError):
 
 
 class UnavailableError(MarketfetchError):
-    """Redis or the database can't be used now, or no API key is configured; later it may work. For a web app: 503."""
+    """Redis, the database or an API key can't be used now; the same call may work later. For a web app: 503."""
 
 
 class UnreadableJob(BadRequestError):
-    """A recorded job that this release can't read. The other jobs are not concerned."""
+    """This release can't read a recorded job. The other jobs are not affected."""

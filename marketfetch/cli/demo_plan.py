@@ -1,6 +1,6 @@
-"""What the demo asks for, and what the sandbox does wrong on purpose so that rejects and retries can be seen.
+"""What the demo asks for, and the faults of the sandbox that make rejects and retries visible.
 
-The wishes and faults are data of the sandbox (`sandbox/demo.json`): only the sandbox knows which vendors it simulates.
+Wishes and faults are data of the sandbox (`sandbox/demo.json`): only the sandbox knows which vendors it simulates.
 """
 
 from __future__ import annotations

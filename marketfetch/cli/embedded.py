@@ -1,6 +1,6 @@
-"""The servers that `up` brings along: a Valkey where no Redis is configured, and the vendor sandbox if asked for.
+"""The servers that `up` starts: a Valkey if no Redis is configured, and the vendor sandbox with --sandbox.
 
-Each is a context manager that stops what it started, and has `tend`, which starts again what died and says so.
+Each is a context manager that stops what it started; its `tend` starts an ended server again and says so.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from marketfetch.local.valkey_server import ServerError, Valkey, adopt_valkey, s
 
 
 class EmbeddedRedis:
-    """The `configured` Redis, which is left alone; or a Valkey with its data in `folder`.
+    """The `configured` Redis, which `up` neither starts nor stops; or a Valkey with its data in `folder`.
 
-    A Valkey that a killed `up` has left behind is taken over, with its data.
+    A Valkey that a killed `up` left behind is taken over with its data.
     """
 
     def __init__(self, folder: Path, *, configured: SecretStr | None) -> None:
@@ -34,7 +34,7 @@ class EmbeddedRedis:
             self.url = configured.get_secret_value()
 
     def tend(self) -> list[str]:
-        """On its old port and with its data, so that workers find it where it was."""
+        """Starts an ended Valkey again: on its old port, where the workers look for it, and with its data."""
         if self.valkey is None or self.valkey.alive():
             return []
         try:
@@ -53,9 +53,9 @@ class EmbeddedRedis:
 
 
 class EmbeddedVendors:
-    """The sandbox, and the note that leads whoever works in the folder to it: to its vendors, its Redis and its database.
+    """The sandbox, and the note by which other processes in the folder find its vendors, its Redis and its database.
 
-    The database is the sandbox's own, whatever is configured: what a simulated vendor answers is invented.
+    The database is always the sandbox's own, as its rows are invented.
     """
 
     def __init__(self, state_dir: Path, *, redis_url: str) -> None:
@@ -73,7 +73,7 @@ class EmbeddedVendors:
         sandbox_note.leave(state_dir, self.settings)
 
     def tend(self) -> list[str]:
-        """On its old port, as the workers know it by that."""
+        """Starts an ended sandbox again, on the port that is in the workers' settings."""
         if self.sandbox.process.poll() is None:
             return []
         self.sandbox.stop()

@@ -1,4 +1,4 @@
-"""`marketfetch fetch`: a wish becomes a job; with --wait, until it is over."""
+"""`marketfetch fetch` submits a job; with --wait it follows the job to its end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _day(_ctx: click.Context, _param: click.Parameter, value: datetime | None) -
     return value.date() if value else None
 
 
-#: No market closes for longer: a range of so many days without a single row means a wrong symbol, not a holiday.
+#: No market closes for longer: a range of so many days without a single row is a wrong symbol, not a holiday.
 _SURELY_TRADED_DAYS = 10
 
 _DAY = click.DateTime(["%Y-%m-%d"])
@@ -61,9 +61,9 @@ def fetch(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Fetch bars of SYMBOLS from PROVIDER.
+    """Fetch bars of SYMBOLS from PROVIDER, a vendor as `marketfetch check` names it.
 
-    Prints the job's id and comes back at once; a worker does the rest. The same wish twice is one job.
+    Prints the job's id and returns at once; workers do the rest. The same arguments twice are one job.
     """
     from marketfetch import submit
 
@@ -93,7 +93,7 @@ def fetch(
 
 
 def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> int:
-    """Follows the job to its end; answers with the exit code: 1 also where not a single row came although there must be."""
+    """Follows the job to its end and returns the exit code: 1 also if no row came although there must be some."""
     from marketfetch.cli.outcome import sentences
     from marketfetch.cli.progress import follow
 

@@ -1,6 +1,6 @@
-"""Locks that last exactly as long as their processes: who runs in a folder, and what a killed command left behind.
+"""File locks show which processes run in a folder, and which of them a killed command left behind.
 
-A number in a file may belong to somebody else by now; a held lock can't.
+A lock ends with its process. A process id in a file does not: after a while it may belong to another process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import IO
 
 
 class ProcessError(Exception):
-    """A child did not start, or keeps dying; the sentence names its log."""
+    """A child process did not start, or ends again and again. The sentence names its log."""
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def only_one(path: Path, *, what: str) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as lock:
-        # Who looks whether it is held has it for an instant.
+        # A process that only tests the lock holds it for an instant, so one failure proves nothing.
         if not any(locked(lock) for _ in ticks(0.5)):
             lock.seek(0)
             owner = lock.read().strip()

@@ -1,7 +1,7 @@
-"""The `marketfetch` command, also reachable as `celery -A tasks marketfetch`.
+"""The `marketfetch` command, also reachable as `celery -A marketfetch marketfetch`.
 
-Exit codes: 0 it went well; 1 it did not, and one sentence on stderr says why; 2 the command was written wrongly;
-130 Ctrl-C. The modules of the commands import what is heavy inside their functions, so that `--help` comes at once.
+Exit codes: 0 for success; 1 for a failure, with one sentence on stderr that says why; 2 for a command that was written wrongly;
+130 for Ctrl-C. The modules of the commands import what is heavy inside their functions, so that `--help` comes at once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from marketfetch.cli.check import check
 from marketfetch.cli.dead import dead
 from marketfetch.cli.demo import demo
 from marketfetch.cli.fetch import fetch
+from marketfetch.cli.init import init
 from marketfetch.cli.purge import purge
 from marketfetch.cli.quotas import quotas
 from marketfetch.cli.read import read
@@ -23,7 +24,7 @@ INTERRUPTED = 130
 
 
 class Commands(click.Group):
-    """A group in which every error ends as one sentence, whoever started it: our script, Celery's, or a test."""
+    """A group in which every error ends as one sentence, also when Celery's script or a test runs it."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -39,12 +40,12 @@ class Commands(click.Group):
             raise click.ClickException(_sentence(error)) from None
 
 
-#: Errors that are told as they are. By name, so that telling them imports nothing that may itself be broken.
-_TOLD = ("marketfetch.exceptions.MarketfetchError", "marketfetch.storage.store_errors.StoreError")
+#: Errors whose sentence is printed unchanged. They stand by name, so that printing one imports nothing that may be broken.
+_PRINTED = ("marketfetch.exceptions.MarketfetchError", "marketfetch.storage.store_errors.StoreError")
 
 
 def _sentence(error: Exception) -> str:
-    if any(f"{kind.__module__}.{kind.__qualname__}" in _TOLD for kind in type(error).__mro__):
+    if any(f"{kind.__module__}.{kind.__qualname__}" in _PRINTED for kind in type(error).__mro__):
         return str(error)
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename} can't be used: {error.strerror}. Look at what is there, its permissions, and free space."
@@ -74,7 +75,7 @@ def marketfetch(*, traceback: bool) -> None:
     """Market data at the full rate that your API keys allow, and not one call more."""
 
 
-for command in (demo, up, fetch, status, cancel, resume, retry, quotas, dead, read, check, purge):
+for command in (demo, init, up, fetch, status, cancel, resume, retry, quotas, dead, read, check, purge):
     marketfetch.add_command(command)
 
 

@@ -1,4 +1,4 @@
-"""How a job ended, for people: counts, rejects and failures with their reasons."""
+"""The state of a job as sentences: counts, rejects and failures with their reasons."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_SHOWN: Final = 10
 
 
 def sentences(state: JobStatus) -> list[str]:
-    """A line of counts, then a line per reason, at most ten of each kind."""
+    """Returns a line of counts, then a line per reason, at most ten of each kind."""
     counts = state.requests
     parts = [f"{counts.stored} stored"]
     parts += [

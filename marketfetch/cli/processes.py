@@ -1,8 +1,8 @@
-"""Child processes that live exactly as long as the command that started them, and are found again if it was killed.
+"""Child processes that end with the command that started them, and that a later command finds if this one was killed.
 
-A child is a session of its own, so that Ctrl-C reaches only the command, which then ends its children in order: first the
-signal that lets them finish, then the firm ones. Each child (and what it forks) holds a lock on `<folder>/<name>.pid`
-for as long as it lives: a later command knows from the lock, and not from a number that may be recycled, that it is there.
+A child is a session of its own, so that Ctrl-C reaches only the command, which then ends its children in order: first with the
+signal that lets them finish, then with stronger ones. Each child (and what it forks) holds a lock on `<folder>/<name>.pid`
+while it lives: a later command trusts this lock, as a process id may be in use again by another process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from marketfetch.settings import environment
 WARM_SECONDS: Final = 10.0
 FIRM_SECONDS: Final = 15.0
 
-#: A child that dies more often than this within a minute has a fault that restarting does not cure.
+#: A child that ends more often than this within a minute is not started again: the command fails.
 MOST_RESTARTS: Final = 5
 _WITHIN_SECONDS: Final = 60.0
 _LONGEST_BACKOFF_SECONDS: Final = 8.0
@@ -33,16 +33,16 @@ _LONGEST_BACKOFF_SECONDS: Final = 8.0
 #: At a start, a longer log becomes `<name>.log.1`.
 _LARGEST_LOG_BYTES: Final = 20_000_000
 
-#: Celery's signal for "finish what runs, then end"; SIGTERM is remapped to the colder SIGQUIT for those who send it.
+#: Celery's warm shutdown: running tasks finish. SIGTERM is remapped to SIGQUIT, Celery's cold shutdown, for service managers.
 WARM: Final = signal.SIGINT
 
-#: A worker's environment: who sends SIGTERM (a service manager) means Celery's cold shutdown, which gives messages back.
+#: A worker's environment: on SIGTERM, which service managers send, Celery's cold shutdown returns the messages to the queue.
 REMAPPED: Final = {"REMAP_SIGTERM": "SIGQUIT"}
 
 
 @dataclass(slots=True)
 class Child:
-    """One supervised process: how to start it, where it logs, and when it died."""
+    """One supervised process: how it is started, where it logs, and when it ended."""
 
     name: str
     arguments: tuple[str, ...]
@@ -62,7 +62,7 @@ class Child:
 
 
 class Processes:
-    """The children of one command. As a context manager it ends them all, whatever happened inside.
+    """The children of one command. As a context manager it ends them all, also after an exception.
 
     `folder` holds `<name>.pid` of each child, `logs` its `<name>.log`.
     """
@@ -93,9 +93,9 @@ class Processes:
         return self.children[name]
 
     def tend(self) -> list[str]:
-        """Starts dead children again, later each time, and says so in sentences. Raises ProcessError when one keeps dying.
+        """Starts ended children again, after a longer pause each time. Returns a sentence for the user per event.
 
-        Cheap: meant to be called a few times a second.
+        Cheap: meant to be called a few times a second. Raises ProcessError when a child ended too often.
         """
         said = []
         now = time.monotonic()
@@ -136,7 +136,7 @@ class Processes:
                 if child.alive():
                     send(child.pid, signal.SIGKILL, group=True)
                 child.process.wait()
-            # What a child forked, and a child whose start a signal cut short, are known by their locks only.
+            # Processes that a child forked, and a child whose start a signal interrupted, are found by their locks only.
             end_leftovers(self.folder)
             self.children.clear()
 
@@ -145,7 +145,7 @@ class Processes:
         end_leftover(path)
         with path.open("a") as lock, log.open("ab") as output:
             if not locked(lock):
-                raise ProcessError(f"{name} is being started by somebody else in this folder (see {path})")
+                raise ProcessError(f"another process starts {name} in this folder (see {path})")
             lock.truncate(0)
             handle = lock.fileno()
             return subprocess.Popen(  # noqa: S603 (our own interpreter and arguments)
@@ -156,13 +156,13 @@ class Processes:
                 env=environment(PYTHONPATH=_python_path(), **variables),
                 pass_fds=(handle,),
                 start_new_session=True,
-                # The child notes its number itself: a signal that cuts our start short can't leave it unknown.
+                # The child writes its own process id: a signal that interrupts the parent here can't leave it unknown.
                 preexec_fn=lambda: (os.write(handle, f"{os.getpid()}\n".encode()), None)[1],
             )
 
 
 def _python_path() -> str:
-    """The children run the code that runs here, installed or not."""
+    """PYTHONPATH of the children: they run the code of this process, whether it is installed or not."""
     root = str(Path(__file__).resolve().parents[2])
     return os.pathsep.join([root, *filter(None, [environment().get("PYTHONPATH")])])
 
@@ -173,14 +173,14 @@ def celery(*arguments: str) -> tuple[str, ...]:
 
 
 def ending(code: int | None) -> str:
-    """How a process ended, for people."""
+    """Describes for the user how a process ended: its signal or its exit code."""
     if code is not None and code < 0:
         return signal.Signals(-code).name
     return f"exit code {code}"
 
 
 def last_line(path: Path) -> str:
-    """The last line of a log that says something."""
+    """Returns the last line of a log that is not blank."""
     try:
         lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
     except OSError:

@@ -1,4 +1,4 @@
-"""Jobs under way, told live: a bar a job where a person is looking, calm lines where only a log is."""
+"""Live progress of jobs: a bar per job on a terminal, a line per job every few seconds in a log."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _LINE_EVERY_SECONDS: Final = 3.0
 
 
 def follow(jobs: Mapping[str, str], *, tend: Callable[[], list[str]] = list) -> dict[str, JobStatus]:
-    """Shows jobs (id -> the name to show) until all are over, and answers with how they ended.
+    """Shows jobs (id -> the name to show) until all are over, and returns their final states.
 
-    `tend` is called a few times a second; the sentences it returns are shown. What is in the way (no worker, database away)
-    is shown once, when it appears. Ends early only by an exception: Ctrl-C, or what `tend` raises.
+    `tend` is called a few times a second; the sentences it returns are shown. An obstacle (no worker, no database) is shown
+    once, when it appears. Only an exception ends this early: Ctrl-C, or what `tend` raises.
     """
     console = err()
     view: Bars | Lines = Bars(console, jobs) if console.is_terminal else Lines(jobs)
     pause = threading.Event()
-    told: set[str] = set()
+    shown: set[str] = set()
     with view.shown():
         while True:
             began = time.monotonic()
@@ -42,19 +42,19 @@ def follow(jobs: Mapping[str, str], *, tend: Callable[[], list[str]] = list) -> 
             for sentence in tend():
                 view.say(sentence)
             for sentence in sorted({sentence for state in states.values() for sentence in state.trouble}):
-                # "rests for 57 s more" and "rests for 56 s more" are the same news.
-                if (news := re.sub(r"[0-9.]+", "", sentence)) not in told:
-                    told.add(news)
+                # "rests for 57 s more" and "rests for 56 s more" are one message.
+                if (news := re.sub(r"[0-9.]+", "", sentence)) not in shown:
+                    shown.add(news)
                     view.say(sentence)
             if len(states) == len(jobs) and all(state.state != "running" for state in states.values()):
                 view.done()
                 return states
-            # A look at a job of a million requests costs the database something: four fifths of the time belong to others.
+            # `status` of a job of a million requests is expensive: at least four fifths of the time are left to the workers.
             pause.wait(max(_EVERY_SECONDS, 4 * (time.monotonic() - began)))
 
 
 def _read(jobs: Mapping[str, str], view: Bars | Lines) -> dict[str, JobStatus]:
-    """The state of each job; what could not be asked now is left out, and said."""
+    """Returns the state of each job. A job whose state is not available now is left out, and the reason shown."""
     from marketfetch import status
     from marketfetch.exceptions import MarketfetchError
 
@@ -68,12 +68,12 @@ def _read(jobs: Mapping[str, str], view: Bars | Lines) -> dict[str, JobStatus]:
 
 
 def over(state: JobStatus) -> int:
-    """The requests of a job that have ended, however."""
+    """Counts the requests of a job that are over: stored, failed or cancelled."""
     return state.requests.stored + state.requests.failed + state.requests.cancelled
 
 
 def waiting(state: JobStatus) -> int:
-    """The requests of a job that are parked: no permit yet, or not before a time."""
+    """Counts the requests of a job that are parked."""
     return state.requests.parked
 
 

@@ -1,4 +1,4 @@
-"""`marketfetch purge`: forget jobs, requests, rejects and dead messages that are old. Bars stay."""
+"""`marketfetch purge` deletes old jobs, requests, rejects and dead messages. Bars stay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST_DAYS: Final = 36_500
 
 
 def _age(_ctx: click.Context, _param: click.Parameter, value: str) -> timedelta:
-    """`90d` or `12w` as a timedelta."""
+    """Reads `90d` or `12w` as a timedelta."""
     found = re.fullmatch(r"([0-9]{1,6})([dw])", value.strip().lower())
     days = int(found[1]) * _LETTERS[found[2]] if found else 0
     if not 3 <= days <= _LONGEST_DAYS:
@@ -25,7 +25,7 @@ def _age(_ctx: click.Context, _param: click.Parameter, value: str) -> timedelta:
 
 @click.command()
 @click.option(
-    "--older-than", required=True, callback=_age, help="What was over so long ago: days or weeks, such as 90d or 12w."
+    "--older-than", required=True, callback=_age, help="The least age: days or weeks since a job was over, such as 90d or 12w."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def purge(*, older_than: timedelta, as_json: bool) -> None:

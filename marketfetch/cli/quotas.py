@@ -1,4 +1,4 @@
-"""`marketfetch quotas`: what each key has used, when it opens, and pausing or resuming one by hand."""
+"""`marketfetch quotas` shows what each key has used and when it opens, and pauses or resumes one."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def pause(*, label: str, provider: str | None, seconds: float) -> None:
 @click.argument("label")
 @click.option("--provider", help="Where several vendors have a key of that label.")
 def resume(*, label: str, provider: str | None) -> None:
-    """End the pause of the key LABEL, and take it back if it was set aside."""
+    """End the pause of the key LABEL, and use it again if it was set aside."""
     from marketfetch.ops import key_status
 
     owner = key_status.resume(label, provider=provider)
@@ -86,7 +86,7 @@ def resume(*, label: str, provider: str | None) -> None:
 
 
 def _next_call(key: KeyReport, resets_ms: int) -> str:
-    """When a limit lets the next call through, and the key itself does."""
+    """Says when both the limit and the key allow the next call."""
     if key.aside_why:
         return "set aside"
     return _opening(max(resets_ms, key.paused_ms) if key.paused_ms or resets_ms >= 0 else resets_ms)
@@ -109,7 +109,7 @@ def _document(one: KeyLine) -> dict[str, object]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def health(ctx: click.Context, *, as_json: bool) -> None:
-    """Tell whether everything that may run is admitted; exits with 1 when nothing was for a minute. For health checks."""
+    """Show whether requests that may run are admitted; exits with 1 if none was for a minute. For health checks."""
     from marketfetch.ops import key_status
 
     found = key_status.health()

@@ -43,10 +43,10 @@ def read(
     symbol: str | None,
     as_json: bool,
 ) -> None:
-    """Read a saved reply as a worker would, and tell what it holds.
+    """Read a saved reply as a worker would, and show what it holds.
 
     FILE is the body as it came, or - for stdin. DATASET is the vendor's name for the data, or "bars". Checks that need the
-    asked range are skipped. Exits with 0 whenever the reply was read and told, also when it tells of an error.
+    asked range are skipped. Exits with 0 if the reply could be read, also when it holds a vendor's error.
     """
     from marketfetch.ops.saved_replies import UNKNOWN_SYMBOL, read_saved
 

@@ -1,4 +1,4 @@
-"""The settings that point at a vendor sandbox: in a note for whoever works in its folder, in variables for its children."""
+"""The settings that point at a vendor sandbox: as a note for other processes in its folder, as variables for its children."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def vendors_at(base_urls: Mapping[str, str], *, label: str) -> dict[str, Any]:
     asked: dict[str, Any] = {}
     for vendor, url in base_urls.items():
         key = f"{label}:{label}-key-of-{vendor}"
-        # None, as an empty table would be merged with that of the file, whose keys are not asked.
+        # None, as an empty table would be merged with that of the settings file, whose keys must not be used here.
         asked[vendor] = {"base_url": url, "api_keys": [key], "limits": [], "key_limits": None}
     return {"providers": asked}
 

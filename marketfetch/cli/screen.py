@@ -1,4 +1,4 @@
-"""Where words go: results to stdout, everything else to stderr. Colour only where a person is looking."""
+"""Output of the commands: results go to stdout, everything else to stderr; colour only on a terminal."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def err() -> Console:
-    """Where progress is shown."""
+    """The console on stderr, for progress."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, markup=False)
 
 
 def table(rows: Sequence[Sequence[str]], *, styles: Mapping[str, str] | None = None) -> None:
-    """Rows of words on stdout: wrapped and coloured for a terminal, one plain line a row for a pipe.
+    """Prints rows of words to stdout: wrapped and coloured on a terminal, one plain line a row into a pipe.
 
     `styles` colours the cells that hold exactly these words.
     """
@@ -44,17 +44,17 @@ def table(rows: Sequence[Sequence[str]], *, styles: Mapping[str, str] | None = N
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """`1 row`, `2,000 rows`."""
+    """Returns `1 row`, `2,000 rows`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def hint(text: str) -> None:
-    """A sentence beside the result."""
+    """Prints a sentence to stderr, beside the result."""
     click.echo(text, err=True)
 
 
 def command() -> str:
-    """How to call us again from this terminal: `marketfetch` where that finds us, else the path that was typed."""
+    """Returns how to run this command again from this terminal: `marketfetch` if the PATH finds it, else the typed path."""
     typed = Path(sys.argv[0])
     found = shutil.which("marketfetch")
     if typed.name != "marketfetch" or (found and Path(found).resolve() == typed.resolve()):

@@ -1,4 +1,4 @@
-"""Signals as exceptions, so that every way to end a command is the way through its `with` blocks."""
+"""Signals become exceptions, so that every command ends through its `with` blocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Stopped(KeyboardInterrupt):
 def signals_as_exceptions() -> Iterator[None]:
     """SIGTERM and SIGHUP raise Stopped in the main thread, as Ctrl-C raises KeyboardInterrupt, so that blocks clean up.
 
-    SIGINT too: a shell starts background jobs with it ignored, but whoever sends it means it.
+    SIGINT too, which a shell sets to be ignored for background jobs: a SIGINT sent to one of these is meant to end it.
     """
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -28,7 +28,7 @@ def signals_as_exceptions() -> Iterator[None]:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """A signal that comes in this block is obeyed at its end, so that no server is started and forgotten."""
+    """Delays signals to the end of this block, so that a server which starts inside is always stopped."""
     came: list[int] = []
     with on_signals(lambda number, _: came.append(number)):
         yield

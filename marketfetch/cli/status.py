@@ -1,4 +1,4 @@
-"""`marketfetch status`: how a job goes, or which jobs there are."""
+"""`marketfetch status` shows the state of a job, or the list of jobs."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many jobs to list.")
 @click.pass_context
 def status(ctx: click.Context, *, job: str | None, watch: bool, as_json: bool, limit: int) -> None:
-    """Tell how JOB goes; without JOB, list the latest jobs.
+    """Show the state of JOB; without JOB, list the latest jobs.
 
-    Exits with 0 while a job runs and when all of it went well, with 1 when it is over and something failed, or was cancelled.
+    Exits with 0 while a job runs and when all of it succeeded; with 1 when it is over and a request failed, or cancelled.
     """
     import marketfetch
     from marketfetch.cli.outcome import sentences

@@ -1,4 +1,4 @@
-"""`marketfetch cancel`, `resume` and `retry`: what a person may do to a job that is under way."""
+"""`marketfetch cancel`, `resume` and `retry` change what a job still does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from marketfetch.cli.screen import hint
 @click.command()
 @click.argument("job")
 def cancel(*, job: str) -> None:
-    """Make no more calls for JOB. What is on its way comes to its end; what other jobs share stays."""
+    """Make no more calls for JOB. Running requests still end; requests that other jobs share stay."""
     import marketfetch
     from marketfetch.cli.outcome import sentences
 
@@ -25,8 +25,8 @@ def cancel(*, job: str) -> None:
 def resume(ctx: click.Context, *, job: str | None) -> None:
     """Park at once what is to do of JOB, or of every open job. Nothing that is stored, empty or failed is fetched again.
 
-    Workers do the same by themselves every few seconds, except for a job that was cancelled. Exits with 1 when one of the open
-    jobs can't go on; the others do.
+    Workers do the same every few seconds, except for a job that was cancelled. Exits with 1 if one of the open jobs can't go
+    on; the others do.
     """
     import marketfetch
     from marketfetch.jobs.steering import resume_all

@@ -38,11 +38,18 @@ _LOOK: Final = "SELECT * FROM bars LIMIT 5"
 def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> None:
     """Run everything for one machine: Redis (embedded, if none is configured), workers, beat.
 
-    `fetch`, `status` and `celery -A tasks worker` in the same folder find what it started. Ctrl-C stops all of it: workers
-    finish what runs, for at most ten seconds. Exits with 0 when it was told to stop.
+    `fetch`, `status` and `celery -A marketfetch worker` in the same folder find what it started. Ctrl-C stops all of it:
+    workers finish what runs, for at most ten seconds; the exit code is 0.
 
-    With --sandbox nothing that is configured is asked, read or written: not the vendors, not Redis, not the database.
+    With --sandbox no configured vendor is asked, and the configured Redis and database are neither read nor written.
     """
+    from marketfetch.extras import need
+
+    need("celery", "requests", for_what="`marketfetch up`")
+    if sandbox:
+        need("tornado", for_what="`marketfetch up --sandbox`")
+    if flower:
+        need("flower", for_what="`marketfetch up --flower`")
     from marketfetch.addresses import state_dir
     from marketfetch.cli.embedded import EmbeddedRedis, EmbeddedVendors
     from marketfetch.cli.locks import ProcessError, only_one
@@ -57,7 +64,7 @@ def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> 
     running = "marketfetch up --sandbox" if sandbox_note.find(folder) else "marketfetch up"
     try:
         with signals_as_exceptions(), only_one(folder / _LOCK, what=f"`{running}`"), contextlib.ExitStack() as stack:
-            # What was read before the lock was ours may be the settings of a sandbox that was about to end.
+            # Settings read before this process had the lock may be those of a sandbox that was about to end.
             get_settings.cache_clear()
             configured = get_settings()
             _end_earlier(folder, sandbox=sandbox)
@@ -77,9 +84,9 @@ def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> 
 
 
 def _end_earlier(folder: Path, *, sandbox: bool) -> None:
-    """Ends what a killed `up` has left behind, be it with the sandbox or without. Its Valkey stays, with what is parked.
+    """Ends the processes that a killed `up` left behind, with or without the sandbox.
 
-    Only a sandbox's Valkey is of no use to anybody but the sandbox.
+    Its Valkey goes on, as it holds parked requests. A sandbox's Valkey is ended unless the sandbox starts again.
     """
     from marketfetch.cli.locks import end_leftovers
     from marketfetch.local import sandbox_note
@@ -123,7 +130,7 @@ def _start(
         _line("", f"the configured {' and '.join(left)} {'is' if len(left) == 1 else 'are'} not used while the sandbox runs")
     for number in range(1, workers + 1):
         name = f"worker-{number}"
-        # Events cost throughput, so only Flower's workers send them.
+        # Events cost half of the throughput, so workers send them only where Flower shows them.
         options = (f"--hostname={name}@%h", f"--concurrency={concurrency}", f"--loglevel={level}")
         arguments = celery("worker", *options, *(["-E"] if flower else []))
         child = processes.start(name, *arguments, variables=environment | REMAPPED)
@@ -150,7 +157,7 @@ def _example() -> str:
 
 
 def _warn() -> None:
-    """Says at boot what would surprise later: a Redis that forgets, a database that can't be written, no key."""
+    """Prints at boot what fails later: a Redis that loses data, a database that can't be written, a missing key."""
     from marketfetch.ops.diagnosis import findings
 
     for one in findings():
@@ -159,7 +166,7 @@ def _warn() -> None:
 
 
 def _watch(processes: Processes, redis: EmbeddedRedis, vendors: EmbeddedVendors | None) -> None:
-    """Keeps everything running until an exception ends it."""
+    """Starts again what has ended, until an exception ends this loop."""
     pause, turn = threading.Event(), 0
     while True:
         said = processes.tend()

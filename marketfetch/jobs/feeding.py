@@ -9,18 +9,18 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final
 
-import structlog
 from redis.exceptions import LockError, RedisError
 
 from marketfetch import connections
 from marketfetch.exceptions import MarketfetchError, UnreadableJob
 from marketfetch.jobs.planning import plan, spec_of
+from marketfetch.lazy_logger import logger
 from marketfetch.ops import alerts
 from marketfetch.quotas import Gate, Parking
 from marketfetch.schemas.request import Request
 from marketfetch.storage.store import Job, Store, StoreError, StoreUnavailable, Unfinished
 
-log = structlog.get_logger("marketfetch.feeding")
+log = logger("marketfetch.feeding")
 
 #: So many requests of a job stand in Redis at once; the sweep brings the next ones while these are made.
 AHEAD: Final = 10_000

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from marketfetch import connections
 from marketfetch.addresses import redis_url
 from marketfetch.configured import keys
-from marketfetch.exceptions import UnavailableError, UnknownJob, UnreadableJob
+from marketfetch.exceptions import BadRequestError, UnavailableError, UnknownJob, UnreadableJob
 from marketfetch.jobs.planning import spec_of
 from marketfetch.jobs.submission import database
 from marketfetch.ops import alerts, redis_writes
@@ -27,14 +27,17 @@ from marketfetch.storage import safe_url
 from marketfetch.storage.store import Job, Store, StoreError, Tally
 from marketfetch.suggestions import did_you_mean
 
-#: In place of a vendor's name where a job can't be read.
+#: Stands for the vendor's name of a job that can't be read.
 UNKNOWN: Final = "unknown"
-#: A shorter wait at a limit is how things go, a longer one is news.
-_WORTH_TELLING_MS = 2_000
+#: A key that opens sooner is not worth an alert.
+_WORTH_AN_ALERT_MS = 2_000
 
 
 class Counts(BaseModel):
-    """A job's requests; total is the sum of the others, always. `running`: granted, called, or waiting to be stored."""
+    """The requests of a job by state; `total` is always the sum of the others.
+
+    `parked` wait for a free call of a key; `running` are granted, called or not stored yet; `stored` includes empty replies.
+    """
 
     total: int = 0
     parked: int = 0
@@ -45,7 +48,7 @@ class Counts(BaseModel):
 
 
 class Failure(BaseModel):
-    """A request that ended as failed, and the sentence that says why."""
+    """A failed request: its id, its symbol, and the reason as a sentence."""
 
     request: str
     symbol: str
@@ -53,8 +56,12 @@ class Failure(BaseModel):
 
 
 class JobStatus(BaseModel):
-    """A job at this moment. `eta_seconds`: at the limits of the keys, or at the pace so far where that is slower; None while
-    neither says anything. `trouble`: sentences to act on."""
+    """A job at this moment.
+
+    `state` is "failed" when the job is over and at least one request failed. `eta_seconds`: the time left at the limits of the
+    keys, else at the pace so far; None while neither is known. `reject_reasons`: rows rejected, by reason. `trouble`: what an
+    operator should act on, one sentence each.
+    """
 
     job: str
     provider: str
@@ -70,7 +77,8 @@ class JobStatus(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """A line of the list of jobs. `trouble`: why only its id is known; then the provider is UNKNOWN, the dates are None."""
+    """A line of the list of jobs. `symbols`: how many. `trouble`: why an unreadable job shows only its id and its date;
+    then `provider` is "unknown", and the dates are None."""
 
     job_id: str
     provider: str
@@ -83,9 +91,10 @@ class JobSummary:
 
 
 def status(job_id: str) -> JobStatus:
-    """A job at this moment. Costs a few queries and one look at what moves in Redis, whatever is parked.
+    """Returns the state of a job. Costs a few queries and a few Redis calls, however many requests are parked.
 
-    Of a job that can't be read the ledger tells what is over; `trouble` says why nothing more is known.
+    While Redis is away, and for a job that can't be read, the counts come from the database alone; `trouble` says so. Raises
+    UnknownJob and UnavailableError.
     """
     store = database()
     try:
@@ -100,11 +109,11 @@ def status(job_id: str) -> JobStatus:
     try:
         open_keys, moving, sentences = _in_redis(spec.provider if spec else None, bool(todo))
     except RedisError as error:
-        # How what is over has ended stands in the ledger.
+        # The ledger still knows what is over.
         open_keys, moving, sentences = [], set(), [redis_writes.told(error, ", so what runs is not known")] if todo else []
     if unreadable and unreadable not in sentences:
         sentences.insert(0, unreadable)
-    # Of a cancelled job what runs comes to its end; everything else that is not over is cancelled.
+    # Running requests of a cancelled job still end; all others that are not over count as cancelled.
     running = min(sum(1 for one in todo if one.request_id in moving), tally.pending + tally.cancelled)
     counts = Counts(
         total=tally.total,
@@ -129,7 +138,9 @@ def status(job_id: str) -> JobStatus:
 
 
 def list_jobs(limit: int = 20) -> list[JobSummary]:
-    """The latest jobs, newest first."""
+    """Returns the latest jobs, newest first, at most `limit` (1 or more). Raises BadRequestError and UnavailableError."""
+    if limit < 1:
+        raise BadRequestError(f"The limit of the list of jobs is 1 or more (got {limit}).")
     try:
         jobs = database().latest_jobs(limit)
     except StoreError as error:
@@ -138,7 +149,10 @@ def list_jobs(limit: int = 20) -> list[JobSummary]:
 
 
 def _in_redis(provider: str | None, unfinished: bool) -> tuple[list[KeyReport], set[str], list[str]]:
-    """The keys of this pool, the ids that move in it, and the sentences an operator should read. None: nobody knows which."""
+    """Returns the keys of the vendor's pool, the ids of running requests, and what an operator should act on.
+
+    `provider` None: the job can't be read, so its pool is unknown.
+    """
     redis = connections.redis()
     sentences = alerts.sentences(redis)
     if provider is None:
@@ -146,24 +160,24 @@ def _in_redis(provider: str | None, unfinished: bool) -> tuple[list[KeyReport], 
     gate = connections.gate(provider)
     now = report(gate, keys(provider))
     sentences += [_of_key(provider, one) for one in now if unfinished]
-    # Workers that wait for it may leave no sign of life.
+    # Workers that wait for Redis may not renew their sign of life, so this comes before "no worker".
     if refused := redis_writes.sentence(redis, safe_url(redis_url())):
         sentences.append(refused)
     elif unfinished and not releasers(redis):
         sentences.append(
-            "No worker is running, so nothing is fetched. Start one: `marketfetch up`, or `celery -A tasks worker`."
+            "No worker is running, so nothing is fetched. Start one: `marketfetch up`, or `celery -A marketfetch worker`."
         )
     return now, gate.moving(), [sentence for sentence in sentences if sentence]
 
 
 def _of_key(provider: str, key: KeyReport) -> str:
-    """Why a key makes no call now, "" if it may, or will in a moment."""
+    """Says why a key makes no call now; "" if it may call, or opens in a moment."""
     name = f"the key {key.label!r} of {provider}"
     if key.aside_why:
         return f"T{name[1:]} is set aside: {key.aside_why}. `marketfetch quotas resume {key.label}` tries it again."
     if key.paused_ms:
         return f"Calls with {name} rest for {key.paused_ms / 1000:.0f} s more: {key.paused_why}"
-    full = [use for use in key.limits if use.resets_ms > _WORTH_TELLING_MS]
+    full = [use for use in key.limits if use.resets_ms > _WORTH_AN_ALERT_MS]
     if not full:
         return ""
     last = max(full, key=lambda use: use.resets_ms)
@@ -189,18 +203,18 @@ def _eta_seconds(job: Job, provider: str, tally: Tally, now: Sequence[KeyReport]
     at_pace = elapsed_s / done * tally.pending if done else None
     if at_pace is None:
         return round(at_limits) if at_limits else None
-    # The pace of a first burst, or of a job that was left alone for a day, says less than the limits do.
+    # The limits are the better estimate: a first burst is faster than the rest, a job left alone for a day is slower.
     return round(at_limits) if at_limits else round(at_pace)
 
 
 def known_job(store: Store, job_id: str) -> Job:
-    """The recorded job of this id. Raises UnknownJob, UnavailableError."""
+    """Returns the recorded job of this id. Raises UnknownJob, UnavailableError."""
     try:
         job = store.job(job_id)
+        if job is None:
+            raise UnknownJob(_unknown_job(job_id, store))
     except StoreError as error:
         raise UnavailableError(f"Job {job_id} can't be looked up: {error}") from error
-    if job is None:
-        raise UnknownJob(_unknown_job(job_id, store))
     return job
 
 
@@ -211,7 +225,7 @@ def _unknown_job(job_id: str, store: Store) -> str:
 
 
 def spec_or_reason(job: Job) -> tuple[JobSpec | None, str]:
-    """What was asked; None, and why, where that can't be read."""
+    """Returns what was asked and ""; None and the reason if the record can't be read."""
     try:
         return spec_of(job), ""
     except UnreadableJob as error:

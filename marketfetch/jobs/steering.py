@@ -1,4 +1,4 @@
-"""What a person may do to a job that is under way: cancel, resume, retry, wait for its end."""
+"""What a user may do to a recorded job: cancel, resume, retry, wait for its end."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _LOOKS_EVERY_S: Final = 0.25
 
 
 def wait(job_id: str, *, timeout_s: float | None = None) -> JobStatus:
-    """Returns the job's final status once it is over. Costs one `status` every quarter of a second.
+    """Returns the final status of a job once it is over. Costs one `status` every quarter of a second.
 
-    Raises TimeoutError after `timeout_s` seconds (None: never); the job goes on. Raises UnknownJob, UnavailableError.
+    Raises TimeoutError (the built-in class) after `timeout_s` seconds, and the job goes on; None waits without limit. Raises
+    UnknownJob and UnavailableError.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     pause = threading.Event()
@@ -33,7 +34,7 @@ def wait(job_id: str, *, timeout_s: float | None = None) -> JobStatus:
         found = status(job_id)
         if found.state != "running":
             return found
-        # A look at a job of a million requests costs the database something, so most of the time is left to others.
+        # `status` of a job of a million requests is expensive: at least four fifths of the time are left to the workers.
         until_next_s = max(_LOOKS_EVERY_S, 4 * (time.monotonic() - began))
         if deadline is not None and time.monotonic() + until_next_s > deadline:
             raise TimeoutError(f"Job {job_id} is not over after {timeout_s:g} s; it goes on, and `wait` may be called again.")
@@ -41,14 +42,15 @@ def wait(job_id: str, *, timeout_s: float | None = None) -> JobStatus:
 
 
 def cancel(job_id: str) -> JobStatus:
-    """No more calls for this job: what waits leaves the lane, what runs comes to its end. Other jobs keep what they share.
+    """Stops a job: parked requests leave Redis, running ones end and are stored. Returns the status after that.
 
-    Submitting it again, or `resume`, lets it go on. Raises MarketfetchError.
+    Requests that another job shares stay parked for it. `resume`, or the same `submit` again, lets the job go on. Raises
+    UnknownJob and UnavailableError.
     """
     store = database()
     job = known_job(store, job_id)
     spec, _ = spec_or_reason(job)
-    # Of one that can't be read nobody knows the vendor, and its requests can only be where they were parked.
+    # The vendor of an unreadable job is unknown, so its requests are looked for in every vendor's pool.
     gates = [connections.gate(name) for name in ((spec.provider,) if spec else vendors.names())]
     try:
         store.cancel_job(job_id, at_ms=time.time_ns() // 1_000_000)
@@ -64,10 +66,14 @@ def cancel(job_id: str) -> JobStatus:
 
 
 def resume(job_id: str) -> int:
-    """Feeds a job at once, a cancelled one too; how many requests were not in the gate. Raises MarketfetchError."""
+    """Parks at once what a job still has to do, also of a cancelled one. Returns how many requests were not parked before.
+
+    Workers do the same every few seconds, except for a cancelled job. Raises UnknownJob, BadRequestError (an unreadable job)
+    and UnavailableError.
+    """
     store = database()
     job = known_job(store, job_id)
-    spec_of(job)  # one that can't be read stays as it is
+    spec_of(job)  # raises before anything of an unreadable job changes
     with_redis(lambda: redis_writes.must_take_writes(connections.redis()), "nothing was resumed")
     try:
         store.save_job(job, ())
@@ -77,9 +83,9 @@ def resume(job_id: str) -> int:
 
 
 def resume_all() -> dict[str, int | MarketfetchError]:
-    """Feeds every open job: per job, how many requests were not in the gate, or why it can't go on.
+    """Resumes every open job. Returns, by job id, how many requests were not parked before, or why the job can't go on.
 
-    Raises MarketfetchError where no job can: Redis or the database is away.
+    Raises UnavailableError if no job can go on: Redis or the database is away.
     """
     store = database()
     try:
@@ -96,13 +102,16 @@ def _resumed(store: Store, job: Job) -> int | MarketfetchError:
     except MarketfetchError as error:
         return error
     except StoreUnavailable:
-        raise  # so are the other jobs
+        raise  # the database is away for the other jobs too
     except StoreError as error:
         return UnavailableError(str(error))
 
 
 def retry(job_id: str) -> int:
-    """The failed requests of a job are made again; how many. Raises MarketfetchError."""
+    """Forgets the failures of a job and parks these requests again. Returns how many they are.
+
+    Raises UnknownJob, UnavailableError and BadRequestError: a cancelled job must be resumed, which lets all of it go on.
+    """
     store = database()
     job = known_job(store, job_id)
     spec_of(job)
@@ -111,11 +120,11 @@ def retry(job_id: str) -> int:
     except StoreError as error:
         raise UnavailableError(f"Nothing of job {job_id} was retried: {error}") from error
     if revives:
-        # Nobody who asks for what has failed means all that was cancelled.
+        # Retrying failures must not resume a cancelled job.
         raise BadRequestError(
             f"Job {job_id} is cancelled: `marketfetch resume {job_id}` lets all of it go on. Nothing was retried."
         )
-    # Before anything is forgotten: what has failed would else be to do again although the sentence says that nothing was done.
+    # Checked before a failure is forgotten: else the sentence below would say that nothing was retried, and be wrong.
     with_redis(lambda: redis_writes.must_take_writes(connections.redis()), "nothing was retried")
     try:
         failed = store.forget_failed(job_id)

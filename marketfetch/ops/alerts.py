@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from typing import Final
 
-import structlog
 from redis import Redis
 
 from marketfetch import connections
+from marketfetch.lazy_logger import logger
 from marketfetch.ops import dead_letters
 
-log = structlog.get_logger("marketfetch.alerts")
+log = logger("marketfetch.alerts")
 
 #: The key's name is older than this module's: records keep theirs.
 _PREFIX: Final = "mf:trouble:"

@@ -15,20 +15,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
 
-import structlog
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 from marketfetch import connections, vendors
 from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.lazy_logger import logger
 from marketfetch.ops import redis_writes
 from marketfetch.quotas import Gate
 from marketfetch.redaction import Redactor
 from marketfetch.settings import get_settings
 from marketfetch.suggestions import did_you_mean
 
-log = structlog.get_logger("marketfetch.dead")
+log = logger("marketfetch.dead")
 
 T = TypeVar("T")
 

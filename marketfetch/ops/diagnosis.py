@@ -184,7 +184,7 @@ def _workers(count: int, *, refused: bool) -> Finding:
     return Finding(
         level="warning",
         subject="workers",
-        sentence="None is running, so jobs will wait. Start `marketfetch up`, or `celery -A tasks worker`.",
+        sentence="None is running, so jobs will wait. Start `marketfetch up`, or `celery -A marketfetch worker`.",
     )
 
 

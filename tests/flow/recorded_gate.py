@@ -1,8 +1,10 @@
-"""What a release leaves in Redis when it stops in the middle of a job: recorded by that release, taken over by the next one.
+"""What a release leaves behind when it stops in the middle of a job: recorded by that release, taken over by the next one.
 
 `python -m tests.flow.recorded_gate` fetches from the sandbox with this code, kills its worker, and writes what stands in Redis
-then to tests/recordings/gate/format_<n>.json.gz: 1,000 requests parked, 4 granted with their messages in the broker, 10 running
-whose worker is dead, 10 held. `load` puts such a recording into another Redis as if that had happened a moment ago.
+and in the database then to tests/recordings/gate/format_<n>.json.gz: 1,000 requests parked, 4 granted with their messages in
+the broker, 10 running whose worker is dead, 10 held; a dead message, and the results of two tasks that failed. `load` puts such
+a recording into another Redis, `load_database` into another SQLite file, as if that had happened a moment ago. (The recording
+of format 1 has neither database nor results.)
 """
 
 from __future__ import annotations
@@ -14,15 +16,18 @@ import os
 import re
 import signal
 import socket
+import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from redis import Redis
 
 from marketfetch.local.sandbox_process import start_sandbox
-from tests.flow.conftest import SECRETS, Place, a_place
+from tests.flow.conftest import ROOT, SECRETS, Place, a_place
 from tests.waiting import eventually
 
 FOLDER: Final = Path(__file__).parents[1] / "recordings" / "gate"
@@ -31,6 +36,20 @@ LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SYMBOLS: Final = tuple(f"{a}{b}{c}" for a in "MN" for b in LETTERS for c in LETTERS)[:1024]
 ASKED: Final = ("--start", "2024-01-02", "--end", "2024-01-05", "--adjustment", "raw")
 HELD, RUNNING, GRANTED, PARKED = SYMBOLS[:10], SYMBOLS[10:20], SYMBOLS[20:24], SYMBOLS[24:]
+
+#: No vendor knows it: a task that asks for it fails.
+UNKNOWN: Final = "ZZZZ"
+#: Two tasks that fail, each in another place: one was called in vain, one can't be planned.
+FAILING: Final = f"""
+import json
+from tasks.fetch import alpha_vantage, polygon
+sent = [alpha_vantage.delay({UNKNOWN!r}, start="2024-01-02", end="2024-01-05"), polygon.delay("AAPL", timespam="1d")]
+for one in sent:
+    one.get(propagate=False, timeout=30)
+print(json.dumps([one.id for one in sent]))
+"""
+DEAD: Final = b"this is no json"
+DATABASE: Final = "marketfetch.db"
 
 _GATE: Final = "mf:{polygon}:"
 _BROKER: Final = ("fetch.polygon", "store", "unacked", "unacked_index")
@@ -51,12 +70,14 @@ _FIELDS: Final = {
     "key": {"until": 1000, "struck": 1, "full": 1},
     "counts": {"fine": 1000, "away": 1000},
 }
+_RESULT: Final = "celery-task-meta-"
 _READ: Final[dict[str, Callable[[Any, str], Any]]] = {
     "string": lambda redis, name: redis.get(name),
     "hash": lambda redis, name: redis.hgetall(name),
     "list": lambda redis, name: redis.lrange(name, 0, -1),
     "set": lambda redis, name: sorted(redis.smembers(name)),
     "zset": lambda redis, name: redis.zrange(name, 0, -1, withscores=True),
+    "stream": lambda redis, name: redis.xrange(name),
 }
 #: Leases that the next release need not wait for long; the call of a request lasts until its worker is killed.
 _TIMINGS: Final = {"CALL": "5", "END_BY": "6", "START_BY": "5"}
@@ -70,17 +91,35 @@ def record() -> Path:
     with (
         tempfile.TemporaryDirectory() as name,
         start_sandbox(seed=7) as vendors,
-        a_place(Path(name), vendors_url=vendors.url, database_url="sqlite:///marketfetch.db") as place,
+        a_place(Path(name), vendors_url=vendors.url, database_url=f"sqlite:///{DATABASE}") as place,
     ):
+        failed = failures(place)
         vendors.control.faults(*({"kind": "hang", "provider": "polygon", "symbol": one} for one in RUNNING))
         stopped_in_the_middle(place)
-        found = dump(place.redis())
+        found = {**dump(place.redis()), "failed": failed, "database": dumped_database(place.folder / DATABASE)}
         text = json.dumps(found, indent=0)
+        for folder in (str(ROOT), sys.prefix, sys.base_prefix):  # in the traceback of a task that failed
+            text = text.replace(folder, "/recorded")
         nothing_of_this_machine(text, str(place.folder), *SECRETS.values(), socket.gethostname(), str(Path.home()))
     path = FOLDER / f"format_{found['format']}.json.gz"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
     return path
+
+
+def failures(place: Place) -> list[str]:
+    """Two tasks fail and a message is set aside; the ids of the tasks. Nothing of them is left in the gate."""
+    worker = place.worker()
+    done = place.run("-c", FAILING)
+    assert done.returncode == 0, done.stderr
+    redis = place.redis()
+    redis.lpush("fetch.polygon", DEAD)
+    eventually(lambda: redis.xlen("mf:dead") == 1, what="the message is set aside")
+    eventually(lambda: not redis.keys("mf:{*}:req:*"), what="the failure is in the ledger")
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(30)
+    found: list[str] = json.loads(done.stdout)
+    return found
 
 
 def stopped_in_the_middle(place: Place) -> None:
@@ -101,7 +140,9 @@ def stopped_in_the_middle(place: Place) -> None:
 def dump(redis: Redis) -> dict[str, Any]:
     """Every key of the gate and of the broker with its type, value and TTL in ms. Bytes are Latin-1: each is one sign."""
     keys = {}
-    for name in sorted({*(one.decode() for one in redis.scan_iter("mf:*", count=1000)), *_BROKER}):
+    for name in sorted(
+        {*(one.decode() for mine in ("mf:*", f"{_RESULT}*") for one in redis.scan_iter(mine, count=1000)), *_BROKER}
+    ):
         kind = str(redis.type(name), "ascii")  # type: ignore[arg-type]  # never text: no client of ours decodes
         if kind != "none" and not name.startswith(_LEFT_OUT):
             keys[name] = {"type": kind, "value": _text(_READ[kind](redis, name)), "ttl": redis.pttl(name)}
@@ -112,6 +153,12 @@ def dump(redis: Redis) -> dict[str, Any]:
         "job": records[0]["j"],
         "keys": keys,
     }
+
+
+def dumped_database(path: Path) -> str:
+    """The whole SQLite database as SQL."""
+    with closing(sqlite3.connect(path)) as database:
+        return "\n".join(database.iterdump())
 
 
 def _text(value: Any) -> Any:
@@ -151,13 +198,22 @@ def load(recording: dict[str, Any], redis: Redis, *, job: str) -> None:
     redis.flushall()
     with redis.pipeline() as pipe:
         for name, one in keys.items():
-            _put(pipe, name, one["type"], _moved(name.removeprefix(_GATE).partition(":")[0], one["value"], passed_us))
+            word = re.sub(r"^mf:\{\w+\}:", "", name).partition(":")[0]
+            _put(pipe, name, one["type"], _moved(word, one["value"], passed_us))
             if one["ttl"] > 0:
                 pipe.pexpire(name, one["ttl"])
         pipe.execute()
     # As if this were the very server that the release had used: its past is known.
-    _, _, epoch = keys[f"{_GATE}epoch"]["value"].partition(":")
-    redis.set(f"{_GATE}epoch", f"{redis.info('server')['run_id']}:{epoch}")
+    for name in (one for one in keys if one.endswith(":epoch")):
+        _, _, epoch = keys[name]["value"].partition(":")
+        redis.set(name, f"{redis.info('server')['run_id']}:{epoch}")
+
+
+def load_database(recording: dict[str, Any], path: Path) -> None:
+    """Makes the SQLite file as the release left it. No moment in it is moved: none of them decides what is to do."""
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(recording["database"])
+        database.execute("PRAGMA journal_mode=WAL")
 
 
 def _moved(word: str, value: Any, passed_us: int) -> Any:
@@ -173,6 +229,9 @@ def _put(pipe: Any, name: str, kind: str, value: Any) -> None:
         pipe.set(name, value.encode("latin-1"))
     elif kind == "hash":
         pipe.hset(name, mapping={field: text.encode("latin-1") for field, text in value.items()})
+    elif kind == "stream":
+        for number, fields in value:
+            pipe.xadd(name, {field: text.encode("latin-1") for field, text in fields.items()}, id=number)
     elif kind == "zset":
         pipe.zadd(name, {member.encode("latin-1"): score for member, score in value})
     else:

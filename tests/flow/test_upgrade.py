@@ -6,12 +6,26 @@ import json
 from collections import Counter
 
 from tests.flow.conftest import SECRETS
-from tests.flow.recorded_gate import ASKED, GRANTED, HELD, PARKED, RUNNING, SYMBOLS, load, recorded
+from tests.flow.recorded_gate import (
+    ASKED,
+    DATABASE,
+    GRANTED,
+    HELD,
+    PARKED,
+    RUNNING,
+    SYMBOLS,
+    UNKNOWN,
+    load,
+    load_database,
+    recorded,
+)
 from tests.quotas.stepped import FORMAT
 from tests.waiting import eventually
 
-#: The format that the release before wrote.
-BEFORE = FORMAT - 1
+#: The format of the first recording: it holds the gate alone.
+BEFORE = 1
+#: The recording of the release before this one, with its database, its results and a dead message. The format is the same.
+BEFORE_THE_MOVE = 2
 GENEROUS = "500/second"
 
 
@@ -36,16 +50,53 @@ def test_a_thousand_parked_ten_running_and_ten_held_of_the_release_before_end_on
     job, ours = done.stdout.strip(), records(place)
     load(recorded(BEFORE), place.redis(), job=job)
     assert ours == records(place), "a request is named the same in every release"
+    goes_on_to_its_end(place, sandbox, job)
+
+
+def test_what_the_release_before_left_in_redis_and_in_the_database_goes_on_and_can_be_read(place, sandbox):
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = json.dumps([GENEROUS])
+    sandbox.keys("polygon", SECRETS["polygon"], limits=[GENEROUS], enforce=False)
+    recording = recorded(BEFORE_THE_MOVE)
+    job = recording["job"]
+    load_database(recording, place.folder / DATABASE)
+    load(recording, place.redis(), job=job)
+    assert (place.status(job)["state"], place.status(job)["requests"]["total"]) == ("running", len(SYMBOLS))
+    dead = json.loads(place.marketfetch("dead", "--json").stdout)["messages"]
+    assert [(one["queue"], one["reason"][:40]) for one in dead] == [
+        ("fetch.polygon", "it is no message but something else: Exp")
+    ]
+
+    # Errors of modules that this release no longer has.
+    code = (
+        "import json\nfrom tasks import app\nfrom celery.result import AsyncResult\n"
+        f"print(json.dumps([str(AsyncResult(one, app=app).get(propagate=False)) for one in {recording['failed']}]))"
+    )
+    done = place.run("-c", code)
+    assert done.returncode == 0, done.stderr
+    unknown, unplanned = json.loads(done.stdout)
+    assert f"Alpha Vantage does not know the symbol {UNKNOWN}" in unknown
+    assert "timespam is no argument of ours" in unplanned
+
+    goes_on_to_its_end(place, sandbox, job, failed=[(UNKNOWN, "failed"), ("AAPL", "failed")])
+    again = place.marketfetch("fetch", "polygon", "AAPL", *ASKED, "--wait", "--json")
+    assert again.returncode == 0, again.stderr
+
+
+def goes_on_to_its_end(place, sandbox, job: str, *, failed: list[tuple[str, str]] | None = None) -> None:
+    """A worker of this release ends what was parked, granted, running and held, each once. `failed`: what the ledger had."""
     counts = {name: place.redis().zcard(f"mf:{{polygon}}:{name}") for name in ("ready", "granted", "running", "held")}
     assert counts == {"ready": 1000, "granted": len(GRANTED), "running": 10, "held": 10}
 
     place.worker()
-    eventually(lambda: place.rows("SELECT count(*) FROM ledger") == [(len(SYMBOLS),)], within_s=40, what="all are over")
+    had = failed or []
+    everything = [(len(SYMBOLS) + len(had),)]
+    eventually(lambda: place.rows("SELECT count(*) FROM ledger") == everything, within_s=40, what="all are over")
     eventually(lambda: not left(place), what="nothing is left in Redis")
 
     calls = {one: 2 if one in RUNNING else 1 for one in SYMBOLS}
-    ledger = place.rows("SELECT symbol, outcome, rows, calls FROM ledger ORDER BY symbol")
+    ledger = place.rows("SELECT symbol, outcome, rows, calls FROM ledger WHERE outcome != 'failed' ORDER BY symbol")
     assert ledger == [(one, "stored", 4, calls[one]) for one in SYMBOLS]
+    assert place.rows("SELECT symbol, outcome FROM ledger WHERE outcome = 'failed' ORDER BY symbol DESC") == had
     assert place.rows("SELECT count(*), count(DISTINCT symbol) FROM bars") == [(4 * len(SYMBOLS), len(SYMBOLS))]
     status = place.status(job)
     assert (status["state"], status["rows"], status["requests"]["stored"]) == ("done", 4 * len(SYMBOLS), len(SYMBOLS))

