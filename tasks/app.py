@@ -18,7 +18,7 @@ _HERE = __package__
 app = Celery("marketfetch", amqp=f"{_HERE}.sending.parking:ParkingAMQP", control=f"{_HERE}.sending.revoke:ParkingControl")
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), f"{_HERE}.hardening.result_backend:ReturningBackend")
 app.config_from_object(f"{_HERE}.celeryconfig")
-app.steps["worker"].update((f"{_HERE}.worker.releaser:Releaser", f"{_HERE}.worker.sweeper:Keeper"))
+app.steps["worker"].update((f"{_HERE}.worker.releaser:Releaser", f"{_HERE}.worker.sweeper:Sweeper"))
 
 
 @setup_logging.connect
