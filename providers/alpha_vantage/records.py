@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pydantic import BaseModel, ValidationError
 
 from marketfetch.schemas.page import Page, Reject
-from marketfetch.schemas.records import Dividend, Quote, Split
+from marketfetch.schemas.non_bar_rows import Dividend, Quote, Split
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import NoData
 

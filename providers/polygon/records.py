@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import BaseModel, ValidationError
 
 from marketfetch.schemas.page import Page, Reject
-from marketfetch.schemas.records import Dividend, Split, Ticker
+from marketfetch.schemas.non_bar_rows import Dividend, Split, Ticker
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import NoData, SuspectEmpty, Unavailable
 from marketfetch.vendors.http import HttpReply
