@@ -31,7 +31,7 @@ RESULTS = Path(__file__).with_name("chaos.json")
     "--json", "results", type=click.Path(dir_okay=False, path_type=Path), default=RESULTS, help="Where the report goes."
 )
 def main(*, seed: int, requests: int, minutes: float, cut: bool, keep: Path | None, results: Path) -> None:
-    """Kills every process repeatedly, and reports what is lost."""
+    """Injects faults and crashes repeatedly, and reports what is lost."""
     console = Console()
     size = sizes.CUT if cut else sizes.full(requests=requests, minutes=minutes)
     settings = sizes.CUT_SETTINGS if cut else sizes.FULL_SETTINGS

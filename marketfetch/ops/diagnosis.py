@@ -141,7 +141,7 @@ def _redis_facts(redis: Redis, where: str) -> Iterator[Finding]:
     facts = redis.info("everything")
     version = str(facts.get("valkey_version") or facts.get("redis_version") or "0.0")
     name = "Valkey" if "valkey_version" in facts else "Redis"
-    yield Finding(level="ok", subject="redis", sentence=f"{name} {version} answers at {where}.")
+    yield Finding(level="ok", subject="redis", sentence=f"{name} {version} responds at {where}.")
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
         sentence = f"Version {version} is too old: the gate needs 6.2 or newer. Upgrade it."
         yield Finding(level="error", subject="redis", sentence=sentence)

@@ -10,11 +10,12 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from redis import Redis
 
 from marketfetch.quotas.limits import KeyLimits, pool_argument
+from marketfetch.quotas.script_values import count_arguments, grant_of, parking_arguments
 from marketfetch.quotas.scripts import Scripts
 from marketfetch.quotas.values import (
     Admission,
@@ -71,7 +72,7 @@ class Gate:
         """
         new = 0
         for first in range(0, len(requests), _PARK_AT_ONCE):
-            parts = [part for one in requests[first : first + _PARK_AT_ONCE] for part in _parts(one)]
+            parts = [part for one in requests[first : first + _PARK_AT_ONCE] for part in parking_arguments(one)]
             new += int(
                 self._scripts.park(
                     keys=self._keys(
@@ -115,7 +116,7 @@ class Gate:
             ],
         )
         wait_ms = None if wait_us < 0 else wait_us / 1000
-        return Admission(tuple(_grant(one) for one in grants), wait_ms=wait_ms, state=state.decode(), newer=newer)
+        return Admission(tuple(grant_of(one) for one in grants), wait_ms=wait_ms, state=state.decode(), newer=newer)
 
     def start(self, request_id: str, *, fence: int, end_by_ms: int = 25_000, child: str = "") -> Start:
         """Asks for permission just before the call is sent. "go" is returned once per fence, and again to the same `child`."""
@@ -151,7 +152,7 @@ class Gate:
             keys=self._keys("running", "held", "ready", "counts"),
             args=[
                 *(self.prefix, request_id, fence, batch, held_again_ms, *page, replied_ago_us),
-                *(*_count_arguments(counted), sent, failed),
+                *(*count_arguments(counted), sent, failed),
             ],
         )
         return bool(done)
@@ -387,26 +388,3 @@ class Gate:
 
     def _keys(self, *names: str) -> list[str]:
         return [f"{self.prefix}{name}" for name in names]
-
-
-def _parts(one: Parking) -> tuple[str, str, str, str, int]:
-    return one.id, one.arguments, one.task, one.message, one.expires_ms
-
-
-def _count_arguments(counted: VendorCount | None) -> tuple[int, int | str, int | str]:
-    if counted is None:
-        return 0, "", ""
-    return (counted.calls, counted.counter, "") if counted.counter else (counted.calls, counted.window_us, int(counted.strict))
-
-
-def _grant(one: list[Any]) -> Grant:
-    request_id, fence, label, attempts, arguments, message, kind = one
-    return Grant(
-        id=request_id.decode(),
-        fence=fence,
-        key_label=label.decode(),
-        attempts=attempts,
-        arguments=arguments.decode(),
-        message=message.decode(),
-        kind=kind.decode(),
-    )

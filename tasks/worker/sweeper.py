@@ -22,6 +22,7 @@ from marketfetch.ops.alerts import Outage
 from marketfetch.settings import get_settings
 from marketfetch.storage.store import StoreError
 
+from ..store import store_held
 from .fork_guard import ForkGuard
 
 log = structlog.get_logger("marketfetch.sweeper")
@@ -85,8 +86,6 @@ class SweepingLoop(threading.Thread):
 
     def _make_room(self) -> None:
         """Stores held batches in this process: a full Redis takes no message for a store task, and only storing frees it."""
-        from ..store import store_held
-
         try:
             with _guard:
                 stored = sum(store_held(provider) for provider in PROVIDERS)

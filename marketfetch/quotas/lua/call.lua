@@ -17,7 +17,7 @@
 --   done:<label>   sorted set id:fence:when -> when its reply had arrived (us): exact at the vendor under any latency
 --   early:<label>  the same, earlier by the minimum network time of the round trip: for short windows
 --   key:<label>    hash: until and why of a pause, aside (the reason), strikes (refusals in a row), struck (when the
---                  last one came), ill (unusable replies in a row to different requests) and illby (the last of those), keep, ttl, slack, n round trips, r
+--                  last one came), `ill` (unusable replies in a row to different requests) and `illby` (the last of those), keep, ttl, slack, n round trips, r
 --                  the fastest, lost calls without a stamp (-1: an unknown number) and full, when the last was made;
 --                  lost:<us>, instead of lost, for a window of that length
 --   day:<label>:<zone>:<date>   calls counted for a calendar day
