@@ -12,9 +12,9 @@ _WORKED_ON = 300
 
 
 def worker_memory(short: bool) -> dict[str, Any]:
-    """Each time a new worker of four processes, at 50/second, looked at when it has served the same number of calls.
+    """Starts a new worker of four processes for each level, at 50/second, and measures it after the same number of calls.
 
-    PSS, which shares out what processes have in common; RSS beside it, which counts that once for each.
+    PSS divides shared memory among the processes; RSS counts it once for each.
     """
     levels = (0, 2_000) if short else (0, 10_000, 100_000)
     found: dict[str, Any] = {f"{parked:,} parked": _with(parked) for parked in levels}

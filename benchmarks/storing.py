@@ -72,7 +72,7 @@ def measure(
 
 
 def _lines(whole: dict[str, list[float]], stored: dict[str, list[float]], floors: list[str], bars: int) -> list[Line]:
-    # The reading that the floors were taken between, since the machine's mood is the same there.
+    # The reading that the floors were taken between, since the machine's load is the same there.
     reading = statistics.median(a - b for a, b in zip(whole[FRESH], stored[FRESH], strict=True))
     base = statistics.median(stored[floors[0]])
     lines = []

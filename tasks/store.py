@@ -35,7 +35,7 @@ _REDELIVERED_AFTER_MS: Final = 2_000
 _REDELIVERED_AT_MOST_MS: Final = 15_000
 #: A batch that has crashed a worker this often fails. An unavailable database raises an error, and does not count.
 _MOST_TRIES: Final = 5
-#: The most crashes of a batch that a worker's main process stores: one crash may have another cause.
+#: A worker's main process stores no batch with more earlier crashes than this. A single crash may have another cause.
 _SAFE_TRIES: Final = 1
 #: A longer backlog exists only after an outage, or with a slow database.
 _BACKLOG: Final = 20

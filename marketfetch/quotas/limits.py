@@ -197,7 +197,7 @@ def _zone(name: str, text: str) -> str:
 def _day_start(midnight: datetime) -> int:
     """The first moment of a local date in Unix microseconds; where clocks skip midnight, it is the moment after the gap."""
     first = midnight.astimezone(UTC)
-    # zoneinfo reads a midnight that does not exist as if before the gap, so its local date may be the day before.
+    # zoneinfo reads a nonexistent midnight with the offset before the gap: the instant is right, its local date is the day's.
     while first.astimezone(midnight.tzinfo).date() < midnight.date():
         first += timedelta(minutes=15)
     return int(first.timestamp()) * 1_000_000

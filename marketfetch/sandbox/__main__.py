@@ -1,4 +1,4 @@
-"""`python -m sandbox`: the three vendors on one port, until SIGTERM, SIGINT, or the end of its parent."""
+"""`python -m marketfetch.sandbox`: the three vendors on one port, until SIGTERM, SIGINT, or the end of its parent."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
 GET health            {"ok", "seed", "today", "pid"}
 GET, DELETE faults    the pending faults; DELETE clears them
-POST faults           a fault (sandbox.faults.Fault) or a list of them; returns the same as GET
+POST faults           a fault (faults.Fault) or a list of them; returns the same as GET
 GET keys              the accounts that were set
-POST keys             {"provider", "key", ...the fields of sandbox.keys.Account} or a list of such
+POST keys             {"provider", "key", ...the fields of accounts.Account} or a list of such
 GET log, log?full=1   the judge's report and the damaged rows; full adds every arrival's time
 POST reset            clears log and faults; with {"keys": true} the accounts too
 """

@@ -14,7 +14,7 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 @dataclass(slots=True)
 class Fault:
-    """Strikes calls of `provider` and `symbol` (None: any): the next `count` of them, or each with probability `rate`.
+    """Applies to calls of `provider` and `symbol` (None: any): the next `count` of them, or each with probability `rate`.
 
     `retry_after` is the Retry-After header of 503 and 429 in seconds, None for none.
     """

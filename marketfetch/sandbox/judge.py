@@ -1,6 +1,6 @@
 """The judge of limits: a plain log of monotonic arrival times, without tolerance, refused calls counted too.
 
-It knows nothing of refusals: what a key's limits were broken by is counted the same whether the vendor refused or served.
+It ignores refusals: a violation of a key's limits counts the same, refused or served.
 A call is a violation of a limit N per W when, with it, more than N calls arrived within the window (t - W, t].
 A call is a violation of a concurrency cap C when, with it, more than C calls were open; a call is open from its arrival until
 its reply has been sent.
