@@ -40,7 +40,7 @@ check: lint types contracts test  ## everything CI runs
 
 bench: $(VENV)/.dev     ## measure, with what it is compared with in the same run; about an hour
 	@$(BIN)/python -m benchmarks
-	@$(BIN)/python -m benchmarks.gate
+	@$(BIN)/python -m benchmarks.gate_suite
 	@$(BIN)/python -m benchmarks.gate_plots
 
 chaos: $(VENV)/.dev     ## kill everything for some minutes, then once at every step, and account for every row and call; about 15 minutes

@@ -1,1 +1,1 @@
-"""How fast a reply becomes rows, against the least that the same database could take, measured in the same run."""
+"""Benchmarks: the time from a reply to stored rows, against the floor of the same database, measured in the same run."""

@@ -33,18 +33,18 @@ def main(replies: int, bars: int, peers: int) -> None:
     with tempfile.TemporaryDirectory() as name, console.status("") as status:
         folder = Path(name)
 
-        def told(database: str) -> Callable[[str], None]:
+        def log(database: str) -> Callable[[str], None]:
             return lambda text: status.update(f"{database}: {text}")
 
         store = open_store(f"sqlite:///{folder}/bars.db")
         floors = sqlite_floors(folder / "floor.db")
-        results["SQLite"] = measure(store, floors, replies=replies, peers=peers, bars=bars, told=told("SQLite"))
+        results["SQLite"] = measure(store, floors, replies=replies, peers=peers, bars=bars, told=log("SQLite"))
         with start_postgres(folder / "postgres", durable=True) as server:
             url = server.database("bench")
             store = open_store(url)
             store.create()
             floors = postgres_floors(url)
-            results["Postgres"] = measure(store, floors, replies=replies, peers=peers, bars=bars, told=told("Postgres"))
+            results["Postgres"] = measure(store, floors, replies=replies, peers=peers, bars=bars, told=log("Postgres"))
     for database, lines in results.items():
         console.print(_table(database, lines, replies=replies, bars=bars))
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "replies": replies, "bars": bars, "peers": peers}

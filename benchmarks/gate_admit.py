@@ -1,4 +1,4 @@
-"""The price of one admit with three windows, beside scripts that do nothing and the `limits` library, in turn, medians."""
+"""The cost of one admit with three windows, beside no-op scripts and the `limits` library, measured in turn; medians."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from marketfetch.quotas import Admission, Gate, KeyLimits, Parking, key_limits
 
 KEY = key_limits("main", ["100000/second", "1000000/minute", "10000000/hour"])
 _NAMES = ("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts", "newer")
-#: Calls that stand in every window before the first is measured, so that windows are looked at, not found empty.
+#: Calls in every window before the first measurement, so that no window is empty.
 _PAST = 200
 
 
 def admit_costs(short: bool) -> dict[str, Any]:
-    """us as the caller waits: one request, eight popped at once, and what they are compared with."""
+    """Microseconds of the caller's wait: one request, eight at once, and the comparisons."""
     rounds = 300 if short else 2_000
     with tempfile.TemporaryDirectory() as name, start_valkey(Path(name)) as server, Redis.from_url(server.url) as redis:
         gate = Gate(redis, pool="bench")
@@ -44,9 +44,9 @@ def admit_costs(short: bool) -> dict[str, Any]:
 
         def timed(name: str, action: Callable[[], Any]) -> Any:
             before = time.perf_counter()
-            answer = action()
+            result = action()
             times.setdefault(name, []).append(time.perf_counter() - before)
-            return answer
+            return result
 
         for _ in range(rounds):
             timed("no-op, same keys", lambda: nothing(keys=names))
@@ -67,18 +67,18 @@ def admit_costs(short: bool) -> dict[str, Any]:
 
 
 def fill(gate: Gate, count: int) -> None:
-    """Parks so many requests of jobs, with the arguments that feed parks."""
+    """Parks `count` requests of jobs, with the arguments that feed parks."""
     for job, requests in requests_of(count, symbols=125):
         gate.park([Parking(id=one.id, arguments=one.arguments) for one in requests], job=job, wake=False)
 
 
 def ask(gate: Gate, room: int, key: KeyLimits = KEY) -> Admission:
-    """One admit as the releaser asks it, without the checks of the gate's past."""
+    """One admit as the releaser calls it, without the epoch checks."""
     return gate.admit(room=room, most_granted=10**9, keys=(key,))
 
 
 def end(gate: Gate, admission: Admission) -> None:
-    """The calls that were granted are made and stored, unmeasured, so that every admit meets the same gate."""
+    """Starts, finishes and settles the grants, unmeasured, so that every admit meets the same gate."""
     for grant in admission.grants:
         gate.start(grant.id, fence=grant.fence)
         gate.finish(grant.id, fence=grant.fence, batch=b"x")

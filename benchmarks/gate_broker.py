@@ -1,4 +1,4 @@
-"""What the broker carries: messages counted from Valkey's own MONITOR, the queue's length sampled beside it."""
+"""The broker's load: messages counted by Valkey's MONITOR, and the queue's length, sampled."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ class Broker:
     def __exit__(self, *_: object) -> None:
         self._ending.set()
         with Redis.from_url(self._url) as redis:
-            redis.ping()  # one more command, so that the monitor looks up
+            redis.ping()  # one more command, so that the monitor's loop checks for the end
         for thread in self._threads:
             thread.join(5)
 
     def _count(self) -> None:
         # kombu pushes to the queue's name, with a suffix for priorities other than 0.
-        marks = tuple(f"PUSH {queue}" for queue in self._queues)
+        pushes = tuple(f"PUSH {queue}" for queue in self._queues)
         try:
             with Redis.from_url(self._url) as redis, redis.monitor() as monitor:
                 self._started.set()
                 for command in monitor.listen():
                     if self._ending.is_set():
                         return
-                    if command["client_type"] != "lua" and any(mark in command["command"] for mark in marks):
+                    if command["client_type"] != "lua" and any(push in command["command"] for push in pushes):
                         self.pushed += 1
         except RedisError:
             return

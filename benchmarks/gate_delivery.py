@@ -1,11 +1,11 @@
-"""Messages: with 10,000 requests parked, how many fetch messages a finished request costs, and how long the queue ever was."""
+"""Messages: with 10,000 requests parked, the fetch messages per finished request, and the queue's greatest length."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from benchmarks.gate_broker import Broker
-from benchmarks.gate_place import a_place, until
+from benchmarks.testbed import a_testbed, until
 
 _SLOTS = 8
 
@@ -13,14 +13,14 @@ _SLOTS = 8
 def delivery(short: bool) -> dict[str, Any]:
     """Two workers of four processes at 50/second, until 1,000 requests are finished."""
     parked, finished = (2_000, 200) if short else (10_000, 1_000)
-    with a_place({"main": ("50/second",)}) as place:
-        place.park(parked)
-        with Broker(place.redis_url, "fetch.polygon") as broker:
-            place.workers()
-            until(lambda: place.arrived() >= finished, what=f"{finished} calls", within_s=300)
-            pushed, arrived, longest = broker.pushed, place.arrived(), broker.longest
-        ran = pushed - place.redis.llen("fetch.polygon")
-        left = int(place.redis.zcard("mf:{polygon}:ready"))
+    with a_testbed({"main": ("50/second",)}) as testbed:
+        testbed.park(parked)
+        with Broker(testbed.redis_url, "fetch.polygon") as broker:
+            testbed.workers()
+            until(lambda: testbed.arrived() >= finished, what=f"{finished} calls", within_s=300)
+            pushed, arrived, longest = broker.pushed, testbed.arrived(), broker.longest
+        ran = pushed - testbed.redis.llen("fetch.polygon")
+        left = int(testbed.redis.zcard("mf:{polygon}:ready"))
     return {
         "parked": parked,
         "finished": arrived,

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gate_place import a_place
+from benchmarks.testbed import a_testbed
 from marketfetch.local.postgres_server import start_postgres
 
 SYMBOLS = ["".join(letters) for letters in itertools.product("ABCDEFGHIJ", repeat=4)]
@@ -33,17 +33,17 @@ def feeding(short: bool) -> dict[str, Any]:
 
 def _fed(rounds: int, count: int, settings: dict[str, str] | None = None) -> dict[str, Any]:
     submits, commands = [], []
-    with a_place(LIMITS, settings=settings) as place:
-        place.workers()
+    with a_testbed(LIMITS, settings=settings) as testbed:
+        testbed.workers()
         for number in range(rounds):
-            before = place.redis.zcard("mf:{polygon}:ready")
-            submits.append(float(place.run("-m", "benchmarks.gate_feeding", f"{count}", f"{number}")))
-            parked = place.redis.zcard("mf:{polygon}:ready") - before
+            before = testbed.redis.zcard("mf:{polygon}:ready")
+            submits.append(float(testbed.run("-m", "benchmarks.gate_feeding", f"{count}", f"{number}")))
+            parked = testbed.redis.zcard("mf:{polygon}:ready") - before
             assert parked >= count - 30, f"only {parked} of {count} are parked"
         for number in range(rounds):
             start = time.perf_counter()
             day = f"2023-02-{number + 1:02d}"
-            place.run("-m", "marketfetch", "fetch", "polygon", *SYMBOLS[:count], "--start", day, "--end", "2023-03-01")
+            testbed.run("-m", "marketfetch", "fetch", "polygon", *SYMBOLS[:count], "--start", day, "--end", "2023-03-01")
             commands.append(time.perf_counter() - start)
     return {
         "requests": count,

@@ -1,4 +1,4 @@
-"""From parked to the vendor, with an idle worker and a vendor without delay: what our own way takes."""
+"""The latency from parked to the vendor, with an idle worker and a vendor without delay."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-from benchmarks.gate_place import a_place, secret, until
+from benchmarks.testbed import a_testbed, secret, until
 
 
 def latency(short: bool) -> dict[str, Any]:
@@ -17,30 +17,30 @@ def latency(short: bool) -> dict[str, Any]:
 
 
 def _from_delay(count: int) -> list[float]:
-    """A key with room for all: every task finds its slot open, and the worker idle."""
-    with a_place({"main": ("1000/second",)}, delay=False) as place:
-        place.workers()
-        place.run("-m", "benchmarks.gate_sending", "0", "16", "50")  # every child has called once
-        until(lambda: place.arrived() >= 16, what="the first calls", within_s=30)
-        moments = json.loads(place.run("-m", "benchmarks.gate_sending", "16", f"{count}", "130"))
-        until(lambda: place.arrived() >= 16 + count, what=f"{count} calls", within_s=60)
-        arrivals = place.arrivals()[secret("main")][16:]
+    """Uses a key with room for all calls: every task finds its slot open, and the worker idle."""
+    with a_testbed({"main": ("1000/second",)}, delay=False) as testbed:
+        testbed.workers()
+        testbed.run("-m", "benchmarks.gate_sending", "0", "16", "50")  # every child has called once
+        until(lambda: testbed.arrived() >= 16, what="the first calls", within_s=30)
+        moments = json.loads(testbed.run("-m", "benchmarks.gate_sending", "16", f"{count}", "130"))
+        until(lambda: testbed.arrived() >= 16 + count, what=f"{count} calls", within_s=60)
+        arrivals = testbed.arrivals()[secret("main")][16:]
         return [(at - sent) * 1000 for sent, at in zip(moments, arrivals, strict=True)]
 
 
 def _from_opening(count: int) -> list[float]:
     """One call a second: a slot opens a window after the stamp of the call before, which the gate keeps."""
-    with a_place({"main": ("1/second",)}, delay=False) as place:
-        place.workers()
-        place.park(count)
-        until(lambda: place.arrived() >= count, what=f"{count} calls", within_s=60 + 3 * count)
+    with a_testbed({"main": ("1/second",)}, delay=False) as testbed:
+        testbed.workers()
+        testbed.park(count)
+        until(lambda: testbed.arrived() >= count, what=f"{count} calls", within_s=60 + 3 * count)
         offset = time.time() - time.monotonic()
-        arrivals = [at + offset for at in place.arrivals()[secret("main")]]
-        until(lambda: place.redis.zcard("mf:{polygon}:early:main") >= count, what="the last stamp", within_s=30)
-        stamps = [at / 1e6 for _, at in place.redis.zrange("mf:{polygon}:early:main", 0, -1, withscores=True)]
+        arrivals = [at + offset for at in testbed.arrivals()[secret("main")]]
+        until(lambda: testbed.redis.zcard("mf:{polygon}:early:main") >= count, what="the last stamp", within_s=30)
+        stamps = [at / 1e6 for _, at in testbed.redis.zrange("mf:{polygon}:early:main", 0, -1, withscores=True)]
         openings = [stamp + 1.0 for stamp in sorted(stamps)]
         found = [(at - open_at) * 1000 for open_at, at in zip(openings, itertools.islice(arrivals, 1, None), strict=False)]
-        # The first calls of new processes open connections; they are the start of a worker, not its way.
+        # The first calls of new processes open connections: they measure a worker's start, not its latency.
         return found[4:]
 
 

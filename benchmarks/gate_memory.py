@@ -1,4 +1,4 @@
-"""Memory of a worker (main and children) with nothing, 10,000 and 100,000 requests parked beside what it works on."""
+"""The memory of a worker (main and children) with no, 10,000 and 100,000 further requests parked."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 import psutil
 
-from benchmarks.gate_place import a_place, pause, until
+from benchmarks.testbed import a_testbed, pause, until
 
 _WORKED_ON = 300
 
 
 def worker_memory(short: bool) -> dict[str, Any]:
-    """Each time a new worker of four processes, at 50/second, looked at when it has served the same number of calls.
+    """Starts a new worker of four processes for each level, at 50/second, and measures it after the same number of calls.
 
-    PSS, which shares out what processes have in common; RSS beside it, which counts that once for each.
+    PSS divides shared memory among the processes; RSS counts it once for each.
     """
     levels = (0, 2_000) if short else (0, 10_000, 100_000)
     found: dict[str, Any] = {f"{parked:,} parked": _with(parked) for parked in levels}
@@ -25,15 +25,15 @@ def worker_memory(short: bool) -> dict[str, Any]:
 
 
 def _with(parked: int) -> dict[str, Any]:
-    # After the calls that every round makes, the day is over: what is parked stays so while memory is looked at.
-    with a_place({"main": ("50/second", f"{_WORKED_ON}/hour")}) as place:
-        place.park(_WORKED_ON + parked)
-        (worker,) = place.workers(1)
-        until(lambda: place.arrived() >= _WORKED_ON, what=f"{_WORKED_ON} calls", within_s=120)
+    # The hourly limit stops the calls after the first ones: the parked requests stay parked while memory is measured.
+    with a_testbed({"main": ("50/second", f"{_WORKED_ON}/hour")}) as testbed:
+        testbed.park(_WORKED_ON + parked)
+        (worker,) = testbed.workers(1)
+        until(lambda: testbed.arrived() >= _WORKED_ON, what=f"{_WORKED_ON} calls", within_s=120)
         pause(3)
         main = psutil.Process(worker.pid)
-        all_of_it = [main, *main.children(recursive=True)]
-        memory = [process.memory_full_info() for process in all_of_it]
+        processes = [main, *main.children(recursive=True)]
+        memory = [process.memory_full_info() for process in processes]
         return {
             "processes": len(memory),
             "pss_mb": round(sum(one.pss for one in memory) / 2**20, 1),

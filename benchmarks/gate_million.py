@@ -1,4 +1,4 @@
-"""A million requests parked: what admit costs the server then, and what a parked request costs in memory."""
+"""A million requests parked: the server's cost of an admit, and the memory of a parked request."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from redis import Redis
 
 from benchmarks.gate_admit import ask, end, fill
-from benchmarks.gate_place import a_place
+from benchmarks.testbed import a_testbed
 from marketfetch.local.valkey_server import start_valkey
 from marketfetch.quotas import Admission, Gate
 
 
 def million(short: bool) -> dict[str, Any]:
-    """Server time by Valkey's own books (commandstats), two pools in turn; bytes by its used_memory."""
+    """Server time by Valkey's commandstats, two pools in turn; bytes by its used_memory."""
     few, many, rounds = (1_000, 20_000, 100) if short else (1_000, 1_000_000, 500)
     with tempfile.TemporaryDirectory() as name, start_valkey(Path(name)) as server, Redis.from_url(server.url) as redis:
         small, big = Gate(redis, pool="few"), Gate(redis, pool="many")
@@ -42,7 +42,7 @@ def million(short: bool) -> dict[str, Any]:
 
 
 def _server_us(redis: Redis, gate: Gate, room: int) -> tuple[Admission, float]:
-    """One admit, and the microseconds that Valkey says it took."""
+    """One admit, and its microseconds by Valkey's commandstats."""
     before = _script_us(redis)
     admission = ask(gate, room)
     assert len(admission.grants) == room
@@ -58,12 +58,12 @@ def _used(redis: Redis) -> int:
 
 
 def _of_a_message(count: int) -> dict[str, Any]:
-    """What one `polygon.delay(...)` takes: its whole message in the gate, and with its PARKED state in the result backend."""
-    with a_place({"main": ("5/minute",)}) as place:
-        place.run("-m", "benchmarks.gate_sending", "0", "50", "0")  # what Valkey keeps once for all of them
-        before = _used(place.redis)
-        place.run("-m", "benchmarks.gate_sending", "50", f"{count}", "0")
-        used = _used(place.redis) - before
-        sizes = [place.redis.memory_usage(key, samples=0) or 0 for key in place.redis.scan_iter("celery-task-meta-*")]
+    """The memory of one `polygon.delay(...)`: its message in the gate, and its PARKED state in the result backend."""
+    with a_testbed({"main": ("5/minute",)}) as testbed:
+        testbed.run("-m", "benchmarks.gate_sending", "0", "50", "0")  # what Valkey keeps once for all of them
+        before = _used(testbed.redis)
+        testbed.run("-m", "benchmarks.gate_sending", "50", f"{count}", "0")
+        used = _used(testbed.redis) - before
+        sizes = [testbed.redis.memory_usage(key, samples=0) or 0 for key in testbed.redis.scan_iter("celery-task-meta-*")]
         result = sum(sizes) / len(sizes)
     return {"bytes": round(used / count - result), "bytes_with_result": round(used / count)}

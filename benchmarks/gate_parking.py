@@ -1,6 +1,6 @@
-"""`python -m benchmarks.gate_parking COUNT [SYMBOLS]`: parks that many different requests, as `feed` would.
+"""`python -m benchmarks.gate_parking COUNT [SYMBOLS]`: parks that many different requests, as `feed` does.
 
-Few symbols with many ranges: the sandbox draws a symbol's whole market at its first mention, and pays for that once.
+The requests name few symbols with many ranges: the sandbox draws a symbol's whole market once, at its first request.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FIRST_DAY = date(2004, 1, 5)
 
 
 def requests_of(count: int, *, symbols: int = 20) -> Iterator[tuple[str, list[Request]]]:
-    """Jobs, each an id and its requests, `count` requests in all: every job asks the same symbols for another range."""
+    """Jobs, each an id and its requests, `count` requests in all: every job asks for another range of the same symbols."""
     for number in itertools.count():
         start = _FIRST_DAY + timedelta(days=number % 7000)
         end = start + timedelta(days=4 + number // 7000)
@@ -33,7 +33,7 @@ def requests_of(count: int, *, symbols: int = 20) -> Iterator[tuple[str, list[Re
 
 
 def park(count: int, *, symbols: int = 20) -> None:
-    """Parks them, in the order of the jobs; the releasers are woken once, at the end."""
+    """Parks the requests in the order of the jobs, and wakes the releasers once, at the end."""
     gate = connections.gate("polygon")
     for job, requests in requests_of(count, symbols=symbols):
         gate.park([Parking(id=one.id, arguments=one.arguments) for one in requests], job=job, wake=False)

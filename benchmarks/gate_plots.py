@@ -22,7 +22,7 @@ _DRAWN, _SECONDS = "20/6 s", 60.0
 
 
 def main() -> None:
-    """All images that the results at hand allow."""
+    """Draws all images that the results allow."""
     results: dict[str, Any] = json.loads(RESULTS.read_text())
     IMAGES.mkdir(parents=True, exist_ok=True)
     plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 110})
@@ -32,15 +32,15 @@ def main() -> None:
 
 
 def use(results: dict[str, Any]) -> None:
-    """Per scenario: what share of the limit was used, and above the bars the calls over it."""
+    """Per scenario: the used share of the limit, and in the bars the calls over it."""
     names = [one.name for one in SCENARIOS if one.name in results["judged"] and one.name in results["naive"]]
     figure, axes = plt.subplots(figsize=(8.6, 3.6))
     for shift, row, colour, label in ((-0.2, "judged", _OURS, "marketfetch"), (0.2, "naive", _NAIVE, "limits + retry")):
         places = [number + shift for number in range(len(names))]
         axes.bar(places, [results[row][name]["use"] for name in names], 0.38, color=colour, label=label)
-        for place, name in zip(places, names, strict=True):
+        for position, name in zip(places, names, strict=True):
             found = results[row][name]
-            axes.text(place, 0.02, f"{found['over']}", ha="center", va="bottom", fontsize=9, color="white")
+            axes.text(position, 0.02, f"{found['over']}", ha="center", va="bottom", fontsize=9, color="white")
     axes.axhline(1.0, color=_LIMIT, linewidth=0.8, linestyle="--", label="an ideal caller without delay")
     if bound := results["judged"].get("50/s", {}).get("bound"):
         axes.hlines(bound, -0.45, 0.45, color="black", linewidth=1.2, label=f"asked for 50/s: {bound:.3f}")
@@ -52,7 +52,7 @@ def use(results: dict[str, Any]) -> None:
 
 
 def arrivals(results: dict[str, Any]) -> None:
-    """At each arrival: how many calls the vendor has seen in the window that ends there."""
+    """At each arrival: the calls in the vendor's window that ends there."""
     scenario = next(one for one in SCENARIOS if one.name == _DRAWN)
     figure, axes = plt.subplots(figsize=(8.6, 3.4))
     for row, colour, label in (("naive", _NAIVE, "limits + retry"), ("judged", _OURS, "marketfetch")):
@@ -69,7 +69,7 @@ def arrivals(results: dict[str, Any]) -> None:
 
 
 def costs(results: dict[str, Any]) -> None:
-    """What one admit costs the caller, and what a worker's memory does with what is parked."""
+    """The caller's cost of an admit, and a worker's memory by parked requests."""
     figure, (price, memory) = plt.subplots(1, 2, figsize=(8.6, 3.0), width_ratios=(3, 2))
     names = ["no-op, same keys", "no-op, same keys and arguments", "admit, 1 request", "admit, each of 8", "limits, 3 windows"]
     colours = ["#999999", "#999999", _OURS, _OURS, _NAIVE]

@@ -1,4 +1,4 @@
-"""What is judged: limits, how many calls, and what an ideal caller without any delay would need for them."""
+"""The judged scenarios: limits, number of calls, and the time of an ideal caller without any delay."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Scenario:
 
     @property
     def count(self) -> int:
-        """What all keys together may do in that window."""
+        """The calls that all keys together may make in that window."""
         return sum(min(_windows(texts), key=lambda one: one[1])[0] for texts in self.keys)
 
     def ideal_s(self, calls: int | None = None) -> float:

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.gate_sending FIRST COUNT EVERY_MS`: sends tasks one by one, as an app does, prints when.
+"""`python -m benchmarks.gate_sending FIRST COUNT EVERY_MS`: sends tasks one by one, as an app does, and prints the moments.
 
-Task number n asks for a range of its own, from FIRST on, so that none asks what another has asked."""
+Task number n asks for a range of its own, from FIRST on, so that no two tasks share a call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 from datetime import date, timedelta
 
-from benchmarks.gate_place import pause
+from benchmarks.testbed import pause
 from tasks.fetch import polygon
 
 

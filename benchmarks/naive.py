@@ -1,8 +1,9 @@
-"""What most teams write: a Celery task that asks the `limits` library's moving window in Redis, and retries when refused.
+"""The usual solution: a Celery task that checks the `limits` library's moving window in Redis, and retries when refused.
 
-A yardstick, meant to be fair: sane Celery settings, one requests.Session per process, every window of a key asked, the shorter
-first, so that a refusal by the longer one spends as little as possible; of several keys whichever allows the call; a retry
-comes exactly when the library says that the window opens. Replies are validated and stored by the same code as ours.
+It is meant as a fair yardstick: sane Celery settings, one requests.Session per process. The task checks every window of a
+key, the shorter first, so that a refusal by the longer one spends as little as possible; of several keys it uses any that
+allows the call; it retries exactly when the library reports that the window opens. It validates and stores replies by our
+own code.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ app.conf.update(
 
 @app.task(bind=True, max_retries=None)  # type: ignore[untyped-decorator]  # Celery is untyped
 def fetch(self: Any, arguments: dict[str, Any]) -> None:
-    """One call: ask the windows, call or come back later, store."""
+    """One call: checks the windows, calls or retries later, stores."""
     limits = {one.label: one for one in keys("polygon")}
     held: Lock | None = None
     resets: list[float] = []
@@ -94,14 +95,14 @@ def call(request: Request, label: str) -> None:
 
 @lru_cache(maxsize=8)
 def items(label: str) -> list[RateLimitItem]:
-    """A key's windows as the library writes them, the shortest first."""
+    """A key's windows as the library's items, the shortest first."""
     windows = next(one.windows for one in keys("polygon") if one.label == label)
     some = sorted(windows, key=lambda window: window.window_ms)
     return [RateLimitItemPerSecond(window.count, window.window_ms // 1000) for window in some]
 
 
 def free_lock(key: KeyLimits) -> Lock | None:
-    """One of as many locks as calls may be open; None when all are taken."""
+    """One of as many locks as calls may be open; None when all are held."""
     for number in range(key.concurrency or 0):
         lock = redis().lock(f"open:{key.label}:{number}", timeout=30)
         if lock.acquire(blocking=False):
@@ -114,7 +115,7 @@ def release(lock: Lock | None) -> None:
         if lock is not None:
             lock.release()
     except LockError:
-        return  # it had run out: the next caller has it
+        return  # the lock had expired, and the next caller holds it
 
 
 @lru_cache(maxsize=1)

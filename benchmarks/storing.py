@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from benchmarks.floors import Floor
-from benchmarks.replies import make, read
+from benchmarks.reply_generator import make, read
 from marketfetch.storage.store import Store
 
 FRESH, AGAIN = "reply to stored", "the same again"

@@ -1,4 +1,4 @@
-"""What must hold, beside what was found."""
+"""The report: each promise beside its result."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Final
 
 from rich.table import Table
 
-from chaos.found import Found
+from chaos.results import Results
 
-#: Calls for which neither a fault nor a death accounts: a reply that had come, and whose reader died before it was kept.
+#: The allowed share of calls that no fault and no crash explains: a worker may crash between a reply and keeping it.
 MOST_CALLS: Final = 1.02
 RECOVERY_S: Final = 30
 
@@ -24,7 +24,7 @@ class Line:
     ok: bool
 
 
-def lines(found: Found) -> list[Line]:
+def lines(found: Results) -> list[Line]:
     """Every promise, in the order of the report."""
     one, two, books = found.chaos, found.emptied, found.books
     counts = books.outcomes
@@ -43,17 +43,17 @@ def lines(found: Found) -> list[Line]:
         _none("bad rows without a reject", books.bad_without_reject),
         _none("calls over a limit", one.calls.violations),
         Line("calls / calls accounted for", f"<= {MOST_CALLS}", f"{share:.3f}", share <= MOST_CALLS),
-        Line("last blow to last row, s", f"<= {bound:.0f}", f"{one.recovered_s:.0f}", one.recovered_s <= bound),
+        Line("last fault to last row, s", f"<= {bound:.0f}", f"{one.recovered_s:.0f}", one.recovered_s <= bound),
         _none("left over afterwards", left),
         _none("workers that ended by themselves", len(found.own_ends)),
-        _none("pages of Python in the workers' logs", found.log["Traceback"]),
+        _none("tracebacks in the workers' logs", found.log["Traceback"]),
         Line("Redis emptied: requests over", f"{two.requests:,}", f"{two.over:,}", two.over == two.requests),
         _none("Redis emptied: finished requests fetched again", two.again),
         _none("Redis emptied: calls over a limit", two.violations),
     ]
 
 
-def table(found: Found) -> Table:
+def table(found: Results) -> Table:
     """The report as a table."""
     one, books = found.chaos, found.books
     shown = Table(title=f"Chaos, seed {found.seed}", title_justify="left", caption_justify="left")
@@ -62,14 +62,14 @@ def table(found: Found) -> Table:
     for line in lines(found):
         shown.add_row(line.what, line.reach, line.reached, "" if line.ok else "MISSED")
     done = ", ".join(f"{name} {count}x" for name, count in one.blows.items())
-    told = (
+    caption = (
         f"{one.requests:,} requests in {one.took_s:.0f} s; {books.rows:,} rows, {books.rejects} rejects; {books.outcomes}",
         f"{one.calls.calls:,} calls: {one.calls.forced} failed by a fault, {one.calls.cut} cut before their last byte",
         done,
-        f"{one.dead} poison messages set aside, {one.unacked} messages of the dead unacknowledged",
+        f"{one.dead} dead messages in the dead-letter list, {one.unacked} messages of killed workers unacknowledged",
         f"Redis emptied with {found.emptied.over_before} of {found.emptied.requests} requests over",
     )
-    shown.caption = "\n".join(told)
+    shown.caption = "\n".join(caption)
     return shown
 
 

@@ -6,7 +6,7 @@
     marketfetch.status(job.job_id).requests.stored
     marketfetch.wait(job.job_id)
 
-VENDOR is the name of an installed vendor; `marketfetch check` lists them. Every name below is loaded at its first use: importing
+VENDOR is the name of an installed vendor; `marketfetch check` lists them. Every name below is loaded at first use: importing
 this package loads no Celery, no vendor and no numpy. `app` is the Celery app, so that `celery -A marketfetch
 worker|beat|flower` works in any folder; it never becomes a process's current app.
 

@@ -24,7 +24,7 @@ app = Celery(
 )
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), f"{_HERE}.sending.result_backend:HardenedBackend")
 app.config_from_object(f"{_HERE}.celeryconfig")
-app.steps["worker"].update((f"{_HERE}.worker.releaser:Releaser", f"{_HERE}.worker.sweeper:Keeper"))
+app.steps["worker"].update((f"{_HERE}.worker.releaser:Releaser", f"{_HERE}.worker.sweeper:Sweeper"))
 
 
 @setup_logging.connect

@@ -1,4 +1,4 @@
-"""One attempt of a request, from its start to the way in which it ends; each way tells the gate in one step."""
+"""One attempt of a request, from its start to its outcome; each outcome is one atomic step of the gate."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ from .sending.parking import GRANT_HEADER, NAMED, UNSENT
 from .store import hand_on, send_to_store
 
 log = structlog.get_logger("marketfetch.fetch")
-Told = TypeVar("Told")
+T = TypeVar("T")
 
-#: Between two tries to tell a Redis that is away how a call ended.
-_TELL_AGAIN_S: Final = 0.5
-#: Never set: waiting for it is waiting for the time to pass.
+#: The pause between two attempts to report to a Redis that is away.
+_REPORT_AGAIN_S: Final = 0.5
+#: An event that is never set: waiting for it lets time pass.
 _NOTHING: Final = Event()
 
 
 def others_can_serve(gate: Gate, provider: str, label: str) -> bool:
-    """True if another key of the pool has not been set aside: then a refused key's request goes on with it."""
+    """True if another key of the pool is in service, so that it can serve a refused key's requests."""
     return any(not one.aside_why for one in report(gate, keys(provider)) if one.label != label)
 
 
 class Run:
-    """One attempt: what it needs from start to finish, and the ways in which it ends."""
+    """One attempt: its state from start to finish, and the ways to end it."""
 
     def __init__(self, task: Task, gate: Gate, record: str, fence: int, turn: Start, *, asked_at: float) -> None:
-        """`asked_at`: when `start` was asked, on the steady clock."""
-        #: Somebody else may have the request after it.
+        """`asked_at`: when `start` was called, on the steady clock."""
+        #: After this moment another worker may have the request.
         self.lease_ends = asked_at + get_settings().timings.end_by
         self.opens_at = steady_s() + turn.wait_us / 1e6
         self.task = task
@@ -72,7 +72,7 @@ class Run:
         self.counted: VendorCount | None = None
 
     def call(self, request: Request) -> Page:
-        """The one HTTP call, and its reply read. Raises FetchError, SendTooLate."""
+        """Makes the one HTTP call and reads its reply. Raises FetchError, SendTooLate."""
         settings, vendor = get_settings(), vendors.vendor(request.provider)
         section, ours = settings.provider(request.provider), options(request.provider)
         key = next((key for key in section.keys if key.label == self.turn.key_label), None)
@@ -81,7 +81,7 @@ class Run:
         call = vendor.build_request(request, ours)
         self.url = transport.redacted_url(call, section.base_url)
         if (ahead_s := self.opens_at - steady_s()) > 0:
-            # The only wait in a worker: the slot opens within what a grant may be ahead, some milliseconds.
+            # The only wait in a worker: a grant may be some milliseconds ahead of its slot.
             _NOTHING.wait(ahead_s)
         self.called_at_ms = time.time_ns() // 1_000_000
         self.unsent = False
@@ -92,7 +92,7 @@ class Run:
             key_label=key.label,
             key=key.secret,
             timeouts=transport.Timeouts(connect_s=settings.timings.connect, total_s=settings.timings.call),
-            # Counted from before `start` was asked: a machine that slept since must not send what is another's by now.
+            # Measured from before `start`: a machine that slept since then must not send a request that has a new holder.
             send_by=self.lease_ends - settings.timings.call,
         )
         self.replied_at_ns, self.sent_at_ns = steady_ns(), reply.sent_ns
@@ -103,19 +103,19 @@ class Run:
         return reading.read(request, reply, ours, max_reject_share=settings.max_reject_share)
 
     def _keep_raw(self, body: bytes) -> None:
-        """What came, before it is read: reading it may be what has killed a worker. Its loss is no reason to lose the call."""
+        """Keeps the raw reply before it is read, as reading it may have crashed a worker. An error here fails no call."""
         try:
             self.gate.keep_raw(self.id, zlib.compress(body, level=1))
         except RedisError as error:
-            log.warning("reply not kept", request=self.id, error=str(error), next_step="it is read all the same")
+            log.warning("reply not kept", request=self.id, error=str(error), next_step="the reply is read all the same")
 
     def finished(self, request: Request, page: Page, *, reason: str = "") -> Reference:
-        """Rows are here: batch kept, next page parked, slot freed, in one step."""
+        """Ends with rows: the gate keeps the batch, parks the next page and frees the slot in one step."""
         try:
             data, next_page = self._kept(request, page, reason=reason)
         except Exception as error:
-            # Our own mistake, as in fetch.granted: asking again would make it again, three times, and blame the worker.
-            log.exception("fetch stumbled", provider=request.provider, symbol=request.symbol, request=self.id)
+            # A bug of ours, as in fetch.granted: a retry would repeat it three times, and then blame the worker.
+            log.exception("fetch failed on a bug", provider=request.provider, symbol=request.symbol, request=self.id)
             mistake = Fatal(f"marketfetch made a mistake ({type(error).__name__}), see the worker's log")
             self.failed(mistake, request.provider, request.symbol)
         self.keep(data, symbol=request.symbol, next_page=next_page)
@@ -137,7 +137,7 @@ class Run:
         )
 
     def _kept(self, request: Request, page: Page, *, reason: str) -> tuple[bytes, Parking | None]:
-        """What the gate keeps of a page: its batch as bytes, and the next page."""
+        """The batch of a page as bytes, and its next page."""
         series = tuple(
             replace(one, bars=one.bars.marked_partial(LONGEST_MS[one.timespan], called_at_ms=self.called_at_ms))
             for one in page.series
@@ -159,8 +159,8 @@ class Run:
         following = request.next_page(page.next) if page.next else None
         return batches.encode(batch), Parking(id=following.id, arguments=following.arguments) if following else None
 
-    def troubled(self, error: FetchError, provider: str, symbol: str) -> Reference:
-        """An error of the tree: logged with its next step, then exactly that step."""
+    def handle_error(self, error: FetchError, provider: str, symbol: str) -> Reference:
+        """Logs an error of the tree with its next step, then takes exactly that step."""
         step = outcomes.next_step(error, attempts=self.turn.attempts, most=self.task.max_retries)
         refused = isinstance(error, BadCredentials) and not self.unsent
         aside = refused and others_can_serve(self.gate, provider, self.turn.key_label)
@@ -183,11 +183,11 @@ class Run:
             why = f"{provider} refused key {self.turn.key_label!r}: {error.message}"
             then: Literal["grow", ""] = "grow" if error.retry_after_ms is None else ""
             pause_ms = outcomes.pause_ms(error)
-            self.give_back(pause_ms=pause_ms, why=why, then=then)
+            self.requeue(pause_ms=pause_ms, why=why, then=then)
             log.warning("key paused", provider=provider, key=self.turn.key_label, at_least_ms=pause_ms, why=error.message)
             raise Ignore
         if aside:
-            self.give_back(why=error.message, then="aside")
+            self.requeue(why=error.message, then="aside")
             log.error(
                 "key set aside",
                 provider=provider,
@@ -205,12 +205,12 @@ class Run:
         if isinstance(error, Transient) and error.retry_after_ms is not None:
             self.task.request.get(GRANT_HEADER)[NAMED] = True
             raise self.task.retry(exc=error, countdown=error.retry_after_ms / 1000)
-        raise error  # autoretry turns it into a publish, and our publish into a not-before
+        raise error  # Celery's autoretry publishes it again, and our sender parks it with a not-before
 
     def _rests(self, error: Unavailable, provider: str) -> bool:
-        """True when the vendor is taken for ill: then the request has gone back, no attempt spent, and the key rests."""
-        return self.tell(
-            lambda: self.gate.rest_if_ill(
+        """True when the circuit breaker is open: the request has returned to the lane, no attempt spent, and the key pauses."""
+        return self.report(
+            lambda: self.gate.rest_if_unhealthy(
                 self.id,
                 fence=self.fence,
                 key_label=self.turn.key_label,
@@ -221,7 +221,7 @@ class Run:
         )
 
     def failed(self, error: FetchError, provider: str, symbol: str) -> NoReturn:
-        """The request is over: the reason goes to the ledger by the store task, the error to whoever asked for the task."""
+        """Ends the request as failed: the store task records the reason in the ledger, and the task raises the error."""
         reason = outcomes.sentence(error, provider=provider, symbol=symbol, key_label=self.turn.key_label)
         rejects = getattr(getattr(error, "page", None), "rejects", ())
         ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rejects=len(rejects))
@@ -229,13 +229,13 @@ class Run:
         send_to_store(reference(provider, symbol, self.id, outcome="failed"))
         raise error
 
-    def give_back(self, **how: Any) -> None:
-        """Nothing came of it: the request returns to its place, as Gate.give_back says."""
+    def requeue(self, **how: Any) -> None:
+        """Returns the request to its place in the lane; see Gate.requeue."""
         label = self.turn.key_label
-        self.tell(lambda: self.gate.give_back(self.id, fence=self.fence, key_label=label, **how))
+        self.report(lambda: self.gate.requeue(self.id, fence=self.fence, key_label=label, **how))
 
     def keep(self, data: bytes, *, symbol: str, next_page: Parking | None = None, failed: str = "") -> None:
-        """The batch is written: from here on the reply is never fetched again. Lost lease: nothing is written."""
+        """Writes the batch: the reply is never fetched again. A lost lease raises Ignore, and nothing is written."""
 
         def finish() -> bool:
             return self.gate.finish(
@@ -251,23 +251,23 @@ class Run:
                 failed=failed,
             )
 
-        # An answer that was lost on its way makes the second try say no; then the batch that is there is this very one.
-        if not self.tell(finish) and self.tell(lambda: self.gate.batch(self.id)) != data:
+        # When Redis's reply was lost, the second attempt returns False although the gate has this very batch.
+        if not self.report(finish) and self.report(lambda: self.gate.batch(self.id)) != data:
             log.warning("lease lost during the call, reply dropped", request=self.id, symbol=symbol)
             raise Ignore
 
-    def tell(self, step: Callable[[], Told]) -> Told:
-        """Tells the gate how the call ended, again and again while Redis is away: the call is paid for.
+    def report(self, step: Callable[[], T]) -> T:
+        """Reports the end of the call to the gate, with retries while Redis is away: the call has already spent quota.
 
-        Raises RedisError once the lease has ended, since the request is somebody else's then.
+        Raises RedisError once the lease has ended, since another worker may then have the request.
         """
         while True:
             try:
                 return step()
             except RedisError:
-                if steady_s() + _TELL_AGAIN_S > self.lease_ends:
+                if steady_s() + _REPORT_AGAIN_S > self.lease_ends:
                     raise
-            _NOTHING.wait(_TELL_AGAIN_S)
+            _NOTHING.wait(_REPORT_AGAIN_S)
 
     def ledger_row(self, provider: str, symbol: str, outcome: Any, **more: Any) -> LedgerRow:
         """The ledger row of this attempt's end."""

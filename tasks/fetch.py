@@ -77,8 +77,8 @@ def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant
     before = ended_before(grant, provider, symbol, query)
     if before and before.outcome != "failed":
         # The grant is refunded, and no call is made.
-        known = recorded_outcomes.answer(before)
-        gate.settle(grant["id"], answer=known)
+        known = recorded_outcomes.outcome_json(before)
+        gate.settle(grant["id"], outcome=known)
         return hand_on(task, reference_of(provider, symbol, grant["id"], known))
     asked_at = steady_s()
     turn = gate.start(grant["id"], fence=grant["fence"], end_by_ms=int(settings.timings.end_by * 1000), child=uuid4().hex)
@@ -92,15 +92,15 @@ def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant
             recorded_outcomes.forget_failure(request)
         page = run.call(request)
     except SendTooLate:
-        run.give_back(unsent=True)
+        run.requeue(unsent=True)
         raise Ignore from None
     except MarketfetchError as error:
         return run.failed(BadRequest(str(error)), provider, symbol)
     except FetchError as error:
-        return run.troubled(error, provider, symbol)
+        return run.handle_error(error, provider, symbol)
     except Exception as error:
         # A bug of ours: another attempt would hit it again, so the request fails here, with a traceback in the log.
-        log.exception("fetch failed", provider=provider, symbol=symbol, request=run.id)
+        log.exception("fetch failed on a bug", provider=provider, symbol=symbol, request=run.id)
         return run.failed(Fatal(f"marketfetch made a mistake ({type(error).__name__}), see the worker's log"), provider, symbol)
     return run.finished(request, page)
 

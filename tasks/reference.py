@@ -1,4 +1,4 @@
-"""What travels from fetch to store: a few words that a person can read, never the rows."""
+"""Reference: the message from fetch to store, a few readable words, never the rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from marketfetch.vendors.errors import Fatal
 
 
 class Reference(TypedDict):
-    """`request` is the id of the record in the gate; "held" and "over" say that an earlier attempt knows the numbers."""
+    """`request` is the id of the record in the gate; with "held" and "over" an earlier attempt has recorded the numbers."""
 
     provider: str
     symbol: str
@@ -20,17 +20,17 @@ class Reference(TypedDict):
 
 
 def reference(provider: str, symbol: str, request: str, *, outcome: Any, rows: int = 0, rejects: int = 0) -> Reference:
-    """A reference; see Reference."""
+    """Builds a Reference."""
     return Reference(provider=provider, symbol=symbol, request=request, outcome=outcome, rows=rows, rejects=rejects)
 
 
 def reference_of(provider: str, symbol: str, record: str, text: str) -> Reference:
-    """The reference of a task that was answered so: of the request whose rows it wants. Raises Fatal where the call had failed.
+    """The reference of a task whose outcome another task's call has brought. Raises Fatal where that call had failed.
 
-    `record` is the task's own, for an answer of a release that did not name the request.
+    `text` is the outcome's JSON. `record` is the task's own, for an outcome of a release that did not name the request.
     """
-    told = json.loads(text)
-    if told["outcome"] == "failed":
-        raise Fatal(told["reason"])
-    request = told.get("request", record)
-    return reference(provider, symbol, request, outcome=told["outcome"], rows=told["rows"], rejects=told["rejects"])
+    ended = json.loads(text)
+    if ended["outcome"] == "failed":
+        raise Fatal(ended["reason"])
+    request = ended.get("request", record)
+    return reference(provider, symbol, request, outcome=ended["outcome"], rows=ended["rows"], rejects=ended["rejects"])

@@ -1,8 +1,8 @@
-"""A batch as bytes: columns, not rows; compressed; with everything that store needs and nothing it must look up.
+"""The byte format of a batch: columns, not rows; compressed; complete, so that the store looks nothing up.
 
-Layout: 4 bytes length of a JSON head, the head, then the arrays one after the other, all of it zlib level 1. The version
-in the head is read first: a release reads the layout of the one before it, and leaves one of a newer release alone. What no
-version may change: zlib, the length, and a head that is a JSON object with its version.
+Layout: 4 bytes length of a JSON head, the head, then the arrays one after the other, all of it zlib level 1. The reader
+checks the version in the head first: a release reads the layout of the one before it, and does not touch one of a newer
+release. Every version keeps zlib, the length, and a head that is a JSON object with its version.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ VERSION: Final = 1
 
 
 class UnreadableBatch(Exception):
-    """The bytes are no batch of a version that this release reads, nor of a newer one."""
+    """The bytes are no batch of a version that this release knows, nor of a newer one."""
 
 
 class NewerBatch(Exception):
-    """A newer release has made this batch: a paid reply, which its workers can store and this one can't."""
+    """A newer release has written this batch: a paid reply, which only its workers can store."""
 
 
 def encode(batch: Batch) -> bytes:
-    """The bytes that are kept in Redis until the batch is stored."""
+    """The bytes that Redis keeps until the batch is stored."""
     head = {
         "version": VERSION,
         "ledger": asdict(batch.ledger),
@@ -46,7 +46,7 @@ def encode(batch: Batch) -> bytes:
 
 
 def decode(data: bytes) -> Batch:
-    """The batch again, equal in every value. Raises UnreadableBatch, NewerBatch."""
+    """The inverse of `encode`, equal in every value. Raises UnreadableBatch, NewerBatch."""
     try:
         raw = zlib.decompress(data)
         length = int.from_bytes(raw[:4], "big")
@@ -64,7 +64,7 @@ def decode(data: bytes) -> Batch:
 
 
 class _Reader:
-    """Hands out the arrays in the order in which they were written."""
+    """Returns the arrays in the order in which they were written."""
 
     def __init__(self, raw: bytes, offset: int) -> None:
         self._raw = raw

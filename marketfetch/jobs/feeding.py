@@ -1,7 +1,7 @@
-"""feed: parks what is to do of a job. Submit, resume, the sweep and the repair of an emptied Redis are this one function.
+"""feed: parks the remaining requests of a job. Submit, resume, the sweep and the repair of an emptied Redis are this function.
 
-To do = (plan and the pages named by the ledger) - ledger. What the gate holds already is left alone, so that feeding is
-harmless at any time and by any number of processes.
+Remaining = (plan and the next pages in the ledger) - ledger. Requests that the gate already has stay unchanged, so that any
+number of processes may feed at any time.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from marketfetch.storage.store import Job, Store, StoreError, StoreUnavailable, 
 
 log = logger("marketfetch.feeding")
 
-#: So many requests of a job stand in Redis at once; the sweep brings the next ones while these are made.
+#: The most requests of one job in Redis at once; the sweep parks the next ones while these run.
 AHEAD: Final = 10_000
-#: Who sweeps holds this key until the sweep ends; the others need not. It lives so long where its holder has died.
+#: The lock of the sweep: one process sweeps at a time. The lock expires after this long if its holder crashes.
 _SWEEPING: Final = "mf:sweeping"
 _SWEEP_HELD_S: Final = 20
 
 
 def feed(store: Store, job: Job, planned: list[Request] | None = None) -> int:
-    """Parks what is to do, in the order of the plan; how many were not in the gate yet. What is there already gains a waiter.
+    """Parks the job's remaining requests in the order of the plan; returns how many are new. Known ones gain a waiter.
 
-    `planned` spares planning again. Raises MarketfetchError, StoreError, RedisError.
+    `planned` avoids planning again. Raises MarketfetchError, StoreError, RedisError.
     """
     spec = spec_of(job)
     gate = connections.gate(spec.provider)
-    # What is over, or cancelled, between this moment and park is known to the gate, and not parked as if it were new.
+    # The gate remembers requests that end, and jobs that are cancelled, after this moment, and does not park them as new.
     looked_at_us = gate.now_us()
     if not _goes_on(store, job):
         return 0
@@ -45,7 +45,7 @@ def feed(store: Store, job: Job, planned: list[Request] | None = None) -> int:
     parked = gate.park(waiting, job=job.id, looked_at_us=looked_at_us)
     if not parked:
         return 0
-    # The gate may have been emptied meanwhile, or its clock stepped: then it knew nothing of that.
+    # The gate may have been emptied meanwhile, or its clock stepped: then it did not remember them.
     over = store.over([request.id for request in todo])
     if over:
         gate.withdraw(sorted(over), who=job.id)
@@ -56,17 +56,17 @@ def feed(store: Store, job: Job, planned: list[Request] | None = None) -> int:
 
 
 def withdraw(store: Store, gate: Gate, job_id: str) -> None:
-    """Takes all that is to do of a cancelled job out of the gate. Raises StoreError, RedisError."""
-    gate.shut_out(job_id)
+    """Removes a cancelled job's remaining requests from the gate. Raises StoreError, RedisError."""
+    gate.exclude_job(job_id)
     seen: set[str] = set()
-    # What is stored meanwhile names next pages, which are parked: it looks again until nothing new turns up.
+    # A request that is stored meanwhile has parked its next page, so the loop ends only when nothing new appears.
     while new := [one.request_id for one in store.unfinished(job_id) if one.request_id not in seen]:
         gate.withdraw(new, who=job_id)
         seen.update(new)
 
 
 def withdraw_cancelled(gate: Gate) -> None:
-    """Takes what is parked for cancelled jobs out of the gate, where whoever cancelled them could not.
+    """Removes the requests of cancelled jobs from the gate, where the cancelling process could not.
 
     Raises StoreError, RedisError.
     """
@@ -83,15 +83,15 @@ def _goes_on(store: Store, job: Job) -> bool:
 
 
 def sweep() -> int:
-    """Feeds every open job; how many requests were missing. One process at a time; others find nothing to do."""
-    # Held with a token, so that who was slower than the key lives does not end the sweep of whoever came next.
+    """Feeds every open job; returns how many requests were missing. One process sweeps at a time; others return 0."""
+    # The lock has a token, so that a sweep that outlived its lock does not release the next one's.
     sweeping = connections.redis().lock(_SWEEPING, timeout=_SWEEP_HELD_S)
     if not sweeping.acquire(blocking=False):
         return 0
     try:
         store, found = connections.store(), 0
         for job in store.open_jobs():
-            with suppress(LockError):  # somebody else sweeps too by now, which is harmless
+            with suppress(LockError):  # another process sweeps too by now, which is harmless
                 sweeping.reacquire()
             found += _fed(store, job)
         return found
@@ -110,12 +110,12 @@ def _fed(store: Store, job: Job) -> int:
         alerts.report(f"job {job.id}", f"Job {job.id} does not go on: {error}")
         return 0
     except (StoreUnavailable, RedisError, OSError):
-        raise  # so are the other jobs: the keeper says it once
+        raise  # the other jobs fail in the same way: the sweeper logs it once
     except StoreError as error:
         log.warning("job not looked at", job=job.id, error=str(error), next_step="looks again at the next sweep")
         return 0
     except Exception:
-        # Our own mistake: it would be made at each sweep, and the jobs behind this one are not concerned.
+        # A bug of ours would repeat at each sweep, and the remaining jobs do not depend on this one.
         log.exception("job not looked at", job=job.id, next_step="goes on with the next job")
         return 0
     if parked:
@@ -124,7 +124,7 @@ def _fed(store: Store, job: Job) -> int:
 
 
 def _wants_more(store: Store, job: Job) -> bool:
-    """A quick look that spares planning a job of which everything is in the gate, or enough of it."""
+    """A quick check that avoids planning a job whose requests, or enough of them, are in the gate."""
     gate = connections.gate(spec_of(job).provider)
     if gate.in_lane(job.id) >= AHEAD // 2:
         return False
@@ -133,7 +133,7 @@ def _wants_more(store: Store, job: Job) -> bool:
 
 
 def _todo(store: Store, job: Job, planned: list[Request]) -> list[Request]:
-    """What is to do, at most AHEAD, in the order of the plan."""
+    """The remaining requests, at most AHEAD, in the order of the plan."""
     by_root = {request.root: position for position, request in enumerate(planned)}
     unfinished = store.unfinished(job.id)
     lost = [one.root for one in unfinished if one.root not in by_root]
@@ -148,5 +148,5 @@ def _todo(store: Store, job: Job, planned: list[Request]) -> list[Request]:
 
 
 def _page(request: Request, one: Unfinished) -> Request:
-    """The request for the page at which the ledger stopped."""
+    """The request for the first page that the ledger does not have."""
     return request if one.page == 0 else request.model_copy(update={"page": one.page, "cursor": one.cursor})

@@ -1,4 +1,4 @@
-"""How a request ended, for a task that waited for somebody else's call, or came after it: no second call is made."""
+"""The recorded outcome of a request, for a task that waited for another's call or came after it: no second call is made."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from marketfetch.schemas.request import Request
 from marketfetch.storage.store import StoreError
 
 
-def answer(row: LedgerRow) -> str:
-    """What the gate keeps for those who wait: JSON."""
-    told = {"outcome": row.outcome, "rows": row.rows, "rejects": row.rejects, "reason": row.reason}
-    return json.dumps({**told, "request": row.request_id})
+def outcome_json(row: LedgerRow) -> str:
+    """The outcome as JSON; the gate passes it to the waiting tasks."""
+    ended = {"outcome": row.outcome, "rows": row.rows, "rejects": row.rejects, "reason": row.reason}
+    return json.dumps({**ended, "request": row.request_id})
 
 
 def from_ledger(request: Request) -> LedgerRow | None:
-    """How a task's request had ended before the task came; None when it is not over, or nobody can tell."""
+    """The ledger row of a request that ended before the task came; None when it has not, or the database is unavailable."""
     try:
         return connections.ledger().outcomes([request.id]).get(request.id)
     except StoreError:
-        # One call more than needed does no harm; a task that waits for the database would.
+        # Fail open: a duplicate call is better than a task that waits for the database.
         return None
 
 
 def forget_failure(request: Request) -> None:
-    """What has failed is asked again when a task is sent anew; its old failure makes room for what comes now."""
+    """Deletes the ledger row of a failed request, so that a new task can record a new outcome."""
     try:
         connections.store().forget_if_failed(request.id)
     except StoreError:
-        return  # then the failure stands, and the next one who asks tries again
+        return  # the failure stays in the ledger, and the next task tries to delete it again

@@ -1,7 +1,7 @@
-"""Alerts: what an operator should know now, one sentence a kind, shown by `marketfetch status` and forgotten a minute later.
+"""Alerts: what an operator should know now, one sentence per kind, shown by `marketfetch status`; each expires after a minute.
 
-They stand in Redis, so every worker and every command sees the same ones. An alert that stays true is renewed once a minute;
-an outage is logged when it begins, each minute, and when it is over, never once per attempt.
+Redis holds them, so every worker and every command sees the same ones. An alert that stays true is renewed once a minute;
+an outage is logged when it begins, each minute, and when it ends, never once per attempt.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def clear(kind: str) -> None:
 
 
 def sentences(redis: Redis) -> list[str]:
-    """Every alert that stands, by kind, and one about the dead-letter list while it is not empty. Raises RedisError."""
+    """Every alert in force, by kind, and one about the dead-letter list while it is not empty. Raises RedisError."""
     found = [redis.get(key) for key in sorted(redis.scan_iter(match=f"{_PREFIX}*", count=1000))]
     return [one.decode() for one in found if isinstance(one, bytes)] + dead_letters.sentences(redis)
 
@@ -46,9 +46,9 @@ class Alert:
         self._renewed: float | None = None
 
     def holds(self, sentence: str, *, redis: Redis | None = None) -> None:
-        """The sentence is true now. `redis`: the caller's own connection, for threads that share none. Raises RedisError."""
+        """Reports a true sentence. `redis`: the caller's own connection, for threads that share none. Raises RedisError."""
         now = time.monotonic()
-        # Renewed a little before it expires, so that it stands without a gap.
+        # The alert is renewed a little before it expires, so that it has no gap.
         if self._renewed is not None and now - self._renewed < 0.9 * REMEMBERED_S:
             return
         self._renewed = now
@@ -57,18 +57,18 @@ class Alert:
 
 
 class Outage:
-    """Says that something is away when it begins, then each minute, and how long it was when it is over."""
+    """Logs an outage when it begins, then each minute, and its length when it ends."""
 
     _SAY_AGAIN_S: Final = 60.0
 
     def __init__(self, who: str) -> None:
-        """`who` waits: a word for the log."""
+        """`who` is the waiting part, a word for the log."""
         self._who = who
         self._what = ""
         self._since = self._said = 0.0
 
     def goes_on(self, what: str, error: Exception) -> None:
-        """Another try has failed, since `what` is away."""
+        """Reports another failed attempt: `what` is unavailable."""
         now = time.monotonic()
         if what != self._what:
             self._what, self._since = what, now
@@ -81,7 +81,7 @@ class Outage:
         )
 
     def over(self) -> bool:
-        """Everything answers. True if until now it did not."""
+        """Reports a successful attempt. True if it ends an outage."""
         was_away = bool(self._what)
         if was_away:
             log.warning(

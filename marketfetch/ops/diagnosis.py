@@ -1,4 +1,4 @@
-"""`marketfetch check`: is everything there that a fetch needs? Told in words, with what to do about it."""
+"""`marketfetch check`: checks everything that a fetch needs, and reports findings in sentences with the next step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Level = Literal["ok", "warning", "error"]
 
 
 class Finding(BaseModel):
-    """One thing looked at. An "error" stops fetching; a "warning" lets it go on, with the risk that the sentence names."""
+    """One check's result. An "error" stops fetching; a "warning" lets it continue, with the risk that the sentence names."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,18 +39,18 @@ class Finding(BaseModel):
 
 
 def findings() -> list[Finding]:
-    """Looks at settings, keys, Redis, workers and the database. Takes a few seconds where one of them is away.
+    """Checks settings, keys, Redis, workers and the database. Takes a few seconds where one of them is unavailable.
 
-    Raises SettingsError when the settings themselves can't be read. Writes nothing that stays, except that a database
-    that does not exist yet is made, as the first worker would.
+    Raises SettingsError when the settings themselves can't be read. It writes nothing that stays, except that it creates a
+    missing database, as the first worker would.
     """
     return [*_settings(), *(one for provider in vendors.names() for one in _provider(provider)), *_redis(), *_database()]
 
 
 def upgrade() -> str:
-    """Brings the database's tables from the schema of the release before to this one's, whole or not at all; a line for people.
+    """Upgrades the database's tables to this release's schema; returns a sentence for people.
 
-    Raises StoreError, whose sentence says why not; then nothing was changed.
+    Raises StoreError with the reason; an upgrade step that fails changes nothing.
     """
     store = open_store(database_url())
     try:
@@ -137,12 +137,12 @@ def _redis() -> Iterator[Finding]:
 def _redis_facts(redis: Redis, where: str) -> Iterator[Finding]:
     before = time.time()
     seconds, micros = redis.time()
-    # Half the round trip belongs to the way there; the other half is the measure's own doubt.
+    # Half the round trip is the way to Redis; the other half is the measurement error.
     skew = seconds + micros / 1e6 - (before + time.time()) / 2
     facts = redis.info("everything")
     version = str(facts.get("valkey_version") or facts.get("redis_version") or "0.0")
     name = "Valkey" if "valkey_version" in facts else "Redis"
-    yield Finding(level="ok", subject="redis", sentence=f"{name} {version} answers at {where}.")
+    yield Finding(level="ok", subject="redis", sentence=f"{name} {version} responds at {where}.")
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
         sentence = f"Version {version} is too old: the gate needs 6.2 or newer. Upgrade it."
         yield Finding(level="error", subject="redis", sentence=sentence)

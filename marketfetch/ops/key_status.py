@@ -1,4 +1,4 @@
-"""What operators see of the keys, and do to them: `marketfetch quotas`."""
+"""The keys' state for operators, and the commands that change it: `marketfetch quotas`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from marketfetch.quotas.values import Events, Health, KeyReport
 
 @dataclass(frozen=True, slots=True)
 class KeyLine:
-    """One key of one vendor, with what waits for its pool."""
+    """One key of one vendor, with the number of requests that wait for its pool."""
 
     provider: str
     key: KeyReport
@@ -36,7 +36,7 @@ def lines() -> list[KeyLine]:
 
 
 def events() -> dict[str, Events]:
-    """What each vendor's gate has done since it was new. Raises MarketfetchError when Redis is away."""
+    """The event counters of each vendor's gate since it was created. Raises MarketfetchError when Redis is away."""
     try:
         return {provider: connections.gate(provider).events() for provider in vendors.names()}
     except RedisError as error:
@@ -44,7 +44,7 @@ def events() -> dict[str, Events]:
 
 
 def health() -> list[Health]:
-    """Each vendor's gate: does it admit what may run? Raises MarketfetchError when Redis is away."""
+    """Whether each vendor's gate admits the requests that may run. Raises MarketfetchError when Redis is away."""
     try:
         return [reporting.health(connections.gate(provider), keys(provider)) for provider in vendors.names() if keys(provider)]
     except RedisError as error:
@@ -52,7 +52,7 @@ def health() -> list[Health]:
 
 
 def pause(label: str, *, provider: str | None, seconds: float) -> str:
-    """No call with this key for so long. Answers with the vendor's name. Raises MarketfetchError."""
+    """Pauses a key. Returns the vendor's name. Raises MarketfetchError."""
     owner = _owner(label, provider)
     try:
         connections.gate(owner).pause(label, pause_ms=int(seconds * 1000), why="paused by an operator")
@@ -62,7 +62,7 @@ def pause(label: str, *, provider: str | None, seconds: float) -> str:
 
 
 def resume(label: str, *, provider: str | None) -> str:
-    """Ends a key's pause and takes it back if it was set aside. Answers with the vendor's name. Raises MarketfetchError."""
+    """Ends a key's pause, or returns a key that was set aside to service. Returns the vendor. Raises MarketfetchError."""
     owner = _owner(label, provider)
     try:
         connections.gate(owner).resume(label)

@@ -1,4 +1,4 @@
-"""What is old and over is deleted: jobs, ledger, rejects in the database, dead messages in Redis. Bars stay."""
+"""Retention: deletes old ended jobs, ledger rows and rejects from the database, and dead messages from Redis. Bars stay."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.ops import dead_letters, redis_writes
 from marketfetch.storage.store import StoreError
 
-#: The gate counts the calls of the last days by the ledger when Redis has been emptied, so no purge touches those.
+#: The gate reads the calls of the last days from the ledger after Redis was emptied, so no purge deletes those.
 YOUNGEST: Final = timedelta(days=3)
 
 
 class Purged(BaseModel):
-    """How many of each kind went."""
+    """The number of deleted records of each kind."""
 
     jobs: int
     requests: int
@@ -28,9 +28,10 @@ class Purged(BaseModel):
 
 
 def purge(*, older_than: timedelta) -> Purged:
-    """Deletes what was over `older_than` ago or before; at least three days. Costs a few short transactions per 5,000 rows.
+    """Deletes records that ended `older_than` ago or earlier; at least three days. Costs a few transactions per 5,000 rows.
 
-    Safe while workers run, and to be stopped: the next one goes on. Raises MarketfetchError; what had gone by then stays gone.
+    It is safe while workers run, and may be interrupted: the next purge continues. Raises MarketfetchError; records deleted
+    before the error stay deleted.
     """
     if older_than < YOUNGEST:
         raise BadRequestError(

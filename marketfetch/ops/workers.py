@@ -1,4 +1,4 @@
-"""How many workers are alive, by the heartbeat that each releaser leaves in Redis."""
+"""The number of live workers, by the heartbeat that each releaser writes to Redis."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ HEARTBEAT: Final = "mf:releaser:"
 
 
 def releasers(redis: Redis) -> int:
-    """The number of workers that release at this moment. 0: parked requests do not run until a worker starts."""
+    """The number of workers that release at this moment. At 0, parked requests wait until a worker starts."""
     return sum(1 for _ in redis.scan_iter(match=f"{HEARTBEAT}*", count=1000))

@@ -1,4 +1,4 @@
-"""Where it is decided whether a vendor may be called now. One gate per pool, in Redis, on Redis's clock."""
+"""Rate limits: the gate decides whether a vendor may be called now. One gate per pool, in Redis, on Redis's clock."""
 
 from marketfetch.quotas.gate import Gate
 from marketfetch.quotas.limits import KeyLimits, LimitError, key_limits

@@ -1,7 +1,7 @@
-"""Epoch: does this Redis still know its past, and does its clock go on? A gate that can't account for its past is full.
+"""Epoch: detects that Redis has lost its call history or that its clock has stepped; the gate then counts as full.
 
-An epoch's name begins with the server's run id. It is over when the key is missing (an emptied Redis), when the run id is
-another (a restart: the append-only file may lack its last second), or when Redis's clock has left our estimate by a clock that
+An epoch's name begins with the server's run id. It ends when the key is missing (an emptied Redis), when the run id differs
+(a restart: the append-only file may lack its last second), or when Redis's clock departs from our estimate by a clock that
 never steps.
 """
 
@@ -14,73 +14,73 @@ from typing import Final, NamedTuple
 from uuid import uuid4
 
 from marketfetch.quotas.gate import Gate
-from marketfetch.quotas.values import KeyPast
+from marketfetch.quotas.values import KeyHistory
 
-#: What tells the past of a pool's keys, from the ledger.
-Pasts = Callable[[], Sequence[KeyPast]]
+#: Returns the histories of a pool's keys, from the ledger.
+KeyHistories = Callable[[], Sequence[KeyHistory]]
 
 
-class Over(NamedTuple):
-    """Requests that the ledger shows as over: id -> its answer, JSON. `called_ms`: when the last of them was called."""
+class EndedRequests(NamedTuple):
+    """Requests in the ledger: id -> outcome, JSON. `called_ms`: the Unix time of the latest call among them."""
 
-    answers: Mapping[str, str]
+    outcomes: Mapping[str, str]
     called_ms: int
 
 
-#: What tells, in pieces, the requests that were over at a Unix time in ms or later, from the ledger.
-OverSince = Callable[[int], Iterable[Over]]
+#: Returns, in pieces, the requests that had ended at a Unix time in ms or later, from the ledger.
+EndedSince = Callable[[int], Iterable[EndedRequests]]
 
-#: Clocks are compared this often; what they part by meanwhile, at most, is drift.
-_LOOK_AGAIN_NS: Final = 10_000_000_000
+#: Clocks are compared this often; a smaller difference than _DRIFT_US is drift, a larger one than _STEP_US a step.
+_COMPARE_EVERY_NS: Final = 10_000_000_000
 _DRIFT_US: Final = 100_000
 _STEP_US: Final = 200_000
-#: An answer is looked for that came as quickly as this, so often at most.
+#: A measurement with at most this half round trip is good enough, after at most so many attempts.
 _QUICK_US: Final = 20_000
-_LOOKS: Final = 5
+_ATTEMPTS: Final = 5
 
-#: The ledger's clock and Redis's are two, and the gate is told a moment after the ledger.
-_OVER_BEFORE_MS: Final = 60_000
-#: An append-only file lacks two seconds at most. The rest is for a worker's clock.
+#: The ledger's clock and Redis's differ, and the gate settles a request a moment after the ledger has its row.
+_ENDED_BEFORE_MS: Final = 60_000
+#: An append-only file lacks two seconds at most; the rest allows for a worker's clock.
 _LACKS_MS: Final = 10_000
 
-#: It goes on while this machine sleeps, as Redis's clock does: Linux's CLOCK_MONOTONIC stands still then, macOS's does not.
-#: https://man7.org/linux/man-pages/man2/clock_gettime.2.html
+#: CLOCK_BOOTTIME runs while the machine sleeps, as Redis's clock does. Linux's CLOCK_MONOTONIC stands still then, macOS's
+#: does not. https://man7.org/linux/man-pages/man2/clock_gettime.2.html
 _STEADY: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def steady_ns() -> int:
-    """A clock that never steps and never stands still."""
+    """Nanoseconds of a clock that never steps and never stands still."""
     return time.clock_gettime_ns(_STEADY)
 
 
-def _nothing(_since_ms: int) -> Iterable[Over]:
+def _nothing(_since_ms: int) -> Iterable[EndedRequests]:
     return ()
 
 
 @dataclass(slots=True)
 class Epoch:
-    """What one releaser knows of one gate, since it connected. Make a new one after every lost connection."""
+    """One releaser's view of one gate, for the life of its connection. The releaser creates a new one after every reconnect."""
 
     gate: Gate
-    pasts: Pasts
+    histories: KeyHistories
     late_ms: int
     name: str = ""
-    over_since: OverSince = _nothing
+    ended_since: EndedSince = _nothing
     _offset_us: int = 0
-    #: By how much the offset may be wrong: half the round trip in which it was measured.
-    _doubt_us: int = 0
-    _looked_ns: int = 0
+    #: The measurement error of the offset: half the round trip in which it was measured.
+    _error_us: int = 0
+    _compared_ns: int = 0
 
     def clock_us(self) -> int:
-        """Where Redis's clock should be now, by a steady one. Two good clocks part by seconds a day: that is no step."""
-        if steady_ns() - self._looked_ns > _LOOK_AGAIN_NS:
-            measured_us, doubt_us = self._measured()
+        """The expected time of Redis's clock, by a steady one. Two good clocks drift by seconds a day, which is no step."""
+        if steady_ns() - self._compared_ns > _COMPARE_EVERY_NS:
+            measured_us, error_us = self._measured()
             if abs(measured_us - self._offset_us) < _DRIFT_US:
-                self._take(measured_us, doubt_us)
+                self._set_offset(measured_us, error_us)
         return steady_ns() // 1000 + self._offset_us
 
     def begin(self) -> bool:
-        """Takes part in the epoch in force, or begins one. True if the past had to be restored."""
+        """Joins the epoch in force, or begins one. True if the call history had to be restored."""
         self._set_clock()
         standing = self.gate.epoch()
         run_id = str(self.gate.redis.info("server")["run_id"])
@@ -88,29 +88,29 @@ class Epoch:
             self.name = standing
             ahead_ms = self._stamped_ahead_ms()
             if ahead_ms:
-                # The clock was set back while nobody looked.
+                # The clock was set back while no releaser was connected.
                 self._restore(old=standing, run_id=run_id, step_ms=-ahead_ms)
             return bool(ahead_ms)
-        kept = bool(standing) and self.gate.redis.info("persistence").get("aof_enabled") == 1 and self._settle_what_is_over()
+        kept = bool(standing) and self.gate.redis.info("persistence").get("aof_enabled") == 1 and self._settle_ended()
         self._restore(old=standing, run_id=run_id, kept=kept)
         return True
 
     def clock_has_stepped(self) -> bool:
-        """Looks again, closely: a slow answer, now or when the offset was measured, is no step. If it is one, the past is
-        restored.
+        """Measures the clock again: a slow round trip, now or at the earlier measurement, is no step. A step restores the
+        call history.
         """
-        measured_us, doubt_us = self._measured()
-        step_us, could_be_us = measured_us - self._offset_us, doubt_us + self._doubt_us
-        if doubt_us < self._doubt_us or abs(step_us) >= _STEP_US + could_be_us:
-            self._take(measured_us, doubt_us)
-        if abs(step_us) < _STEP_US + could_be_us:
+        measured_us, error_us = self._measured()
+        step_us, tolerance_us = measured_us - self._offset_us, error_us + self._error_us
+        if error_us < self._error_us or abs(step_us) >= _STEP_US + tolerance_us:
+            self._set_offset(measured_us, error_us)
+        if abs(step_us) < _STEP_US + tolerance_us:
             return False
         step_ms = step_us // 1000
         self._restore(old=self.name, run_id=self.name.partition(":")[0], step_ms=step_ms)
         return True
 
     def _stamped_ahead_ms(self) -> int:
-        """By how much the latest stamp lies in a future that can't be; 0 if it does not."""
+        """By how much the latest stamp lies in an impossible future; 0 if it does not."""
         latest = self.gate.redis.zrevrange(f"{self.gate.prefix}done:*", 0, 0, withscores=True)
         if not latest:
             return 0
@@ -118,50 +118,50 @@ class Epoch:
         return ahead_ms if ahead_ms > self.late_ms + 1_000 else 0
 
     def _restore(self, *, old: str, run_id: str, step_ms: int = 0, kept: bool = False) -> None:
-        new, pasts = f"{run_id}:{uuid4().hex[:12]}", self.pasts()
-        self.name = self.gate.restore(old=old, new=new, pasts=pasts, late_ms=self.late_ms, step_ms=step_ms, kept=kept)
+        new, histories = f"{run_id}:{uuid4().hex[:12]}", self.histories()
+        self.name = self.gate.restore(old=old, new=new, histories=histories, late_ms=self.late_ms, step_ms=step_ms, kept=kept)
 
-    def _settle_what_is_over(self) -> bool:
-        """What an append-only file lacks may be that a request was settled: it would be made again, though it is stored.
+    def _settle_ended(self) -> bool:
+        """Settles requests that the ledger has: an append-only file may lack their settling, and they would be fetched again.
 
-        Before the epoch begins, so that nobody admits meanwhile. A request that a user's task owns stays: the task asks the
-        ledger itself, and is told. False when the file is much older than the server's end: an old copy was put back.
+        This runs before the epoch begins, so that no releaser admits meanwhile. A request that a user's task owns stays: the
+        task reads the ledger itself. False when the file is much older than the server's end: an old copy was restored.
         """
         remembered_ms = self._remembered_ms()
         whole = True
-        for some in self.over_since(remembered_ms - _OVER_BEFORE_MS):
+        for some in self.ended_since(remembered_ms - _ENDED_BEFORE_MS):
             whole = whole and some.called_ms <= remembered_ms + _LACKS_MS
             with self.gate.redis.pipeline(transaction=False) as pipe:
-                for one in some.answers:
+                for one in some.outcomes:
                     pipe.hmget(f"{self.gate.prefix}req:{one}", "s", "m")
                 records = pipe.execute()
-            for (one, answer), (state, message) in zip(some.answers.items(), records, strict=True):
+            for (one, outcome), (state, message) in zip(some.outcomes.items(), records, strict=True):
                 if state and not message:
-                    self.gate.settle(one, answer=answer)
+                    self.gate.settle(one, outcome=outcome)
         return whole
 
     def _remembered_ms(self) -> int:
-        """The latest moment of which this Redis knows: of its last call, or of its last look when there was none to make."""
+        """The latest moment that this Redis remembers: of its last call, or of its last admit when there was none to make."""
         latest = self.gate.redis.zrevrange(f"{self.gate.prefix}done:*", 0, 0, withscores=True)
         fine_ms = self.gate.redis.hget(f"{self.gate.prefix}counts", "fine")
         return max(int(float(latest[0][1])) // 1000 if latest else 0, int(fine_ms or 0))
 
     def _set_clock(self) -> None:
-        self._take(*self._measured())
+        self._set_offset(*self._measured())
 
-    def _take(self, offset_us: int, doubt_us: int) -> None:
-        self._offset_us, self._doubt_us, self._looked_ns = offset_us, doubt_us, steady_ns()
+    def _set_offset(self, offset_us: int, error_us: int) -> None:
+        self._offset_us, self._error_us, self._compared_ns = offset_us, error_us, steady_ns()
 
     def _measured(self) -> tuple[int, int]:
-        """Redis's clock less ours, and by how much that may be wrong, from the quickest of some answers."""
-        best = self._answer()
-        for _ in range(_LOOKS - 1):
+        """Redis's clock minus ours, with the measurement error, from the quickest of some round trips."""
+        best = self._measure()
+        for _ in range(_ATTEMPTS - 1):
             if best[1] <= _QUICK_US:
                 break
-            best = min(best, self._answer(), key=lambda one: one[1])
+            best = min(best, self._measure(), key=lambda one: one[1])
         return best
 
-    def _answer(self) -> tuple[int, int]:
+    def _measure(self) -> tuple[int, int]:
         before = steady_ns()
         seconds, micros = self.gate.redis.time()
         after = steady_ns()

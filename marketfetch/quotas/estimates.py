@@ -1,4 +1,4 @@
-"""How long some calls take at the limits of a pool's keys: for people, never for the gate itself."""
+"""Estimates of how long calls take at the limits of a pool's keys: shown to people, never used by the gate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DAY_S: Final = 86_400
 
 
 def calls_per_second(keys: Sequence[KeyLimits]) -> float | None:
-    """What the keys allow together in the long run, None when nothing limits them, or no key is known here."""
+    """The long-run rate that the keys allow together; None when no limit or no key is configured."""
     if not keys:
         return None
     paces = [_pace(key) for key in keys]
@@ -22,9 +22,9 @@ def calls_per_second(keys: Sequence[KeyLimits]) -> float | None:
 
 
 def seconds_for(calls: int, keys: Sequence[KeyLimits], now: Sequence[KeyReport] = ()) -> float:
-    """When the last of `calls` may be made, in seconds from now, 0 when nothing stands against it.
+    """Seconds from now until the last of `calls` may be made; 0 without limits.
 
-    `now` is what is used of the limits at this moment; without it nothing counts as used.
+    `now` is the current use of the limits; without it they count as unused.
     """
     pace = calls_per_second(keys)
     if pace is None:
@@ -41,7 +41,7 @@ def _pace(key: KeyLimits) -> float | None:
 
 
 def _free(key: KeyLimits, now: KeyReport | None) -> int:
-    """How many calls this key may make at once."""
+    """The number of calls that this key may make at this moment."""
     used = [] if now is None else [one.used for one in now.limits]
     allowed = [one.count for one in key.limits]
     return max(0, min((n - taken for n, taken in zip(allowed, used or [0] * len(allowed), strict=True)), default=0))

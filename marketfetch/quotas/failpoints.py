@@ -1,8 +1,8 @@
-"""Failpoints: a process is killed at a named transition, so that tests see what a crash exactly there costs.
+"""Failpoints: a process crashes at a named transition, so that tests see what a crash exactly there costs.
 
-MARKETFETCH_FAILPOINT="finish:before" kills every process that comes there; "finish:after@FILE" only the first one: whoever
-makes FILE, with its process id in it, dies. Never armed in production: unarmed, a gate looks at `armed` once per script in
-its life, and nothing else does.
+MARKETFETCH_FAILPOINT="finish:before" crashes every process that reaches the point; "finish:after@FILE" crashes only the first
+one, which creates FILE with its process id in it. Production never arms one: unarmed, a gate checks `armed` once per script
+in its life, and no other code does.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from redis.commands.core import Script
 
 from marketfetch.suggestions import did_you_mean
 
-#: The gate's own, each one script.
+#: The gate's points; each name is a script.
 OF_THE_GATE: Final = (
-    *("park", "admit", "start", "finish", "give_back", "take_back", "delay", "take", "settle", "withdraw", "restore"),
+    *("park", "admit", "start", "finish", "requeue", "return_grants", "delay", "claim", "settle", "withdraw", "restore"),
 )
-#: Put round by tasks: a grant is published, a batch's database transaction, the one HTTP call.
+#: The points that tasks/app.py adds: publishing a grant, the database transaction of a batch, the HTTP call.
 OF_TASKS: Final = ("publish", "store", "send")
 POINTS: Final = tuple(f"{name}:{when}" for name in (*OF_THE_GATE, *OF_TASKS) for when in ("before", "after"))
 
 
 @dataclass(frozen=True, slots=True)
 class Failpoint:
-    """Where to die. `once`: the file that the one process makes which dies there; None: whoever comes."""
+    """Where to crash. `once`: the file that the one crashing process creates; None: every process crashes there."""
 
     point: str
     once: Path | None = None
 
     def passed(self, point: str) -> None:
-        """Does not return from the armed point: no handler runs, nothing is flushed, as when a machine dies."""
+        """Does not return from the armed point: no handler runs, nothing is flushed, as when a machine loses power."""
         if point == self.point and self._first():
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -56,7 +56,7 @@ armed: Failpoint | None = None
 
 
 def arm(text: str) -> None:
-    """Arms this process and those it forks; before the first gate is used. Raises ValueError for a point that there is not."""
+    """Arms this process and its forks; called before the first gate is used. Raises ValueError for an unknown point."""
     global armed
     point, _, file = text.partition("@")
     if point not in POINTS:

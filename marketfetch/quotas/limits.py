@@ -24,15 +24,16 @@ _DAY_S: Final = 86_400
 _SHORT: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _EXAMPLES: Final = '"5/minute", "300/10seconds", "25/day@America/New_York"'
 
-#: A longer window, and a calendar day, can't just count as full when the gate has lost its past: its calls are marked.
+#: Calls of a longer window, and of a calendar day, are reserved in the database: such a window can't just count as full when
+#: the gate has lost its history.
 LONGEST_FULL_MS: Final = 60_000
 
-#: Below this a window gains more by reopening a little early than it can lose by a slow call.
+#: A shorter window gains more by reopening a little early than a slow call can cost it.
 STRICT_FROM_MS: Final = 10_000
 
 
 class LimitError(ValueError):
-    """A limit is written in a way that we don't understand; the message shows how it is written."""
+    """A limit's text can't be parsed; the message shows the accepted forms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Calendar:
         return ZoneInfo(self.zone)
 
     def counter(self, label: str, day: str) -> str:
-        """The name under which admit.lua counts the calls of a day: by zone, so that a new number forgets nothing."""
+        """The counter of a day's calls in admit.lua: named by zone, so that a changed number keeps the count."""
         return f"day:{label}:{self.zone}:{day}"
 
     def periods(self, now: datetime) -> list[tuple[str, int, int]]:
@@ -83,36 +84,36 @@ class KeyLimits:
 
     @property
     def limits(self) -> tuple[Window | Calendar, ...]:
-        """Windows and calendar days, in the order of a KeyReport."""
+        """The windows, then the calendar days: the order of a KeyReport."""
         return (*self.windows, *self.calendars)
 
     @property
     def most_stamps(self) -> int:
-        """How many calls must be remembered so that every window can be judged, also after settings have grown."""
+        """How many call stamps are kept so that every window can be judged, also after a limit was raised."""
         return max([1000, *(window.count for window in self.windows)])
 
     def most_in(self, span_ms: int) -> int:
-        """No window lets more than this through in any `span_ms`; 0 where there is no window."""
+        """The most calls that the windows allow in any `span_ms`; 0 where there is no window."""
         return min((window.count * (span_ms // window.window_ms + 1) for window in self.windows), default=0)
 
     @property
     def remembered_s(self) -> int:
-        """For how long a stamp can matter: two days, or a day more than the longest window."""
+        """The seconds for which a stamp is kept: two days, or a day more than the longest window."""
         return max([2 * _DAY_S, *(window.window_ms // 1000 + _DAY_S for window in self.windows)])
 
     @property
-    def marked_windows(self) -> tuple[Window, ...]:
-        """The windows whose calls are marked in the database before they are made."""
+    def reserved_windows(self) -> tuple[Window, ...]:
+        """The windows whose calls are reserved in the database before they are made."""
         return tuple(window for window in self.windows if window.window_ms > LONGEST_FULL_MS)
 
     @property
-    def most_marked_ahead(self) -> int:
-        """A hundredth of the smallest limit whose calls are marked, 0 where none are."""
-        counts = [window.count for window in self.marked_windows] + [calendar.count for calendar in self.calendars]
+    def most_reserved_ahead(self) -> int:
+        """The largest reservation: a hundredth of the smallest limit whose calls are reserved, 0 where none are."""
+        counts = [window.count for window in self.reserved_windows] + [calendar.count for calendar in self.calendars]
         return max(1, min(counts) // 100) if counts else 0
 
     def as_argument(self, now: datetime) -> dict[str, Any]:
-        """What admit.lua decodes: microseconds, and the calendar days around `now`."""
+        """The key as admit.lua decodes it: in microseconds, with the calendar days around `now`."""
         return {
             "label": self.label,
             "concurrency": self.concurrency or 0,
@@ -156,7 +157,7 @@ def key_limits(label: str, limits: Sequence[str], *, concurrency: int | None = N
     parsed = [replace(one, count=max(1, int(one.count * (1 - reserve)))) for one in map(parse, limits)]
     calendars: dict[str, Calendar] = {}
     for one in parsed:
-        # Two numbers for the days of one zone: the smaller one holds both, and a call counts once.
+        # Of two limits on the days of one zone the smaller one satisfies both, and a call counts once.
         if isinstance(one, Calendar) and one.count < calendars.get(one.zone, Calendar("", 1 << 60, "")).count:
             calendars[one.zone] = one
     return KeyLimits(
@@ -169,7 +170,7 @@ def key_limits(label: str, limits: Sequence[str], *, concurrency: int | None = N
 
 @lru_cache(maxsize=64)
 def pool_argument(keys: tuple[KeyLimits, ...], minute: int) -> str:
-    """The keys of a pool as admit.lua decodes them, JSON. `minute`: Unix time / 60; the calendar days around it are told."""
+    """The keys of a pool as admit.lua decodes them, JSON, with the calendar days around `minute` (Unix time / 60)."""
     now = datetime.fromtimestamp(minute * 60, UTC)
     together = {
         "pool_keep": max((one.most_stamps for one in keys), default=0),
@@ -194,9 +195,9 @@ def _zone(name: str, text: str) -> str:
 
 
 def _day_start(midnight: datetime) -> int:
-    """The first moment of a local date in Unix microseconds; where clocks skip midnight, the moment after the gap."""
+    """The first moment of a local date in Unix microseconds; where clocks skip midnight, it is the moment after the gap."""
     first = midnight.astimezone(UTC)
-    # A midnight that does not exist is read as if before the gap: the instant is right, its local date is the day's.
+    # zoneinfo reads a nonexistent midnight with the offset before the gap: the instant is right, its local date is the day's.
     while first.astimezone(midnight.tzinfo).date() < midnight.date():
         first += timedelta(minutes=15)
     return int(first.timestamp()) * 1_000_000

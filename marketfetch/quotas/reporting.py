@@ -1,4 +1,4 @@
-"""What a person wants to see of the keys."""
+"""Reports for operators: each key's use of its limits, and whether a pool makes progress."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from marketfetch.quotas.gate import Gate
 from marketfetch.quotas.limits import Calendar, KeyLimits, Window
 from marketfetch.quotas.values import Health, KeyReport, LimitUse
 
-#: Work that may run is admitted within milliseconds; so long without any is no accident.
+#: Work that may run is admitted within milliseconds, so this long without an admission means that no worker admits.
 _STUCK_MS: Final = 60_000
 _A_DAY_MS: Final = 86_400_000
 
 
 def report(gate: Gate, keys: Sequence[KeyLimits]) -> list[KeyReport]:
-    """Every key of the pool with each limit's use, its pause, and when it opens. Reads only; one round trip per key."""
+    """Every key of the pool with each limit's use, its pause, and when it opens. Reads only; costs one round trip per key."""
     return [_key(gate, key) for key in keys]
 
 
 def health(gate: Gate, keys: Sequence[KeyLimits]) -> Health:
-    """False when requests wait that may run, a key is open, and nothing was admitted for a minute: no worker, or a stuck one.
+    """Not ok when requests wait, a key is open, and nothing was admitted for a minute: no worker runs, or it is stuck.
 
-    While the database is away nothing is admitted on purpose.
+    While the database is unavailable the gate admits nothing on purpose, so the pool counts as ok.
     """
     with gate.redis.pipeline() as pipe:
         pipe.zcard(f"{gate.prefix}ready")
@@ -85,15 +85,15 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
 
 
 def _open_for_ms(uses: Sequence[LimitUse], *, since_pause_ms: int) -> int:
-    """Since when a call is free; what was never used, or paused, counts as free for a day."""
+    """For how long the key has allowed a call; a limit that was never used, or a key that was never paused, counts a day."""
     return min([since_pause_ms, _A_DAY_MS, *(use.free_for_ms for use in uses)])
 
 
 def _window(window: Window, open_calls: int, young: int, stamps: list[Any], now_us: int, lost: tuple[int, int]) -> LimitUse:
-    """`lost`: calls that nobody knows of (-1: as many as there may be), and when the last of them was made."""
+    """`lost`: calls without a stamp (-1: an unknown number, so the window is full), and when the last of them was made."""
     left = window.count - 1 - open_calls
     if left < 0:
-        # Only the end of an open call opens it.
+        # Only the end of an open call frees the window.
         return LimitUse(window.text, young + open_calls, window.count, -1)
     many, full_us = lost
     if full_us + window.window_ms * 1000 > now_us:
@@ -108,7 +108,7 @@ def _window(window: Window, open_calls: int, young: int, stamps: list[Any], now_
 
 
 def _lost(unknown: Sequence[bytes | None], window: int) -> tuple[int, int]:
-    """Of `full`, `lost`, and what there is instead of `lost` for each window, what counts for this one."""
+    """The lost calls that count for this window: its own number if it has one, otherwise the key's."""
     full, lost, *long = unknown
     of_window = long[window]
     return int((lost if of_window is None else of_window) or 0), int(full or 0)

@@ -1,4 +1,4 @@
-"""The gate's Lua scripts: the files in marketfetch/quotas/lua, each loaded at its first use, with call.lua put before it."""
+"""The gate's Lua scripts: the files in marketfetch/quotas/lua, each loaded at its first use, with call.lua prepended."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from marketfetch.quotas import failpoints
 
 
 class Scripts:
-    """An attribute for each file: called with `keys` and `args`, it is one round trip, all of it or nothing."""
+    """One attribute per file. A call with `keys` and `args` is one round trip and atomic."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     def text(self, name: str) -> str:
-        """What is sent to Redis. Raises FileNotFoundError."""
+        """The script's source as it is sent to Redis. Raises FileNotFoundError."""
         lua = files("marketfetch.quotas") / "lua"
         return "\n".join((lua / f"{part}.lua").read_text(encoding="utf-8") for part in ("call", name))
 
@@ -27,6 +27,6 @@ class Scripts:
         except FileNotFoundError as error:
             raise AttributeError(f"there is no script {name!r}") from error
         script = failpoints.PassingScript(self._redis, text, name) if failpoints.armed else self._redis.register_script(text)
-        # From here on it is found before this method is asked.
+        # Later lookups find the attribute, so this method runs once per script.
         setattr(self, name, script)
         return script

@@ -1,22 +1,22 @@
-"""What the gate answers: frozen values, never a bare bool, never a sleep."""
+"""The gate's return values: frozen, never a bare bool, never a sleep."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-#: go: this call is yours. held: the reply is here already, hand it on. over: the request has ended. lost: the grant is no
-#: longer yours (it expired, or somebody else has it): do nothing. answered: somebody else's call has brought what this task
-#: asked for.
+#: go: the caller may send. held: the reply is stored in the gate, so the caller passes it on. over: the request has ended.
+#: lost: the grant expired or belongs to another holder, so the caller does nothing. answered: another task's call has
+#: fetched what this task asked for.
 Verdict = Literal["go", "held", "over", "lost", "answered"]
 
 
 @dataclass(frozen=True, slots=True)
 class Parking:
-    """A request that wants a place in the lane: its record's id, and what it takes to build its message at release.
+    """A request to park: its record's id, and what the releaser needs to build its message.
 
-    `arguments` is JSON. For a task that a user sent: its id, its whole Celery message (JSON), and when it expires (Unix ms, 0
-    for never); empty for a job's request.
+    `arguments` is JSON. A user's task also has its id, its whole Celery message (JSON), and its expiry (Unix ms, 0 for
+    never); these are empty for a job's request.
     """
 
     id: str
@@ -28,11 +28,11 @@ class Parking:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the releaser has to hand on. `kind` "go": the right to make one call, until its lease's deadline; "held": a request
-    whose batch is due to be stored; "answered": a task that another's call has answered; "dropped": a task that has
-    expired or was revoked, and is to be marked so.
+    """One message that the releaser publishes. `kind` "go": the right to make one call until the lease's deadline; "held": a
+    request whose batch is due to be stored; "answered": a task whose outcome another task's call has brought; "dropped": a
+    task that has expired or was revoked, for the releaser to mark as REVOKED.
 
-    `fence` grows with every grant of a request: only its latest holder may start. `attempts` counts spent retries.
+    `fence` grows with every grant of a request: only the latest holder may start. `attempts` counts spent retries.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class VendorCount:
-    """How many calls the vendor says it has counted for a key, in one of our windows or in a calendar day (its counter)."""
+    """The vendor's own count of a key's calls, in one of our windows or in a calendar day (`counter`)."""
 
     calls: int
     window_us: int = 0
@@ -56,10 +56,10 @@ class VendorCount:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """What became of a request that somebody no longer wants. `message` is the task's own, "" for a job.
+    """The result of withdrawing a waiter from a request. `message` is the task's own, "" for a job.
 
-    gone: nothing of it is left. left: others still wait for it. stays: its call is made, it comes to its end. unknown: it is
-    not here.
+    gone: the request is deleted. left: other waiters keep it. stays: its call is running or done, so it continues to its
+    end. unknown: the gate has no such request.
     """
 
     what: Literal["gone", "left", "stays", "unknown"]
@@ -68,11 +68,11 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What may run now, and in how many milliseconds it is worth asking again (None: when something wakes the gate).
+    """The grants of one admit, and the milliseconds until the next admit can grant more (None: at the next wake message).
 
-    `state` other than "ok" means that nothing was granted since the gate can't account for its past ("epoch", "clock"), or
-    that the calendar days it was given are over ("stale"). `newer`: so many requests were left to workers of a newer release,
-    which has made them.
+    A `state` other than "ok" grants nothing: the gate can't account for its history ("epoch", "clock"), or the calendar
+    days in the arguments are over ("stale"). `newer` counts the requests that a newer release has parked and that this
+    release leaves to its workers.
     """
 
     grants: tuple[Grant, ...]
@@ -83,10 +83,10 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The answer to "may I send?". `calls` counts the calls made for this request so far, this one included; `kills` how often
-    its worker has died while it ran. `reason`: how it was answered (JSON), or why what is held is a failure.
+    """The result of `start`. `calls` counts the calls made for this request, this one included; `kills` counts worker crashes
+    while it ran. `reason`: the outcome (JSON) of an "answered" task, or the failure of a "held" request.
 
-    `wait_us`: send no earlier than this from now; a grant may be some milliseconds ahead of its slot.
+    `wait_us`: the caller sends no earlier than this from now, since a grant may be some milliseconds ahead of its slot.
     """
 
     verdict: Verdict
@@ -99,9 +99,9 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A batch that is to be stored now: `data` None where there is none. `tries`: which one this is; 0 when the request is not
-    held, -1 when another try is under way.
+class Claim:
+    """A claimed batch: `data` is None where the request has none. `tries` numbers this attempt to store; 0 means that the
+    request is not held, -1 that another attempt is under way.
     """
 
     data: bytes | None
@@ -109,24 +109,24 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyPast:
-    """What is known of a key when the gate itself knows nothing.
+class KeyHistory:
+    """A key's call history as the database knows it, for a gate that has lost its own.
 
-    `used`: whether it was ever called with. `lost`: the most calls that can have been made in the two seconds that an
-    append-only file may lack. `days`: calendar counter -> calls. `marked`: a window's length in us -> the most calls that it
-    can hold now; a window that is missing there may be full.
+    `used`: whether any call was made with the key. `lost`: the most calls that fit into the two seconds that an append-only
+    file may lack. `days`: calendar counter -> calls. `reserved`: a window's length in us -> an upper bound of its calls, by
+    the reservations; a window without an entry counts as full.
     """
 
     label: str
     used: bool
     lost: int
     days: dict[str, int]
-    marked: dict[int, int] = field(default_factory=dict)
+    reserved: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Where a pool's requests are; `parked` includes those with a not-before, and those of a newer release."""
+    """A pool's requests by state; `parked` includes those with a not-before, and those of a newer release."""
 
     parked: int
     granted: int
@@ -136,7 +136,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """What a gate has done since it was new, counted."""
+    """A gate's event counters since it was created."""
 
     parked: int
     admitted: int
@@ -147,8 +147,8 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class LimitUse:
-    """One limit of a key at this moment. `resets_ms`: until one more call is free again, 0 when one is free now, -1 when only
-    the end of an open call frees one. `free_for_ms`: since when one is free.
+    """One limit of a key at this moment. `resets_ms`: until the limit allows one more call; 0 when it does now, -1 when only
+    the end of an open call can. `free_for_ms`: for how long it has allowed one.
     """
 
     text: str
@@ -160,8 +160,8 @@ class LimitUse:
 
 @dataclass(frozen=True, slots=True)
 class KeyReport:
-    """One key at this moment. `opens_ms` None: only the end of an open call, or a person, can tell. `open_for_ms`: since when
-    it may make a call.
+    """One key at this moment. `opens_ms` None: the key opens at the end of an open call, or when an operator resumes it.
+    `open_for_ms`: for how long the key has allowed a call.
     """
 
     label: str
@@ -176,7 +176,7 @@ class KeyReport:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether a pool does what it should. `stuck_ms`: for how long a request may have run and none was admitted."""
+    """Whether a pool makes progress. `stuck_ms`: for how long a request could have been admitted and none was."""
 
     pool: str
     ok: bool

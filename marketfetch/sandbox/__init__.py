@@ -1,1 +1,1 @@
-"""The three vendors simulated on one loopback port, and embedded servers for a machine that has none."""
+"""The sandbox: the three vendors, simulated on one loopback port."""

@@ -1,4 +1,4 @@
-"""`python -m sandbox`: the three vendors on one port, until SIGTERM, SIGINT, or the end of its parent."""
+"""`python -m marketfetch.sandbox`: the three vendors on one port, until SIGTERM, SIGINT, or the end of its parent."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, TypeError, AttributeError) as problem:
         print(f"sandbox: --limits: {problem}", file=sys.stderr)  # noqa: T201
         return 2
-    # Answers to clients that left are no news.
+    # Replies to disconnected clients need no log line.
     logging.getLogger("tornado.access").setLevel(logging.ERROR)
     try:
         sockets = bind_sockets(options.port, options.host, backlog=1024)
@@ -70,7 +70,7 @@ async def _serve(state: State, sockets: list[socket.socket], url: str, options: 
         draft.write_text(url + "\n")
         draft.replace(options.port_file)
     if options.with_parent:
-        # The parent holds the other end of our stdin: when it dies, however it dies, there is an end of file to read.
+        # The parent holds the other end of our stdin: when it dies, for any reason, stdin ends.
         loop.add_reader(sys.stdin.fileno(), _read_end, over)
     print(url, flush=True)  # noqa: T201
     await over.wait()

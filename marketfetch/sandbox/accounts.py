@@ -1,4 +1,4 @@
-"""A vendor's account behind a key: what it may ask for, and how often."""
+"""A vendor's account behind a key: its rights and its limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alpha Vantage's smaller answers: quote, search, splits, dividends. https://www.alphavantage.co/documentation/"""
+"""Alpha Vantage's smaller replies: quote, search, splits, dividends. https://www.alphavantage.co/documentation/"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from marketfetch.sandbox.symbols import UNIVERSE, stock
 
 
 def answer(name: str, query: Query, *, market: Market, account: Account) -> Reply:
-    """The functions that are not series; anything else is an invalid call."""
+    """Replies to the functions that are not series; any other function is an invalid call."""
     if name in account.premium:
         return note("Information", PREMIUM)
     if name == "GLOBAL_QUOTE":

@@ -1,6 +1,6 @@
 """Alpha Vantage's bars over HTTP: one endpoint, `function` selects. https://www.alphavantage.co/documentation/
 
-All numbers are strings, newest first; what is wrong is said in a body with status 200.
+All numbers are strings, newest first; errors come in a body with status 200.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ MINUTE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """How one function is answered: JSON's information line and data key, and the names of a row's numbers."""
+    """One function's reply format: JSON's information line and data key, and the names of a row's numbers."""
 
     information: str
     key: str
@@ -159,7 +159,7 @@ def answer(query: Query, *, market: Market, account: Account) -> Reply:
 
 
 def note(field: str, words: str, *, symbol: str = "") -> Reply:
-    """A complaint in the vendor's way: status 200."""
+    """An error in the vendor's way: status 200."""
     return json_reply({field: words}, symbol=symbol)
 
 
@@ -172,7 +172,7 @@ def invalid(name: str) -> Reply:
 
 
 def csv_reply(header: tuple[str, ...], rows: list[tuple[str, ...]], *, symbol: str) -> Reply:
-    """CRLF at every line's end, as on the wire."""
+    """A CSV reply; lines end with CRLF, as on the wire."""
     body = "".join(",".join(row) + "\r\n" for row in (header, *rows))
     headers = (("Content-Disposition", "attachment; filename=data.csv"), ("Allow", "GET, HEAD, OPTIONS"))
     return Reply(200, body.encode(), "application/x-download", headers, symbol)

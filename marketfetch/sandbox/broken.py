@@ -1,4 +1,4 @@
-"""The replies of a vendor that has trouble, and the connections that end badly."""
+"""The replies of a failing vendor, and connections that break."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def _html(_vendor: str, _fault: Fault, reply: Reply) -> Reply:
 
 
 def _cut_json(_vendor: str, _fault: Fault, reply: Reply) -> Reply:
-    """Two thirds of the body with a Content-Length that fits it: whole for HTTP, broken for its reader."""
+    """Two thirds of the body with a matching Content-Length: complete for HTTP, broken for the JSON parser."""
     return Reply(200, reply.body[: len(reply.body) * 2 // 3], reply.content_type, reply.headers, reply.symbol)
 
 
 def _results_null(vendor: str, _fault: Fault, reply: Reply) -> Reply:
-    """Polygon under load: https://github.com/polygon-io/issues/issues/2. Other vendors answer with an empty object."""
+    """Polygon under load: https://github.com/polygon-io/issues/issues/2. Other vendors return an empty object."""
     if vendor != "polygon":
         return json_reply({}, symbol=reply.symbol)
     document: dict[str, Any] = json.loads(reply.body)
@@ -80,7 +80,7 @@ async def _hang(handler: RequestHandler, _reply: Reply) -> None:
     """Says nothing until the client leaves, or a minute is over; then closes."""
     stream = handler.detach()
     try:
-        # A stream notices its end only while it is read.
+        # A stream detects its end only while it is read.
         async with asyncio.timeout(HANG_SECONDS):
             while True:
                 await stream.read_bytes(1024, partial=True)

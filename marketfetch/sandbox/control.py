@@ -1,12 +1,12 @@
-"""The control endpoint, `/_sandbox/...`: for whoever runs the sandbox, on loopback only.
+"""The control endpoint, `/_sandbox/...`: for the sandbox's operator, on loopback only.
 
 GET health            {"ok", "seed", "today", "pid"}
-GET, DELETE faults    the faults that wait; none
-POST faults           a fault (sandbox.faults.Fault) or a list of them; answers as GET does
+GET, DELETE faults    the pending faults; DELETE clears them
+POST faults           a fault (faults.Fault) or a list of them; returns the same as GET
 GET keys              the accounts that were set
-POST keys             {"provider", "key", ...the fields of sandbox.keys.Account} or a list of such
+POST keys             {"provider", "key", ...the fields of accounts.Account} or a list of such
 GET log, log?full=1   the judge's report and the damaged rows; full adds every arrival's time
-POST reset            forgets log and faults; with {"keys": true} the accounts too
+POST reset            clears log and faults; with {"keys": true} the accounts too
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from marketfetch.sandbox.state import State
 
 
 class ControlHandler(RequestHandler):
-    """What all of them share: loopback only, JSON in and out, a sentence for what was wrong."""
+    """The common base: loopback only, JSON in and out, a sentence for each error."""
 
     def initialize(self, state: State) -> None:
         self.state = state

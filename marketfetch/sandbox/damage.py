@@ -1,4 +1,4 @@
-"""Bad rows: a good reply in which a few rows were spoilt, and the list of exactly which.
+"""Bad rows: spoils a few rows of a good reply, and lists exactly which.
 
 Row numbers count from 0 in the reply's own order, as a reader meets them. The same reply is always spoilt in the same way.
 """
@@ -12,45 +12,45 @@ from typing import Any, Final
 
 from marketfetch.sandbox.reply import Reply
 
-#: What is done to a row, in turn. `duplicate` repeats the row behind itself: the second one is the bad one.
+#: The kinds of damage, in turn. `duplicate` repeats the row behind itself: the second one is the bad one.
 KINDS: Final = ("negative price", "high below low", "not a number", "missing field", "duplicate")
 
-#: A spoilt row as the log tells it.
-Told = dict[str, Any]
+#: A spoilt row's entry in the log.
+Entry = dict[str, Any]
 
 
-def damage(vendor: str, reply: Reply, *, count: int) -> tuple[Reply, list[Told]]:
+def damage(vendor: str, reply: Reply, *, count: int) -> tuple[Reply, list[Entry]]:
     """Spoils up to `count` rows, one of each kind in turn, evenly spread. A reply without rows stays as it is."""
     if not reply.content_type.startswith("application/json"):
         return _csv(reply, count)
     document = json.loads(reply.body)
-    told: list[Told] = []
+    entries: list[Entry] = []
     if vendor == "polygon" and isinstance(document.get("results"), list):
         rows = document["results"]
-        document["results"], told = _spoil(rows, count, _polygon_row, lambda row: row["t"])
+        document["results"], entries = _spoil(rows, count, _polygon_row, lambda row: row["t"])
     elif vendor == "alpha_vantage":
         key = next((name for name in document if name.startswith(("Time Series", "Weekly", "Monthly"))), None)
         if key:
             rows = list(document[key].items())
-            rows, told = _spoil(rows, count, _alpha_vantage_row, lambda row: row[0])
-            return replace(reply, body=_with_doubles(document, key, rows)), told
+            rows, entries = _spoil(rows, count, _alpha_vantage_row, lambda row: row[0])
+            return replace(reply, body=_with_doubles(document, key, rows)), entries
     elif vendor == "nasdaq":
         holder, names = _nasdaq_table(document)
         if holder is not None:
             at = {name.lower().removeprefix("adj. "): i for i, name in reversed(list(enumerate(names)))}
-            holder["data"], told = _spoil(
+            holder["data"], entries = _spoil(
                 holder["data"], count, lambda row, kind: _nasdaq_row(row, kind, at), lambda row: row[at["date"]]
             )
-    return replace(reply, body=json.dumps(document).encode()), told
+    return replace(reply, body=json.dumps(document).encode()), entries
 
 
 def _spoil(
     rows: list[Any], count: int, spoil: Callable[[Any, str], tuple[Any, str]], when: Callable[[Any], Any]
-) -> tuple[list[Any], list[Told]]:
+) -> tuple[list[Any], list[Entry]]:
     """Replaces rows by spoilt copies; a duplicate moves the rows behind it by one."""
     kinds = {int((i + 0.5) * len(rows) / count): KINDS[i % len(KINDS)] for i in range(min(count, len(rows)))}
     found: list[Any] = []
-    told: list[Told] = []
+    entries: list[Entry] = []
     for i, row in enumerate(rows):
         kind = kinds.get(i)
         if kind is None:
@@ -61,9 +61,9 @@ def _spoil(
             bad, field = row, "ts"
         else:
             bad, field = spoil(row, kind)
-        told.append({"row": len(found), "kind": kind, "field": field, "at": when(row)})
+        entries.append({"row": len(found), "kind": kind, "field": field, "at": when(row)})
         found.append(bad)
-    return found, told
+    return found, entries
 
 
 def _polygon_row(row: dict[str, Any], kind: str) -> tuple[dict[str, Any], str]:
@@ -122,7 +122,7 @@ def _with_doubles(document: dict[str, Any], key: str, rows: list[tuple[str, dict
     return f"{{{others},{json.dumps(key)}:{{{series}}}}}".encode()
 
 
-def _csv(reply: Reply, count: int) -> tuple[Reply, list[Told]]:
+def _csv(reply: Reply, count: int) -> tuple[Reply, list[Entry]]:
     end = "\r\n" if b"\r\n" in reply.body else "\n"
     header, *lines = reply.body.decode().split(end)
     names = [name.lower() for name in header.split(",")]
@@ -146,5 +146,5 @@ def _csv(reply: Reply, count: int) -> tuple[Reply, list[Told]]:
         row[names.index("open")] = ""
         return row, "open"
 
-    rows, told = _spoil(rows, count, spoil, lambda row: row[day])
-    return replace(reply, body=end.join([header, *(",".join(row) for row in rows), ""]).encode()), told
+    rows, entries = _spoil(rows, count, spoil, lambda row: row[day])
+    return replace(reply, body=end.join([header, *(",".join(row) for row in rows), ""]).encode()), entries

@@ -1,4 +1,4 @@
-"""Faults on demand: which call goes wrong, and how."""
+"""Faults on demand: selects the calls that fail, and the kind of failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 @dataclass(slots=True)
 class Fault:
-    """Strikes calls of `provider` and `symbol` (None: any): the next `count` of them, or each with probability `rate`.
+    """Applies to calls of `provider` and `symbol` (None: any): the next `count` of them, or each with probability `rate`.
 
     `retry_after` is the Retry-After header of 503 and 429 in seconds, None for none.
     """
@@ -29,7 +29,7 @@ class Fault:
 
     @classmethod
     def parse(cls, wish: dict[str, Any]) -> Fault:
-        """From JSON; ValueError says what was wrong."""
+        """Builds a fault from JSON. Raises ValueError with the reason."""
         known = [name for name in cls.__dataclass_fields__ if name != "struck"]
         if strange := sorted(set(wish) - set(known)):
             raise ValueError(f"unknown field {strange[0]!r} of a fault: one of {', '.join(known)}")
@@ -43,19 +43,19 @@ class Fault:
         return fault
 
     def report(self) -> dict[str, Any]:
-        """As JSON, with what is left of it."""
+        """The fault as JSON, with its remaining count."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 @dataclass(slots=True)
 class Faults:
-    """The faults that wait, in the order they were asked for; the first that fits strikes."""
+    """The pending faults in the order of their requests; the first that matches a call applies."""
 
     draw: random.Random
     waiting: list[Fault] = field(default_factory=list)
 
     def strike(self, provider: str, symbol: str) -> Fault | None:
-        """The fault for this call, if any; a counted one is used up by it."""
+        """The fault for this call, if any; the call uses up one of a counted fault."""
         for fault in self.waiting:
             if fault.provider not in (None, provider) or not _meant(fault.symbol, symbol):
                 continue

@@ -1,6 +1,6 @@
 """The judge of limits: a plain log of monotonic arrival times, without tolerance, refused calls counted too.
 
-It knows nothing of refusals: what a key's limits were broken by is counted the same whether the vendor refused or served.
+It ignores refusals: a violation of a key's limits counts the same, refused or served.
 A call is a violation of a limit N per W when, with it, more than N calls arrived within the window (t - W, t].
 A call is a violation of a concurrency cap C when, with it, more than C calls were open; a call is open from its arrival until
 its reply has been sent.
@@ -44,7 +44,7 @@ class Window:
 
 @dataclass(slots=True)
 class KeyLog:
-    """Everything that one key of one vendor did. `cut`: good replies whose client was gone before their last byte was sent."""
+    """The log of one key of one vendor. `cut`: good replies whose client disconnected before their last byte was sent."""
 
     windows: list[Window] = field(default_factory=list)
     concurrency: int | None = None
@@ -57,13 +57,13 @@ class KeyLog:
     served: Counter[str] = field(default_factory=Counter)
 
     def judge(self, limits: tuple[Limit, ...], concurrency: int | None) -> None:
-        """Takes limits that hold from now on; a limit already judged keeps its past, a new one is judged from the log."""
+        """Sets the limits from now on; a limit that was judged before keeps its history, a new one is judged from the log."""
         known = {window.limit: window for window in self.windows}
         self.windows = [known.get(limit) or self._replayed(limit) for limit in limits]
         self.concurrency = concurrency
 
     def arrive(self, at: float, wall_s: float, symbol: str) -> None:
-        """A call came in, at this monotonic time."""
+        """Logs the arrival of a call at this monotonic time."""
         self.arrivals.append((at, symbol))
         for window in self.windows:
             window.arrive(at, wall_s)
@@ -72,14 +72,14 @@ class KeyLog:
         self.over_concurrency += self.concurrency is not None and self.open > self.concurrency
 
     def leave(self, status: str, served: str | None) -> None:
-        """Its reply has been sent, or given up. `served` is the symbol, if rows were."""
+        """Logs the end of a call: its reply was sent, or abandoned. `served` is the symbol whose rows were sent, if any."""
         self.open -= 1
         self.statuses[status] += 1
         if served:
             self.served[served] += 1
 
     def over(self) -> Window | None:
-        """The limit that the latest arrival broke, the one longest to wait for first."""
+        """The limit that the latest arrival broke; of several, the one that opens last."""
         broken = [window for window in self.windows if len(window.recent) > window.limit.count]
         return max(broken, key=lambda window: window.limit.window_s, default=None)
 
@@ -88,7 +88,7 @@ class KeyLog:
         return self.concurrency is not None and self.open > self.concurrency
 
     def report(self, *, full: bool) -> dict[str, Any]:
-        """As JSON. Arrival times are seconds of the sandbox's monotonic clock."""
+        """The log as JSON. Arrival times are seconds of the sandbox's monotonic clock."""
         found: dict[str, Any] = {
             "calls": len(self.arrivals),
             "violations": sum(window.violations for window in self.windows) + self.over_concurrency,
@@ -121,7 +121,7 @@ class Judge:
         return self.keys.setdefault((vendor, key), KeyLog())
 
     def report(self, *, full: bool = False) -> dict[str, Any]:
-        """vendor -> key -> what it did, with totals on top."""
+        """vendor -> key -> log, with totals on top."""
         vendors: dict[str, dict[str, Any]] = {}
         for (vendor, key), log in self.keys.items():
             vendors.setdefault(vendor, {})[key] = log.report(full=full)

@@ -24,7 +24,7 @@ class Limit:
 
     @classmethod
     def parse(cls, text: str) -> Limit:
-        """What stands behind a ";" belongs to the client and is passed over. ValueError says what was not understood."""
+        """Parses a limit; options behind a ";" are for the client and are ignored. Raises ValueError with the reason."""
         match = _FORM.fullmatch(text.strip())
         if not match:
             raise ValueError(f"{text!r} is not a limit: write for example 5/minute, 300/10seconds or 25/day@America/New_York")

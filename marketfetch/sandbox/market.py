@@ -1,4 +1,4 @@
-"""The one market behind all three vendors: bars as a pure function of seed and symbol, whatever range is asked.
+"""The one market behind all three vendors: bars as a pure function of seed and symbol, independent of the requested range.
 
 A symbol's whole daily history is drawn at once, so a question about one week and one about ten years get the same
 numbers. A recorded bar replaces the drawn one; the drawn ones around it are scaled so that the series runs through every
@@ -79,7 +79,7 @@ def _history(seed: int, symbol: Symbol) -> Daily:
     draw = np.random.default_rng([seed, symbol.hash])
     calm = {"stock": 0.018, "fx": 0.005, "crypto": 0.035}[symbol.kind] * draw.uniform(0.6, 1.4)
     level = {"stock": draw.uniform(2.5, 5.5), "fx": draw.uniform(-0.4, 0.6), "crypto": draw.uniform(3.0, 9.0)}[symbol.kind]
-    # A bridge and not a free walk: forty years of it stay within the prices that a listed share has.
+    # A Brownian bridge instead of a free walk keeps forty years within the prices of a listed share.
     walk = np.cumsum(draw.standard_normal(n)) * calm
     walk -= walk[-1] * np.arange(1, n + 1) / n
     close = np.exp(level + walk)
@@ -114,7 +114,7 @@ def _history(seed: int, symbol: Symbol) -> Daily:
 
 
 def _actions(symbol: Symbol, day: Days, draw: np.random.Generator) -> tuple[Floats, Floats]:
-    """Each day's split ratio, and its dividend as a share of the price. Drawn for stocks that no recording speaks of."""
+    """Each day's split ratio, and its dividend as a share of the price; drawn for stocks without a recording."""
     ratio, share = np.ones(len(day)), np.zeros(len(day))
     known = recorded.splits(symbol.name)
     splits = int(draw.choice(4, p=[0.55, 0.25, 0.15, 0.05]))
@@ -143,7 +143,7 @@ def _cash(symbol: Symbol, day: Days, drawn: Floats) -> Floats:
 
 
 def _through_recorded(symbol: Symbol, day: Days, close: Floats) -> Floats:
-    """The factor that leads a drawn series through the recorded closes; 1 where nothing is recorded."""
+    """The factor that makes a drawn series pass through the recorded closes; 1 without recordings."""
     closes = dict(recorded.weekly_closes().get(symbol.name, {}))
     closes |= {when[:10]: row[3] for when, row in sorted(recorded.minutes().get(symbol.name, {}).items())}
     closes |= {when: row[3] for when, row in recorded.daily().get(symbol.name, {}).items()}

@@ -1,4 +1,4 @@
-"""Nasdaq Data Link's two doors, datasets and datatables, and its error bodies. https://docs.data.nasdaq.com/docs/error-codes"""
+"""Nasdaq Data Link's two APIs, datasets and datatables, and its error bodies. https://docs.data.nasdaq.com/docs/error-codes"""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def csv_page(header: list[str], rows: list[list[Any]], *, symbol: str, headers: 
 
 
 def quota_headers(log: KeyLog) -> tuple[tuple[str, str], ...]:
-    """The day's allowance and what is left of it, as the vendor tells them with each reply."""
+    """The headers of the day's allowance and its remainder, which the vendor sends with each reply."""
     daily = [window.limit.count for window in log.windows if window.limit.window_s >= 86_400]
     allowed = min(daily, default=50_000)
     return (("x-ratelimit-limit", str(allowed)), ("x-ratelimit-remaining", str(max(allowed - len(log.arrivals), 0))))

@@ -1,4 +1,4 @@
-"""What a simulated vendor answers, before any fault is laid on it."""
+"""The reply of a simulated vendor, before a fault is applied."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Query = Mapping[str, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole reply. `symbol` is what was served; empty for refusals and errors, whatever their status."""
+    """A whole reply. `symbol` is the served symbol; empty for refusals and errors of any status."""
 
     status: int
     body: bytes
@@ -24,7 +24,7 @@ class Reply:
 
     @property
     def good(self) -> bool:
-        """True for an answer, false for a complaint: Alpha Vantage complains with status 200."""
+        """True for data, false for an error: Alpha Vantage sends errors with status 200."""
         return self.status == 200 and bool(self.symbol)
 
     @property

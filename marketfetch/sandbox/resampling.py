@@ -1,4 +1,4 @@
-"""Bars by the instant they start at, and how short ones make longer ones."""
+"""Bars by the instant they start at, and the aggregation of short bars to longer ones."""
 
 from __future__ import annotations
 

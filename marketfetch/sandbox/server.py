@@ -30,14 +30,14 @@ class VendorHandler(RequestHandler):
         self.state = state
 
     def compute_etag(self) -> str | None:
-        """None of the vendors answers 304."""
+        """No vendor returns 304."""
         return None
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
 
     async def get(self, *_: str) -> None:
-        """Delay, arrival, answer, delay, reply. The call is open from its arrival until its reply is on the wire."""
+        """Delays, logs the arrival, makes the reply, delays, sends. The call is open from arrival until its reply is sent."""
         state = self.state
         await _wait(state, state.delay_in_ms)
         call = _call(self)
@@ -46,7 +46,7 @@ class VendorHandler(RequestHandler):
         status, served = "client left", None
         try:
             reply = state.service.answer(call)
-            # What a vendor refuses needs no fault, and would use one up.
+            # A refused call gets no fault, as it would use one up.
             fault = state.faults.strike(call.vendor, call.symbol) if reply.good else None
             if fault is None:
                 served = call.symbol if reply.good else None
@@ -63,16 +63,16 @@ class VendorHandler(RequestHandler):
             status = fault.kind if fault else reply.outcome
             sent = self._reply(call, reply)
         finally:
-            # Before the loop turns again: a quick client's next call must find this one over.
+            # Logged before the event loop continues: a quick client's next call must find this one ended.
             log.leave(status, served)
         try:
             await sent
         except StreamClosedError:
-            # Of a fault the client had nothing to lose.
+            # A fault's reply held no data that the client could lose.
             log.cut += fault is None or fault.kind == "bad_rows"
 
     async def post(self, *_: str) -> None:
-        """Nasdaq Data Link takes a table's question as a JSON body where a URL would grow too long."""
+        """Nasdaq Data Link accepts a table's query as a JSON body, for queries too long for a URL."""
         await self.get()
 
     def _reply(self, call: Call, reply: Reply) -> Any:
@@ -112,7 +112,7 @@ def _call(handler: RequestHandler) -> Call:
 
 
 def listed(value: Any) -> list[Any]:
-    """A JSON value as the list of values that a query would have had."""
+    """A JSON value as the list of values of an equal query string."""
     return value if isinstance(value, list) else [value]
 
 

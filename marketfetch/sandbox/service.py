@@ -1,4 +1,4 @@
-"""What a call meets on its way: key, limits, the vendor's answer. Pure of HTTP; it knows no clock."""
+"""The checks of a call: key, limits, the vendor's reply. It knows neither HTTP nor a clock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TABLE: Final = re.compile(r"/api/v3/datatables/([^/]+/[^/.]+)(?:/(metadata))?(?
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as it came in, with the vendor and key it is for."""
+    """An incoming call, with its vendor and key."""
 
     vendor: str
     key: str
@@ -38,7 +38,7 @@ class Call:
 
     @property
     def symbol(self) -> str:
-        """What it asks about, as the log and the faults name it."""
+        """The requested symbol, as the log and the faults name it."""
         if self.vendor == "alpha_vantage":
             names = ("symbol", "market", "from_symbol", "to_symbol")
             return "/".join(filter(None, (one(self.query, name) for name in names)))
@@ -65,7 +65,7 @@ class Service:
     judge: Judge = field(default_factory=Judge)
 
     def put_account(self, wish: dict[str, Any]) -> None:
-        """Sets an account from JSON: provider, key and the fields of Account. ValueError says what was wrong."""
+        """Sets an account from JSON: provider, key and the fields of Account. Raises ValueError with the reason."""
         settings = {name: value for name, value in wish.items() if name not in ("provider", "key")}
         for text in settings.get("limits") or ():
             parsed(text)
@@ -87,7 +87,7 @@ class Service:
         if account.enforce and (broken := log.over()):
             return _limited(call, broken)
         if account.enforce and log.too_many_open:
-            return _crowded(call)
+            return _too_many_open(call)
         return _vendor(call, account, self.market)
 
 
@@ -136,7 +136,7 @@ def _limited(call: Call, broken: Window) -> Reply:
     return alpha_vantage_wire.note("Note", alpha_vantage_wire.MINUTE.format(count=limit.count))
 
 
-def _crowded(call: Call) -> Reply:
+def _too_many_open(call: Call) -> Reply:
     if call.vendor == "polygon":
         return polygon_wire.error(429, polygon_wire.TOO_MANY)
     if call.vendor == "nasdaq":

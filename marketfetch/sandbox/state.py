@@ -1,4 +1,4 @@
-"""Everything that a running sandbox holds."""
+"""The state of a running sandbox."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from marketfetch.sandbox.service import Service
 
 @dataclass(slots=True)
 class State:
-    """`delay_in_ms` and `delay_out_ms` are uniform ranges; `damaged` tells every row that was spoilt."""
+    """`delay_in_ms` and `delay_out_ms` are uniform ranges; `damaged` lists every row that was spoilt."""
 
     service: Service
     faults: Faults

@@ -20,7 +20,7 @@ _STOCKS: Final = (
     "GOOGL GS HD HON IBM INTC INTU ISRG JNJ JPM KO LIN LLY LOW MA MCD META MRK MS MSFT NFLX NKE NVDA ORCL PEP PFE "
     "PG PLTR PM QCOM RTX SBUX SPGI SPY T TMO TSLA TXN UNH UNP V VZ WFC WMT XOM ZEN"
 )
-#: What a whole-table question and a list of tickers are answered with.
+#: The symbols in replies to a whole-table request and to a list of tickers.
 UNIVERSE: Final = tuple(_STOCKS.split())
 _LISTED: Final = {"ZEN": date(2014, 5, 15), "TSLA": date(2010, 6, 29)}
 _STOCK: Final = re.compile(r"[A-Z]{1,5}([._-][A-Z]{1,3})?")

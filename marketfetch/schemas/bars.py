@@ -1,7 +1,7 @@
-"""Bars as columns, and the row model that says the same thing slowly.
+"""Bars as columns, and the row model with the same rules.
 
-A reply of 50,000 bars is eight arrays, not 50,000 objects. `Bar` is the contract in words; `integrity.py` checks
-columns against it, and a conformance test proves that both accept and reject exactly the same rows.
+A reply of 50,000 bars is eight arrays, not 50,000 objects. `Bar` is the readable contract; `integrity.py` checks columns
+against it, and a conformance test proves that both accept and reject exactly the same rows.
 """
 
 from __future__ import annotations
@@ -102,14 +102,14 @@ class BarColumns:
         return BarColumns(ts=self.ts[index], partial=self.partial[index], **floats)
 
     def marked_partial(self, timespan_ms: int, *, called_at_ms: int) -> BarColumns:
-        """Marks the bars that had not ended when the vendor was asked: their values will still change."""
+        """Flags the bars that had not ended when the call was made: their values will still change."""
         floats = {name: getattr(self, name) for name in FLOAT_COLUMNS}
         return BarColumns(ts=self.ts, partial=self.ts + timespan_ms > called_at_ms, **floats)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BarSeries:
-    """The bars of one series: the four words that, with `ts`, are a bar's identity."""
+    """The bars of one series: its four fields and `ts` identify a bar."""
 
     provider: str
     symbol: str

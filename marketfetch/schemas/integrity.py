@@ -1,7 +1,7 @@
-"""The checks that every bar passes before it may be stored: one pass by column, whatever the vendor.
+"""The integrity checks of every bar before it is stored: one pass by column, the same for all vendors.
 
-A bad row is set aside with field, value and reason; the good rows of the same reply go on. What vendors are known to send
-and is not wrong (a vwap outside the bar) is counted as a quirk.
+A bad row becomes a reject with field, value and reason; the good rows of the same reply pass. A known oddity of a vendor that
+is not wrong (a vwap outside the bar) is counted as a quirk.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checked:
-    """The rows that passed, and what became of the others."""
+    """The rows that passed, with the rejects and the quirks."""
 
     bars: BarColumns
     rejects: tuple[Reject, ...]
@@ -76,7 +76,7 @@ def check_bars(
         reject(~np.isnan(bars.trades) & (bars.trades != np.rint(bars.trades)), "trades", "trades is not a whole number")
         if asked is not None:
             reject((bars.ts < asked.start_ms) | (bars.ts >= asked.end_ms), "ts", "timestamp is outside the asked range")
-        # A bar is compared with the latest good one before it, so that one bad timestamp can't condemn its neighbours.
+        # A bar is compared with the latest good one before it, so that one bad timestamp does not reject its neighbours.
         good_ts = np.where(bad, np.iinfo(np.int64).min, bars.ts)
         before = np.maximum.accumulate(np.concatenate(([np.iinfo(np.int64).min], good_ts[:-1]))) if n else bars.ts
         reject(bars.ts == before, "ts", "timestamp stands twice in this reply")

@@ -1,4 +1,4 @@
-"""Alpha Vantage's quotes, splits and dividends, as JSON and as CSV, into the records of marketfetch/schemas/records.py."""
+"""Alpha Vantage's quotes, splits and dividends, as JSON and as CSV, into the records of marketfetch/schemas/non_bar_rows.py."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel, ValidationError
 
+from marketfetch.schemas.non_bar_rows import Dividend, Quote, Split
 from marketfetch.schemas.page import Page, Reject
-from marketfetch.schemas.records import Dividend, Quote, Split
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import NoData
 

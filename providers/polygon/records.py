@@ -1,4 +1,4 @@
-"""Polygon's splits, dividends and tickers into the records of marketfetch/schemas/records.py.
+"""Polygon's splits, dividends and tickers into the records of marketfetch/schemas/non_bar_rows.py.
 
 https://massive.com/docs/rest/stocks/corporate-actions/splits, .../dividends, .../tickers/all-tickers
 """
@@ -11,8 +11,8 @@ from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
+from marketfetch.schemas.non_bar_rows import Dividend, Split, Ticker
 from marketfetch.schemas.page import Page, Reject
-from marketfetch.schemas.records import Dividend, Split, Ticker
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import NoData, SuspectEmpty, Unavailable
 from marketfetch.vendors.http import HttpReply

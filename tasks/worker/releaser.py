@@ -1,7 +1,8 @@
-"""Releaser: asks the gates what may run now, and publishes exactly that.
+"""Releaser: asks the gates which requests may run now, and publishes exactly those.
 
-A step of the worker's blueprint, so it outlives the consumer's reconnects; with its own connections; without a leader, as
-admit is atomic. It runs only in workers that consume a fetch queue. It sleeps until the next opening or a wake message.
+It is a step of the worker's blueprint, so it outlives the consumer's reconnects. It has its own connections and needs no
+leader, as admit is atomic. It runs only in workers that consume a fetch queue, and sleeps until the next opening or a wake
+message.
 """
 
 from __future__ import annotations
@@ -42,23 +43,23 @@ from marketfetch.storage.store import StoreError
 from ..hardening.fork_with_locks import at_work
 from ..sending.messages import FetchMessage, job_message
 from ..sending.revoke import mark_revoked
-from .key_history import over_since, pasts
-from .reservations import Marks
-from .sweeper import swept_out
+from .key_history import ended_since, key_histories
+from .reservations import Reservations
+from .sweeper import sweep_now
 
 log = structlog.get_logger("marketfetch.releaser")
 
 _LONGEST_SLEEP_S: Final = 1.0
-#: A message needs some milliseconds to reach a child; a grant this much ahead of its slot makes the slot lose none of them. A
-#: busy worker, whose children have better things to do than to wait, gets a third of it.
+#: A grant may be this much ahead of its slot, as its message needs some milliseconds to reach a child. A busy worker uses a
+#: third of it, so that its children spend little time waiting.
 _AHEAD_MS: Final = 60
-#: A silent reconnect would hide that Redis was restarted, and that the gate's past may lack its last second.
+#: A silent reconnect would hide that Redis was restarted, and that the gate's history may lack its last second.
 _NO_RETRY: Final = Retry(NoBackoff(), 0)
-_NOTICES_THE_END_S: Final = 0.1
-_LOOKS_AGAIN_S: Final = 0.05
-#: The key that says so lives three times as long.
-_SIGN_OF_LIFE_S: Final = 5.0
-#: Bytes of batches that may wait to be stored, per pool; of a Redis that has a maxmemory a quarter of that, if it is less.
+_STOP_CHECK_S: Final = 0.1
+_ADMIT_AGAIN_S: Final = 0.05
+#: The interval of the heartbeat; its key expires after three of them.
+_HEARTBEAT_S: Final = 5.0
+#: The most bytes of batches that wait to be stored, per pool; at most a quarter of Redis's maxmemory, where it has one.
 _MOST_UNSTORED: Final = 256 << 20
 
 
@@ -87,13 +88,13 @@ class Releaser(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is unty
 
 
 def _soft_shutdown(loop: ReleasingLoop, wait: Callable[[], None]) -> None:
-    """Celery's wait for running calls, which stops its steps only afterwards: nothing more is granted meanwhile."""
+    """Stops granting, then waits for running calls as Celery does: Celery stops its steps only after that wait."""
     loop.end()
     wait()
 
 
 class ReleasingLoop(threading.Thread):
-    """The thread: admit, publish, sleep; Redis away means wait and go on. At its end it takes back what nobody has started."""
+    """The thread: admits, publishes, sleeps; without Redis it waits and continues. At its end it returns unstarted grants."""
 
     def __init__(self, app: Any, *, providers: tuple[str, ...], slots: int) -> None:
         super().__init__(name="releaser", daemon=True)
@@ -103,15 +104,15 @@ class ReleasingLoop(threading.Thread):
         self._ending = threading.Event()
         self._outage = Outage("releaser")
         self._newer = {provider: Alert(f"newer requests of {provider}") for provider in providers}
-        #: When to leave the next sign of life, on the monotonic clock.
+        #: When the next heartbeat is due, on the monotonic clock.
         self._alive_until = 0.0
-        #: Bytes of batches that may wait to be stored, per pool.
+        #: The most bytes of batches that wait to be stored, per pool.
         self._most_unstored = _MOST_UNSTORED
-        #: Pools whose keys have been used in this worker's life, whatever ledger and gate still know.
-        self._at_work: set[str] = set()
-        self._marks = Marks()
+        #: Pools whose keys this worker has seen used, even where ledger and gate have lost it.
+        self._used_pools: set[str] = set()
+        self._reservations = Reservations()
         self._name = f"{HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
-        #: What this one has granted lately, with its pool; older ones are started, or back in their place.
+        #: The latest grants of this releaser, with their pools; older ones are started, or back in their place.
         self._granted: deque[tuple[str, Grant]] = deque(maxlen=len(providers) * self._most_granted)
 
     def run(self) -> None:
@@ -120,8 +121,7 @@ class ReleasingLoop(threading.Thread):
                 with Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5, retry=_NO_RETRY) as redis:
                     self._release(redis)
             except StoreError as error:
-                # Asked when the gate has lost its past: without it nobody knows what the keys have used. And before calls
-                # that are to be marked are published.
+                # The database is needed when the gate has lost its history, and to reserve calls before they are published.
                 with at_work:
                     self._outage.goes_on("the database", error)
                 self._ending.wait(_LONGEST_SLEEP_S)
@@ -130,12 +130,12 @@ class ReleasingLoop(threading.Thread):
                     self._outage.goes_on("Redis", error)
                 self._ending.wait(_LONGEST_SLEEP_S)
             except Exception:
-                # A releaser that dies in silence would stop the whole worker in silence.
-                log.exception("releaser stumbled", next_step="goes on in 1 s")
+                # Without this, a dead releaser would silently stop the whole worker.
+                log.exception("releaser failed", next_step="goes on in 1 s")
                 self._ending.wait(_LONGEST_SLEEP_S)
 
     def end(self) -> None:
-        """Grants nothing more, from now on. Does not wait."""
+        """Stops granting. Does not wait."""
         self._ending.set()
 
     def stop(self) -> None:
@@ -143,13 +143,13 @@ class ReleasingLoop(threading.Thread):
         self.join(timeout=5)
 
     def _release(self, redis: Redis) -> None:
-        """Serves every gate until the connection breaks; what is known of their past ends with the connection."""
+        """Serves every gate until the connection breaks; the epochs are valid only for this connection."""
         with at_work:
             epochs = [self._begin(Gate(redis, pool=provider)) for provider in self._providers]
         with redis.pubsub(ignore_subscribe_messages=True) as wakes, self._app.connection_for_write() as connection:
             wakes.subscribe(WAKE_CHANNEL)
             producer = connection.Producer(serializer="json")
-            # Per pool, when it is worth looking again; a wake brings it forward.
+            # Per pool, when the next admit is due; a wake message brings it forward.
             due = {epoch.gate.pool: 0.0 for epoch in epochs}
             self._alive_until = 0.0
             while not self._ending.is_set():
@@ -157,30 +157,30 @@ class ReleasingLoop(threading.Thread):
                     if time.monotonic() > self._alive_until:
                         redis.set(self._name, "", ex=15)
                         self._most_unstored = _most_unstored(redis)
-                        self._alive_until = time.monotonic() + _SIGN_OF_LIFE_S
+                        self._alive_until = time.monotonic() + _HEARTBEAT_S
                     for epoch in epochs:
                         if time.monotonic() >= due[epoch.gate.pool]:
                             due[epoch.gate.pool] = time.monotonic() + self._serve(epoch, producer)
                     self._outage.over()
                 for pool in self._sleep(wakes, until=min(due.values())):
                     due[pool] = 0.0
-            self._take_back(redis)
+            self._return_grants(redis)
             redis.delete(self._name)
 
-    def _take_back(self, redis: Redis) -> None:
-        """Another worker might start it in a moment, or nobody might: in its place it is in order, and holds no quota."""
+    def _return_grants(self, redis: Redis) -> None:
+        """Returns unstarted grants: in the lane they keep their place and hold no quota."""
         for provider in self._providers:
-            taken = Gate(redis, pool=provider).take_back([grant for pool, grant in self._granted if pool == provider])
-            if taken:
-                log.info("given back what was granted and not started", pool=provider, requests=taken)
+            returned = Gate(redis, pool=provider).return_grants([grant for pool, grant in self._granted if pool == provider])
+            if returned:
+                log.info("returned unstarted grants", pool=provider, requests=returned)
 
     def _sleep(self, wakes: Any, *, until: float) -> set[str]:
-        """Until that moment, or a wake, or the worker's end, which is not to wait for a sleeper. The pools that were woken."""
+        """Sleeps until that moment, a wake message, or the worker's end; returns the pools that were woken."""
         woken: set[str] = set()
         while not self._ending.is_set():
             left_s = until - time.monotonic()
-            message = wakes.get_message(timeout=max(0.0, min(left_s, _NOTICES_THE_END_S)))
-            while message:  # one look serves every wake that has come meanwhile
+            message = wakes.get_message(timeout=max(0.0, min(left_s, _STOP_CHECK_S)))
+            while message:  # one admit serves every wake message that has come meanwhile
                 woken.add(message["data"].decode(errors="replace"))
                 message = wakes.get_message()
             if woken or left_s <= 0:
@@ -189,24 +189,24 @@ class ReleasingLoop(threading.Thread):
 
     def _begin(self, gate: Gate) -> Epoch:
         timings = get_settings().timings
-        # A call is sent at most end-by less call after its start, and takes the time to connect until the vendor has it.
+        # A call is sent at most end-by minus call after its start, and reaches the vendor within the connect timeout.
         late_ms = int((timings.end_by - timings.call + timings.connect) * 1000)
         epoch = Epoch(
             gate,
-            pasts=lambda: pasts(gate.pool, used=gate.pool in self._at_work),
+            histories=lambda: key_histories(gate.pool, used=gate.pool in self._used_pools),
             late_ms=late_ms,
-            over_since=lambda since_ms: over_since(gate.pool, since_ms),
+            ended_since=lambda since_ms: ended_since(gate.pool, since_ms),
         )
         if epoch.begin():
             log.info("gate began a new epoch", pool=gate.pool, why="Redis was new, emptied or restarted")
-            swept_out.set()
-        # Before anything is admitted; without the database nobody knows, and the next one who connects looks again.
+            sweep_now.set()
+        # Before the first admit. If the database is unavailable, the next connection tries again.
         with suppress(StoreError):
             withdraw_cancelled(gate)
         return epoch
 
     def _serve(self, epoch: Epoch, producer: Any) -> float:
-        """Publishes what one gate admits; answers for how many seconds there is nothing more to do."""
+        """Publishes what one gate admits; returns the seconds until its next admit is due."""
         timings = get_settings().timings
         admission = epoch.gate.admit(
             room=self._most_granted,
@@ -222,8 +222,8 @@ class ReleasingLoop(threading.Thread):
         )
         if admission.state == "epoch":
             epoch.begin()
-            swept_out.set()
-            self._alive_until = 0.0  # its sign of life has gone with everything else
+            sweep_now.set()
+            self._alive_until = 0.0  # the heartbeat was deleted too
             log.warning("gate was emptied", pool=epoch.gate.pool, next_step="every window counts as full, then goes on")
         elif admission.state == "clock" and epoch.clock_has_stepped():
             log.warning(
@@ -236,10 +236,10 @@ class ReleasingLoop(threading.Thread):
                 redis=epoch.gate.redis,
             )
         if admission.grants:
-            self._at_work.add(epoch.gate.pool)
+            self._used_pools.add(epoch.gate.pool)
             self._granted.extend((epoch.gate.pool, one) for one in admission.grants if one.kind == "go")
-            self._mark(epoch.gate, admission.grants)
-        # Calls first: their time to start runs.
+            self._reserve(epoch.gate, admission.grants)
+        # Calls first, as their start-by is running.
         for grant in sorted(admission.grants, key=lambda one: one.kind == "dropped"):
             self._publish(epoch.gate, grant, producer)
         if admission.state == "stale":
@@ -248,21 +248,21 @@ class ReleasingLoop(threading.Thread):
             )
             return _LONGEST_SLEEP_S
         if admission.state != "ok":
-            return _LOOKS_AGAIN_S
+            return _ADMIT_AGAIN_S
         if admission.wait_ms is None:
             return _LONGEST_SLEEP_S
         return min(_LONGEST_SLEEP_S, max(admission.wait_ms / 1000, 0.001))
 
-    def _mark(self, gate: Gate, grants: Sequence[Grant]) -> None:
-        """Raises StoreError where the database takes no mark: the grants are back in their place, and cost nothing."""
+    def _reserve(self, gate: Gate, grants: Sequence[Grant]) -> None:
+        """Reserves the calls of these grants. On StoreError the grants have returned to their place, and cost nothing."""
         try:
-            self._marks.cover(gate.pool, keys(gate.pool), grants)
+            self._reservations.cover(gate.pool, keys(gate.pool), grants)
         except StoreError:
-            gate.take_back([one for one in grants if one.kind == "go"])
+            gate.return_grants([one for one in grants if one.kind == "go"])
             raise
 
     def _publish(self, gate: Gate, grant: Grant, producer: Any) -> None:
-        """Publishes one. What can't be made into a message ends with a sentence, and stands in nobody's way."""
+        """Publishes one grant. An unbuildable message fails its request with a reason, so that it can't block the lane."""
         try:
             message = self._message(gate, grant)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
@@ -273,7 +273,7 @@ class ReleasingLoop(threading.Thread):
             mark_revoked(self._app, loads(grant.message), reason="expired or revoked in the lane")
             gate.settle(grant.id)
             return
-        message.headers["expires"] = None  # a released task is not to be revoked by the worker: its permit is spent
+        message.headers["expires"] = None  # the worker must not revoke a released task: its permit is spent
         producer.publish(
             message.body, exchange="", routing_key=f"fetch.{gate.pool}", headers=message.headers, **message.properties
         )
@@ -283,11 +283,11 @@ class ReleasingLoop(threading.Thread):
         return FetchMessage.kept(loads(grant.message), grant) if grant.message else job_message(self._app, gate.pool, grant)
 
     def _unreadable(self, gate: Gate, grant: Grant, error: Exception) -> None:
-        """No release can make a message of this record: its grant goes back, and whoever waits for it is told."""
+        """Fails a request whose record no release can read: its grant is returned, and its waiters get the reason."""
         why = f"{type(error).__name__}: {error}"
         reason = f"request {grant.id} of {gate.pool} can't be read ({why}), so it was taken out of the lane"
         log.error("unreadable request", pool=gate.pool, request=grant.id, error=str(error), next_step="taken out of the lane")
-        gate.settle(grant.id, answer=json.dumps({"outcome": "failed", "rows": 0, "rejects": 0, "reason": reason}))
+        gate.settle(grant.id, outcome=json.dumps({"outcome": "failed", "rows": 0, "rejects": 0, "reason": reason}))
 
 
 def _most_unstored(redis: Redis) -> int:

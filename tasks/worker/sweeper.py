@@ -1,8 +1,8 @@
-"""Keeper: looks every few seconds whether every open job is in the gate, and feeds what is missing.
+"""Sweeper: checks every few seconds that the gate has the requests of every open job, and feeds the missing ones.
 
-What a job still needs stands in the database, so an emptied Redis, a crash between recording and parking, and a job larger
-than what is parked ahead are all the same to it. A step of the worker's blueprint, beside the releaser, in workers that
-consume a fetch queue; of many keepers one sweeps at a time.
+The database knows what a job still needs, so the sweeper treats an emptied Redis, a crash between recording and parking, and a
+job larger than what is parked ahead alike. It is a step of the worker's blueprint, beside the releaser, in workers that
+consume a fetch queue; one sweeper of all workers sweeps at a time.
 """
 
 from __future__ import annotations
@@ -23,30 +23,31 @@ from marketfetch.settings import get_settings
 from marketfetch.storage.store import StoreError
 
 from ..hardening.fork_with_locks import ForkGuard
+from ..store import store_held
 
-log = structlog.get_logger("marketfetch.keeper")
+log = structlog.get_logger("marketfetch.sweeper")
 
-#: Set by a releaser that has found its gate emptied: the keeper of this worker sweeps at once.
-swept_out: Final = threading.Event()
+#: A releaser that has found its gate emptied sets it: the sweeper of this worker then sweeps at once.
+sweep_now: Final = threading.Event()
 
 
-#: Not the releaser's: a sweep may take a second, and grants don't wait for it.
+#: A guard of its own: a sweep can take a second, and grants must not wait for it.
 _guard: Final = ForkGuard()
 
 
-class Keeper(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is untyped
-    """Starts one keeping thread per worker, stops it with the worker."""
+class Sweeper(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is untyped
+    """Starts one sweeping thread per worker, stops it with the worker."""
 
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
-        self._loop: KeepingLoop | None = None
+        self._loop: SweepingLoop | None = None
 
     def start(self, worker: Any) -> None:
         consumed = set(worker.app.amqp.queues.consume_from)
         if any(f"fetch.{one}" in consumed for one in vendors.names()):
-            self._loop = KeepingLoop(every_s=get_settings().timings.sweep)
+            self._loop = SweepingLoop(every_s=get_settings().timings.sweep)
             self._loop.start()
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002 (Celery's signature)
@@ -56,14 +57,14 @@ class Keeper(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is untype
     terminate = stop
 
 
-class KeepingLoop(threading.Thread):
-    """The thread: sweep, sleep; whatever is away, wait and go on."""
+class SweepingLoop(threading.Thread):
+    """The thread: sweeps, sleeps; during an outage it waits and continues."""
 
     def __init__(self, *, every_s: float) -> None:
-        super().__init__(name="keeper", daemon=True)
+        super().__init__(name="sweeper", daemon=True)
         self._every_s = every_s
         self._ending = False
-        self._outage = Outage("keeper")
+        self._outage = Outage("sweeper")
 
     def run(self) -> None:
         while not self._ending:
@@ -78,18 +79,16 @@ class KeepingLoop(threading.Thread):
                 if redis_writes.word(error) == "OOM":
                     self._make_room()
             except Exception:
-                # A keeper that dies in silence would leave jobs unfinished in silence.
-                log.exception("keeper stumbled", next_step=f"goes on in {self._every_s:g} s")
-            swept_out.wait(self._every_s)
-            swept_out.clear()
+                # Without this, a dead sweeper would silently leave jobs unfinished.
+                log.exception("sweeper failed", next_step=f"goes on in {self._every_s:g} s")
+            sweep_now.wait(self._every_s)
+            sweep_now.clear()
 
     def _make_room(self) -> None:
-        """A full Redis takes no message that would tell a child to store, and storing is what empties it."""
-        from ..store import store_what_is_held
-
+        """Stores held batches in this process: a full Redis takes no message for a store task, and only storing frees it."""
         try:
             with _guard:
-                stored = sum(store_what_is_held(provider) for provider in vendors.names())
+                stored = sum(store_held(provider) for provider in vendors.names())
         except (StoreError, RedisError, OSError) as error:
             log.info("nothing stored to make room", error=str(error), next_step="tries again at the next sweep")
         else:
@@ -98,5 +97,5 @@ class KeepingLoop(threading.Thread):
 
     def stop(self) -> None:
         self._ending = True
-        swept_out.set()
+        sweep_now.set()
         self.join(timeout=5)

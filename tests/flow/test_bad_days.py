@@ -28,7 +28,7 @@ def test_a_transient_fault_is_tried_again_and_then_stored(place, sandbox, kind):
         "symbol=AAPL",
         "attempt=1",
         "outcome=Unavailable",
-        "next_step='try again after a backoff'",
+        "next_step='retry after a backoff'",
     ):
         assert word in line
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from chaos import report, sizes
-from chaos.books import Bars, Books, compare
-from chaos.run import run
+from chaos.audit import AuditResult, Bars, compare
+from chaos.experiment import run
 
 SEED = 20240105
 SAID: dict[str, Bars] = {"raw": {1: (1.0, 2.0), 2: (3.0, 4.0), 3: (5.0, 6.0)}}
@@ -16,7 +16,7 @@ SAID: dict[str, Bars] = {"raw": {1: (1.0, 2.0), 2: (3.0, 4.0), 3: (5.0, 6.0)}}
 
 @pytest.mark.timeout(240)
 def test_everything_is_killed_and_every_promise_holds(tmp_path):
-    found = run(sizes.CUT, seed=SEED, folder=tmp_path, settings=sizes.CUT_SETTINGS, tell=print)
+    found = run(sizes.CUT, seed=SEED, folder=tmp_path, settings=sizes.CUT_SETTINGS, log=print)
     missed = [line for line in report.lines(found) if not line.ok]
     assert missed == [], json.dumps(found.as_json(), indent=1)
     # It was no quiet day.
@@ -38,7 +38,7 @@ def test_everything_is_killed_and_every_promise_holds(tmp_path):
     ],
 )
 def test_the_books_see_each_kind_of_damage(kept, rejected, spoilt, found):
-    books = Books()
+    books = AuditResult()
     compare(books, ("polygon", "AAA"), SAID, kept, rejected, spoilt)
     assert (books.missing, books.altered, books.bad_without_reject) == found
     assert bool(books.look_at) == any(found)

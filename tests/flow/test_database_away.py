@@ -79,7 +79,7 @@ def test_postgres_is_stopped_for_ten_seconds(tmp_path, sandbox):
         assert "can't be reached" in done.stderr
         postgres.restart()
         job.ends_whole(within_s=60, extra_calls=0)
-        # Four children, the keeper.
+        # Four children, the sweeper.
         one_line_each(place, "see that it runs and takes connections", processes=OPEN + 1)
 
 
@@ -122,7 +122,7 @@ def test_postgres_hangs_and_it_is_an_outage_like_any_other(tmp_path, sandbox, ha
         assert done.stderr.startswith("Error: The database can't be used: the database postgresql://")
         hang(postgres, False)
         job.ends_whole(within_s=90, extra_calls=0)
-        # Four children, the keeper.
+        # Four children, the sweeper.
         one_line_each(place, "database", processes=OPEN + 1)
         assert "TimeLimitExceeded" not in place.worker_log
 
@@ -250,7 +250,7 @@ def test_a_file_that_may_only_be_read_is_waited_for(place, sandbox):
     job.submit()
     place.marketfetch("quotas", "pause", "main")
     place.celery("worker", "-c", f"{OPEN}", "--loglevel", "info", log="worker.log", app="user")
-    # Its children open the file when they have something to store, the keeper does at once.
+    # Its children open the file when they have something to store, the sweeper does at once.
     eventually(lambda: place.redis().exists("mf:{polygon}:epoch"), within_s=30, what="the worker is at work")
     file = place.folder / "marketfetch.db"
     file.chmod(0o444)

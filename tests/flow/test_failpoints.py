@@ -16,11 +16,11 @@ from tests.waiting import eventually
 
 SHORT = {"CONNECT": "1", "CALL": "1", "START_BY": "1", "END_BY": "1.5", "HELD_AGAIN": "1", "SWEEP": "1"}
 #: The vendor's answer that makes a worker come by there.
-FAULTS = {"give_back": "429", "delay": "500"}
+FAULTS = {"requeue": "429", "delay": "500"}
 #: Here a command dies, not a worker.
 OF_COMMANDS = ("park", "withdraw")
 #: Here a worker's main process dies, which holds the releaser; elsewhere a child, which Celery replaces.
-OF_MAIN = ("admit", "restore", "publish", "take_back")
+OF_MAIN = ("admit", "restore", "publish", "return_grants")
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -40,7 +40,7 @@ def test_killed_once_at(point, place, sandbox):
         worker = place.celery("worker", "-c", "2", "--loglevel", "info", log="worker.log")
         place.env = unarmed
         job.submit()
-        if step == "take_back":
+        if step == "return_grants":
             job.reaches(1, within_s=30)
             worker.send_signal(signal.SIGTERM)
         dead = int(eventually(lambda: marker.exists() and marker.read_text(), within_s=30, what=f"somebody dies at {point}"))

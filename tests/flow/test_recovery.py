@@ -246,7 +246,8 @@ def test_a_batch_that_kills_whoever_stores_it_ends_as_failed_and_is_kept(place, 
     (failure,) = ends(place, "AAPL", "TSLA", more=KILLER)
     request = place.rows("SELECT request_id FROM ledger WHERE symbol = 'TSLA'")[0][0]
     assert failure["reason"] == (
-        f"TSLA: whoever stored its batch died, 5 times. What came is kept for a week: marketfetch dead reply polygon {request}"
+        "TSLA: the worker that stored its batch crashed, 5 times. "
+        f"What came is kept for a week: marketfetch dead reply polygon {request}"
     )
     assert sandbox.log()["calls"] == 2
     # Each try is given the time in which it would have ended, so that no worker is killed again and again at once.

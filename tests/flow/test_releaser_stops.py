@@ -47,7 +47,7 @@ def test_a_releaser_outlives_children_that_are_killed_while_connections_are_cut(
     job.ends_whole(within_s=60, extra_calls=killed)
     assert worker.poll() is None, "the worker is still the one that was started"
     assert len(releasers(place)) == 1
-    assert "releaser stumbled" not in place.worker_log
+    assert "releaser failed" not in place.worker_log
 
 
 DOOMED = """
@@ -157,7 +157,7 @@ def test_sigterm_lets_running_calls_end_and_gives_the_others_back(slow_place):
     assert place.redis().zcard("mf:{polygon}:running") == 0
     # No start-by has to pass first, and no quota is held meanwhile.
     assert place.redis().zcard("mf:{polygon}:granted") == 0
-    assert "given back what was granted and not started" in place.worker_log
+    assert "returned unstarted grants" in place.worker_log
     assert not releasers(place)
     assert sandbox.log()["calls"] == job.over() + place.redis().zcard("mf:{polygon}:held")
     place.worker()

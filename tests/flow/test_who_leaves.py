@@ -21,7 +21,7 @@ def test_a_task_that_was_revoked_while_it_ran_and_was_refused_does_not_block_its
     assert gate.start(grant.id, fence=grant.fence).verdict == "go"  # as a child does
     place.worker()
     answer(place, f"app.control.revoke('{task_id}')\nanswer = True")
-    gate.give_back(grant.id, fence=grant.fence, key_label="main", pause_ms=100, why="429")
+    gate.requeue(grant.id, fence=grant.fence, key_label="main", pause_ms=100, why="429")
     other = answer(place, f"answer = polygon.delay('MSFT', {ASKED}).id")
     eventually(
         lambda: json.loads(place.redis().get(f"celery-task-meta-{other}") or b"{}").get("status") == "SUCCESS",

@@ -12,7 +12,7 @@ from redis import Redis
 
 from marketfetch.quotas import Grant, Parking, key_limits
 from marketfetch.quotas.limits import KeyLimits
-from marketfetch.quotas.values import KeyPast
+from marketfetch.quotas.values import KeyHistory
 from tests.quotas.model import NO_MATTER, Model
 from tests.quotas.stepped import CLOCK, DAY, FORMAT, ShortDays, Snapshot, SteppedGate, snapshot, time_has_passed
 
@@ -91,7 +91,7 @@ class GateMachine(RuleBasedStateMachine):
         found = self.gate.restore(
             old=self.released_with,
             new=new,
-            pasts=[KeyPast(one, used=used[one], lost=2, days=days[one], marked=marked[one]) for one in self.limits],
+            histories=[KeyHistory(one, used=used[one], lost=2, days=days[one], reserved=marked[one]) for one in self.limits],
             late_ms=LATE_MS,
             step_ms=step_ms,
             kept=kept,
@@ -126,7 +126,7 @@ class GateMachine(RuleBasedStateMachine):
             one.window_ms * 1000: sum(
                 mark == label and at >= self.true - one.window_ms * 1000 - 30_000_000 for mark, at in self.marks
             )
-            for one in key.marked_windows
+            for one in key.reserved_windows
         }
 
     def child(self, n: int) -> SimpleNamespace:
@@ -239,8 +239,8 @@ class GateMachine(RuleBasedStateMachine):
     def a_releaser_ends(self, many: int) -> None:
         """It takes back its latest grants, whatever has become of them."""
         latest = self.grants[-many:]
-        taken = self.gate.take_back([Grant(one.id, one.fence, one.label, 0, "") for one in latest])
-        assert taken == self.model.take_back([(one.id, one.fence) for one in latest])
+        taken = self.gate.return_grants([Grant(one.id, one.fence, one.label, 0, "") for one in latest])
+        assert taken == self.model.return_grants([(one.id, one.fence) for one in latest])
 
     @precondition(lambda self: self.children)
     @rule(n=pick, page=st.booleans(), ago_ms=st.sampled_from((0, 5)), told=st.booleans(), trip_ms=st.sampled_from((2, 50, 700)))
@@ -294,9 +294,9 @@ class GateMachine(RuleBasedStateMachine):
         self.children.remove(child)
         then: Any = "" if unsent else how[0]
         pause_ms = 0 if unsent else how[1]
-        assert self.gate.give_back(
+        assert self.gate.requeue(
             child.id, fence=child.fence, key_label=child.label, pause_ms=pause_ms, why="why", then=then, unsent=unsent
-        ) == self.model.give_back(
+        ) == self.model.requeue(
             child.id, fence=child.fence, label=child.label, pause_ms=pause_ms, then=then, unsent=unsent
         )  # fmt: skip
 
@@ -307,10 +307,10 @@ class GateMachine(RuleBasedStateMachine):
         child = self.child(n)
         unsent = self.never_sent(child)
         self.children.remove(child)
-        rests = self.gate.rest_if_ill(
+        rests = self.gate.rest_if_unhealthy(
             child.id, fence=child.fence, key_label=child.label, rest_ms=rest_ms, why="why", unsent=unsent
         )
-        assert rests == self.model.rest_if_ill(
+        assert rests == self.model.rest_if_unhealthy(
             child.id, fence=child.fence, label=child.label, rest_ms=rest_ms, unsent=unsent
         )  # fmt: skip
         if not rests:
@@ -343,16 +343,16 @@ class GateMachine(RuleBasedStateMachine):
     def a_request_is_over(self, n: int, any_: bool) -> None:
         """Mostly one that was held; answered from the ledger it may be anywhere."""
         name = self.name(n) if any_ else self.held(n)
-        assert self.gate.settle(name, answer="how") == self.model.settle(name, answer="how")
+        assert self.gate.settle(name, outcome="how") == self.model.settle(name, outcome="how")
 
     @rule(n=pick, most_tried=st.sampled_from((None, 0, 1)), other=pick, back=st.booleans())
     def somebody_begins_to_store(self, n: int, most_tried: int | None, other: int, back: bool) -> None:
         """One that is held, and one that may be anywhere; and now and then leaves them to others."""
         names = list(dict.fromkeys((self.held(n), self.name(other))))
-        taken = self.gate.take(names, busy_ms=HELD_AGAIN_MS, most_tried=most_tried)
-        assert [(one.data, one.tries) for one in taken] == self.model.take(names, busy_ms=HELD_AGAIN_MS, most_tried=most_tried)
+        taken = self.gate.claim(names, busy_ms=HELD_AGAIN_MS, most_tried=most_tried)
+        assert [(one.data, one.tries) for one in taken] == self.model.claim(names, busy_ms=HELD_AGAIN_MS, most_tried=most_tried)
         if back:
-            assert self.gate.put_back(names, again_ms=500) == self.model.put_back(names, again_ms=500)
+            assert self.gate.release_claims(names, again_ms=500) == self.model.release_claims(names, again_ms=500)
 
     @rule(n=pick)
     def the_database_is_away(self, n: int) -> None:

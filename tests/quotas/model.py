@@ -395,7 +395,7 @@ class Model:
             self.events["parked"] += 1
         return True
 
-    def give_back(self, name: str, *, fence: int, label: str, pause_ms: int = 0, then: str = "", unsent: bool = False) -> bool:
+    def requeue(self, name: str, *, fence: int, label: str, pause_ms: int = 0, then: str = "", unsent: bool = False) -> bool:
         one, state = self.records.get(name), self.key(label)
         if then == "aside":
             state.aside = "why"
@@ -418,7 +418,7 @@ class Model:
             self._enter(one)
         return True
 
-    def rest_if_ill(self, name: str, *, fence: int, label: str, rest_ms: int, unsent: bool = False) -> bool:
+    def rest_if_unhealthy(self, name: str, *, fence: int, label: str, rest_ms: int, unsent: bool = False) -> bool:
         state = self.key(label)
         if state.ill_by != name:
             state.ill, state.ill_by = state.ill + 1, name
@@ -432,10 +432,10 @@ class Model:
             if self._leased(name, fence):
                 one.tag = 0
             return False
-        self.give_back(name, fence=fence, label=label, pause_ms=rest_ms, then="grow", unsent=unsent)
+        self.requeue(name, fence=fence, label=label, pause_ms=rest_ms, then="grow", unsent=unsent)
         return True
 
-    def take_back(self, grants: Sequence[tuple[str, int]]) -> int:
+    def return_grants(self, grants: Sequence[tuple[str, int]]) -> int:
         taken = 0
         for name, fence in grants:
             one = self.records.get(name)
@@ -471,7 +471,7 @@ class Model:
         one.at_ms, self.away = self.now_ms + delay_ms, True
         return delay_ms
 
-    def take(
+    def claim(
         self, names: Sequence[str], *, busy_ms: int, most_tried: int | None, newer: bool = False
     ) -> list[tuple[bytes | None, int]]:
         found: list[tuple[bytes | None, int]] = []
@@ -487,13 +487,13 @@ class Model:
                 found.append((one.batch, one.tries))
         return found
 
-    def put_back(self, names: Sequence[str], *, again_ms: int) -> int:
+    def release_claims(self, names: Sequence[str], *, again_ms: int) -> int:
         held = [one for name in names if (one := self.records.get(name)) and one.place == "held"]
         for one in held:
             one.tries, one.at_ms = 0, self.now_ms + again_ms
         return len(held)
 
-    def settle(self, name: str, *, answer: str) -> bool:
+    def settle(self, name: str, *, outcome: str) -> bool:
         one = self.records.get(name)
         if one is None:
             return False
@@ -505,7 +505,7 @@ class Model:
         self._close(one, made=one.place == "running")
         for who, (message, _) in one.waiters.items():
             if message:
-                told = Record(who, "", 0, "", 0, who, place="held", kind="answered", message=message, reason=answer)
+                told = Record(who, "", 0, "", 0, who, place="held", kind="answered", message=message, reason=outcome)
                 told.at_ms, self.records[who] = self.now_ms, told
                 self.tasks[who.removeprefix("task:")] = who
         self.tasks.pop(one.owner.removeprefix("task:"), None)

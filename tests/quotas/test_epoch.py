@@ -10,20 +10,20 @@ from redis import Redis
 
 from marketfetch.local.valkey_server import start_valkey
 from marketfetch.quotas import Gate, Parking, key_limits
-from marketfetch.quotas.epoch import Epoch, Over
+from marketfetch.quotas.epoch import EndedRequests, Epoch
 from marketfetch.quotas.reporting import report
-from marketfetch.quotas.values import Counts, KeyPast
+from marketfetch.quotas.values import Counts, KeyHistory
 from tests.waiting import eventually
 
 KEY = key_limits("main", ["3/minute", "50/day@UTC"])
-USED = KeyPast("main", used=True, lost=3, days={})
+USED = KeyHistory("main", used=True, lost=3, days={})
 NEW = replace(USED, used=False)
 
 
-def begun(redis: Redis, past: KeyPast = USED) -> Epoch:
+def begun(redis: Redis, past: KeyHistory = USED) -> Epoch:
     gate = Gate(redis, pool="polygon")
     gate.park([Parking(id=f"r{n}", arguments="{}") for n in range(9)], job="job")
-    epoch = Epoch(gate, pasts=lambda: [past], late_ms=0)
+    epoch = Epoch(gate, histories=lambda: [past], late_ms=0)
     epoch.begin()
     return epoch
 
@@ -46,7 +46,7 @@ def test_a_key_that_the_ledger_knows_is_full_when_redis_knows_nothing(redis):
 
 def test_a_second_releaser_takes_part_in_the_epoch_in_force(redis):
     first = begun(redis, NEW)
-    second = Epoch(first.gate, pasts=lambda: [USED], late_ms=0)
+    second = Epoch(first.gate, histories=lambda: [USED], late_ms=0)
     assert second.begin() is False
     assert second.name == first.name
     assert len(admit(second).grants) == 3
@@ -58,7 +58,7 @@ def test_an_emptied_redis_is_noticed_and_full(redis):
     redis.flushall()
     epoch.gate.park([Parking(id="later", arguments="{}")], job="job")
     assert (admit(epoch).state, admit(epoch).grants) == ("epoch", ())
-    epoch.pasts = lambda: [USED]
+    epoch.histories = lambda: [USED]
     assert epoch.begin() is True
     assert admit(epoch).grants == ()
 
@@ -70,7 +70,7 @@ def test_a_restarted_redis_may_have_lost_its_last_second_and_is_full(tmp_path):
             assert len(admit(begun(redis, NEW)).grants) == 3
         server.kill()
     with start_valkey(tmp_path, port=port) as server, Redis.from_url(server.url) as redis:
-        epoch = Epoch(Gate(redis, pool="polygon"), pasts=lambda: [USED], late_ms=0)
+        epoch = Epoch(Gate(redis, pool="polygon"), histories=lambda: [USED], late_ms=0)
         assert epoch.begin() is True
         assert admit(epoch).grants == ()
 
@@ -82,7 +82,7 @@ def test_a_clock_that_has_stepped_an_hour_grants_nothing_and_is_full(redis):
         stepped = admit(epoch, clock_us=epoch.clock_us() - step_us)
         assert (stepped.state, stepped.grants) == ("clock", ())
         epoch._offset_us -= step_us
-        epoch.pasts = lambda: [USED]
+        epoch.histories = lambda: [USED]
         before = epoch.name
         assert epoch.clock_has_stepped() is True
         assert epoch.name != before
@@ -95,7 +95,7 @@ def test_stamps_from_a_future_that_a_step_has_undone_do_not_block_for_an_hour(re
     redis.zadd("mf:{polygon}:done:main", {f"x{n}": now_us + 3_600_000_000 for n in range(3)})
     assert admit(epoch).wait_ms > 3_600_000
     epoch._offset_us += 3_600_000_000
-    epoch.pasts = lambda: [USED]
+    epoch.histories = lambda: [USED]
     assert epoch.clock_has_stepped() is True
     assert admit(epoch).wait_ms <= 60_001
 
@@ -130,23 +130,23 @@ def ready(gate: Gate, key=NASDAQ):
 
 def test_a_long_window_is_as_full_as_it_was_marked_and_not_full_for_a_day(redis):
     gate = Gate(redis, pool="nasdaq")
-    past = replace(USED, marked={TEN_MINUTES_US: 1, DAY_US: 1})
-    gate.restore(old="", new="run:1", pasts=[past], late_ms=10_000)
+    past = replace(USED, reserved={TEN_MINUTES_US: 1, DAY_US: 1})
+    gate.restore(old="", new="run:1", histories=[past], late_ms=10_000)
     assert use(gate) == [300, 1, 1]
     assert 19_000 < ready(gate).wait_ms <= 20_001
 
 
 def test_a_long_window_that_was_marked_full_stays_shut(redis):
     gate = Gate(redis, pool="nasdaq")
-    past = replace(USED, marked={TEN_MINUTES_US: 2_000, DAY_US: 2_000})
-    gate.restore(old="", new="run:1", pasts=[past], late_ms=10_000)
+    past = replace(USED, reserved={TEN_MINUTES_US: 2_000, DAY_US: 2_000})
+    gate.restore(old="", new="run:1", histories=[past], late_ms=10_000)
     assert use(gate) == [300, 2_000, 2_000]
     assert 609_000 < ready(gate).wait_ms <= 610_001
 
 
 def test_a_long_window_of_which_nothing_was_marked_counts_as_full(redis):
     gate = Gate(redis, pool="nasdaq")
-    gate.restore(old="", new="run:1", pasts=[replace(USED, marked={TEN_MINUTES_US: 1})], late_ms=10_000)
+    gate.restore(old="", new="run:1", histories=[replace(USED, reserved={TEN_MINUTES_US: 1})], late_ms=10_000)
     assert use(gate) == [300, 1, 50_000]
     assert ready(gate).wait_ms > 86_400_000
 
@@ -156,24 +156,24 @@ def test_what_was_marked_counts_once_where_its_stamp_is_still_there(redis):
     (grant,) = ready(gate).grants
     gate.start(grant.id, fence=grant.fence)
     gate.finish(grant.id, fence=grant.fence, batch=b"x")
-    past = replace(USED, marked={TEN_MINUTES_US: 3, DAY_US: 3})
-    gate.restore(old="", new="run:1", pasts=[past], late_ms=10_000)
+    past = replace(USED, reserved={TEN_MINUTES_US: 3, DAY_US: 3})
+    gate.restore(old="", new="run:1", histories=[past], late_ms=10_000)
     assert use(gate)[1:] == [3, 3]
 
 
 def test_holes_add_up_in_a_long_window_as_long_as_it_reaches_back(redis):
     """Emptied, which the marks fill; then restarted twice, each time without its last two seconds."""
     gate = Gate(redis, pool="nasdaq")
-    past = replace(USED, marked={TEN_MINUTES_US: 7, DAY_US: 9})
-    gate.restore(old="", new="run:1", pasts=[past], late_ms=10_000)
-    gate.restore(old="run:1", new="run:2", pasts=[past], late_ms=10_000, kept=True)
-    gate.restore(old="run:2", new="run:3", pasts=[past], late_ms=10_000, kept=True)
+    past = replace(USED, reserved={TEN_MINUTES_US: 7, DAY_US: 9})
+    gate.restore(old="", new="run:1", histories=[past], late_ms=10_000)
+    gate.restore(old="run:1", new="run:2", histories=[past], late_ms=10_000, kept=True)
+    gate.restore(old="run:2", new="run:3", histories=[past], late_ms=10_000, kept=True)
     assert use(gate)[1:] == [13, 15]
 
 
 def test_a_report_says_when_a_window_opens_that_marks_and_stamps_fill_together(redis):
     gate, key = Gate(redis, pool="nasdaq"), key_limits("main", ["6/10minutes"])
-    gate.restore(old="", new="run:1", pasts=[replace(USED, marked={TEN_MINUTES_US: 4})], late_ms=10_000)
+    gate.restore(old="", new="run:1", histories=[replace(USED, reserved={TEN_MINUTES_US: 4})], late_ms=10_000)
     for grant in ready(gate, key).grants:
         gate.start(grant.id, fence=grant.fence)
         gate.finish(grant.id, fence=grant.fence, batch=b"x")
@@ -249,12 +249,15 @@ def test_what_is_over_is_not_made_again_when_the_append_only_file_lacks_that_it_
         now_ms = epoch.clock_us() // 1000
         asked: list[int] = []
 
-        def over_since(since_ms: int) -> list[Over]:
+        def ended_since(since_ms: int) -> list[EndedRequests]:
             asked.append(since_ms)
-            return [Over({grant.id: "{}", "r5": "{}"}, now_ms), Over({"of a task": "{}", "long gone": "{}"}, now_ms)]
+            return [
+                EndedRequests({grant.id: "{}", "r5": "{}"}, now_ms),
+                EndedRequests({"of a task": "{}", "long gone": "{}"}, now_ms),
+            ]
 
         gate = Gate(redis, pool="polygon")
-        later = Epoch(gate, pasts=lambda: [USED], late_ms=0, over_since=over_since)
+        later = Epoch(gate, histories=lambda: [USED], late_ms=0, ended_since=ended_since)
         assert later.begin() is True
         assert now_ms - 70_000 < asked[0] < now_ms - 55_000
         assert [gate.knows([one]) for one in (grant.id, "r5", "r6", "of a task")] == [False, False, True, True]
@@ -270,6 +273,6 @@ def test_an_old_copy_of_the_append_only_file_has_no_past_that_could_be_trusted(t
         server.kill()
     with start_valkey(tmp_path, port=port) as server, Redis.from_url(server.url) as redis:
         gate = Gate(redis, pool="polygon")
-        over = Over({"x": "{}"}, int(datetime.now(UTC).timestamp() * 1000) + 60_000)
-        Epoch(gate, pasts=lambda: [USED], late_ms=0, over_since=lambda _since_ms: [over]).begin()
+        over = EndedRequests({"x": "{}"}, int(datetime.now(UTC).timestamp() * 1000) + 60_000)
+        Epoch(gate, histories=lambda: [USED], late_ms=0, ended_since=lambda _since_ms: [over]).begin()
         assert redis.hget("mf:{polygon}:key:main", "lost") == b"-1"

@@ -50,7 +50,7 @@ def test_every_record_says_its_format_however_it_was_made(gate):
     gate.start("a", fence=one.fence)
     gate.finish("a", fence=one.fence, batch=b"x", next_page=Parking(id="a/1", arguments="{}"))
     made = {name: record(gate, name) for name in ("a", "a/1", "task:late", "task:gone")}
-    gate.settle("a", answer="{}")
+    gate.settle("a", outcome="{}")
     made["task:waits"] = record(gate, "task:waits")
     assert {name: found[b"r"] for name, found in made.items()} == dict.fromkeys(made, str(FORMAT).encode())
     states = {name: found[b"s"] for name, found in made.items()}

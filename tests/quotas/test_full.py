@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import OutOfMemoryError
 
 from marketfetch.quotas import Gate, Parking
-from marketfetch.quotas.values import Counts, KeyPast
+from marketfetch.quotas.values import Counts, KeyHistory
 from tests.quotas.test_gate import admitted, asked_by_task, parked, started
 
 MB = 1 << 20
@@ -53,7 +53,7 @@ def test_who_waits_for_what_was_stored_is_told_while_redis_is_full(gate):
     (grant,) = admitted(gate).grants
     gate.finish(started(gate, grant).id, fence=grant.fence, batch=b"rows")
     fill(gate)
-    gate.settle("a", answer='{"outcome": "stored"}')
+    gate.settle("a", outcome='{"outcome": "stored"}')
     (told,) = admitted(gate).grants
     assert (told.id, told.kind) == ("task:t1", "answered")
     assert gate.start("task:t1", fence=0).verdict == "answered"
@@ -78,11 +78,11 @@ def test_a_call_that_runs_comes_to_its_end_while_redis_is_full(gate):
     fill(gate)
     page = Parking(id="kept/1", arguments="{}")
     assert gate.finish("kept", fence=grants["kept"].fence, batch=b"rows", next_page=page)
-    assert gate.give_back(
+    assert gate.requeue(
         "given back", fence=grants["given back"].fence, key_label="main", pause_ms=60_000, why="429", then="grow"
     )
     assert gate.delay("delayed", fence=grants["delayed"].fence, delay_ms=60_000)
-    assert gate.take_back([grants["taken back"]]) == 1
+    assert gate.return_grants([grants["taken back"]]) == 1
     gate.resume("main")
     assert gate.start("expired", fence=grants["expired"].fence).verdict == "go"
     assert [one.what for one in gate.withdraw(["withdrawn"], who="job")] == ["gone"]
@@ -94,8 +94,8 @@ def test_a_call_that_runs_comes_to_its_end_while_redis_is_full(gate):
 def test_a_gate_that_restarts_full_knows_its_past_again(gate):
     parked(gate, "a")
     fill(gate)
-    past = KeyPast("main", used=True, lost=1, days={})
-    assert gate.restore(old="", new="1", pasts=[past], late_ms=1) == "1"
+    past = KeyHistory("main", used=True, lost=1, days={})
+    assert gate.restore(old="", new="1", histories=[past], late_ms=1) == "1"
     assert admitted(gate, epoch="1").state == "ok"
 
 

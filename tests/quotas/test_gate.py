@@ -55,16 +55,16 @@ def test_what_nobody_has_started_is_taken_back_to_its_place_and_what_runs_goes_o
     parked(gate, "a", "b", "c", "d")
     grants = admitted(gate, 3, limits=["3/day@UTC"]).grants
     started(gate, grants[0])
-    assert gate.take_back(grants) == 2
+    assert gate.return_grants(grants) == 2
     assert gate.counts() == Counts(parked=3, granted=0, running=1, held=0)
-    assert gate.take_back(grants) == 0
+    assert gate.return_grants(grants) == 0
     # Nothing was counted for them, they come first again, and their old messages start nothing.
     assert [one.id for one in admitted(gate, 3, limits=["3/day@UTC"]).grants] == ["b", "c"]
     assert [gate.start(one.id, fence=one.fence).verdict for one in grants[1:]] == ["lost", "lost"]
 
 
 def unanswered(gate, grant):
-    return gate.rest_if_ill(grant.id, fence=grant.fence, key_label="main", rest_ms=1_000, why="no usable answer")
+    return gate.rest_if_unhealthy(grant.id, fence=grant.fence, key_label="main", rest_ms=1_000, why="no usable answer")
 
 
 def test_a_vendor_that_answers_nobody_is_asked_by_one_call_at_a_time_until_it_answers(gate):
@@ -95,7 +95,7 @@ def test_a_vendor_that_answers_nobody_is_asked_by_one_call_at_a_time_until_it_an
 def test_what_was_granted_before_its_key_was_paused_is_not_sent(gate):
     parked(gate, "a", "b")
     refused, granted = admitted(gate, limits=["2/day@UTC"]).grants
-    gate.give_back(started(gate, refused).id, fence=refused.fence, key_label="main", pause_ms=30_000, why="429", then="grow")
+    gate.requeue(started(gate, refused).id, fence=refused.fence, key_label="main", pause_ms=30_000, why="429", then="grow")
     assert gate.start("b", fence=granted.fence).verdict == "lost"
     assert gate.counts() == Counts(parked=2, granted=0, running=0, held=0)
     gate.redis.hset("mf:{polygon}:key:main", "until", 0)
@@ -199,7 +199,7 @@ def test_a_refused_call_goes_back_to_the_front_and_pauses_its_key_without_spendi
     parked(gate, "a", "b")
     (grant,) = admitted(gate, room=1).grants
     started(gate, grant)
-    assert gate.give_back("a", fence=latest(gate, "a"), key_label="main", pause_ms=30_000, why="vendor said so")
+    assert gate.requeue("a", fence=latest(gate, "a"), key_label="main", pause_ms=30_000, why="vendor said so")
     assert gate.counts().parked == 2
     (key,) = report(gate, (key_limits("main", ()),))
     assert 29_000 < key.paused_ms <= 30_000
@@ -218,7 +218,7 @@ def test_a_shorter_pause_never_shortens_a_longer_one(gate):
         resume = admitted(gate).grants
         for grant in resume:
             started(gate, grant)
-        gate.give_back("a", fence=latest(gate, "a"), key_label="main", pause_ms=pause_ms, why=why)
+        gate.requeue("a", fence=latest(gate, "a"), key_label="main", pause_ms=pause_ms, why=why)
     assert report(gate, (key_limits("main", ()),))[0].paused_why == "long"
 
 
@@ -226,7 +226,7 @@ def test_a_pause_that_the_vendor_did_not_name_grows_with_each_refusal_in_a_row(g
     parked(gate, "a")
     for expected in (1_000, 2_000, 4_000):
         started(gate, admitted(gate).grants[0])
-        gate.give_back("a", fence=latest(gate, "a"), key_label="main", pause_ms=1_000, why="429", then="grow")
+        gate.requeue("a", fence=latest(gate, "a"), key_label="main", pause_ms=1_000, why="429", then="grow")
         (key,) = report(gate, (key_limits("main", ()),))
         assert expected - 500 < key.paused_ms <= expected
         gate.redis.hdel(gate.prefix + "key:main", "until")
@@ -234,7 +234,7 @@ def test_a_pause_that_the_vendor_did_not_name_grows_with_each_refusal_in_a_row(g
     gate.finish("a", fence=latest(gate, "a"), batch=b"x")
     parked(gate, "b")
     started(gate, admitted(gate).grants[0])
-    gate.give_back("b", fence=latest(gate, "b"), key_label="main", pause_ms=1_000, why="429", then="grow")
+    gate.requeue("b", fence=latest(gate, "b"), key_label="main", pause_ms=1_000, why="429", then="grow")
     assert report(gate, (key_limits("main", ()),))[0].paused_ms <= 1_000
 
 
@@ -337,7 +337,7 @@ def test_two_who_want_the_same_make_one_call_and_both_are_answered(gate):
     assert grant.message == ""
     started(gate, grant)
     gate.finish("a", fence=latest(gate, "a"), batch=b"x")
-    gate.settle("a", answer='{"rows": 3}')
+    gate.settle("a", outcome='{"rows": 3}')
     answered = admitted(gate).grants
     assert {(one.id, one.kind, one.message) for one in answered} == {
         ("task:t1", "answered", "message of t1"),
@@ -401,8 +401,8 @@ def test_who_else_waits_keeps_the_place_of_a_task_that_expired(gate):
 def test_events_are_counted(gate):
     parked(gate, "a", "b")
     one, two = (started(gate, grant) for grant in admitted(gate).grants)
-    gate.give_back(one.id, fence=latest(gate, one.id), key_label="main", pause_ms=50, why="refused")
-    gate.give_back(two.id, fence=latest(gate, two.id), key_label="main", why="bad key", then="aside")
+    gate.requeue(one.id, fence=latest(gate, one.id), key_label="main", pause_ms=50, why="refused")
+    gate.requeue(two.id, fence=latest(gate, two.id), key_label="main", why="bad key", then="aside")
     assert gate.events() == Events(parked=2, admitted=2, paused=1, refused=2, expired=0)
 
 
@@ -487,32 +487,32 @@ def test_a_crowd_of_batches_is_told_only_when_it_is_one(gate):
     for grant in admitted(gate).grants:
         started(gate, grant)
         gate.finish(grant.id, fence=grant.fence, batch=grant.id.encode())
-    assert gate.crowd("r0", above=6, most=3, busy_ms=1_000) == {}
-    found = gate.crowd("r0", above=5, most=3, busy_ms=1_000)
+    assert gate.claim_backlog("r0", above=6, most=3, busy_ms=1_000) == {}
+    found = gate.claim_backlog("r0", above=5, most=3, busy_ms=1_000)
     assert len(found) == 3
     assert "r0" not in found
     assert all(name.encode() == data for name, data in found.items())
     # Nobody else begins with them, until they are left to others.
-    assert [one.tries for one in gate.take(list(found), busy_ms=1_000)] == [-1, -1, -1]
-    gate.put_back(list(found))
-    assert [one.tries for one in gate.take(list(found), busy_ms=1_000)] == [1, 1, 1]
+    assert [one.tries for one in gate.claim(list(found), busy_ms=1_000)] == [-1, -1, -1]
+    gate.release_claims(list(found))
+    assert [one.tries for one in gate.claim(list(found), busy_ms=1_000)] == [1, 1, 1]
 
 
 def test_a_try_to_store_that_is_never_heard_of_counts_and_one_without_a_database_does_not(gate):
     parked(gate, "a")
     (grant,) = admitted(gate).grants
     gate.finish(started(gate, grant).id, fence=grant.fence, batch=b"rows")
-    assert [gate.take(["a"], busy_ms=-1)[0].tries for _ in range(3)] == [1, 2, 3]
+    assert [gate.claim(["a"], busy_ms=-1)[0].tries for _ in range(3)] == [1, 2, 3]
     # Who takes only what few have tried has not tried it.
-    assert [gate.take(["a"], busy_ms=-1, most_tried=2)[0].tries for _ in range(2)] == [0, 0]
-    assert gate.take(["a"], busy_ms=-1, most_tried=3)[0].tries == 4
+    assert [gate.claim(["a"], busy_ms=-1, most_tried=2)[0].tries for _ in range(2)] == [0, 0]
+    assert gate.claim(["a"], busy_ms=-1, most_tried=3)[0].tries == 4
     gate.postpone("a", delay_ms=1, most_ms=1)
-    (taken,) = gate.take(["a"], busy_ms=60_000)
+    (taken,) = gate.claim(["a"], busy_ms=60_000)
     assert (taken.data, taken.tries) == (b"rows", 1)
     # It is offered when that try should have ended.
     assert gate.redis.zscore("mf:{polygon}:held", "a") > time.time() * 1000 + 50_000
     gate.settle("a")
-    assert gate.take(["a"], busy_ms=1)[0].tries == 0
+    assert gate.claim(["a"], busy_ms=1)[0].tries == 0
 
 
 def test_the_replies_of_the_latest_that_killed_their_workers_are_kept(gate):

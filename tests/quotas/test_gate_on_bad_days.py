@@ -16,7 +16,7 @@ from marketfetch.quotas.epoch import Epoch
 from marketfetch.quotas.gate import WAKE_CHANNEL
 from marketfetch.quotas.limits import Calendar, KeyLimits
 from marketfetch.quotas.reporting import report
-from marketfetch.quotas.values import Counts, KeyPast
+from marketfetch.quotas.values import Counts, KeyHistory
 from tests.waiting import eventually
 
 
@@ -55,7 +55,7 @@ def ids(n, name="r"):
 
 def past(stamps, *, used=False):
     """`stamps`: as many as make every window full."""
-    return KeyPast("main", used=used, lost=stamps, days={})
+    return KeyHistory("main", used=used, lost=stamps, days={})
 
 
 def redis_us(gate):
@@ -89,25 +89,25 @@ def test_a_window_of_the_pool_holds_above_a_thousand_calls(gate):
 
 def test_a_restored_window_is_full_above_a_thousand_calls(gate):
     key = key_limits("main", ["1500/hour"])
-    Epoch(gate, pasts=lambda: [past(1500, used=True)], late_ms=10_000).begin()
+    Epoch(gate, histories=lambda: [past(1500, used=True)], late_ms=10_000).begin()
     park(gate, *ids(20))
     assert len(admit(gate, key).grants) == 0
 
 
 def test_a_redis_restart_does_not_empty_the_windows_of_a_key_that_the_ledger_has_not_seen_yet(gate):
     key = key_limits("main", ["5/minute"])
-    epoch = Epoch(gate, pasts=lambda: [past(5)], late_ms=10_000)  # nothing stored yet
+    epoch = Epoch(gate, histories=lambda: [past(5)], late_ms=10_000)  # nothing stored yet
     epoch.begin()
     park(gate, *ids(20))
     assert all_called(gate, key) == 5
-    gate.restore(old=epoch.name, new="another-run-id:1", pasts=epoch.pasts(), late_ms=10_000)
+    gate.restore(old=epoch.name, new="another-run-id:1", histories=epoch.histories(), late_ms=10_000)
     assert all_called(gate, key) == 0
 
 
 def test_calls_open_while_redis_was_emptied_count_from_their_end(gate):
     """4 of 5 are on their way when Redis is emptied: sent up to 5 s after their start, connected within 5 s more."""
     key = key_limits("main", ["5/minute"])
-    epoch = Epoch(gate, pasts=lambda: [past(5, used=True)], late_ms=10_000)
+    epoch = Epoch(gate, histories=lambda: [past(5, used=True)], late_ms=10_000)
     park(gate, *ids(4))
     for one in admit(gate, key).grants:
         assert gate.start(one.id, fence=one.fence).verdict == "go"
@@ -210,10 +210,10 @@ def test_a_clock_stepped_back_does_not_stamp_calls_into_the_future(gate):
 
 
 def test_an_operators_pause_outlives_a_restart_of_redis(gate):
-    epoch = Epoch(gate, pasts=lambda: [past(5)], late_ms=10_000)
+    epoch = Epoch(gate, histories=lambda: [past(5)], late_ms=10_000)
     epoch.begin()
     gate.pause("main", pause_ms=3_600_000, why="a person said so")
-    gate.restore(old=epoch.name, new="another-run-id:1", pasts=epoch.pasts(), late_ms=10_000)
+    gate.restore(old=epoch.name, new="another-run-id:1", histories=epoch.histories(), late_ms=10_000)
     assert report(gate, [key_limits("main", [])])[0].paused_ms > 3_500_000
 
 
@@ -224,7 +224,7 @@ def test_a_late_refusal_of_one_key_does_not_stop_another(gate):
     assert gate.start("a", fence=old.fence, end_by_ms=0).verdict == "go"
     (new,) = eventually(lambda: admit(gate, two).grants, within_s=5)
     assert (old.key_label, new.key_label) == ("one", "two")
-    gate.give_back("a", fence=old.fence, key_label="one", why="key one is wrong", then="aside")
+    gate.requeue("a", fence=old.fence, key_label="one", why="key one is wrong", then="aside")
     assert report(gate, [two])[0].aside_why == ""
 
 
@@ -278,13 +278,13 @@ def test_a_start_wakes_a_releaser_that_had_no_room(gate):
 
 def test_a_clock_that_drifts_slowly_is_no_step(gate):
     """Two machines' clocks part by 20 ppm: 250 ms in 3.5 hours. Nothing is forgotten by that, so nothing is to be restored."""
-    epoch = Epoch(gate, pasts=lambda: [past(3, used=True)], late_ms=10_000)
+    epoch = Epoch(gate, histories=lambda: [past(3, used=True)], late_ms=10_000)
     epoch.begin()
     park(gate, *ids(3))
     key = key_limits("main", ["3/minute"])
     for _ in range(30):  # 10 ms per look, as slowly as a test may
         epoch._offset_us -= 10_000
-        epoch._looked_ns = 0
+        epoch._compared_ns = 0
         answer = admit(gate, key, epoch=epoch.name, clock_us=epoch.clock_us())
         if answer.state == "clock":
             assert not epoch.clock_has_stepped()
@@ -370,7 +370,7 @@ def test_a_days_calls_that_the_ledger_does_not_know_yet_are_counted_after_redis_
     park(gate, *ids(60))
     made = all_called(gate, key_limits("main", ["25/day@UTC"]))
     gate.redis.flushall()
-    Epoch(gate, pasts=lambda: key_history.pasts("polygon", used=True), late_ms=10_000).begin()
+    Epoch(gate, histories=lambda: key_history.key_histories("polygon", used=True), late_ms=10_000).begin()
     park(gate, *ids(60))
     assert made + all_called(gate, key_limits("main", ["25/day@UTC"])) <= 25
 
@@ -387,7 +387,7 @@ def test_one_message_that_cannot_be_read_does_not_stop_the_others(gate, monkeypa
         message = kept[:40] if name == "bad" else kept
         gate.park([Parking(id=f"task:{name}", arguments="", task=name, message=message)], job="direct")
     monkeypatch.setattr(releaser, "keys", lambda _pool: (key_limits("main", []),))
-    epoch = Epoch(gate, pasts=list, late_ms=10_000)
+    epoch = Epoch(gate, histories=list, late_ms=10_000)
     epoch.begin()
     loop = releaser.ReleasingLoop(app, providers=("polygon",), slots=1)
     loop._serve(epoch, producer)
@@ -405,7 +405,7 @@ def test_refusals_of_calls_that_were_open_together_double_the_pause_once(gate):
     for one in grants:
         assert gate.start(one.id, fence=one.fence).verdict == "go"
     for one in grants:
-        gate.give_back(one.id, fence=one.fence, key_label="main", pause_ms=1000, why="429", then="grow")
+        gate.requeue(one.id, fence=one.fence, key_label="main", pause_ms=1000, why="429", then="grow")
     assert report(gate, [key_limits("main", [])])[0].paused_ms <= 2000
 
 
@@ -413,7 +413,7 @@ def test_a_persons_short_pause_does_not_end_the_vendors_long_one(gate):
     park(gate, "a")
     (grant,) = admit(gate, key_limits("main", [])).grants
     assert gate.start("a", fence=grant.fence).verdict == "go"
-    gate.give_back("a", fence=grant.fence, key_label="main", pause_ms=3_600_000, why="429, Retry-After: 3600")
+    gate.requeue("a", fence=grant.fence, key_label="main", pause_ms=3_600_000, why="429, Retry-After: 3600")
     gate.pause("main", pause_ms=60_000, why="a person said so")
     assert report(gate, [key_limits("main", [])])[0].paused_ms > 3_500_000
 
@@ -435,13 +435,13 @@ def test_a_slack_begins_when_the_call_is_sent_not_when_it_was_started(gate):
 def test_a_clock_that_was_set_back_while_no_worker_ran_does_not_block_for_an_hour(gate):
     key = key_limits("main", ["1/minute"])
     pasts = [past(1, used=True)]
-    Epoch(gate, pasts=lambda: pasts, late_ms=10_000).begin()
+    Epoch(gate, histories=lambda: pasts, late_ms=10_000).begin()
     park(gate, "a", "b")
     called(gate, admit(gate, key).grants) or None
     for name in ("done", "early"):
         for member in gate.redis.zrange(f"{gate.prefix}{name}:main", 0, -1):
             gate.redis.zadd(f"{gate.prefix}{name}:main", {member: redis_us(gate) + 3_600_000_000})
-    later = Epoch(gate, pasts=lambda: pasts, late_ms=10_000)
+    later = Epoch(gate, histories=lambda: pasts, late_ms=10_000)
     later.begin()
     assert admit(gate, key, epoch=later.name, clock_us=later.clock_us()).wait_ms <= 90_000
 
@@ -449,7 +449,7 @@ def test_a_clock_that_was_set_back_while_no_worker_ran_does_not_block_for_an_hou
 def test_restoring_a_large_window_does_not_stop_redis_for_long(gate):
     """Redis serves nobody else meanwhile: the broker, the other gates, and every child's `start` wait."""
     began = time.perf_counter()
-    gate.restore(old="", new="run-id:1", pasts=[past(20_000, used=True)], kept=True, late_ms=10_000)
+    gate.restore(old="", new="run-id:1", histories=[past(20_000, used=True)], kept=True, late_ms=10_000)
     assert time.perf_counter() - began < 0.2
 
 

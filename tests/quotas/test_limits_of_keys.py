@@ -191,7 +191,7 @@ def test_a_key_set_aside_serves_nothing_until_it_is_resumed(gate):
     grants = admit(gate, *keys).grants
     refused = next(one for one in grants if one.key_label == "bad")
     gate.start(refused.id, fence=refused.fence)
-    assert gate.give_back(refused.id, fence=refused.fence, key_label="bad", why="key refused", then="aside")
+    assert gate.requeue(refused.id, fence=refused.fence, key_label="bad", why="key refused", then="aside")
     (again,) = admit(gate, *keys).grants
     assert (again.id, again.key_label) == (refused.id, "good")
     assert [one.aside_why for one in report(gate, keys)] == ["key refused", ""]

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from marketfetch.quotas import KeyLimits, Parking, key_limits
-from marketfetch.quotas.values import KeyPast
+from marketfetch.quotas.values import KeyHistory
 from tests.quotas.machine import BEGINS, GateMachine
 from tests.quotas.stepped import CLOCK, DAY, ShortDays, SteppedGate
 
@@ -90,7 +90,7 @@ def test_a_request_that_a_job_took_over_from_a_task_can_be_settled(gate):
     assert gate.withdraw(["a"], who="task:t")[0].what == "left"
     (grant,) = started(gate)
     finished(gate, grant)
-    assert gate.settle("a", answer="{}")
+    assert gate.settle("a", outcome="{}")
 
 
 def test_nobody_gets_the_pages_of_a_request_when_all_who_wanted_it_have_left_while_it_ran(gate):
@@ -137,7 +137,7 @@ def test_a_grant_ahead_of_a_restored_window_looks_at_calls_that_ended_after_the_
     key = key_limits("x", ["1/20seconds"])
     park(gate, "a", "b")
     (grant,) = started(gate, key)
-    gate.restore(old="", new="1", pasts=[KeyPast("x", used=True, lost=1, days={})], late_ms=10_000)
+    gate.restore(old="", new="1", histories=[KeyHistory("x", used=True, lost=1, days={})], late_ms=10_000)
     passes(gate, 15_000)
     finished(gate, grant)
     passes(gate, 14_990)
@@ -147,8 +147,8 @@ def test_a_grant_ahead_of_a_restored_window_looks_at_calls_that_ended_after_the_
 def test_a_second_hole_does_not_make_the_first_one_smaller(gate):
     """Redis was emptied: three calls that nobody knows of. Then it is restarted and lacks two seconds: one call at most."""
     key = key_limits("x", ["3/minute"])
-    gate.restore(old="", new="1", pasts=[KeyPast("x", used=True, lost=1, days={})], late_ms=10_000)
-    gate.restore(old="1", new="2", pasts=[KeyPast("x", used=True, lost=1, days={})], late_ms=10_000, kept=True)
+    gate.restore(old="", new="1", histories=[KeyHistory("x", used=True, lost=1, days={})], late_ms=10_000)
+    gate.restore(old="1", new="2", histories=[KeyHistory("x", used=True, lost=1, days={})], late_ms=10_000, kept=True)
     park(gate, *"abc")
     assert started(gate, key) == ()
 
@@ -158,6 +158,6 @@ def test_a_task_that_was_revoked_while_it_ran_is_told_so_when_its_call_is_refuse
     gate.park([Parking(id="task:t", arguments="", task="t", message="m")], job="direct")
     (grant,) = started(gate)
     assert gate.withdraw(["task:t"], who="task:t")[0].what == "stays"
-    gate.give_back("task:t", fence=grant.fence, key_label="x", pause_ms=1_000, why="429")
+    gate.requeue("task:t", fence=grant.fence, key_label="x", pause_ms=1_000, why="429")
     (told,) = gate.admit(room=0, most_granted=99, keys=(FREE,)).grants
     assert (told.id, told.kind) == ("task:t", "dropped")

@@ -119,7 +119,7 @@ def test_a_newer_request_whose_moment_comes_or_whose_task_has_expired_is_left_al
 def test_who_ends_a_newer_request_may_be_of_any_release(gate, following):
     park(following, "settled", "withdrawn", "stays")
     admit(gate)
-    assert gate.settle("settled", answer="{}")
+    assert gate.settle("settled", outcome="{}")
     assert [one.what for one in gate.withdraw(["withdrawn"], who="J")] == ["gone"]
     assert members(gate, "newer") == ["stays"]
     assert granted(following) == ["stays"]
@@ -131,7 +131,7 @@ def test_a_newer_request_gains_a_waiter_and_keeps_its_format(gate, following):
     assert record(gate, "new")[b"r"] == str(FORMAT + 1).encode()
     assert admit(gate).newer == 1
     assert granted(following) == ["new"]
-    following.settle("new", answer="{}")
+    following.settle("new", outcome="{}")
     (told,) = admit(following).grants
     assert (told.id, told.kind) == ("task:t", "answered")
 

@@ -77,20 +77,20 @@ def test_looking_for_ten_thousand_requests_takes_a_moment(gate):
 
 
 def test_what_was_over_after_the_look_is_not_parked_and_what_was_before_is(gate):
-    gate.settle("before", answer="{}")
+    gate.settle("before", outcome="{}")
     looked = gate.now_us()
     park(gate, "a")
-    gate.settle("a", answer="{}")
+    gate.settle("a", outcome="{}")
     assert park(gate, "a", "before", "b", looked_at_us=looked) == 2
     assert gate.redis.zrange(f"{gate.prefix}ready", 0, -1) == [b"before", b"b"]
     assert park(gate, "a", looked_at_us=gate.now_us()) == 1, "who looks later wants it again"
-    gate.settle("a", answer="{}")
+    gate.settle("a", outcome="{}")
     assert park(gate, "a") == 1, "a user's task asks the ledger itself"
 
 
 def test_of_a_job_that_was_cancelled_after_the_look_nothing_is_parked(gate):
     looked = gate.now_us()
-    gate.shut_out("J")
+    gate.exclude_job("J")
     assert park(gate, "a", job="J", looked_at_us=looked) == 0
     assert park(gate, "a", job="other", looked_at_us=looked) == 1
     assert park(gate, "b", job="J", looked_at_us=gate.now_us()) == 1, "somebody has let it go on"

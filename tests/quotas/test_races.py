@@ -15,7 +15,7 @@ from redis import Redis
 
 from marketfetch.quotas import Gate, KeyLimits, Parking, key_limits
 from marketfetch.quotas.epoch import Epoch
-from marketfetch.quotas.values import KeyPast
+from marketfetch.quotas.values import KeyHistory
 
 RACERS = 8
 ROUNDS = 40
@@ -134,7 +134,7 @@ def test_a_call_ends_once_however_many_say_so(gate, valkey_url):
         name, fence = grant
         steps: list[Callable[[], Any]] = [
             partial(gate.finish, name, fence=fence, batch=b"x"),
-            partial(gate.give_back, name, fence=fence, key_label="x"),
+            partial(gate.requeue, name, fence=fence, key_label="x"),
             partial(gate.delay, name, fence=fence, delay_ms=60_000),
             lambda: gate.admit(room=0, most_granted=1000, keys=keys) and 0,
         ]
@@ -163,7 +163,7 @@ def test_releasers_who_find_an_emptied_gate_at_once_begin_one_epoch(gate, valkey
     key = key_limits("x", ["2/hour"])
 
     def repairs(gate: Gate, round_: int, number: int) -> tuple[str, int]:
-        epoch = Epoch(gate, pasts=lambda: [KeyPast("x", used=True, lost=2, days={})], late_ms=1000)
+        epoch = Epoch(gate, histories=lambda: [KeyHistory("x", used=True, lost=2, days={})], late_ms=1000)
         epoch.begin()
         park(gate, *(f"r{n}" for n in range(4)))
         found = gate.admit(room=4, most_granted=1000, keys=(key,), epoch=epoch.name, clock_us=epoch.clock_us())

@@ -13,7 +13,7 @@ from redis import Redis
 from redis.crc import key_slot
 
 from marketfetch.quotas import Gate, Grant, Parking, key_limits
-from marketfetch.quotas.values import KeyPast, VendorCount
+from marketfetch.quotas.values import KeyHistory, VendorCount
 
 ROOT = Path(__file__).parents[2]
 LUA = ROOT / "marketfetch" / "quotas" / "lua"
@@ -31,21 +31,24 @@ STEPS: dict[str, list[Any]] = {
         lambda gate: gate.finish("a", fence=1, batch=b"x", next_page=PAGE, counted=VendorCount(1, 1_000, strict=True)),
         1,
     ],
-    "give_back": [lambda gate: gate.give_back("a", fence=1, key_label="x"), 1],
-    "take_back": [lambda gate: gate.take_back([Grant("a", 1, "x", 0, ""), Grant("b", 2, "x", 0, "")]), 1],
+    "requeue": [lambda gate: gate.requeue("a", fence=1, key_label="x"), 1],
+    "return_grants": [lambda gate: gate.return_grants([Grant("a", 1, "x", 0, ""), Grant("b", 2, "x", 0, "")]), 1],
     "delay": [lambda gate: gate.delay("a", fence=1, delay_ms=1), 1],
-    "take": [lambda gate: gate.take(["a", "b"], busy_ms=1), [[b"x", 1], [b"", 0]]],
-    "put_back": [lambda gate: gate.put_back(["a", "b"]), 2],
+    "claim": [lambda gate: gate.claim(["a", "b"], busy_ms=1), [[b"x", 1], [b"", 0]]],
+    "release_claims": [lambda gate: gate.release_claims(["a", "b"]), 2],
     "keep_raw": [lambda gate: gate.keep_raw("a", b"x"), 1],
     "postpone": [lambda gate: gate.postpone("a", delay_ms=1, most_ms=1), 1],
     "pause": [lambda gate: gate.pause("x", pause_ms=1, why="why"), 1],
     "settle": [lambda gate: gate.settle("a"), 1],
     "withdraw": [lambda gate: gate.withdraw(["a", "b"], who="J"), [[b"gone", b""]]],
     "knows": [lambda gate: gate.knows(["a", "b"]), 1],
-    "restore": [lambda gate: gate.restore(old="", new="1", pasts=[KeyPast("x", used=True, lost=1, days={})], late_ms=1), b"1"],
+    "restore": [
+        lambda gate: gate.restore(old="", new="1", histories=[KeyHistory("x", used=True, lost=1, days={})], late_ms=1),
+        b"1",
+    ],
 }
 #: After the arguments that have a number come these many more for each of several.
-OPEN_ENDED = {"park": 5, "withdraw": 1, "take_back": 2, "take": 1, "put_back": 1, "knows": 1}
+OPEN_ENDED = {"park": 5, "withdraw": 1, "return_grants": 2, "claim": 1, "release_claims": 1, "knows": 1}
 
 
 class Header:
@@ -183,14 +186,14 @@ def everything(redis: Redis) -> dict[str, int]:
             look()
         return grants
 
-    gate.restore(old="", new="run:1", pasts=[KeyPast("x", used=False, lost=0, days={})], late_ms=1)
+    gate.restore(old="", new="run:1", histories=[KeyHistory("x", used=False, lost=0, days={})], late_ms=1)
     gate.park([Parking(id="a", arguments="{}")], job="J")
     gate.park([Parking(id="a", arguments="{}", task="t1", message="m1")], job="direct")
     gate.park([Parking(id="task:t2", arguments="", task="t2", message="m2", expires_ms=1)], job="direct")
     gate.park([Parking(id="task:t3", arguments="", task="t3", message="m3")], job="direct", not_before_ms=1 << 45)
     look()
     (one,) = started()
-    gate.give_back(one.id, fence=one.fence, key_label="x", then="grow", pause_ms=1, why="refused")
+    gate.requeue(one.id, fence=one.fence, key_label="x", then="grow", pause_ms=1, why="refused")
     gate.resume("x")
     (one,) = started()
     gate.delay(one.id, fence=one.fence, delay_ms=-1)
@@ -200,13 +203,13 @@ def everything(redis: Redis) -> dict[str, int]:
     (one,) = started()
     gate.finish(one.id, fence=one.fence, batch=b"x", next_page=PAGE, counted=VendorCount(20, counter="day:x:UTC:2099-01-01"))
     look()
-    gate.take(["a"], busy_ms=1)
+    gate.claim(["a"], busy_ms=1)
     gate.keep_raw("a", b"x")
     look()
-    gate.put_back(["a"])
+    gate.release_claims(["a"])
     gate.postpone("a", delay_ms=1, most_ms=1)
     look()
-    gate.settle("a", answer="{}")
+    gate.settle("a", outcome="{}")
     look()
     gate.park([Parking(id="b", arguments="{}")], job="J")
     redis.hset("mf:{p}:req:b", "r", 99)
@@ -214,7 +217,9 @@ def everything(redis: Redis) -> dict[str, int]:
     look()
     gate.settle("b")
     gate.withdraw(["a/1"], who="J")
-    gate.restore(old="run:1", new="run:2", pasts=[KeyPast("x", used=True, lost=1, days={"day:x:UTC:2099-01-02": 3})], late_ms=1)
+    gate.restore(
+        old="run:1", new="run:2", histories=[KeyHistory("x", used=True, lost=1, days={"day:x:UTC:2099-01-02": 3})], late_ms=1
+    )
     look()
     return seen
 

@@ -11,7 +11,7 @@ import pytest
 
 from marketfetch.quotas import Gate, Parking, key_limits
 from marketfetch.quotas.limits import Calendar, KeyLimits
-from marketfetch.quotas.values import KeyPast
+from marketfetch.quotas.values import KeyHistory
 from tests.waiting import eventually
 
 OPEN = key_limits("main", [])
@@ -142,9 +142,9 @@ def test_of_two_calls_open_across_midnight_the_second_counts_in_the_new_day_when
 
 def test_a_restart_of_redis_does_not_open_the_windows_that_an_emptied_redis_had_filled(gate):
     key = key_limits("main", ["2/second", "100/hour"])
-    past = [KeyPast("main", used=True, lost=key.most_in(2_000), days={})]
-    first = gate.restore(old="", new="run-1:a", pasts=past, late_ms=0)  # emptied: the hour may have been used up
-    gate.restore(old=first, new="run-2:b", pasts=past, late_ms=0, kept=True)  # restarted from its append-only file
+    past = [KeyHistory("main", used=True, lost=key.most_in(2_000), days={})]
+    first = gate.restore(old="", new="run-1:a", histories=past, late_ms=0)  # emptied: the hour may have been used up
+    gate.restore(old=first, new="run-2:b", histories=past, late_ms=0, kept=True)  # restarted from its append-only file
     park(gate, "a")
     wait_ms = admit(gate, key_limits("main", ["100/hour"])).wait_ms
     assert wait_ms
@@ -153,25 +153,25 @@ def test_a_restart_of_redis_does_not_open_the_windows_that_an_emptied_redis_had_
 
 def test_two_restarts_of_redis_within_a_window_may_lack_twice_two_seconds(gate):
     key = key_limits("main", ["10/hour"])
-    past = [KeyPast("main", used=True, lost=4, days={})]
+    past = [KeyHistory("main", used=True, lost=4, days={})]
     park(gate, *[f"r{n}" for n in range(20)])
-    first = gate.restore(old="run-0:a", new="run-1:a", pasts=past, late_ms=0, kept=True)
-    gate.restore(old=first, new="run-2:b", pasts=past, late_ms=0, kept=True)
+    first = gate.restore(old="run-0:a", new="run-1:a", histories=past, late_ms=0, kept=True)
+    gate.restore(old=first, new="run-2:b", histories=past, late_ms=0, kept=True)
     assert len(admit(gate, key).grants) == 2
 
 
 # --- who leaves ---------------------------------------------------------------------------------------------------------
 
 
-def give_back(gate, grant):
-    gate.give_back(grant.id, fence=grant.fence, key_label="main", why="429", pause_ms=0)
+def requeue(gate, grant):
+    gate.requeue(grant.id, fence=grant.fence, key_label="main", why="429", pause_ms=0)
 
 
 def delay(gate, grant):
     gate.delay(grant.id, fence=grant.fence, delay_ms=0)
 
 
-@pytest.mark.parametrize("end", [give_back, delay])
+@pytest.mark.parametrize("end", [requeue, delay])
 def test_a_request_that_its_last_waiter_left_while_it_ran_is_not_called_again(gate, end):
     park(gate, "a")
     grant = started(gate)
@@ -187,7 +187,7 @@ def test_a_request_that_its_last_waiter_left_while_it_ran_is_not_called_again_wh
     assert admit(gate).grants == ()
 
 
-@pytest.mark.parametrize("end", [give_back, delay])
+@pytest.mark.parametrize("end", [requeue, delay])
 def test_a_task_that_was_revoked_while_it_ran_does_not_carry_the_call_of_those_who_still_wait(gate, end):
     """A worker drops a revoked task's message unread: such a grant lapses, at the front of the lane, again and again."""
     by_task(gate, "t1")
@@ -232,7 +232,7 @@ def test_a_task_that_is_revoked_when_it_was_answered_already_is_not_offered_for_
     by_task(gate, "t2")
     grant = started(gate)
     gate.finish("a", fence=grant.fence, batch=b"x")
-    gate.settle("a", answer="{}")
+    gate.settle("a", outcome="{}")
     assert gate.withdraw([gate.request_of("t2")], who="task:t2")[0].what != "unknown"
 
 
@@ -310,7 +310,7 @@ def test_a_task_that_is_told_that_the_call_it_waited_for_has_failed_leaves_the_f
     gate.finish(grant.id, fence=grant.fence, batch=b"x")
     failed = a_batch(request, "failed")
     place.store([failed])
-    gate.settle(request.id, answer=recorded_outcomes.answer(failed.ledger))
+    gate.settle(request.id, outcome=recorded_outcomes.outcome_json(failed.ledger))
     (told,) = admit(gate).grants
     header = {"id": told.id, "fence": told.fence, "user": None}
     monkeypatch.setattr(fetch, "send_to_store", lambda _ref: None)

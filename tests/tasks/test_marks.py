@@ -30,25 +30,25 @@ def world(monkeypatch):
     return found
 
 
-def cover(one: reservations.Marks, many: int, key=NASDAQ, kind="go") -> None:
+def cover(one: reservations.Reservations, many: int, key=NASDAQ, kind="go") -> None:
     one.cover("nasdaq", (key,), [Grant(f"r{n}", 1, key.label, 0, "", kind=kind) for n in range(many)])
 
 
 def test_a_key_without_a_long_limit_is_never_marked(world):
-    cover(reservations.Marks(), 9, key_limits("main", ["5/minute", "100/second"]))
-    cover(reservations.Marks(), 9, key_limits("main", [], concurrency=3))
+    cover(reservations.Reservations(), 9, key_limits("main", ["5/minute", "100/second"]))
+    cover(reservations.Reservations(), 9, key_limits("main", [], concurrency=3))
     assert world.marked == []
 
 
 def test_each_call_of_a_few_a_day_is_marked_by_itself(world):
-    ours = reservations.Marks()
+    ours = reservations.Reservations()
     for _ in range(5):
         cover(ours, 1, key_limits("main", ["25/day@America/New_York"]))
     assert world.marked == [1] * 5
 
 
 def test_what_is_marked_is_never_less_than_what_was_granted_and_soon_one_write_in_twenty(world):
-    ours = reservations.Marks()
+    ours = reservations.Reservations()
     for granted in range(1, 201):
         cover(ours, 1)
         assert sum(world.marked) >= granted
@@ -56,17 +56,17 @@ def test_what_is_marked_is_never_less_than_what_was_granted_and_soon_one_write_i
 
 
 def test_many_grants_at_once_are_one_write(world):
-    cover(reservations.Marks(), 150)
+    cover(reservations.Reservations(), 150)
     assert world.marked == [150]
 
 
 def test_what_is_handed_on_without_a_call_is_not_marked(world):
-    cover(reservations.Marks(), 9, kind="held")
+    cover(reservations.Reservations(), 9, kind="held")
     assert world.marked == []
 
 
 def test_the_rest_of_a_mark_is_left_after_half_a_minute(world):
-    ours = reservations.Marks()
+    ours = reservations.Reservations()
     for _ in range(2):
         cover(ours, 1)
         cover(ours, 1)
@@ -75,7 +75,7 @@ def test_the_rest_of_a_mark_is_left_after_half_a_minute(world):
 
 
 def test_a_mark_that_could_not_be_written_covers_nothing(world):
-    ours = reservations.Marks()
+    ours = reservations.Reservations()
     world.away = True
     with pytest.raises(StoreUnavailable):
         cover(ours, 3)

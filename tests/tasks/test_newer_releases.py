@@ -68,7 +68,7 @@ def test_a_batch_of_a_newer_release_stays_held_and_is_no_failure(gate, redis, ca
         with pytest.raises(Ignore):
             stored("a")
     assert (redis.zrange("mf:{polygon}:held", 0, -1), gate.batch("a")) == ([b"a"], before)
-    assert gate.take(["a"], busy_ms=1)[0].tries == 1
+    assert gate.claim(["a"], busy_ms=1)[0].tries == 1
     assert connections.store().over(["a"]) == set()
     assert redis.hget("mf:{polygon}:counts", "away") is None
     assert capsys.readouterr().out.count(SENTENCE) == 1

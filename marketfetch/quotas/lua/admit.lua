@@ -1,24 +1,24 @@
--- Rows 2, 2b, 4e of the state machine: takes back what has expired, then grants what the limits of the keys allow.
+-- Rows 2, 2b, 4e of the state machine: returns expired leases to the lane, then grants what the limits of the keys allow.
 --
 -- KEYS  1 ready  2 delayed  3 granted (score = start-by)  4 running (score = end-by)  5 held (score = due)
 --       6 tags   7 epoch    8 counts   9 newer (score = the format of a request that a newer release has parked)
 -- ARGV  1 prefix   2 most to grant now   3 most that may be granted and not started   4 start-by in ms from now
---       5 ms until a held request is handed on again   6 most held before admission stops
+--       5 ms until a held request is redelivered   6 most held before admission stops
 --       7 us by which a grant may be ahead of its slot, while fewer calls are open than 12; otherwise a third of it   8 epoch, or "" to skip the check
 --       9 the caller's estimate of the clock in us, 0 to skip the check   10 the pool's keys, JSON (marketfetch/quotas/limits.py)
 --       11 most bytes of batches that are not stored yet before admission stops
---       12 so many open calls leave no child to spare for waiting
+--       12 open calls from which no child is free to wait
 --       13 ms for which no batch was stored though some wait before admission stops
 -- Returns { "ok" | "epoch" | "clock" | "stale", wait in us or -1, how many were left to workers of a newer release,
 --           then per grant { id, fence, label, attempts, arguments, message, kind } }
---       epoch, clock: the past can't be accounted for, or time has stepped: nothing was granted, see marketfetch/quotas/epoch.py;
---       stale: the calendar days passed are over, ask again;
---       kind "go": the right to make one call. "held": due to be handed on again. "answered": a task that another's call has
---       answered. "dropped": a task that has expired or was revoked, until it is marked so
+--       epoch, clock: the call history is lost, or time has stepped: nothing was granted, see marketfetch/quotas/epoch.py;
+--       stale: the calendar days in ARGV 10 are over, the caller calls again;
+--       kind "go": the right to make one call. "held": due to be redelivered. "answered": a task whose outcome another task's
+--       call has brought. "dropped": a task that has expired or was revoked, until it is marked as REVOKED
 --
--- One round trip, all or nothing: a refusal by one limit spends nothing of another. Everything is on Redis's own clock.
--- What a newer release has parked is left alone and stands in nobody's way: it steps out of the lane into `newer`, from where
--- the first admit that knows its format takes it back to its old place.
+-- One round trip and atomic: a refusal by one limit spends nothing of another. All times are on Redis's own clock.
+-- A request that a newer release has parked blocks no other: it moves from the lane into `newer`, from where the first admit
+-- that knows its format moves it to its old place.
 
 local prefix, room, most_granted, start_by = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local held_again, most_held, ahead = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -32,16 +32,16 @@ if ARGV[9] ~= '0' and math.abs(now - tonumber(ARGV[9])) > 250000 then
   return { 'clock', -1, 0 }
 end
 
--- A deadline of a newer release that has passed is looked at again in so many ms: by then a worker that knows it may have.
+-- The ms until the next look at an expired deadline of a newer release, whose own workers may handle it meanwhile.
 local _LEFT_FOR = 3000
-even_when_full(prefix)
+run_even_when_full(prefix)
 local answer = { 'ok', -1, 0 }
 local wait = nil
 local function wait_until(at)
   if at and (wait == nil or at < wait) then wait = at end
 end
 
--- Those of them that are not left to a newer release.
+-- The ids whose format this release knows; the others stay for a newer release.
 local function ours(set, ids)
   local found = {}
   for _, id in ipairs(ids) do
@@ -55,7 +55,7 @@ local function ours(set, ids)
   return found
 end
 
--- The members of a set of deadlines that are due; whoever is next there is worth waking up for.
+-- The due members of a set of deadlines; the caller wakes up for the next one.
 local function due(set, most)
   local head = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
   if not head[2] then return {} end
@@ -63,35 +63,35 @@ local function due(set, most)
     wait_until(tonumber(head[2]) * 1000)
     return {}
   end
-  wait_until(now)  -- there may be more than this look takes
+  wait_until(now)  -- more may be due than this admit handles
   return redis.call('ZRANGEBYSCORE', set, '-inf', now_ms, 'LIMIT', 0, most)
 end
 
--- 2b: granted, and not started in time. Its message may be lost or late; the fence makes a late one harmless.
+-- 2b: granted and not started in time. The message may be lost or late; the fence makes a late one harmless.
 for _, id in ipairs(ours(KEYS[3], due(KEYS[3], 100))) do
   local record = prefix .. 'req:' .. id
   redis.call('ZREM', KEYS[3], id)
   close_call(prefix, id, record, now, false)
-  if in_lane(prefix, id, record) then redis.call('HSET', record, 's', 'parked') end
+  if enter_lane(prefix, id, record) then redis.call('HSET', record, 's', 'parked') end
 end
 
--- 4e: running past its end-by: its worker is gone. The third time the request itself is the suspect.
+-- 4e: running after its end-by, so its worker is gone. After the third time the request itself is suspected and fails.
 for _, id in ipairs(ours(KEYS[4], due(KEYS[4], 100))) do
   local record = prefix .. 'req:' .. id
   redis.call('ZREM', KEYS[4], id)
   close_call(prefix, id, record, now, true)
   if redis.call('EXISTS', record) == 0 then
-    -- Nothing of it is known: whoever wants it parks it again.
+    -- The record is lost: its job or task parks the request again.
   elseif redis.call('HINCRBY', record, 'k', 1) >= 3 then
     redis.call('HSET', record, 's', 'held', 'w', 'its worker died three times while it ran')
     redis.call('ZADD', KEYS[5], now_ms, id)
   elseif still_wanted(prefix, record, now) then
     redis.call('HSET', record, 's', 'parked')
-    in_lane(prefix, id, record)
+    enter_lane(prefix, id, record)
   end
 end
 
--- Held and due: whoever should have stored it is late. Its message is published again; `start` will answer "held".
+-- Held and due: the store task is late. The message is redelivered; `start` will return "held".
 for _, id in ipairs(ours(KEYS[5], due(KEYS[5], 50))) do
   local fields = redis.call('HMGET', prefix .. 'req:' .. id, 'f', 'y', 'a', 'q', 'm', 's')
   if fields[6] then
@@ -105,15 +105,15 @@ end
 
 for _, id in ipairs(due(KEYS[2], 100)) do
   redis.call('ZREM', KEYS[2], id)
-  in_lane(prefix, id, prefix .. 'req:' .. id)
+  enter_lane(prefix, id, prefix .. 'req:' .. id)
 end
 
--- Left alone by workers of the release before.
+-- Requests that workers of the release before have moved to `newer`.
 local aside = redis.call('ZCARD', KEYS[9])
 if aside > 0 then
   for n, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[9], '-inf', FORMAT, 'LIMIT', 0, 100)) do
     redis.call('ZREM', KEYS[9], id)
-    in_lane(prefix, id, prefix .. 'req:' .. id)
+    enter_lane(prefix, id, prefix .. 'req:' .. id)
     aside = aside - 1
     if n == 100 then wait_until(now) end
   end
@@ -127,25 +127,25 @@ local shut = unstored[1] or tonumber(unstored[2] or '0') > tonumber(ARGV[11]) or
   or (tonumber(unstored[2] or '0') > 0 and now_ms - tonumber(unstored[4] or now_ms) > tonumber(ARGV[13]))
 if shut then room = 0 end
 local parked = redis.call('ZCARD', KEYS[1])
--- Whoever starts or stores next says so: grants and batches of all workers count, and this one would otherwise sleep on.
+-- The next `start` or `settle` of any worker then wakes the releasers; otherwise this one would sleep on.
 if room <= 0 and parked > 0 then redis.call('HSET', KEYS[8], 'full', 1) end
 
 local pool = nil
-local pool_granted = 0  -- calls granted in this very script are in no set yet
+local pool_granted = 0  -- calls granted in this run of the script, which are in no set yet
 
--- How many calls of a window may go now, and otherwise when the next one may. `want` > 0.
+-- How many calls a window allows now; if none, when it allows the next one. `want` > 0.
 local function of_window(key, window, want)
   local label, taken, full, lost = key.label, key.open, key.full, key.lost
   if window[4] == 1 then
     label, taken = '*', redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4]) + pool_granted
     local state = redis.call('HMGET', prefix .. 'key:*', 'full', 'lost')
     full, lost = tonumber(state[1] or '-1e18'), tonumber(state[2] or '0')
-    want = 1  -- what one key takes of it the others must see
+    want = 1  -- the other keys must see what one key uses of it
   end
   local free = window[1] - taken
   if free <= 0 then return 0, nil end
   if full + window[2] >= now then
-    -- Calls that nobody knows of, made at `full` at the latest; in a long window as many as were marked.
+    -- Calls without a stamp, made at `full` at the latest; a long window counts the reserved ones.
     if window[2] > 60000000 then
       lost = tonumber(redis.call('HGET', prefix .. 'key:' .. label, 'lost:' .. us(window[2])) or lost)
     end
@@ -168,8 +168,8 @@ local function of_window(key, window, want)
   return 1, tonumber(stamp) + window[2] + 1
 end
 
--- The counter of a calendar day. Where it is new (the day is, or the limit) it begins with what the stamps know of this day and
--- with the calls that are open, since they may reach the vendor in it.
+-- The counter of a calendar day. A new counter (of a new day, or a new limit) begins with the stamps of this day and with the
+-- open calls, since they may reach the vendor in it.
 local function used_today(key, name, starts, line)
   local counted = redis.call('GET', prefix .. name)
   if counted then return tonumber(counted) end
@@ -183,8 +183,8 @@ local function used_today(key, name, starts, line)
   return used
 end
 
--- Sets how many calls this key may take (`free`) and from when (`at`, us); `at` nil when only the end of an open call, or a
--- person, can tell.
+-- Sets how many calls this key may make (`free`) and from when (`at`, us); `at` is nil when the key opens at the end of an
+-- open call or by an operator.
 local function look(key)
   key.free, key.at, key.shut = 0, nil, true
   local state = redis.call('HMGET', prefix .. 'key:' .. key.label, 'until', 'aside', 'keep', 'ttl', 'slack', 'full', 'lost', 'ill')
@@ -198,8 +198,8 @@ local function look(key)
   local free, at = room, math.max(now, tonumber(state[1] or '0') * 1000)
   if at > now then free = 1 end
   if key.concurrency > 0 then free = math.min(free, key.concurrency - key.open) end
-  -- One call tells whether an ill vendor is well again; the others would be spent on it.
-  if tonumber(state[8] or '0') >= ILL then free = math.min(free, 1 - key.open) end
+  -- Circuit breaker half open: one probe tells whether the vendor has recovered; further calls would be wasted.
+  if tonumber(state[8] or '0') >= UNHEALTHY_FROM then free = math.min(free, 1 - key.open) end
   for _, window in ipairs(key.windows) do
     if free <= 0 then return end
     local fit, opens = of_window(key, window, free)
@@ -231,7 +231,7 @@ local function look(key)
   if free > 0 then key.free, key.at, key.shut = free, at, false end
 end
 
--- The key that can serve first; of those that are open now the one that has waited longest for its turn.
+-- The key that can serve first; of the keys that are open now, the one that has waited longest for its turn.
 local function first_to_serve()
   local best = nil
   for _, key in ipairs(pool) do
@@ -242,11 +242,11 @@ local function first_to_serve()
   return best
 end
 
--- So many that are not granted leave the lane in one look, since they have expired or are left alone: others wait for Redis too.
+-- The most expired and newer requests that one admit removes from the lane, as other clients wait for Redis too.
 local _MOST_PASSED = 100
 local granted, members, bands, turns, expired, passed = 0, {}, {}, {}, 0, 0
 
--- Who is next; those that are sure to be granted leave the lane together.
+-- The next request of the lane; those that are certain to be granted leave the lane together.
 local popped, taken = {}, 0
 local function next_in_lane()
   if taken == #popped then
@@ -260,7 +260,7 @@ local function next_in_lane()
   return popped[taken - 1]
 end
 
--- One request leaves the lane with this key.
+-- Grants one request to this key.
 local function grant(id, record, key, fields)
   local fence = tonumber(fields[4]) + 1
   redis.call('HSET', record, 's', 'granted', 'f', us(fence), 'y', key.label, 'b', us(key.at), 'd', key.days)
@@ -270,21 +270,21 @@ local function grant(id, record, key, fields)
   key.ids[#key.ids + 1] = id
   key.free, key.granted = key.free - 1, key.granted + 1
   granted, pool_granted, room = granted + 1, pool_granted + 1, room - 1
-  -- Keys take turns: the one that has just served is looked at last.
+  -- Keys take turns: the one that has just served moves to the end.
   for i, one in ipairs(pool) do
     if one == key then table.remove(pool, i) break end
   end
   pool[#pool + 1] = key
 end
 
--- Its user no longer wants it: no call is spent. Who else waits for it keeps the place; the task is told, now or at the next due.
+-- Drops an expired task without a call. Another waiter keeps the place; the releaser marks the task, now or at the next due.
 local function expire(record, fields)
   expired, passed = expired + 1, passed + 1
   local task, message = fields[9], fields[7]
   if promote(record) then
-    parked, taken = parked + 1, taken - 2  -- it is looked at again, before whoever stood behind it
+    parked, taken = parked + 1, taken - 2  -- the request is considered again, before those behind it
   else
-    out_of_lane(prefix, fields[2] .. ':' .. fields[3], 1)
+    leave_lane(prefix, fields[2] .. ':' .. fields[3], 1)
     redis.call('DEL', record)
   end
   redis.call('HSET', prefix .. 'req:' .. task, 's', 'expired', 'f', 0, 'q', '', 'o', task, 'm', message,
@@ -293,10 +293,10 @@ local function expire(record, fields)
   answer[#answer + 1] = { task, 0, '', 0, '', message, 'dropped' }
 end
 
--- We may not know what it asks for, or how: it keeps its tag, and no limit is spent.
+-- Moves a request of a newer format to `newer`: it keeps its tag, and no limit is spent.
 local function leave(id, fields)
   passed, aside = passed + 1, aside + 1
-  out_of_lane(prefix, fields[2] .. ':' .. fields[3], 1)
+  leave_lane(prefix, fields[2] .. ':' .. fields[3], 1)
   redis.call('ZADD', KEYS[9], format_of(fields[10]), id)
 end
 
@@ -340,7 +340,7 @@ while room > 0 and parked > 0 do
     end
   end
 end
--- Out of the lane, and not looked at before the loop ended: back to where they stood.
+-- Requests that were popped and not considered return to their places.
 for i = taken + 1, #popped, 2 do redis.call('ZADD', KEYS[1], popped[i + 1], popped[i]) end
 
 if granted > 0 then
@@ -355,7 +355,7 @@ if granted > 0 then
       end
     end
   end
-  -- A band's virtual time is the tag of its last grant; a job's place counts as long as it has requests in the lane.
+  -- A band's virtual time is the tag of its last grant; a job keeps its last tag while it has requests in the lane.
   local names, changes = {}, {}
   for band in pairs(bands) do names[#names + 1] = band end
   local first_turn = #names + 1
@@ -381,8 +381,8 @@ if granted > 0 then
   redis.call('HINCRBY', KEYS[8], 'admitted', granted)
 end
 if expired > 0 then redis.call('HINCRBY', KEYS[8], 'expired', expired) end
--- The gate does what it should when it admits, when nothing waits, and when nothing may run yet.
--- Written once a second at most: whoever asks wants to know about minutes.
+-- The gate makes progress when it admits, when nothing waits, and when nothing may run yet.
+-- The stamp is written once a second at most, as health checks ask about minutes.
 local fine = granted > 0 or parked == 0 or shut or opens_later
 if fine and now_ms - tonumber(unstored[3] or '0') >= 1000 then redis.call('HSET', KEYS[8], 'fine', now_ms) end
 if wait ~= nil then answer[2] = math.max(wait - now, 0) end

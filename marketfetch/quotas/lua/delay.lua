@@ -1,4 +1,4 @@
--- Row 4c of the state machine: running -> delayed, one attempt spent. The retry's own publish calls it.
+-- Row 4c of the state machine: running -> delayed, one attempt spent. Publishing the task's retry calls it.
 --
 -- KEYS  1 running   2 delayed
 -- ARGV  1 prefix   2 id   3 fence   4 not-before in ms from now   5 "unsent" when the vendor has not seen the call, or ""
@@ -10,7 +10,7 @@ if fields[1] ~= 'running' or fields[2] ~= ARGV[3] then
   return 0
 end
 local now = clock()
--- A cut or refused call tells little about how fast the network is: it is stamped as late as it can have arrived.
+-- A cut or refused call is no measure of the network's speed: it is stamped as late as it can have arrived.
 close_call(ARGV[1], ARGV[2], record, now, ARGV[5] == '')
 redis.call('ZREM', KEYS[1], ARGV[2])
 if ARGV[5] ~= '' then redis.call('HINCRBY', record, 'c', -1) end

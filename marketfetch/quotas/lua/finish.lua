@@ -1,15 +1,15 @@
--- Rows 4a and 4d of the state machine: running -> held. Stamp, batch, next page and the freed slot are one step.
+-- Rows 4a and 4d of the state machine: running -> held. Stamp, batch, next page and the freed slot are one atomic step.
 --
 -- KEYS  1 running   2 held   3 ready   4 counts
--- ARGV  1 prefix   2 id   3 fence   4 batch (bytes)   5 ms until it is handed on again   6 id of the next page or ""
---       7 arguments of the next page   8 us since the reply had arrived: reading it took them, not the vendor
---       9 what the vendor says it has counted, 0 when it says nothing: then in 10 a window in us and in 11 whether it is strict,
+-- ARGV  1 prefix   2 id   3 fence   4 batch (bytes)   5 ms until it is redelivered   6 id of the next page or ""
+--       7 arguments of the next page   8 us since the reply had arrived, which reading it took
+--       9 the vendor's own count of calls, 0 for none: then in 10 a window in us and in 11 whether it is strict,
 --       or in 10 the counter of a calendar day and in 11 ""   12 us since the call was written to the wire, "" when not known,
 --       "unsent" when it never was   13 why the request has failed, "" when it has not
--- Returns 1, or 0 when the lease was lost meanwhile: then nothing is written, and the reply is not to be used.
+-- Returns 1, or 0 when the lease was lost meanwhile: then nothing is written, and the caller drops the reply.
 --
--- The next page inherits job, priority and the jobs that wait, and stands where its request stood: pages of one range follow
--- one another. There is none when nobody wants the request any more. A vendor that has counted more calls than we have is believed, never one that has counted less.
+-- The next page inherits the job, the priority, the waiting jobs and the place of its request, so that the pages of one range
+-- follow one another. A request without waiters gets no next page. The vendor's count replaces ours only where it is higher.
 
 local prefix, id = ARGV[1], ARGV[2]
 local record = prefix .. 'req:' .. id
@@ -23,12 +23,12 @@ local sent = tonumber(ARGV[12])
 close_call(prefix, id, record, now - tonumber(ARGV[8]), ARGV[12] ~= 'unsent', sent and now - sent)
 if ARGV[12] == 'unsent' then redis.call('HINCRBY', record, 'c', -1) end
 redis.call('HDEL', prefix .. 'key:' .. label, 'strikes')
--- The vendor has answered. A request that has failed may have done so because it did not.
+-- A usable reply closes the circuit breaker. A failed request may have had none.
 if ARGV[13] == '' then redis.call('HDEL', prefix .. 'key:' .. label, 'ill', 'illby') end
 redis.call('ZREM', KEYS[1], id)
 redis.call('SET', prefix .. 'batch:' .. id, ARGV[4])
 if redis.call('HINCRBY', KEYS[4], 'bytes', #ARGV[4]) == #ARGV[4] then
-  redis.call('HSET', KEYS[4], 'stored', math.floor(now / 1000))  -- the first that waits: from here on one is to be stored
+  redis.call('HSET', KEYS[4], 'stored', math.floor(now / 1000))  -- the first waiting batch starts the clock of the store
 end
 redis.call('HSET', record, 's', 'held')
 if ARGV[13] ~= '' then redis.call('HSET', record, 'w', ARGV[13]) end
@@ -39,9 +39,9 @@ local page = prefix .. 'req:' .. ARGV[6]
 if ARGV[6] ~= '' and not fields[8] and redis.call('EXISTS', page) == 0 then
   redis.call('HSET', page, 's', 'parked', 'f', us(now), 't', fields[5], 'p', fields[3], 'j', fields[4], 'q', ARGV[7],
     'r', FORMAT)
-  -- A task waits for its first page; the jobs that want it want every page.
+  -- A task waits for its first page only; a job waits for every page.
   local owner = fields[7] and string.sub(fields[7], 1, 5) ~= 'task:' and fields[7]
-  local left = fields[9]  -- the owner has left while it ran: the next job takes over
+  local left = fields[9]  -- set when the owner has left while the request ran: the next job becomes the owner
   for _, one in ipairs(waiters(record)) do
     if one[2] == '' and left then
       owner, left = one[1], false
@@ -52,19 +52,19 @@ if ARGV[6] ~= '' and not fields[8] and redis.call('EXISTS', page) == 0 then
   if owner then redis.call('HSET', page, 'o', owner) end
   redis.call('HSET', record, 'n', ARGV[6])
   if redis.call('ZCARD', KEYS[3]) == 0 then redis.call('HSET', KEYS[4], 'fine', math.floor(now / 1000)) end
-  in_lane(prefix, ARGV[6], page)
+  enter_lane(prefix, ARGV[6], page)
   redis.call('HINCRBY', KEYS[4], 'parked', 1)
 end
 
-local said = tonumber(ARGV[9])
-if said > 0 and ARGV[11] == '' then
-  if said > tonumber(redis.call('GET', prefix .. ARGV[10]) or '0') then
-    redis.call('SET', prefix .. ARGV[10], said, 'EX', 259200)
+local counted = tonumber(ARGV[9])
+if counted > 0 and ARGV[11] == '' then
+  if counted > tonumber(redis.call('GET', prefix .. ARGV[10]) or '0') then
+    redis.call('SET', prefix .. ARGV[10], counted, 'EX', 259200)
   end
-elseif said > 0 then
+elseif counted > 0 then
   local set = prefix .. (ARGV[11] == '1' and 'done:' or 'early:') .. label
   local ours = redis.call('ZCOUNT', set, us(now - tonumber(ARGV[10])), '+inf') + redis.call('SCARD', prefix .. 'open:' .. label)
-  for n = 1, math.min(said - ours, 1000) do
+  for n = 1, math.min(counted - ours, 1000) do
     stamp(prefix, label, id .. ':' .. fields[2] .. ':said' .. n, now, now)
   end
 end

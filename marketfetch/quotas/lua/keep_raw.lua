@@ -1,8 +1,8 @@
--- Keeps what came for a request that has killed its worker before, so that a person can look at it should it do so again.
+-- Keeps the raw reply of a request that has crashed a worker before, so that an operator can inspect it after another crash.
 --
 -- KEYS  1 raws   the ids whose replies are kept, newest first
--- ARGV  1 prefix   2 id   3 the reply (bytes)   4 ms for which it is kept   5 most replies kept
--- Returns how many are kept.
+-- ARGV  1 prefix   2 id   3 the reply (bytes)   4 ms until it expires   5 most replies kept
+-- Returns how many replies are kept.
 
 local raws, prefix, id = KEYS[1], ARGV[1], ARGV[2]
 redis.call('LREM', raws, 0, id)

@@ -1,4 +1,4 @@
--- Row 1 of the state machine: planned -> parked. Gives requests their place in the lane.
+-- Row 1 of the state machine: planned -> parked. Appends requests to the lane.
 --
 -- KEYS  1 ready    sorted set, score = priority * 2^48 + tag
 --       2 delayed  sorted set, score = not-before in Unix ms
@@ -8,25 +8,26 @@
 --       6 over     sorted set, score = when a request was over, or job:<job> cancelled, in us
 --       7 granted  8 running   9 held   where a known one may be
 -- ARGV  1 prefix of this pool's records   2 job   3 priority 0..9, 0 first   4 not-before in Unix ms, 0 for now
---       5 when the caller has looked at the ledger (us), 0 where it did not
+--       5 when the caller read the ledger (us), 0 where it did not
 --       then five each: id, arguments, task id or "", its message or "", when it expires in Unix ms or 0
--- Returns how many were new, or in no place. A known id keeps its place, unless the new priority is more urgent, and gains a
--- waiter: the job, or the task with its message. What was over after the look is not parked: the caller takes it for undone.
+-- Returns how many were new, or in no set. A known id keeps its place, unless the new priority is more urgent, and gains a
+-- waiter: the job, or the task with its message. A request that ended after the caller read the ledger is not parked.
 --
--- A job's next request stands one behind the later of its last one and the band's virtual time, so that jobs take turns
--- whatever they have parked. One with a not-before takes its place when that has come.
+-- A job's next request is one behind the later of its last one and the band's virtual time, so that jobs take turns however
+-- many requests they have parked. One with a not-before enters the lane when that has come.
 
 local prefix, job, priority, not_before = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local turn = priority .. ':' .. job
 local tags = redis.call('HMGET', KEYS[3], 'V:' .. priority, 'L:' .. turn)
 local first = math.max(tonumber(tags[1] or '0'), tonumber(tags[2] or '0'))
 local tag, new = first, 0
--- Fences begin with the moment: what is left of an earlier life of the same id, or from before Redis was emptied, is no heir.
+-- A fence begins with the current time, so that a message of an earlier life of the same id, or from before Redis was emptied,
+-- never matches.
 local now = clock()
 local fence = us(now)
 local empty = redis.call('ZCARD', KEYS[1]) == 0
 
--- Mostly the newest mark tells that nothing was over since.
+-- In most calls the newest entry shows that no request has ended since.
 local looked = tonumber(ARGV[5])
 local newest = looked > 0 and redis.call('ZREVRANGE', KEYS[6], 0, 0, 'WITHSCORES')[2]
 local function since_the_look(name)
@@ -41,7 +42,7 @@ local function place(id)
   return us(tag)
 end
 
--- A record in no place, as a fault may have left it: what it was at is lost, so it takes a turn as if it were new.
+-- Repairs a record that is in no set, as a fault may have left it: its progress is lost, so it enters the lane as if new.
 local function place_again(id, record, known)
   new = new + 1
   if known[1] == 'granted' or known[1] == 'running' then
@@ -54,7 +55,7 @@ local function place_again(id, record, known)
     redis.call('HSET', record, 's', 'parked', 't', place(id))
   else
     redis.call('HSET', record, 's', 'parked', 't', 0)
-    in_lane(prefix, id, record)
+    enter_lane(prefix, id, record)
   end
 end
 
@@ -65,7 +66,7 @@ for i = 6, #ARGV, 5 do
   local who = task ~= '' and ('task:' .. task) or job
   if known[1] and not placed(prefix, id, known[1]) then place_again(id, record, known) end
   if not known[1] and since_the_look(id) then
-    -- Nothing is left to do of it.
+    -- The request has ended.
   elseif not known[1] then
     new = new + 1
     local at = '0'
@@ -85,12 +86,12 @@ for i = 6, #ARGV, 5 do
     if redis.call('HDEL', record, 'z') == 1 then redis.call('HSET', record, 'g', 1) end
     redis.call('HSET', record, '+' .. who, task ~= '' and (expires .. ' ' .. message) or '')
     if tonumber(known[2]) > priority and redis.call('ZSCORE', KEYS[1], id) then
-      out_of_lane(prefix, known[2] .. ':' .. known[4], 1)
+      leave_lane(prefix, known[2] .. ':' .. known[4], 1)
       redis.call('HSET', record, 'p', priority, 't', 0)
       if known[4] == job then
         redis.call('HSET', record, 't', place(id))
       else
-        in_lane(prefix, id, record)
+        enter_lane(prefix, id, record)
       end
     end
   end

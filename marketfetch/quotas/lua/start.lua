@@ -1,14 +1,14 @@
--- Row 3 of the state machine: granted -> running. Asked by the worker's child just before it sends.
+-- Row 3 of the state machine: granted -> running. The worker's child calls it just before it sends.
 --
 -- KEYS  1 granted   2 running   3 counts
--- ARGV  1 prefix   2 id   3 fence   4 end-by in ms from now   5 who asks, "" for anybody: asked again by the same one, when an answer was lost on its way, "go" is said again
--- Returns { verdict, key label, attempts, calls, reason, us to wait before sending, kills }: "go" once per fence; "held" when
--- the reply is here already, with why it is a failure where it is one; "answered" when another task's call has brought what
--- this one asked for, with how that ended (JSON) as the reason; "over" when the request has ended; "lost" for every other holder of an old grant, where the key
--- has been paused meanwhile (then the request is back in its place), and for a request of a newer release: its grant is left
--- to run out.
+-- ARGV  1 prefix   2 id   3 fence   4 end-by in ms from now   5 the calling child, or "": a child whose reply from Redis was lost calls again and gets "go" again
+-- Returns { verdict, key label, attempts, calls, reason, us to wait before sending, worker crashes }: "go" once per fence;
+-- "held" when the reply is here already, with the reason if it is a failure; "answered" when another task's call has fetched
+-- what this one asked for, with the outcome (JSON) as the reason; "over" when the request has ended; "lost" for every other holder of an old grant, where the key
+-- has been paused meanwhile (then the request has returned to its place), and for a request of a newer release: its grant
+-- expires.
 --
--- A grant may be some ms ahead of its slot, so that the message's way to the child costs the slot nothing.
+-- A grant may be some ms ahead of its slot, so that the message's time to the child costs the slot nothing.
 
 local record = ARGV[1] .. 'req:' .. ARGV[2]
 local fields = redis.call('HMGET', record, 's', 'f', 'y', 'a', 'w', 'b', 'v', 'c', 'r', 'k')
@@ -34,13 +34,13 @@ if state ~= 'granted' or fence ~= ARGV[3] then
   return { 'lost', '', 0, 0, '', 0, 0 }
 end
 local now = clock()
--- Its key has been paused since it was granted: the call would be refused, as the one was that is why.
+-- The key has been paused since the grant, so the vendor would refuse this call too.
 local pause = redis.call('HGET', ARGV[1] .. 'key:' .. fields[3], 'until')
 if pause and tonumber(pause) * 1000 > now then
   redis.call('ZREM', KEYS[1], ARGV[2])
   close_call(ARGV[1], ARGV[2], record, now, false)
   redis.call('HSET', record, 's', 'parked')
-  in_lane(ARGV[1], ARGV[2], record)
+  enter_lane(ARGV[1], ARGV[2], record)
   return { 'lost', '', 0, 0, '', 0, 0 }
 end
 local sent = math.max(now, tonumber(fields[6] or '0'))

@@ -1,4 +1,4 @@
-"""Rows that are not bars: read and validated today, stored by a later release."""
+"""Rows that are not bars: this release reads and validates them, a later one stores them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Polygon replies as bytes, and the requests that they answer."""
+"""Generates Polygon replies as bytes, with their requests."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def make(number: int, bars: int) -> Asked:
 
 
 def read(asked: Asked, *, called_at_ms: int) -> Batch:
-    """What a worker makes of a reply before it stores it. `called_at_ms` also makes the request a new one."""
+    """Reads a reply as a worker does before it stores it. `called_at_ms` also makes the request a new one."""
     page = read_reply(asked.request, asked.reply, PolygonOptions())
     row = LedgerRow(
         f"{asked.request.root}-{called_at_ms}", asked.request.root, 0, "polygon", asked.request.symbol, "stored",

@@ -1,4 +1,4 @@
-"""One worker of the installation that is hit."""
+"""One worker process of the installation under test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import psutil
 
 
 class Worker:
-    """One `celery worker`, started again whenever it ends; `own_ends` are ends that nobody had caused."""
+    """One `celery worker`, restarted whenever it ends; `own_ends` holds the exit codes of ends that no fault had caused."""
 
     def __init__(self, name: str, folder: Path, env: Mapping[str, str], *, slots: int) -> None:
         self._folder, self._env = folder, env
@@ -36,14 +36,14 @@ class Worker:
         return process
 
     def tend(self) -> None:
-        """Starts it again if it has ended."""
+        """Restarts the worker if it has ended."""
         if self.process.poll() is not None:
             if not self._killed:
                 self.own_ends.append(self.process.returncode)
             self.process = self._start()
 
     def kill(self) -> None:
-        """SIGKILL for its whole process group."""
+        """Sends SIGKILL to its whole process group."""
         self._killed = True
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -54,7 +54,7 @@ class Worker:
         return []
 
     def end(self) -> None:
-        """It has been told to; SIGKILL if it is still there 20 s later."""
+        """Waits 20 s after SIGTERM, then sends SIGKILL."""
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:

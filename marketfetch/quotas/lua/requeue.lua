@@ -1,28 +1,28 @@
--- Row 4b of the state machine: running -> parked, in its old place, no attempt spent; its key is paused or set aside if asked.
+-- Row 4b of the state machine: running -> parked, in the old place, no attempt spent; pauses the key or sets it aside if asked.
 --
 -- KEYS  1 running   2 granted   3 ready   4 counts
 -- ARGV  1 prefix   2 id   3 fence   4 ms to pause the key, 0 for none   5 why
 --       6 "grow": the vendor named no time, so each refusal in a row doubles the pause; "aside": the key is set aside;
---       "ill": the vendor gave no usable answer, and is taken for ill when that happens three times in a row to different
---       requests: then as "grow"; or ""
---       7 "unsent" when the call was never made, so that nothing is counted for it; or ""
+--       "unhealthy": the reply was unusable; three in a row to different requests open the key's circuit breaker: then as
+--       "grow"; or ""
+--       7 "unsent" when the call was never made, so that it is not counted; or ""
 --       8 the key's label: when the grant was lost meanwhile, the request may have another key by now
--- Returns 1, or 0 when the grant was lost meanwhile: then only the key's state is kept; or 2 when the request is to spend an
--- attempt: the vendor is not taken for ill, or this was the call that asks whether it still is.
+-- Returns 1, or 0 when the grant was lost meanwhile: then only the key's state is kept; or 2 when the request spends an
+-- attempt: the circuit breaker is closed, or this call was its probe.
 
 local record = ARGV[1] .. 'req:' .. ARGV[2]
 local fields = redis.call('HMGET', record, 's', 'f', 'b')
 local now = clock()
-even_when_full(ARGV[1])
+run_even_when_full(ARGV[1])
 local key = ARGV[1] .. 'key:' .. ARGV[8]
-if ARGV[6] == 'ill' then
-  local ill = redis.call('HMGET', key, 'ill', 'illby')
-  local times = tonumber(ill[1] or '0')
-  if ill[2] ~= ARGV[2] then
+if ARGV[6] == 'unhealthy' then
+  local unusable = redis.call('HMGET', key, 'ill', 'illby')
+  local times = tonumber(unusable[1] or '0')
+  if unusable[2] ~= ARGV[2] then
     times = times + 1
     redis.call('HSET', key, 'ill', times, 'illby', ARGV[2])
   end
-  if times < ILL then return 2 end
+  if times < UNHEALTHY_FROM then return 2 end
 end
 if ARGV[6] == 'aside' then
   redis.call('HSET', key, 'aside', ARGV[5])
@@ -30,14 +30,14 @@ if ARGV[6] == 'aside' then
 elseif tonumber(ARGV[4]) > 0 then
   local probe = false
   local pause = tonumber(ARGV[4])
-  if ARGV[6] == 'grow' or ARGV[6] == 'ill' then
-    -- Calls that were out together are refused together: that is one refusal, not many in a row.
+  if ARGV[6] == 'grow' or ARGV[6] == 'unhealthy' then
+    -- Calls that were open together are refused together: they count as one refusal, not as many in a row.
     local struck = redis.call('HMGET', key, 'strikes', 'struck', 'until')
     local strikes = tonumber(struck[1] or '0')
     local rests = tonumber(struck[3] or '0') * 1000 > now
     local anew = not rests and tonumber(fields[3] or '0') > tonumber(struck[2] or '0')
-    -- It was the one that asks whether an ill vendor is well again.
-    probe = ARGV[6] == 'ill' and strikes > 0 and anew
+    -- The probe of an open circuit breaker.
+    probe = ARGV[6] == 'unhealthy' and strikes > 0 and anew
     if strikes == 0 or anew then
       strikes = strikes + 1
       redis.call('HSET', key, 'strikes', strikes, 'struck', us(now))
@@ -51,7 +51,7 @@ elseif tonumber(ARGV[4]) > 0 then
   end
   redis.call('HINCRBY', KEYS[4], 'refused', 1)
   if probe then
-    -- An attempt of its own, and then behind all others: it may be itself what is never answered.
+    -- A failed probe spends an attempt and goes to the end of the lane: the request itself may be the cause.
     if fields[1] == 'running' and fields[2] == ARGV[3] then redis.call('HSET', record, 't', 0) end
     return 2
   end
@@ -66,7 +66,7 @@ redis.call('ZREM', KEYS[1], ARGV[2])
 redis.call('ZREM', KEYS[2], ARGV[2])
 if still_wanted(ARGV[1], record, now) then
   redis.call('HSET', record, 's', 'parked')
-  in_lane(ARGV[1], ARGV[2], record)
+  enter_lane(ARGV[1], ARGV[2], record)
 end
 wake(ARGV[1])
 return 1

@@ -1,14 +1,15 @@
--- Row 5 of the state machine begins: whoever is about to store a held batch says so, and takes it along.
+-- Row 5 of the state machine begins: claims held batches for a process that stores them.
 --
 -- KEYS  1 held
--- ARGV  1 prefix   2 ms for which nobody else is to begin, and after which it is offered again   3 how often at most
---       somebody may have begun to store it before; "" for any number   4 ... ids
--- Returns per id { batch or "", which try this is }: 0 when it is not held (or was tried too often), -1 when another try is under way.
+-- ARGV  1 prefix   2 ms for which the claim is exclusive, and after which the batch is redelivered   3 the most earlier
+--       claims of a batch; "" for any number   4 ... ids
+-- Returns per id { batch or "", number of this claim }: 0 when it is not held (or was claimed too often), -1 when another claim is in force.
 --
--- A try that is never heard of again has killed its worker. `postpone` and `put_back` forget the tries of a database that was away.
+-- A claim that is neither settled nor released has crashed its worker. `postpone` and `release_claims` reset the number, so
+-- that an unavailable database does not count.
 
 local now_ms = math.floor(clock() / 1000)
-even_when_full(ARGV[1])
+run_even_when_full(ARGV[1])
 local answer = {}
 for i = 4, #ARGV do
   local id = ARGV[i]

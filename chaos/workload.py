@@ -1,4 +1,4 @@
-"""What is asked, how fast it may be asked, and what is done meanwhile: drawn from the seed before anything starts."""
+"""The workload: jobs, limits and the schedule of injected faults, all drawn from the seed before the run starts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Final
 from marketfetch.sandbox.symbols import UNIVERSE, stock
 
 PROVIDERS: Final = ("alpha_vantage", "polygon", "nasdaq")
-#: One symbol in so many is none that the vendor knows: those requests end as empty, or as failed with the reason.
+#: One symbol in this many is unknown to the vendor: those requests end as empty, or as failed with the reason.
 _UNKNOWN_EVERY: Final = 100
-#: Nobody is hit any more after this share of the time that an undisturbed run takes: the rest shows how it recovers.
+#: Faults end after this share of the duration of an undisturbed run: the rest shows how the installation recovers.
 _QUIET_FROM: Final = 0.75
 
 #: In percent of the good replies; `bad_rows` are good replies with five bad rows among them.
@@ -24,12 +24,12 @@ FAULTS: Final = {"500": 2.0, "503": 1.0, "reset": 1.0, "truncate": 1.0, "html": 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`seconds`: what the limits alone make an undisturbed run take. The others say how often, and for how long."""
+    """`seconds`: the duration of an undisturbed run under the limits alone. The other fields count faults and their lengths."""
 
     requests: int
     seconds: float
-    group_kills: int
-    redis_kills: int
+    worker_crashes: int
+    redis_crashes: int
     redis_away_s: float
     cuts: int
     postgres_away_s: float
@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a vendor's key may do; `per_s` is the rate that this comes to, `window_s` the longest window."""
+    """A vendor key's limits; `per_s` is the resulting rate, `window_s` the longest window."""
 
     texts: tuple[str, ...]
     concurrency: int | None
@@ -57,13 +57,13 @@ class Limits:
     window_s: float
 
     def seconds_for(self, requests: int) -> float:
-        """What so many calls take at most: a window that is full, and then the rate."""
+        """The longest time for this many calls: a full window, then the rate."""
         return self.window_s + requests / self.per_s if requests else 0.0
 
 
 @dataclass(frozen=True, order=True, slots=True)
-class Blow:
-    """Something that is done to the installation, so many seconds after the workers were started."""
+class Injection:
+    """A fault that is injected `at_s` seconds after the workers were started."""
 
     at_s: float
     name: str
@@ -74,20 +74,20 @@ def jobs(seed: int, requests: int, *, skip: int, today: date) -> list[Job]:
     draw = random.Random(seed)
     names = ["".join(letters) for letters in itertools.product(ascii_uppercase, repeat=3) if letters[:2] != ("Z", "Z")]
     draw.shuffle(names)
-    # What is recorded would not be drawn.
+    # Recorded symbols are left out, as the sandbox does not draw their bars.
     old = (one for one in names if (symbol := stock(one)) and symbol.listed.year < 2013 and one not in UNIVERSE)
     mine = list(itertools.islice(old, skip, skip + requests))
     ranges = {
-        # Its newest hundred days are all that it sends to a free key.
+        # A free key gets the newest hundred days only.
         "alpha_vantage": (today - timedelta(days=80), today - timedelta(days=10)),
         "polygon": (date(2024, 1, 2), date(2024, 3, 28)),
         "nasdaq": (date(2014, 1, 2), date(2014, 3, 31)),
     }
     found = []
-    for place, provider in enumerate(PROVIDERS):
-        symbols = mine[place :: len(PROVIDERS)]
+    for position, provider in enumerate(PROVIDERS):
+        symbols = mine[position :: len(PROVIDERS)]
         if provider != "polygon":
-            # Polygon would be asked a second time, whether the ticker exists.
+            # Polygon is left out: an unknown ticker there costs a second call.
             for n in range(7, len(symbols), _UNKNOWN_EVERY):
                 symbols[n] = f"ZZZZ{ascii_uppercase[(skip + n) // _UNKNOWN_EVERY % 26]}"
         found.append(Job(provider, tuple(symbols), *ranges[provider]))
@@ -95,7 +95,7 @@ def jobs(seed: int, requests: int, *, skip: int, today: date) -> list[Job]:
 
 
 def limits(size: Size) -> dict[str, Limits]:
-    """Limits under which each vendor's share takes about `size.seconds`, of another kind at each."""
+    """Limits under which each vendor's share takes about `size.seconds`; each vendor has another kind of limit."""
     per_s = size.requests / len(PROVIDERS) / size.seconds
     ten, four, two = (math.ceil(per_s * window) for window in (10, 4, 2))
     return {
@@ -105,23 +105,26 @@ def limits(size: Size) -> dict[str, Limits]:
     }
 
 
-def blows(seed: int, size: Size) -> list[Blow]:
-    """When what is done, in order."""
+def injections(seed: int, size: Size) -> list[Injection]:
+    """The schedule of faults, in order."""
     draw = random.Random(seed)
     end = size.seconds * _QUIET_FROM
     begin = size.seconds * 0.08
-    found = [Blow(at, "a child is killed") for at in _every(2, begin, end)]
-    found += [Blow(at, "a poison message is sent") for at in _every(5, begin, end)]
-    # The last of them ends the chaos.
-    found += [Blow(begin + 3 * n, "a worker is killed") for n in range(size.group_kills - 1)]
-    found.append(Blow(end, "a worker is killed"))
-    found += [Blow(draw.uniform(begin, end), "all connections of Redis are cut") for _ in range(size.cuts)]
-    found += [Blow(size.seconds * (0.2 + 0.2 * n), "Redis is killed and restarted") for n in range(size.redis_kills)]
+    found = [Injection(at, "a child is killed") for at in _every(2, begin, end)]
+    found += [Injection(at, "a poison message is sent") for at in _every(5, begin, end)]
+    # The last worker crash ends the phase of faults.
+    found += [Injection(begin + 3 * n, "a worker is killed") for n in range(size.worker_crashes - 1)]
+    found.append(Injection(end, "a worker is killed"))
+    found += [Injection(draw.uniform(begin, end), "all connections of Redis are cut") for _ in range(size.cuts)]
+    found += [Injection(size.seconds * (0.2 + 0.2 * n), "Redis is killed and restarted") for n in range(size.redis_crashes)]
     found += [
-        Blow(size.seconds * 0.3, "Postgres is stopped"),
-        Blow(size.seconds * 0.3 + size.postgres_away_s, "Postgres is back"),
+        Injection(size.seconds * 0.3, "Postgres is stopped"),
+        Injection(size.seconds * 0.3 + size.postgres_away_s, "Postgres is back"),
     ]
-    found += [Blow(size.seconds * 0.55, "Redis is stopped"), Blow(size.seconds * 0.55 + size.redis_away_s, "Redis is back")]
+    found += [
+        Injection(size.seconds * 0.55, "Redis is stopped"),
+        Injection(size.seconds * 0.55 + size.redis_away_s, "Redis is back"),
+    ]
     return sorted(found)
 
 

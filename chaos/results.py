@@ -1,16 +1,16 @@
-"""What a run finds: plain values, for the report and for the JSON beside it."""
+"""The results of a run: plain values, for the report and for its JSON. The field names are the JSON's."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from chaos.books import Books
+from chaos.audit import AuditResult
 
 
 @dataclass(slots=True)
 class Calls:
-    """What the vendors have counted."""
+    """The vendors' own counts."""
 
     calls: int = 0
     violations: int = 0
@@ -21,7 +21,7 @@ class Calls:
 
 @dataclass(slots=True)
 class Phase:
-    """The first phase. Seconds count from the moment at which all workers were there."""
+    """The first phase. Seconds count from the moment at which all workers were ready."""
 
     requests: int
     over: int = 0
@@ -32,9 +32,9 @@ class Phase:
     recovered_s: float = 0.0
     blows: dict[str, int] = field(default_factory=dict)
     calls: Calls = field(default_factory=Calls)
-    #: Left over when it had ended.
+    #: Keys and messages that were left over when the phase had ended.
     left: dict[str, list[str]] = field(default_factory=dict)
-    #: Messages that killed workers had: they come again after the visibility timeout, and are nobody's then.
+    #: Messages that killed workers had received: the broker redelivers them after the visibility timeout, and they are no-ops.
     unacked: int = 0
     #: Poison messages in the dead-letter list.
     dead: int = 0
@@ -53,14 +53,14 @@ class Emptied:
 
 
 @dataclass(slots=True)
-class Found:
-    """Everything that a run has found."""
+class Results:
+    """All results of a run."""
 
     seed: int
     limits: dict[str, Any]
     chaos: Phase
     emptied: Emptied
-    books: Books
+    books: AuditResult
     left: dict[str, list[str]]
     own_ends: list[int]
     log: dict[str, int]

@@ -1,7 +1,7 @@
--- Batches that were taken to be stored, and are left to others: each is offered again, as if nobody had tried.
+-- Releases claimed batches that the caller did not store: each is redelivered, and no attempt is counted.
 --
 -- KEYS  1 held
--- ARGV  1 prefix   2 ms until they are offered   3 ... ids
+-- ARGV  1 prefix   2 ms until they are redelivered   3 ... ids
 -- Returns how many are still held.
 
 local now_ms, found = math.floor(clock() / 1000), 0

@@ -1,4 +1,4 @@
-"""The installation that is hit: a folder with its own Redis, Postgres, vendors and workers, all real, all gone afterwards."""
+"""The installation under test: a folder with its own Redis, Postgres, vendors and workers, all real, all removed afterwards."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from chaos.plan import FAULTS, PROVIDERS, Job, Limits
-from chaos.worker import Worker
+from chaos.worker_process import Worker
+from chaos.workload import FAULTS, PROVIDERS, Job, Limits
 from marketfetch.local.postgres_server import Postgres, start_postgres
 from marketfetch.local.sandbox_process import Sandbox, start_sandbox
 from marketfetch.local.valkey_server import Valkey, start_valkey
@@ -31,7 +31,8 @@ from marketfetch.settings import environment
 _ROOT: Final = Path(__file__).parents[1]
 _NOTHING: Final = threading.Event()
 
-#: An app of the place's own: an hour is longer than any run, so that the broker's second delivery can't be what saves us.
+#: The installation's Celery app: its visibility timeout is longer than any run, so that the broker's redelivery can't hide a
+#: lost request.
 _APP: Final = """
 from tasks.app import app
 
@@ -41,7 +42,7 @@ app.conf.visibility_timeout = 3600
 """
 
 
-class Place:
+class Installation:
     """Servers, settings, workers."""
 
     def __init__(
@@ -67,7 +68,7 @@ class Place:
         (folder / "chaos_app.py").write_text(_APP)
 
     def start_workers(self, count: int, *, slots: int) -> None:
-        """Returns when all of them release."""
+        """Starts workers; returns when all of them release."""
         self.workers = [Worker(f"worker-{n}", self.folder, self.env, slots=slots) for n in range(1, count + 1)]
         until(lambda: len(self.redis().keys("mf:releaser:*")) >= count, what="all workers release", within_s=120)
 
@@ -76,14 +77,14 @@ class Place:
             worker.tend()
 
     def end_workers(self) -> None:
-        """As a service manager would, all at once: SIGTERM, and SIGKILL for who is still there 20 s later."""
+        """Ends all workers at once, as a service manager does: SIGTERM, and SIGKILL after 20 s."""
         for worker in self.workers:
             worker.process.terminate()
         for worker in self.workers:
             worker.end()
 
     def submit(self, job: Job) -> str:
-        """`marketfetch fetch ...`; its job id."""
+        """Runs `marketfetch fetch ...`; returns its job id."""
         words = ["fetch", job.provider, *job.symbols, "--start", f"{job.first}", "--end", f"{job.last}", "--adjustment", "raw"]
         command = [sys.executable, "-m", "marketfetch", *words]
         done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False)
@@ -92,11 +93,11 @@ class Place:
         return done.stdout.strip()
 
     def redis(self) -> Redis:
-        """A client that gives up at once, since what it asks may be away."""
+        """A client without retries, since Redis may be away."""
         return Redis.from_url(self.redis_url, socket_timeout=5, retry=Retry(NoBackoff(), 0))
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What a user's SQL says."""
+        """The rows of a SQL query."""
         with psycopg.connect(self.database_url, connect_timeout=5) as session:
             return session.execute(query).fetchall()
 
@@ -105,15 +106,15 @@ class Place:
         return dict(self.rows("SELECT provider, count(*) FROM ledger GROUP BY provider"))
 
     def restart_valkey(self) -> None:
-        """Same port, same append-only file."""
+        """Restarts Valkey on the same port, with the same append-only file."""
         self.valkey = start_valkey(self.valkey.folder, port=self.valkey.port)
 
     def logs(self) -> str:
-        """What all workers have written."""
+        """The logs of all workers."""
         return "".join(worker.log.read_text(errors="replace") for worker in self.workers)
 
     def processes(self) -> list[str]:
-        """What lives in the sessions of all workers that ever were."""
+        """The live processes in the sessions of all workers of this run."""
         sessions = {session for worker in self.workers for session in worker.sessions}
         found = []
         for process in psutil.process_iter(["status", "cmdline"]):
@@ -124,7 +125,9 @@ class Place:
 
 
 @contextmanager
-def a_place(folder: Path, *, seed: int, limits: Mapping[str, Limits], settings: Mapping[str, str]) -> Iterator[Place]:
+def an_installation(
+    folder: Path, *, seed: int, limits: Mapping[str, Limits], settings: Mapping[str, str]
+) -> Iterator[Installation]:
     """`settings`: MARKETFETCH_ variables, without that prefix."""
     with ExitStack() as stack:
         valkey = start_valkey(folder / "valkey")
@@ -139,18 +142,18 @@ def a_place(folder: Path, *, seed: int, limits: Mapping[str, Limits], settings: 
             variables[f"{prefix}BASE_URL"] = vendors.base_urls[name]
             if mine.concurrency:
                 variables[f"{prefix}CONCURRENCY"] = f"{mine.concurrency}"
-            # Not refused by the vendor: what is over a limit is counted, and nothing hides it.
+            # The vendor counts calls over a limit and refuses none, so that no refusal hides a violation.
             vendors.control.keys(name, key, limits=list(mine.texts), concurrency=mine.concurrency, enforce=False)
-        place = Place(folder, valkey=valkey, postgres=postgres, vendors=vendors, variables=variables)
-        # The one that runs by then.
-        stack.callback(lambda: place.valkey.stop())
-        stack.callback(lambda: place.end_workers())
-        yield place
+        installation = Installation(folder, valkey=valkey, postgres=postgres, vendors=vendors, variables=variables)
+        # A lambda, as the installation may have restarted its Valkey by then.
+        stack.callback(lambda: installation.valkey.stop())
+        stack.callback(lambda: installation.end_workers())
+        yield installation
 
 
-def faults(place: Place) -> None:
-    """The vendors begin to fail. Each kind in percent of what the kinds before it have left."""
-    place.vendors.control.faults(
+def faults(installation: Installation) -> None:
+    """Makes the vendors fail. Each kind's percentage applies to the calls that the kinds before it spare."""
+    installation.vendors.control.faults(
         *(
             {"kind": kind, "rate": percent / 100, "retry_after": 1 if kind == "503" else None}
             for kind, percent in FAULTS.items()
@@ -159,7 +162,7 @@ def faults(place: Place) -> None:
 
 
 def until(condition: Callable[[], Any], *, what: str, within_s: float) -> None:
-    """Waits for it. RuntimeError says what did not come."""
+    """Waits for the condition. Raises RuntimeError that names what did not happen."""
     deadline = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > deadline:
@@ -168,11 +171,11 @@ def until(condition: Callable[[], Any], *, what: str, within_s: float) -> None:
 
 
 def pause(seconds: float) -> None:
-    """Lets time pass, where the time itself is meant."""
+    """Lets time pass, where the test needs elapsed time."""
     _NOTHING.wait(seconds)
 
 
-def any_child(place: Place, draw: random.Random) -> psutil.Process | None:
-    """One of all the children of all workers."""
-    found = [child for worker in place.workers for child in worker.children()]
+def any_child(installation: Installation, draw: random.Random) -> psutil.Process | None:
+    """A random child of all workers' children, None when there is none."""
+    found = [child for worker in installation.workers for child in worker.children()]
     return draw.choice(found) if found else None

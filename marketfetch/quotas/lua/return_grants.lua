@@ -1,11 +1,11 @@
--- Row 2b of the state machine before its time: granted -> parked, in its old place. A releaser that ends takes back what it
--- has granted and nobody has started; what runs, or has another grant by now, stays.
+-- Row 2b of the state machine ahead of its deadline: granted -> parked, in the old place. A releaser that stops returns its
+-- grants that no child has started; a running request, or one with another grant by now, stays.
 --
 -- KEYS  1 granted   2 ready
 -- ARGV  1 prefix   2 ... per grant: id, fence
--- Returns how many were taken back.
+-- Returns how many grants were returned.
 
-local prefix, taken = ARGV[1], 0
+local prefix, returned = ARGV[1], 0
 local now = clock()
 for i = 2, #ARGV, 2 do
   local id = ARGV[i]
@@ -15,9 +15,9 @@ for i = 2, #ARGV, 2 do
     redis.call('ZREM', KEYS[1], id)
     close_call(prefix, id, record, now, false)
     redis.call('HSET', record, 's', 'parked')
-    in_lane(prefix, id, record)
-    taken = taken + 1
+    enter_lane(prefix, id, record)
+    returned = returned + 1
   end
 end
-if taken > 0 then wake(prefix) end
-return taken
+if returned > 0 then wake(prefix) end
+return returned

@@ -1,4 +1,4 @@
-"""A place to measure in: a folder with its own Valkey, vendors, database and workers, all real, all gone afterwards."""
+"""The testbed: a folder with its own Valkey, vendors, database and workers, all real, all removed afterwards."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from marketfetch.local.valkey_server import start_valkey
 from marketfetch.settings import environment
 
 ROOT = Path(__file__).parents[1]
-#: The way to the vendor and back, each drawn anew for every call.
+#: The network delay to the vendor, and back, each drawn for every call.
 DELAY_MS = (20.0, 120.0)
 _NOTHING = threading.Event()
 
 
-class Place:
-    """What a user would have in front of them: an environment, workers, a vendor that judges and never refuses."""
+class Testbed:
+    """A user's environment: settings, workers, and a vendor that counts violations and refuses no call."""
 
     def __init__(self, folder: Path, stack: ExitStack, *, redis_url: str, vendors: Sandbox, variables: dict[str, str]) -> None:
         self.folder = folder
@@ -46,7 +46,7 @@ class Place:
         }
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """`python ...` in the background, ended with the place."""
+        """Runs `python ...` in the background until the testbed ends."""
         with (self.folder / "log").open("ab") as log:
             command = [sys.executable, *arguments]
             process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=log, stderr=log)
@@ -54,14 +54,14 @@ class Place:
         return process
 
     def run(self, *arguments: str) -> str:
-        """`python ...` to its end: what it printed. Its errors are ours."""
+        """Runs `python ...` to its end; returns its output. Raises RuntimeError with its errors."""
         done = subprocess.run([sys.executable, *arguments], cwd=self.folder, env=self.env, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{' '.join(arguments[:3])} ended with {done.returncode}: {done.stderr[-2000:]}")
         return done.stdout
 
     def workers(self, count: int = 2, *, slots: int = 4) -> list[subprocess.Popen[bytes]]:
-        """Our workers with shipped defaults, when all of them release."""
+        """Starts workers with shipped defaults; returns when all of them release."""
         started = [
             self.start("-m", "celery", "-A", "tasks", "worker", "-c", f"{slots}", "-n", f"w{n}@%h") for n in range(count)
         ]
@@ -69,7 +69,7 @@ class Place:
         return started
 
     def park(self, count: int, *, job_of: int = 20) -> None:
-        """Parks `count` requests as `feed` would, in a process of its own: that of a user."""
+        """Parks `count` requests as `feed` does, in a process of its own, like a user's."""
         self.run("-m", "benchmarks.gate_parking", f"{count}", f"{job_of}")
 
     def arrivals(self) -> dict[str, list[float]]:
@@ -78,7 +78,7 @@ class Place:
         return {key: sorted(at for at, _ in log["arrivals"]) for key, log in keys.items()}
 
     def arrived(self) -> int:
-        """How many calls the vendor has got."""
+        """The number of calls that the vendor has received."""
         return int(self.vendors.control.log()["calls"])
 
     def violations(self) -> int:
@@ -86,7 +86,7 @@ class Place:
         return int(self.vendors.control.log()["violations"])
 
     def round_trip_s(self, calls: int = 60) -> float:
-        """Mean seconds of one call to this vendor, with a key that nobody judges."""
+        """Mean seconds of one call to this vendor, with a key without limits."""
         took = []
         with requests.Session() as session:
             for _ in range(calls):
@@ -98,14 +98,14 @@ class Place:
 
 
 @contextmanager
-def a_place(
+def a_testbed(
     limits: Mapping[str, Sequence[str]],
     *,
     concurrency: int | None = None,
     delay: bool = True,
     settings: Mapping[str, str] | None = None,
-) -> Iterator[Place]:
-    """`limits`: key -> its limits, as settings write them. The vendor judges each key by the same ones."""
+) -> Iterator[Testbed]:
+    """`limits`: key -> its limits, as settings write them. The vendor judges each key by the same limits."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         valkey = stack.enter_context(start_valkey(folder / "valkey"))
@@ -120,7 +120,7 @@ def a_place(
             variables[f"MARKETFETCH_PROVIDERS__POLYGON__KEY_LIMITS__{key.upper()}"] = json.dumps(list(texts))
         if concurrency:
             variables["MARKETFETCH_PROVIDERS__POLYGON__CONCURRENCY"] = f"{concurrency}"
-        yield Place(folder, stack, redis_url=valkey.url, vendors=vendors, variables=variables)
+        yield Testbed(folder, stack, redis_url=valkey.url, vendors=vendors, variables=variables)
 
 
 def secret(label: str) -> str:
@@ -129,7 +129,7 @@ def secret(label: str) -> str:
 
 
 def until(condition: Callable[[], Any], *, what: str, within_s: float, every_s: float = 0.1) -> None:
-    """Waits for it. RuntimeError says what did not come."""
+    """Waits for the condition. Raises RuntimeError that names what did not happen."""
     deadline = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > deadline:
@@ -138,7 +138,7 @@ def until(condition: Callable[[], Any], *, what: str, within_s: float, every_s: 
 
 
 def pause(seconds: float) -> None:
-    """Lets time pass, where the time itself is what is measured."""
+    """Lets time pass, where the measurement needs elapsed time."""
     _NOTHING.wait(seconds)
 
 

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.gate`: what the gate promises, measured with shipped defaults: use of limits, costs, memory, latency.
+"""`python -m benchmarks.gate_suite`: measures the gate with shipped defaults: use of limits, costs, memory, latency.
 
-Two workers of four processes; vendors at the end of a wire of 20 to 120 ms each way, who judge and never refuse. Each row is
-a function in a file of its own; every result goes into benchmarks/gate.json, where rows measured later replace their own.
+Two workers of four processes call vendors 20 to 120 ms away that count violations and refuse none. Each row is a function in
+a file of its own; results are written to benchmarks/gate.json, where a new measurement replaces its own row.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from benchmarks.gate_naive import naively
 from benchmarks.gate_scenarios import SCENARIOS, Scenario
 
 RESULTS = Path(__file__).parent / "gate.json"
-Told = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-def scenarios(measure: Callable[[Scenario], dict[str, Any]], chosen: Iterable[Scenario], told: Told) -> dict[str, Any]:
-    """Each scenario in turn."""
+def scenarios(measure: Callable[[Scenario], dict[str, Any]], chosen: Iterable[Scenario], log: Log) -> dict[str, Any]:
+    """Measures each scenario in turn."""
     found = {}
     for scenario in chosen:
-        told(f"{scenario.name}, about {scenario.ideal_s():.0f} s")
+        log(f"{scenario.name}, about {scenario.ideal_s():.0f} s")
         found[scenario.name] = measure(scenario)
     return found
 
 
-#: name -> what measures it, by `short`.
+#: name -> the function that measures it, by `short`.
 ROWS: dict[str, Callable[[bool], dict[str, Any]]] = {
     "feeding": feeding,
     "delivery": delivery,
@@ -53,12 +53,12 @@ JUDGED = {"judged": judged, "naive": naively}
 
 
 @click.command()
-@click.option("--only", multiple=True, type=click.Choice([*JUDGED, *ROWS]), help="This row alone; may be said again.")
+@click.option("--only", multiple=True, type=click.Choice([*JUDGED, *ROWS]), help="This row alone; may be repeated.")
 @click.option("--scenario", multiple=True, help="Of the judged rows only this scenario, by its name.")
 @click.option("--short", is_flag=True, help="A fraction of the calls, to see that it runs.")
 @click.option("--keep", is_flag=True, help="Measure nothing: show what benchmarks/gate.json holds.")
 def main(only: tuple[str, ...], scenario: tuple[str, ...], short: bool, keep: bool) -> None:
-    """What the gate promises, measured."""
+    """Measures the gate's promises."""
     console = Console(width=None if sys.stdout.isatty() else 128)
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     chosen = [one.shortened(5) if short else one for one in SCENARIOS if not scenario or one.name in scenario]

@@ -1,4 +1,4 @@
-"""The stored rows against the market that the sandbox draws them from: nothing of our reading stands between."""
+"""The audit: compares the stored rows with the market that the sandbox draws them from, without our own readers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from chaos.place import Place
-from chaos.plan import Job
+from chaos.installation import Installation
+from chaos.workload import Job
 from marketfetch.sandbox.market import Floats, Market
 from marketfetch.sandbox.sessions import midnight_ms
 from marketfetch.sandbox.symbols import stock
@@ -31,8 +31,8 @@ SELECT count(*) FROM bars WHERE low > high OR low > least(open, close) OR high <
 
 
 @dataclass(slots=True)
-class Books:
-    """What was found. The lists name symbols, for whoever has to look."""
+class AuditResult:
+    """The audit's counts. `look_at` names the symbols that a developer has to inspect."""
 
     outcomes: dict[str, int] = field(default_factory=dict)
     without_reason: int = 0
@@ -47,47 +47,47 @@ class Books:
     look_at: list[str] = field(default_factory=list)
 
 
-def audit(place: Place, jobs: list[Job]) -> Books:
-    """Everything of these jobs, row by row."""
-    health = place.vendors.control.health()
+def audit(installation: Installation, jobs: list[Job]) -> AuditResult:
+    """Audits these jobs, row by row."""
+    health = installation.vendors.control.health()
     market = Market(seed=int(health["seed"]), today=date.fromisoformat(health["today"]))
-    damaged = _damaged(place)
+    damaged = _damaged(installation)
     stored: dict[tuple[str, str], dict[str, Bars]] = {}
-    for provider, symbol, adjustment, ts, *values in place.rows(_BARS):
+    for provider, symbol, adjustment, ts, *values in installation.rows(_BARS):
         stored.setdefault((provider, symbol), {}).setdefault(adjustment, {})[ts] = tuple(values)
     rejected: dict[tuple[str, str], set[int]] = {}
-    for provider, symbol, row in place.rows("SELECT provider, symbol, row FROM rejects"):
+    for provider, symbol, row in installation.rows("SELECT provider, symbol, row FROM rejects"):
         rejected.setdefault((provider, symbol), set()).add(row)
-    ledger = {(row[0], row[1]): row[2:] for row in place.rows("SELECT provider, symbol, outcome, reason FROM ledger")}
-    books = Books(rejects=sum(map(len, rejected.values())))
-    books.rows = sum(len(bars) for each in stored.values() for bars in each.values())
-    books.doubled = place.rows(_TWICE)[0][0]
-    books.bad_stored = place.rows(_BAD)[0][0]
+    ledger = {(row[0], row[1]): row[2:] for row in installation.rows("SELECT provider, symbol, outcome, reason FROM ledger")}
+    result = AuditResult(rejects=sum(map(len, rejected.values())))
+    result.rows = sum(len(bars) for each in stored.values() for bars in each.values())
+    result.doubled = installation.rows(_TWICE)[0][0]
+    result.bad_stored = installation.rows(_BAD)[0][0]
     for job in jobs:
         for symbol in job.symbols:
             name = (job.provider, symbol)
             outcome, reason = ledger.get(name, ("nothing", ""))
-            books.outcomes[outcome] = books.outcomes.get(outcome, 0) + 1
-            books.without_reason += outcome == "failed" and not reason
+            result.outcomes[outcome] = result.outcomes.get(outcome, 0) + 1
+            result.without_reason += outcome == "failed" and not reason
             if outcome == "failed":
                 text = reason.removeprefix(f"{symbol}: ")[:60]
-                books.reasons[text] = books.reasons.get(text, 0) + 1
+                result.reasons[text] = result.reasons.get(text, 0) + 1
             said = _said(market, symbol, job) if outcome == "stored" else {}
-            # Whether the reply that was kept was a spoilt one: the first of them may have died with its worker.
+            # Rejects show that the stored reply was a spoilt one: an earlier spoilt reply may have been lost with its worker.
             spoilt = damaged.get(name, {}) if name in rejected else {}
-            compare(books, name, said, stored.get(name, {}), rejected.get(name, set()), spoilt)
-    return books
+            compare(result, name, said, stored.get(name, {}), rejected.get(name, set()), spoilt)
+    return result
 
 
 def compare(
-    books: Books,
+    result: AuditResult,
     name: tuple[str, str],
     said: dict[str, Bars],
     kept: dict[str, Bars],
     rejected: set[int],
     spoilt: dict[int, int],
 ) -> None:
-    """One request. `spoilt`: row of the reply -> the bar's ts. Prices as traded are what the sandbox spoils."""
+    """Compares one request. `spoilt`: row of the reply -> the bar's ts; the sandbox spoils prices as traded."""
     raw = said.get("raw", {})
     spoilt = {row: ts for row, ts in spoilt.items() if ts in raw}
     missing, altered = 0, 0
@@ -96,15 +96,15 @@ def compare(
         missing += len(set(theirs) - set(ours) - (set(spoilt.values()) if adjustment == "raw" else set()))
         altered += sum(1 for ts, values in ours.items() if theirs.get(ts) != values)
     silent = len(set(spoilt) - rejected)
-    books.missing += missing
-    books.altered += altered
-    books.bad_without_reject += silent
+    result.missing += missing
+    result.altered += altered
+    result.bad_without_reject += silent
     if missing or altered or silent:
-        books.look_at.append(f"{name[0]} {name[1]}: {missing} missing, {altered} altered, {silent} not rejected")
+        result.look_at.append(f"{name[0]} {name[1]}: {missing} missing, {altered} altered, {silent} not rejected")
 
 
 def _said(market: Market, symbol: str, job: Job) -> dict[str, Bars]:
-    """Adjustment -> what the vendor has. A page of Nasdaq Data Link's table holds each row in two adjustments."""
+    """Adjustment -> the vendor's bars. A page of Nasdaq Data Link's table holds each row in two adjustments."""
     known = stock(symbol)
     if known is None:
         return {}
@@ -123,9 +123,9 @@ def _bars(at: list[int], *columns: Floats) -> Bars:
     return dict(zip(at, zip(*(column.tolist() for column in columns), strict=True), strict=True))
 
 
-def _damaged(place: Place) -> dict[tuple[str, str], dict[int, int]]:
+def _damaged(installation: Installation) -> dict[tuple[str, str], dict[int, int]]:
     found: dict[tuple[str, str], dict[int, int]] = {}
-    for one in place.vendors.control.log()["damaged"]:
+    for one in installation.vendors.control.log()["damaged"]:
         found.setdefault((one["provider"], one["symbol"]), {})[one["row"]] = _ts(one["at"])
     return found
 
