@@ -37,7 +37,7 @@ def failing(error: BaseException) -> click.Group:
 
 def test_help_comes_at_once_and_loads_nothing_heavy() -> None:
     code = (
-        "import sys, cli.main;"
+        "import sys, marketfetch.cli.main;"
         "print(*sorted({'celery', 'sqlalchemy', 'pydantic', 'numpy', 'redis', 'rich', 'requests'} & set(sys.modules)))"
     )
     began = time.monotonic()
