@@ -8,6 +8,12 @@ import pytest
 from redis import Redis
 
 from marketfetch.local.valkey_server import start_valkey
+from tests.scheduling import (  # noqa: F401 (pytest finds its hooks here)
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_xdist_make_scheduler,
+)
 
 
 @pytest.fixture(scope="session")

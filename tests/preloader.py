@@ -94,22 +94,24 @@ def become(asked: dict, descriptors: list[int]) -> None:
 
 
 def run(arguments: list[str]) -> None:
-    """`python [-P] (-c code | -m module) ...`"""
+    """`python [-P] (-c code | -m module | file) ...`"""
     safe = arguments[0] == "-P"
-    kind, what, *rest = arguments[safe:]
-    own = [] if safe else [os.getcwd() if kind == "-m" else ""]
-    sys.path[:] = [*own, *os.environ.get("PYTHONPATH", "").split(os.pathsep), *PATH]
+    kind, *rest = arguments[safe:]
+    first = {"-c": "", "-m": os.getcwd()}.get(kind, os.path.dirname(os.path.abspath(kind)))
+    sys.path[:] = [*([] if safe else [first]), *os.environ.get("PYTHONPATH", "").split(os.pathsep), *PATH]
     sys.path_importer_cache.clear()
-    if kind == "-m":
-        sys.argv = [what, *rest]
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
-    elif kind == "-c":
+    if kind == "-c":
+        code, *rest = rest
         sys.argv = ["-c", *rest]
-        main = type(sys)("__main__")
-        sys.modules["__main__"] = main
-        exec(compile(what, "<string>", "exec"), main.__dict__)
+        main = sys.modules["__main__"] = type(sys)("__main__")
+        exec(compile(code, "<string>", "exec"), main.__dict__)
+    elif kind == "-m":
+        module, *rest = rest
+        sys.argv = [module, *rest]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
     else:
-        raise ValueError(f"-c or -m, not {kind}")
+        sys.argv = [kind, *rest]
+        runpy.run_path(kind, run_name="__main__")
 
 
 #: The installation's folders: sys.path without the first, which is this file's.
