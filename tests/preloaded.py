@@ -41,7 +41,14 @@ class Preloaded:
         return json.loads(answer)
 
     def start(
-        self, *arguments: str, cwd: Path, env: Mapping[str, str], stdout: int, stderr: int, stdin: int | None = None, start_new_session: bool
+        self,
+        *arguments: str,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: int,
+        stderr: int,
+        stdin: int | None = None,
+        start_new_session: bool,
     ) -> Process:
         """`python <arguments>`: as `subprocess.Popen`, of which it takes these options, with files as descriptors."""
         question = {"arguments": arguments, "folder": str(cwd), "environment": dict(env), "session": start_new_session}

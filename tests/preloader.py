@@ -21,6 +21,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 MOST_BYTES = 1 << 20
 #: What workers and commands import of others, beside all of `marketfetch`.
@@ -97,7 +98,7 @@ def run(arguments: list[str]) -> None:
     """`python [-P] (-c code | -m module | file) ...`"""
     safe = arguments[0] == "-P"
     kind, *rest = arguments[safe:]
-    first = {"-c": "", "-m": os.getcwd()}.get(kind, os.path.dirname(os.path.abspath(kind)))
+    first = {"-c": "", "-m": str(Path.cwd())}.get(kind, str(Path(kind).resolve().parent))
     sys.path[:] = [*([] if safe else [first]), *os.environ.get("PYTHONPATH", "").split(os.pathsep), *PATH]
     sys.path_importer_cache.clear()
     if kind == "-c":
@@ -118,7 +119,7 @@ def run(arguments: list[str]) -> None:
 PATH = sys.path[1:]
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
     load()
     gc.collect()
     gc.freeze()

@@ -81,7 +81,8 @@ class Recorder:
         self.seconds[report.nodeid] += report.duration
 
     def pytest_sessionfinish(self) -> None:
-        merged = {name: found for name, found in known().items() if name not in self.seconds} | self.seconds
+        files = {name.partition("::")[0] for name in self.seconds}
+        merged = {name: found for name, found in known().items() if name.partition("::")[0] not in files} | self.seconds
         long = {name: round(merged[name], 1) for name in sorted(merged) if merged[name] >= SHORT_S}
         FILE.write_text(json.dumps(long, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
 
