@@ -91,7 +91,7 @@ def become(asked: dict, descriptors: list[int]) -> None:
     os.environ.clear()
     os.environ.update(asked["environment"])
     for action in filter(None, asked["environment"].get("PYTHONWARNINGS", "").split(",")):
-        warnings.simplefilter(action)  # type: ignore[arg-type]
+        warnings.simplefilter(action)
 
 
 def run(arguments: list[str]) -> None:
