@@ -16,17 +16,10 @@ from marketfetch.quotas.values import KeyPast
 from tests.quotas.agreement import both_keep_the_same_books, every_promise_of_the_table_holds, the_vendor_sees_no_limit_passed
 from tests.quotas.model import Model
 from tests.quotas.model_records import NO_MATTER
-from tests.quotas.pools import IDS, JOBS, POOLS
+from tests.quotas.pools import END_BY_MS, HELD_AGAIN_MS, IDS, JOBS, LATE_MS, POOLS, START_BY_MS, UNSTORED_MS, may_hold, pick
 from tests.quotas.stepped import CLOCK, DAY, FORMAT, ShortDays, SteppedGate, snapshot, time_has_passed
 
 BEGINS: Final = 1_800_000_000_000_000 // DAY * DAY + DAY - 8_000_000  # eight seconds before a midnight
-LATE_MS: Final = 10_000
-START_BY_MS: Final = 10_000
-END_BY_MS: Final = 25_000
-HELD_AGAIN_MS: Final = 20_000
-UNSTORED_MS: Final = 7_000
-
-pick = st.integers(0, 11)
 
 
 class GateMachine(RuleBasedStateMachine):
@@ -109,14 +102,8 @@ class GateMachine(RuleBasedStateMachine):
         return {key.calendars[0].counter(label, f"d{today}"): seen}
 
     def marked(self, label: str) -> dict[int, int]:
-        """What each long window can hold: a call is at the vendor half a minute after its mark at the latest."""
         (key,) = (one for one in self.keys() if one.label == label)
-        return {
-            one.window_ms * 1000: sum(
-                mark == label and at >= self.true - one.window_ms * 1000 - 30_000_000 for mark, at in self.marks
-            )
-            for one in key.marked_windows
-        }
+        return may_hold(key, [at for mark, at in self.marks if mark == label], self.true)
 
     def child(self, n: int) -> SimpleNamespace:
         return self.children[n % len(self.children)]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+from hypothesis import strategies as st
+
+from marketfetch.quotas.limits import KeyLimits
 
 #: label -> limits, calls a day (0: no such limit), concurrency
 POOLS: Final[dict[str, dict[str, tuple[list[str], int, int | None]]]] = {
@@ -16,5 +21,17 @@ POOLS: Final[dict[str, dict[str, tuple[list[str], int, int | None]]]] = {
     "keys that share a window": {"x": (["3/5seconds;pool", "2/5seconds"], 0, None), "y": (["3/5seconds;pool"], 5, None)},
     "no limit": {"x": ([], 0, None), "y": ([], 0, 3)},
 }
+LATE_MS: Final = 10_000
+START_BY_MS: Final = 10_000
+END_BY_MS: Final = 25_000
+HELD_AGAIN_MS: Final = 20_000
+UNSTORED_MS: Final = 7_000
 IDS: Final = ("a", "b", "c", "d", "e", "f")
 JOBS: Final = ("J1", "J2")
+pick = st.integers(0, 11)
+
+
+def may_hold(key: KeyLimits, marks: Sequence[int], now: int) -> dict[int, int]:
+    """What each long window can hold: a call is at the vendor half a minute after its mark at the latest."""
+    lengths = [one.window_ms * 1000 for one in key.marked_windows]
+    return {length: sum(at >= now - length - 30_000_000 for at in marks) for length in lengths}
