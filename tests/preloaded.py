@@ -48,7 +48,7 @@ class Preloaded:
         stdout: int,
         stderr: int,
         stdin: int | None = None,
-        start_new_session: bool,
+        start_new_session: bool = False,
     ) -> Process:
         """`python <arguments>`: as `subprocess.Popen`, of which it takes these options, with files as descriptors."""
         question = {"arguments": arguments, "folder": str(cwd), "environment": dict(env), "session": start_new_session}
@@ -64,7 +64,7 @@ class Preloaded:
             given.write(stdin)
             given.seek(0)
             files = {"stdin": given.fileno(), "stdout": out.fileno(), "stderr": err.fileno()}
-            process = self.start(*arguments, cwd=cwd, env=env, **files, start_new_session=False)
+            process = self.start(*arguments, cwd=cwd, env=env, **files)
             try:
                 code = process.wait(timeout)
             except BaseException:
