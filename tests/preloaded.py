@@ -63,8 +63,7 @@ class Preloaded:
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             given.write(stdin)
             given.seek(0)
-            files = {"stdin": given.fileno(), "stdout": out.fileno(), "stderr": err.fileno()}
-            process = self.start(*arguments, cwd=cwd, env=env, **files)
+            process = self.start(*arguments, cwd=cwd, env=env, stdin=given.fileno(), stdout=out.fileno(), stderr=err.fileno())
             try:
                 code = process.wait(timeout)
             except BaseException:
