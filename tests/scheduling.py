@@ -25,7 +25,6 @@ TOGETHER = (
     "tests/cli/test_bad_input.py",
     "tests/cli/test_demo.py",
     "tests/cli/test_up.py",
-    "tests/flow/test_limits.py",
     "tests/sandbox/",
 )
 
