@@ -52,6 +52,7 @@ coverage: $(VENV)/.dev  ## the whole suite again, slower, with the branches that
 stress: $(VENV)/.dev    ## random steps and random kills at full length, with other seeds each time; about an hour
 	@MARKETFETCH_TEST_EXAMPLES=5000 $(BIN)/python -m pytest -n 2 tests/quotas/test_model.py
 	@$(BIN)/python -m pytest -n 2 --hypothesis-profile=stress tests/providers tests/schemas tests/storage tests/sandbox
+	@MARKETFETCH_TEST_CHAOS=long $(BIN)/python -m pytest -n 2 tests/flow/test_releaser_stops.py
 	@for round in 1 2 3 4 5; do $(BIN)/python -m pytest -n 2 tests/flow/test_failpoints.py tests/quotas/test_races.py || exit 1; done
 
 bench: $(VENV)/.dev     ## measure, with what it is compared with in the same run; about an hour

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 SECRETS = {name: f"S3CR3T{name.upper().replace('_', '')}0123456789" for name in ("alpha_vantage", "polygon", "nasdaq")}
 
 
-#: Killing children at random: the seed, and for how many seconds. The longer run of chaos sets the variable.
+#: Killing children at random: the seed, and for how many seconds. `make stress` sets the variable.
 CHAOS_SEED, CHAOS_S = 20240105, 60 if os.environ.get("MARKETFETCH_TEST_CHAOS") == "long" else 20
 
 
