@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Most tests wait most of the time, for workers, vendors and deadlines: three processes a core keep it busy.
+PROCESSES ?= 6
 
-.PHONY: help demo test check lint types contracts bench chaos clean
+.PHONY: help demo test check lint types contracts coverage stress bench chaos clean
 
 help:            ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -24,8 +26,8 @@ $(VENV)/.dev: $(VENV)/.runtime
 demo: $(VENV)/.runtime  ## three vendors, one worker, real Celery: watch rows arrive
 	@$(BIN)/marketfetch demo
 
-test: $(VENV)/.dev      ## the whole suite, on servers that it starts itself
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+test: $(VENV)/.dev      ## the whole suite, on servers that it starts itself; about 8 minutes on two cores
+	@$(BIN)/python -m pytest -n $(PROCESSES)
 
 lint: $(VENV)/.dev      ## ruff: style and house rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -37,6 +39,21 @@ contracts: $(VENV)/.dev ## who may import whom
 	@$(BIN)/lint-imports
 
 check: lint types contracts test  ## everything CI runs
+
+coverage: $(VENV)/.dev  ## the whole suite again, slower, with the branches that it takes: 95 % of each package or it fails
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m coverage run -m pytest -n $(PROCESSES)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage report
+	@for package in marketfetch providers tasks; do \
+	  printf '%s: ' $$package && $(BIN)/python -m coverage report --include="$$package/*" --format=total --fail-under=95 || exit 1; \
+	done
+
+stress: $(VENV)/.dev    ## random steps and random kills at full length, with other seeds each time; about an hour
+	@MARKETFETCH_TEST_EXAMPLES=5000 $(BIN)/python -m pytest -n 2 tests/quotas/test_model.py
+	@$(BIN)/python -m pytest -n 2 --hypothesis-profile=stress tests/providers tests/schemas tests/storage tests/sandbox
+	@MARKETFETCH_TEST_CHAOS=long $(BIN)/python -m pytest -n 2 tests/flow/test_releaser_stops.py
+	@for round in 1 2 3 4 5; do $(BIN)/python -m pytest -n 2 tests/flow/test_failpoints.py tests/quotas/test_races.py || exit 1; done
 
 bench: $(VENV)/.dev     ## measure, with what it is compared with in the same run; about an hour
 	@$(BIN)/python -m benchmarks

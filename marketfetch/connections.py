@@ -10,7 +10,8 @@ from redis import Redis
 from marketfetch.addresses import database_url, redis_url
 from marketfetch.exceptions import UnavailableError
 from marketfetch.extras import need
-from marketfetch.quotas import Gate
+from marketfetch.quotas import Gate, failpoints
+from marketfetch.settings import failpoint
 from marketfetch.storage import open_store, safe_url
 from marketfetch.storage.store import Store
 
@@ -52,6 +53,8 @@ def _redis(_pid: int) -> Redis:
 
 @lru_cache(maxsize=8)
 def _gate(pid: int, provider: str) -> Gate:
+    if point := failpoint():  # a test kills this process at a step of the gate; commands load no Celery app that would arm it
+        failpoints.arm(point)
     return Gate(_redis(pid), pool=provider)
 
 

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from redis import Redis
 
 from marketfetch.local.valkey_server import start_valkey
+from tests.scheduling import (  # noqa: F401 (pytest finds its hooks here)
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_xdist_make_scheduler,
+)
+
+#: `make stress`: for tests that do not say their own number. Without it they make 100 examples each.
+settings.register_profile("stress", max_examples=5000, deadline=None)
 
 
 @pytest.fixture(scope="session")

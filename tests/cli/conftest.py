@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import psutil
 import pytest
 
 from marketfetch.settings import environment
+from tests.preloaded import preloaded
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,16 +70,9 @@ class Shell:
 
     def run(self, *arguments: str, seconds: float = 90.0, stdin: bytes = b"", **more: str) -> subprocess.CompletedProcess[str]:
         """Runs a command to its end. `more` are further variables, without MARKETFETCH_."""
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "marketfetch", *arguments],
-            cwd=self.folder,
-            env=self.environment({f"MARKETFETCH_{name}": value for name, value in more.items()}),
-            input=stdin,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-        )
-        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+        environment = self.environment({f"MARKETFETCH_{name}": value for name, value in more.items()})
+        python = preloaded()
+        return python.run("-P", "-m", "marketfetch", *arguments, cwd=self.folder, env=environment, timeout=seconds, stdin=stdin)
 
     def start(self, *arguments: str) -> Started:
         """Starts a command in a session of its own."""
@@ -87,15 +80,14 @@ class Shell:
         files: list[IO[bytes]] = []
         with contextlib.ExitStack() as closing:
             files += [closing.enter_context((self.folder / f"{name}.{end}").open("wb")) for end in ("out", "err")]
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "marketfetch", *arguments],
+            process = preloaded().start(
+                "-P", "-m", "marketfetch", *arguments,
                 cwd=self.folder,
                 env=self.environment({}),
-                stdin=subprocess.DEVNULL,
-                stdout=files[0],
-                stderr=files[1],
+                stdout=files[0].fileno(),
+                stderr=files[1].fileno(),
                 start_new_session=True,
-            )
+            )  # fmt: skip
         return Started(process, self.folder / f"{name}.out", self.folder / f"{name}.err")
 
 

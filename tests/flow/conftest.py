@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date
@@ -21,6 +20,7 @@ from marketfetch.local.sandbox_process import start_sandbox
 from marketfetch.local.valkey_server import Valkey, start_valkey
 from marketfetch.sandbox.market import Market
 from marketfetch.sandbox.symbols import stock
+from tests.preloaded import preloaded
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 SECRETS = {name: f"S3CR3T{name.upper().replace('_', '')}0123456789" for name in ("alpha_vantage", "polygon", "nasdaq")}
 
 
-#: Killing children at random: the seed, and for how many seconds. The longer run of chaos sets the variable.
+#: Killing children at random: the seed, and for how many seconds. `make stress` sets the variable.
 CHAOS_SEED, CHAOS_S = 20240105, 60 if os.environ.get("MARKETFETCH_TEST_CHAOS") == "long" else 20
 
 
@@ -62,15 +62,7 @@ class Place:
 
     def run(self, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
         """`python ...` in this place."""
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout,
-        )
+        return preloaded().run(*arguments, cwd=self.folder, env=self.env, timeout=timeout)
 
     def marketfetch(self, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
         """`marketfetch ...` in this place."""
@@ -93,9 +85,9 @@ class Place:
     def celery(self, *arguments: str, log: str, app: str = "tasks") -> subprocess.Popen[bytes]:
         """`celery -A <app> ...` in the background, in a process group of its own; ended with the test."""
         with (self.folder / log).open("ab") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", app, *arguments],
-                cwd=self.folder, env=self.env, stdout=file, stderr=file, start_new_session=True,
+            process = preloaded().start(
+                "-m", "celery", "-A", app, *arguments,
+                cwd=self.folder, env=self.env, stdout=file.fileno(), stderr=file.fileno(), start_new_session=True,
             )  # fmt: skip
         self.stack.callback(end_group, process)
         return process

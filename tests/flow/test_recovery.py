@@ -130,6 +130,7 @@ def test_a_child_that_stood_still_past_its_lease_changes_nothing_when_it_moves_a
     job = submit(place, *SYMBOLS)
     redis = place.redis()
     eventually(lambda: redis.zcard("mf:{polygon}:running") == 2, what="two calls are under way")
+    eventually(lambda: sandbox.log()["calls"] == 2, what="the vendor has both")
     tell(slow, signal.SIGSTOP)
     patient_worker(place, "-n", "other@%h", concurrency=2)
     eventually(lambda: len(stored(place)) == 4, within_s=AT_MOST_S, what="the other worker has done all of it")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 import time
 
 import pytest
 
 from tests.flow.test_refused_writes import full, too_few_replicas
 from tests.flow.test_releaser import wait_until
+from tests.preloaded import preloaded
 
 #: Sends what each line asks for, and answers with a line: what came of it, and after how many seconds.
 APP = """
@@ -49,25 +49,29 @@ class App:
     """Somebody's web app."""
 
     def __init__(self, place) -> None:
+        (theirs_in, ours_in), (ours_out, theirs_out) = os.pipe(), os.pipe()
         with (place.folder / "app.log").open("w") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", APP],
-                cwd=place.folder, env=place.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+            self._process = preloaded().start(
+                "-c", APP,
+                cwd=place.folder, env=place.env, stdin=theirs_in, stdout=theirs_out, stderr=log.fileno(),
             )  # fmt: skip
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self._asks, self._answers = os.fdopen(ours_in, "w"), os.fdopen(ours_out)
         place.stack.callback(self._end)
 
     def _end(self) -> None:
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        self._asks.close()
+        self._answers.close()
 
     def begin(self, **wish) -> None:
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps(wish) + "\n")
-        self._process.stdin.flush()
+        self._asks.write(json.dumps(wish) + "\n")
+        self._asks.flush()
 
     def answer(self) -> tuple[str, float]:
-        assert self._process.stdout
-        said, seconds = json.loads(self._process.stdout.readline())
+        said, seconds = json.loads(self._answers.readline())
         return said, seconds
 
     def asked(self, **wish) -> tuple[str, float]:

@@ -13,31 +13,13 @@ from redis import Redis
 from marketfetch.quotas import Grant, Parking, key_limits
 from marketfetch.quotas.limits import KeyLimits
 from marketfetch.quotas.values import KeyHistory
-from tests.quotas.model import NO_MATTER, Model
-from tests.quotas.stepped import CLOCK, DAY, FORMAT, ShortDays, Snapshot, SteppedGate, snapshot, time_has_passed
+from tests.quotas.agreement import both_keep_the_same_books, every_promise_of_the_table_holds, the_vendor_sees_no_limit_passed
+from tests.quotas.model import Model
+from tests.quotas.model_records import NO_MATTER
+from tests.quotas.pools import END_BY_MS, HELD_AGAIN_MS, IDS, JOBS, LATE_MS, POOLS, START_BY_MS, UNSTORED_MS, may_hold, pick
+from tests.quotas.stepped import CLOCK, DAY, FORMAT, ShortDays, SteppedGate, snapshot, time_has_passed
 
 BEGINS: Final = 1_800_000_000_000_000 // DAY * DAY + DAY - 8_000_000  # eight seconds before a midnight
-LATE_MS: Final = 10_000
-START_BY_MS: Final = 10_000
-END_BY_MS: Final = 25_000
-HELD_AGAIN_MS: Final = 20_000
-UNSTORED_MS: Final = 7_000
-
-#: label -> limits, calls a day (0: no such limit), concurrency
-POOLS: Final[dict[str, dict[str, tuple[list[str], int, int | None]]]] = {
-    "one strict window": {"x": (["3/20seconds"], 0, None)},
-    "a short window and a cap": {"x": (["2/2seconds"], 0, 2)},
-    "two windows, one with slack": {"x": (["3/second;slack=300ms", "5/30seconds"], 0, None)},
-    "two keys with days": {"x": (["3/20seconds"], 4, None), "y": ([], 3, 1)},
-    "windows that are marked": {"x": (["2/5seconds", "4/90seconds"], 0, None), "y": (["3/70seconds"], 0, None)},
-    "keys that share a marked window": {"x": (["4/90seconds;pool"], 0, None), "y": (["4/90seconds;pool"], 0, None)},
-    "a day alone": {"x": ([], 3, None)},
-    "keys that share a window": {"x": (["3/5seconds;pool", "2/5seconds"], 0, None), "y": (["3/5seconds;pool"], 5, None)},
-    "no limit": {"x": ([], 0, None), "y": ([], 0, 3)},
-}
-IDS: Final = ("a", "b", "c", "d", "e", "f")
-JOBS: Final = ("J1", "J2")
-pick = st.integers(0, 11)
 
 
 class GateMachine(RuleBasedStateMachine):
@@ -120,14 +102,8 @@ class GateMachine(RuleBasedStateMachine):
         return {key.calendars[0].counter(label, f"d{today}"): seen}
 
     def marked(self, label: str) -> dict[int, int]:
-        """What each long window can hold: a call is at the vendor half a minute after its mark at the latest."""
         (key,) = (one for one in self.keys() if one.label == label)
-        return {
-            one.window_ms * 1000: sum(
-                mark == label and at >= self.true - one.window_ms * 1000 - 30_000_000 for mark, at in self.marks
-            )
-            for one in key.reserved_windows
-        }
+        return may_hold(key, [at for mark, at in self.marks if mark == label], self.true)
 
     def child(self, n: int) -> SimpleNamespace:
         return self.children[n % len(self.children)]
@@ -415,87 +391,9 @@ class GateMachine(RuleBasedStateMachine):
     @invariant()
     def all_is_well(self) -> None:
         found = snapshot(self.redis, self.gate.prefix)
-        self.both_keep_the_same_books(found)
-        self.every_promise_of_the_table_holds(found)
-        self.the_vendor_sees_no_limit_passed()
-
-    def both_keep_the_same_books(self, found: Snapshot) -> None:
-        model = self.model
-        records = model.records
-        assert {name: scores for name, scores in found.places.items() if scores} == {
-            place: {
-                one.id: {"ready": one.priority * 2**48 + one.tag, "newer": FORMAT + 1}.get(place, one.at_ms)
-                for one in model.at(place)
-            }
-            for place in ("ready", "delayed", "newer", "granted", "running", "held")
-            if model.at(place)
-        }  # fmt: skip
-        assert {id: _ours(one) for id, one in found.records.items()} == {id: _theirs(one) for id, one in records.items()}  # noqa: A001
-        assert found.batches == {one.id: one.batch for one in records.values() if one.batch}
-        assert found.tasks == model.tasks
-        turns = Counter((one.priority, one.job) for one in model.at("ready"))
-        assert found.tags == {
-            **{f"V:{band}": tag for band, tag in model.virtual.items()},
-            **{f"N:{band}:{job}": many for (band, job), many in turns.items()},
-            **{f"L:{band}:{job}": tag for (band, job), tag in model.last.items()},
-        }
-        young = model.now - 86_400_000_000
-        for label in (*self.limits, "*"):
-            ours = [one for one in model.calls if one.done is not None and label in ("*", one.label)]
-            for name, stamps in (("done", [one.done for one in ours]), ("early", [one.early for one in ours])):
-                stamped = found.stamps.get(f"{name}:{label}", [])
-                assert [one for one in stamped if one > young] == sorted(one for one in stamps if one and one > young)
-        counts = {name: found.counts.get(name, 0) for name in model.events}
-        assert counts == model.events
-        assert found.counts.get("bytes", 0) == model.unstored_bytes()
-        assert ("away" in found.counts, "full" in found.counts) == (model.away, model.full)
-
-    def every_promise_of_the_table_holds(self, found: Snapshot) -> None:
-        everywhere = [name for scores in found.places.values() for name in scores]
-        assert sorted(everywhere) == sorted(found.records), "each record in exactly one place, and no place without a record"
-        counts = self.gate.counts()
-        assert counts.parked + counts.granted + counts.running + counts.held == len(found.records)
-        moving = {*found.places["granted"], *found.places["running"]}
-        for label in self.limits:
-            assert found.open.get(label, set()) == {one for one in moving if found.records[one]["y"] == label}
-        assert set(found.batches) <= set(found.places["held"]), "a batch that nobody will store"
-        for task, name in found.tasks.items():
-            assert name in found.records or f"task:{task}" in found.records, f"task {task} waits for what is gone"
-        assert all(many >= 0 for many in found.days.values()), found.days
-        assert found.without_end == []
-        assert all(record.keys() & {"s", "f"} == {"s", "f"} for record in found.records.values()), "a record of nothing"
-
-    def the_vendor_sees_no_limit_passed(self) -> None:
-        for key in self.keys():
-            for window in key.windows:
-                calls = sorted(
-                    at for label, at, _ in self.arrived if label == key.label or (window.pool and label in self.limits)
-                )
-                for first, last in zip(calls, calls[window.count :], strict=False):
-                    assert last - first >= window.window_ms * 1000, f"{key.label}: {window.text} was passed at the vendor"
-            for day in key.calendars:
-                days = Counter(clock // DAY for label, _, clock in self.arrived if label == key.label)
-                assert max(days.values(), default=0) <= day.count, f"{key.label}: {day.text} was passed at the vendor"
+        both_keep_the_same_books(self.model, found, (*self.limits, "*"))
+        every_promise_of_the_table_holds(found, self.gate.counts(), self.limits)
+        the_vendor_sees_no_limit_passed(self.keys(), self.arrived)
 
     def teardown(self) -> None:
         self.redis.flushall()
-
-
-def _ours(record: dict[str, str]) -> dict[str, Any]:
-    waiters = {name[1:]: value for name, value in record.items() if name[0] == "+"}
-    return {
-        "state": record["s"], "fence": int(record["f"]), "tag": int(record.get("t", 0)), "priority": int(record.get("p", 0)),
-        "job": record.get("j", ""), "owner": record.get("o") or record.get("j", ""), "attempts": int(record.get("a", 0)),
-        "kills": int(record.get("k", 0)), "calls": int(record.get("c", 0)), "message": record.get("m", ""), "waiters": waiters,
-        "newer": int(record["r"]) > FORMAT,
-    }  # fmt: skip
-
-
-def _theirs(one: Any) -> dict[str, Any]:
-    state = {"ready": "parked", "delayed": "parked", "newer": "parked", "held": one.kind}.get(one.place, one.place)
-    waiters = {who: f"{expires} {message}" if message else "" for who, (message, expires) in one.waiters.items()}
-    return {
-        "state": state, "fence": one.fence, "tag": one.tag, "priority": one.priority, "job": one.job, "owner": one.owner,
-        "attempts": one.attempts, "kills": one.kills, "calls": one.calls, "message": one.message, "waiters": waiters,
-        "newer": one.newer,
-    }  # fmt: skip

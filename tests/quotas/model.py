@@ -7,138 +7,27 @@ out anew from the records and the calls each time. Moments are microseconds of R
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
-from marketfetch.quotas.limits import Calendar, KeyLimits, Window
+from marketfetch.quotas.limits import KeyLimits
+from tests.quotas.model_keys import ModelOfKeys
+from tests.quotas.model_records import DIED, ILL, LEFT_FOR_MS, Call, Record
 
 #: What `admit` grants: id, fence, key label, attempts, arguments, message, kind.
 Granted = tuple[str, int, str, int, str, str, str]
-#: The days of a test are told from the gate's clock.
-NO_MATTER = datetime.fromtimestamp(0, UTC)
-DAY_US = 86_400_000_000
-#: So many unusable answers in a row to different requests, and a vendor counts as ill.
-ILL = 3
-#: A deadline of a newer release's request is looked at again after so long.
-LEFT_FOR_MS = 3_000
-_DIED = "its worker died three times while it ran"
 
 
-@dataclass(slots=True, eq=False)  # two calls may look alike
-class Call:
-    """A call of a key: open until it has a stamp, `done`; `early` is the stamp for short windows."""
-
-    label: str
-    granted: int
-    done: int | None = None
-    early: int = 0
-
-
-@dataclass(slots=True)
-class Record:
-    """A request, or a task that is to be told how its request ended.
-
-    In one place: ready, delayed, newer, granted, running, held.
-    """
-
-    id: str
-    job: str
-    priority: int
-    arguments: str
-    fence: int
-    owner: str
-    place: str = "ready"
-    #: Deadline, due, or not-before in ms; nothing for "ready", where `tag` orders.
-    at_ms: int = 0
-    kind: str = "held"
-    tag: int = 0
-    attempts: int = 0
-    kills: int = 0
-    calls: int = 0
-    message: str = ""
-    expires_ms: int = 0
-    label: str = ""
-    sent: int = 0
-    child: str = ""
-    reason: str = ""
-    unstored: int = 0
-    #: How often somebody has begun to store it, and when for the last time.
-    tries: int = 0
-    began_ms: int = 0
-    batch: bytes | None = None
-    call: Call | None = None
-    #: Those whose wish has gone while it ran: they are not to get further pages.
-    gone: set[str] = field(default_factory=set)
-    #: Its next page, once that was parked.
-    page: str = ""
-    #: A newer release has made it.
-    newer: bool = False
-    #: who -> (message, expires); both empty for a job.
-    waiters: dict[str, tuple[str, int]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Key:
-    """What is remembered of a key besides its calls. `lost` -1: as many calls as there may be, made at `full` at the latest.
-
-    `lost_of`: the length of a long window -> instead of `lost`, where its calls were marked.
-    """
-
-    until_ms: int = 0
-    why: str = ""
-    aside: str = ""
-    strikes: int = 0
-    struck: int = 0
-    ill: int = 0
-    ill_by: str = ""
-    trips: int = 0
-    fastest: int = 0
-    slack: int = -1
-    full: float = float("-inf")
-    lost: int = 0
-    lost_of: dict[int, int] = field(default_factory=dict)
-
-
-class Model:
+class Model(ModelOfKeys):
     """One pool's gate. `now` is set by whoever lets time pass."""
 
     def __init__(self, now: int) -> None:
-        self.now = now
-        self.records: dict[str, Record] = {}
+        super().__init__(now)
         self.tasks: dict[str, str] = {}
         self.virtual: dict[int, int] = {}
         self.last: dict[tuple[int, str], int] = {}
-        self.calls: list[Call] = []
-        self.keys: dict[str, Key] = {}
-        self.told: dict[str, int] = {}
-        self.epoch = ""
         self.full = self.away = False
         #: It is the newer release whose script runs: what it makes is of its format.
         self.newer_asks = False
         self.stored_ms = now // 1000
-        self.events = dict.fromkeys(("parked", "admitted", "paused", "refused", "expired"), 0)
-
-    # --- what follows from the records ----------------------------------------------------------------------------
-
-    @property
-    def now_ms(self) -> int:
-        return self.now // 1000
-
-    def at(self, place: str) -> list[Record]:
-        """Everyone in a place, the first one first."""
-        found = [one for one in self.records.values() if one.place == place]
-        if place == "ready":
-            return sorted(found, key=lambda one: (one.priority, one.tag, one.id))
-        return sorted(found, key=lambda one: (one.at_ms, one.id))
-
-    def in_lane(self, turn: tuple[int, str]) -> int:
-        return sum((one.priority, one.job) == turn for one in self.at("ready"))
-
-    def key(self, label: str) -> Key:
-        return self.keys.setdefault(label, Key())
-
-    def unstored_bytes(self) -> int:
-        return sum(len(one.batch) for one in self.records.values() if one.batch)
 
     # --- the lane -------------------------------------------------------------------------------------------------
 
@@ -227,7 +116,7 @@ class Model:
                     self._close(one, made=place == "running")
                 one.kills += place == "running"
                 if place == "running" and one.kills >= 3:
-                    one.place, one.at_ms, one.reason = "held", self.now_ms, _DIED
+                    one.place, one.at_ms, one.reason = "held", self.now_ms, DIED
                 elif self._still_wanted(one):
                     self._enter(one)
         for one in self.at("newer") if newer else []:
@@ -279,64 +168,6 @@ class Model:
         told.at_ms, told.newer = self.now_ms + held_again_ms, self.newer_asks
         self.events["expired"] += 1
         return who, 0, "", 0, "", message, "dropped"
-
-    def _opens(self, key: KeyLimits, ahead: int) -> int | None:
-        """From when this key may make one more call; None when only the end of an open call, or a person, can tell."""
-        state = self.key(key.label)
-        state.slack = min((one.slack_ms for one in key.windows if one.slack_ms is not None), default=-1) * 1000
-        mine = [one for one in self.calls if one.label == key.label]
-        if state.aside or (key.concurrency and sum(one.done is None for one in mine) >= key.concurrency):
-            return None
-        if state.ill >= ILL and any(one.done is None for one in mine):
-            return None
-        moments = [self.now, state.until_ms * 1000]
-        for window in key.windows:
-            opens = self._window_opens(window, self.calls if window.pool else mine, self.key("*") if window.pool else state)
-            if opens is None:
-                return None
-            moments.append(opens)
-        for day in key.calendars:
-            name, start, end = next(one for one in day.periods(NO_MATTER) if one[1] <= self.now < one[2])
-            if self.used(key.label, day, name, start, end) >= day.count:
-                moments.append(end + ahead + 1)
-        return max(moments)
-
-    def _window_opens(self, window: Window, calls: list[Call], state: Key) -> int | None:
-        """The first moment at which fewer calls than it allows are open, stamped within it, or unknown and maybe within it."""
-        span, still_open = window.window_ms * 1000, sum(one.done is None for one in calls)
-        stamps = [one.done if window.strict else one.early for one in calls if one.done is not None]
-        if still_open >= window.count:
-            return None
-        ends = [int(one) + span + 1 for one in (*stamps, state.full) if one > self.now - span - 1]
-        for moment in sorted({self.now, *ends}):
-            lost = state.lost_of.get(span, state.lost)
-            unknown = (window.count if lost < 0 else lost) if state.full + span >= moment else 0
-            if still_open + sum(one + span >= moment for one in stamps) + unknown < window.count:
-                return moment
-        raise AssertionError("a window that opens at no moment")
-
-    def used(self, label: str, day: Calendar, name: str, start: int, end: int) -> int:
-        """Calls of a calendar day: those open in it, and those stamped in it, whichever day they were granted in."""
-        ours = [one for one in self.calls if one.label == label and one.granted < end]
-        return max(sum(one.done is None or one.done >= start for one in ours), 0) + self.told.get(day.counter(label, name), 0)
-
-    def _close(self, one: Record, *, made: bool, replied: int | None = None, sent: int | None = None) -> None:
-        """The end of a call. Not made: it leaves no trace."""
-        call, one.call = one.call, None
-        if call is None:
-            return
-        if not made:
-            self.calls.remove(call)
-            return
-        call.done = call.early = replied if replied is not None else self.now
-        if sent is not None and sent <= call.done:
-            state, trip = self.key(call.label), call.done - sent
-            state.fastest = trip if state.trips == 0 else min(state.fastest, trip)
-            early = call.done - state.fastest * 0.9 * state.trips / (state.trips + 100)
-            state.trips += 1
-            if state.slack >= 0:
-                early = min(early, sent + state.slack)
-            call.early = round(early)
 
     # --- 3 and 4: a call ------------------------------------------------------------------------------------------
 
@@ -566,69 +397,3 @@ class Model:
         one.message, one.expires_ms = one.waiters.pop(heir)
         one.owner = heir
         return True
-
-    # --- keys, and the past ---------------------------------------------------------------------------------------
-
-    def pause(self, label: str, *, pause_ms: int) -> bool:
-        state = self.key(label)
-        if self.now_ms + pause_ms <= state.until_ms:
-            return False
-        state.until_ms = self.now_ms + pause_ms
-        self.events["paused"] += 1
-        return True
-
-    def resume(self, label: str) -> None:
-        state = self.key(label)
-        state.until_ms = state.strikes = state.struck = state.ill = 0
-        state.ill_by = ""
-        state.aside = ""
-
-    def restore(
-        self, labels: dict[str, tuple[bool, int, dict[int, int]]], *, old: str, new: str, late_ms: int, step_ms: int, kept: bool
-    ) -> str:
-        """`labels`: label -> (was it ever called with, how many calls may have been lost, what long windows hold at most)."""
-        if self.epoch and self.epoch != old:
-            return self.epoch
-        together = 0
-        of_all = {length: 0 for _, _, marked in labels.values() for length in marked}
-        for label, (used, may_be_lost, marked) in labels.items():
-            seen = any(one.label == label for one in self.calls)
-            lost = (may_be_lost if kept else -1) if used or seen else 0
-            self._fill(label, lost, late_ms, step_ms, marked)
-            together = -1 if -1 in (lost, together) else together + lost
-            of_all = {length: calls + marked.get(length, 0) for length, calls in of_all.items() if not lost or length in marked}
-        self._fill("*", together, late_ms, step_ms, of_all)
-        if step_ms:
-            self.calls = [one for one in self.calls if one.done is None]
-            for one in self.records.values():
-                if one.call:
-                    one.sent += step_ms * 1000
-                if one.place not in ("ready", "newer") and (one.place != "delayed" or one.tag):
-                    one.at_ms += step_ms
-        self.epoch = new
-        return new
-
-    def _fill(self, label: str, lost: int, late_ms: int, step_ms: int, marked: dict[int, int]) -> None:
-        state = self.key(label)
-        if step_ms:
-            state.trips = state.struck = 0
-            state.until_ms += step_ms if state.until_ms else 0
-        if lost == 0:
-            return
-        if lost > 0:
-            # What an append-only file lacks comes on top of what a window had lost before and may still hold.
-            state.lost_of = {
-                length: lost + (before if state.full + length >= self.now else 0) for length, before in state.lost_of.items()
-            }
-        else:
-            # Open calls and stamps count by themselves; a step of the clock takes the stamps.
-            own = [one for one in self.calls if label == one.label or (label == "*" and one.done is not None)]
-            told = {
-                length: sum(one.done is None or (one.early >= self.now - length and not step_ms) for one in own)
-                for length in marked
-            }
-            state.lost_of = {length: max(0, calls - told[length]) for length, calls in marked.items()}
-        # What an earlier hole may hide is not forgotten by a later one; a day on, no window of ours reaches back to it.
-        if state.lost and state.full + DAY_US >= self.now:
-            lost = -1 if -1 in (lost, state.lost) else lost + state.lost
-        state.full, state.lost = self.now + late_ms * 1000, lost

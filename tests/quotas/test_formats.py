@@ -5,27 +5,12 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
-import pytest
-
-from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas import Parking
 from marketfetch.quotas.values import Start
 from tests.quotas.stepped import FORMAT
+from tests.quotas.steps import admit, park
 
-FREE = key_limits("main", ())
 LUA = files("marketfetch.quotas") / "lua"
-
-
-@pytest.fixture
-def gate(redis):
-    return Gate(redis, pool="p")
-
-
-def park(gate, *ids, job="J", **options):
-    return gate.park([Parking(id=one, arguments=f'{{"symbol":"{one}"}}') for one in ids], job=job, **options)
-
-
-def admit(gate, *, room=100, key=FREE, **options):
-    return gate.admit(room=room, most_granted=10_000, keys=(key,), **options)
 
 
 def record(gate, name):

@@ -10,7 +10,8 @@ from redis.exceptions import OutOfMemoryError
 
 from marketfetch.quotas import Gate, Parking
 from marketfetch.quotas.values import Counts, KeyHistory
-from tests.quotas.test_gate import admitted, asked_by_task, parked, started
+from tests.quotas.steps import park
+from tests.quotas.test_gate import admitted, asked_by_task, started
 
 MB = 1 << 20
 
@@ -31,7 +32,7 @@ def fill(gate, *, by=MB):
 
 def held(gate, *ids, size=1 << 18):
     """These are held, each with a batch of so many bytes."""
-    parked(gate, *ids)
+    park(gate, *ids)
     for grant in admitted(gate, len(ids)).grants:
         started(gate, grant)
         assert gate.finish(grant.id, fence=grant.fence, batch=os.urandom(size))
@@ -48,7 +49,7 @@ def test_a_full_redis_is_emptied_by_storing(gate):
 
 
 def test_who_waits_for_what_was_stored_is_told_while_redis_is_full(gate):
-    parked(gate, "a")
+    park(gate, "a")
     gate.park([asked_by_task("t1")], job="direct")
     (grant,) = admitted(gate).grants
     gate.finish(started(gate, grant).id, fence=grant.fence, batch=b"rows")
@@ -71,7 +72,7 @@ def test_a_held_batch_is_offered_postponed_and_offered_again_while_redis_is_full
 
 
 def test_a_call_that_runs_comes_to_its_end_while_redis_is_full(gate):
-    parked(gate, "kept", "given back", "delayed", "taken back", "expired", "withdrawn")
+    park(gate, "kept", "given back", "delayed", "taken back", "expired", "withdrawn")
     grants = {one.id: one for one in admitted(gate, 5, limits=["9/minute"], concurrency=9).grants}
     for name in ("kept", "given back", "delayed"):
         started(gate, grants[name])
@@ -92,7 +93,7 @@ def test_a_call_that_runs_comes_to_its_end_while_redis_is_full(gate):
 
 
 def test_a_gate_that_restarts_full_knows_its_past_again(gate):
-    parked(gate, "a")
+    park(gate, "a")
     fill(gate)
     past = KeyHistory("main", used=True, lost=1, days={})
     assert gate.restore(old="", new="1", histories=[past], late_ms=1) == "1"
@@ -100,7 +101,7 @@ def test_a_gate_that_restarts_full_knows_its_past_again(gate):
 
 
 def test_what_would_only_grow_is_refused_as_a_whole(gate):
-    parked(gate, "a")
+    park(gate, "a")
     before = sorted(gate.redis.keys())
     fill(gate)
     with pytest.raises(OutOfMemoryError):

@@ -5,25 +5,17 @@ from __future__ import annotations
 import json
 import time
 
-import fakeredis
 import pytest
 
-from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas import Parking, key_limits
 from marketfetch.quotas.reporting import health, report
 from marketfetch.quotas.values import Counts, Events, Withdrawn
+from tests.quotas.steps import park
 
 
-@pytest.fixture(params=["valkey", "fakeredis"])
-def gate(request):
-    if request.param == "valkey":
-        yield Gate(request.getfixturevalue("redis"), pool="polygon")
-    else:
-        with fakeredis.FakeRedis() as client:
-            yield Gate(client, pool="polygon")
-
-
-def parked(gate, *ids, job="job", **options):
-    return gate.park([Parking(id=one, arguments=json.dumps({"symbol": one})) for one in ids], job=job, **options)
+@pytest.fixture
+def gate(either_gate):
+    return either_gate
 
 
 def admitted(gate, room=10, *, limits=(), concurrency=None, **options):
@@ -42,7 +34,7 @@ def started(gate, grant, **options):
 
 
 def test_a_parked_request_is_granted_once_and_starts_once(gate):
-    assert parked(gate, "a") == 1
+    assert park(gate, "a") == 1
     (grant,) = admitted(gate).grants
     assert (grant.id, grant.fence, grant.key_label, grant.attempts) == ("a", latest(gate, "a"), "main", 0)
     assert json.loads(grant.arguments) == {"symbol": "a"}
@@ -52,7 +44,7 @@ def test_a_parked_request_is_granted_once_and_starts_once(gate):
 
 
 def test_what_nobody_has_started_is_taken_back_to_its_place_and_what_runs_goes_on(gate):
-    parked(gate, "a", "b", "c", "d")
+    park(gate, "a", "b", "c", "d")
     grants = admitted(gate, 3, limits=["3/day@UTC"]).grants
     started(gate, grants[0])
     assert gate.return_grants(grants) == 2
@@ -68,7 +60,7 @@ def unanswered(gate, grant):
 
 
 def test_a_vendor_that_answers_nobody_is_asked_by_one_call_at_a_time_until_it_answers(gate):
-    parked(gate, *"abcdefgh")
+    park(gate, *"abcdefgh")
     one, two, three, four = (started(gate, grant) for grant in admitted(gate, 4).grants)
     assert [unanswered(gate, grant) for grant in (one, one, two)] == [False, False, False]
     assert [unanswered(gate, grant) for grant in (three, four)] == [True, True]
@@ -93,7 +85,7 @@ def test_a_vendor_that_answers_nobody_is_asked_by_one_call_at_a_time_until_it_an
 
 
 def test_what_was_granted_before_its_key_was_paused_is_not_sent(gate):
-    parked(gate, "a", "b")
+    park(gate, "a", "b")
     refused, granted = admitted(gate, limits=["2/day@UTC"]).grants
     gate.requeue(started(gate, refused).id, fence=refused.fence, key_label="main", pause_ms=30_000, why="429", then="grow")
     assert gate.start("b", fence=granted.fence).verdict == "lost"
@@ -104,7 +96,7 @@ def test_what_was_granted_before_its_key_was_paused_is_not_sent(gate):
 
 
 def test_a_single_request_that_is_never_answered_makes_no_vendor_ill(gate):
-    parked(gate, "a")
+    park(gate, "a")
     for _ in range(5):
         (grant,) = admitted(gate).grants
         assert not unanswered(gate, started(gate, grant))
@@ -112,14 +104,14 @@ def test_a_single_request_that_is_never_answered_makes_no_vendor_ill(gate):
 
 
 def test_a_known_id_is_not_parked_a_second_time(gate):
-    assert parked(gate, "a", "b") == 2
-    assert parked(gate, "b", "c") == 1
+    assert park(gate, "a", "b") == 2
+    assert park(gate, "b", "c") == 1
     assert gate.counts().parked == 3
 
 
 def test_requests_of_one_job_come_in_the_order_in_which_they_were_parked(gate):
     names = [f"r{n:04}" for n in range(1200)]
-    parked(gate, *names)
+    park(gate, *names)
     order = [
         one.id for _ in range(12) for one in gate.admit(room=100, most_granted=10_000, keys=(key_limits("main", ()),)).grants
     ]
@@ -127,32 +119,32 @@ def test_requests_of_one_job_come_in_the_order_in_which_they_were_parked(gate):
 
 
 def test_a_new_job_waits_at_most_one_turn_of_every_active_job(gate):
-    parked(gate, *[f"big{n}" for n in range(50)], job="big")
+    park(gate, *[f"big{n}" for n in range(50)], job="big")
     first = [one.id for one in admitted(gate, room=5).grants]
     assert first == [f"big{n}" for n in range(5)]
-    parked(gate, "small0", "small1", job="small")
+    park(gate, "small0", "small1", job="small")
     order = [one.id for one in admitted(gate, room=6).grants]
     assert order.index("small0") <= 1
     assert order.index("small1") <= 3
 
 
 def test_a_more_urgent_band_goes_first(gate):
-    parked(gate, "later", priority=5)
-    parked(gate, "first", priority=0)
+    park(gate, "later", priority=5)
+    park(gate, "first", priority=0)
     assert [one.id for one in admitted(gate).grants] == ["first", "later"]
 
 
 def test_a_not_before_is_waited_for_and_told(gate):
     seconds, micros = gate.redis.time()
     now_ms = seconds * 1000 + micros // 1000
-    parked(gate, "soon", not_before_ms=now_ms + 60_000)
+    park(gate, "soon", not_before_ms=now_ms + 60_000)
     admission = admitted(gate)
     assert admission.grants == ()
     assert 55_000 < admission.wait_ms <= 60_000
 
 
 def test_a_grant_that_never_started_returns_to_its_place_and_its_old_holder_has_lost(gate):
-    parked(gate, "a", "b")
+    park(gate, "a", "b")
     (old,) = admitted(gate, room=1, start_by_ms=-1).grants
     (new,) = admitted(gate, room=1).grants
     assert (new.id, new.fence) == ("a", old.fence + 1)
@@ -161,7 +153,7 @@ def test_a_grant_that_never_started_returns_to_its_place_and_its_old_holder_has_
 
 
 def test_a_call_whose_worker_died_runs_again_and_the_third_death_ends_it(gate):
-    parked(gate, "a")
+    park(gate, "a")
     for _ in range(3):
         (grant,) = admitted(gate).grants
         started(gate, grant, end_by_ms=-1)
@@ -174,7 +166,7 @@ def test_a_call_whose_worker_died_runs_again_and_the_third_death_ends_it(gate):
 
 
 def test_finishing_keeps_the_batch_parks_the_next_page_and_frees_the_slot_in_one_step(gate):
-    parked(gate, "a")
+    park(gate, "a")
     (grant,) = admitted(gate).grants
     started(gate, grant)
     assert gate.finish("a", fence=latest(gate, "a"), batch=b"\x00rows", next_page=Parking(id="a/1", arguments="{}"))
@@ -186,7 +178,7 @@ def test_finishing_keeps_the_batch_parks_the_next_page_and_frees_the_slot_in_one
 
 
 def test_a_lost_lease_writes_nothing(gate):
-    parked(gate, "a")
+    park(gate, "a")
     started(gate, admitted(gate).grants[0], end_by_ms=-1)
     (again,) = admitted(gate).grants
     assert not gate.finish("a", fence=again.fence - 1, batch=b"late")
@@ -196,7 +188,7 @@ def test_a_lost_lease_writes_nothing(gate):
 
 
 def test_a_refused_call_goes_back_to_the_front_and_pauses_its_key_without_spending_a_retry(gate):
-    parked(gate, "a", "b")
+    park(gate, "a", "b")
     (grant,) = admitted(gate, room=1).grants
     started(gate, grant)
     assert gate.requeue("a", fence=latest(gate, "a"), key_label="main", pause_ms=30_000, why="vendor said so")
@@ -213,7 +205,7 @@ def test_a_refused_call_goes_back_to_the_front_and_pauses_its_key_without_spendi
 
 
 def test_a_shorter_pause_never_shortens_a_longer_one(gate):
-    parked(gate, "a")
+    park(gate, "a")
     for pause_ms, why in ((60_000, "long"), (1_000, "short")):
         resume = admitted(gate).grants
         for grant in resume:
@@ -223,7 +215,7 @@ def test_a_shorter_pause_never_shortens_a_longer_one(gate):
 
 
 def test_a_pause_that_the_vendor_did_not_name_grows_with_each_refusal_in_a_row(gate):
-    parked(gate, "a")
+    park(gate, "a")
     for expected in (1_000, 2_000, 4_000):
         started(gate, admitted(gate).grants[0])
         gate.requeue("a", fence=latest(gate, "a"), key_label="main", pause_ms=1_000, why="429", then="grow")
@@ -232,14 +224,14 @@ def test_a_pause_that_the_vendor_did_not_name_grows_with_each_refusal_in_a_row(g
         gate.redis.hdel(gate.prefix + "key:main", "until")
     started(gate, admitted(gate).grants[0])
     gate.finish("a", fence=latest(gate, "a"), batch=b"x")
-    parked(gate, "b")
+    park(gate, "b")
     started(gate, admitted(gate).grants[0])
     gate.requeue("b", fence=latest(gate, "b"), key_label="main", pause_ms=1_000, why="429", then="grow")
     assert report(gate, (key_limits("main", ()),))[0].paused_ms <= 1_000
 
 
 def test_a_delayed_retry_spends_one_attempt_and_waits(gate):
-    parked(gate, "a")
+    park(gate, "a")
     started(gate, admitted(gate).grants[0])
     assert gate.delay("a", fence=latest(gate, "a"), delay_ms=0)
     (grant,) = admitted(gate).grants
@@ -248,7 +240,7 @@ def test_a_delayed_retry_spends_one_attempt_and_waits(gate):
 
 
 def test_a_held_batch_that_nobody_stored_is_offered_again_until_it_is_settled(gate):
-    parked(gate, "a")
+    park(gate, "a")
     started(gate, admitted(gate).grants[0])
     gate.finish("a", fence=latest(gate, "a"), batch=b"x", held_again_ms=0)
     (offered,) = admitted(gate, held_again_ms=0).grants
@@ -262,7 +254,7 @@ def test_a_held_batch_that_nobody_stored_is_offered_again_until_it_is_settled(ga
 
 
 def test_nothing_is_left_in_redis_of_requests_that_are_over(gate):
-    parked(gate, "a", "b")
+    park(gate, "a", "b")
     for grant in admitted(gate).grants:
         started(gate, grant)
         gate.finish(grant.id, fence=grant.fence, batch=b"x")
@@ -272,7 +264,7 @@ def test_nothing_is_left_in_redis_of_requests_that_are_over(gate):
 
 
 def test_the_concurrency_cap_counts_granted_and_running(gate):
-    parked(gate, "a", "b", "c")
+    park(gate, "a", "b", "c")
     (one,) = admitted(gate, concurrency=1).grants
     assert admitted(gate, concurrency=1).grants == ()
     started(gate, one)
@@ -282,7 +274,7 @@ def test_the_concurrency_cap_counts_granted_and_running(gate):
 
 
 def test_admission_stops_while_too_many_batches_wait_to_be_stored(gate):
-    parked(gate, "a", "b")
+    park(gate, "a", "b")
     (one,) = admitted(gate, room=1).grants
     started(gate, one)
     gate.finish(one.id, fence=latest(gate, one.id), batch=b"x")
@@ -292,13 +284,13 @@ def test_admission_stops_while_too_many_batches_wait_to_be_stored(gate):
 
 
 def test_keys_take_turns(gate):
-    parked(gate, *"abcd")
+    park(gate, *"abcd")
     keys = (key_limits("x", ()), key_limits("y", ()))
     assert sorted(one.key_label for one in gate.admit(room=4, most_granted=10, keys=keys).grants) == ["x", "x", "y", "y"]
 
 
 def test_moving_names_what_is_granted_running_or_held(gate):
-    parked(gate, *"abcd")
+    park(gate, *"abcd")
     one, two, _three = admitted(gate, room=3).grants
     started(gate, one)
     started(gate, two)
@@ -307,7 +299,7 @@ def test_moving_names_what_is_granted_running_or_held(gate):
 
 
 def test_all_keys_of_a_gate_share_one_hash_slot(gate):
-    parked(gate, "a", "b")
+    park(gate, "a", "b")
     started(gate, admitted(gate, room=1).grants[0])
     gate.finish("a", fence=latest(gate, "a"), batch=b"x")
     assert {key.decode()[: len(gate.prefix)] for key in gate.redis.keys("*")} == {"mf:{polygon}:"}
@@ -315,7 +307,7 @@ def test_all_keys_of_a_gate_share_one_hash_slot(gate):
 
 def test_only_what_has_not_started_can_be_withdrawn(gate):
     gate.park([Parking(id="a", arguments="", task="t", message="kept whole")], job="direct")
-    parked(gate, "b", "c")
+    park(gate, "b", "c")
     assert gate.withdraw(["a"], who="task:t") == [Withdrawn("gone", "kept whole")]
     assert gate.withdraw(["a"], who="task:t") == [Withdrawn("unknown", "")]
     assert gate.settle("task:t")
@@ -331,7 +323,7 @@ def asked_by_task(name, *, id="a", message=None, expires_ms=0):  # noqa: A002
 
 
 def test_two_who_want_the_same_make_one_call_and_both_are_answered(gate):
-    parked(gate, "a")
+    park(gate, "a")
     assert gate.park([asked_by_task("t1"), asked_by_task("t2")], job="direct") == 0
     (grant,) = admitted(gate).grants
     assert grant.message == ""
@@ -353,7 +345,7 @@ def test_two_who_want_the_same_make_one_call_and_both_are_answered(gate):
 
 def test_the_next_who_waits_takes_over_from_one_who_leaves(gate):
     gate.park([asked_by_task("t1"), asked_by_task("t2")], job="direct")
-    parked(gate, "a", job="J")
+    park(gate, "a", job="J")
     assert gate.withdraw([gate.request_of("t1")], who="task:t1") == [Withdrawn("left", "message of t1")]
     # The heir may be a job or a task: whoever it is, both are told apart by their message.
     (grant,) = admitted(gate).grants
@@ -367,8 +359,8 @@ def test_the_next_who_waits_takes_over_from_one_who_leaves(gate):
 
 
 def test_a_page_is_wanted_by_every_job_that_wants_its_request(gate):
-    parked(gate, "a", job="J1")
-    parked(gate, "a", job="J2")
+    park(gate, "a", job="J1")
+    park(gate, "a", job="J2")
     started(gate, admitted(gate).grants[0])
     gate.finish("a", fence=latest(gate, "a"), batch=b"x", next_page=Parking(id="a/1", arguments="{}"))
     assert gate.withdraw(["a/1"], who="J1")[0].what == "left"
@@ -376,8 +368,8 @@ def test_a_page_is_wanted_by_every_job_that_wants_its_request(gate):
 
 
 def test_a_waiter_that_is_more_urgent_moves_the_request_forward(gate):
-    parked(gate, "a", "b", "c")
-    parked(gate, "c", job="urgent", priority=1)
+    park(gate, "a", "b", "c")
+    park(gate, "c", job="urgent", priority=1)
     assert [one.id for one in admitted(gate).grants] == ["c", "a", "b"]
 
 
@@ -394,12 +386,12 @@ def test_a_task_past_its_expiry_spends_nothing_and_is_told_until_it_is_settled(g
 
 def test_who_else_waits_keeps_the_place_of_a_task_that_expired(gate):
     gate.park([asked_by_task("t1", expires_ms=1)], job="direct")
-    parked(gate, "a", job="J")
+    park(gate, "a", job="J")
     assert [(one.id, one.kind) for one in admitted(gate).grants] == [("task:t1", "dropped"), ("a", "go")]
 
 
 def test_events_are_counted(gate):
-    parked(gate, "a", "b")
+    park(gate, "a", "b")
     one, two = (started(gate, grant) for grant in admitted(gate).grants)
     gate.requeue(one.id, fence=latest(gate, one.id), key_label="main", pause_ms=50, why="refused")
     gate.requeue(two.id, fence=latest(gate, two.id), key_label="main", why="bad key", then="aside")
@@ -407,7 +399,7 @@ def test_events_are_counted(gate):
 
 
 def test_while_the_database_is_away_nothing_is_admitted_and_each_wait_is_longer(gate):
-    parked(gate, "a", "b")
+    park(gate, "a", "b")
     (grant,) = admitted(gate, room=1).grants
     started(gate, grant)
     gate.finish("a", fence=grant.fence, batch=b"x", held_again_ms=-1)
@@ -418,7 +410,7 @@ def test_while_the_database_is_away_nothing_is_admitted_and_each_wait_is_longer(
 
 
 def test_batches_that_wait_to_be_stored_stop_admission_by_their_size(gate):
-    parked(gate, "a", "b")
+    park(gate, "a", "b")
     (grant,) = admitted(gate, room=1).grants
     started(gate, grant)
     gate.finish("a", fence=grant.fence, batch=b"x" * 5000)
@@ -428,17 +420,17 @@ def test_batches_that_wait_to_be_stored_stop_admission_by_their_size(gate):
 
 
 def test_nobody_wants_the_pages_of_a_request_that_was_cancelled_while_it_ran(gate):
-    parked(gate, "a", "b", job="J")
+    park(gate, "a", "b", job="J")
     one, two = (started(gate, grant) for grant in admitted(gate).grants)
     assert [left.what for left in gate.withdraw(["a", "b"], who="J")] == ["stays", "stays"]
-    parked(gate, "b", job="J")
+    park(gate, "b", job="J")
     for grant in (one, two):
         gate.finish(grant.id, fence=grant.fence, batch=b"x", next_page=Parking(id=f"{grant.id}/1", arguments="{}"))
     assert [grant.id for grant in admitted(gate).grants] == ["b/1"]
 
 
 def test_a_start_whose_answer_was_lost_is_answered_again_to_the_same_child_only(gate):
-    parked(gate, "a")
+    park(gate, "a")
     (grant,) = admitted(gate).grants
     assert gate.start("a", fence=grant.fence, child="one").verdict == "go"
     again = gate.start("a", fence=grant.fence, child="one")
@@ -449,7 +441,7 @@ def test_a_start_whose_answer_was_lost_is_answered_again_to_the_same_child_only(
 def test_the_gate_is_unhealthy_when_what_may_run_is_not_admitted_for_a_minute(gate):
     keys = [key_limits("main", ["5/minute"])]
     assert health(gate, keys).ok
-    parked(gate, "a")
+    park(gate, "a")
     assert health(gate, keys).ok
     long_ago = now_ms(gate) - 61_000
     gate.redis.hset(f"{gate.prefix}counts", "fine", long_ago)
@@ -483,7 +475,7 @@ def test_a_task_that_was_withdrawn_is_offered_until_it_is_marked_as_revoked(gate
 
 
 def test_a_crowd_of_batches_is_told_only_when_it_is_one(gate):
-    parked(gate, *[f"r{n}" for n in range(6)])
+    park(gate, *[f"r{n}" for n in range(6)])
     for grant in admitted(gate).grants:
         started(gate, grant)
         gate.finish(grant.id, fence=grant.fence, batch=grant.id.encode())
@@ -499,7 +491,7 @@ def test_a_crowd_of_batches_is_told_only_when_it_is_one(gate):
 
 
 def test_a_try_to_store_that_is_never_heard_of_counts_and_one_without_a_database_does_not(gate):
-    parked(gate, "a")
+    park(gate, "a")
     (grant,) = admitted(gate).grants
     gate.finish(started(gate, grant).id, fence=grant.fence, batch=b"rows")
     assert [gate.claim(["a"], busy_ms=-1)[0].tries for _ in range(3)] == [1, 2, 3]

@@ -11,26 +11,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas import Parking, key_limits
 from marketfetch.quotas.epoch import Epoch
 from marketfetch.quotas.gate import WAKE_CHANNEL
 from marketfetch.quotas.limits import Calendar, KeyLimits
 from marketfetch.quotas.reporting import report
 from marketfetch.quotas.values import Counts, KeyHistory
+from tests.quotas import steps
+from tests.quotas.steps import park
 from tests.waiting import eventually
 
 
-@pytest.fixture
-def gate(redis):
-    return Gate(redis, pool="polygon")
-
-
-def park(gate, *ids, job="job", **options):
-    return gate.park([Parking(id=one, arguments=json.dumps({"symbol": one})) for one in ids], job=job, **options)
-
-
 def admit(gate, *keys, room=100, **options):
-    return gate.admit(room=room, most_granted=10_000, keys=keys, most_held=100_000, **options)
+    return steps.admit(gate, *keys, room=room, most_held=100_000, **options)
 
 
 def called(gate, grants):

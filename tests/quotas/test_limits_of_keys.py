@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import fakeredis
 import pytest
 
-from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas import key_limits
 from marketfetch.quotas.limits import pool_argument
 from marketfetch.quotas.reporting import report
+from tests.quotas.steps import admit, park
 from tests.waiting import eventually
 
 
-@pytest.fixture(params=["valkey", "fakeredis"])
-def gate(request):
-    if request.param == "valkey":
-        yield Gate(request.getfixturevalue("redis"), pool="polygon")
-    else:
-        with fakeredis.FakeRedis() as client:
-            yield Gate(client, pool="polygon")
+@pytest.fixture
+def gate(either_gate):
+    return either_gate
 
 
-def park(gate, n, prefix="r"):
-    gate.park([Parking(id=f"{prefix}{i:03}", arguments="{}") for i in range(n)], job="job")
-
-
-def admit(gate, *keys, room=50, **options):
-    return gate.admit(room=room, most_granted=100, keys=keys, **options)
+def names(n, prefix="r"):
+    return [f"{prefix}{i:03}" for i in range(n)]
 
 
 def call(gate, grant):
@@ -38,7 +30,7 @@ def call(gate, grant):
 
 
 def test_a_window_lets_through_exactly_its_count_and_says_when_the_next_call_is_free(gate):
-    park(gate, 9)
+    park(gate, *names(9))
     key = key_limits("main", ["5/minute"])
     first = admit(gate, key)
     assert len(first.grants) == 5
@@ -50,7 +42,7 @@ def test_a_window_lets_through_exactly_its_count_and_says_when_the_next_call_is_
 
 
 def test_open_calls_count_as_now_however_long_they_take(gate):
-    park(gate, 9)
+    park(gate, *names(9))
     key = key_limits("main", ["3/second"])
     grants = admit(gate, key).grants
     assert len(grants) == 3
@@ -61,7 +53,7 @@ def test_open_calls_count_as_now_however_long_they_take(gate):
 
 
 def test_a_slot_reopens_a_window_after_the_reply(gate):
-    park(gate, 2)
+    park(gate, *names(2))
     key = key_limits("main", ["1/second;strict"])
     call(gate, admit(gate, key).grants[0])
     refused = admit(gate, key)
@@ -72,7 +64,7 @@ def test_a_slot_reopens_a_window_after_the_reply(gate):
 
 
 def test_every_window_holds_and_a_refusal_by_one_spends_nothing_of_another(gate):
-    park(gate, 20)
+    park(gate, *names(20))
     key = key_limits("main", ["10/second", "4/minute", "15/day@UTC"])
     grants = admit(gate, key).grants
     assert len(grants) == 4
@@ -83,7 +75,7 @@ def test_every_window_holds_and_a_refusal_by_one_spends_nothing_of_another(gate)
 
 
 def test_a_calendar_day_waits_for_the_zones_midnight(gate):
-    park(gate, 9)
+    park(gate, *names(9))
     key = key_limits("main", ["2/day@America/New_York"])
     assert len(admit(gate, key).grants) == 2
     refused = admit(gate, key)
@@ -98,7 +90,7 @@ def test_a_calendar_day_waits_for_the_zones_midnight(gate):
 
 
 def test_a_grant_that_never_started_gives_its_share_of_the_day_back(gate):
-    park(gate, 9)
+    park(gate, *names(9))
     key = key_limits("main", ["2/day@UTC"])
     assert len(admit(gate, key, start_by_ms=-1).grants) == 2
     assert len(admit(gate, key).grants) == 2
@@ -106,7 +98,7 @@ def test_a_grant_that_never_started_gives_its_share_of_the_day_back(gate):
 
 
 def test_a_call_that_was_made_stays_counted_when_its_worker_died(gate):
-    park(gate, 9)
+    park(gate, *names(9))
     key = key_limits("main", ["2/day@UTC", "2/minute"])
     for grant in admit(gate, key).grants:
         gate.start(grant.id, fence=grant.fence, end_by_ms=-1)
@@ -116,7 +108,7 @@ def test_a_call_that_was_made_stays_counted_when_its_worker_died(gate):
 
 
 def test_calendar_days_that_are_over_are_not_guessed(gate):
-    park(gate, 1)
+    park(gate, *names(1))
     key = key_limits("main", ["2/day@UTC"])
     stale = pool_argument((key,), int(datetime(2020, 1, 1, tzinfo=UTC).timestamp()) // 60)
     answer = gate._scripts.admit(
@@ -128,7 +120,7 @@ def test_calendar_days_that_are_over_are_not_guessed(gate):
 
 
 def test_a_call_open_across_midnight_counts_in_both_days(gate):
-    park(gate, 1)
+    park(gate, *names(1))
     key = key_limits("main", ["5/day@UTC"])
     (grant,) = admit(gate, key).grants
     gate.start(grant.id, fence=grant.fence)
@@ -144,20 +136,20 @@ def test_a_call_open_across_midnight_counts_in_both_days(gate):
 
 
 def test_concurrency_is_per_key_and_a_pool_uses_all_its_keys(gate):
-    park(gate, 9)
+    park(gate, *names(9))
     keys = (key_limits("a", [], concurrency=1), key_limits("b", ["2/minute"], concurrency=3))
     labels = [one.key_label for one in admit(gate, *keys).grants]
     assert sorted(labels) == ["a", "b", "b"]
 
 
 def test_a_limit_of_the_pool_counts_all_keys_together(gate):
-    park(gate, 9)
+    park(gate, *names(9))
     keys = tuple(key_limits(label, ["3/minute;pool", "2/minute"]) for label in "ab")
     assert len(admit(gate, *keys).grants) == 3
 
 
 def test_the_key_that_can_serve_first_serves(gate):
-    park(gate, 9)
+    park(gate, *names(9))
     keys = (key_limits("slow", ["1/minute"]), key_limits("fast", ["1/second;strict"]))
     for grant in admit(gate, *keys).grants:
         call(gate, grant)
@@ -168,7 +160,7 @@ def test_the_key_that_can_serve_first_serves(gate):
 
 
 def test_a_grant_may_be_ahead_of_its_slot_and_start_says_how_long_to_wait(gate):
-    park(gate, 2)
+    park(gate, *names(2))
     key = key_limits("main", ["1/second;strict"])
     call(gate, admit(gate, key).grants[0])
     (grant,) = admit(gate, key, ahead_ms=2_000).grants
@@ -178,7 +170,7 @@ def test_a_grant_may_be_ahead_of_its_slot_and_start_says_how_long_to_wait(gate):
 
 
 def test_changed_settings_take_effect_without_forgetting_what_was_counted(gate):
-    park(gate, 20)
+    park(gate, *names(20))
     for grant in admit(gate, key_limits("main", ["5/minute"])).grants:
         call(gate, grant)
     assert len(admit(gate, key_limits("main", ["8/minute"])).grants) == 3
@@ -186,7 +178,7 @@ def test_changed_settings_take_effect_without_forgetting_what_was_counted(gate):
 
 
 def test_a_key_set_aside_serves_nothing_until_it_is_resumed(gate):
-    park(gate, 2)
+    park(gate, *names(2))
     keys = (key_limits("bad", []), key_limits("good", []))
     grants = admit(gate, *keys).grants
     refused = next(one for one in grants if one.key_label == "bad")
@@ -200,7 +192,7 @@ def test_a_key_set_aside_serves_nothing_until_it_is_resumed(gate):
 
 
 def test_an_operators_pause_stops_a_key(gate):
-    park(gate, 1)
+    park(gate, *names(1))
     key = key_limits("main", [])
     gate.pause("main", pause_ms=60_000, why="by hand")
     assert admit(gate, key).grants == ()
@@ -209,20 +201,20 @@ def test_an_operators_pause_stops_a_key(gate):
 
 
 def test_without_a_key_nothing_is_granted(gate):
-    park(gate, 1)
-    assert admit(gate).grants == ()
+    park(gate, *names(1))
+    assert gate.admit(room=50, most_granted=100, keys=()).grants == ()
 
 
 def test_stamps_never_outgrow_what_the_largest_window_needs(gate):
     for first in range(0, 1500, 50):
-        park(gate, 50, prefix=f"n{first:05}-")
+        park(gate, *names(50, f"n{first:05}-"))
         for grant in admit(gate, key_limits("main", ["3000/second", "1200/minute;slack=0ms"])).grants:
             call(gate, grant)
     assert gate.redis.zcard(gate.prefix + "done:main") <= 3000
 
 
 def test_the_time_it_took_to_read_a_reply_does_not_keep_its_slot(gate):
-    park(gate, 1)
+    park(gate, *names(1))
     key = key_limits("main", ["1/minute"])
     (grant,) = admit(gate, key).grants
     gate.start(grant.id, fence=grant.fence)

@@ -18,6 +18,7 @@ from marketfetch.quotas import KeyLimits, Parking, key_limits
 from marketfetch.quotas.values import KeyHistory
 from tests.quotas.machine import BEGINS, GateMachine
 from tests.quotas.stepped import CLOCK, DAY, ShortDays, SteppedGate
+from tests.quotas.steps import park
 
 EXAMPLES: Final = int(os.environ.get("MARKETFETCH_TEST_EXAMPLES", "0"))  # noqa: TID251 (how long a test run is)
 
@@ -59,10 +60,6 @@ def gate(any_redis):
     any_redis.flushall()
     any_redis.set(CLOCK, BEGINS)
     return SteppedGate(any_redis, pool="p")
-
-
-def park(gate, *ids, job="J"):
-    gate.park([Parking(id=one, arguments="{}") for one in ids], job=job)
 
 
 def started(gate, key=FREE, **options):

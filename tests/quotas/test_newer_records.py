@@ -8,9 +8,8 @@ from marketfetch.quotas import Gate, Parking, key_limits
 from marketfetch.quotas.scripts import Scripts
 from marketfetch.quotas.values import Counts, Start
 from tests.quotas.stepped import FORMAT
+from tests.quotas.steps import admit, park
 from tests.waiting import eventually
-
-FREE = key_limits("main", ())
 
 
 class NextScripts(Scripts):
@@ -21,23 +20,10 @@ class NextScripts(Scripts):
 
 
 @pytest.fixture
-def gate(redis):
-    return Gate(redis, pool="p")
-
-
-@pytest.fixture
 def following(redis):
-    gate = Gate(redis, pool="p")
+    gate = Gate(redis, pool="polygon")
     gate._scripts = NextScripts(redis)
     return gate
-
-
-def park(gate, *ids, job="J", **options):
-    return gate.park([Parking(id=one, arguments=f'{{"symbol":"{one}"}}') for one in ids], job=job, **options)
-
-
-def admit(gate, *, room=100, key=FREE, **options):
-    return gate.admit(room=room, most_granted=10_000, keys=(key,), **options)
 
 
 def granted(gate, **options):
@@ -70,7 +56,7 @@ def test_what_a_newer_release_has_parked_lets_others_pass_and_spends_nothing(gat
     park(following, "new1", "new2", "new3")
     before = [record(gate, f"new{n}") for n in (1, 2, 3)]
     park(gate, "a", "b", priority=6)
-    admission = admit(gate, key=key)
+    admission = admit(gate, key)
     assert [one.id for one in admission.grants] == ["a", "b"]
     assert admission.newer == 3
     assert [record(gate, f"new{n}") for n in (1, 2, 3)] == before
@@ -78,15 +64,15 @@ def test_what_a_newer_release_has_parked_lets_others_pass_and_spends_nothing(gat
 
 
 def test_it_has_its_old_place_as_soon_as_somebody_looks_who_knows_it(gate, following):
-    park(following, "new1", "new2", "new3", job="J")
+    park(following, "new1", "new2", "new3", job="job")
     assert admit(gate).newer == 3
     assert tags(gate) == {}
-    park(following, "new4", "new5", job="J")
+    park(following, "new4", "new5", job="job")
     park(gate, "a", job="K")
     assert granted(following, room=4) == ["a", "new1", "new4", "new2"]
     assert admit(following, room=0).newer == 0
     assert members(gate, "ready") == ["new5", "new3"]
-    assert tags(gate)["N:5:J"] == 2
+    assert tags(gate)["N:5:job"] == 2
 
 
 def test_a_releaser_with_nothing_but_newer_requests_sleeps(gate, following):
@@ -106,7 +92,7 @@ def test_many_newer_requests_are_passed_a_hundred_at_a_look(gate, following):
     returned = [admit(following, room=0) for _ in range(3)]
     assert [one.newer for one in returned] == [150, 50, 0]
     assert [one.wait_ms == 0 for one in returned] == [True, True, False]
-    assert len(members(gate, "ready")) == tags(gate)["N:5:J"] == 250
+    assert len(members(gate, "ready")) == tags(gate)["N:5:job"] == 250
 
 
 def test_a_newer_request_whose_moment_comes_or_whose_task_has_expired_is_left_alone_too(gate, following):
@@ -120,7 +106,7 @@ def test_who_ends_a_newer_request_may_be_of_any_release(gate, following):
     park(following, "settled", "withdrawn", "stays")
     admit(gate)
     assert gate.settle("settled", outcome="{}")
-    assert [one.what for one in gate.withdraw(["withdrawn"], who="J")] == ["gone"]
+    assert [one.what for one in gate.withdraw(["withdrawn"], who="job")] == ["gone"]
     assert members(gate, "newer") == ["stays"]
     assert granted(following) == ["stays"]
 

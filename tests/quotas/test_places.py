@@ -6,23 +6,14 @@ import time
 
 import pytest
 
-from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas import Parking
+from tests.quotas.steps import FREE, park
 
-OPEN = key_limits("main", [])
 PLACES = ("ready", "delayed", "granted", "running", "held")
 
 
-@pytest.fixture
-def gate(redis):
-    return Gate(redis, pool="polygon")
-
-
-def park(gate, *ids, job="J", **options):
-    return gate.park([Parking(id=one, arguments="{}") for one in ids], job=job, **options)
-
-
 def admit(gate):
-    return [one for one in gate.admit(room=9, most_granted=99, keys=(OPEN,)).grants if one.kind == "go"]
+    return [one for one in gate.admit(room=9, most_granted=99, keys=(FREE,)).grants if one.kind == "go"]
 
 
 def brought_to(gate, place):
@@ -48,7 +39,7 @@ def test_a_record_that_is_in_no_place_is_seen_and_parking_it_again_gives_it_one(
     assert gate.knows(["a", "b", "c"])
     assert gate.redis.smembers(f"{gate.prefix}open:main") == set()
     if place == "held":
-        assert [(one.id, one.kind) for one in gate.admit(room=0, most_granted=99, keys=(OPEN,)).grants] == [("a", "held")]
+        assert [(one.id, one.kind) for one in gate.admit(room=0, most_granted=99, keys=(FREE,)).grants] == [("a", "held")]
         assert gate.batch("a") == b"x"
     else:
         assert [one.id for one in admit(gate)] == ["b", "a", "c"]
@@ -90,10 +81,10 @@ def test_what_was_over_after_the_look_is_not_parked_and_what_was_before_is(gate)
 
 def test_of_a_job_that_was_cancelled_after_the_look_nothing_is_parked(gate):
     looked = gate.now_us()
-    gate.exclude_job("J")
-    assert park(gate, "a", job="J", looked_at_us=looked) == 0
+    gate.exclude_job("job")
+    assert park(gate, "a", job="job", looked_at_us=looked) == 0
     assert park(gate, "a", job="other", looked_at_us=looked) == 1
-    assert park(gate, "b", job="J", looked_at_us=gate.now_us()) == 1, "somebody has let it go on"
+    assert park(gate, "b", job="job", looked_at_us=gate.now_us()) == 1, "somebody has let it go on"
 
 
 def test_what_is_remembered_of_requests_that_are_over_is_bounded_and_ends(gate):

@@ -13,18 +13,14 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from marketfetch.quotas import Gate, KeyLimits, Parking, key_limits
+from marketfetch.quotas import Gate, KeyLimits, key_limits
 from marketfetch.quotas.epoch import Epoch
 from marketfetch.quotas.values import KeyHistory
+from tests.quotas.steps import park
 
 RACERS = 8
 ROUNDS = 40
 FORKED = multiprocessing.get_context("fork")
-
-
-@pytest.fixture
-def gate(redis):
-    return Gate(redis, pool="polygon")
 
 
 @contextmanager
@@ -64,10 +60,6 @@ def racers(url: str, run: Callable[[Gate, Any, int], Any]) -> Iterator[Callable[
             pipe.send("end")
         for process in processes:
             process.join(5)
-
-
-def park(gate: Gate, *ids: str) -> None:
-    gate.park([Parking(id=one, arguments="{}") for one in ids], job="job")
 
 
 def tries(gate: Gate, keys: tuple[KeyLimits, ...], number: int) -> list[tuple[str, int]]:

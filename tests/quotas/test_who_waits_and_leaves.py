@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
 
-from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas import Parking, key_limits
 from marketfetch.quotas.limits import Calendar, KeyLimits
 from marketfetch.quotas.values import KeyHistory
+from tests.quotas.steps import admit, park
 from tests.waiting import eventually
-
-OPEN = key_limits("main", [])
-
-
-@pytest.fixture
-def gate(redis):
-    return Gate(redis, pool="polygon")
-
-
-def park(gate, *ids, job="job", **options):
-    return gate.park([Parking(id=one, arguments=json.dumps({"symbol": one})) for one in ids], job=job, **options)
 
 
 def by_task(gate, name, *, id="a", expires_ms=0):  # noqa: A002
     asked = Parking(id=id, arguments="{}", task=name, message=f"message of {name}", expires_ms=expires_ms)
     return gate.park([asked], job="direct")
-
-
-def admit(gate, *keys, room=100, **options):
-    return gate.admit(room=room, most_granted=10_000, keys=keys or (OPEN,), **options)
 
 
 def started(gate, *keys, **options):

@@ -1,0 +1,119 @@
+"""Starts `python -m ...` and `python -c ...` with all libraries loaded already: see tests/preloader.py."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+ROOT = Path(__file__).parents[1]
+
+
+class Preloaded:
+    """Starts processes that end with the test run, or before."""
+
+    def __init__(self) -> None:
+        self.wire, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.turn = threading.Lock()
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests" / "preloader.py"), str(theirs.fileno())],
+            cwd=ROOT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        theirs.close()
+
+    def ask(self, question: Mapping[str, Any], files: tuple[int, ...] = ()) -> Any:
+        with self.turn:
+            socket.send_fds(self.wire, [json.dumps(question).encode()], files)
+            answer = self.wire.recv(4096)
+        if not answer:
+            raise RuntimeError("the preloader has ended: its last words are above")
+        return json.loads(answer)
+
+    def start(
+        self,
+        *arguments: str,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: int,
+        stderr: int,
+        stdin: int | None = None,
+        start_new_session: bool = False,
+    ) -> Process:
+        """`python <arguments>`: as `subprocess.Popen`, of which it takes these options, with files as descriptors."""
+        question = {"arguments": arguments, "folder": str(cwd), "environment": dict(env), "session": start_new_session}
+        with Path(os.devnull).open("rb") as nothing:
+            files = (nothing.fileno() if stdin is None else stdin, stdout, stderr)
+            return Process(self, arguments, self.ask(question, files)["pid"])
+
+    def run(
+        self, *arguments: str, cwd: Path, env: Mapping[str, str], timeout: float, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `python <arguments>` to its end: as `subprocess.run`. Raises TimeoutExpired, the process ended."""
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            given.write(stdin)
+            given.seek(0)
+            process = self.start(*arguments, cwd=cwd, env=env, stdin=given.fileno(), stdout=out.fileno(), stderr=err.fileno())
+            try:
+                code = process.wait(timeout)
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
+            return subprocess.CompletedProcess(process.args, code, text(out), text(err))
+
+    def stop(self) -> None:
+        self.wire.close()
+        self.process.wait(timeout=20)
+
+
+@cache
+def preloaded() -> Preloaded:
+    """The one of this process, started when it is first needed: in 1.5 s."""
+    found = Preloaded()
+    atexit.register(found.stop)
+    return found
+
+
+class Process(subprocess.Popen[bytes]):
+    """A process under way. Its parent is the preloader, which says how it ended."""
+
+    def __init__(self, parent: Preloaded, arguments: tuple[str, ...], pid: int) -> None:
+        self.parent, self.args, self.pid = parent, ["python", *arguments], pid
+        self.returncode: int | None = None
+        self.stdin = self.stdout = self.stderr = None
+        self.ended = os.pidfd_open(pid)
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self.returncode = self.parent.ask({"exit": self.pid})["code"]
+            if self.returncode is not None:
+                os.close(self.ended)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if left == 0.0:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            select.select([self.ended], [], [], left)
+        return code
+
+    def __del__(self) -> None:
+        """Nothing is left to reap: the preloader's end takes the rest with it."""
+
+
+def text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()

@@ -1,0 +1,91 @@
+"""Which process of the test run runs what, and in which order: the longest first, so that no long test begins last.
+
+With `-n`, each test that is known to take seconds is dealt out by itself, the longest first; the short ones of a file are dealt
+out together. How long each takes stands in tests/durations.json; `--record-durations` writes it anew. A new test is short
+until then. Without `-n` nothing changes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+FILE = Path(__file__).with_name("durations.json")
+#: Below this a test is short, and is not in the file.
+SHORT_S = 1.0
+#: All tests of such a file share what one fixture has started, which is dearer than they are.
+TOGETHER = (
+    "tests/around/test_compose.py",
+    "tests/around/test_operations.py",
+    "tests/cli/test_bad_input.py",
+    "tests/cli/test_demo.py",
+    "tests/cli/test_up.py",
+    "tests/sandbox/",
+)
+
+
+def known() -> dict[str, float]:
+    """Seconds by the test's name."""
+    return dict(json.loads(FILE.read_text(encoding="utf-8"))) if FILE.exists() else {}
+
+
+class LongestFirst(LoadScopeScheduling):
+    """xdist's dealing out by scope, in the order in which the tests were collected."""
+
+    def __init__(self, config: pytest.Config, log: Any = None) -> None:
+        super().__init__(config, log)
+        self.seconds = known()
+        config.option.loadscopereorder = False
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit(nodeid, self.seconds)
+
+
+def unit(nodeid: str, seconds: dict[str, float]) -> str:
+    """What a test is dealt out with: a file's name, or the test's own."""
+    file = nodeid.partition("::")[0]
+    return nodeid if nodeid in seconds and not file.startswith(TOGETHER) else file
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-durations", action="store_true", help="write how long each test took into tests/durations.json")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LongestFirst | None:
+    return LongestFirst(config, log) if config.getoption("dist") == "load" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sorts whole units, the longest first; within one the order stays."""
+    if not hasattr(config, "workerinput"):
+        return
+    seconds, total = known(), defaultdict[str, float](float)
+    for item in items:
+        total[unit(item.nodeid, seconds)] += seconds.get(item.nodeid, 0.0)
+    items.sort(key=lambda item: (-total[unit(item.nodeid, seconds)], unit(item.nodeid, seconds)))
+
+
+class Recorder:
+    """Adds up set-up, call and tear-down of each test, in the process that hears of all of them."""
+
+    def __init__(self) -> None:
+        self.seconds = defaultdict[str, float](float)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] += report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        files = {name.partition("::")[0] for name in self.seconds}
+        merged = {name: found for name, found in known().items() if name.partition("::")[0] not in files} | self.seconds
+        long = {name: round(merged[name], 1) for name in sorted(merged) if merged[name] >= SHORT_S}
+        FILE.write_text(json.dumps(long, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("record_durations") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder())
