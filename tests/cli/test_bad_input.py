@@ -58,8 +58,8 @@ def ready(shell: Any, redis: str) -> Any:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("polygn", "AAPL"), ["no vendor 'polygn'", "Did you mean polygon?"]),
-        (("bloomberg", "AAPL"), ["no vendor 'bloomberg'", "alpha_vantage, polygon, nasdaq"]),
+        (("polygn", "AAPL"), ["no vendor 'polygn'", "Did you mean 'polygon'?"]),
+        (("bloomberg", "AAPL"), ["no vendor 'bloomberg'", "alpha_vantage, nasdaq, polygon"]),
         (("polygon", "AA PL"), ["symbols", "AA PL"]),
         (("polygon", "AAPL", "AAPL"), ["AAPL", "twice"]),
         (("polygon", "AAPL", "--start", "2024-02-01", "--end", "2024-01-01"), ["2024-01-01", "before", "2024-02-01"]),
