@@ -75,7 +75,9 @@ def test_the_glossary_has_the_words_of_operations(word):
 def test_every_package_stands_in_the_folder_tour():
     tour = words(ROOT / "docs" / "architecture.md")
     packages = [path.parent.name for path in [*ROOT.glob("*/__init__.py"), *ROOT.glob("marketfetch/*/__init__.py")]]
-    assert [name for name in packages if name not in ("benchmarks", "chaos", "marketfetch", "tests") and f"`{name}/`" not in tour] == []
+    assert [
+        name for name in packages if name not in ("benchmarks", "chaos", "marketfetch", "tests") and f"`{name}/`" not in tour
+    ] == []
 
 
 def test_every_key_in_redis_has_an_owner_in_the_architecture_page():
