@@ -7,7 +7,6 @@ unpack to far more, send more than was said, send less than was said.
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import socket
 import threading
@@ -15,50 +14,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-STAGES: Final = (
-    *("connect", "tls", "status line", "header", "interim", "chunk size", "body", "trailer", "redirect body"),
-    *("400 body", "401 body", "429 body", "500 body"),
-)
-WAYS: Final = ("stands still", "drips", "endless", "gzip bomb", "more than said", "less than said")
-#: What can't be: a connection, a handshake and a line have no length that was said, and are not compressed.
-_NO_BODY: Final = ("connect", "tls", "status line", "header", "interim")
-CASES: Final = tuple(
-    (stage, way)
-    for stage in STAGES
-    for way in WAYS
-    if not (stage in _NO_BODY and way in ("gzip bomb", "more than said"))
-    and not (stage in ("chunk size", "trailer") and way == "gzip bomb")
-    and not (stage == "connect" and way != "stands still")
-)
+from marketfetch.sandbox.misbehaviour import CASES as ON_THE_WIRE
+from marketfetch.sandbox.misbehaviour import beginning
 
-_BOMB: Final = gzip.compress(bytes(200_000_000), compresslevel=1)
-_OK: Final = b"HTTP/1.1 200 OK\r\n"
-_CHUNKED: Final = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
-_BODY: Final = b'{"status":"OK"}'
+#: What happens before there is a connection to a vendor, beside what the sandbox can do on one.
+CASES: Final = (
+    ("connect", "stands still"),
+    *(("tls", way) for way in ("stands still", "drips", "endless", "less than said")),
+    *ON_THE_WIRE,
+)
 
 
 def _start(stage: str, way: str) -> tuple[bytes, bytes]:
-    """What is sent properly before it goes wrong, and the bytes of which what goes wrong is made."""
-    if stage in ("connect", "tls"):
-        return b"", b"\x16\x03\x01"
-    if stage == "status line":
-        return b"", b"HTTP/1.1 200 O" if way == "less than said" else b"H" * 64
-    if stage == "header":
-        return _OK, b"X-A: b\r\n" if way == "endless" else b"X-A: bbbbbbbb"
-    if stage == "interim":
-        return b"", b"HTTP/1.1 100 Continue\r\n\r\n"
-    if stage == "chunk size":
-        return _CHUNKED, {"more than said": b"4\r\nabcdefghij\r\n0\r\n\r\n", "less than said": b"f\r\nabc"}.get(way, b"0" * 64)
-    if stage == "trailer":
-        return _CHUNKED + b"f\r\n" + _BODY + b"\r\n0\r\n", b"X-A: b\r\n"
-    status = {"body": "200 OK", "redirect body": "302 Found"}.get(stage) or f"{stage[:3]} Sorry"
-    head = f"HTTP/1.1 {status}\r\nLocation: /elsewhere\r\n".encode()
-    if way == "gzip bomb":
-        return head + f"Content-Encoding: gzip\r\nContent-Length: {len(_BOMB)}\r\n\r\n".encode(), _BOMB
-    if way == "endless":
-        return head + b"\r\n", b"a" * 65_536
-    said = {"more than said": 5, "less than said": 500}.get(way, 1_000)
-    return head + f"Content-Length: {said}\r\n\r\n".encode(), _BODY
+    return (b"", b"\x16\x03\x01") if stage in ("connect", "tls") else beginning(stage, way)
 
 
 class HostileVendor:
