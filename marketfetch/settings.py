@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self, get_args, get_origin
+from urllib.parse import unquote
 
 import click
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, field_validator, model_validator
@@ -24,6 +25,7 @@ from pydantic_settings import SettingsError as SourceError
 
 from marketfetch.exceptions import UnavailableError
 from marketfetch.local import sandbox_note
+from marketfetch.local.valkey_server import password_of
 from marketfetch.quotas.limits import parse
 from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors import BrokenVendor, example, names, vendor
@@ -224,7 +226,11 @@ class Settings(BaseSettings):
         for url in (self.redis_url, self.database_url):
             if url and "@" in url.get_secret_value():
                 userinfo = url.get_secret_value().partition("://")[2].rpartition("@")[0]
-                found.add(userinfo.partition(":")[2])
+                password = userinfo.partition(":")[2]
+                found |= {password, unquote(password)}
+        # The embedded Valkey's stands in a file of the state folder: no setting names it.
+        found.add(password_of(self.state_dir))
+        found.add(password_of(sandbox_note.home(self.state_dir)))
         return tuple(sorted(found - {""}, key=len, reverse=True))
 
 

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from marketfetch.cli.locks import ProcessError, end_leftover, end_leftovers, locked, send
+from marketfetch.cli.locks import ProcessError, end_leftover, end_leftovers, locked, opened, send, signature
 from marketfetch.cli.signals import on_signals
+from marketfetch.local.private_files import private, private_folder
 from marketfetch.settings import environment
 
 WARM_SECONDS: Final = 10.0
@@ -50,8 +51,10 @@ class Child:
     environment: Mapping[str, str]
     warm: signal.Signals
     process: subprocess.Popen[bytes]
+    vital: bool = True
     deaths: list[float] = field(default_factory=list)
     start_again_at: float | None = None
+    given_up: bool = False
 
     @property
     def pid(self) -> int:
@@ -71,8 +74,8 @@ class Processes:
         self.folder = folder
         self.logs = logs
         self.children: dict[str, Child] = {}
-        folder.mkdir(parents=True, exist_ok=True)
-        logs.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
+        private_folder(logs)
 
     def __enter__(self) -> Self:
         return self
@@ -81,15 +84,23 @@ class Processes:
         self.stop()
 
     def start(
-        self, name: str, *arguments: str, variables: Mapping[str, str] | None = None, warm: signal.Signals = WARM
+        self,
+        name: str,
+        *arguments: str,
+        variables: Mapping[str, str] | None = None,
+        warm: signal.Signals = WARM,
+        vital: bool = True,
     ) -> Child:
-        """Starts `python <arguments>` with `variables` added to the environment. Returns at once."""
+        """Starts `python <arguments>` with `variables` added to the environment. Returns at once.
+
+        A child that is not `vital` and ends again and again is given up, and the others go on without it.
+        """
         variables = variables or {}
         log = self.logs / f"{name}.log"
         if log.exists() and log.stat().st_size > _LARGEST_LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
         process = self._spawn(name, arguments, log, variables)
-        self.children[name] = Child(name, arguments, log, variables, warm, process)
+        self.children[name] = Child(name, arguments, log, variables, warm, process, vital)
         return self.children[name]
 
     def tend(self) -> list[str]:
@@ -100,15 +111,20 @@ class Processes:
         said = []
         now = time.monotonic()
         for child in self.children.values():
-            if child.alive():
+            if child.alive() or child.given_up:
                 continue
             if child.start_again_at is None:
                 child.deaths = [at for at in child.deaths if now - at < _WITHIN_SECONDS] + [now]
                 if len(child.deaths) > MOST_RESTARTS:
-                    raise ProcessError(
+                    sentence = (
                         f"{child.name} ended {len(child.deaths)} times within a minute, the last time with "
                         f"{ending(child.process.returncode)}; see {child.log}: {last_line(child.log)}"
                     )
+                    if child.vital:
+                        raise ProcessError(sentence)
+                    child.given_up = True
+                    said.append(f"{sentence}. It is not started again; everything else goes on")
+                    continue
                 wait = min(_LONGEST_BACKOFF_SECONDS, 0.5 * 2 ** (len(child.deaths) - 1))
                 child.start_again_at = now + wait
                 said.append(
@@ -143,7 +159,7 @@ class Processes:
     def _spawn(self, name: str, arguments: Sequence[str], log: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
         path = self.folder / f"{name}.pid"
         end_leftover(path)
-        with path.open("a") as lock, log.open("ab") as output:
+        with opened(path) as lock, open(log, "ab", opener=private) as output:
             if not locked(lock):
                 raise ProcessError(f"another process starts {name} in this folder (see {path})")
             lock.truncate(0)
@@ -157,7 +173,7 @@ class Processes:
                 pass_fds=(handle,),
                 start_new_session=True,
                 # The child writes its own process id: a signal that interrupts the parent here can't leave it unknown.
-                preexec_fn=lambda: (os.write(handle, f"{os.getpid()}\n".encode()), None)[1],
+                preexec_fn=lambda: (os.write(handle, f"{os.getpid()} {signature(os.getpid())}\n".encode()), None)[1],
             )
 
 

@@ -140,7 +140,7 @@ def _start(
     _line("beat", f"log {child.log}")
     if flower:
         arguments = celery("flower", "--address=127.0.0.1", f"--port={flower}")
-        child = processes.start("flower", *arguments, variables=environment)
+        child = processes.start("flower", *arguments, variables=environment, vital=False)
         _line("flower", f"http://127.0.0.1:{flower}; log {child.log}")
     click.echo(f"In another terminal, in this folder: {command()} fetch {_example()} --start 2024-01-01 --wait")
     if vendors:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from marketfetch.local.private_files import write_private
 
 LOCK: Final = "running.lock"
 _NOTE: Final = "settings.json"
@@ -28,10 +29,7 @@ def home(state_dir: Path) -> Path:
 
 def leave(state_dir: Path, found: Mapping[str, Any]) -> None:
     """Writes the settings for other processes in this folder, atomically. They are valid while the lock is held."""
-    path = home(state_dir) / _NOTE
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps(found, indent=1) + "\n")
-    draft.replace(path)
+    write_private(home(state_dir) / _NOTE, json.dumps(found, indent=1) + "\n")
 
 
 def forget(state_dir: Path) -> None:

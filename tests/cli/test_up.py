@@ -145,12 +145,18 @@ def test_a_plain_celery_worker_finds_the_redis_of_the_folder(running: tuple[Any,
     assert names == {"worker-1", "worker-2"}
 
 
+def noted(shell: Any) -> int:
+    """The process id in the lock file of the second worker; 0 while it is being written."""
+    words = (shell.folder / SANDBOX / "run" / "worker-2.pid").read_text().split()
+    return int(words[0]) if words else 0
+
+
 def test_a_dead_worker_is_started_again(running: tuple[Any, Any]) -> None:
     shell, started = running
-    pid = int((shell.folder / SANDBOX / "run" / "worker-2.pid").read_text())
+    pid = noted(shell)
     os.kill(pid, signal.SIGKILL)
     started.until(lambda: "worker-2 ended with SIGKILL; starting it again" in started.text)
-    started.until(lambda: psutil.pid_exists(int((shell.folder / SANDBOX / "run/worker-2.pid").read_text() or pid)))
+    started.until(lambda: psutil.pid_exists(noted(shell) or pid))
     done = shell.run("fetch", "polygon", "KO", "--start", "2023-01-01", "--end", "2023-02-01", "--wait")
     assert done.returncode == 0, done.stderr
 

@@ -144,7 +144,7 @@ def test_every_command_and_a_plain_worker_follow_the_running_sandbox(shell: Any,
         assert found["database"].endswith(f"{ITS_DATABASE}.")
 
         for name in ("worker-1", "beat"):
-            pid = int((shell.folder / sandbox_note.home(STATE) / "run" / f"{name}.pid").read_text())
+            pid = int((shell.folder / sandbox_note.home(STATE) / "run" / f"{name}.pid").read_text().split()[0])
             assert pid in {one.pid for one in started.family()}
         with worker(shell, "mine") as log:
             started.until(lambda: "2 ready to fetch" in shell.run("check", "--json").stdout)
