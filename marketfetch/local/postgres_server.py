@@ -92,7 +92,7 @@ class Postgres:
 
 
 def start_postgres(folder: Path, *, durable: bool = False) -> Postgres:
-    """Starts the cluster in `folder`, and creates it first if there is none. Returns when it accepts connections, after about 2 s.
+    """Starts the cluster in `folder`, a new one if there is none. Returns when it accepts connections, after about 2 s.
 
     `durable` False turns fsync off. That is safe for tests, which kill the server and not the machine: committed data
     survives kill(). Raises ServerError.

@@ -107,9 +107,9 @@ def start_sandbox(
     port_file: Path | None = None,
     log: Path | None = None,
 ) -> Sandbox:
-    """Runs `python -m marketfetch.sandbox` as a child and returns when it listens. Its stderr goes to `log`, or to this process's.
+    """Runs `python -m marketfetch.sandbox` as a child; returns when it listens. Its stderr goes to `log`, or to this process's.
 
-    The child is a session leader, so Ctrl-C reaches only the caller, which stops it. Raises ServerError if it does not start.
+    The child is a session leader, so Ctrl-C reaches only the caller, which stops it. Raises ServerError.
     """
     options = {"--host": host, "--port": str(port), "--seed": str(seed), "--limits": json.dumps(limits or {})}
     options |= {"--delay-in": _range(delay_in_ms), "--delay-out": _range(delay_out_ms)}
