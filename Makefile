@@ -55,9 +55,9 @@ stress: $(VENV)/.dev    ## random steps and random kills at full length, with ot
 	@MARKETFETCH_TEST_CHAOS=long $(BIN)/python -m pytest -n 2 tests/flow/test_releaser_stops.py
 	@for round in 1 2 3 4 5; do $(BIN)/python -m pytest -n 2 tests/flow/test_failpoints.py tests/quotas/test_races.py || exit 1; done
 
-bench: $(VENV)/.dev     ## measure, with what it is compared with in the same run; about an hour
-	@$(BIN)/python -m benchmarks
-	@$(BIN)/python -m benchmarks.gate_suite
+bench: $(VENV)/.dev     ## measure, with what it is compared with in the same run; about an hour, with SHORT=1 some minutes
+	@$(BIN)/python -m benchmarks $(if $(SHORT),--short)
+	@$(BIN)/python -m benchmarks.gate_suite $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.gate_plots
 
 chaos: $(VENV)/.dev     ## kill everything for some minutes, then once at every step, and account for every row and call; about 15 minutes

@@ -25,9 +25,12 @@ RESULTS = Path(__file__).parent / "results.json"
 @click.command()
 @click.option("--replies", default=50, show_default=True, help="how many replies are stored")
 @click.option("--bars", default=50_000, show_default=True, help="how many bars each of them has")
+@click.option("--short", is_flag=True, help="ten replies, of which the slow peers take two")
 @click.option("--peers", default=5, show_default=True, help="how many of the replies the slow peers take")
-def main(replies: int, bars: int, peers: int) -> None:
+def main(replies: int, bars: int, peers: int, short: bool) -> None:
     """Rows per second from a Polygon reply's bytes to stored, on SQLite and on Postgres, against the floors."""
+    if short:
+        replies, peers = 10, 2
     console = Console(width=None if sys.stdout.isatty() else 110)
     results: dict[str, list[Line]] = {}
     with tempfile.TemporaryDirectory() as name, console.status("") as status:
@@ -47,6 +50,9 @@ def main(replies: int, bars: int, peers: int) -> None:
             results["Postgres"] = measure(store, floors, replies=replies, peers=peers, bars=bars, told=log("Postgres"))
     for database, lines in results.items():
         console.print(_table(database, lines, replies=replies, bars=bars))
+    if short:
+        console.print("a short run is not written down")
+        return
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "replies": replies, "bars": bars, "peers": peers}
     written = {"machine": machine} | {database: [line.as_json() for line in lines] for database, lines in results.items()}
     RESULTS.write_text(json.dumps(written, indent=2) + "\n")

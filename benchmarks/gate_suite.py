@@ -69,7 +69,8 @@ def main(only: tuple[str, ...], scenario: tuple[str, ...], short: bool, keep: bo
             continue
         console.rule(name)
         results[name] = {**results.get(name, {}), **job()}
-        RESULTS.write_text(json.dumps(results, indent=1))
+        if not short:
+            RESULTS.write_text(json.dumps(results, indent=1))
         show(console, name, results[name])
     if keep:
         for name, found in results.items():

@@ -1,18 +1,43 @@
-"""Every secret is cut out of what is logged, shown or kept: one structlog processor, also usable for plain text."""
+"""Every secret is cut out of what is logged, shown or kept, in whatever spelling it comes back.
+
+A vendor may echo a key percent-encoded (once or twice), with JSON's or HTML's escapes, half of it in one spelling and half in
+another, or in base64. One pattern a secret knows them all. Rows are never touched: they are parsed from the bytes as they
+came, so a key that equals a symbol or a number changes nothing that is stored.
+"""
 
 from __future__ import annotations
 
+import base64
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
 
 CUT: Final = "[secret]"
-#: Also cuts what is no key of ours: somebody's key in a URL that a library logs.
-_IN_URL: Final = re.compile(r"(?i)\b(apikey|api_key|token|access_key)=[^&\s\"']+")
+#: Shorter runs of base64 would hit words by accident.
+_SHORTEST_BASE64: Final = 8
+#: Also cuts the value of anything that looks like a key in a URL, ours or not.
+_IN_URL: Final = re.compile(
+    r"(?i)\b((?:api|access|auth|secret)?[_\-]?(?:key|token)|auth|password|sig(?:nature)?)(=|%3D)(?!\[secret\])[^&\s\"'<>\\]+"
+)
+_NAMED_ENTITIES: Final = {'"': "quot", "&": "amp", "'": "apos", "<": "lt", ">": "gt"}
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """The text without these secrets, in any spelling."""
+    pattern = _pattern(tuple(secrets))
+    return pattern.sub(CUT, text) if pattern else text
+
+
+def redact_bytes(data: bytes, secrets: Iterable[str]) -> bytes:
+    """The same for the body of a reply that is kept for a person to look at."""
+    pattern = _pattern(tuple(secrets))
+    # latin-1 gives every byte a character of its own, so that nothing else in the body changes.
+    return pattern.sub(CUT, data.decode("latin-1")).encode("latin-1") if pattern else data
 
 
 class Redactor:
@@ -31,17 +56,65 @@ class Redactor:
             return {key: self._clean(one) for key, one in value.items()}
         if isinstance(value, list | tuple):
             return [self._clean(one) for one in value]
-        if isinstance(value, int | float | bool):
+        # structlog passes the stdlib record along; it is removed before rendering.
+        if isinstance(value, int | float | bool | logging.LogRecord):
             return value
-        return self.text(str(value)) if not _is_internal(value) else value
+        return self.text(str(value))
 
     def text(self, text: str) -> str:
-        """The text without any configured secret, and without the value of anything that looks like a key parameter."""
-        for secret in self._secrets:
-            text = text.replace(secret, CUT)
-        return _IN_URL.sub(rf"\1={CUT}", text)
+        """The text without any configured secret, and without the value of anything that looks like a key in a URL."""
+        return _IN_URL.sub(rf"\1\2{CUT}", redact(text, self._secrets))
 
 
-def _is_internal(value: object) -> bool:
-    """structlog passes the stdlib record along; it is removed before rendering."""
-    return isinstance(value, logging.LogRecord)
+@lru_cache(maxsize=64)
+def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
+    """All secrets in all spellings, the longest secret first, so that one inside another is cut whole."""
+    ordered = sorted({one for one in secrets if one}, key=len, reverse=True)
+    parts = [part for secret in ordered for part in (_escaped(secret), *_in_base64(secret))]
+    if not parts:
+        return None
+    # Most places of a text begin no secret: one look at a character tells.
+    first = {one[0] for one in ordered} | {"%", "\\", "&", "+"} | {char for part in parts for char in part[:1] if char != "("}
+    return re.compile(f"(?=[{''.join(re.escape(one) for one in sorted(first))}/_-])(?:{'|'.join(parts)})")
+
+
+def _escaped(secret: str) -> str:
+    """A pattern for the secret of which each character may be escaped in a way of its own."""
+    return "".join(_character(one) for one in secret)
+
+
+def _character(one: str) -> str:
+    spellings = [re.escape(one), _percent(one), _json(one), rf"&#0*{ord(one)};", rf"&#[xX]0*(?i:{ord(one):x});"]
+    if one in _NAMED_ENTITIES:
+        spellings.append(f"&{_NAMED_ENTITIES[one]};")
+    if one == " ":
+        spellings.append(r"\+")
+    if one in '"/':
+        spellings.append(rf"\\+{one}")
+    if one == "\\":
+        spellings.append(r"\\{2,}")
+    return f"(?:{'|'.join(spellings)})"
+
+
+def _percent(one: str) -> str:
+    """Percent-encoded any number of times: %2B, %252B, %25252B."""
+    return "".join(rf"%(?:25)*(?i:{byte:02x})" for byte in one.encode())
+
+
+def _json(one: str) -> str:
+    r"""JSON's \u escape of each UTF-16 unit, also where the JSON stands as text inside JSON."""
+    units = one.encode("utf-16-be")
+    return "".join(rf"\\+u(?i:{units[i]:02x}{units[i + 1]:02x})" for i in range(0, len(units), 2))
+
+
+def _in_base64(secret: str) -> Sequence[str]:
+    """Patterns for the secret inside any base64 text: three alignments, both alphabets."""
+    found = []
+    for before in range(3):
+        packed = base64.b64encode(b"\0" * before + secret.encode()).decode().rstrip("=")
+        # The first characters hold bits of what stands before, the last one bits of what follows.
+        whole = packed[(0, 2, 3)[before] :]
+        core = whole if (before + len(secret.encode())) % 3 == 0 else whole[:-1]
+        if len(core) >= _SHORTEST_BASE64:
+            found.append("".join("[+\\-]" if one == "+" else "[/_]" if one == "/" else one for one in core))
+    return found

@@ -20,6 +20,7 @@ from marketfetch.jobs import batches
 from marketfetch.quotas import Gate, Parking, Start
 from marketfetch.quotas.reporting import report
 from marketfetch.quotas.values import VendorCount
+from marketfetch.redaction import redact_bytes
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
@@ -99,7 +100,7 @@ class Run:
         self.status = reply.status
         self.counted = counted(request.provider, key.label, reply)
         if self.turn.kills:
-            self._keep_raw(transport.redact_body(reply.body, key.secret.get_secret_value()))
+            self._keep_raw(redact_bytes(reply.body, (key.secret.get_secret_value(),)))
         return reading.read(request, reply, ours, max_reject_share=settings.max_reject_share)
 
     def _keep_raw(self, body: bytes) -> None:

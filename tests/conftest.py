@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,9 @@ from tests.scheduling import (  # noqa: F401 (pytest finds its hooks here)
     pytest_configure,
     pytest_xdist_make_scheduler,
 )
+
+# A shell starts background jobs with SIGINT ignored, and every process inherits that: Ctrl-C in a test would do nothing.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: `make stress`: for tests that do not say their own number. Without it they make 100 examples each.
 settings.register_profile("stress", max_examples=5000, deadline=None)

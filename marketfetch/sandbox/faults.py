@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from marketfetch.sandbox.accounts import VENDORS
+from marketfetch.sandbox.misbehaviour import CASES
 
-Kind = Literal["500", "503", "hang", "reset", "truncate", "cut_json", "html", "429", "bad_rows", "results_null"]
+Kind = Literal["500", "503", "hang", "reset", "truncate", "cut_json", "html", "429", "bad_rows", "results_null", "misbehave"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
@@ -16,7 +17,8 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 class Fault:
     """Applies to calls of `provider` and `symbol` (None: any): the next `count` of them, or each with probability `rate`.
 
-    `retry_after` is the Retry-After header of 503 and 429 in seconds, None for none.
+    `retry_after` is the Retry-After header of 503 and 429 in seconds, None for none. `stage` and `way` say where and how a
+    fault of the kind "misbehave" goes wrong on the wire (marketfetch/sandbox/misbehaviour.py has the table).
     """
 
     kind: Kind
@@ -25,6 +27,8 @@ class Fault:
     count: int | None = None
     rate: float | None = None
     retry_after: float | None = None
+    stage: str | None = None
+    way: str | None = None
     struck: int = 0
 
     @classmethod
@@ -37,6 +41,9 @@ class Fault:
             raise ValueError(f"unknown kind of fault {wish.get('kind')!r}: one of {', '.join(KINDS)}")
         if wish.get("provider") not in (None, *VENDORS):
             raise ValueError(f"unknown provider {wish['provider']!r}: one of {', '.join(VENDORS)}")
+        if wish["kind"] == "misbehave" and (wish.get("stage"), wish.get("way")) not in CASES:
+            known_cases = "; ".join(f"{stage}: {way}" for stage, way in CASES)
+            raise ValueError(f"a fault of the kind misbehave has a stage and a way, one of: {known_cases}")
         fault = cls(**wish)
         if fault.count is None and fault.rate is None:
             fault.count = 1

@@ -15,6 +15,7 @@ from marketfetch.sandbox import broken, nasdaq_wire
 from marketfetch.sandbox.control import routes
 from marketfetch.sandbox.damage import KINDS as DAMAGES
 from marketfetch.sandbox.damage import damage
+from marketfetch.sandbox.misbehaviour import misbehave
 from marketfetch.sandbox.reply import Reply, one
 from marketfetch.sandbox.service import Call
 from marketfetch.sandbox.state import State
@@ -53,6 +54,10 @@ class VendorHandler(RequestHandler):
             elif fault.kind == "bad_rows":
                 reply, rows = damage(call.vendor, reply, count=len(DAMAGES))
                 state.damaged += [{"provider": call.vendor, "symbol": call.symbol, **row} for row in rows]
+            elif fault.kind == "misbehave":
+                status = fault.kind
+                await misbehave(self, fault.stage or "", fault.way or "")
+                return
             elif fault.kind in broken.CONNECTIONS:
                 status = fault.kind
                 await broken.CONNECTIONS[fault.kind](self, reply)

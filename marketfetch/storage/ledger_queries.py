@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from marketfetch.schemas.ledger import LedgerRow
-from marketfetch.storage.database import Database, Execute
+from marketfetch.storage.database_protocol import Database, Execute
 from marketfetch.storage.statements import statements
 
 _LOOKED_AT_ONCE: Final = 1_000

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from marketfetch.storage.database import Database, Execute
+from marketfetch.storage.database_protocol import Database, Execute
 from marketfetch.storage.job_records import Purged
 from marketfetch.storage.recorded_jobs import RecordedJobs
 from marketfetch.storage.statements import statements

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any, Final
 
-from marketfetch.storage.database import Database, Execute
+from marketfetch.storage.database_protocol import Database, Execute
 from marketfetch.storage.job_records import Job, Tally, Unfinished
 from marketfetch.storage.statements import statements
 from marketfetch.storage.store_errors import StoreUnavailable

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from marketfetch.storage.database import Database, Execute
+from marketfetch.storage.database_protocol import Database, Execute
 from marketfetch.storage.ledger_queries import LedgerQueries
 from marketfetch.storage.statements import statements
 

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from marketfetch.storage import upgrades
-from marketfetch.storage.database import Database, Execute
+from marketfetch.storage.database_protocol import Database, Execute
 from marketfetch.storage.statements import script, statements
 from marketfetch.storage.store_errors import StoreMismatch
 

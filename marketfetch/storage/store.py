@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from marketfetch.schemas.ledger import Batch, LedgerRow
-from marketfetch.storage.database import Database
+from marketfetch.storage.database_protocol import Database
 from marketfetch.storage.job_records import Job, Purged, Tally, Unfinished
 from marketfetch.storage.ledger_queries import LedgerQueries
 from marketfetch.storage.purging import Purging

@@ -7,29 +7,39 @@ key to another host), and no exception of ours holds one of `requests`' as cause
 from __future__ import annotations
 
 import http.client
+import io
 import logging
 import os
+import re
 import threading
-import time
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Final
-from urllib.parse import quote, quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, unquote, urlencode, urlsplit
 
 import requests
 import urllib3.exceptions
 from pydantic import SecretStr
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 
+from marketfetch.redaction import redact
 from marketfetch.vendors.errors import BadRequest, FetchError, Unavailable
 from marketfetch.vendors.http import HttpReply, HttpRequest
-from marketfetch.vendors.wire import WatchedAdapter, wire
+from marketfetch.vendors.wire import BoundedAdapter, CallGivenUp, SendTooLate, wire
 
 #: What stands in a URL where the key was.
 REDACTED: Final = "[key]"
 _CHUNK_BYTES: Final = 65_536
 _POOL_SIZE: Final = 8
+#: The most bytes of a reply that is no 200.
+_ERROR_BYTES: Final = 262_144
+#: Characters of a redirect's target in a message.
+_LONGEST_SHOWN: Final = 200
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+#: What a path below base_url never holds: a step up, an empty or doubled step, a backslash, a control character.
+_LEAVES: Final = re.compile(r"(^|/)\.\.?(/|$)|\\|[\x00-\x1f\x7f]")
 
 
 def _without_query(record: logging.LogRecord) -> bool:
@@ -46,7 +56,8 @@ _sessions_lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds. `total_s` bounds the whole call, looked at before every chunk; `max_bytes` bounds the decoded body."""
+    """Seconds. `total_s` bounds the whole call, from the address lookup to the last byte; `read_s` the time without a byte;
+    `max_bytes` bounds the decoded body."""
 
     connect_s: float = 5.0
     read_s: float = 5.0
@@ -67,42 +78,57 @@ def send(
     """Makes one GET and returns the whole decoded reply, whatever its status.
 
     `send_by` is on this machine's `wire.steady_s()`; past it SendTooLate is raised and nothing goes out. Raises Unavailable
-    for whatever happens on the way (refused, reset, too slow, cut, too large, redirected), BadRequest for a redirect that
-    asks for another URL for good. Costs one call of `key_label`'s quota unless SendTooLate is raised.
+    for every failure on the way (refused, reset, too slow, cut, too large, redirected), BadRequest for a URL that leaves
+    `base_url` and for a redirect that names another URL for good. Ends within `timeouts.total_s`, whatever the vendor sends.
+    Costs one call of `key_label`'s quota unless SendTooLate is raised.
     """
     limits = timeouts or Timeouts()
     secret = key.get_secret_value()
-    url, headers = _with_key(http_request, base_url=base_url, secret=secret)
-    session = _session(provider, base_url)
     who = f"{provider} (key {key_label})"
+    url, headers = _with_key(http_request, base_url=base_url, secret=secret)
+    if not _stays_at(url, base_url):
+        raise BadRequest(f"{who}: the address of this call leaves base_url, so the key was not sent there")
     failure: FetchError
-    began = time.monotonic()
-    wire.expect(send_by)
+    wire.begin(send_by=send_by, total_s=limits.total_s, idle_s=limits.read_s, body_bytes=limits.max_bytes)
     try:
-        with session.get(
-            url,
-            headers=headers,
-            timeout=(limits.connect_s, limits.read_s),
-            stream=True,
-            allow_redirects=False,
-        ) as response:
-            if 300 <= response.status_code < 400:
-                failure = _redirected(response, who=who, secret=secret)
-            else:
-                body = b"".join(_chunks(response, who=who, deadline=began + limits.total_s, limits=limits))
-                return HttpReply(
-                    status=response.status_code,
-                    headers={name.lower(): value for name, value in response.headers.items()},
-                    body=body,
-                    sent_ns=wire.sent_ns,
-                )
+        return _exchange(url, headers, base_url=base_url, provider=provider, who=who, secret=secret, limits=limits)
     except FetchError as error:
         failure = error
-    except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, zlib.error) as error:
-        counted = "the call may have been counted by the vendor" if wire.sent_ns else "the vendor has not seen the call"
-        failure = Unavailable(f"{who}: {_what_happened(error, limits)}; {counted}", sent=bool(wire.sent_ns))
+    except SendTooLate:
+        raise
+    except CallGivenUp as error:
+        failure = Unavailable(f"{who}: {error}; {_counted()}", sent=bool(wire.sent_ns))
+    except Exception as error:
+        # The last border: whatever a library raises about a reply is a reply that can't be used.
+        failure = Unavailable(f"{who}: {_what_happened(error, limits)}; {_counted()}", sent=bool(wire.sent_ns))
     # Raised outside the except blocks: inside them `__context__` would still hold the exception with the URL.
     raise failure
+
+
+def _exchange(
+    url: str, headers: dict[str, str], *, base_url: str, provider: str, who: str, secret: str, limits: Timeouts
+) -> HttpReply:
+    session = _session(provider, base_url)
+    prepared = session.prepare_request(requests.Request("GET", url, headers=headers))
+    # Handed to the adapter itself: a session would read the body of a redirect by itself, without any limit.
+    response = session.get_adapter(prepared.url or url).send(
+        prepared, stream=True, timeout=(limits.connect_s, limits.read_s), verify=True
+    )
+    with response:
+        status = response.status_code
+        if status < 200:
+            raise Unavailable(f"{who}: the vendor sent the interim status {status} and no reply", status=status)
+        if 300 <= status < 400:
+            raise _redirected(response, who=who, secret=secret)
+        # An error is a sentence, so a long body of one says nothing more.
+        most = limits.max_bytes if status == 200 else min(limits.max_bytes, _ERROR_BYTES)
+        body = _body(response, who=who, max_bytes=most)
+        return HttpReply(
+            status=status,
+            headers={name.lower(): value for name, value in response.headers.items()},
+            body=body,
+            sent_ns=wire.sent_ns,
+        )
 
 
 def redacted_url(http_request: HttpRequest, base_url: str) -> str:
@@ -112,25 +138,6 @@ def redacted_url(http_request: HttpRequest, base_url: str) -> str:
         params.append(f"{quote_plus(http_request.key.name)}={REDACTED}")
     url = base_url.rstrip("/") + http_request.path
     return f"{url}{'&' if '?' in http_request.path else '?'}{'&'.join(params)}" if params else url
-
-
-def redact(text: str, secret: str) -> str:
-    """`text` without `secret`, in its plain and its percent-encoded spellings."""
-    for spelling in _spellings(secret):
-        text = text.replace(spelling, REDACTED)
-    return text
-
-
-def redact_body(body: bytes, secret: str) -> bytes:
-    """A reply without the key that it may quote, for those who keep it."""
-    for spelling in _spellings(secret):
-        body = body.replace(spelling.encode(), REDACTED.encode())
-    return body
-
-
-def _spellings(secret: str) -> list[str]:
-    """A secret plain and percent-encoded, the longest first."""
-    return sorted({secret, quote(secret, safe=""), quote_plus(secret), quote(secret)} - {""}, key=len, reverse=True)
 
 
 def close_sessions() -> None:
@@ -154,7 +161,7 @@ def _session(provider: str, base_url: str) -> requests.Session:
             session.headers.update({"User-Agent": "marketfetch", "Accept-Encoding": "gzip"})
             # Which worker asked before must not change an answer.
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-            adapter = WatchedAdapter(pool_connections=1, pool_maxsize=_POOL_SIZE, max_retries=0)
+            adapter = BoundedAdapter(pool_connections=1, pool_maxsize=_POOL_SIZE, max_retries=0)
             session.mount("https://", adapter)
             session.mount("http://", adapter)
             _sessions[name] = session
@@ -175,8 +182,8 @@ def _with_key(http_request: HttpRequest, *, base_url: str, secret: str) -> tuple
     return url, headers
 
 
-def _chunks(response: requests.Response, *, who: str, deadline: float, limits: Timeouts) -> Iterator[bytes]:
-    """The decoded body in pieces. Raises Unavailable past the deadline or the size, and where the body is not whole.
+def _body(response: requests.Response, *, who: str, max_bytes: int) -> bytes:
+    """The decoded body. Raises Unavailable above `max_bytes`, and where the body is not exactly what was promised.
 
     gzip is undone here and not by urllib3, which takes a stream that ends too early for a whole one.
     """
@@ -185,31 +192,81 @@ def _chunks(response: requests.Response, *, who: str, deadline: float, limits: T
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip", ""):
         raise Unavailable(f"{who}: the reply is compressed in a way that was not asked for")
-    unzip = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
-    size = 0
-    # read1 hands over what has arrived; read(n) would wait for n bytes and a slow drip could outlast the deadline.
-    while chunk := raw.read1(_CHUNK_BYTES, decode_content=False):
-        if time.monotonic() > deadline:
-            raise Unavailable(f"{who}: the reply took longer than {limits.total_s:g} s and was given up")
-        plain = unzip.decompress(chunk, limits.max_bytes - size + 1) if unzip else chunk
-        size += len(plain)
-        if size > limits.max_bytes:
-            raise Unavailable(f"{who}: the reply is larger than {limits.max_bytes} bytes and was given up")
-        yield plain
     promised = response.headers.get("Content-Length")
-    if promised is not None and promised.isdigit() and raw.tell() < int(promised):
-        raise Unavailable(f"{who}: the reply ended after {raw.tell()} of {promised} promised bytes")
-    if unzip and raw.tell() and not unzip.eof:
+    if promised is not None and not _LENGTH.fullmatch(promised.strip()):
+        raise Unavailable(f"{who}: the reply's Content-Length is no number")
+    unpack = _Gunzip() if "gzip" in encoding else None
+    # Grows in place; a list of chunks joined at the end would hold the body twice.
+    body = io.BytesIO()
+    # read1 hands over what has arrived; read(n) would wait for n bytes.
+    while chunk := raw.read1(_CHUNK_BYTES, decode_content=False):
+        body.write(unpack(chunk, max_bytes - body.tell() + 1) if unpack else chunk)
+        if body.tell() > max_bytes:
+            raise Unavailable(f"{who}: the reply is larger than {max_bytes} bytes and was given up")
+    if promised is not None and raw.tell() < int(promised):
+        raise Unavailable(f"{who}: the reply ended after {raw.tell()} of {int(promised)} promised bytes")
+    if unpack and raw.tell() and not unpack.whole:
         raise Unavailable(f"{who}: the reply's compressed body ended in the middle")
+    if wire.ended and "chunked" in response.headers.get("Transfer-Encoding", "").lower():
+        raise Unavailable(f"{who}: the connection broke in the middle of the reply")
+    if wire.surplus:
+        raw.close()
+        raise Unavailable(f"{who}: the vendor sent more than the reply that it promised")
+    return body.getvalue()
+
+
+class _Gunzip:
+    """Undoes gzip piece by piece, of several members too (https://www.rfc-editor.org/rfc/rfc1952#section-2.2)."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=31)
+
+    @property
+    def whole(self) -> bool:
+        """True at the end of a member."""
+        return self._member.eof
+
+    def __call__(self, packed: bytes, most: int) -> bytes:
+        """What the next piece unpacks to, at most `most` bytes. Raises zlib.error."""
+        plain = b""
+        while packed and len(plain) < most:
+            if self._member.eof:
+                self._member = zlib.decompressobj(wbits=31)
+            plain += self._member.decompress(packed, most - len(plain))
+            packed = self._member.unused_data
+        return plain
 
 
 def _redirected(response: requests.Response, *, who: str, secret: str) -> FetchError:
-    target = urlsplit(response.headers.get("Location", ""))
-    where = redact(f"{target.netloc}{target.path}", secret) or "nowhere"
+    try:
+        target = urlsplit(response.headers.get("Location", ""))
+        where = redact(f"{target.netloc}{target.path}"[:_LONGEST_SHOWN], (secret,)) or "nowhere"
+    except ValueError:
+        where = "an address that can't be read"
     message = f"{who}: the vendor redirects to {where} (status {response.status_code}), which is never followed"
     if response.status_code in (301, 308):
         return BadRequest(f"{message}; if the vendor has moved, change base_url", status=response.status_code)
     return Unavailable(f"{message}; asking again later", status=response.status_code)
+
+
+def _counted() -> str:
+    return "the call may have been counted by the vendor" if wire.sent_ns else "the vendor has not seen the call"
+
+
+def _stays_at(url: str, base_url: str) -> bool:
+    """True when a URL is below `base_url`: same scheme, host and port, below its path, with no way out of it.
+
+    It is read as urllib3 reads it, which is what connects.
+    """
+    try:
+        ours, base = parse_url(url), parse_url(base_url.rstrip("/"))
+    except LocationParseError:
+        return False
+    if base.auth is not None or (ours.scheme, ours.auth, ours.host, ours.port) != (base.scheme, None, base.host, base.port):
+        return False
+    path = unquote(urlsplit(url).path)
+    below = unquote(urlsplit(base_url.rstrip("/")).path) + "/"
+    return path.startswith(below) and not _LEAVES.search(path)
 
 
 def _what_happened(error: BaseException, limits: Timeouts) -> str:
@@ -227,4 +284,6 @@ def _what_happened(error: BaseException, limits: Timeouts) -> str:
         return "the connection broke in the middle of the reply"
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
         return "base_url is not a URL that can be called"
-    return "the connection could not be made or was reset"
+    if isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError | OSError):
+        return "the connection could not be made or was reset"
+    return f"the reply could not be read ({type(error).__name__})"

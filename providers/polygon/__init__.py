@@ -10,9 +10,9 @@ from marketfetch.vendors.protocol import Vendor
 
 from .calls import build_request
 from .datasets import DATASETS
-from .limits import PLANS
 from .options import PolygonOptions
-from .symbols import SYMBOL_FORMS, zone
+from .published_plans import PLANS
+from .symbol_forms import SYMBOL_FORMS, zone
 from .wishes import plan
 
 if TYPE_CHECKING:

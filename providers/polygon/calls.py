@@ -17,7 +17,7 @@ from marketfetch.vendors.times import period_end, period_start
 
 from .datasets import RECORD_PATHS
 from .options import PolygonOptions
-from .symbols import is_stock_like
+from .symbol_forms import is_stock_like
 
 #: The maximum of `limit`: base bars (minutes or days, not the requested bars) per page. Source: the URL above.
 MOST_BASE_BARS: Final = 50_000

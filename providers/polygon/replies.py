@@ -27,7 +27,7 @@ from .aggregates import FIELDS, Aggs, read_aggs
 from .errors import WHO, check_status, error_in
 from .options import PolygonOptions
 from .records import RECORDS, read_records, saved_dataset
-from .symbols import is_stock_like, zone_of
+from .symbol_forms import is_stock_like, zone_of
 
 #: The endpoint that knows whether a ticker exists. https://massive.com/docs/rest/stocks/tickers/ticker-overview
 TICKER: Final = "/v3/reference/tickers/"

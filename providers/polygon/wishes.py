@@ -18,7 +18,7 @@ from marketfetch.vendors.ranges import generation_of, split_by_days, split_by_mo
 from .calls import rows_per_page
 from .datasets import BARS, RECORD_PATHS
 from .options import PolygonOptions
-from .symbols import is_stock_like
+from .symbol_forms import is_stock_like
 
 #: Stocks trade 04:00 to 20:00 New York, five days of seven; the others may trade every minute.
 _STOCK_MINUTES: Final = 960

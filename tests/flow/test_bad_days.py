@@ -51,7 +51,7 @@ def test_a_vendor_that_is_away_for_a_while_fails_nobody_and_costs_few_calls(plac
     place.worker()
     sandbox.faults(kind=kind, provider="polygon", count=10_000)
     job.submit()
-    eventually(lambda: "let the key rest" in place.worker_log, what="the vendor counts as ill")
+    eventually(lambda: "the vendor is unhealthy" in place.worker_log, what="the vendor counts as unhealthy")
     before = sandbox.log()["calls"]
     (name,) = place.rows("SELECT id FROM jobs")[0]
     eventually(lambda: "gives no usable answer" in " ".join(place.status(name)["trouble"]), what="and the status says so")

@@ -21,8 +21,6 @@ SPINE = {"app", "fetch", "store", "attempt", "outcomes", "reference", "jobs"}
 #: Names that still stand for two things, each with its reason. An entry that is not needed fails.
 SHARED_NAMES = {
     "errors": "marketfetch/vendors/errors.py is the tree of errors; each vendor's errors.py maps replies to it",
-    "reading": "storage/reading.py reads bars back, vendors/reading.py reads a reply: to be renamed with storage/",
-    "tables": "storage/tables.py are the database's, providers/nasdaq/tables.py the vendor's datatables: its own word",
 }
 LONGEST = 400
 NO_ROOMS = {"utils", "util", "helpers", "common", "core", "misc"}

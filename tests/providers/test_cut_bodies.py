@@ -15,10 +15,9 @@ from marketfetch.vendors.reading import read
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 WITH_DATA = sorted(
     str(path.relative_to(RECORDINGS))
-    for path in RECORDINGS.glob("*/*")
-    if path.parent.name in names()  # the other folders hold what earlier releases recorded
-    and not path.name.startswith(("err_", "empty_"))
-    and path.name != "v1_dataset_112.csv"
+    for vendor in names()
+    for path in (RECORDINGS / vendor).glob("*")
+    if not path.name.startswith(("err_", "empty_")) and path.name != "v1_dataset_112.csv"
 )
 #: Cuts tried per file: a prime number of steps, so that they fall on ever other places of a row.
 CUTS = 97

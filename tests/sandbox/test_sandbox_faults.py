@@ -11,6 +11,9 @@ import pytest
 import requests
 
 from marketfetch.local.sandbox_process import Sandbox
+from marketfetch.local.valkey_server import ServerError
+from marketfetch.sandbox.misbehaviour import CASES
+from tests.waiting import eventually
 
 AGGS = "/v2/aggs/ticker/IBM/range/1/day/2024-01-02/2024-03-28?apiKey=k"
 DAILY = "/query?function=TIME_SERIES_DAILY&symbol=IBM&apikey=k"
@@ -218,3 +221,18 @@ def test_a_reset_of_the_log_forgets_faults_and_damage(sandbox: Sandbox) -> None:
     assert sandbox.control.faults() == []
     assert sandbox.control.log() == {"calls": 0, "violations": 0, "providers": {}, "damaged": []}
     assert get(sandbox).status_code == 200
+
+
+def test_a_fault_on_the_wire_is_known_by_its_stage_and_its_way(sandbox: Sandbox) -> None:
+    for stage, way in CASES:
+        sandbox.control.faults(kind="misbehave", stage=stage, way=way)
+    with pytest.raises(ServerError, match="a stage and a way, one of: status line: stands still"):
+        sandbox.control.faults(kind="misbehave", stage="body", way="sings")
+
+
+def test_an_endless_body_ends_with_its_client_and_counts_as_open_until_then(sandbox: Sandbox) -> None:
+    sandbox.control.faults(kind="misbehave", provider="polygon", symbol="IBM", stage="body", way="endless")
+    with requests.get(f"{sandbox.url}{AGGS}", stream=True, timeout=5) as reply:
+        assert len(next(reply.iter_content(100_000))) == 100_000
+        assert sandbox.control.log()["providers"]["polygon"]["k"]["open"] == 1
+    eventually(lambda: sandbox.control.log()["providers"]["polygon"]["k"]["open"] == 0, within_s=5)

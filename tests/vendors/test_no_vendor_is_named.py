@@ -15,7 +15,7 @@ FILES = [
     path
     for folder in ("marketfetch", "tasks")
     for path in sorted((ROOT / folder).rglob("*"))
-    if path.is_file() and path.suffix != ".pyc" and "sandbox" not in path.relative_to(ROOT).parts[:2]
+    if path.is_file() and path.suffix not in (".pyc", ".example") and "sandbox" not in path.relative_to(ROOT).parts[:2]
 ]
 #: Polygon was renamed to Massive, Nasdaq Data Link was Quandl.
 WORDS = re.compile(r"alpha.?vantage|polygon|massive|nasdaq|quandl", re.IGNORECASE)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import psycopg
 
-from marketfetch.storage.database import Execute, T
+from marketfetch.storage.database_protocol import Execute, T
 from marketfetch.storage.postgres.failures import AGAIN, translated, unreadable
 from marketfetch.storage.postgres.watched import LOCK_S, SILENT_S, STATEMENT_S, ServerSilentError, WatchedConnection
 from marketfetch.storage.statements import Spelling, statements

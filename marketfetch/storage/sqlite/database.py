@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from marketfetch.storage.database import Execute, T
+from marketfetch.storage.database_protocol import Execute, T
 from marketfetch.storage.schema import no_tables
 from marketfetch.storage.sqlite.failures import translated
 from marketfetch.storage.statements import Spelling

@@ -1,0 +1,75 @@
+"""No secret in any spelling: each of these keys, as vendors and libraries have echoed keys, is cut whole."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketfetch.redaction import CUT, Redactor, redact, redact_bytes
+
+SECRETS = ("Zq9X+pW/7=&k%3Tmv", "a\"quote'd\\back/slash", "LETTERSX", "plain0123456789abcdef")
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "plain": lambda key: key,
+    "percent": lambda key: quote(key, safe=""),
+    "percent, lower case": lambda key: "".join(f"%{ord(one):02x}" for one in key),
+    "plus": quote_plus,
+    "slash left": quote,
+    "twice": lambda key: quote(quote(key, safe=""), safe=""),
+    "json": lambda key: json.dumps(key)[1:-1],
+    "json in json": lambda key: json.dumps(json.dumps(key)[1:-1])[1:-1],
+    "json, all escaped": lambda key: "".join(f"\\u{ord(one):04X}" for one in key),
+    "html": html.escape,
+    "html, decimal": lambda key: "".join(f"&#{ord(one)};" for one in key),
+    "html, hex": lambda key: "".join(f"&#x{ord(one):X};" for one in key),
+    "base64": lambda key: base64.b64encode(key.encode()).decode(),
+    "base64, second place": lambda key: base64.b64encode(b"u" + key.encode() + b"more").decode(),
+    "base64, third place": lambda key: base64.urlsafe_b64encode(b"us" + key.encode() + b"m").decode(),
+    "basic": lambda key: "Basic " + base64.b64encode(f"user:{key}".encode()).decode(),
+    "half and half": lambda key: quote(key[:4], safe="") + key[4:],
+}
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_key_is_cut_in_every_spelling(secret, spelling):
+    echoed = SPELLINGS[spelling](secret)
+    found = redact(f"before {echoed} after", SECRETS)
+    assert found.startswith("before ")
+    assert found.endswith(" after")
+    assert CUT in found
+    assert echoed not in found
+    # What is left holds no run from which the key could be read.
+    assert not any(secret[i : i + 5] in found for i in range(len(secret) - 4))
+
+
+@pytest.mark.parametrize("name", ["apikey", "api_key", "api-key", "access_token", "auth", "token", "key", "Signature"])
+@pytest.mark.parametrize("sign", ["=", "%3D"])
+def test_the_value_of_what_looks_like_a_key_in_a_url_is_cut_too(name, sign):
+    assert Redactor(()).text(f"GET /x?{name}{sign}abc123&limit=5") == f"GET /x?{name}{sign}{CUT}&limit=5"
+
+
+def test_a_body_keeps_every_other_byte():
+    body = b'\xff\x00{"key": "Zq9X%2BpW/7=&k%253Tmv"}\x80'
+    assert redact_bytes(body, SECRETS) == b'\xff\x00{"key": "[secret]"}\x80'
+
+
+def test_one_secret_inside_another_is_cut_with_it():
+    assert redact("key-and-more", ("key", "key-and-more")) == CUT
+
+
+@given(st.text(max_size=200))
+def test_text_without_a_secret_stays_as_it_is(text):
+    assert redact(text, ("0123456789ABCDEFGH",)) == text
+
+
+def test_an_event_is_cut_however_deep():
+    event = {"a": ["LETTERSX", {"b": ("x", "LETTERSX")}], "n": 5, "none": None}
+    assert Redactor(SECRETS)(None, "", event) == {"a": [CUT, {"b": ["x", CUT]}], "n": 5}
