@@ -61,7 +61,7 @@ class _Section(BaseModel):
 class ProviderSettings(VendorOptions):
     """One vendor: its own options, the keys, and their limits.
 
-    `plan` names a published plan (`limits.py` in the vendor's folder); `limits` such as "5/minute" replace the plan's
+    `plan` names a published plan (`published_plans.py` in the vendor's folder); `limits` such as "5/minute" replace the plan's
     ([]: no limits), and `key_limits` replace both for single keys, by label. `concurrency` is the maximum of concurrent calls
     with a key (None: the plan's maximum, or none). `reserve` is the share of every limit, 0 to 1, that marketfetch leaves to
     other users of the same keys.
