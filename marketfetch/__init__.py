@@ -10,8 +10,8 @@ VENDOR is the name of an installed vendor; `marketfetch check` lists them. Every
 this package loads no Celery, no vendor and no numpy. `app` is the Celery app, so that `celery -A marketfetch
 worker|beat|flower` works in any folder; it never becomes a process's current app.
 
-Every function raises MarketfetchError (marketfetch/exceptions.py draws the tree): an app answers UnknownJob with 404,
-BadRequestError with 422 and UnavailableError with 503. Settings come from MARKETFETCH_ variables and marketfetch.toml.
+Every function raises MarketfetchError (marketfetch/exceptions.py draws the tree): an app returns 404 for UnknownJob,
+422 for BadRequestError and 503 for UnavailableError. Settings come from MARKETFETCH_ variables and marketfetch.toml.
 """
 
 from __future__ import annotations

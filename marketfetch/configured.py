@@ -1,4 +1,4 @@
-"""From settings to what the vendors' functions and the transport take as arguments."""
+"""Converts settings into the arguments of the vendors' functions and of the transport."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from marketfetch.vendors.reply_parsing import calls_counted
 
 @lru_cache(maxsize=64)
 def options(provider: str) -> VendorOptions:
-    """A vendor's options, of its own type, without the keys. Raises KeyError for an unknown vendor."""
+    """Returns a vendor's options, of its own type, without the keys. Raises KeyError for an unknown vendor."""
     section = get_settings().provider(provider)
     kind = vendors.vendor(provider).options
     found: VendorOptions = kind.model_validate({name: getattr(section, name) for name in kind.model_fields})
@@ -26,7 +26,7 @@ def options(provider: str) -> VendorOptions:
 
 @lru_cache(maxsize=64)
 def keys(provider: str) -> tuple[KeyLimits, ...]:
-    """A vendor's keys with what limits each, as settings say."""
+    """Returns a vendor's keys with the limits of each."""
     section = get_settings().provider(provider)
     plan = vendors.vendor(provider).plans[section.plan]
     limits = plan.limits if section.limits is None else section.limits
@@ -39,7 +39,7 @@ def keys(provider: str) -> tuple[KeyLimits, ...]:
 
 
 def counted(provider: str, label: str, reply: HttpReply) -> VendorCount | None:
-    """What the reply's headers say of the key's use, in terms of our limits; None when they say nothing of a limit of ours."""
+    """Returns the vendor's count of a key's calls, from the response's headers; None if they match no limit of the key."""
     said = calls_counted(reply.headers)
     key = next((one for one in keys(provider) if one.label == label), None)
     if said is None or key is None:
@@ -48,7 +48,7 @@ def counted(provider: str, label: str, reply: HttpReply) -> VendorCount | None:
     for one in key.limits:
         if parse(one.text).count != limit:
             continue
-        # What others may use of the key is in the vendor's count, and in the reserve already.
+        # The vendor counts other users' calls too; the reserve already allows for those.
         ours = max(0, used - (limit - one.count))
         if isinstance(one, Window):
             return VendorCount(ours, window_us=one.window_ms * 1000, strict=one.strict)
@@ -58,5 +58,5 @@ def counted(provider: str, label: str, reply: HttpReply) -> VendorCount | None:
 
 
 def labels(provider: str) -> tuple[str, ...]:
-    """The labels of a vendor's keys, in the order of the settings."""
+    """Returns the labels of a vendor's keys, in the order of the settings."""
     return tuple(key.label for key in get_settings().provider(provider).keys)

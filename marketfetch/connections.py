@@ -53,7 +53,7 @@ def _redis(_pid: int) -> Redis:
 
 @lru_cache(maxsize=8)
 def _gate(pid: int, provider: str) -> Gate:
-    if point := failpoint():  # a test kills this process at a step of the gate; commands load no Celery app that would arm it
+    if point := failpoint():  # a test ends this process at a step of the gate; commands load no Celery app that would arm it
         failpoints.arm(point)
     return Gate(_redis(pid), pool=provider)
 

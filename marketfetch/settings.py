@@ -1,10 +1,10 @@
-"""The only reader of the environment and of marketfetch.toml. Checked whole at boot; wrong values stop with a sentence.
+"""The only reader of the environment and of marketfetch.toml. A process validates all settings at its start.
 
 Order of precedence: environment (MARKETFETCH_…, nested names joined by "__"), then the TOML file that MARKETFETCH_CONFIG
 names (default marketfetch.toml in the current folder), then the defaults below.
 
-While `marketfetch up --sandbox` runs in the state folder, its Redis, its database and its vendors go before all of these: for
-whoever starts in that time, be it a command, a worker or an app. So nothing invented meets what is real.
+While `marketfetch up --sandbox` runs in the state folder, its Redis, its database and its vendors override all of these, for
+every command, worker or app that starts in that time. So simulated data never mixes with real data.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from marketfetch.vendors.protocol import VendorOptions
 
 PREFIX = "MARKETFETCH_"
 CONFIG_VARIABLE = "MARKETFETCH_CONFIG"
-#: For tests alone, so it is no setting: see marketfetch/quotas/failpoints.py.
+#: Only tests use it, so it is no setting: see marketfetch/quotas/failpoints.py.
 FAILPOINT_VARIABLE = "MARKETFETCH_FAILPOINT"
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class SettingsError(click.ClickException, UnavailableError):
-    """A setting is wrong. The message names it, says what is wrong, and what was perhaps meant.
+    """A setting is wrong. The message names it, and has the reason and a suggestion.
 
-    A ClickException, so that `celery -A marketfetch worker` shows the sentence instead of a traceback.
+    A ClickException, so that `celery -A marketfetch worker` shows the message instead of a traceback.
     """
 
     def show(self, file: Any = None) -> None:
@@ -50,7 +50,7 @@ class SettingsError(click.ClickException, UnavailableError):
 
 
 class Key(NamedTuple):
-    """An API key and the label that stands for it everywhere else."""
+    """An API key, and the label that replaces it in logs, messages and tables."""
 
     label: str
     secret: SecretStr
@@ -61,12 +61,12 @@ class _Section(BaseModel):
 
 
 class ProviderSettings(VendorOptions):
-    """One vendor: its own options, the keys, and what the keys' plan allows.
+    """One vendor: its own options, the keys, and their limits.
 
-    `plan` names a published plan (`limits.py` in the vendor's folder); `limits` such as "5/minute" replace the plan's
-    ([]: no limits), and `key_limits` replace both for single keys, by label. `concurrency` is how many calls may be open at
-    once with a key (None: the plan's, or as many as there are workers). `reserve` is the share of every limit, 0 to 1, that is
-    left for others who use the same keys.
+    `plan` names a published plan (`published_plans.py` in the vendor's folder); `limits` such as "5/minute" replace the plan's
+    ([]: no limits), and `key_limits` replace both for single keys, by label. `concurrency` is the maximum of concurrent calls
+    with a key (None: the plan's maximum, or none). `reserve` is the share of every limit, 0 to 1, that marketfetch leaves to
+    other users of the same keys.
     """
 
     api_keys: list[SecretStr] = Field(default_factory=list)
@@ -85,7 +85,7 @@ class ProviderSettings(VendorOptions):
         for label, secret in zip(labels, secrets, strict=True):
             if secrets.count(secret) > 1:
                 both = ", ".join(one for one, other in zip(labels, secrets, strict=True) if other == secret)
-                raise ValueError(f"api_keys: one secret stands there more than once ({both}); keep one of them")
+                raise ValueError(f"api_keys: the same secret appears more than once ({both}); keep one of them")
             if labels.count(label) > 1:
                 raise ValueError(f"api_keys: two keys have the label {label!r}; a label stands for one key")
             if label == "*" or not label.isprintable():
@@ -94,7 +94,7 @@ class ProviderSettings(VendorOptions):
 
     @field_validator("key_limits", mode="before")
     @classmethod
-    def _null_takes_back_what_the_file_says(cls, found: Any) -> Any:
+    def _null_clears_key_limits(cls, found: Any) -> Any:
         return {} if found is None else found
 
     @field_validator("limits")
@@ -128,7 +128,7 @@ class ProviderSettings(VendorOptions):
 
 
 class Providers(_Section):
-    """A section for every installed vendor, by the name it has in commands, tasks and queues. `model()` adds the fields."""
+    """A section for every installed vendor, by its name. `model()` adds the fields."""
 
     if TYPE_CHECKING:
 
@@ -145,10 +145,11 @@ class Providers(_Section):
 
 
 class Timings(_Section):
-    """Seconds. A call is `connect` + the rest within `call`; a granted call starts within `start_by`, ends within `end_by`.
+    """Seconds. A call connects within `connect` and ends within `call`. A grant expires if its call does not start within
+    `start_by`; the lease of a call expires `end_by` after its start.
 
-    A held batch that nobody stored is handed on again after `held_again`; every `sweep` somebody looks whether all that is to
-    do of every job is parked.
+    A batch that no worker has stored is redelivered after `held_again`. Every `sweep` seconds a worker parks the unfinished
+    requests that are not parked.
     """
 
     connect: Seconds = 5
@@ -162,13 +163,13 @@ class Timings(_Section):
     def _end_is_after_the_call(self) -> Self:
         if self.end_by <= self.call:
             raise ValueError(
-                f"end_by ({self.end_by:g} s) must be longer than call ({self.call:g} s): the lease outlives the call"
+                f"end_by ({self.end_by:g} s) must be longer than call ({self.call:g} s): the lease must outlive the call"
             )
         return self
 
 
 class Retries(_Section):
-    """For transient errors only: `most` further attempts, after about `backoff` seconds, doubling up to `backoff_max`."""
+    """Retries of transient errors: at most `most`, after about `backoff` seconds, then doubling up to `backoff_max`."""
 
     most: int = Field(default=5, ge=0, le=100)
     backoff: int = Field(default=2, ge=1)
@@ -176,14 +177,14 @@ class Retries(_Section):
 
 
 class LogSettings(_Section):
-    """`text` for people, `json` for machines."""
+    """`format` text is for people, json for machines."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
 
 
 class Settings(BaseSettings):
-    """Everything that can be set; `model()` adds the vendors' sections. URLs may hold passwords, so they are secrets too."""
+    """All settings; `model()` adds the vendors' sections. URLs may contain passwords, so they are secrets too."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
@@ -212,14 +213,14 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, *file)
 
     def provider(self, name: str) -> ProviderSettings:
-        """The settings of one vendor. Raises KeyError for a name that no installed vendor has."""
+        """Returns the settings of one vendor. Raises KeyError for a name that no installed vendor has."""
         if name not in type(self.providers).model_fields:
             raise KeyError(name)
         section: ProviderSettings = getattr(self.providers, name)
         return section
 
     def secrets(self) -> tuple[str, ...]:
-        """Every secret text that no log may hold, longest first, so that one inside another is cut whole."""
+        """Returns every secret, longest first, so that redaction cuts a secret that contains another one as a whole."""
         found = {
             key.secret.get_secret_value() for name in type(self.providers).model_fields for key in self.provider(name).keys
         }
@@ -236,9 +237,9 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def model() -> type[Settings]:
-    """Settings with a section for every installed vendor. Loads the vendors, without their readers. Raises BrokenVendor.
+    """Returns Settings with a section for every installed vendor. Imports the vendors, but no decoder. Raises BrokenVendor.
 
-    A section is the vendor's own options and those of every vendor; its first plan is the default.
+    A section has the vendor's own options and those of every vendor; the vendor's first plan is the default.
     """
     sections: dict[str, Any] = {}
     for name in names():
@@ -255,8 +256,8 @@ def model() -> type[Settings]:
 
 
 def config_path() -> Path | None:
-    """The TOML file in force, None where there is none. Naming one that is missing is an error."""
-    named = os.environ.get(CONFIG_VARIABLE)  # noqa: TID251 (this is the one place)
+    """Returns the TOML file to read, None if there is none. Raises SettingsError if MARKETFETCH_CONFIG names a missing one."""
+    named = os.environ.get(CONFIG_VARIABLE)  # noqa: TID251 (the only reader of the environment)
     path = Path(named or "marketfetch.toml")
     if path.is_file():
         return path
@@ -266,13 +267,13 @@ def config_path() -> Path | None:
 
 
 def failpoint() -> str:
-    """Where tests want this process killed, "" for nowhere."""
+    """Returns the step at which a test ends this process, "" for none."""
     return os.environ.get(FAILPOINT_VARIABLE, "")  # noqa: TID251
 
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The settings of this process, read once; with a sandbox that runs here over them. Raises SettingsError."""
+    """Returns the settings of this process, read once. A running sandbox overrides them. Raises SettingsError."""
     try:
         settings = model()
         _refuse_unknown_variables()
@@ -286,7 +287,7 @@ def get_settings() -> Settings:
     except SourceError as error:
         field = str(error).partition('"')[2].partition('"')[0]
         raise SettingsError(
-            f"{PREFIX}{field.upper()} (or one below it) is not valid JSON. Lists are written as JSON, "
+            f"{PREFIX}{field.upper()} (or one below it) is not valid JSON. Write lists as JSON, "
             f"for example {example_of_keys()}."
         ) from None
     except ValueError as error:  # tomllib.TOMLDecodeError is one
@@ -294,20 +295,20 @@ def get_settings() -> Settings:
 
 
 def example_of_keys() -> str:
-    """How a key is set in the environment, for messages: the variable of an installed vendor, with a label and no secret."""
+    """Returns an example of an API key in the environment, for messages: an installed vendor's variable, without a secret."""
     return f"{PREFIX}PROVIDERS__{example().name.upper()}__API_KEYS='[\"main:SECRET\"]'"
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's environment with `more` added: what a child process is started with."""
+    """Returns this process's environment with `more` added, for a child process."""
     return {**os.environ, **more}  # noqa: TID251
 
 
 @contextmanager
 def override(variables: Mapping[str, str]) -> Iterator[None]:
-    """For the time of the block, settings come from these MARKETFETCH_ variables and from no others.
+    """Within the block, settings come from these MARKETFETCH_ variables and from no others.
 
-    For commands that bring their own vendors and servers (`demo`): children started in the block inherit it.
+    Commands with vendors and servers of their own (`demo`) use it; children that start in the block inherit the variables.
     """
     before = environment()
     for name in before:
@@ -324,23 +325,23 @@ def override(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _refuse_unknown_variables() -> None:
-    """A mistyped variable would otherwise be ignored in silence."""
+    """Raises SettingsError for an unknown MARKETFETCH_ variable, because pydantic ignores a mistyped one silently."""
     known = dict(_fields(model()))
     free = [name for name, annotation in known.items() if get_origin(annotation) is dict]
     for variable in sorted(os.environ):  # noqa: TID251
         if not variable.startswith(PREFIX) or variable in (CONFIG_VARIABLE, FAILPOINT_VARIABLE):
             continue
         name = variable.removeprefix(PREFIX).lower()
-        # Below a table such as key_limits stand names of the user's own choice.
+        # The names in a table such as key_limits are the user's own.
         if name in known or name.startswith(tuple(f"{one}__" for one in free)):
             continue
         meant = did_you_mean(name.upper(), [one.upper() for one in known], as_written=f"{PREFIX}{{}}")
         meant = meant or "See marketfetch.toml.example for every name."
-        raise SettingsError(f"the environment variable {variable} is no setting of ours. {meant}")
+        raise SettingsError(f"the environment variable {variable} is no setting of marketfetch. {meant}")
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting by the name that its variable has, in lower case, with its annotation; sections too."""
+    """Yields every setting and section: the name of its variable in lower case, and its annotation."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}", field.annotation
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
@@ -348,7 +349,7 @@ def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _sentence(error: ValidationError) -> str:
-    """All errors, a clause each: setting, what is wrong, what was meant. Values are shown only where no secret can be."""
+    """Returns a clause for each error: setting, fault, suggestion. It quotes a value only if the value can't be a secret."""
     clauses = []
     for one in error.errors(include_url=False, include_input=True):
         path = ".".join(str(part) for part in one["loc"])
@@ -357,7 +358,7 @@ def _sentence(error: ValidationError) -> str:
             parents = [str(part) for part in one["loc"][:-1]]
             siblings = [name.split("__")[-1] for name, _ in _fields(model()) if name.split("__")[:-1] == parents]
             meant = did_you_mean(str(one["loc"][-1]), siblings, as_written=".".join([*parents, "{}"]))
-            clause = f"{path} is no setting of ours. {meant}".rstrip()
+            clause = f"{path} is no setting of marketfetch. {meant}".rstrip()
         elif one["type"] == "literal_error":
             meant = did_you_mean(str(one["input"]), _choices(path), as_written="{!r}")
             clause += f", not {one['input']!r}. {meant}".rstrip()

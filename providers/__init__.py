@@ -1,1 +1,1 @@
-"""How each vendor speaks: one folder a vendor, pure functions of bytes. Found by the entry points `marketfetch.vendors`."""
+"""The vendors' wire formats: one folder per vendor, pure functions of bytes. Entry points `marketfetch.vendors` name them."""

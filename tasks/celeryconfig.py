@@ -1,6 +1,6 @@
-"""Every Celery setting, data only, each with its reason; docs/operations.md has them as a table.
+"""The settings of Celery, as data, each with its reason; docs/operations.md has them as a table.
 
-The settings for users are in marketfetch.toml.
+Users change marketfetch.toml, not this file.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from kombu import Queue
 from marketfetch import vendors as _vendors
 from marketfetch.addresses import redis_url
 
-#: This package's name: `tasks` in a checkout, `marketfetch.tasks` where it is installed.
+#: This package's name: `tasks` in a checkout, `marketfetch.tasks` after an install.
 _HERE = __package__
 
-# One Redis holds the broker, the results and the gate, so that they are lost together or not at all.
+# One Redis has the broker, the results and the gate, so that they fail together or not at all.
 broker_url = redis_url()
 result_backend = redis_url()
 
-# JSON only: a pickle from the broker would run the code of anyone who can write to Redis.
+# Only JSON: a pickle from the broker would run the code of anyone who can write to Redis.
 task_serializer = "json"
 result_serializer = "json"
 event_serializer = "json"
@@ -26,19 +26,19 @@ accept_content = ["json"]
 timezone = "UTC"
 enable_utc = True
 
-# A killed worker must return its message, also when only its child was killed (acks_late alone lost 5 of 200).
+# A killed worker must return its message, also if only a child was killed (acks_late alone lost 5 of 200).
 task_acks_late = True
 task_reject_on_worker_lost = True
-# One message per slot: a message that one slot has prefetched is out of reach for the others.
+# One message per slot: no other slot can run a message that a slot has prefetched.
 worker_prefetch_multiplier = 1
 
-# Longer than any task here runs. kombu and Celery read it from three settings, each for another part.
+# Longer than any task here runs. kombu and Celery read the timeout from three settings, each for another part.
 _visibility = {
     "visibility_timeout": 900,
-    # The first worker that looks returns the messages of dead workers soon after the timeout.
+    # Each worker checks this often, and returns the messages of dead workers soon after the timeout.
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
-    # A half-dead connection is detected within half a minute instead of hours.
+    # Keepalive and health checks detect a half-open connection within half a minute instead of hours.
     "socket_keepalive": True,
     "socket_connect_timeout": 5,
     "health_check_interval": 25,
@@ -52,36 +52,36 @@ redis_socket_connect_timeout = 5
 redis_socket_keepalive = True
 redis_backend_health_check_interval = 25
 
-# A worker that starts before Redis, or outlives it, waits for it without a limit: waiting loses nothing.
+# A worker waits for Redis without a limit, at its start and later: waiting loses nothing.
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 # A lost connection must not cancel running calls: the lease owns a call, not the connection.
 worker_cancel_long_running_tasks_on_connection_loss = False
 
-# Celery's pool would end the worker when a child dies at the start, or just as the connection is lost.
+# Celery's pool ends the worker if a child dies at its start, or at the moment when the connection is lost.
 worker_pool = f"{_HERE}.worker.child_pool:HardenedPool"
-# Celery's consumer would end the worker when a call runs just as the connection is lost, when Redis refuses a write, or over a
-# message that can't be read or run; this one buries such a message with its reason.
+# Celery's consumer ends the worker if the connection is lost during a call, if Redis refuses a write, or over a message that
+# can't be read or run. This one waits, and moves such a message to the dead-letter list with a reason.
 worker_consumer = f"{_HERE}.worker.message_consumer:HardenedConsumer"
 
-# On SIGTERM (remapped to SIGQUIT in the environment) running calls get this long to end. docker stop kills after 10 s, and
-# Celery's own shutdown takes two to three of them: with 8 s here a busy worker ended after 10.1 to 10.2 s.
+# On SIGTERM (remapped to SIGQUIT in the environment) running calls have this long to end. docker stop sends SIGKILL after
+# 10 s, and Celery's own shutdown takes two to three of them: with 8 s here a busy worker ended after 10.1 to 10.2 s.
 worker_soft_shutdown_timeout = 6.0
 
-# A sender waits a few seconds for Redis and then raises; it does not block a web request.
+# A sender retries for a few seconds and then raises, so that it does not block a web request.
 task_publish_retry = True
 task_publish_retry_policy = _retry_policy
 
-# A chord that waits longer never runs its body; 30 days is longer than any quota makes it wait.
+# A chord that waits longer never runs its body; no quota makes a chord wait 30 days.
 result_chord_expires = 30 * 86_400
 result_expires = 86_400
 task_track_started = True
 
-# Events cost more than half the throughput, so only workers started with -E send them (`up --flower` starts them so).
+# Events cost more than half the throughput, so only workers with -E send them (`up --flower` starts its workers with -E).
 worker_send_task_events = False
 task_send_sent_event = False
 
-# Hard stop for a call that hangs in spite of its timeouts; settings.timings.call (20 s) ends it long before.
+# Hard limit for a call that hangs in spite of its timeouts; settings.timings.call (20 s) ends other calls long before.
 task_time_limit = 120
 
 # Our own logging (structlog, with redaction) replaces Celery's.
@@ -89,7 +89,7 @@ worker_hijack_root_logger = False
 worker_redirect_stdouts = False
 
 task_default_queue = "celery"
-# Each installed vendor has a queue of its own: a slow one does not hold up the others' workers.
+# Each installed vendor has its own queue, so a slow vendor does not delay the others' workers.
 task_queues = [Queue("celery"), Queue("store"), *(Queue(f"fetch.{name}") for name in _vendors.names())]
 task_routes = {
     **{f"tasks.fetch.{name}": {"queue": f"fetch.{name}"} for name in _vendors.names()},
@@ -97,5 +97,5 @@ task_routes = {
 }
 imports = (f"{_HERE}.fetch", f"{_HERE}.store", f"{_HERE}.hardening.revoke_of_parked_tasks")
 
-# Beat's own state, in the folder where beat runs.
+# Beat's state file, in the folder where beat runs.
 beat_schedule_filename = "celerybeat-schedule"

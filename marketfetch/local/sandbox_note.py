@@ -1,7 +1,7 @@
-"""A note by which processes in a folder find the sandbox that `up --sandbox` runs there. It is valid while a lock is held.
+"""A note with the settings of a running `up --sandbox`, for other processes in its folder. It is valid while a lock is held.
 
-The sandbox has a folder of its own inside the state folder: its Redis, its database, its logs, this lock and this note. The
-lock is the sandbox's alone, so that the note of a killed `up --sandbox` is not valid while an `up` of the real vendors runs.
+The sandbox has a folder of its own inside the state folder: its Redis, its database, its logs, the lock and the note. Only a
+sandbox takes this lock, so the note of a killed `up --sandbox` is not valid while an `up` of the real vendors runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LONGEST_SECONDS: Final = 20.0
 
 
 def home(state_dir: Path) -> Path:
-    """The sandbox's own state folder."""
+    """Returns the sandbox's state folder."""
     return state_dir / "sandbox"
 
 
@@ -39,7 +39,7 @@ def forget(state_dir: Path) -> None:
 def find(state_dir: Path) -> dict[str, Any]:
     """Returns the settings of the running sandbox, nested as in marketfetch.toml; empty if none runs.
 
-    Waits while one starts or ends: a process that starts a moment before the sandbox is ready must not call the real vendors.
+    Waits while a sandbox starts or ends: a process that starts shortly before the sandbox is ready must not call real vendors.
     """
     folder, pause = home(state_dir), threading.Event()
     deadline = time.monotonic() + _LONGEST_SECONDS

@@ -26,13 +26,13 @@ _CALL_SECONDS: Final = 10.0
 
 @dataclass(slots=True)
 class Control:
-    """A client of `/_sandbox/...`. Raises ServerError with the sandbox's sentence if it refuses."""
+    """A client of `/_sandbox/...`. Raises ServerError with the sandbox's message if it refuses a call."""
 
     url: str
     session: requests.Session = field(default_factory=requests.Session)
 
     def faults(self, *wishes: Mapping[str, Any], **wish: Any) -> list[dict[str, Any]]:
-        """Adds faults, given as objects or as one by keywords, and returns all that wait. Without arguments: only returns."""
+        """Adds faults, as objects or one by keywords, and returns all pending ones. Without arguments it adds none."""
         wanted = [*map(dict, wishes), *([wish] if wish else [])]
         return list((self._call("POST", "faults", wanted) if wanted else self._call("GET", "faults"))["faults"])
 
@@ -40,15 +40,15 @@ class Control:
         self._call("DELETE", "faults")
 
     def keys(self, provider: str, key: str = "*", **settings: Any) -> list[dict[str, Any]]:
-        """Sets a key's account (`marketfetch/sandbox/accounts.py`); "*" is every key of the vendor without its own."""
+        """Sets a key's account (`marketfetch/sandbox/accounts.py`); "*" stands for every key without an account of its own."""
         return list(self._call("POST", "keys", {"provider": provider, "key": key, **settings})["keys"])
 
     def log(self, *, full: bool = False) -> dict[str, Any]:
-        """The judge's report; `full` adds each call's arrival time."""
+        """Returns the judge's report; `full` adds each call's arrival time."""
         return self._call("GET", f"log?full={int(full)}")
 
     def reset(self, *, keys: bool = False) -> None:
-        """Forgets the log and the faults; the keys' accounts too, if asked."""
+        """Clears the log and the faults; with `keys` the keys' accounts too."""
         self._call("POST", "reset", {"keys": keys})
 
     def health(self) -> dict[str, Any]:
@@ -56,20 +56,20 @@ class Control:
 
     def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         reply = self.session.request(method, f"{self.url}/_sandbox/{path}", json=body, timeout=_CALL_SECONDS)
-        answer: dict[str, Any] = reply.json()
+        found: dict[str, Any] = reply.json()
         if reply.status_code != 200:
-            raise ServerError(f"the sandbox refused {path}: {answer.get('error', reply.status_code)}")
-        return answer
+            raise ServerError(f"the sandbox refused {path}: {found.get('error', reply.status_code)}")
+        return found
 
 
 @dataclass(slots=True)
 class Sandbox:
-    """A running sandbox. It ends with stop(), with the context, and with the process that started it."""
+    """A running sandbox. It ends with stop(), at the end of the context, and with its parent process."""
 
     process: subprocess.Popen[bytes]
     url: str
     control: Control
-    #: vendor -> the base URL to put into settings
+    #: vendor -> the base URL for the settings
     base_urls: Mapping[str, str]
 
     @property
@@ -108,9 +108,9 @@ def start_sandbox(
     port_file: Path | None = None,
     log: Path | None = None,
 ) -> Sandbox:
-    """Runs `python -m marketfetch.sandbox` as a child and returns when it listens. Its stderr goes to `log`, or to ours.
+    """Runs `python -m marketfetch.sandbox` as a child; returns when it listens. Its stderr goes to `log`, or to this process's.
 
-    It is a session of its own, so Ctrl-C reaches only the caller, which stops it. Raises ServerError if it does not start.
+    The child is a session leader, so Ctrl-C reaches only the caller, which stops it. Raises ServerError.
     """
     options = {"--host": host, "--port": str(port), "--seed": str(seed), "--limits": json.dumps(limits or {})}
     options |= {"--delay-in": _range(delay_in_ms), "--delay-out": _range(delay_out_ms)}
@@ -137,7 +137,7 @@ def start_sandbox(
         for pipe in (process.stdin, process.stdout):
             if pipe:
                 pipe.close()
-        raise ServerError(f"the sandbox did not start (exit code {code}): its last words are above, or in {log}")
+        raise ServerError(f"the sandbox did not start (exit code {code}): its last output is above, or in {log}")
     control = Control(url)
     return Sandbox(process, url, control, control.health()["base_urls"])
 

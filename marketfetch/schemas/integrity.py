@@ -1,7 +1,7 @@
-"""The integrity checks of every bar before it is stored: one pass by column, the same for all vendors.
+"""The integrity checks of every bar before it is stored: one pass per column, the same for all vendors.
 
-A bad row becomes a reject with field, value and reason; the good rows of the same reply pass. A known oddity of a vendor that
-is not wrong (a vwap outside the bar) is counted as a quirk.
+A bad row becomes a reject with field, value and reason; the good rows of the same response pass. A known oddity that is no
+error (a vwap outside the bar) counts as a quirk.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from marketfetch.schemas.page import Quirk, Reject
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The asked range in Unix ms: `start_ms` inclusive, `end_ms` exclusive."""
+    """The requested range in Unix ms: `start_ms` inclusive, `end_ms` exclusive."""
 
     start_ms: int
     end_ms: int
@@ -42,7 +42,7 @@ def check_bars(
     """Checks bars in ascending order and splits them into good rows and rejects.
 
     `rows` gives each bar's row number in the reply (default: its position). `asked` None skips the range check.
-    The first failed check of a row is the one reported. Costs one vectorised pass; Python sees only bad rows.
+    A row's reject has its first failed check. The cost is one vectorised pass; Python code runs only for bad rows.
     """
     n = len(bars)
     rows = np.arange(n, dtype=np.int64) if rows is None else rows
@@ -76,7 +76,7 @@ def check_bars(
         reject(~np.isnan(bars.trades) & (bars.trades != np.rint(bars.trades)), "trades", "trades is not a whole number")
         if asked is not None:
             reject((bars.ts < asked.start_ms) | (bars.ts >= asked.end_ms), "ts", "timestamp is outside the asked range")
-        # A bar is compared with the latest good one before it, so that one bad timestamp does not reject its neighbours.
+        # The reference is the latest good bar before, so that one bad timestamp does not reject its neighbours.
         good_ts = np.where(bad, np.iinfo(np.int64).min, bars.ts)
         before = np.maximum.accumulate(np.concatenate(([np.iinfo(np.int64).min], good_ts[:-1]))) if n else bars.ts
         reject(bars.ts == before, "ts", "timestamp stands twice in this reply")

@@ -1,4 +1,4 @@
-"""JobSpec: a user's wish, with every relative date already made absolute."""
+"""JobSpec: a user's wish, with absolute dates only."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from marketfetch.schemas.timespans import Adjustment, Timespan
 
-#: A vendor's name, as it stands in commands, settings, tasks and queues. Which exist: marketfetch/vendors.
+#: A vendor's name in commands, settings, tasks and queues. marketfetch/vendors knows which are installed.
 PROVIDER_NAME: Final = r"^[a-z][a-z0-9_]{0,31}$"
 Provider = Annotated[str, Field(pattern=PROVIDER_NAME)]
 Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9:._/\-^=+]+$")]
 
 
 class JobSpec(BaseModel):
-    """What a user wants: bars of `symbols` from `start` to `end`, both dates inclusive, in the exchange's zone.
+    """A user's wish: bars of `symbols` from `start` to `end`, both dates inclusive, in the exchange's zone.
 
-    `dataset` is the vendor's name for the data; "bars" lets the vendor choose it from symbol, timespan and adjustment.
-    `adjustment` None means what the vendor serves by default. `as_of` is when the wish was made (ISO date, or minute for
-    intraday bars): it becomes part of a request's identity only where the range was still open then. `again` is a nonce
-    that makes an otherwise equal job a new one.
+    `dataset` is the vendor's name for the data; with "bars" the vendor chooses it by symbol, timespan and adjustment.
+    `adjustment` None means the vendor's default. `as_of` is the time of the wish (ISO date, or minute for intraday bars); it
+    is part of a request's identity only if the range was still open at that time. `again` is a nonce that makes an
+    otherwise equal job a new one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,12 +48,12 @@ class JobSpec(BaseModel):
 
     @property
     def id(self) -> str:
-        """Two equal wishes have one id: 16 hex digits of SHA-256 over the wish."""
+        """16 hex digits of SHA-256 over the wish, so two equal wishes have the same id."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     @property
     def generation(self) -> str:
-        """Empty where the range was wholly closed when the wish was made, so that its bars can't change; else `as_of`."""
+        """ "" if the range was closed at the time of the wish, so that its bars can't change; else `as_of`."""
         if self.again:
             return self.again
         return "" if self.end.isoformat() < self.as_of[:10] else self.as_of

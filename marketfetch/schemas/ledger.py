@@ -1,4 +1,4 @@
-"""The ledger's row, and the batch that a store writes with it in one transaction."""
+"""The ledger's row, and the batch that a store writes together with it in one transaction."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Literal
 from marketfetch.schemas.page import Reject
 
 if TYPE_CHECKING:
-    from marketfetch.schemas.bars import BarSeries  # loads numpy, which a process that only reads the ledger need not do
+    from marketfetch.schemas.bars import BarSeries  # imports numpy, which a process that only reads the ledger does not need
 
 Outcome = Literal["stored", "empty", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """A request that is over, and how it ended.
+    """A finished request and its outcome.
 
-    `root` is the id of page 0, equal to `request_id` for it. `called_at_ms` is the Unix time of the last call, 0 if none was
-    made. `calls` counts what was sent to the vendor for it. `next_cursor` names the page after this one, None on the last.
+    `root` is the id of page 0, equal to `request_id` for it. `called_at_ms` is the Unix time of the last call, 0 without
+    one. `calls` counts the calls to the vendor. `next_cursor` is the cursor of the next page, None on the last page.
     """
 
     request_id: str
@@ -38,7 +38,7 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """The validated rows of one reply with the ledger row that they are stored with. Empty for a request that failed."""
+    """The validated rows of one response and their ledger row. A failed request has no rows."""
 
     ledger: LedgerRow
     series: tuple[BarSeries, ...] = ()

@@ -1,4 +1,4 @@
-"""Rows that are not bars: this release reads and validates them, a later one stores them."""
+"""Records that are not bars. This release reads and validates them; it does not store them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class _Record(BaseModel):
 
 
 class Quote(_Record):
-    """The latest price of a symbol, in its quote currency, with the session it belongs to."""
+    """The latest price of a symbol, in its quote currency, with the date of its session."""
 
     price: float = Field(gt=0, allow_inf_nan=False)
     day: date
@@ -34,7 +34,7 @@ class Split(_Record):
 
 
 class Dividend(_Record):
-    """Cash per share in the listing's currency; dates that the vendor leaves out are None."""
+    """Cash per share in the listing's currency; a date that the vendor leaves out is None."""
 
     ex_day: date
     amount: float = Field(ge=0, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""Page: what one reply says, after every check: rows, rejects with reasons, quirks, and where the next page is."""
+"""Page: a decoded and validated response: rows, rejects with reasons, quirks, and the cursor of the next page."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from marketfetch.schemas.bars import BarSeries  # loads numpy
+    from marketfetch.schemas.bars import BarSeries  # imports numpy
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that failed a check: `row` counts from 0 in the reply's own order; `value` is cut to 200 characters."""
+    """A row that failed a check: `row` counts from 0 in the response's order; `value` is truncated to 200 characters."""
 
     row: int
     field: str
@@ -28,7 +28,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """Something odd that vendors are known to send and that is not wrong enough to reject: counted and logged."""
+    """A known oddity of a vendor's data that is no error. marketfetch counts and logs it."""
 
     name: str
     rows: int
@@ -36,7 +36,7 @@ class Quirk:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One reply, read. `series` for bars; `records` for the few other datasets that we read but don't store yet."""
+    """A decoded response: `series` of bars, or `records` of the datasets that marketfetch reads but does not store."""
 
     series: tuple[BarSeries, ...] = ()
     records: tuple[BaseModel, ...] = ()
@@ -46,12 +46,12 @@ class Page:
 
     @property
     def rows(self) -> int:
-        """What is to be stored: the bars of every series, and the records."""
+        """The number of good rows: the bars of every series, and the records."""
         return sum(len(one.bars) for one in self.series) + len(self.records)
 
     @property
     def reply_rows(self) -> int:
-        """The reply's own rows that gave something: a row that gave a bar to each of two adjustments counts once."""
+        """The number of the response's good rows: a row with a bar for each of two adjustments counts once."""
         most: dict[str, int] = {}
         for one in self.series:
             most[one.symbol] = max(most.get(one.symbol, 0), len(one.bars))
@@ -59,6 +59,6 @@ class Page:
 
     @property
     def reject_share(self) -> float:
-        """Rejected rows ÷ all rows of the reply, 0.0 for an empty one. A row rejected for two series counts once."""
+        """Rejected rows ÷ all rows of the response; 0.0 without rows. A row rejected for two series counts once."""
         bad = len({reject.row for reject in self.rejects})
         return bad / (bad + self.reply_rows) if bad else 0.0

@@ -1,4 +1,4 @@
-"""Request: one HTTP call's worth of a job. A page is a request of its own."""
+"""Request: the part of a job that one HTTP call fetches. Each page is a request of its own."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from marketfetch.schemas.timespans import Adjustment, Timespan
 
 
 class Request(BaseModel):
-    """The absolute parameters of one call to a vendor; small enough to be a task's readable arguments.
+    """The absolute parameters of one call to a vendor, small enough for a task's arguments.
 
-    `symbol` may hold several, comma-separated, where a vendor answers for many in one call. `start` and `end` are inclusive
-    dates in the exchange's zone; both None only for a saved reply whose question is not known (`marketfetch read`).
-    `cursor` is the vendor's name for page `page`, and never part of the identity: it may expire, the page number can't.
+    `symbol` may be several, comma-separated, if the vendor serves many in one call. `start` and `end` are inclusive
+    dates in the exchange's zone; both are None only for a saved response whose request is unknown (`marketfetch read`).
+    `cursor` is the vendor's cursor of page `page`. It is not part of the identity, because a cursor may expire.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,7 +34,7 @@ class Request(BaseModel):
 
     @property
     def root(self) -> str:
-        """The identity of page 0: 20 hex digits of SHA-256 over what was asked."""
+        """The identity of page 0: 20 hex digits of SHA-256 over the parameters."""
         asked = self.model_dump_json(exclude={"page", "cursor"})
         return hashlib.sha256(asked.encode()).hexdigest()[:20]
 
@@ -45,9 +45,9 @@ class Request(BaseModel):
 
     @property
     def arguments(self) -> str:
-        """What it is parked with: JSON, without the provider and what equals the default."""
+        """The JSON with which the request is parked, without the provider and without default values."""
         return self.model_dump_json(exclude={"provider"}, exclude_defaults=True)
 
     def next_page(self, cursor: str) -> Request:
-        """The request for the page that the vendor names by `cursor`."""
+        """Returns the request for the next page, at the vendor's `cursor`."""
         return self.model_copy(update={"page": self.page + 1, "cursor": cursor})

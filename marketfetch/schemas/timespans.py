@@ -1,4 +1,4 @@
-"""The lengths of bar that outsiders name: 1m 5m 15m 30m 1h 1d 1w 1mo."""
+"""The timespans of bars: 1m 5m 15m 30m 1h 1d 1w 1mo; and the adjustments of prices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ADJUSTMENTS: Final[tuple[Adjustment, ...]] = get_args(Adjustment)
 _MINUTE_MS: Final = 60_000
 _DAY_MS: Final = 24 * 60 * _MINUTE_MS
 
-#: The longest a bar of this timespan can last, in milliseconds. A day has 25 hours when clocks go back.
+#: The maximum length of a bar by timespan, in milliseconds. A day has 25 hours when clocks go back.
 LONGEST_MS: Final[dict[Timespan, int]] = {
     "1m": _MINUTE_MS,
     "5m": 5 * _MINUTE_MS,
@@ -27,5 +27,5 @@ LONGEST_MS: Final[dict[Timespan, int]] = {
 
 
 def is_intraday(timespan: Timespan) -> bool:
-    """True for bars shorter than a session, whose start is an instant and not a date."""
+    """Returns True for bars shorter than a session; their `ts` is an instant, not a date."""
     return timespan in ("1m", "5m", "15m", "30m", "1h")

@@ -1,6 +1,6 @@
-"""What a vendor is, and which vendors are installed: every package may bring one by an entry point `marketfetch.vendors`.
+"""The registry of installed vendors: any package can add one by an entry point `marketfetch.vendors`.
 
-The names are read from the packages' metadata; a vendor's code is loaded when it is first asked for.
+The names come from the packages' metadata; `vendor` imports a vendor's code at its first use.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ GROUP: Final = "marketfetch.vendors"
 
 
 class UnknownVendor(KeyError):
-    """No installed vendor has this name; the message says which there are."""
+    """No installed vendor has this name; the message lists the installed ones."""
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
 class BrokenVendor(Exception):
-    """A package's entry point names a vendor that can't be used; the message names the package and says why."""
+    """A package's entry point names an unusable vendor; the message has the package and the reason."""
 
 
 def names() -> tuple[str, ...]:
-    """The names of the installed vendors, sorted. Loads no vendor. Raises BrokenVendor."""
+    """Returns the names of the installed vendors, sorted. Imports no vendor. Raises BrokenVendor."""
     return tuple(_installed())
 
 
 @lru_cache(maxsize=64)
 def vendor(name: str) -> Vendor[Any]:
-    """The vendor called `name`. Raises UnknownVendor with a did-you-mean, and BrokenVendor."""
+    """Returns the vendor called `name`. Raises UnknownVendor with a did-you-mean, and BrokenVendor."""
     found = _installed().get(name)
     if found is None:
         raise UnknownVendor(unknown(name))
@@ -51,13 +51,13 @@ def vendor(name: str) -> Vendor[Any]:
 
 
 def unknown(name: str) -> str:
-    """The sentence for a name that no installed vendor has."""
+    """Returns the message for a name that no installed vendor has."""
     meant = did_you_mean(name.lower().replace("-", "_"), names(), as_written="{!r}", cutoff=0.5)
     return f"There is no vendor {name!r}. {meant}{' ' if meant else ''}The vendors are {', '.join(names()) or 'none'}."
 
 
 def example(preferred: tuple[str, ...] = ()) -> Vendor[Any]:
-    """A vendor for examples in messages, of the `preferred` ones or of all: the one that knows the most kinds of symbols."""
+    """Returns a vendor for examples in messages: of the `preferred` ones or of all, the one with the most symbol forms."""
     return max(map(vendor, preferred or names()), key=lambda one: len(one.symbol_forms))
 
 
@@ -67,7 +67,7 @@ def _installed() -> dict[str, EntryPoint]:
     for one in sorted(entry_points(group=GROUP), key=lambda one: one.name):
         if not re.fullmatch(PROVIDER_NAME, one.name):
             raise BrokenVendor(f"{_origin(one)} has no usable name: write lower-case letters, digits and underscores")
-        # A checkout on the path beside an installed copy lists the same vendor twice.
+        # A checkout on the path next to an installed copy lists the same vendor twice.
         if found.setdefault(one.name, one).value != one.value:
             raise BrokenVendor(f"two packages bring the vendor {one.name!r} ({found[one.name].value}, {one.value}): remove one")
     return found

@@ -1,4 +1,4 @@
-"""From a vendor's texts and numbers to checked bars, with every bad value set aside under its own row number."""
+"""Parses a vendor's texts and numbers into checked bars; each bad value becomes a reject with its row number."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from marketfetch.vendors.times import day_start_ms, period_start
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parsed:
-    """Bars in ascending order with their row numbers in the reply, and the rows that gave none."""
+    """Bars in ascending order with their row numbers in the response, and the rejected rows."""
 
     bars: BarColumns
     rows: Ints
     rejects: tuple[Reject, ...]
 
     def checked(self, *, asked: Range | None, required: tuple[str, ...], symbol: str) -> Checked:
-        """The checks of marketfetch/schemas/integrity.py; the rejects of both steps together, by row."""
+        """Runs the checks of marketfetch/schemas/integrity.py; returns the rejects of both steps, by row."""
         checked = check_bars(self.bars, rows=self.rows, asked=asked, required=required, symbol=symbol)
         rejects = sorted((*self.rejects, *checked.rejects), key=lambda one: one.row)
         return Checked(bars=checked.bars, rejects=tuple(rejects), quirks=checked.quirks)
 
     def without(self, rejects: Sequence[Reject]) -> Parsed:
-        """What is left when the rows of `rejects` are taken out, with no rejects of its own."""
+        """Returns the bars without the rows of `rejects`, and without rejects."""
         bad = np.array([one.row for one in rejects], dtype=np.int64)
         keep = ~np.isin(self.rows, bad)
         return Parsed(bars=self.bars.take(keep), rows=self.rows[keep], rejects=())
@@ -46,10 +46,10 @@ def parse(
     within: Range | None = None,
     symbol: str = "",
 ) -> Parsed:
-    """Reads equally long sequences: `ts` (None where `dates` was unreadable) and a value per field and row.
+    """Parses equally long sequences: `ts` (None where `dates` is unreadable) and a value per field and row.
 
-    A value is a number, a text that holds one, or nothing ("" or None: absent). Rows outside `within` are left out and are
-    no rejects, for vendors that can't be asked for a range. Sorted by ts; equal ones keep the reply's order.
+    A value is a number, a text of a number, or absent ("" or None). Rows outside `within` are dropped and are no rejects, for
+    vendors whose calls take no range. The bars are sorted by ts; equal ones keep the response's order.
     """
     bad: dict[int, Reject] = {}
     row_numbers = np.array(rows, dtype=np.int64)
@@ -77,7 +77,7 @@ def parse(
 
 
 def asked_range(request: Request, timespan: Timespan, zone: str) -> Range | None:
-    """What was asked, in Unix ms; None where the question is not known. Reaches back to the start of a week or month."""
+    """Returns the request's range in Unix ms, from the start of its first week or month; None if the request has no range."""
     if request.start is None or request.end is None:
         return None
     return Range(
@@ -87,7 +87,7 @@ def asked_range(request: Request, timespan: Timespan, zone: str) -> Range | None
 
 
 def both(first: Sequence[Quirk], second: Sequence[Quirk]) -> tuple[Quirk, ...]:
-    """Quirks of several series, counted together by name."""
+    """Adds up the quirks of two series by name."""
     counts: dict[str, int] = {}
     for quirk in (*first, *second):
         counts[quirk.name] = counts.get(quirk.name, 0) + quirk.rows
@@ -95,7 +95,7 @@ def both(first: Sequence[Quirk], second: Sequence[Quirk]) -> tuple[Quirk, ...]:
 
 
 def _floats(values: Sequence[object]) -> tuple[Floats, list[int]]:
-    """The values as floats, NaN where absent, and the positions of those that are neither."""
+    """Returns the values as floats, NaN where absent, and the positions of the values that are no numbers."""
     column = np.full(len(values), np.nan)
     wrong = []
     for i, value in enumerate(values):
@@ -105,7 +105,7 @@ def _floats(values: Sequence[object]) -> tuple[Floats, list[int]]:
             number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else np.nan
         except (ValueError, OverflowError):
             number = np.nan
-        # float() also takes "1_000" and "nan", which no vendor means.
+        # float() also accepts "1_000" and "nan", which no vendor sends as a number.
         if number != number or (isinstance(value, str) and "_" in value):
             wrong.append(i)
         else:

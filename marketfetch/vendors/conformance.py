@@ -1,10 +1,10 @@
-"""What every vendor must do, as tests that any package can run with pytest. Needs no network; costs about a second a vendor.
+"""The contract of a vendor as tests that any package can run with pytest. They need no network and take about a second.
 
     class TestAcme(VendorConformance):
         vendor = VENDOR
         recordings = (Recording(Path("day.json").read_bytes(), rows=5),)
 
-A failure is an AssertionError whose sentence names the wish, the request or the reply. docs/add-a-vendor.md shows it in use.
+A failure is an AssertionError whose message names the wish, the request or the response. docs/add-a-vendor.md shows it in use.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from marketfetch.vendors.times import period_end, period_start, zone_info
 
 _BASE: Final = "http://vendor.test/below"
 _AS_OF: Final = "2026-11-20"
-#: A closed year, a single leap day, a range that was open when the wish was made, and ten years.
+#: A closed year, a single leap day, a range that is still open at `_AS_OF`, and ten years.
 _RANGES: Final = (
     (date(2024, 1, 1), date(2024, 12, 31)),
     (date(2024, 2, 29), date(2024, 2, 29)),
     (date(2026, 11, 2), date(2026, 11, 20)),
     (date(2014, 3, 5), date(2024, 3, 4)),
 )
-#: How many places a recorded body is cut at.
+#: The number of places where the suite truncates a recorded body.
 _CUTS: Final = 97
 _HTML: Final = b"<!DOCTYPE html><html><body>Incident 42: request blocked</body></html>"
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A good reply as it came, and how many of its own rows are good. `dataset` and `symbol` are what was asked."""
+    """The body of a good response, and the number of its good rows. `dataset` and `symbol` are those of its request."""
 
     body: bytes
     rows: int
@@ -58,14 +58,14 @@ class Recording:
 class VendorConformance:
     """Subclass it with a `vendor`, and with `recordings` of good replies; pytest runs every test below.
 
-    `options` are further options of the vendor, beside `base_url`.
+    `options` are the vendor's options other than `base_url`.
     """
 
     vendor: ClassVar[Vendor[Any]]
     recordings: ClassVar[Sequence[Recording]] = ()
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
-    # --- what the value says ---
+    # --- the Vendor value ---
 
     def test_every_plan_names_its_source_and_when_it_was_read(self) -> None:
         for name, plan in self.vendor.plans.items():
@@ -110,7 +110,7 @@ class VendorConformance:
             assert request.start is not None
             assert request.end is not None
             whole = period_start(expected, spec.timespan) <= request.start <= expected or request.start == expected
-            _must(whole, f"{symbol}: the request from {request.start} leaves a gap, or asks again, at {expected} ({spec})")
+            _must(whole, f"{symbol}: the request from {request.start} leaves a gap or an overlap at {expected} ({spec})")
             expected = request.end + timedelta(days=1)
         _must(
             spec.end < expected <= period_end(spec.end, spec.timespan) + timedelta(days=1), f"{symbol}: ends before {expected}"
@@ -129,7 +129,10 @@ class VendorConformance:
                 _must(below and ".." not in url.path.split("/"), f"{call.path} leaves {_BASE}")
                 _must("{key}" in call.key.form and bool(call.key.name), f"{call.key} has no place for the key")
                 taken = {name.lower() for name, _ in call.params} | {name.lower() for name in call.headers}
-                _must(call.key.name.lower() not in taken, f"the key's place {call.key.name} is taken already")
+                _must(
+                    call.key.name.lower() not in taken,
+                    f"the call already has a parameter or header {call.key.name}, which is for the key",
+                )
 
     # --- replies ---
 
@@ -158,8 +161,8 @@ class VendorConformance:
                     found = _bars(self._read(recording, body))
                 except FetchError:
                     continue
-                _must(set(found) <= original, f"recording {number}, {what}: bars that are not in the reply")
-                _must(len(set(found)) == len(found), f"recording {number}, {what}: a bar stands twice")
+                _must(set(found) <= original, f"recording {number}, {what}: bars that the response does not have")
+                _must(len(set(found)) == len(found), f"recording {number}, {what}: a duplicate bar")
                 order = [(bar[0], bar[1]) for bar in found]
                 _must(order == sorted(order), f"recording {number}, {what}: a series is out of order")
 
@@ -179,14 +182,14 @@ class VendorConformance:
             for body in (b'{"error": "no"}', b"", _HTML):
                 self._raises((BadCredentials, NotEntitled, Unavailable), body, what=f"status {status}", status=status)
 
-    # --- how the tests ask ---
+    # --- wishes, requests and responses for the tests ---
 
     def _options(self) -> VendorOptions:
         found: VendorOptions = self.vendor.options(base_url=_BASE, **self.options)
         return found
 
     def _wishes(self) -> Iterator[JobSpec]:
-        """Every symbol form over every range; a vendor that serves only recent data may refuse the old ones."""
+        """Yields every symbol form over every range. A vendor that serves only recent data may refuse the old ones."""
         for form in self.vendor.symbol_forms:
             for start, end in _RANGES:
                 yield _wish(self.vendor.name, form.dataset, form.examples, form.timespan, start, end)
@@ -204,7 +207,7 @@ class VendorConformance:
         return self.vendor.plan(spec, self._options())
 
     def _requests(self) -> Iterator[Request]:
-        """The first request of every wish."""
+        """Yields the first request of every wish."""
         for spec in self._wishes():
             yield self._plan(spec)[0]
 
@@ -241,7 +244,7 @@ def _wish(provider: str, dataset: str, symbols: Sequence[str], timespan: Timespa
 
 
 def _bars(page: Page) -> list[tuple[str, int, float]]:
-    """Every bar as (series, ts, close), in the page's order."""
+    """Returns every bar as (series, ts, close), in the page's order."""
     return [
         (f"{one.symbol} {one.timespan} {one.adjustment}", int(ts), float(close))
         for one in sorted(page.series, key=lambda one: (one.symbol, one.timespan, one.adjustment))
@@ -250,7 +253,7 @@ def _bars(page: Page) -> list[tuple[str, int, float]]:
 
 
 def _shuffled(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """A JSON reply with its longest list or object in another order, and with a row twice. Nothing for other replies."""
+    """Yields a JSON response with its longest list or object reordered, and with a duplicate row; nothing for other formats."""
     try:
         for what in ("reversed", "rotated", "a row twice"):
             document = json.loads(body)
@@ -273,10 +276,10 @@ def _containers(value: Any) -> Iterator[Any]:
 
 @contextmanager
 def _isolated() -> Iterator[None]:
-    """Opening a socket, or asking `time` what time it is, fails in this block."""
+    """Makes sockets and `time.time` fail in this block."""
 
     def refuse(*_: object, **__: object) -> NoReturn:
-        raise AssertionError("a vendor's functions are pure: this one asked the network or the clock")
+        raise AssertionError("a vendor's functions are pure: this one used the network or the clock")
 
     with mock.patch.object(socket, "socket", refuse), mock.patch.object(time, "time", refuse):
         yield

@@ -1,21 +1,21 @@
-"""What can go wrong between us and a vendor, and what the runner does about it.
+"""The errors of a call to a vendor, and how a worker handles each.
 
 FetchError
-├── RateLimited      the key (or the address) is over a limit      pause the key, put the request back, no retry spent
+├── RateLimited      the key (or the address) is over a limit      pause the key, requeue the request, no retry spent
 ├── Transient
-│   ├── Unavailable  5xx, timeouts, resets, cut or non-JSON replies, HTML pages      backoff, then failed; three in a row: the
-│   │                                                                                key rests (docs/decisions/0010)
-│   └── SuspectEmpty an empty reply in a shape known to lie (null for a list)        asked once more, then NoData
-├── NoData           the vendor has nothing for this range          done, zero rows, recorded as empty
-├── BadCredentials   the vendor refuses the key                     the key is set aside; with no other key: failed
-└── Fatal            asking again can't help                        failed at once
+│   ├── Unavailable  5xx, timeouts, resets, truncated or non-JSON bodies, HTML       backoff, then failed; three in a row open
+│   │                                                                                the circuit breaker (docs/decisions/0010)
+│   └── SuspectEmpty an empty response that may be wrong (null for a list)           one retry, then NoData
+├── NoData           the vendor has no data for this range          done, zero rows, recorded as empty
+├── BadCredentials   the vendor rejects the key                     the key is set aside; with no other key: failed
+└── Fatal            a retry can't help                             failed at once
     ├── NotEntitled    the plan does not include this
-    ├── UnknownSymbol  no such instrument (some vendors say the same for bad parameters)
-    ├── BadRequest     the vendor does not understand the question
+    ├── UnknownSymbol  no such instrument (some vendors return the same for bad parameters)
+    ├── BadRequest     the vendor rejects the request
     ├── Gone           410: the vendor has retired this dataset
-    └── TooManyRejects so many rows failed their checks that the reply can't be trusted
+    └── TooManyRejects so many rows failed their checks that the response is not trustworthy
 
-Errors carry data and a sentence that may be shown to anyone: never a key, never a URL with one.
+Errors carry data and a message for every reader: it contains no key and no URL with a key.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from marketfetch.schemas.page import Page  # numpy comes with it, and whoever plans or submits needs none
+    from marketfetch.schemas.page import Page  # imports numpy, which planning and submitting do not need
 
-#: What a vendor's refusal counts: the calls of a second, a minute, ten seconds ("window"), a day, or those under way.
+#: The limit that a vendor reports: calls per second, per minute, per other window ("window"), per day, or concurrent calls.
 Scope = Literal["second", "minute", "window", "day", "concurrency"]
 
 
 class FetchError(Exception):
-    """One request did not give rows. `status` is the HTTP status, None if no reply came."""
+    """A request without rows. `status` is the HTTP status, None without a response."""
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
@@ -41,12 +41,12 @@ class FetchError(Exception):
         return self.message
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exceptions with keyword-only arguments don't unpickle by themselves; Celery's pool carries them as pickles.
+        # Pickle can't rebuild exceptions with keyword-only arguments, and Celery's pool pickles them.
         return _rebuild, (type(self), self.message, self.__dict__)
 
 
 class RateLimited(FetchError):
-    """Refused for calling too often. `retry_after_ms` is what the vendor said, None if it did not say."""
+    """The vendor reports a rate limit. `retry_after_ms` is its Retry-After, None if it sent none."""
 
     def __init__(self, message: str, *, scope: Scope, retry_after_ms: int | None = None, status: int | None = None) -> None:
         super().__init__(message, status=status)
@@ -55,9 +55,9 @@ class RateLimited(FetchError):
 
 
 class Transient(FetchError):
-    """May go well when asked again. `retry_after_ms` is the vendor's wish (503 with Retry-After), None without one.
+    """A retry may succeed. `retry_after_ms` is the vendor's Retry-After (503), None if it sent none.
 
-    `sent` False: the vendor has not seen the call, so no limit counts it.
+    `sent` False: the call did not reach the vendor, so no limit counts it.
     """
 
     def __init__(
@@ -69,23 +69,23 @@ class Transient(FetchError):
 
 
 class Unavailable(Transient):
-    """No usable reply: 5xx, a timeout, a reset, a body that is cut, not JSON, or an HTML page."""
+    """No usable response: 5xx, a timeout, a connection reset, a truncated body, not JSON, or an HTML page."""
 
 
 class SuspectEmpty(Transient):
-    """An empty reply in a shape that vendors have sent under load although there was data."""
+    """An empty response of a kind that vendors send under load although they have data."""
 
 
 class NoData(FetchError):
-    """A true and empty answer."""
+    """The vendor has no data for this request."""
 
 
 class BadCredentials(FetchError):
-    """The vendor does not accept the key."""
+    """The vendor rejects the key."""
 
 
 class Fatal(FetchError):
-    """Asking again can't help."""
+    """A retry can't help."""
 
 
 class NotEntitled(Fatal):
@@ -97,7 +97,7 @@ class UnknownSymbol(Fatal):
 
 
 class BadRequest(Fatal):
-    """The vendor does not understand the question."""
+    """The vendor rejects the request."""
 
 
 class Gone(Fatal):
@@ -105,7 +105,7 @@ class Gone(Fatal):
 
 
 class TooManyRejects(Fatal):
-    """More rows of the reply failed their checks than the setting allows. `page` holds the rows and the rejects."""
+    """The share of rows that failed their checks is above the setting. `page` holds the rows and the rejects."""
 
     def __init__(self, message: str, *, page: Page | None = None, status: int | None = None) -> None:
         super().__init__(message, status=status)
@@ -113,7 +113,7 @@ class TooManyRejects(Fatal):
 
 
 class PlanError(ValueError):
-    """A wish that this vendor can't serve, told before anything is sent: what, why, and what to ask instead."""
+    """The vendor can't serve this wish. Raised before any call; the message has the reason and an alternative."""
 
 
 def _rebuild(kind: type[FetchError], message: str, state: dict[str, object]) -> FetchError:

@@ -1,4 +1,4 @@
-"""A call and its reply as values. Vendors make and read them; only `transport.py` sends."""
+"""A call and its response as values. Vendors build and read them; only `transport.py` sends them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class KeyPlace:
-    """Where the vendor wants the key: a query parameter or a header; `form` is filled with the key."""
+    """The query parameter or header that carries the key; `{key}` in `form` stands for it."""
 
     where: Literal["query", "header"]
     name: str
@@ -19,7 +19,7 @@ class KeyPlace:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A GET without its key. `path` begins with "/" and is appended to the configured base URL, the only host ever asked."""
+    """A GET without its key. `path` begins with "/" and is appended to the configured base URL, the only host of any call."""
 
     path: str
     params: tuple[tuple[str, str], ...]
@@ -29,9 +29,9 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """A whole reply: `headers` with lower-case names, `body` decoded from its transfer and content encoding.
+    """A complete response: `headers` with lower-case names, `body` decoded from its transfer and content encoding.
 
-    `sent_ns`: when the request was written to the wire (wire.steady_ns()), 0 for a saved reply.
+    `sent_ns` is the time at which the request was written to the socket (wire.steady_ns()), 0 for a saved response.
     """
 
     status: int

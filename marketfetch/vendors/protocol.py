@@ -1,8 +1,8 @@
-"""What a vendor is: one frozen value, which the entry point of its package names. Everything about the vendor hangs on it.
+"""The Vendor value: an entry point of the vendor's package names it, and it holds everything about the vendor.
 
     VENDOR = Vendor(name="acme", title="Acme Prices", options=AcmeOptions, plan=plan, ...)
 
-docs/add-a-vendor.md builds one step by step; `conformance.py` beside this file holds any vendor to what stands here.
+docs/add-a-vendor.md builds one step by step; `conformance.py` next to this file tests a vendor against this contract.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from marketfetch.schemas.timespans import Adjustment, Timespan
 from marketfetch.vendors.http import HttpReply, HttpRequest
 
 if TYPE_CHECKING:
-    from marketfetch.schemas.page import Page  # numpy comes with it, and planning needs none
+    from marketfetch.schemas.page import Page  # imports numpy, which planning does not need
 
 #: A URL that a path can be appended to. It names no user: HTTP would send that beside the key, or instead of it.
 BASE_URL: Final = r"^https?://[^\s?#/@]+(/[^\s?#]*)?$"
 
 
 class VendorOptions(BaseModel):
-    """What settings say about a vendor and its functions need: the section `[providers.<name>]`, without the keys.
+    """The settings that a vendor's functions take: the section `[providers.<name>]` without the keys.
 
-    A vendor subclasses it with a default for `base_url`, and with options of its own, each with a default. `page_limit` is how
-    many rows are asked per page; None means the vendor's own maximum.
+    A vendor subclasses it with a default for `base_url`, and with options of its own, each with a default. `page_limit` is the
+    number of rows per page; None means the vendor's maximum.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,10 +41,10 @@ class VendorOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one key of a published plan allows, as limits are written in settings ("5/minute", "25/day@America/New_York").
+    """The limits of one key under a published plan, in the notation of settings ("5/minute", "25/day@America/New_York").
 
-    `source` is the URL where the vendor publishes it, `read_on` the month it was read (YYYY-MM). `concurrency` is how many
-    calls of a key may be open at once; None means any number.
+    `source` is the URL where the vendor publishes it, `read_on` the month of that page (YYYY-MM). `concurrency` is the maximum
+    of concurrent calls with a key; None means no maximum.
     """
 
     limits: tuple[str, ...]
@@ -55,7 +55,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Data that the vendor has under a name: bars of these timespans and adjustments, or records, which can only be read."""
+    """A named dataset of the vendor: bars of these timespans and adjustments, or records, which marketfetch only reads."""
 
     name: str
     title: str
@@ -69,9 +69,9 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class SymbolForm:
-    """How the vendor spells a kind of instrument (stock, share class, index, option, FX, crypto, series), by example.
+    """Example symbols of a kind of instrument (stock, share class, index, option, FX, crypto, series).
 
-    Each example can be asked for with this `dataset` and `timespan`.
+    Each example can be fetched with this `dataset` and `timespan`.
     """
 
     kind: str
@@ -87,8 +87,8 @@ Options = TypeVar("Options", bound=VendorOptions)
 class Vendor(Generic[Options]):
     """One vendor. The functions are pure: no clock, no network, no logging of bodies.
 
-    `name` stands in commands, settings, tasks (`tasks.fetch.<name>`) and queues (`fetch.<name>`). The first of `plans` is for
-    keys of which settings name no plan. Loading a vendor must be cheap: `read_reply` imports numpy when it is called.
+    `name` is part of commands, settings, tasks (`tasks.fetch.<name>`) and queues (`fetch.<name>`). The first of `plans` is the
+    default of a key. Importing a vendor must be cheap: `read_reply` imports numpy when it runs.
     """
 
     name: str
@@ -98,13 +98,13 @@ class Vendor(Generic[Options]):
     plans: Mapping[str, Plan]
     datasets: tuple[Dataset, ...]
     symbol_forms: tuple[SymbolForm, ...]
-    #: The zone whose midnight begins a daily bar of this request (an IANA name).
+    #: Returns the IANA zone whose midnight begins a daily bar of this request.
     zone: Callable[[Request, Options], str]
-    #: Splits a wish into requests such that no reply is cut silently. Deterministic. Raises PlanError.
+    #: Splits a wish into requests such that no response is silently truncated. Deterministic. Raises PlanError.
     plan: Callable[[JobSpec, Options], list[Request]]
-    #: The call for a request, without its key. Raises PlanError.
+    #: Builds the call for a request, without its key. Raises PlanError.
     build_request: Callable[[Request, Options], HttpRequest]
-    #: Reads and validates a reply. Raises the error tree of `errors.py`.
+    #: Decodes and validates a response. Raises the error tree of `errors.py`.
     read_reply: Callable[[Request, HttpReply, Options], Page]
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How a long range becomes requests. Pieces lie on fixed boundaries, so that jobs over overlapping ranges share requests."""
+"""Splits long ranges into pieces on fixed boundaries, so that jobs over overlapping ranges share requests."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from marketfetch.schemas.job_spec import JobSpec
 
 
 def generation_of(spec: JobSpec, end: date) -> str:
-    """A request's generation: empty where its own range was closed when the wish was made, though the job's may be open."""
+    """Returns a request's generation: empty if its own range was closed at the time of the wish, even in an open job."""
     if spec.again:
         return spec.again
     return "" if end.isoformat() < spec.as_of[:10] else spec.as_of
 
 
 def split_by_months(start: date, end: date, *, months: int = 1) -> Iterator[tuple[date, date]]:
-    """Inclusive pieces of at most `months` calendar months, on boundaries counted from January of year 0."""
+    """Yields inclusive pieces of at most `months` calendar months, on boundaries counted from January of year 0."""
     while start <= end:
         boundary = ((start.year * 12 + start.month - 1) // months + 1) * months
         last = min(end, date(boundary // 12, boundary % 12 + 1, 1) - timedelta(days=1))
@@ -25,7 +25,7 @@ def split_by_months(start: date, end: date, *, months: int = 1) -> Iterator[tupl
 
 
 def split_by_days(start: date, end: date, *, days: int) -> Iterator[tuple[date, date]]:
-    """Inclusive pieces of at most `days` days, on boundaries counted from 0001-01-01."""
+    """Yields inclusive pieces of at most `days` days, on boundaries counted from 0001-01-01."""
     while start <= end:
         last = min(end, date.fromordinal((start.toordinal() // days + 1) * days - 1))
         yield start, last

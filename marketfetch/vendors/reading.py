@@ -1,4 +1,4 @@
-"""The one way from a reply to a Page: the vendor reads it, then the reply as a whole is judged."""
+"""Turns a response into a Page: the vendor decodes it, then `read` checks the share of rejects."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from marketfetch.vendors.protocol import VendorOptions
 
 
 def read(request: Request, reply: HttpReply, options: VendorOptions, *, max_reject_share: float) -> Page:
-    """Reads and validates a reply, and judges whether so many rows failed that the reply can't be trusted.
+    """Decodes and validates a response, and refuses it if too many rows failed their checks.
 
     `max_reject_share` is 0..1; a share above it raises TooManyRejects, whose `page` holds the rows and rejects. Otherwise
     raises the error tree of `marketfetch/vendors/errors.py`.
     """
     page = vendor(request.provider).read_reply(request, reply, options)
     if page.next is not None and not (page.next.isascii() and page.next.isprintable()):
-        # It goes into a URL, a message and a table: what is no text for one of them would stop the request for ever.
-        raise Unavailable(f"{request.provider} names a next page for {request.symbol} that is no text: the reply is damaged")
+        # The cursor goes into a URL, a message and a table. A character that one of them refuses would block the request.
+        raise Unavailable(f"{request.provider} returned a cursor for {request.symbol} that is no text: the response is corrupt")
     if page.reject_share <= max_reject_share:
         return page
     bad = len({reject.row for reject in page.rejects})
@@ -29,8 +29,8 @@ def read(request: Request, reply: HttpReply, options: VendorOptions, *, max_reje
     listed = "; ".join(f"{reason} ({count})" for reason, count in reasons)
     raise TooManyRejects(
         f"{request.provider} {request.symbol}: {bad} of {bad + page.reply_rows} rows failed their checks, more than the "
-        f"{max_reject_share:.0%} that are allowed: {listed}. Look at the rejects; if the rows are right, the mapping "
-        f"or the setting max_reject_share is not.",
+        f"allowed {max_reject_share:.0%}: {listed}. Look at the rejects; if the rows are right, correct the column mapping "
+        f"or the setting max_reject_share.",
         page=page,
         status=reply.status,
     )

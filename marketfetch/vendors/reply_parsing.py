@@ -1,7 +1,7 @@
-"""What is true of every vendor's reply before its meaning: is it whole, is it the format it should be, when to come back.
+"""Checks that apply to every vendor's response before its content: completeness, format, Retry-After.
 
-A cut body is never a success. JSON shows a cut by itself; a CSV that does not end with a line end, or whose last row is
-short, counts as cut. A CSV cut exactly behind a line end is told from Content-Length by `transport.py`, not here.
+A truncated body is never a success. Truncated JSON does not parse; a CSV without a final line end, or with a short last row,
+counts as truncated. Only Content-Length shows a CSV that was truncated exactly at a line end: `transport.py` checks it.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from typing import Final
 from marketfetch.vendors.errors import RateLimited, Scope, Unavailable
 from marketfetch.vendors.http import HttpReply
 
-#: Not 5xx, but said by proxies in front of the vendors when they gave up.
+#: Statuses other than 5xx with which a proxy in front of a vendor reports a timeout.
 _GAVE_UP: Final = (408, 425, 499)
 _HTML: Final = re.compile(rb"^\s*<(!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
-#: A run of characters that might be a key: long, without a space.
+#: Characters that might be a key: a long run without a space.
 _KEY_LIKE: Final = re.compile(r"[A-Za-z0-9_\-]{12,}")
 
 
 def check_whole(reply: HttpReply, *, who: str) -> None:
-    """Raises Unavailable for 5xx and their kin, HTML pages and empty bodies, whatever they claim to be."""
+    """Raises Unavailable for 5xx and `_GAVE_UP`, HTML pages and empty bodies, whatever their content type."""
     status = reply.status
     if status >= 500 or status in _GAVE_UP:
         raise Unavailable(
-            f"{who} answered with status {status}; asking again later",
+            f"{who} responded with status {status}: retry later",
             status=status,
             retry_after_ms=retry_after_ms(reply.headers),
         )
     if status == 410 or status == 429:
-        return  # Their meaning is in the status; vendors send them with any body or none.
+        return  # The status alone is the error; vendors send any body with it, or none.
     if looks_like_html(reply):
         raise Unavailable(
-            f"{who} sent an HTML page (status {status}) instead of data: something between us and the vendor answered, "
-            f"so this says nothing about the key or the symbol",
+            f"{who} returned an HTML page (status {status}) instead of data: a proxy or firewall may have sent it, so it "
+            f"proves nothing about the key or the symbol",
             status=status,
         )
     if not reply.body.strip():
-        raise Unavailable(f"{who} sent an empty body (status {status})", status=status)
+        raise Unavailable(f"{who} returned an empty body (status {status})", status=status)
 
 
 def looks_like_html(reply: HttpReply) -> bool:
@@ -50,12 +50,12 @@ def looks_like_html(reply: HttpReply) -> bool:
 
 
 def looks_like_json(reply: HttpReply) -> bool:
-    """By its first byte: vendors label JSON errors as CSV, and CSV as a download."""
+    """Checks the first byte: vendors label JSON errors as CSV, and CSV as a download."""
     return reply.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
 
 
 def parse_object(reply: HttpReply, *, who: str) -> dict[str, object]:
-    """The body as a JSON object. Raises Unavailable where it is cut, not JSON, or not an object."""
+    """Decodes the body as a JSON object. Raises Unavailable if it is truncated, not JSON, or not an object."""
     try:
         value = json.loads(reply.body)
     except (ValueError, RecursionError):
@@ -67,16 +67,16 @@ def parse_object(reply: HttpReply, *, who: str) -> dict[str, object]:
 
 def not_json(reply: HttpReply, *, who: str) -> Unavailable:
     return Unavailable(
-        f"{who} sent {len(reply.body)} bytes that are cut or not the JSON they should be (status {reply.status})",
+        f"{who} returned {len(reply.body)} bytes that are truncated or not the expected JSON (status {reply.status})",
         status=reply.status,
     )
 
 
 def parse_csv(reply: HttpReply, *, who: str) -> tuple[list[str], list[list[str]]]:
-    """Header and rows. Raises Unavailable where the text is cut. A short row in the middle is kept for its reader to reject."""
+    """Returns header and rows. Raises Unavailable if the text is truncated. The caller rejects a short row in the middle."""
 
     def cut(why: str) -> Unavailable:
-        return Unavailable(f"{who} sent a CSV that is cut: {why}", status=reply.status)
+        return Unavailable(f"{who} returned a truncated CSV: {why}", status=reply.status)
 
     if not reply.body.endswith(b"\n"):
         raise cut("the last line has no line end")
@@ -84,7 +84,7 @@ def parse_csv(reply: HttpReply, *, who: str) -> tuple[list[str], list[list[str]]
         text = reply.body.decode("utf-8-sig")
         lines = list(csv.reader(text.splitlines(), strict=True))
     except (UnicodeDecodeError, csv.Error):
-        raise cut("it is not readable text") from None
+        raise cut("it is not valid text") from None
     rows = [line for line in lines if line]
     header, body = [name.strip() for name in rows[0]], rows[1:]
     if body and len(body[-1]) != len(header):
@@ -93,9 +93,9 @@ def parse_csv(reply: HttpReply, *, who: str) -> tuple[list[str], list[list[str]]
 
 
 def retry_after_ms(headers: Mapping[str, str]) -> int | None:
-    """Retry-After in milliseconds: seconds, or an HTTP date counted from the reply's own Date. None if absent or not ahead.
+    """Returns Retry-After in ms, from seconds or from an HTTP date minus the response's Date. None if absent or not ahead.
 
-    Zero counts as absent: it would have us ask in a tight loop. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+    Zero counts as absent, because it would cause a tight loop of retries. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     """
     text = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,7}(\.\d{1,6})?", text):
@@ -104,16 +104,16 @@ def retry_after_ms(headers: Mapping[str, str]) -> int | None:
         then, now = parsedate_to_datetime(text), parsedate_to_datetime(headers.get("date", ""))
     except ValueError:
         return None
-    # RFC dates may come without a zone ("-0000"); HTTP says that they are UTC.
+    # RFC dates may have no zone ("-0000"); HTTP defines them as UTC.
     then, now = (one if one.tzinfo else one.replace(tzinfo=UTC) for one in (then, now))
     ahead_ms = round((then - now).total_seconds() * 1000)
     return ahead_ms if ahead_ms > 0 else None
 
 
 def calls_counted(headers: Mapping[str, str]) -> tuple[int, int] | None:
-    """The limit that the vendor names and how many calls of it are used, None where the headers say nothing.
+    """Returns the vendor's limit and the number of calls that count against it; None if the headers have neither.
 
-    Some vendors send both with every reply (x-ratelimit-limit: 50000, x-ratelimit-remaining: 49994).
+    Some vendors send both headers with every response (x-ratelimit-limit: 50000, x-ratelimit-remaining: 49994).
     """
     limit, remaining = headers.get("x-ratelimit-limit", ""), headers.get("x-ratelimit-remaining", "")
     if not (re.fullmatch(r"[0-9]{1,9}", limit) and re.fullmatch(r"[0-9]{1,9}", remaining)):
@@ -122,12 +122,12 @@ def calls_counted(headers: Mapping[str, str]) -> tuple[int, int] | None:
 
 
 def rate_limited(reply: HttpReply, message: str, *, scope: Scope, else_ms: int | None = None) -> RateLimited:
-    """RateLimited with the vendor's Retry-After, or `else_ms` where it gave none."""
+    """Returns RateLimited with the vendor's Retry-After, or `else_ms` if it sent none."""
     said_ms = retry_after_ms(reply.headers)
     return RateLimited(message, scope=scope, retry_after_ms=said_ms if said_ms is not None else else_ms, status=reply.status)
 
 
 def quoted(text: object) -> str:
-    """A vendor's sentence, fit to be shown: one line, 200 characters, and nothing in it that might be a key."""
+    """Returns a vendor's message in a safe form: one line, at most 200 characters, without anything that might be a key."""
     line = " ".join(str(text).split())[:200]
     return _KEY_LIKE.sub(lambda run: run[0] if run[0].isalpha() and run[0].islower() and len(run[0]) < 16 else "[…]", line)

@@ -1,8 +1,8 @@
-"""Dates and wall times of exchanges as Unix milliseconds.
+"""Converts dates and wall times of exchanges to Unix milliseconds.
 
 The rule for `ts`, one for all vendors: an intraday bar starts at its instant; a daily bar at midnight of the session's
 date in the exchange's zone; a weekly bar at that midnight of its Monday, a monthly bar of the 1st. So a partial week and its
-final version are one bar, whichever session the vendor dates it by.
+final version are one bar, whichever session's date the vendor gives it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @lru_cache(maxsize=64)
 def zone_info(name: str) -> ZoneInfo:
-    """A zone by the name that a vendor or a setting gives ("US/Eastern", "UTC+0"). ValueError if there is none."""
+    """Returns the zone that a vendor or a setting names ("US/Eastern", "UTC+0"). Raises ValueError if there is none."""
     known = {"US/Eastern": NEW_YORK, "EST": NEW_YORK, "EST5EDT": NEW_YORK, "UTC+0": UTC_ZONE, "GMT": UTC_ZONE}
     try:
         return ZoneInfo(known.get(name.strip(), name.strip()))
@@ -32,30 +32,30 @@ def zone_info(name: str) -> ZoneInfo:
 
 
 def unix_ms(moment: datetime) -> int:
-    """Exact: no float on the way, and the years before 1970 count like the others."""
+    """Returns exact Unix ms, without float arithmetic; works before 1970 too."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 @lru_cache(maxsize=65_536)
 def day_start_ms(day: date, zone: str) -> int:
-    """Midnight of `day` in `zone`."""
+    """Returns midnight of `day` in `zone` as Unix ms."""
     return unix_ms(datetime(day.year, day.month, day.day, tzinfo=zone_info(zone)).astimezone(UTC))
 
 
 def local_date(ts_ms: int, zone: str) -> date:
-    """The date in `zone` at a Unix time."""
+    """Returns the date in `zone` at a Unix time."""
     return (_EPOCH + timedelta(milliseconds=ts_ms)).astimezone(zone_info(zone)).date()
 
 
 def period_start(day: date, timespan: Timespan) -> date:
-    """The first day of the week or month that `day` is in; `day` itself for the other timespans."""
+    """Returns the first day of `day`'s week or month; `day` itself for the other timespans."""
     if timespan == "1w":
         return day - timedelta(days=day.weekday())
     return day.replace(day=1) if timespan == "1mo" else day
 
 
 def period_end(day: date, timespan: Timespan) -> date:
-    """The last day of the week or month that `day` is in."""
+    """Returns the last day of `day`'s week or month; `day` itself for the other timespans."""
     if timespan == "1w":
         return period_start(day, timespan) + timedelta(days=6)
     if timespan == "1mo":
@@ -64,12 +64,12 @@ def period_end(day: date, timespan: Timespan) -> date:
 
 
 def bar_start_ms(day: date, timespan: Timespan, zone: str) -> int:
-    """The `ts` of a daily or longer bar that the vendor dates by any day of its period."""
+    """Returns the `ts` of a daily or longer bar from any day of its period."""
     return day_start_ms(period_start(day, timespan), zone)
 
 
 def parse_day(text: object) -> date | None:
-    """An ISO date, with or without a time behind it; None for anything else."""
+    """Parses an ISO date, with or without a time after it; returns None for anything else."""
     if not isinstance(text, str):
         return None
     try:
@@ -79,9 +79,9 @@ def parse_day(text: object) -> date | None:
 
 
 def wall_to_unix_ms(walls: Sequence[str], zone: str) -> list[int | None]:
-    """Local wall times (`YYYY-MM-DD HH:MM[:SS]`, ascending) as Unix ms; None if unreadable, or skipped by a clock change.
+    """Converts wall times (`YYYY-MM-DD HH:MM[:SS]`, ascending) to Unix ms; None if unreadable, or skipped by a clock change.
 
-    When clocks go back an hour is lived twice: a time stands for its first passing unless the list has already reached it.
+    When clocks go back, an hour occurs twice: a time means its first occurrence unless the list has already passed it.
     """
     info = zone_info(zone)
     hours: dict[str, tuple[int | None, int | None]] = {}
@@ -105,7 +105,7 @@ def wall_to_unix_ms(walls: Sequence[str], zone: str) -> list[int | None]:
 
 
 def _hour_starts(hour: str, info: ZoneInfo) -> tuple[int | None, int | None]:
-    """The one or two moments at which this wall hour begins."""
+    """Returns the one or two moments at which this wall hour begins."""
     try:
         naive = datetime.strptime(f"{hour}+0000", "%Y-%m-%d %H%z").replace(tzinfo=None)
     except ValueError:
@@ -121,7 +121,7 @@ def _hour_starts(hour: str, info: ZoneInfo) -> tuple[int | None, int | None]:
 
 
 def _past_hour_ms(rest: str) -> int | None:
-    """`:MM` or `:MM:SS` in milliseconds."""
+    """Converts `:MM` or `:MM:SS` to milliseconds."""
     parts = rest.split(":")[1:]
     if not 1 <= len(parts) <= 2 or not all(len(part) == 2 and part.isdecimal() and int(part) < 60 for part in parts):
         return None

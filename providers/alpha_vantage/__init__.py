@@ -1,4 +1,4 @@
-"""Alpha Vantage: one endpoint, `function=` selects, no ranges and no pages. https://www.alphavantage.co/documentation/"""
+"""Alpha Vantage: one endpoint, `function=` selects, without ranges and pages. https://www.alphavantage.co/documentation/"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def read_reply(request: Request, reply: HttpReply, options: AlphaVantageOptions) -> Page:
-    """`replies.read_reply`, loaded when the first reply is here: numpy is not needed to plan and to call."""
+    """Calls `replies.read_reply`. The import waits for the first reply, because planning and calling need no numpy."""
     from . import replies
 
     return replies.read_reply(request, reply, options)

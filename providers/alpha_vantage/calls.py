@@ -11,13 +11,13 @@ from marketfetch.vendors.http import HttpRequest, KeyPlace
 from .functions import INTERVALS, MARKETS, Function, function_for, function_named, split_pair
 from .options import AlphaVantageOptions
 
-#: The cursors, which are ours and the words of `outputsize`: the newest 100 points, or the whole history.
+#: The cursors. They are our own and equal the values of `outputsize`: the newest 100 points, or the whole history.
 COMPACT: Final = "compact"
 FULL: Final = "full"
 
 
 def build_request(request: Request, options: AlphaVantageOptions) -> HttpRequest:  # noqa: ARG001
-    """`GET /query`. JSON always: the CSV of intraday bars has no zone, and errors are JSON in any case."""
+    """Builds `GET /query`. The format is always JSON: the CSV of intraday bars has no zone, and errors are JSON anyway."""
     function = _function_of(request)
     params = [("function", function.name)]
     if function.market == "fx":
@@ -42,7 +42,7 @@ def build_request(request: Request, options: AlphaVantageOptions) -> HttpRequest
 
 
 def has_outputsize(function: Function) -> bool:
-    """True where the newest 100 points can be asked for alone; the other functions always send everything."""
+    """True if the function can return the newest 100 points alone; the other functions always return the whole history."""
     return function.timespan is None or function.name in ("TIME_SERIES_DAILY", "TIME_SERIES_DAILY_ADJUSTED", "FX_DAILY")
 
 

@@ -1,4 +1,4 @@
-"""What Alpha Vantage has that marketfetch reads. A function of the vendor can be named as a dataset too (TIME_SERIES_WEEKLY).
+"""The Alpha Vantage datasets that marketfetch reads. A function's name is a dataset too (TIME_SERIES_WEEKLY).
 
 https://www.alphavantage.co/documentation/
 """

@@ -1,6 +1,6 @@
-"""Alpha Vantage's errors: nearly all are 200s with one sentence in JSON, and the order of the tests is what tells them apart.
+"""Alpha Vantage's errors: most are status 200 with one sentence in JSON, and the order of the patterns below matters.
 
-The sentence is never quoted: the one of the daily cap echoes the key. https://www.alphavantage.co/support/
+No message quotes the sentence: the one about the daily cap echoes the key. https://www.alphavantage.co/support/
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ _INVALID: Final = re.compile(r"invalid api call", re.IGNORECASE)
 
 
 def check_status(reply: HttpReply, *, symbol: str) -> None:
-    """Raises for what the status and the first bytes tell; the sentences inside a 200 are `error_in`'s."""
+    """Raises for an error status and for an unusable body; `error_in` reads the sentences inside a 200."""
     check_whole(reply, who=WHO)
     status = reply.status
     if status == 429:
-        raise rate_limited(reply, f"{WHO} says that calls come too often", scope="minute", else_ms=60_000)
+        raise rate_limited(
+            reply, f"{WHO} reported a rate limit (status 429) for {symbol}: slow down", scope="minute", else_ms=60_000
+        )
     if status < 400 and status != 200:
-        raise Unavailable(f"{WHO} answered with status {status}, which it never does with data", status=status)
+        raise Unavailable(f"{WHO} responded to {symbol} with status {status}, which is no status of data", status=status)
     if status < 400:
         return
     if looks_like_json(reply):
@@ -38,48 +40,48 @@ def check_status(reply: HttpReply, *, symbol: str) -> None:
         if error is not None:
             raise error
     if status == 410:
-        raise BadRequest(f"{WHO} has retired this function (status 410)", status=status)
+        raise BadRequest(f"{WHO} has retired the function of {symbol} (status 410): choose another dataset", status=status)
     if status in (401, 403):
-        raise BadCredentials(f"{WHO} refuses the key (status {status}): check api_keys", status=status)
-    raise BadRequest(f"{WHO} does not understand the call for {symbol} (status {status})", status=status)
+        raise BadCredentials(f"{WHO} rejected the API key (status {status}): check api_keys", status=status)
+    raise BadRequest(f"{WHO} rejected the request for {symbol} (status {status}): check its parameters", status=status)
 
 
 def error_in(body: dict[str, object], reply: HttpReply, *, symbol: str) -> FetchError | None:
-    """The error that a JSON object is, None if it is data."""
+    """Returns the error that a JSON object reports, None if the object is data."""
     if not body:
-        return NoData(f"{WHO} has nothing for {symbol}: it answered with an empty object", status=reply.status)
+        return NoData(f"{WHO} has no data for {symbol}: the response is an empty object", status=reply.status)
     if isinstance(body.get("message"), str) and ("endpoint" in body or _PREMIUM.search(str(body["message"]))):
         return NotEntitled(
-            f"{WHO} sent sample data that it made up, because the key's plan does not include this function: "
-            f"none of it was kept. Upgrade the plan, or ask for another dataset",
+            f"{WHO} returned made up sample data for {symbol}, because the key's plan does not include this function: "
+            f"no row was kept. Upgrade the plan, or choose another dataset",
             status=reply.status,
         )
     for name in _SENTENCES:
         if name in body:
-            return _told(name, str(body[name]), reply, symbol=symbol)
+            return _reported(name, str(body[name]), reply, symbol=symbol)
     return None
 
 
-def _told(name: str, sentence: str, reply: HttpReply, *, symbol: str) -> FetchError:
+def _reported(name: str, sentence: str, reply: HttpReply, *, symbol: str) -> FetchError:
     status = reply.status
     if _DAILY_CAP.search(sentence):
-        return rate_limited(reply, f"{WHO} says that the day's calls of this key are used up", scope="day")
+        return rate_limited(reply, f"{WHO} reported that this key has reached its daily limit ({symbol})", scope="day")
     if _BURST.search(sentence):
-        return rate_limited(reply, f"{WHO} says that calls come faster than one a second", scope="second", else_ms=1_100)
+        return rate_limited(
+            reply, f"{WHO} reported more than one call per second with this key ({symbol})", scope="second", else_ms=1_100
+        )
     if name == "Note" or _MINUTE.search(sentence):
         return rate_limited(
-            reply, f"{WHO} says that the minute's calls of this key are used up", scope="minute", else_ms=60_000
+            reply, f"{WHO} reported that this key has reached its limit per minute ({symbol})", scope="minute", else_ms=60_000
         )
     if _PREMIUM.search(sentence):
         return NotEntitled(
-            f"{WHO}'s plan of this key does not include what was asked for {symbol}: upgrade the plan, ask for a range "
-            f"within the last 100 points, or for raw bars",
+            f"{WHO}: the plan of this key does not include the requested data of {symbol}: upgrade the plan, request a "
+            f"range within the last 100 points, or request raw bars",
             status=status,
         )
     if _KEY.search(sentence):
-        return BadCredentials(
-            f"{WHO} does not accept the key (missing, invalid, or the demo key): check api_keys", status=status
-        )
+        return BadCredentials(f"{WHO} rejected the API key (missing, invalid, or the demo key): check api_keys", status=status)
     if _INVALID.search(sentence):
         return UnknownSymbol(
             f"{WHO} does not know the symbol {symbol}, or a parameter is wrong: it says the same for both. "
@@ -87,5 +89,5 @@ def _told(name: str, sentence: str, reply: HttpReply, *, symbol: str) -> FetchEr
             status=status,
         )
     if name == "Error Message":
-        return BadRequest(f"{WHO} does not understand the call for {symbol}, with a reason not known to us", status=status)
-    return Unavailable(f"{WHO} sent a notice that is not known to us instead of data for {symbol}", status=status)
+        return BadRequest(f"{WHO} rejected the request for {symbol} for an unknown reason: check its parameters", status=status)
+    return Unavailable(f"{WHO} returned an unknown message instead of data for {symbol}", status=status)

@@ -1,4 +1,4 @@
-"""Alpha Vantage's functions as a table, and the names by which people call them.
+"""Alpha Vantage's functions as a table, and the dataset names that select them.
 
 https://www.alphavantage.co/documentation/
 """
@@ -18,7 +18,7 @@ Kind = Literal["bars", "quote", "splits", "dividends"]
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One `function=`. `timespan` None: intraday, the asked one chooses `interval`. `adjusted`: has an adjusted close."""
+    """One `function=`. `timespan` None: intraday, the request sets `interval`. `adjusted`: has an adjusted close."""
 
     name: str
     market: Market = "stocks"
@@ -49,7 +49,7 @@ _ALL: Final = (
 )
 FUNCTIONS: Final = MappingProxyType({function.name: function for function in _ALL})
 
-#: Datasets that leave the function to the timespan and the adjustment.
+#: Datasets whose function follows from the timespan and the adjustment.
 MARKETS: Final = MappingProxyType[str, Market]({"bars": "stocks", "stocks": "stocks", "fx": "fx", "crypto": "crypto"})
 
 INTERVALS: Final = MappingProxyType[str, str]({"1m": "1min", "5m": "5min", "15m": "15min", "30m": "30min", "1h": "60min"})
@@ -57,12 +57,12 @@ TIMESPAN_OF_INTERVAL: Final = MappingProxyType[str, Timespan](
     {"1min": "1m", "5min": "5m", "15min": "15m", "30min": "30m", "60min": "1h"}
 )
 
-#: The currencies that a pair written without a separator may end in, longest first.
+#: The quote currencies of a pair that is written without a separator; the longest come first.
 _QUOTES: Final = ("USDT", "USDC", "USD", "EUR", "GBP", "JPY", "CNY", "BTC", "ETH")
 
 
 def function_named(dataset: str) -> Function | None:
-    """The function a dataset names, in any case, with or without TIME_SERIES_; None for a market, KeyError for neither."""
+    """Returns the function that a dataset names, in any case, TIME_SERIES_ optional; None for a market. Raises KeyError."""
     if dataset.lower() in MARKETS:
         return None
     name = dataset.upper().replace("-", "_").replace(" ", "_")
@@ -75,7 +75,7 @@ def function_named(dataset: str) -> Function | None:
 
 
 def function_for(market: Market, timespan: Timespan, *, adjusted: bool) -> Function:
-    """The function that serves these bars. `adjusted` counts only for stocks' daily and longer bars."""
+    """Returns the function that serves these bars. `adjusted` matters for stocks' daily and longer bars. Raises KeyError."""
     want = None if timespan in INTERVALS else timespan
     for function in _ALL:
         if function.kind != "bars" or function.market != market or function.timespan != want:
@@ -86,7 +86,7 @@ def function_for(market: Market, timespan: Timespan, *, adjusted: bool) -> Funct
 
 
 def split_pair(symbol: str) -> tuple[str, str] | None:
-    """The two currencies of EURUSD, EUR/USD, EUR-USD, C:EURUSD or X:BTCUSD; None where there is no telling."""
+    """The two currencies of EURUSD, EUR/USD, EUR-USD, C:EURUSD or X:BTCUSD; None if the symbol is ambiguous."""
     name = symbol.upper()
     if name[:2] in ("C:", "X:"):
         name = name[2:]

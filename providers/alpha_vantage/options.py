@@ -1,4 +1,4 @@
-"""The section [providers.alpha_vantage] of the settings: where Alpha Vantage is, and the zones of listings outside the US."""
+"""The section [providers.alpha_vantage] of the settings: the base URL, and the zones of listings outside the US."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from marketfetch.vendors.protocol import BASE_URL, VendorOptions
 class AlphaVantageOptions(VendorOptions):
     """https://www.alphavantage.co/documentation/
 
-    `zones` names the exchange's zone by symbol ({"TSCO.LON": "Europe/London"}); it goes before what a reply says of itself.
+    `zones` names the exchange's zone by symbol ({"TSCO.LON": "Europe/London"}); it overrides the zone in a response.
     """
 
     base_url: str = Field(default="https://www.alphavantage.co", pattern=BASE_URL)

@@ -1,4 +1,4 @@
-"""What Alpha Vantage's published plans allow a key. Settings override every number; the vendor may change its plans unsaid."""
+"""The limits of a key under Alpha Vantage's published plans. Settings override them; the vendor may change its plans."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SOURCE: Final = "https://www.alphavantage.co/premium/"
 
 PLANS: Final[Mapping[str, Plan]] = MappingProxyType(
     {
-        # The instant of the reset is not published: midnight in New York is what users report.
+        # The vendor does not publish when the day begins; users report midnight in New York.
         "free": Plan(("1/second;strict", "25/day@America/New_York"), _SOURCE, "2026-11"),
         **{f"premium-{n}": Plan((f"{n}/minute",), _SOURCE, "2026-11") for n in (75, 150, 300, 600, 1200)},
     }

@@ -1,4 +1,4 @@
-"""Alpha Vantage's quotes, splits and dividends, as JSON and as CSV, into the records of marketfetch/schemas/non_bar_rows.py."""
+"""Parses Alpha Vantage's quotes, splits and dividends, JSON or CSV, into the records of marketfetch/schemas/non_bar_rows.py."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _SPLIT_NAMES = {"effective date": "day", "split factor": "new"}
 
 
 def read_record_object(body: Mapping[str, object], *, request: Request) -> Page | None:
-    """Records from a JSON object; None where it is none that we know. Raises NoData."""
+    """Parses records from a JSON object; returns None for an unknown shape. Raises NoData."""
     for name, value in body.items():
-        # With an entitlement parameter the key grows a tail: "Global Quote - DATA DELAYED BY 15 MINUTES".
+        # An entitlement parameter adds a suffix to the key: "Global Quote - DATA DELAYED BY 15 MINUTES".
         if name.startswith("Global Quote") and isinstance(value, dict):
             return _page([value] if value else [], request=request, kind=Quote)
     if body.get("bestMatches") == []:
-        raise NoData(f"{WHO} finds no symbol like {request.symbol}")
+        raise NoData(f"{WHO} has no symbol like {request.symbol}: check the spelling")
     rows = body.get("data")
     if not isinstance(rows, list):
         return None
@@ -55,7 +55,7 @@ def read_record_object(body: Mapping[str, object], *, request: Request) -> Page 
 
 
 def read_record_rows(names: list[str], rows: list[list[str]], *, request: Request) -> Page:
-    """Records from a CSV; `names` is its header in lower case with spaces. Raises NoData."""
+    """Parses records from a CSV; `names` is its header in lower case with spaces. Raises NoData."""
     kinds: dict[str, type[BaseModel]] = {"symbol": Quote, "effective date": Split}
     kind = kinds.get(names[0], Dividend)
     return _page([dict(zip(names, row, strict=False)) for row in rows], request=request, kind=kind)

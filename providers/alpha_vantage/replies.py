@@ -1,6 +1,6 @@
-"""What Alpha Vantage's replies say: JSON objects with numbered keys, or CSV, newest first, all numbers as texts.
+"""Decodes Alpha Vantage's responses: JSON objects with numbered keys, or CSV; newest row first, every number a text.
 
-Which function a reply is of is read from its data key or header; what was asked only decides where the reply is silent
+The data key or the header names the function of a response. The request decides only what the response leaves out
 (a CSV does not name its interval or market). https://www.alphavantage.co/documentation/
 """
 
@@ -38,14 +38,14 @@ _BAR_FIELDS: Final = ("open", "high", "low", "close", "volume", _ADJUSTED)
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What the reply itself says of its series."""
+    """The market and timespan that the response itself names."""
 
     market: Market
     timespan: Timespan
 
 
 def read_reply(request: Request, reply: HttpReply, options: AlphaVantageOptions) -> Page:
-    """Reads any reply of the functions in the table. Rows outside the asked range are left out: it can't be asked for."""
+    """Reads a response of any function in the table. Drops rows outside the requested range: the vendor takes no range."""
     check_status(reply, symbol=request.symbol)
     try:
         function = function_named(request.dataset)
@@ -64,19 +64,19 @@ def _read_json(request: Request, function: Function | None, reply: HttpReply, op
     for name, value in body.items():
         match = _SERIES_KEY.match(name)
         if match and isinstance(value, dict):
-            shape = _shape_of(match)
+            shape = _shape_of(match, symbol=request.symbol)
             _check_is_what_was_asked(request, function, shape)
             meta = body.get("Meta Data")
             table = _series_table(list(value.items()), meta=dict(meta.items()) if isinstance(meta, dict) else {})
             return _page(request, shape, table, reply, options)
     page = read_record_object(body, request=request)
     if page is None:
-        raise Unavailable(f"{WHO} sent JSON of a shape that is not known to us for {request.symbol}", status=reply.status)
+        raise Unavailable(f"{WHO} returned JSON of an unknown shape for {request.symbol}", status=reply.status)
     return page
 
 
 class _Pairs(dict[str, object]):
-    """A JSON object that keeps every pair: the hour that clocks go back has its wall times twice."""
+    """A JSON object that keeps duplicate keys: when clocks go back, an hour has the same wall times twice."""
 
     def __init__(self, pairs: list[tuple[str, object]]) -> None:
         super().__init__(pairs)
@@ -100,7 +100,7 @@ def _parse(reply: HttpReply) -> dict[str, object]:
     return body
 
 
-def _shape_of(match: re.Match[str]) -> _Shape:
+def _shape_of(match: re.Match[str], *, symbol: str) -> _Shape:
     """`Weekly Adjusted Time Series`, `Time Series (5min)`, `Time Series FX (Daily)`, `Time Series (Digital Currency Daily)`."""
     long, _, prefix, digital, word = match.groups()
     if long:
@@ -108,17 +108,17 @@ def _shape_of(match: re.Match[str]) -> _Shape:
     market: Market = "crypto" if digital or prefix == "Crypto " else "fx" if prefix else "stocks"
     timespan = _WORDS.get(word.lower()) or TIMESPAN_OF_INTERVAL.get(word.lower())
     if timespan is None:
-        raise Unavailable(f"{WHO} sent a series of an interval that is not known to us")
+        raise Unavailable(f"{WHO} returned a series of an unknown interval for {symbol}")
     return _Shape(market, timespan)
 
 
 def _check_is_what_was_asked(request: Request, function: Function | None, shape: _Shape) -> None:
     if request.start is None:
-        return  # A saved reply: the question is not known, the reply speaks for itself.
+        return  # A saved response has no known request to compare it with.
     market = function.market if function else MARKETS[request.dataset.lower()]
     if (market, request.timespan) != (shape.market, shape.timespan):
         raise Unavailable(
-            f"{WHO} sent {shape.market} bars of {shape.timespan} when it was asked for {market} bars of "
+            f"{WHO} returned {shape.market} bars of {shape.timespan}, but the request asked for {market} bars of "
             f"{request.timespan} ({request.symbol})"
         )
 
@@ -130,7 +130,7 @@ def _series_table(pairs: list[tuple[str, object]], *, meta: dict[str, object]) -
         if isinstance(row, dict):
             for key in row:
                 match = _FIELD.match(key)
-                # `1b.` repeats the price in USD; `1a.` is in the market's currency that was asked for.
+                # `1b.` repeats the price in USD; `1a.` is in the requested market's currency.
                 if match and match[1] != "b" and match[2] in _BAR_FIELDS and match[2] not in names:
                     names[match[2]] = key
     zone = next((str(value) for key, value in meta.items() if key.endswith("Time Zone")), None)
@@ -151,7 +151,7 @@ def _read_csv(request: Request, function: Function | None, reply: HttpReply, opt
     if names[0] in ("symbol", "effective date", "ex dividend date"):
         return read_record_rows(names, rows, request=request)
     if names[:1] != ["timestamp"] or "close" not in names:
-        raise Unavailable(f"{WHO} sent text that is neither JSON nor a table known to us for {request.symbol}")
+        raise Unavailable(f"{WHO} returned neither JSON nor a known CSV table for {request.symbol}")
     dates = [row[0] for row in rows]
     fields = {name: [row[i] if i < len(row) else None for row in rows] for i, name in enumerate(names) if name in _BAR_FIELDS}
     table = Table(dates=dates, fields=fields, zone=None, symbol="", compact=request.cursor == COMPACT)
@@ -162,7 +162,7 @@ def _read_csv(request: Request, function: Function | None, reply: HttpReply, opt
 
 
 def _timespan_of(request: Request, function: Function | None, dates: list[str]) -> Timespan:
-    """A CSV does not say it: what was asked, if that fits the dates; else the smallest step between two rows."""
+    """A CSV has no timespan: returns the request's, if the dates fit it; else the smallest step between two rows."""
     with_time = any(":" in date for date in dates)
     said = request.timespan if request.start is not None or function is None else function.timespan or request.timespan
     if request.start is not None or (function is not None and function.timespan is not None):
@@ -185,14 +185,14 @@ def _interval_of(dates: list[str]) -> Timespan:
 def _page(request: Request, shape: _Shape, table: Table, reply: HttpReply, options: AlphaVantageOptions) -> Page:
     if not table.dates:
         raise NoData(f"{WHO} has no bars for {request.symbol}", status=reply.status)
-    told = options.zones.get(request.symbol) or table.zone
-    zone = told or (NEW_YORK if shape.market == "stocks" else UTC_ZONE)
+    named = options.zones.get(request.symbol) or table.zone
+    zone = named or (NEW_YORK if shape.market == "stocks" else UTC_ZONE)
     page = bars_page(request, table, timespan=shape.timespan, stocks=shape.market == "stocks", zone=zone)
     if _cut_short(request, shape, table):
-        # The request waited so long that the newest 100 points no longer reach back to its start.
+        # The request has waited too long in the queue: the newest 100 points no longer include its start.
         page = Page(series=page.series, rejects=page.rejects, quirks=page.quirks, next=FULL)
     elif not page.rows and not page.rejects:
-        raise NoData(f"{WHO} has no bars for {request.symbol} in the asked range", status=reply.status)
+        raise NoData(f"{WHO} has no bars for {request.symbol} in the requested range", status=reply.status)
     return page
 
 

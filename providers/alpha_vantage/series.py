@@ -1,4 +1,4 @@
-"""Alpha Vantage's columns as checked series of bars, with their moments in UTC."""
+"""Builds checked series of bars from Alpha Vantage's columns, with UTC timestamps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ADJUSTED: Final = "adjusted close"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A reply's columns as texts, in its own order. `zone` and `symbol` as it names them, None or "" where it does not."""
+    """A response's columns as texts, in its own order. `zone` and `symbol` are the response's, None or "" if absent."""
 
     dates: Sequence[str]
     fields: Mapping[str, Sequence[object]]
@@ -31,15 +31,15 @@ class Table:
 
 
 def bars_page(request: Request, table: Table, *, timespan: Timespan, stocks: bool, zone: str) -> Page:
-    """One series, or two where the reply has an adjusted close: `raw` as printed, and `split_dividend`.
+    """Returns one series, or two if the response has an adjusted close: `raw` as quoted, and `split_dividend`.
 
     The adjusted series has open, high and low times adjusted close ÷ close, the adjusted close itself, and the volume as
-    printed: the vendor does not say what it does with volume.
+    quoted: the vendor does not document whether it adjusts volume.
     """
     try:
         moments = _moments(table.dates, timespan=timespan, zone=zone)
     except ValueError:
-        raise Unavailable("Alpha Vantage names a time zone that is not known to us") from None
+        raise Unavailable(f"Alpha Vantage named an unknown time zone for {request.symbol}") from None
     asked = asked_range(request, timespan, zone)
     symbol = table.symbol if request.start is None and table.symbol else request.symbol
     fields = {name: values for name, values in table.fields.items() if name != _ADJUSTED}
@@ -64,7 +64,7 @@ def bars_page(request: Request, table: Table, *, timespan: Timespan, stocks: boo
 
 
 def _moments(dates: Sequence[str], *, timespan: Timespan, zone: str) -> list[int | None]:
-    """Unix ms of every row, None where its text is no time of this exchange."""
+    """Returns the Unix ms of every row, None where the text is not a time of this exchange."""
     if not is_intraday(timespan):
         days = [parse_day(text) for text in dates]
         return [None if day is None else bar_start_ms(day, timespan, zone) for day in days]
@@ -75,7 +75,7 @@ def _moments(dates: Sequence[str], *, timespan: Timespan, zone: str) -> list[int
 
 
 def _adjustment(request: Request, *, timespan: Timespan, stocks: bool) -> Adjustment:
-    """Printed prices are as traded, except that intraday bars are adjusted unless it was asked otherwise."""
+    """Prices are as traded; intraday bars are adjusted unless the request says raw."""
     if stocks and is_intraday(timespan) and request.start is not None:
         return request.adjustment
     if stocks and is_intraday(timespan) and request.adjustment == "split_dividend":
@@ -84,7 +84,7 @@ def _adjustment(request: Request, *, timespan: Timespan, stocks: bool) -> Adjust
 
 
 def _scaled(raw: Parsed, adjusted: Parsed) -> Parsed:
-    """Raw bars times adjusted close ÷ close, for the rows that have a readable adjusted close; the others are rejects."""
+    """Multiplies raw bars by adjusted close ÷ close. A row without a readable adjusted close is a reject."""
     position = {int(row): i for i, row in enumerate(adjusted.rows)}
     matched = np.array([int(row) in position for row in raw.rows], dtype=np.bool_)
     bars, rows = raw.bars.take(matched), raw.rows[matched]
@@ -92,7 +92,7 @@ def _scaled(raw: Parsed, adjusted: Parsed) -> Parsed:
     factor = close / bars.close
     scaled = BarColumns.build(
         bars.ts,
-        # The close is the vendor's own number; where a price equals it, rounding must not part the two.
+        # The close is the vendor's own number; rounding must not separate a price that equals it.
         open=np.where(bars.open == bars.close, close, bars.open * factor),
         high=np.where(bars.high == bars.close, close, bars.high * factor),
         low=np.where(bars.low == bars.close, close, bars.low * factor),

@@ -1,4 +1,4 @@
-"""How Alpha Vantage spells instruments, and the zone in which each market has its days.
+"""Alpha Vantage's symbol forms, and the time zone of each market's days.
 
 https://www.alphavantage.co/documentation/
 """
@@ -24,7 +24,7 @@ SYMBOL_FORMS: Final = (
 
 
 def zone(request: Request, options: AlphaVantageOptions) -> str:
-    """What settings say for the symbol; else New York for stocks, UTC for FX and crypto. A reply may name another one."""
+    """Returns the zone in settings; else New York for stocks, UTC for FX and crypto. A response may name another zone."""
     function = function_named(request.dataset)
     market = function.market if function else MARKETS[request.dataset.lower()]
     return options.zones.get(request.symbol) or (NEW_YORK if market == "stocks" else UTC_ZONE)

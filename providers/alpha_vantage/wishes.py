@@ -1,7 +1,7 @@
-"""How a wish becomes requests to Alpha Vantage, which knows no ranges and no pages: the newest 100 points, or all of them.
+"""Splits a wish into requests to Alpha Vantage, which has no ranges and no pages: the newest 100 points, or all of them.
 
-The cursor is ours: "compact" asks for the newest 100 points (which free keys may), anything else for the whole history.
-A compact reply that turns out not to reach back to the start names "full" as its next page.
+The cursor is our own: "compact" requests the newest 100 points (free keys are entitled to them), any other the whole history.
+A compact response that does not include the start has "full" as its next page.
 https://www.alphavantage.co/documentation/
 """
 
@@ -20,14 +20,14 @@ from .calls import COMPACT, has_outputsize, pair
 from .functions import INTERVALS, MARKETS, Function, function_for, function_named
 from .options import AlphaVantageOptions
 
-#: FX and crypto intraday bars have no `month=`: "full" is the trailing days only.
+#: FX and crypto intraday bars have no `month=`: "full" returns only the trailing days.
 _TRAILING_DAYS: Final = 30
-#: Compact is 100 points; days are counted with room for a request that waits a week before it is sent.
+#: Compact is 100 points. The margin allows for a request that waits a week in the queue.
 _COMPACT_DAYS: Final = 90
 
 
 def plan(spec: JobSpec, options: AlphaVantageOptions) -> list[Request]:  # noqa: ARG001 (every vendor has these two)
-    """One request per symbol, for stocks' intraday bars one per symbol and calendar month. Raises PlanError."""
+    """Returns one request per symbol; for stocks' intraday bars one per symbol and calendar month. Raises PlanError."""
     function, timespan = _function_of(spec)
     adjustment = _adjustment_of(spec, function)
     if function.market != "stocks":
@@ -72,14 +72,14 @@ def _function_of(spec: JobSpec) -> tuple[Function, Timespan]:
         if not is_intraday(spec.timespan):
             raise PlanError(f"{function.name} has no {spec.timespan} bars: ask for {', '.join(INTERVALS)}")
         return function, spec.timespan
-    # 1d is what a spec says when nothing else was said, so a weekly function may stand beside it.
+    # 1d is the default of a spec, so it does not contradict a weekly function.
     if spec.timespan not in ("1d", function.timespan):
         raise PlanError(f"{function.name} has {function.timespan} bars, not {spec.timespan}: change one of the two")
     return function, function.timespan
 
 
 def _adjustment_of(spec: JobSpec, function: Function) -> Adjustment:
-    """What the vendor serves by default: intraday bars with splits and dividends applied, the others as traded."""
+    """The vendor's default: intraday bars have splits and dividends applied, the others are as traded. Raises PlanError."""
     if function.market != "stocks":
         if spec.adjustment not in (None, "raw"):
             raise PlanError(f"{function.name} knows no adjustment: leave it out, or ask for raw")

@@ -1,4 +1,4 @@
-"""Nasdaq Data Link (ex-Quandl): datatables, paged by cursor, and the older time-series datasets, which are being retired."""
+"""Nasdaq Data Link (ex-Quandl): datatables, paged by cursor, and older time-series datasets, which it is retiring."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def read_reply(request: Request, reply: HttpReply, options: NasdaqOptions) -> Page:
-    """`replies.read_reply`, loaded when the first reply is here: numpy is not needed to plan and to call."""
+    """Calls `replies.read_reply`. The import waits for the first reply, because planning and calling need no numpy."""
     from . import replies
 
     return replies.read_reply(request, reply, options)

@@ -24,9 +24,11 @@ _ACCEPT: Final = MappingProxyType({"Accept": "application/json"})
 
 
 def build_request(request: Request, options: NasdaqOptions) -> HttpRequest:
-    """`/datasets/DB/CODE/data.json` or `/datatables/VENDOR/TABLE.json` with filters and, from page 1 on, the cursor."""
+    """Builds `/datasets/DB/CODE/data.json`, or `/datatables/VENDOR/TABLE.json` with filters and, from page 1 on, the cursor."""
     if request.start is None or request.end is None:
-        raise PlanError("give a start and an end: without them the vendor would send everything it has")
+        raise PlanError(
+            f"Nasdaq Data Link would return the whole history of {request.symbol} without a range: give a start and an end"
+        )
     start, end = period_start(request.start, request.timespan), period_end(request.end, request.timespan)
     key = KeyPlace("header", "X-Api-Token")
     name = dataset_name(request, options)
@@ -45,7 +47,7 @@ def build_request(request: Request, options: NasdaqOptions) -> HttpRequest:
 
 
 def dataset_name(request: Request, options: NasdaqOptions) -> str | None:
-    """The name "DB/CODE" where the request is for a time series, None where it is for a datatable."""
+    """Returns the name "DB/CODE" of a time series; None for a datatable."""
     word = request.dataset.lower()
     if word in ("bars", "datasets", "dataset"):
         return request.symbol if "/" in request.symbol else None

@@ -1,4 +1,4 @@
-"""ColumnMapping: which of a vendor table's columns are a bar's, written in settings where a table is not known to us."""
+"""ColumnMapping: which columns of a vendor's table form a bar. Settings hold the mapping of a table that is not built in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from marketfetch.schemas.timespans import Adjustment, Timespan
 
 
 class PriceColumns(BaseModel):
-    """The vendor's column names for one adjustment. Only `close` is required: a value series has nothing else."""
+    """The vendor's column names for one adjustment. Only `close` is required: a value series has no other price."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,8 +26,8 @@ class ColumnMapping(BaseModel):
     """How a Nasdaq Data Link dataset or datatable becomes bars.
 
     `date` and `symbol` are column names (`symbol` None: the whole table is one series). `raw`, `split` and `split_dividend`
-    say where the prices of each adjustment stand; a table with several gives several series from one reply.
-    Names are compared without regard to case, spaces, dots, dashes and underscores ("Adj. Close" = "adj_close").
+    name the price columns of each adjustment; a table with several adjustments gives several series per response.
+    Case, spaces, dots, dashes and underscores in a name do not matter ("Adj. Close" = "adj_close").
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,7 +48,7 @@ class ColumnMapping(BaseModel):
         return self
 
     def prices(self) -> dict[Adjustment, PriceColumns]:
-        """The adjustments this table serves, in a fixed order."""
+        """Returns the price columns of each adjustment that this table has, in a fixed order."""
         named: dict[Adjustment, PriceColumns | None] = {
             "raw": self.raw,
             "split": self.split,

@@ -1,4 +1,4 @@
-"""What Nasdaq Data Link has that marketfetch reads. Every other datatable is asked for as VENDOR/TABLE.
+"""The Nasdaq Data Link datasets that marketfetch reads. VENDOR/TABLE names any other datatable.
 
 https://docs.data.nasdaq.com/docs/getting-started
 """

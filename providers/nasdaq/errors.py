@@ -20,7 +20,7 @@ _AT_ONCE: Final = re.compile(r"at the same time|simultaneous|concurren", re.IGNO
 _NEEDS_KEY: Final = re.compile(r"valid api key is required", re.IGNORECASE)
 _DISABLED: Final = re.compile(r"disabled", re.IGNORECASE)
 
-#: Codes whose class says less than they do. L = limit, A = authentication, P = permission, S = syntax, C = not found.
+#: Codes that need more than their class. L = limit, A = authentication, P = permission, S = syntax, C = not found.
 _DAY_LIMITS: Final = ("QELx01", "QELx02", "QELx03")
 _TOO_MUCH_ASKED: Final = ("QELx06", "QELx07", "QELx08")
 _ANONYMOUS: Final = ("QEPx01", "QEPx05")
@@ -33,7 +33,7 @@ _BAD_CURSOR: Final = "QESx06"
 
 
 def check_status(reply: HttpReply, *, symbol: str) -> None:
-    """Raises for every reply that says to be an error, whatever its status: a 202 can be one."""
+    """Raises for every response that reports an error, whatever its status: a 202 can report one."""
     if reply.status == 410:
         raise _gone(symbol, reply.status)
     check_whole(reply, who=WHO)
@@ -45,7 +45,7 @@ def check_status(reply: HttpReply, *, symbol: str) -> None:
 
 
 def error_code(reply: HttpReply) -> tuple[str, str]:
-    """Code and message of an error, ("", "") for a reply that is none. A CSV asked for has its error as `code,message`."""
+    """Returns code and message of an error, ("", "") for other responses. An error in CSV has the header `code,message`."""
     body = reply.body.strip()
     if body.startswith(b"code,message"):
         code, _, message = body.decode(errors="replace").partition("\n")[2].strip().partition(",")
@@ -64,57 +64,63 @@ def error_code(reply: HttpReply) -> tuple[str, str]:
 def _coded(code: str, message: str, reply: HttpReply, *, symbol: str) -> FetchError:
     status = reply.status
     if code == _NOT_READY:
-        return Unavailable(f"{WHO} is not ready to say ({code}): again in 30 s", status=status, retry_after_ms=_NOT_READY_MS)
+        return Unavailable(
+            f"{WHO} has not prepared {symbol} yet ({code}): retry in 30 s", status=status, retry_after_ms=_NOT_READY_MS
+        )
     kind = match[1] if (match := _CODE.match(code)) else ""
     if kind == "L" or code == _SPEED_OF_A_KEY or status == 429:
         return _limit(code, message, reply, symbol=symbol)
     if kind == "A" or code in _ANONYMOUS or (kind == "P" and _NEEDS_KEY.search(message)):
-        return BadCredentials(f"{WHO} does not accept the key ({code}): check api_keys", status=status)
+        return BadCredentials(f"{WHO} rejected the API key ({code}): check api_keys", status=status)
     if kind == "P":
         return NotEntitled(
-            f"{WHO}'s subscriptions of this key do not include {symbol} ({code}): subscribe to the database", status=status
+            f"{WHO}: the subscriptions of this key do not include {symbol} ({code}): subscribe to the database", status=status
         )
     if kind == "C" and code == _DEPRECATED:
         return _gone(symbol, status)
     if kind == "C" and code not in _WRONG_ADDRESS:
-        return UnknownSymbol(f"{WHO} knows no {symbol} ({code}): check the code, it may have been renamed", status=status)
+        return UnknownSymbol(f"{WHO} does not know {symbol} ({code}): check the code, it may have a new name", status=status)
     if code == _BAD_CURSOR:
         return BadRequest(
-            f"{WHO} no longer knows the cursor of this page of {symbol} ({code}): ask again from page one", status=status
+            f"{WHO}: the cursor of this page of {symbol} has expired ({code}): retry from the first page", status=status
         )
     if kind in ("S", "C"):
-        return BadRequest(f"{WHO} does not understand the question for {symbol} ({code}): {quoted(message)}", status=status)
+        return BadRequest(f"{WHO} rejected the request for {symbol} ({code}): {quoted(message)}", status=status)
     if kind in ("M", "X"):
-        return Unavailable(f"{WHO} has trouble of its own ({code})", status=status)
+        return Unavailable(f"{WHO} reported an internal error for {symbol} ({code})", status=status)
     return _bare(reply, symbol=symbol)
 
 
 def _limit(code: str, message: str, reply: HttpReply, *, symbol: str) -> FetchError:
     status = reply.status
     if code in _TOO_MUCH_ASKED and status != 429:
-        return BadRequest(f"{WHO} finds the question for {symbol} too large ({code}): ask for a shorter range", status=status)
+        return BadRequest(f"{WHO}: the request for {symbol} is too large ({code}): choose a shorter range", status=status)
     if _AT_ONCE.search(message):
-        return rate_limited(reply, f"{WHO} says that too many calls of this key are open at once ({code})", scope="concurrency")
+        return rate_limited(
+            reply, f"{WHO} reported too many concurrent calls with this key ({symbol}, {code})", scope="concurrency"
+        )
     if code in _DAY_LIMITS or _DISABLED.search(message):
-        return rate_limited(reply, f"{WHO} says that the day's calls of this key are used up ({code})", scope="day")
-    return rate_limited(reply, f"{WHO} says that the calls of this key come too fast ({code})", scope="window")
+        return rate_limited(reply, f"{WHO} reported that this key has reached its daily limit ({symbol}, {code})", scope="day")
+    return rate_limited(reply, f"{WHO} reported that this key has reached its rate limit ({symbol}, {code})", scope="window")
 
 
 def _bare(reply: HttpReply, *, symbol: str) -> FetchError:
-    """An error without a code that we know, by status alone."""
+    """Classifies an error without a known code by its status."""
     status = reply.status
     if status == 429:
-        return rate_limited(reply, f"{WHO} says that calls come too fast (no code)", scope="window")
+        return rate_limited(reply, f"{WHO} reported a rate limit (status 429) for {symbol}: slow down", scope="window")
     if status == 401:
-        return BadCredentials(f"{WHO} does not accept the key (status 401): check api_keys", status=status)
+        return BadCredentials(f"{WHO} rejected the API key (status 401): check api_keys", status=status)
     if status == 403:
-        return NotEntitled(f"{WHO} does not allow {symbol} to this key (status 403)", status=status)
+        return NotEntitled(
+            f"{WHO}: this key is not entitled to {symbol} (status 403): subscribe to the database", status=status
+        )
     if status == 404:
-        return UnknownSymbol(f"{WHO} knows no {symbol} (status 404)", status=status)
+        return UnknownSymbol(f"{WHO} does not know {symbol} (status 404): check the spelling", status=status)
     if status >= 400:
-        return BadRequest(f"{WHO} does not understand the question for {symbol} (status {status})", status=status)
-    return Unavailable(f"{WHO} answered with status {status} and no data for {symbol}", status=status)
+        return BadRequest(f"{WHO} rejected the request for {symbol} (status {status}): check its parameters", status=status)
+    return Unavailable(f"{WHO} responded with status {status} and no data for {symbol}", status=status)
 
 
 def _gone(symbol: str, status: int) -> Gone:
-    return Gone(f"{WHO} has retired {symbol}: no key and no other range will bring it back", status=status)
+    return Gone(f"{WHO} has retired {symbol}: choose another dataset", status=status)

@@ -1,4 +1,4 @@
-"""The section [providers.nasdaq] of the settings: where Nasdaq Data Link is, and tables whose columns are not known to us."""
+"""The section [providers.nasdaq] of the settings: the base URL, and the columns of further tables."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .column_mapping import ColumnMapping
 class NasdaqOptions(VendorOptions):
     """https://docs.data.nasdaq.com/docs/getting-started
 
-    `symbols_per_request` is how many symbols one call of a datatable asks for. `tables` maps the columns of datasets
-    ("DB/CODE") and datatables ("VENDOR/TABLE") that are not known to us.
+    `symbols_per_request` is the number of symbols in one call of a datatable. `tables` maps the columns of datasets
+    ("DB/CODE") and datatables ("VENDOR/TABLE") that have no built-in mapping.
     """
 
     base_url: str = Field(default="https://data.nasdaq.com/api/v3", pattern=BASE_URL)

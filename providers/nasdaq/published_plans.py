@@ -1,4 +1,4 @@
-"""What Nasdaq Data Link's published plans allow a key. Settings override every number."""
+"""The limits of a key under Nasdaq Data Link's published plans. Settings override them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Nasdaq Data Link's replies say: a datatable's rows in any order, or a dataset's by date; JSON or CSV.
+"""Decodes Nasdaq Data Link's responses: a datatable's rows in any order, or a dataset's by date; JSON or CSV.
 
 https://docs.data.nasdaq.com/docs/tables-1, https://docs.data.nasdaq.com/docs/time-series
 """
@@ -31,7 +31,7 @@ _FIELDS: Final = (*PRICE_COLUMNS, "volume", "vwap")
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A reply's columns and rows in its own order; `next` names the page after it, `frequency` is a dataset's own word."""
+    """A response's columns and rows in its own order; `next` is the next page's cursor, `frequency` a dataset's field."""
 
     kind: Literal["dataset", "table"]
     columns: list[str]
@@ -41,7 +41,7 @@ class _Table:
 
 
 def read_reply(request: Request, reply: HttpReply, options: NasdaqOptions) -> Page:
-    """Reads a dataset, or a page of a datatable. Every symbol and adjustment in it becomes a series."""
+    """Reads a dataset, or a page of a datatable. Each symbol and adjustment in it becomes a series. Raises the error tree."""
     check_status(reply, symbol=request.symbol)
     table = _json_table(reply, request) if looks_like_json(reply) else _csv_table(reply, request)
     if not table.rows:
@@ -58,7 +58,7 @@ def read_reply(request: Request, reply: HttpReply, options: NasdaqOptions) -> Pa
 
 
 def _name(request: Request, options: NasdaqOptions) -> str:
-    """The name "VENDOR/TABLE" or "DB/CODE"; empty for a saved reply of which it is not known."""
+    """Returns the name "VENDOR/TABLE" or "DB/CODE"; "" for a saved response whose name is unknown."""
     dataset = dataset_name(request, options)
     if dataset is not None:
         return dataset
@@ -69,7 +69,7 @@ def _name(request: Request, options: NasdaqOptions) -> str:
 
 def _json_table(reply: HttpReply, request: Request) -> _Table:
     body = parse_object(reply, who=WHO)
-    odd = Unavailable(f"{WHO} sent JSON of a shape that is not known to us for {request.symbol}", status=reply.status)
+    odd = Unavailable(f"{WHO} returned JSON of an unknown shape for {request.symbol}", status=reply.status)
     table = body.get("datatable")
     if isinstance(table, dict):
         columns, rows, meta = table.get("columns"), table.get("data"), body.get("meta")
@@ -91,7 +91,7 @@ def _json_table(reply: HttpReply, request: Request) -> _Table:
 def _csv_table(reply: HttpReply, request: Request) -> _Table:
     columns, rows = parse_csv(reply, who=WHO)
     if not any("date" in plain(name) or plain(name) in ("month", "quarter", "year") for name in columns):
-        raise Unavailable(f"{WHO} sent text that is neither JSON nor a table with dates for {request.symbol}")
+        raise Unavailable(f"{WHO} returned neither JSON nor a CSV table with dates for {request.symbol}")
     kind: Literal["dataset", "table"] = "table" if {"ticker", "symbol"} & {plain(name) for name in columns} else "dataset"
     cursor = reply.headers.get("cursor_id", "").strip()
     return _Table(kind, columns, rows, next=cursor if cursor and cursor != "null" else None)
@@ -102,14 +102,17 @@ def _as_rows(rows: list[object]) -> list[Sequence[object]]:
 
 
 def _timespan(request: Request, table: _Table, mapping: ColumnMapping, *, known: str) -> Timespan:
-    """What the mapping says, what the dataset says, or what was asked; a contradiction of what was asked is an error."""
+    """Returns the dataset's timespan, else the mapping's, else the request's. Raises BadRequest if it is not the request's."""
     said = timespan_of(table.frequency)
     if table.frequency and said is None:
-        raise BadRequest(f"{known or request.symbol} is {table.frequency}: bars are of 1d, 1w or 1mo", status=200)
+        raise BadRequest(
+            f"{WHO}: {known or request.symbol} is {table.frequency}, but bars are of 1d, 1w or 1mo: choose another dataset",
+            status=200,
+        )
     timespan = said or (mapping.timespan if mapping.timespan != "1d" else request.timespan)
     if request.start is not None and timespan != request.timespan:
         raise BadRequest(
-            f"{known or request.symbol} holds bars of {timespan}, not {request.timespan}: ask for {timespan}", status=200
+            f"{WHO}: {known or request.symbol} has bars of {timespan}, not {request.timespan}: ask for {timespan}", status=200
         )
     return timespan
 
@@ -137,7 +140,7 @@ def _page(request: Request, table: _Table, mapping: ColumnMapping, *, name: str,
             parsed = parse(moments, dates, fields, rows=numbers, symbol=symbol)
             required = tuple(field for field in PRICE_COLUMNS if field in fields)
             checked = parsed.checked(asked=asked_range(request, timespan, mapping.zone), required=required, symbol=symbol)
-            # A date that is bad is bad for every adjustment, and said once.
+            # A bad date affects every adjustment, but is one reject.
             fresh = [one for one in checked.rejects if (one.row, one.field) not in known]
             known |= {(one.row, one.field) for one in fresh}
             rejects += fresh
@@ -150,11 +153,11 @@ def _page(request: Request, table: _Table, mapping: ColumnMapping, *, name: str,
 def _by_symbol(
     request: Request, table: _Table, symbol_at: int | None, *, name: str
 ) -> tuple[dict[str, list[int]], list[Reject], tuple[Quirk, ...]]:
-    """The row numbers of each symbol, in the reply's order: rows come unsorted by contract, so `parse` sorts them by date."""
+    """Groups row numbers by symbol, in the response's order. The vendor promises no order, so `parse` sorts them by date."""
     asked = {symbol.casefold(): symbol for symbol in request.symbol.split(",")}
     groups: dict[str, list[int]] = {}
     unasked = 0
-    # A saved dataset is called by its own name where it was given.
+    # A saved dataset has its own name, if the caller gave one.
     alone = request.symbol if request.start is not None else name
     rejects: list[Reject] = []
     for number, row in enumerate(table.rows):
@@ -177,7 +180,7 @@ def _by_symbol(
 def _fields(
     prices: PriceColumns, rows: list[Sequence[object]], column: Callable[[str], int], *, bare: bool
 ) -> dict[str, list[object]]:
-    """The values of each mapped field. `bare`: the reply has nothing but dates, so that there is no close anywhere."""
+    """Returns the values of each mapped field. `bare`: the response has only dates, so no row has a close."""
     found: dict[str, list[object]] = {}
     for field in _FIELDS:
         title = getattr(prices, field)

@@ -1,4 +1,4 @@
-"""How Nasdaq Data Link spells instruments, and the zone in which a table has its days.
+"""Nasdaq Data Link's symbol forms, and the time zone of a table's days.
 
 https://docs.data.nasdaq.com/docs/time-series, https://docs.data.nasdaq.com/docs/tables-1
 """
@@ -23,7 +23,7 @@ SYMBOL_FORMS: Final = (
 
 
 def zone(request: Request, options: NasdaqOptions) -> str:
-    """The zone that the table's mapping names; New York for a table that is not mapped."""
+    """Returns the zone of the table's mapping; New York for a table without one."""
     name = dataset_name(request, options) or (WIKI_PRICES if request.dataset.lower() == "bars" else request.dataset)
     mapping = mapping_named(name, options.tables)
     return mapping.zone if mapping else NEW_YORK

@@ -1,4 +1,4 @@
-"""Which columns of a dataset or datatable are a bar's: settings first, then tables known to us, then plain names.
+"""Finds the columns of a dataset or datatable that form a bar: by settings, by a built-in table, or by their names.
 
 https://docs.data.nasdaq.com/docs/tables-1, https://docs.data.nasdaq.com/docs/time-series
 """
@@ -17,7 +17,7 @@ from .column_mapping import ColumnMapping, PriceColumns
 
 WIKI_PRICES: Final = "WIKI/PRICES"
 
-#: Tables whose columns are not told by their names.
+#: Built-in mappings of tables whose column names alone are not enough.
 KNOWN: Final[Mapping[str, ColumnMapping]] = MappingProxyType(
     {
         # https://data.nasdaq.com/databases/WIKIP/documentation: adj_* holds splits and dividends. Ended 2018-03-27.
@@ -42,12 +42,12 @@ _FREQUENCIES: Final[Mapping[str, Timespan]] = MappingProxyType({"daily": "1d", "
 
 
 def plain(name: str) -> str:
-    """A column's name without case, spaces, dots, dashes and underscores: "Adj. Close" and "adj_close" are one."""
+    """Strips case, spaces, dots, dashes and underscores from a column's name: "Adj. Close" and "adj_close" are one."""
     return re.sub(r"[\s._\-]+", "", name).lower()
 
 
 def mapping_named(name: str, tables: Mapping[str, ColumnMapping]) -> ColumnMapping | None:
-    """The mapping of "VENDOR/TABLE" or "DB/CODE" from settings or from those known to us; None where there is none."""
+    """Returns the mapping of "VENDOR/TABLE" or "DB/CODE" from settings or the built-in ones; None if there is none."""
     wanted = name.upper()
     family = f"{wanted.partition('/')[0]}/*"
     for known in (tables, KNOWN):
@@ -58,7 +58,7 @@ def mapping_named(name: str, tables: Mapping[str, ColumnMapping]) -> ColumnMappi
 
 
 def mapping_by_columns(columns: Sequence[str], *, kind: Literal["dataset", "table"]) -> ColumnMapping | None:
-    """A known table that has all these columns, else a mapping from plain names; None where no column is a price for sure."""
+    """Returns a built-in mapping whose columns all exist, else one by column names; None if no column is surely a price."""
     have = {plain(name): name for name in columns}
     for known in KNOWN.values():
         if known.symbol and all(plain(name) in have for name in _names(known)):
@@ -67,7 +67,7 @@ def mapping_by_columns(columns: Sequence[str], *, kind: Literal["dataset", "tabl
     symbol = next((have[name] for name in _SYMBOLS if name in have), None)
     close = next((have[plain(name)] for name in _CLOSES if plain(name) in have), None)
     if date is not None and close is None and len(columns) == 1:
-        close = "close"  # Dates without values: every row is a reject, and says what it lacks.
+        close = "close"  # Dates without values: each row becomes a reject whose reason names the missing field.
     if date is None or close is None:
         return None
     raw = PriceColumns(close=close, **{name: have[name] for name in ("open", "high", "low", "volume") if name in have})
@@ -79,26 +79,27 @@ def mapping_by_columns(columns: Sequence[str], *, kind: Literal["dataset", "tabl
 
 
 def timespan_of(frequency: object) -> Timespan | None:
-    """The timespan that a dataset's `frequency` means; None where it says nothing, or something that is no timespan of ours."""
+    """Returns the timespan of a dataset's `frequency`; None if the field is absent or no supported timespan."""
     return _FREQUENCIES.get(str(frequency).lower())
 
 
 def unmapped(name: str, columns: Sequence[str]) -> BadRequest:
-    """What to write where we can't tell which column is a price."""
+    """Returns the error for a table without a column that is surely a price; the message shows the setting to write."""
     close = next((column for column in columns if plain(column) not in {plain(one) for one in _DATES}), "COLUMN")
     date = columns[0] if columns else "date"
     return BadRequest(
-        f"{name} has the columns {', '.join(columns)}, and none that is surely a price. Say which in marketfetch.toml: "
+        f"Nasdaq Data Link: {name} has the columns {', '.join(columns)}, and none is surely a price. "
+        f"Name it in marketfetch.toml: "
         f'[providers.nasdaq.tables."{name}"] with date = "{date}" and raw = {{ close = "{close}" }}',
         status=200,
     )
 
 
 def missing(name: str, column: str, columns: Sequence[str]) -> BadRequest:
-    """A mapping that names a column which the reply does not have."""
+    """Returns the error for a mapping that names a column which the response does not have."""
     return BadRequest(
-        f'{name} has no column {column!r}; it has {", ".join(columns)}. Correct [providers.nasdaq.tables."{name}"] '
-        f"in marketfetch.toml",
+        f"Nasdaq Data Link: {name} has no column {column!r}; it has {', '.join(columns)}. "
+        f'Correct [providers.nasdaq.tables."{name}"] in marketfetch.toml',
         status=200,
     )
 

@@ -1,4 +1,4 @@
-"""How a wish becomes requests to Nasdaq Data Link: nothing is split, the vendor pages. https://docs.data.nasdaq.com"""
+"""Splits a wish into requests to Nasdaq Data Link, by symbol only: the vendor pages a long range. https://docs.data.nasdaq.com"""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _DATASETS: Final = "datasets"
 
 
 def plan(spec: JobSpec, options: NasdaqOptions) -> list[Request]:
-    """One request per dataset; per datatable one for every `symbols_per_request` symbols. Nothing is split: the vendor pages.
+    """Returns one request per dataset, and per datatable one for every `symbols_per_request` symbols. No range is split.
 
-    "bars" is the dataset a symbol names ("DB/CODE"), else the table WIKI/PRICES. Raises PlanError.
+    "bars" means the dataset that a symbol names ("DB/CODE"), else the table WIKI/PRICES. Raises PlanError.
     """
     if is_intraday(spec.timespan):
         raise PlanError(f"nasdaq has no bars of {spec.timespan} here: ask for 1d, 1w or 1mo, or ask another vendor")
@@ -32,7 +32,7 @@ def plan(spec: JobSpec, options: NasdaqOptions) -> list[Request]:
             mapping = mapping_named(group[0] if dataset == _DATASETS else dataset, options.tables)
             name = group[0] if dataset == _DATASETS else dataset
             if mapping is not None and mapping.timespan != spec.timespan:
-                raise PlanError(f"{name} holds bars of {mapping.timespan}, not {spec.timespan}: ask for {mapping.timespan}")
+                raise PlanError(f"{name} has bars of {mapping.timespan}, not {spec.timespan}: ask for {mapping.timespan}")
             requests.append(
                 Request(
                     provider="nasdaq",
@@ -49,7 +49,7 @@ def plan(spec: JobSpec, options: NasdaqOptions) -> list[Request]:
 
 
 def _by_dataset(spec: JobSpec, options: NasdaqOptions) -> dict[str, list[str]]:
-    """The symbols of every dataset: "datasets" for time series, else a table's name."""
+    """Groups symbols by dataset: "datasets" for time series, else a table's name."""
     found: dict[str, list[str]] = {}
     for symbol in spec.symbols:
         found.setdefault(_dataset_of(spec.dataset, symbol, options), []).append(symbol)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> Page:
-    """`replies.read_reply`, loaded when the first reply is here: numpy and msgspec are not needed to plan and to call."""
+    """Calls `replies.read_reply`. The import waits for the first reply: planning and calling need no numpy and no msgspec."""
     from . import replies
 
     return replies.read_reply(request, reply, options)

@@ -1,8 +1,8 @@
-"""A reply of bars, from its bytes to columns: msgspec reads it, and where it can't, pydantic says which rows are bad and why.
+"""Decodes a response of bars into columns: msgspec reads it; if it refuses, pydantic finds the bad rows and the reasons.
 
-`Row` and `Envelope` say what Polygon may send; pydantic holds a reply against them and gives the reasons. Nearly every reply is
-clean: msgspec reads those in half of `json.loads`' time, and refuses whatever pydantic would have to look at. Both hand their
-rows to one function that makes the columns. A test proves that both read the same from the same bytes.
+`Row` and `Envelope` are the contract of Polygon's responses; pydantic validates against them. Most responses are clean, and
+msgspec decodes those in half of `json.loads`' time; it refuses every response that needs pydantic. One function builds the
+columns from the rows of either. A test proves that both decode the same bytes to the same bars.
 
 https://massive.com/docs/rest/stocks/aggregates/custom-bars
 """
@@ -27,10 +27,10 @@ from marketfetch.vendors.reply_parsing import not_json
 
 from .errors import WHO
 
-#: Their names for our columns, in the order of `_QuickRow`.
+#: Polygon's field names and the bar columns they fill, in the order of `_QuickRow`.
 FIELDS: Final = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "vw": "vwap", "n": "trades"}
 
-#: 2100-01-01: beyond it a `t` is in another unit, or garbage.
+#: 2100-01-01. A later `t` is in another unit, or garbage.
 _LATEST_MS: Final = 4_102_444_800_000
 
 _Number = Annotated[float, Field(strict=True)]
@@ -73,9 +73,9 @@ _AGGS_GOOD_ROWS: Final = TypeAdapter(_AggsGoodRows)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Aggs:
-    """What a reply of bars holds. `envelope` has the fields that were there, without `results`; `null`: that was null.
+    """A decoded response of bars. `envelope` has the fields that are present, without `results`; `null`: `results` is null.
 
-    `bars` stand in the reply's order, each with its row's number in `numbers`; what is no row of the contract is in `rejects`.
+    `bars` have the response's order, each with its row number in `numbers`; `rejects` has the rows that break the contract.
     """
 
     envelope: Envelope
@@ -86,12 +86,12 @@ class Aggs:
 
     @property
     def rows(self) -> int:
-        """How many rows the reply has, bad ones too."""
+        """The number of rows in the response, bad rows included."""
         return len(self.numbers) + len(self.rejects)
 
 
 def read_aggs(reply: HttpReply, *, symbol: str) -> Aggs:
-    """Raises Unavailable where the body is not JSON, or something other than rows is wrong with it."""
+    """Decodes the body. Raises Unavailable if it is not JSON, or if anything but rows breaks the contract."""
     return quick(reply.body) or by_contract(reply, symbol=symbol)
 
 
@@ -107,7 +107,7 @@ class _QuickRow(msgspec.Struct, gc=False):
 
 
 class _Quick(msgspec.Struct, gc=False):
-    """No field may be null, or of another type than its own: such a reply is left to the contract."""
+    """A clean response. msgspec refuses a null field or a wrong type, and `by_contract` decodes such a response."""
 
     results: list[_QuickRow]
     status: str | msgspec.UnsetType = msgspec.UNSET
@@ -125,8 +125,8 @@ _QUICK: Final = msgspec.json.Decoder(_Quick)
 
 
 def quick(body: bytes) -> Aggs | None:
-    """The reply, read in one pass; None where anything about it is unusual, whether right or wrong."""
-    # msgspec does not check that a text which it skips is UTF-8.
+    """Decodes the response in one pass; returns None if anything about it is unusual, valid or not."""
+    # msgspec does not check that skipped text is UTF-8.
     if not body.isascii():
         return None
     try:
@@ -144,7 +144,7 @@ def quick(body: bytes) -> Aggs | None:
 
 
 def by_contract(reply: HttpReply, *, symbol: str) -> Aggs:
-    """The same by pydantic: each row that breaks the contract becomes a reject with its reason. Raises Unavailable."""
+    """Decodes by pydantic: each row that breaks the contract becomes a reject with its reason. Raises Unavailable."""
     rejects: dict[int, Reject] = {}
     try:
         body: dict[str, Any] = {**_AGGS.validate_json(reply.body)}
@@ -160,7 +160,7 @@ def by_contract(reply: HttpReply, *, symbol: str) -> Aggs:
 
 
 def _bad_rows(error: ValidationError, reply: HttpReply, *, symbol: str) -> dict[int, Reject]:
-    """A reject for each bad row, by its number. Raises Unavailable where more than rows is wrong."""
+    """Returns a reject for each bad row, by row number. Raises Unavailable if anything but rows breaks the contract."""
     bad: dict[int, Reject] = {}
     for one in error.errors(include_url=False, include_context=False):
         place = one["loc"]
@@ -176,8 +176,8 @@ def _bad_rows(error: ValidationError, reply: HttpReply, *, symbol: str) -> dict[
 
 
 def _columns(table: Sequence[Floats] | Floats) -> BarColumns:
-    """Bars from the columns t, o, h, l, c, v, vw and n."""
-    # Each in one piece of memory: every later check walks along columns.
+    """Builds bars from the columns t, o, h, l, c, v, vw and n."""
+    # Contiguous memory, because every later check works column by column.
     columns = {name: np.ascontiguousarray(column) for name, column in zip(FIELDS.values(), table[1:], strict=True)}
     return BarColumns.build(table[0].astype(np.int64), partial=None, **columns)
 

@@ -1,6 +1,6 @@
 """The GET for a request to Polygon: a first page by range, each further page by its cursor.
 
-A cursor is the path and query of a `next_url`, without host and key: it is only ever asked at the configured base URL.
+A cursor is the path and query of a `next_url`, without host and key: the call goes only to the configured base URL.
 https://massive.com/docs/rest/stocks/aggregates/custom-bars
 """
 
@@ -19,7 +19,7 @@ from .datasets import RECORD_PATHS
 from .options import PolygonOptions
 from .symbol_forms import is_stock_like
 
-#: The most base bars (minutes or days, not the asked bars) that one page covers. Same page as above, parameter `limit`.
+#: The maximum of `limit`: base bars (minutes or days, not the requested bars) per page. Source: the URL above.
 MOST_BASE_BARS: Final = 50_000
 
 _RANGES: Final = {
@@ -35,7 +35,7 @@ _RANGES: Final = {
 
 
 def build_request(request: Request, options: PolygonOptions) -> HttpRequest:
-    """The call for a first page, or for the page that the cursor names."""
+    """Builds the call for the first page, or for the page of the cursor. Raises PlanError."""
     key = KeyPlace("header", "Authorization", "Bearer {key}")
     if request.cursor is not None:
         parts = urlsplit(request.cursor)
@@ -44,10 +44,10 @@ def build_request(request: Request, options: PolygonOptions) -> HttpRequest:
     if dataset in RECORD_PATHS:
         return HttpRequest(path=RECORD_PATHS[dataset], params=(("ticker", request.symbol), ("limit", "1000")), key=key)
     if request.start is None or request.end is None:
-        raise PlanError("polygon serves bars by range only: give a start and an end")
+        raise PlanError(f"polygon serves the bars of {request.symbol} by range only: give a start and an end")
     start, end = period_start(request.start, request.timespan), request.end
     if request.timespan == "1w":
-        # Polygon's weeks run from Sunday to Saturday: exactly those whose Mondays were asked for.
+        # Polygon's weeks run from Sunday to Saturday; the range covers exactly the weeks of the requested Mondays.
         start, end = start - timedelta(days=1), period_end(end, "1w") - timedelta(days=1)
     elif request.timespan == "1mo":
         end = period_end(end, "1mo")
@@ -61,5 +61,5 @@ def build_request(request: Request, options: PolygonOptions) -> HttpRequest:
 
 
 def rows_per_page(options: PolygonOptions) -> int:
-    """The base bars asked per page: as settings say, at most Polygon's maximum."""
+    """Returns the base bars per page: the setting, at most Polygon's maximum."""
     return min(options.page_limit or MOST_BASE_BARS, MOST_BASE_BARS)

@@ -1,4 +1,4 @@
-"""What Polygon has that marketfetch reads: bars, which are fetched and stored, and records, which can only be read.
+"""The Polygon datasets that marketfetch reads: it fetches and stores bars, and only reads the records of a saved response.
 
 https://massive.com/docs/rest
 """
@@ -11,9 +11,9 @@ from typing import Final
 from marketfetch.schemas.timespans import TIMESPANS
 from marketfetch.vendors.protocol import Dataset
 
-#: The names by which bars are asked for.
+#: The dataset names of bars.
 BARS: Final = ("bars", "aggs")
-#: Where the records stand.
+#: The path of each dataset of records.
 RECORD_PATHS: Final = MappingProxyType(
     {
         "splits": "/v3/reference/splits",

@@ -1,4 +1,4 @@
-"""Polygon's errors: by status, with the reason in `error` (400, 401, 429) or in `message` (403, 404).
+"""Polygon's errors: the status classifies them; the reason is in `error` (400, 401, 429) or in `message` (403, 404).
 
 https://massive.com/docs/rest/quickstart
 """
@@ -21,7 +21,7 @@ _TIMEFRAME: Final = re.compile(r"timeframe", re.IGNORECASE)
 
 
 def check_status(reply: HttpReply, *, symbol: str) -> None:
-    """Raises for every status but 200."""
+    """Raises for every status but 200, and for an unusable body."""
     check_whole(reply, who=WHO)
     if reply.status == 200:
         return
@@ -38,46 +38,53 @@ def check_status(reply: HttpReply, *, symbol: str) -> None:
 
 
 def error_in(status: str, reason: str, reply: HttpReply, *, symbol: str) -> FetchError | None:
-    """The error that a 200 says to be; None for OK and for DELAYED, which is good data of a plan without live prices."""
+    """Returns the error that a 200 reports; None for OK and for DELAYED, which is valid data of a plan without live prices."""
     if status in ("OK", "DELAYED"):
         return None
     if status == "NOT_AUTHORIZED":
         return _not_entitled(reply, reason, symbol=symbol)
     if status == "NOT_FOUND":
-        return UnknownSymbol(f"{WHO} does not know {symbol}", status=reply.status)
+        return UnknownSymbol(f"{WHO} does not know {symbol}: check the spelling", status=reply.status)
     if _FREQUENCY.search(reason):
-        return rate_limited(reply, f"{WHO} says that the minute's calls of this key are used up", scope="minute")
+        return _minute_limit(reply, symbol)
     if _KEY.search(reason):
-        return BadCredentials(f"{WHO} does not accept the key: check api_keys", status=reply.status)
-    said = f" with status {status}" if re.fullmatch(r"[A-Z_]{1,30}", status) else " without a status that is known"
-    return Unavailable(f"{WHO} sent a reply{said} instead of data for {symbol}", status=reply.status)
+        return BadCredentials(f"{WHO} rejected the API key: check api_keys", status=reply.status)
+    said = f"status {status}" if re.fullmatch(r"[A-Z_]{1,30}", status) else "an unknown status"
+    return Unavailable(f"{WHO} responded with {said} instead of data for {symbol}", status=reply.status)
 
 
 def _error(reply: HttpReply, reason: str, *, symbol: str) -> FetchError:
     status = reply.status
     if status == 429:
-        return rate_limited(reply, f"{WHO} says that the minute's calls of this key are used up", scope="minute")
+        return _minute_limit(reply, symbol)
     if status == 401:
-        return BadCredentials(f"{WHO} does not accept the key (missing or unknown): check api_keys", status=status)
+        return BadCredentials(f"{WHO} rejected the API key (missing or unknown): check api_keys", status=status)
     if status == 403:
         return _not_entitled(reply, reason, symbol=symbol)
     if status == 404:
-        return UnknownSymbol(f"{WHO} does not know {symbol}; tickers are case-sensitive (AAPL, X:BTCUSD)", status=status)
+        return UnknownSymbol(
+            f"{WHO} does not know {symbol}: check the spelling; tickers are case-sensitive (AAPL, X:BTCUSD)", status=status
+        )
     if status == 410:
-        return Gone(f"{WHO} has retired what was asked for {symbol}", status=status)
+        return Gone(f"{WHO} has retired the requested data of {symbol}: choose another dataset", status=status)
     if status == 413:
-        return Unavailable(f"{WHO} found the question for {symbol} too large at the moment", status=status)
+        return Unavailable(f"{WHO} rejected the request for {symbol} as too large for now (status 413)", status=status)
     if status < 400:
-        return Unavailable(f"{WHO} answered with status {status}, which it never does with data", status=status)
-    said = f": {quoted(reason)}" if reason and not _KEY.search(reason) else ""
-    return BadRequest(f"{WHO} does not understand the question for {symbol}{said}", status=status)
+        return Unavailable(f"{WHO} responded to {symbol} with status {status}, which is no status of data", status=status)
+    said = quoted(reason) if reason and not _KEY.search(reason) else "check its parameters"
+    return BadRequest(f"{WHO} rejected the request for {symbol} (status {status}): {said}", status=status)
+
+
+def _minute_limit(reply: HttpReply, symbol: str) -> FetchError:
+    message = f"{WHO} reported that this key has reached its limit per minute ({symbol})"
+    return rate_limited(reply, message, scope="minute")
 
 
 def _not_entitled(reply: HttpReply, reason: str, *, symbol: str) -> NotEntitled:
     if _TIMEFRAME.search(reason):
         return NotEntitled(
-            f"{WHO}'s plan of this key does not reach back as far as was asked for {symbol}: ask for a later start "
+            f"{WHO}: the plan of this key does not cover the start of the range of {symbol}: ask for a later start "
             f"(the free plan has 2 years), or upgrade the plan",
             status=reply.status,
         )
-    return NotEntitled(f"{WHO}'s plan of this key does not include {symbol}: upgrade the plan", status=reply.status)
+    return NotEntitled(f"{WHO}: the plan of this key does not include {symbol}: upgrade the plan", status=reply.status)

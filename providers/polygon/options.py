@@ -1,4 +1,4 @@
-"""The section [providers.polygon] of the settings: where Polygon is, and how many rows it is asked for a page."""
+"""The section [providers.polygon] of the settings: the base URL, and the rows per page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Polygon's published plans allow a key. Settings override every number; Polygon may change its plans without notice."""
+"""The limits of a key under Polygon's published plans. Settings override them; Polygon may change its plans."""
 
 from __future__ import annotations
 

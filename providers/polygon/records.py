@@ -1,4 +1,4 @@
-"""Polygon's splits, dividends and tickers into the records of marketfetch/schemas/non_bar_rows.py.
+"""Parses Polygon's splits, dividends and tickers into the records of marketfetch/schemas/non_bar_rows.py.
 
 https://massive.com/docs/rest/stocks/corporate-actions/splits, .../dividends, .../tickers/all-tickers
 """
@@ -36,13 +36,13 @@ RECORDS: Final = MappingProxyType[str, tuple[type[BaseModel], dict[str, str]]](
 
 
 def saved_dataset(reply: HttpReply) -> str:
-    """What a saved reply holds, told by a field that only one dataset has; "bars" where none of them is there."""
+    """Detects the dataset of a saved response by a field that only one dataset has; "bars" if no such field is present."""
     fields = {b'"execution_date"': "splits", b'"ex_dividend_date"': "dividends", b'"primary_exchange"': "tickers"}
     return next((dataset for field, dataset in fields.items() if field in reply.body[:4_000]), "bars")
 
 
 def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[object], str | None]) -> Page:
-    """A page of the dataset that the request names. Raises NoData, SuspectEmpty, Unavailable."""
+    """Reads a page of the request's dataset. Raises NoData, SuspectEmpty, Unavailable and the errors of `error_in`."""
     kind, names = RECORDS[request.dataset.lower()]
     body = parse_object(reply, who=WHO)
     reason = str(body.get("error") or body.get("message") or "")
@@ -51,12 +51,14 @@ def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[objec
         raise error
     rows = body.get("results", [])
     if rows is None:
-        raise SuspectEmpty(f"{WHO} sent results:null for {request.symbol}", status=reply.status)
+        raise SuspectEmpty(f"{WHO} returned results:null for {request.symbol}", status=reply.status)
     if not isinstance(rows, list):
-        raise Unavailable(f"{WHO} sent {request.dataset} of a shape that is not known to us", status=reply.status)
+        raise Unavailable(f"{WHO} returned {request.dataset} of an unknown shape for {request.symbol}", status=reply.status)
     count = body.get("count")
     if isinstance(count, int) and count != len(rows):
-        raise Unavailable(f"{WHO} sent {len(rows)} {request.dataset} and says that they are {count}: the reply is cut")
+        raise Unavailable(
+            f"{WHO} returned {len(rows)} of {count} {request.dataset} for {request.symbol}: the response is truncated"
+        )
     following = next_of(body.get("next_url"))
     if not rows and not following:
         raise NoData(f"{WHO} has no {request.dataset} for {request.symbol}", status=reply.status)

@@ -1,4 +1,4 @@
-"""What Polygon's replies say: bars, or why there are none, and where the next page is.
+"""Decodes Polygon's responses: bars or an error, and the cursor of the next page.
 
 https://massive.com/docs/rest/stocks/aggregates/custom-bars
 """
@@ -29,9 +29,9 @@ from .options import PolygonOptions
 from .records import RECORDS, read_records, saved_dataset
 from .symbol_forms import is_stock_like, zone_of
 
-#: What tells whether a ticker exists. https://massive.com/docs/rest/stocks/tickers/ticker-overview
+#: The endpoint that knows whether a ticker exists. https://massive.com/docs/rest/stocks/tickers/ticker-overview
 TICKER: Final = "/v3/reference/tickers/"
-#: Longer than any market closes for holidays.
+#: No market closes for holidays as long as this.
 _SURELY_TRADES_DAYS: Final = 10
 
 
@@ -47,7 +47,7 @@ def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> P
         request = request.model_copy(update={"dataset": dataset})
         return read_records(request, reply, next_of=partial(next_cursor, base_url=options.base_url, request=request))
     if dataset not in ("bars", "aggs"):
-        raise BadRequest(f"polygon has no dataset {request.dataset!r}: bars, {', '.join(RECORDS)} can be read")
+        raise BadRequest(f"{WHO} has no dataset {request.dataset!r} for {request.symbol}: choose bars, {', '.join(RECORDS)}")
     if not looks_like_json(reply):
         return _read_csv(request, reply)
     aggs = read_aggs(reply, symbol=request.symbol)
@@ -58,10 +58,10 @@ def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> P
         if following:
             return Page(next=following)
         if _surely_trades(request):
-            # Nothing at all: is there such a ticker? The answer is a request of its own, as a page is.
+            # No bars at all: the next page is a request that checks whether the ticker exists.
             return Page(next=f"{TICKER}{quote(request.symbol, safe=':')}")
         raise NoData(
-            f"{WHO} has no bars for {request.symbol} in this range (it says the same for a ticker that it does not know)",
+            f"{WHO} has no bars for {request.symbol} in this range (the response is the same for an unknown ticker)",
             status=reply.status,
         )
     symbol = str(said.get("ticker") or request.symbol) if request.start is None else request.symbol
@@ -86,32 +86,34 @@ def _surely_trades(request: Request) -> bool:
 
 
 def _whether_listed(request: Request, reply: HttpReply) -> NoData:
-    """The error to raise for an empty range whose ticker is known; an unknown one raises UnknownSymbol."""
+    """Returns the error for an empty range of a known ticker. Raises UnknownSymbol for an unknown one."""
     try:
         check_status(reply, symbol=request.symbol)
     except NotEntitled:
-        return NoData(f"{WHO} has no bars for {request.symbol} in this range, and does not tell this key whether it is listed")
-    return NoData(f"{WHO} knows {request.symbol} and has no bars for it in this range", status=reply.status)
+        return NoData(
+            f"{WHO} has no bars for {request.symbol} in this range; this key is not entitled to check whether it is listed"
+        )
+    return NoData(f"{WHO} lists {request.symbol} and has no bars for it in this range", status=reply.status)
 
 
 def next_cursor(next_url: object, *, base_url: str, request: Request) -> str | None:
-    """Path and query of a next_url, without its host, its key, and a path that base_url already has. None on the last page."""
+    """Returns path and query of a next_url, without host, key and the path of base_url. None on the last page."""
     if not next_url:
         return None
     parts = urlsplit(str(next_url))
     prefix = urlsplit(base_url).path.rstrip("/")
     path = parts.path.removeprefix(prefix) if prefix else parts.path
     if not path.startswith("/") or path.startswith("//") or "\\" in path:
-        raise Unavailable(f"{WHO} names a next page that is no path of its own ({request.symbol})")
+        raise Unavailable(f"{WHO} returned a next_url without a usable path for {request.symbol}")
     query = [(name, value) for name, value in parse_qsl(parts.query) if name.lower() not in ("apikey", "api_key")]
     cursor = f"{path}?{urlencode(query)}" if query else path
     if cursor == request.cursor:
-        raise Unavailable(f"{WHO} names the same page again as the next one ({request.symbol})")
+        raise Unavailable(f"{WHO} returned a next_url to the same page for {request.symbol}")
     return cursor
 
 
 def _check_envelope(aggs: Aggs, request: Request, reply: HttpReply) -> None:
-    """Raises where the reply says that it is an error, is not what was asked, or is not all that it says."""
+    """Raises if the response reports an error, does not match the request, or is truncated."""
     body = aggs.envelope
     reason = str(body.get("error") or body.get("message") or "")
     error = error_in(str(body.get("status", "")), reason, reply, symbol=request.symbol)
@@ -119,16 +121,16 @@ def _check_envelope(aggs: Aggs, request: Request, reply: HttpReply) -> None:
         raise error
     if aggs.null:
         raise SuspectEmpty(
-            f"{WHO} sent results:null for {request.symbol}, which it has done under load although there was data",
+            f"{WHO} returned results:null for {request.symbol}, which happens under load although there is data",
             status=reply.status,
         )
     said = body.get("resultsCount")
-    # More rows than the count are no cut: a row that stands twice is rejected by itself.
+    # Extra rows are not truncation; a duplicate row is rejected by itself.
     if said is not None and said > aggs.rows:
-        raise Unavailable(f"{WHO} sent {aggs.rows} bars for {request.symbol} and says that they are {said}: the reply is cut")
+        raise Unavailable(f"{WHO} returned {aggs.rows} of {said} bars for {request.symbol}: the response is truncated")
     ticker = body.get("ticker")
     if request.start is not None and ticker and ticker.casefold() != request.symbol.casefold():
-        raise Unavailable(f"{WHO} sent bars of another ticker than {request.symbol}: none was kept", status=reply.status)
+        raise Unavailable(f"{WHO} returned bars of another ticker than {request.symbol}: no bar was kept", status=reply.status)
 
 
 def _bars_page(
@@ -144,7 +146,7 @@ def _bars_page(
     zone = zone_of(symbol)
     rows = np.arange(len(bars), dtype=np.int64) if rows is None else rows
     if len(bars) > 1 and bars.ts[0] > bars.ts[-1]:
-        bars, rows = bars.take(np.arange(len(bars))[::-1]), rows[::-1]  # A saved reply that was asked with sort=desc.
+        bars, rows = bars.take(np.arange(len(bars))[::-1]), rows[::-1]  # A saved response to sort=desc.
     if request.timespan in ("1w", "1mo"):
         bars = _on_period_starts(bars, request, zone)
     asked = asked_range(request, request.timespan, zone)
@@ -159,7 +161,7 @@ def _bars_page(
 
 
 def _on_period_starts(bars: BarColumns, request: Request, zone: str) -> BarColumns:
-    """Polygon's weeks begin on Sunday; ours, for every vendor, on Monday: the one inside it."""
+    """Moves Polygon's weeks, which begin on Sunday, to the Monday that begins a week for every vendor."""
     forward = timedelta(days=1) if request.timespan == "1w" else timedelta(0)
     starts = [bar_start_ms(local_date(int(ts), zone) + forward, request.timespan, zone) for ts in bars.ts]
     floats = {name: getattr(bars, name) for name in FIELDS.values()}
@@ -167,7 +169,7 @@ def _on_period_starts(bars: BarColumns, request: Request, zone: str) -> BarColum
 
 
 def _weekend_quirks(series: BarSeries) -> tuple[Quirk, ...]:
-    """FX rests from Friday evening to Sunday evening; the few trades of a weekend make odd daily bars."""
+    """Counts weekend bars. FX markets close from Friday evening to Sunday evening, and the few trades between make odd bars."""
     if not series.symbol.startswith("C:") or not (series.timespan == "1d" or is_intraday(series.timespan)):
         return ()
     # 1970-01-01 was a Thursday, so day numbers 2 and 3 of each seven are Saturday and Sunday.
@@ -176,10 +178,10 @@ def _weekend_quirks(series: BarSeries) -> tuple[Quirk, ...]:
 
 
 def _read_csv(request: Request, reply: HttpReply) -> Page:
-    """`c,h,l,n,o,t,v,vw` with a header row; a CSV has no next page that we could see, so it is for saved replies."""
+    """Reads `c,h,l,n,o,t,v,vw` with a header row. A CSV names no next page, so only saved responses may be CSV."""
     header, rows = parse_csv(reply, who=WHO)
     if not {"t", "o", "h", "l", "c"} <= set(header):
-        raise Unavailable(f"{WHO} sent text that is neither JSON nor a table of bars for {request.symbol}")
+        raise Unavailable(f"{WHO} returned neither JSON nor a CSV table of bars for {request.symbol}")
     if not rows:
         raise NoData(f"{WHO} has no bars for {request.symbol} in this range", status=reply.status)
     column = {name: [row[i] if i < len(row) else None for row in rows] for i, name in enumerate(header)}

@@ -1,4 +1,4 @@
-"""How Polygon spells instruments, and the zone in which each kind has its days.
+"""Polygon's symbol forms, and the time zone of each kind's days.
 
 https://massive.com/docs/rest/quickstart (ticker prefixes: O: options, I: indices, C: currencies, X: crypto)
 """
@@ -34,5 +34,5 @@ def zone_of(symbol: str) -> str:
 
 
 def zone(request: Request, options: PolygonOptions) -> str:  # noqa: ARG001 (every vendor's zone takes these two)
-    """The zone of a request's symbol."""
+    """Returns the zone of a request's symbol."""
     return zone_of(request.symbol)

@@ -1,4 +1,4 @@
-"""How a wish becomes requests to Polygon: pieces whose bars fit one page.
+"""Splits a wish into requests to Polygon whose bars fit one page each.
 
 https://massive.com/docs/rest/stocks/aggregates/custom-bars
 """
@@ -26,9 +26,9 @@ _DAY_MINUTES: Final = 1_440
 
 
 def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
-    """Per symbol: one request for daily and longer bars, pieces of one or two months for intraday bars. Raises PlanError.
+    """Returns per symbol one request for daily and longer bars, and pieces of at most two months for intraday bars.
 
-    A piece's base bars fit one page, so `next_url` is only needed where a market has more of them than it should.
+    A piece's base bars fit one page; `next_url` matters only if a market has more bars than expected. Raises PlanError.
     """
     if spec.dataset.lower() in RECORD_PATHS:
         raise PlanError(f"polygon's {spec.dataset} are not bars: only bars can be fetched; read a saved reply instead")
@@ -53,10 +53,10 @@ def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
 
 def _pieces(spec: JobSpec, symbol: str, limit: int) -> list[tuple[date, date]]:
     if not is_intraday(spec.timespan):
-        # 50,000 days are 137 years; with a small page_limit the pages follow each other by next_url.
+        # 50,000 days are 137 years; with a small page_limit next_url leads to further pages.
         return [(spec.start, spec.end)]
     if is_stock_like(symbol):
-        # So many days that even the worst choice of them has no more sessions than fit: whole weeks have five.
+        # A week has five sessions, so these days fit one page wherever the piece begins.
         weeks, rest = divmod(limit // _STOCK_MINUTES, 5)
         days = weeks * 7 + rest
     else:

@@ -1,6 +1,6 @@
 """When its connection is lost, kombu returns the message of a running task to its queue, over the closed connection.
 
-What fails without it: where Redis still answers, the task runs a second time. Where it does not, the return or the later
+What fails without it: if Redis still responds, the task runs a second time. If it does not, the return or the later
 acknowledgement uses a transport without settings: AttributeError ('NoneType' object has no attribute 'client'; 'hostname') is
 no connection error, and the worker ends. Shown on kombu's own channel by
 tests/hardening/test_lost_connection.py::test_a_running_task_whose_connection_was_lost. The end of a whole worker depends on

@@ -1,4 +1,4 @@
-"""A Redis that answers and refuses writes (maxmemory, full disk, failover) ends the worker.
+"""A Redis that responds and refuses writes (maxmemory, full disk, failover) ends the worker.
 
 What fails without it: redis-py raises a refusal as ResponseError. To kombu that is the answer to a wrong command and to Celery
 no connection error, so the worker ends, and a result is not written again. Shown on redis-py by

@@ -36,7 +36,7 @@ _NO_RETRY: Final = Retry(NoBackoff(), 0)
 
 
 class RefusedWritesLoseMessages(Consumer):  # type: ignore[misc]  # Celery is untyped
-    """Connects to the broker only while Redis takes writes, and first puts back the message that was taken and not listed."""
+    """Connects to the broker only while Redis takes writes, and first returns the message that was taken and not listed."""
 
     _pause_s = 0.0
 

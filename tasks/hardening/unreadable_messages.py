@@ -181,7 +181,7 @@ def parser_words(error: BaseException) -> str:
 
 
 def _wrap(raw: bytes, why: str, *, list_key: str) -> str:
-    """An envelope that kombu can read, put back and send again, around a message that it cannot."""
+    """Wraps a message that kombu can't read in an envelope that it can read, return to the queue and send again."""
     queue, _, priority = list_key.partition(dead_letters.PRIORITY_MARK)
     wrapped = dumps(
         {

@@ -104,7 +104,7 @@ def test_rows_outside_the_asked_range_are_left_out_and_are_no_rejects():
 
 
 def test_a_range_without_any_row_is_no_data():
-    with pytest.raises(errors.NoData, match="asked range"):
+    with pytest.raises(errors.NoData, match="requested range"):
         read_body((RECORDINGS / "ts_daily_IBM.csv").read_bytes(), asked("daily", date(2020, 1, 1), date(2020, 2, 1)))
 
 

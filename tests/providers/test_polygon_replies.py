@@ -55,7 +55,7 @@ def test_results_null_is_suspect_and_no_results_is_no_data():
 
 @pytest.mark.parametrize("changes", [{"resultsCount": 7}, {"results": ...}, {"results": []}])
 def test_fewer_rows_than_the_reply_counts_mean_that_it_is_cut(changes):
-    with pytest.raises(errors.Unavailable, match="the reply is cut"):
+    with pytest.raises(errors.Unavailable, match="the response is truncated"):
         read_body(recorded(**changes))
 
 

@@ -23,16 +23,16 @@ def read_reply(request: Request, reply: HttpReply, options: AcmeOptions) -> Page
     """One series of daily bars. Raises the error tree of marketfetch.vendors.errors."""
     check_whole(reply, who=WHO)
     if reply.status == 429:
-        raise rate_limited(reply, f"{WHO} says that the calls of this key come too fast", scope="window")
+        raise rate_limited(reply, f"{WHO} reported a rate limit of this key for {request.symbol}", scope="window")
     body = parse_object(reply, who=WHO)
     if reply.status == 401:
-        raise BadCredentials(f"{WHO} does not accept the key: check api_keys", status=401)
+        raise BadCredentials(f"{WHO} rejected the API key: check api_keys", status=401)
     if reply.status == 403:
-        raise NotEntitled(f"{WHO}'s plan of this key does not include {request.symbol}", status=403)
+        raise NotEntitled(f"{WHO}: the plan of this key does not include {request.symbol}", status=403)
     if reply.status == 404:
         raise UnknownSymbol(f"{WHO} does not know {request.symbol}", status=404)
     if reply.status != 200:
-        raise BadRequest(f"{WHO} does not understand the call for {request.symbol}", status=reply.status)
+        raise BadRequest(f"{WHO} rejected the request for {request.symbol}", status=reply.status)
     rows = body.get("bars")
     if not isinstance(rows, list):
         raise Unavailable(f"{WHO} sent JSON without bars for {request.symbol}", status=200)
