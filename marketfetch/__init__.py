@@ -79,4 +79,4 @@ if not TYPE_CHECKING:
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__, "app"})
+        return sorted({*globals(), *__all__})

@@ -9,7 +9,6 @@ from redis import Redis
 
 from marketfetch.addresses import database_url, redis_url
 from marketfetch.exceptions import UnavailableError
-from marketfetch.extras import need
 from marketfetch.quotas import Gate, failpoints
 from marketfetch.settings import failpoint
 from marketfetch.storage import open_store, safe_url
@@ -27,7 +26,7 @@ def gate(provider: str) -> Gate:
 
 
 def store() -> Store:
-    """The database; its tables are created at the first use. Raises StoreError, UnavailableError (psycopg is missing)."""
+    """The database; its tables are created at the first use. Raises StoreError."""
     return _store(os.getpid())
 
 
@@ -51,10 +50,16 @@ def _redis(_pid: int) -> Redis:
         ) from None
 
 
-@lru_cache(maxsize=8)
-def _gate(pid: int, provider: str) -> Gate:
-    if point := failpoint():  # a test ends this process at a step of the gate; commands load no Celery app that would arm it
+@lru_cache(maxsize=1)
+def _arm() -> None:
+    """Tests end a process at a step of the gate. Commands load no Celery app that would arm it."""
+    if point := failpoint():
         failpoints.arm(point)
+
+
+@lru_cache(maxsize=64)
+def _gate(pid: int, provider: str) -> Gate:
+    _arm()
     return Gate(_redis(pid), pool=provider)
 
 
@@ -78,7 +83,4 @@ def _marks(_pid: int) -> Store:
 
 
 def _opened(**patience: int) -> Store:
-    url = database_url()
-    if url.strip().startswith("postgres"):
-        need("psycopg", for_what="A Postgres database")
-    return open_store(url, **patience)
+    return open_store(database_url(), **patience)

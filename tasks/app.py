@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import structlog
 from celery import Celery
-from celery.signals import import_modules, setup_logging, worker_init, worker_process_init
+from celery.signals import import_modules, worker_init, worker_process_init
 
-from marketfetch.local import sandbox_note
 from marketfetch.quotas import failpoints
-from marketfetch.settings import failpoint, get_settings
+from marketfetch.settings import failpoint
 
 #: Parts are named by text, so a process loads only what it needs: `tasks` in a checkout, `marketfetch.tasks` where installed.
 _HERE = __package__
@@ -20,6 +18,7 @@ app = Celery(
     "marketfetch",
     set_as_current=False,
     amqp=f"{_HERE}.sending.parking:ParkingAMQP",
+    log=f"{_HERE}.worker.log_setup:RedactedLogging",
     control=f"{_HERE}.sending.revoke:ParkingControl",
 )
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), f"{_HERE}.sending.result_backend:HardenedBackend")
@@ -27,19 +26,11 @@ app.config_from_object(f"{_HERE}.celeryconfig")
 app.steps["worker"].update((f"{_HERE}.worker.releaser:Releaser", f"{_HERE}.worker.sweeper:Sweeper"))
 
 
-@setup_logging.connect
-def _our_logging(loglevel: Any = None, logfile: Any = None, **_: Any) -> None:
-    """Celery's records pass through our processors too, which cut out every secret."""
-    from .worker import log_setup
-
-    log_setup.setup(level=loglevel, file=logfile)
-    if sandbox_note.find(get_settings().state_dir):
-        structlog.get_logger(__name__).info("sandbox followed", why="`marketfetch up --sandbox` runs in this folder")
-
-
 @worker_init.connect
-def _patience(**_: Any) -> None:
+def _patience(sender: Any = None, **_: Any) -> None:
     """A worker retries writing a result for as long as Celery does by default: the result has cost a call."""
+    if getattr(sender, "app", app) is not app:
+        return  # a user's own worker, which has imported this module
     ours = {**app.conf.result_backend_transport_options, "retry_policy": {"max_retries": 20}}
     app.conf.result_backend_transport_options = ours
 

@@ -7,11 +7,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from marketfetch.settings import PREFIX
+from marketfetch.vendors import names
 
 
 def vendors_at(base_urls: Mapping[str, str], *, label: str) -> dict[str, Any]:
-    """The settings that point all three vendors at a sandbox: base URL, a key called `label`, and no limits."""
-    asked: dict[str, Any] = {}
+    """The settings that point the simulated vendors at a sandbox: base URL, a key called `label`, and no limits.
+
+    Every other installed vendor has no key there: it must not be called for rows beside invented ones.
+    """
+    asked: dict[str, Any] = {name: {"api_keys": [], "key_limits": None} for name in names()}
     for vendor, url in base_urls.items():
         key = f"{label}:{label}-key-of-{vendor}"
         # None, as an empty table would be merged with that of the settings file, whose keys must not be used here.

@@ -21,8 +21,15 @@ def open_store(url: str, *, busy_ms: int = BUSY_MS) -> Store:
     """
     scheme, _, rest = url.strip().partition("://")
     if scheme in ("postgresql", "postgres"):
-        from marketfetch.storage.postgres.database import PostgresDatabase  # loads psycopg, which SQLite does not need
-        from marketfetch.storage.postgres.writing import PostgresBatches
+        try:
+            from marketfetch.storage.postgres.database import PostgresDatabase  # loads psycopg, which SQLite does not need
+            from marketfetch.storage.postgres.writing import PostgresBatches
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] != "psycopg":
+                raise
+            raise StoreMismatch(
+                "A Postgres database needs psycopg, which is not installed: run `pip install 'marketfetch[postgres]'`"
+            ) from None
 
         server = PostgresDatabase(url.strip(), shown=safe_url(url))
         return Store(server, PostgresBatches(server))

@@ -10,6 +10,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
+from marketfetch.exceptions import UnavailableError
 from marketfetch.schemas.job_spec import PROVIDER_NAME
 from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors.protocol import Vendor
@@ -24,7 +25,7 @@ class UnknownVendor(KeyError):
         return str(self.args[0])
 
 
-class BrokenVendor(Exception):
+class BrokenVendor(UnavailableError):
     """A package's entry point names an unusable vendor; the message has the package and the reason."""
 
 
@@ -53,7 +54,7 @@ def vendor(name: str) -> Vendor[Any]:
 def unknown(name: str) -> str:
     """Returns the message for a name that no installed vendor has."""
     meant = did_you_mean(name.lower().replace("-", "_"), names(), as_written="{!r}", cutoff=0.5)
-    return f"There is no vendor {name!r}. {meant}{' ' if meant else ''}The vendors are {', '.join(names()) or 'none'}."
+    return f"There is no vendor {name!r}. {meant}{' ' if meant else ''}The vendors are {', '.join(names())}."
 
 
 def example(preferred: tuple[str, ...] = ()) -> Vendor[Any]:
@@ -70,6 +71,8 @@ def _installed() -> dict[str, EntryPoint]:
         # A checkout on the path next to an installed copy lists the same vendor twice.
         if found.setdefault(one.name, one).value != one.value:
             raise BrokenVendor(f"two packages bring the vendor {one.name!r} ({found[one.name].value}, {one.value}): remove one")
+    if not found:
+        raise BrokenVendor("no vendor is installed: install marketfetch again, `pip install -e .` in a checkout")
     return found
 
 

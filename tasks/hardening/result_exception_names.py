@@ -69,6 +69,14 @@ def _to_wire(written: dict[str, Any], kind: type) -> dict[str, Any]:
     return {**written, **named, "exc_module": WIRE_MODULES.get(kind.__module__, _without_prefix(kind.__module__))}
 
 
+def _module(name: str) -> Any:
+    """The module, None where what it needs is not installed: then Celery makes up a class, as for a stranger's error."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
 def _from_wire(written: dict[str, Any]) -> dict[str, Any]:
     module, name = written.get("exc_module"), written.get("exc_type")
     if not isinstance(module, str) or not isinstance(name, str):
@@ -76,7 +84,7 @@ def _from_wire(written: dict[str, Any]) -> dict[str, Any]:
     if here := _MODULES.get(module):
         found = written.get(EXACT) or _CLASSES.get(name, name)
         # Celery looks into sys.modules only, and an app that only waits has not imported it.
-        if hasattr(importlib.import_module(here), str(found)):
+        if hasattr(_module(here), str(found)):
             return {**written, "exc_module": here, "exc_type": found}
     if _is_plugin(module) and module not in sys.modules:
         return {**written, "exc_module": _INSTALLED + module}

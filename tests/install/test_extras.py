@@ -104,7 +104,7 @@ def test_postgres_names_its_extra(without):
     done = without("-m", "marketfetch", "status", extras=("postgres",), MARKETFETCH_DATABASE_URL=url)
     assert done.returncode == 1
     assert (
-        "A Postgres database needs psycopg, which is not installed: run `pip install 'marketfetch[postgres]'`." in done.stderr
+        "A Postgres database needs psycopg, which is not installed: run `pip install 'marketfetch[postgres]'`" in done.stderr
     )
 
 
