@@ -13,6 +13,7 @@ FetchError
     ├── UnknownSymbol  no such instrument (some vendors say the same for bad parameters)
     ├── BadRequest     the vendor does not understand the question
     ├── Gone           410: the vendor has retired this dataset
+    ├── TooManyRows    more rows, or more values, than a reply of this vendor can hold: none is kept
     └── TooManyRejects so many rows failed their checks that the reply can't be trusted
 
 Errors carry data and a sentence that may be shown to anyone: never a key, never a URL with one.
@@ -102,6 +103,10 @@ class BadRequest(Fatal):
 
 class Gone(Fatal):
     """The vendor has retired this dataset (410)."""
+
+
+class TooManyRows(Fatal):
+    """The reply holds more than a reply of this vendor can hold; it is never cut to size."""
 
 
 class TooManyRejects(Fatal):

@@ -88,7 +88,9 @@ class Vendor(Generic[Options]):
     """One vendor. The functions are pure: no clock, no network, no logging of bodies.
 
     `name` stands in commands, settings, tasks (`tasks.fetch.<name>`) and queues (`fetch.<name>`). The first of `plans` is for
-    keys of which settings name no plan. Loading a vendor must be cheap: `read_reply` imports numpy when it is called.
+    keys of which settings name no plan. `most_rows` is the most rows that a reply can have: the page limit, or the longest
+    history where there are no pages; a reply above it fails, and is never cut to size.
+    Loading a vendor must be cheap: `read_reply` imports numpy when it is called.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Vendor(Generic[Options]):
     build_request: Callable[[Request, Options], HttpRequest]
     #: Reads and validates a reply. Raises the error tree of `errors.py`.
     read_reply: Callable[[Request, HttpReply, Options], Page]
+    most_rows: int = 50_000
 
     def __post_init__(self) -> None:
         if not re.fullmatch(PROVIDER_NAME, self.name):
