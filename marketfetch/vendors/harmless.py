@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from marketfetch.printable import printable
-from marketfetch.redaction import redact
+from marketfetch.redaction import CUT, redact
 from marketfetch.schemas.page import Page, Quirk
 from marketfetch.schemas.rejects import Reject, Rejects
 from marketfetch.schemas.request import Request
@@ -81,7 +81,8 @@ def _cursor(cursor: str | None, request: Request, secrets: Sequence[str]) -> str
         raise Unavailable(damaged)
     if redact(cursor, secrets) != cursor:
         path, mark, query = cursor.partition("?")
-        kept = [one for one in query.split("&") if redact(one, secrets) == one]
+        # Redacted as a whole first: a key may hold an ampersand itself.
+        kept = [one for one in redact(query, secrets).split("&") if CUT not in one]
         cursor = f"{path}{mark if kept else ''}{'&'.join(kept)}"
         if not mark or redact(cursor, secrets) != cursor:
             raise Unavailable(

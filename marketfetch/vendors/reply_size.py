@@ -6,6 +6,7 @@ The count before parsing is generous, so that it refuses nothing that the exact 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from marketfetch.vendors.errors import TooManyRows
@@ -20,6 +21,7 @@ _NESTS_AROUND: Final = 2_000
 MOST_VALUES: Final = 2_000_000
 #: What ends a line for `str.splitlines`, which reads a CSV.
 _LINE_ENDS: Final = (b"\n", b"\r", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
+_PIECE_BYTES: Final = 65_536
 _STRING: Final = re.compile(rb'"[^"]*+"')
 
 
@@ -33,9 +35,12 @@ def check_size(reply: HttpReply, *, most_rows: int, who: str) -> None:
     if _nests(body) <= most_nests and body.count(b",") <= MOST_VALUES:
         return
     # Some of them may stand inside texts, where they are no rows.
-    bare = _STRING.sub(b"", body.replace(b"\\\\", b"").replace(b'\\"', b""))
-    _refuse(_nests(bare), most_nests, "objects and lists", most_rows, who)
-    _refuse(bare.count(b","), MOST_VALUES, "values", most_rows, who)
+    nests, commas = 0, 0
+    for bare in _without_texts(body.replace(b"\\\\", b"").replace(b'\\"', b"")):
+        nests += _nests(bare)
+        commas += bare.count(b",")
+    _refuse(nests, most_nests, "objects and lists", most_rows, who)
+    _refuse(commas, MOST_VALUES, "values", most_rows, who)
 
 
 def check_rows(rows: int, *, most_rows: int, who: str) -> None:
@@ -53,6 +58,19 @@ def _refuse(count: int, most: int, what: str, most_rows: int, who: str) -> None:
             f"{who} sent {count:,} {what} in one reply, more than the {most:,} that its {most_rows:,} rows at most could have: "
             f"none was kept. Ask for a shorter range"
         )
+
+
+def _without_texts(body: bytes) -> Iterator[bytes]:
+    """The body of a JSON without its texts, in pieces: cut into all its texts at once it would take many times its bytes."""
+    begin = 0
+    while begin < len(body):
+        end = begin + _PIECE_BYTES
+        if body.count(b'"', begin, end) % 2:
+            # The piece ends inside a text: it goes on to the end of it.
+            closing = body.find(b'"', end)
+            end = len(body) if closing < 0 else closing + 1
+        yield _STRING.sub(b"", body[begin:end])
+        begin = end
 
 
 def _nests(body: bytes) -> int:
