@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 #: How many of one reason are kept: enough to see what is wrong, and a bounded memory.
 MOST_KEPT: Final = 100
-#: How many reasons are told apart; any further one counts as `OTHER`.
+#: How many reasons are counted apart; any further one counts as `OTHER`.
 MOST_REASONS: Final = 100
 OTHER: Final = "another reason"
 #: More than the 200 characters that are kept: the border cuts it, once a key in it is found whole.

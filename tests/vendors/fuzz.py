@@ -98,7 +98,8 @@ _VALUES: Final = (
     ),
 )
 _HEADERS: Final = {
-    "retry-after": ("5", "²", "9" * 5_000, "1e400", "-3", "Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 -1200", "x", "\ud800"),
+    "retry-after": ("5", "²", "9" * 5_000, "1e400", "-3", "Fri, 31 Dec 9999 23:59:59 GMT",
+                    "Fri, 31 Dec 9999 23:59:59 -1200", "x", "\ud800"),
     "date": ("Sun, 22 Nov 2026 10:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 +1400", "", "x" * 5_000, "1 1 1 1 1 1 1"),
     "content-type": ("text/html", "application/json", "\x00", "text/csv; charset=²"),
     "x-ratelimit-limit": ("5", "9" * 5_000, "²", "-1"),

@@ -1,11 +1,12 @@
 """The worst bodies for memory and time, for every vendor and dataset: what reading each of them costs.
 
-`python -m tests.vendors.worst_bodies [megabytes]` prints a line a body: vendor, dataset, kind, MB of the body, peak MB, seconds,
-outcome. Each is read in a process of its own, so that a peak is its own.
+`python -m tests.vendors.worst_bodies [megabytes] [vendor]` prints a line a body: vendor, dataset, kind, MB of the body, peak
+MB, seconds, outcome. Each is read in a process of its own, so that a peak is its own.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import time
@@ -63,8 +64,10 @@ _HEADS: Final = {
     "polygon": ('{"status":"OK","results":[', "]}"),
     "acme": ('{"bars":[', "]}"),
     "WIKI/PRICES": (
-        '{"datatable":{"columns":["ticker","date","open","high","low","close","volume","adj_open","adj_high","adj_low",'
-        '"adj_close","adj_volume"],"data":[',
+        (
+            '{"datatable":{"columns":["ticker","date","open","high","low","close","volume",'
+            '"adj_open","adj_high","adj_low","adj_close","adj_volume"],"data":['
+        ),
         ']},"meta":{"next_cursor_id":null}}',
     ),
     "datasets": ('{"dataset_data":{"column_names":["Date","Value"],"data":[', "]}}"),
@@ -171,10 +174,8 @@ def cost(known: Vendor[Any], dataset: str, kind: str, size: int) -> Cost:
 
 def costs(size: int, *, only: Callable[[str], bool] = lambda _: True) -> Iterator[Cost]:
     """Every vendor, dataset and kind of body."""
-    import marketfetch.providers.alpha_vantage.replies  # noqa: F401
-    import marketfetch.providers.nasdaq.replies  # noqa: F401
-    import marketfetch.providers.polygon.replies  # noqa: F401
-
+    for name in ("alpha_vantage", "nasdaq", "polygon"):  # before the forks, so that none of them pays for it
+        importlib.import_module(f"marketfetch.providers.{name}.replies")
     for name, known in all_vendors().items():
         for dataset in known.datasets if only(name) else ():
             for kind in KINDS:
