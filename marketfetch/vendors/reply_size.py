@@ -39,8 +39,9 @@ def check_size(reply: HttpReply, *, most_rows: int, who: str) -> None:
     for bare in _without_texts(body.replace(b"\\\\", b"").replace(b'\\"', b"")):
         nests += _nests(bare)
         commas += bare.count(b",")
-    _refuse(nests, most_nests, "objects and lists", most_rows, who)
-    _refuse(commas, MOST_VALUES, "values", most_rows, who)
+        # At once: what follows changes nothing.
+        _refuse(nests, most_nests, "objects and lists", most_rows, who)
+        _refuse(commas, MOST_VALUES, "values", most_rows, who)
 
 
 def check_rows(rows: int, *, most_rows: int, who: str) -> None:
@@ -55,7 +56,7 @@ def check_rows(rows: int, *, most_rows: int, who: str) -> None:
 def _refuse(count: int, most: int, what: str, most_rows: int, who: str) -> None:
     if count > most:
         raise TooManyRows(
-            f"{who} sent {count:,} {what} in one reply, more than the {most:,} that its {most_rows:,} rows at most could have: "
+            f"{who} sent at least {count:,} {what} in one reply, more than the {most:,} that its {most_rows:,} rows at most could have: "
             f"none was kept. Ask for a shorter range"
         )
 
