@@ -56,8 +56,8 @@ def check_rows(rows: int, *, most_rows: int, who: str) -> None:
 def _refuse(count: int, most: int, what: str, most_rows: int, who: str) -> None:
     if count > most:
         raise TooManyRows(
-            f"{who} sent at least {count:,} {what} in one reply, more than the {most:,} that its {most_rows:,} rows at most could have: "
-            f"none was kept. Ask for a shorter range"
+            f"{who} sent at least {count:,} {what} in one reply, more than the {most:,} that its "
+            f"{most_rows:,} rows at most could have: none was kept. Ask for a shorter range"
         )
 
 
