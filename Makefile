@@ -79,3 +79,7 @@ next:            ## the suite with the newest pre-releases of Celery and kombu, 
 	  versions=$$($(NEXT)/bin/python -c 'import billiard, celery, kombu, redis; print(f"celery {celery.__version__}, kombu {kombu.__version__}, billiard {billiard.__version__}, redis-py {redis.__version__}")'); \
 	  test $$status -eq 0 && echo "next: passed with $$versions" || echo "next: FAILED with $$versions; see tasks/hardening/ for what may have changed"; \
 	  exit $$status
+
+.PHONY: fuzz
+fuzz: $(VENV)/.dev      ## 100,000 mutated replies and headers for every vendor: never an exception outside the tree, never over 2 s
+	@$(BIN)/python -m tests.vendors.fuzz 100000 1

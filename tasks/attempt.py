@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from threading import Event
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
@@ -101,7 +102,14 @@ class Run:
         self.counted = counted(request.provider, key.label, reply)
         if self.turn.kills:
             self._keep_raw(redact_bytes(reply.body, (key.secret.get_secret_value(),)))
-        return reading.read(request, reply, ours, max_reject_share=settings.max_reject_share)
+        return reading.read(
+            request,
+            reply,
+            ours,
+            max_reject_share=settings.max_reject_share,
+            secrets=(key.secret.get_secret_value(),),
+            now=datetime.now(UTC),
+        )
 
     def _keep_raw(self, body: bytes) -> None:
         """Keeps the raw reply before it is read, as reading it may have crashed a worker. An error here fails no call."""
@@ -126,7 +134,7 @@ class Run:
             symbol=request.symbol,
             page=request.page,
             rows=page.rows,
-            rejects=len(page.rejects),
+            rejects=page.rejected,
             quirks={one.name: one.rows for one in page.quirks} or None,
             status=self.status,
             url=self.url,
@@ -134,7 +142,7 @@ class Run:
         outcome = "stored" if page.rows else "empty"
         return hand_on(
             self.task,
-            reference(request.provider, request.symbol, self.id, outcome=outcome, rows=page.rows, rejects=len(page.rejects)),
+            reference(request.provider, request.symbol, self.id, outcome=outcome, rows=page.rows, rejects=page.rejected),
         )
 
     def _kept(self, request: Request, page: Page, *, reason: str) -> tuple[bytes, Parking | None]:
@@ -149,9 +157,9 @@ class Run:
                 request.provider,
                 request.symbol,
                 outcome,
-                reason=reason,
+                reason=reason or page.left_out,
                 rows=page.rows,
-                rejects=len(page.rejects),
+                rejects=page.rejected,
                 next_cursor=page.next,
             ),
             series=series,
@@ -181,11 +189,14 @@ class Run:
         if rests:
             raise Ignore
         if isinstance(error, RateLimited):
-            why = f"{provider} refused key {self.turn.key_label!r}: {error.message}"
+            pause_ms = outcomes.pause_ms(error, most_ms=self._longest_wait_ms(provider))
+            said = outcomes.said_ms(error.retry_after_ms, pause_ms)
+            why = f"{provider} refused key {self.turn.key_label!r}: {error.message}{said}"
             then: Literal["grow", ""] = "grow" if error.retry_after_ms is None else ""
-            pause_ms = outcomes.pause_ms(error)
             self.requeue(pause_ms=pause_ms, why=why, then=then)
-            log.warning("key paused", provider=provider, key=self.turn.key_label, at_least_ms=pause_ms, why=error.message)
+            log.warning(
+                "key paused", provider=provider, key=self.turn.key_label, at_least_ms=pause_ms, why=error.message + said
+            )
             raise Ignore
         if aside:
             self.requeue(why=error.message, then="aside")
@@ -205,28 +216,38 @@ class Run:
             self.task.request.get(GRANT_HEADER)[UNSENT] = True
         if isinstance(error, Transient) and error.retry_after_ms is not None:
             self.task.request.get(GRANT_HEADER)[NAMED] = True
-            raise self.task.retry(exc=error, countdown=error.retry_after_ms / 1000)
+            wait_ms = outcomes.capped_ms(error.retry_after_ms, most_ms=self._longest_wait_ms(provider))
+            raise self.task.retry(exc=error, countdown=wait_ms / 1000)
         raise error  # Celery's autoretry publishes it again, and our sender parks it with a not-before
 
     def _rests(self, error: Unavailable, provider: str) -> bool:
         """True when the circuit breaker is open: the request has returned to the lane, no attempt spent, and the key pauses."""
+        named_ms = error.retry_after_ms or 0
+        rest_ms = max(outcomes.REST_MS, outcomes.capped_ms(named_ms, most_ms=self._longest_wait_ms(provider)))
+        said = outcomes.said_ms(named_ms, rest_ms)
         return self.report(
             lambda: self.gate.rest_if_unhealthy(
                 self.id,
                 fence=self.fence,
                 key_label=self.turn.key_label,
-                rest_ms=max(outcomes.REST_MS, error.retry_after_ms or 0),
-                why=f"{provider} gives no usable answer: {error.message}",
+                rest_ms=rest_ms,
+                why=f"{provider} gives no usable answer: {error.message}{said}",
                 unsent=not error.sent,
             )
         )
 
+    def _longest_wait_ms(self, provider: str) -> int:
+        """The longest wait that a vendor is obeyed in."""
+        limits = next((one for one in keys(provider) if one.label == self.turn.key_label), None)
+        zone = vendors.vendor(provider).zone(self.request, options(provider)) if self.request else "UTC"
+        return outcomes.longest_wait_ms(limits, zone=zone, now=datetime.now(UTC))
+
     def failed(self, error: FetchError, provider: str, symbol: str) -> NoReturn:
         """Ends the request as failed: the store task records the reason in the ledger, and the task raises the error."""
         reason = outcomes.sentence(error, provider=provider, symbol=symbol, key_label=self.turn.key_label)
-        rejects = getattr(getattr(error, "page", None), "rejects", ())
-        ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rejects=len(rejects))
-        self.keep(batches.encode(Batch(ledger=ledger, rejects=tuple(rejects))), symbol=symbol, failed=reason)
+        page = getattr(error, "page", None) or Page()
+        ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rejects=page.rejected)
+        self.keep(batches.encode(Batch(ledger=ledger, rejects=tuple(page.rejects))), symbol=symbol, failed=reason)
         send_to_store(reference(provider, symbol, self.id, outcome="failed"))
         raise error
 

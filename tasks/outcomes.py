@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from marketfetch.quotas.limits import Calendar, KeyLimits
 from marketfetch.vendors.errors import (
     BadCredentials,
     Fatal,
@@ -48,7 +50,7 @@ _PAUSE_MS: Final[dict[Scope, int]] = {
     "minute": 60_000,
     "day": 3_600_000,
 }
-
+_ALWAYS_OBEYED_MS: Final = 600_000
 
 #: The first pause of a key whose circuit breaker has opened; it doubles each time, up to about a minute.
 REST_MS: Final = 1_000
@@ -65,11 +67,38 @@ def next_step(error: FetchError, *, attempts: int, most: int) -> Step:
     return step
 
 
-def pause_ms(error: RateLimited) -> int:
-    """The key's pause: the vendor's Retry-After, at least 100 ms (0 would waste calls); without one, by window."""
+def pause_ms(error: RateLimited, *, most_ms: int | None = None) -> int:
+    """The key's pause: the vendor's Retry-After, at least 100 ms (0 would waste calls); without one, by window.
+
+    A Retry-After is obeyed up to `most_ms` (see `longest_wait_ms`); None means without a cap.
+    """
     if error.retry_after_ms is None:
         return _PAUSE_MS[error.scope]
-    return max(100, error.retry_after_ms)
+    return max(100, capped_ms(error.retry_after_ms, most_ms=most_ms))
+
+
+def capped_ms(wait_ms: int, *, most_ms: int | None) -> int:
+    """A vendor's wait, at most `most_ms`."""
+    return wait_ms if most_ms is None else min(wait_ms, most_ms)
+
+
+def longest_wait_ms(limits: KeyLimits | None, *, zone: str, now: datetime) -> int:
+    """The longest wait of a vendor that is obeyed: after it, every count of the key has begun anew.
+
+    The later of the longest window of the key's limits and the next change of day: in `zone`, the vendor's, and in the zones of
+    the key's calendar days. At least ten minutes, so that an honest Retry-After stands right before midnight too.
+    """
+    windows = [one.window_ms for one in limits.windows] if limits else []
+    zones = {zone, *((one.zone for one in limits.calendars) if limits else ())}
+    days = [Calendar("", 1, one).periods(now)[1][2] // 1000 - round(now.timestamp() * 1000) for one in zones]
+    return max(_ALWAYS_OBEYED_MS, *windows, *days)
+
+
+def said_ms(wait_ms: int | None, obeyed_ms: int) -> str:
+    """What the vendor said beside the cap, "" where its wait is obeyed or it named none."""
+    if wait_ms is None or wait_ms <= obeyed_ms:
+        return ""
+    return f"; the vendor says to wait {wait_ms / 3_600_000:,.1f} h, which is capped at {obeyed_ms / 3_600_000:,.1f} h"
 
 
 def sentence(error: FetchError, *, provider: str, symbol: str, key_label: str) -> str:

@@ -64,12 +64,12 @@ def _tell(reply: SavedReply) -> None:
     rows += [("series", one) for one in reply.series]
     rows += [("bars from", f"{reply.span} (UTC, start of the bar)")] if reply.span else []
     rows += [("quirk", f"{name}: {counted(rows, 'row')}") for name, rows in reply.quirks.items()]
-    rows += [("rejects", f"{len(reply.rejects):,}")]
+    rows += [("rejects", f"{reply.rejected:,}")]
     for reject in reply.rejects[:_MOST_SHOWN]:
         where = f"row {reject.row}" + (f" ({reject.symbol})" if reject.symbol else "")
         rows += [("", f"{where}: {reject.field} = {reject.value}: {reject.reason}")]
-    if len(reply.rejects) > _MOST_SHOWN:
-        rows += [("", f"... and {len(reply.rejects) - _MOST_SHOWN:,} more; --json lists all")]
+    if reply.rejected > _MOST_SHOWN:
+        rows += [("", f"... and {reply.rejected - _MOST_SHOWN:,} more; --json lists the first hundred of each reason")]
     rows += [("next page", reply.next or "none")]
     rows += [("retry after", f"{reply.retry_after:g} s")] if reply.retry_after is not None else []
     table(rows)

@@ -13,7 +13,8 @@ from marketfetch import vendors
 from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError
 from marketfetch.schemas.bars import BarSeries, Ints
-from marketfetch.schemas.page import Page, Reject
+from marketfetch.schemas.page import Page
+from marketfetch.schemas.rejects import Reject
 from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
 from marketfetch.vendors import reading
@@ -43,7 +44,7 @@ class SavedReply(BaseModel):
     the reply's good rows, `bars` what would be stored of them: a row may give a raw and an adjusted bar. `first_ts` and
     `last_ts` are the starts of the earliest and the latest bar, Unix ms UTC; None without bars. `next` is the vendor's name
     for the page after this one. `retry_after` is in seconds, None where the vendor did not say. `message` is the error's
-    sentence, "" for rows.
+    sentence, "" for rows. `rejects` has the first hundred of each reason, `rejected` counts all.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -59,6 +60,7 @@ class SavedReply(BaseModel):
     bars: int = 0
     series: tuple[str, ...] = ()
     quirks: dict[str, int] = {}
+    rejected: int = 0
 
     @property
     def span(self) -> str:
@@ -88,10 +90,18 @@ def read_saved(
     request = Request.model_validate({"provider": known, "dataset": dataset, "symbol": symbol})
     reply = HttpReply(status=status, headers={name.lower(): text for name, text in (headers or {}).items()}, body=body)
     try:
-        page = reading.read(request, reply, options(known), max_reject_share=get_settings().max_reject_share)
+        settings = get_settings()
+        page = reading.read(
+            request, reply, options(known), max_reject_share=settings.max_reject_share, secrets=tuple(settings.secrets())
+        )
     except TooManyRejects as error:
-        rejects = tuple(_saved_reject(one) for one in (error.page.rejects if error.page else ()))
-        return SavedReply(outcome="TooManyRejects", rejects=rejects, message=error.message)
+        page = error.page or Page()
+        return SavedReply(
+            outcome="TooManyRejects",
+            rejects=tuple(_saved_reject(one) for one in page.rejects),
+            rejected=page.rejected,
+            message=error.message,
+        )
     except FetchError as error:
         if isinstance(error, BadRequest) and error.status is None:  # ours, not the vendor's: no such dataset
             raise BadRequestError(f"{error.message.rstrip('.')}.") from None
@@ -110,6 +120,7 @@ def _of_page(page: Page) -> SavedReply:
         rows=_rows(page),
         bars=sum(len(one.bars) for one in page.series),
         rejects=tuple(_saved_reject(one) for one in page.rejects),
+        rejected=page.rejected,
         first_ts=min((int(one.bars.ts[0]) for one in filled), default=None),
         last_ts=max((int(one.bars.ts[-1]) for one in filled), default=None),
         next=page.next,

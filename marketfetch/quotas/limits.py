@@ -21,6 +21,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 _UNITS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _FORM: Final = re.compile(r"(\d+)\s*/\s*(\d*)\s*(second|minute|hour|day|s|m|h|d)s?(?:@([\w/+-]+))?((?:\s*;\s*[\w=.]+)*)")
 _DAY_S: Final = 86_400
+#: Larger numbers don't fit those that the gate's scripts count with.
+MOST_COUNT: Final = 1_000_000_000
+LONGEST_WINDOW_DAYS: Final = 366
+_MOST_DIGITS: Final = 18
 _SHORT: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _EXAMPLES: Final = '"5/minute", "300/10seconds", "25/day@America/New_York"'
 
@@ -130,9 +134,15 @@ def parse(text: str) -> Window | Calendar:
     found = _FORM.fullmatch(text.strip().lower() if "@" not in text else _lower_before_zone(text.strip()))
     if found is None:
         raise LimitError(f"the limit {text!r} is not understood; write it like {_EXAMPLES}")
+    if len(found[1]) > _MOST_DIGITS or len(found[2]) > _MOST_DIGITS:
+        raise LimitError(
+            f"the limit {text[:60]!r} is too large: at most {MOST_COUNT:,} calls in at most {LONGEST_WINDOW_DAYS} days"
+        )
     count, many, unit, zone, options = int(found[1]), int(found[2] or 1), _SHORT.get(found[3], found[3]), found[4], found[5]
     if count < 1 or many < 1:
         raise LimitError(f"the limit {text!r} allows nothing; leave the key out instead")
+    if count > MOST_COUNT or many * _UNITS[unit] > LONGEST_WINDOW_DAYS * _DAY_S:
+        raise LimitError(f"the limit {text!r} is too large: at most {MOST_COUNT:,} calls in at most {LONGEST_WINDOW_DAYS} days")
     if zone is not None:
         if unit != "day" or many != 1 or options:
             raise LimitError(f"the limit {text!r} names a zone, which only a plain day has: 25/day@America/New_York")
@@ -140,7 +150,7 @@ def parse(text: str) -> Window | Calendar:
     window_ms = many * _UNITS[unit] * 1000
     strict, slack_ms, pool = window_ms >= STRICT_FROM_MS, None, False
     for option in (part.strip() for part in options.split(";") if part.strip()):
-        slack = re.fullmatch(r"slack=(\d+)ms", option)
+        slack = re.fullmatch(r"slack=(\d{1,9})ms", option)
         if option == "strict":
             strict = True
         elif option == "pool":

@@ -6,12 +6,14 @@ error (a vwap outside the bar) counts as a quirk.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
 
 from marketfetch.schemas.bars import HIGHEST_PRICE, PRICE_COLUMNS, BarColumns, Flags, Ints
-from marketfetch.schemas.page import Quirk, Reject
+from marketfetch.schemas.page import Quirk
+from marketfetch.schemas.rejects import MOST_KEPT, Reject, RejectBook, Rejects
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Checked:
     """The rows that passed, with the rejects and the quirks."""
 
     bars: BarColumns
-    rejects: tuple[Reject, ...]
+    rejects: Rejects
     quirks: tuple[Quirk, ...]
 
 
@@ -42,23 +44,26 @@ def check_bars(
     """Checks bars in ascending order and splits them into good rows and rejects.
 
     `rows` gives each bar's row number in the reply (default: its position). `asked` None skips the range check.
-    A row's reject has its first failed check. The cost is one vectorised pass; Python code runs only for bad rows.
+    A row's reject has its first failed check. The cost is one vectorised pass; Python code runs only for kept rejects.
     """
     n = len(bars)
     rows = np.arange(n, dtype=np.int64) if rows is None else rows
     bad = np.zeros(n, dtype=np.bool_)
-    rejects: list[Reject] = []
+    book = RejectBook()
 
-    def reject(where: Flags, field: str, reason: str) -> None:
-        fresh = where & ~bad
+    def reject(failed: Flags, field: str, reason: str) -> None:
+        fresh = failed & ~bad
         if not fresh.any():
             return
         bad[fresh] = True
         values = getattr(bars, field)
-        rejects.extend(
+        where = np.flatnonzero(fresh)
+        first = where[np.argsort(rows[where], kind="stable")[:MOST_KEPT]]
+        kept = [
             Reject.of(int(rows[i]), field, "" if np.isnan(values[i]) else values[i].item(), reason, symbol=symbol)
-            for i in np.flatnonzero(fresh)
-        )
+            for i in first
+        ]
+        book.add_rows(f"{field}: {reason}", array("q", rows[where].tobytes()), kept)
 
     with np.errstate(invalid="ignore"):
         for name in required:
@@ -84,6 +89,5 @@ def check_bars(
         kept = bars.take(~bad) if bad.any() else bars
         odd_vwap = int(np.count_nonzero((kept.vwap < kept.low) | (kept.vwap > kept.high)))
 
-    rejects.sort(key=lambda one: one.row)
     quirks = (Quirk("vwap outside the bar", odd_vwap),) if odd_vwap else ()
-    return Checked(bars=kept, rejects=tuple(rejects), quirks=quirks)
+    return Checked(bars=kept, rejects=book.rejects(), quirks=quirks)

@@ -5,25 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from marketfetch.schemas.rejects import Reject as Reject
+from marketfetch.schemas.rejects import Rejects as Rejects
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from marketfetch.schemas.bars import BarSeries  # imports numpy
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A row that failed a check: `row` counts from 0 in the response's order; `value` is truncated to 200 characters."""
-
-    row: int
-    field: str
-    value: str
-    reason: str
-    symbol: str = ""
-
-    @classmethod
-    def of(cls, row: int, field: str, value: object, reason: str, *, symbol: str = "") -> Reject:
-        return cls(row=row, field=field, value=str(value)[:200], reason=reason, symbol=symbol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +24,10 @@ class Quirk:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A decoded response: `series` of bars, or `records` of the datasets that marketfetch reads but does not store."""
+    """A decoded response: `series` of bars, or `records` of the datasets that marketfetch reads but does not store.
+
+    `rejects` keeps the first hundred rejects of each reason; `rejected` and `reject_counts` count all of them.
+    """
 
     series: tuple[BarSeries, ...] = ()
     records: tuple[BaseModel, ...] = ()
@@ -58,7 +49,34 @@ class Page:
         return sum(most.values()) + len(self.records)
 
     @property
+    def rejected(self) -> int:
+        """How many rejects there are, also those that are counted and not kept."""
+        return self._rejects.total
+
+    @property
+    def reject_counts(self) -> dict[str, int]:
+        """How many rejects there are of each "field: reason"."""
+        return self._rejects.counts
+
+    @property
+    def bad_rows(self) -> int:
+        """The reply's own rows that were rejected: a row rejected for two series counts once."""
+        return len(self._rejects.bad_rows)
+
+    @property
     def reject_share(self) -> float:
         """Rejected rows ÷ all rows of the response; 0.0 without rows. A row rejected for two series counts once."""
-        bad = len({reject.row for reject in self.rejects})
+        bad = self.bad_rows
         return bad / (bad + self.reply_rows) if bad else 0.0
+
+    @property
+    def left_out(self) -> str:
+        """A sentence that counts the rejects by reason where not all of them are kept, "" where they are."""
+        if self.rejected == len(self.rejects):
+            return ""
+        counts = "; ".join(f"{cause} ({count:,})" for cause, count in self._rejects.counts.items())
+        return f"{self.rejected:,} rows failed their checks, of which the first {len(self.rejects):,} are kept: {counts}"
+
+    @property
+    def _rejects(self) -> Rejects:
+        return self.rejects if isinstance(self.rejects, Rejects) else Rejects(self.rejects)

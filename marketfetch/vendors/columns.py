@@ -10,7 +10,8 @@ import numpy as np
 
 from marketfetch.schemas.bars import BarColumns, Floats, Ints
 from marketfetch.schemas.integrity import Checked, Range, check_bars
-from marketfetch.schemas.page import Quirk, Reject
+from marketfetch.schemas.page import Quirk
+from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan
 from marketfetch.vendors.times import day_start_ms, period_start
@@ -22,19 +23,18 @@ class Parsed:
 
     bars: BarColumns
     rows: Ints
-    rejects: tuple[Reject, ...]
+    rejects: Rejects
 
     def checked(self, *, asked: Range | None, required: tuple[str, ...], symbol: str) -> Checked:
         """Runs the checks of marketfetch/schemas/integrity.py; returns the rejects of both steps, by row."""
         checked = check_bars(self.bars, rows=self.rows, asked=asked, required=required, symbol=symbol)
-        rejects = sorted((*self.rejects, *checked.rejects), key=lambda one: one.row)
-        return Checked(bars=checked.bars, rejects=tuple(rejects), quirks=checked.quirks)
+        return Checked(bars=checked.bars, rejects=Rejects.together(self.rejects, checked.rejects), quirks=checked.quirks)
 
-    def without(self, rejects: Sequence[Reject]) -> Parsed:
+    def without(self, rejects: Rejects) -> Parsed:
         """Returns the bars without the rows of `rejects`, and without rejects."""
-        bad = np.array([one.row for one in rejects], dtype=np.int64)
+        bad = np.fromiter(rejects.bad_rows, dtype=np.int64)
         keep = ~np.isin(self.rows, bad)
-        return Parsed(bars=self.bars.take(keep), rows=self.rows[keep], rejects=())
+        return Parsed(bars=self.bars.take(keep), rows=self.rows[keep], rejects=Rejects())
 
 
 def parse(
@@ -51,17 +51,18 @@ def parse(
     A value is a number, a text of a number, or absent ("" or None). Rows outside `within` are dropped and are no rejects, for
     vendors whose calls take no range. The bars are sorted by ts; equal ones keep the response's order.
     """
-    bad: dict[int, Reject] = {}
+    #: The field and the reason of each bad row.
+    bad: dict[int, tuple[str, str]] = {}
     row_numbers = np.array(rows, dtype=np.int64)
     for i, moment in enumerate(ts):
         if moment is None:
-            bad[i] = Reject.of(rows[i], "ts", dates[i], "not a date or time of this exchange", symbol=symbol)
+            bad[i] = ("ts", "not a date or time of this exchange")
     moments = np.array([0 if moment is None else moment for moment in ts], dtype=np.int64)
     columns: dict[str, Floats] = {}
     for name, values in fields.items():
         columns[name], wrong = _floats(values)
         for i in wrong:
-            bad.setdefault(i, Reject.of(rows[i], name, values[i], "not a number", symbol=symbol))
+            bad.setdefault(i, (name, "not a number"))
     keep = np.ones(len(moments), dtype=np.bool_)
     if within is not None:
         keep = (moments >= within.start_ms) & (moments < within.end_ms)
@@ -69,10 +70,12 @@ def parse(
     keep[list(bad)] = False
     index = np.flatnonzero(keep)
     index = index[np.argsort(moments[index], kind="stable")]
+    book = RejectBook()
+    for i in sorted(bad):
+        name, reason = bad[i]
+        book.add(rows[i], name, dates[i] if name == "ts" else fields[name][i], reason, symbol=symbol)
     return Parsed(
-        bars=BarColumns.build(moments, partial=None, **columns).take(index),
-        rows=row_numbers[index],
-        rejects=tuple(bad[i] for i in sorted(bad)),
+        bars=BarColumns.build(moments, partial=None, **columns).take(index), rows=row_numbers[index], rejects=book.rejects()
     )
 
 

@@ -13,6 +13,7 @@ FetchError
     ├── UnknownSymbol  no such instrument (some vendors return the same for bad parameters)
     ├── BadRequest     the vendor rejects the request
     ├── Gone           410: the vendor has retired this dataset
+    ├── TooManyRows    more rows, or more values, than a response of this vendor can hold: none is kept
     └── TooManyRejects so many rows failed their checks that the response is not trustworthy
 
 Errors carry data and a message for every reader: it contains no key and no URL with a key.
@@ -102,6 +103,10 @@ class BadRequest(Fatal):
 
 class Gone(Fatal):
     """The vendor has retired this dataset (410)."""
+
+
+class TooManyRows(Fatal):
+    """The reply holds more than a reply of this vendor can hold; it is never cut to size."""
 
 
 class TooManyRejects(Fatal):

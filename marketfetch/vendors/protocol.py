@@ -88,7 +88,9 @@ class Vendor(Generic[Options]):
     """One vendor. The functions are pure: no clock, no network, no logging of bodies.
 
     `name` is part of commands, settings, tasks (`tasks.fetch.<name>`) and queues (`fetch.<name>`). The first of `plans` is the
-    default of a key. Importing a vendor must be cheap: `read_reply` imports numpy when it runs.
+    default of a key. `most_rows` is the most rows that a response can have: the page limit, or the longest history where there
+    are no pages; a response above it fails, and is never cut to size. Importing a vendor must be cheap: `read_reply` imports
+    numpy when it runs.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Vendor(Generic[Options]):
     build_request: Callable[[Request, Options], HttpRequest]
     #: Decodes and validates a response. Raises the error tree of `errors.py`.
     read_reply: Callable[[Request, HttpReply, Options], Page]
+    most_rows: int = 50_000
 
     def __post_init__(self) -> None:
         if not re.fullmatch(PROVIDER_NAME, self.name):

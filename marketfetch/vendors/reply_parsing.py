@@ -10,7 +10,7 @@ import csv
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -20,6 +20,10 @@ from marketfetch.vendors.http import HttpReply
 #: Statuses other than 5xx with which a proxy in front of a vendor reports a timeout.
 _GAVE_UP: Final = (408, 425, 499)
 _HTML: Final = re.compile(rb"^\s*<(!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
+#: What a Retry-After of never, or of the year 9999, comes to: a number that every store and every message can hold.
+LONGEST_WAIT_MS: Final = 9_999 * 366 * 86_400_000
+#: Characters of a header that are looked at; a date has thirty.
+_LONGEST_HEADER: Final = 100
 #: Characters that might be a key: a long run without a space.
 _KEY_LIKE: Final = re.compile(r"[A-Za-z0-9_\-]{12,}")
 
@@ -82,10 +86,11 @@ def parse_csv(reply: HttpReply, *, who: str) -> tuple[list[str], list[list[str]]
         raise cut("the last line has no line end")
     try:
         text = reply.body.decode("utf-8-sig")
-        lines = list(csv.reader(text.splitlines(), strict=True))
+        rows = [line for line in csv.reader(text.splitlines(), strict=True) if line]
     except (UnicodeDecodeError, csv.Error):
         raise cut("it is not valid text") from None
-    rows = [line for line in lines if line]
+    if not rows:
+        raise cut("it has no header")
     header, body = [name.strip() for name in rows[0]], rows[1:]
     if body and len(body[-1]) != len(header):
         raise cut("the last row is short")
@@ -93,21 +98,34 @@ def parse_csv(reply: HttpReply, *, who: str) -> tuple[list[str], list[list[str]]
 
 
 def retry_after_ms(headers: Mapping[str, str]) -> int | None:
-    """Returns Retry-After in ms, from seconds or from an HTTP date minus the response's Date. None if absent or not ahead.
+    """Returns Retry-After in ms, at most `LONGEST_WAIT_MS`, from seconds or from an HTTP date minus the response's Date.
 
-    Zero counts as absent, because it would cause a tight loop of retries. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+    None if absent or not ahead. Zero counts as absent, because it would cause a tight loop of retries. Where a response has no
+    Date, `reading.read` puts the caller's clock in its place. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     """
     text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,7}(\.\d{1,6})?", text):
-        return round(float(text) * 1000) or None
-    try:
-        then, now = parsedate_to_datetime(text), parsedate_to_datetime(headers.get("date", ""))
-    except ValueError:
+    if seconds := re.fullmatch(r"([0-9]+)(\.[0-9]{1,6})?", text[:_LONGEST_HEADER]):
+        # Longer numbers are none that Python reads, and all mean "never".
+        return bounded_wait_ms(float(text) * 1000) if len(seconds[1]) < 16 else LONGEST_WAIT_MS
+    then, now = http_date(text), http_date(headers.get("date", ""))
+    return bounded_wait_ms((then - now).total_seconds() * 1000) if then and now else None
+
+
+def bounded_wait_ms(wait_ms: object) -> int | None:
+    """A wait of whole milliseconds, from 1 to `LONGEST_WAIT_MS`; None for one that is not ahead, and for what is no number."""
+    if isinstance(wait_ms, bool) or not isinstance(wait_ms, int | float) or wait_ms != wait_ms:
         return None
-    # RFC dates may have no zone ("-0000"); HTTP defines them as UTC.
-    then, now = (one if one.tzinfo else one.replace(tzinfo=UTC) for one in (then, now))
-    ahead_ms = round((then - now).total_seconds() * 1000)
-    return ahead_ms if ahead_ms > 0 else None
+    return round(min(wait_ms, LONGEST_WAIT_MS)) or None if wait_ms > 0 else None
+
+
+def http_date(text: str) -> datetime | None:
+    """A date as HTTP headers have it, with its zone; None for anything else."""
+    try:
+        found = parsedate_to_datetime(text[:_LONGEST_HEADER])
+        # RFC dates may come without a zone ("-0000"); HTTP says that they are UTC.
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 def calls_counted(headers: Mapping[str, str]) -> tuple[int, int] | None:
@@ -129,5 +147,8 @@ def rate_limited(reply: HttpReply, message: str, *, scope: Scope, else_ms: int |
 
 def quoted(text: object) -> str:
     """Returns a vendor's message in a safe form: one line, at most 200 characters, without anything that might be a key."""
-    line = " ".join(str(text).split())[:200]
+    line = " ".join(str(text)[:2_000].split())
+    if len(line) > 200:
+        # Cut between words: a key that is cut in two is not found any more.
+        line = f"{line[:200].rpartition(' ')[0]} ..."
     return _KEY_LIKE.sub(lambda run: run[0] if run[0].isalpha() and run[0].islower() and len(run[0]) < 16 else "[…]", line)

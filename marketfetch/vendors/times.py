@@ -7,6 +7,7 @@ final version are one bar, whichever session's date the vendor gives it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -18,6 +19,8 @@ from marketfetch.schemas.timespans import Timespan
 NEW_YORK: Final = "America/New_York"
 UTC_ZONE: Final = "UTC"
 
+_FIRST_YEAR: Final = 1500
+_LAST_YEAR: Final = 2500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -69,13 +72,15 @@ def bar_start_ms(day: date, timespan: Timespan, zone: str) -> int:
 
 
 def parse_day(text: object) -> date | None:
-    """Parses an ISO date, with or without a time after it; returns None for anything else."""
+    """Parses an ISO date, with or without a time after it; returns None for anything else, and for a year without markets."""
     if not isinstance(text, str):
         return None
     try:
-        return date.fromisoformat(text.strip()[:10])
+        day = date.fromisoformat(text[:40].strip()[:10])
     except ValueError:
         return None
+    # Midnight of the first and the last years that a date can have is, in some zones, no moment that a datetime can have.
+    return day if _FIRST_YEAR <= day.year <= _LAST_YEAR else None
 
 
 def wall_to_unix_ms(walls: Sequence[str], zone: str) -> list[int | None]:
@@ -110,6 +115,8 @@ def _hour_starts(hour: str, info: ZoneInfo) -> tuple[int | None, int | None]:
         naive = datetime.strptime(f"{hour}+0000", "%Y-%m-%d %H%z").replace(tzinfo=None)
     except ValueError:
         return None, None
+    if not _FIRST_YEAR <= naive.year <= _LAST_YEAR:
+        return None, None
     moments = []
     for fold in (0, 1):
         moment = naive.replace(tzinfo=info, fold=fold).astimezone(UTC)
@@ -123,6 +130,6 @@ def _hour_starts(hour: str, info: ZoneInfo) -> tuple[int | None, int | None]:
 def _past_hour_ms(rest: str) -> int | None:
     """Converts `:MM` or `:MM:SS` to milliseconds."""
     parts = rest.split(":")[1:]
-    if not 1 <= len(parts) <= 2 or not all(len(part) == 2 and part.isdecimal() and int(part) < 60 for part in parts):
+    if not 1 <= len(parts) <= 2 or not all(re.fullmatch(r"[0-5][0-9]", part) for part in parts):
         return None
     return int(parts[0]) * 60_000 + (int(parts[1]) * 1000 if len(parts) == 2 else 0)

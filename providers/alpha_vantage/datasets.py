@@ -10,6 +10,9 @@ from typing import Final
 from marketfetch.schemas.timespans import TIMESPANS
 from marketfetch.vendors.protocol import Dataset
 
+#: The most rows of a reply: a month of minutes (44,640), or all days since 1900.
+MOST_ROWS: Final = 50_000
+
 DATASETS: Final = (
     Dataset("bars", "Stocks (also called stocks)", timespans=TIMESPANS, adjustments=("raw", "split_dividend")),
     Dataset("fx", "Pairs of currencies", timespans=TIMESPANS, adjustments=("raw",)),

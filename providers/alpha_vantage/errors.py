@@ -58,7 +58,7 @@ def error_in(body: dict[str, object], reply: HttpReply, *, symbol: str) -> Fetch
         )
     for name in _SENTENCES:
         if name in body:
-            return _reported(name, str(body[name]), reply, symbol=symbol)
+            return _reported(name, str(body[name])[:2_000], reply, symbol=symbol)
     return None
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ValidationError
 
 from marketfetch.schemas.non_bar_rows import Dividend, Quote, Split
-from marketfetch.schemas.page import Page, Reject
+from marketfetch.schemas.page import Page
+from marketfetch.schemas.rejects import RejectBook
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import NoData
+from marketfetch.vendors.reply_size import check_rows
 
+from .datasets import MOST_ROWS
 from .errors import WHO
 
 _QUOTE_NAMES = {
@@ -61,10 +64,11 @@ def read_record_rows(names: list[str], rows: list[list[str]], *, request: Reques
     return _page([dict(zip(names, row, strict=False)) for row in rows], request=request, kind=kind)
 
 
-def _page(rows: Iterable[object], *, request: Request, kind: type[BaseModel], symbol: str = "") -> Page:
+def _page(rows: Sequence[object], *, request: Request, kind: type[BaseModel], symbol: str = "") -> Page:
     names = {Quote: _QUOTE_NAMES, Split: _SPLIT_NAMES, Dividend: _DIVIDEND_NAMES}[kind]
     records: list[BaseModel] = []
-    rejects: list[Reject] = []
+    book = RejectBook()
+    check_rows(len(rows), most_rows=MOST_ROWS, who=WHO)
     for number, row in enumerate(rows):
         values: dict[str, object] = {"symbol": symbol or request.symbol}
         if kind is Split:
@@ -78,7 +82,8 @@ def _page(rows: Iterable[object], *, request: Request, kind: type[BaseModel], sy
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             field = str(first["loc"][0]) if first["loc"] else "row"
-            rejects.append(Reject.of(number, field, values.get(field, ""), str(first["msg"]).lower(), symbol=request.symbol))
+            book.add(number, field, values.get(field, ""), str(first["msg"]).lower(), symbol=request.symbol)
+    rejects = book.rejects()
     if not records and not rejects:
         raise NoData(f"{WHO} has no {kind.__name__.lower()}s for {request.symbol}")
-    return Page(records=tuple(records), rejects=tuple(rejects))
+    return Page(records=tuple(records), rejects=rejects)

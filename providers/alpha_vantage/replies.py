@@ -18,9 +18,11 @@ from marketfetch.schemas.timespans import Timespan, is_intraday
 from marketfetch.vendors.errors import BadRequest, NoData, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reply_parsing import looks_like_json, not_json, parse_csv
+from marketfetch.vendors.reply_size import check_rows
 from marketfetch.vendors.times import NEW_YORK, UTC_ZONE, parse_day
 
 from .calls import COMPACT, FULL
+from .datasets import MOST_ROWS
 from .errors import WHO, check_status, error_in
 from .functions import MARKETS, TIMESPAN_OF_INTERVAL, Function, Market, function_named
 from .options import AlphaVantageOptions
@@ -183,6 +185,7 @@ def _interval_of(dates: list[str]) -> Timespan:
 
 
 def _page(request: Request, shape: _Shape, table: Table, reply: HttpReply, options: AlphaVantageOptions) -> Page:
+    check_rows(len(table.dates), most_rows=MOST_ROWS, who=WHO)
     if not table.dates:
         raise NoData(f"{WHO} has no bars for {request.symbol}", status=reply.status)
     named = options.zones.get(request.symbol) or table.zone

@@ -10,6 +10,7 @@ import numpy as np
 
 from marketfetch.schemas.bars import PRICE_COLUMNS, BarColumns, BarSeries
 from marketfetch.schemas.page import Page
+from marketfetch.schemas.rejects import Rejects
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, Timespan, is_intraday
 from marketfetch.vendors.columns import Parsed, asked_range, both, parse
@@ -54,11 +55,11 @@ def bars_page(request: Request, table: Table, *, timespan: Timespan, stocks: boo
     adjusted = parse(moments, table.dates, closes, rows=range(len(moments)), within=asked, symbol=symbol)
     scaled = _scaled(parsed.without(checked.rejects), adjusted).checked(asked=None, required=PRICE_COLUMNS, symbol=symbol)
     series.append(BarSeries("alpha_vantage", symbol, timespan, "split_dividend", scaled.bars))
-    known = {one.row for one in checked.rejects}
-    more = [one for one in scaled.rejects if one.row not in known]
+    known = checked.rejects.bad_rows
+    more = scaled.rejects.where(lambda row, _field: row not in known)
     return Page(
         series=tuple(one for one in series if len(one.bars)),
-        rejects=tuple(sorted((*checked.rejects, *more), key=lambda one: one.row)),
+        rejects=Rejects.together(checked.rejects, more),
         quirks=both(checked.quirks, ()),
     )
 

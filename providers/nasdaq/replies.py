@@ -10,22 +10,28 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from marketfetch.schemas.bars import PRICE_COLUMNS, BarSeries
-from marketfetch.schemas.page import Page, Quirk, Reject
+from marketfetch.schemas.page import Page, Quirk
+from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan
 from marketfetch.vendors.columns import asked_range, both, parse
 from marketfetch.vendors.errors import BadRequest, NoData, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv, parse_object
+from marketfetch.vendors.reply_size import check_rows
 from marketfetch.vendors.times import bar_start_ms, parse_day
 
 from .calls import dataset_name
 from .column_mapping import ColumnMapping, PriceColumns
+from .datasets import LONGEST_REPLY
 from .errors import WHO, check_status
 from .options import NasdaqOptions
 from .tables import mapping_by_columns, mapping_named, missing, plain, timespan_of, unmapped
 
 _VAGUE: Final = ("bars", "datasets", "dataset", "datatables", "datatable")
+_LONGEST_NAME: Final = 200
+#: The widest tables have a few hundred.
+_MOST_COLUMNS: Final = 5_000
 _FIELDS: Final = (*PRICE_COLUMNS, "volume", "vwap")
 
 
@@ -44,6 +50,9 @@ def read_reply(request: Request, reply: HttpReply, options: NasdaqOptions) -> Pa
     """Reads a dataset, or a page of a datatable. Each symbol and adjustment in it becomes a series. Raises the error tree."""
     check_status(reply, symbol=request.symbol)
     table = _json_table(reply, request) if looks_like_json(reply) else _csv_table(reply, request)
+    check_rows(len(table.rows), most_rows=LONGEST_REPLY, who=WHO)
+    if len(table.columns) > _MOST_COLUMNS:
+        raise Unavailable(f"{WHO} sent a table of {len(table.columns):,} columns: none has more than {_MOST_COLUMNS:,}")
     if not table.rows:
         if table.next:
             return Page(next=table.next)
@@ -75,7 +84,7 @@ def _json_table(reply: HttpReply, request: Request) -> _Table:
         columns, rows, meta = table.get("columns"), table.get("data"), body.get("meta")
         if not isinstance(columns, list) or not isinstance(rows, list) or not isinstance(meta, dict):
             raise odd
-        names = [str(column.get("name")) if isinstance(column, dict) else str(column) for column in columns]
+        names = [str(column.get("name") if isinstance(column, dict) else column)[:_LONGEST_NAME] for column in columns]
         cursor = meta.get("next_cursor_id")
         return _Table("table", names, _as_rows(rows), next=str(cursor) if cursor else None)
     data = body.get("dataset_data") or body.get("dataset")
@@ -84,7 +93,7 @@ def _json_table(reply: HttpReply, request: Request) -> _Table:
     rows = data.get("data")
     if not isinstance(rows, list):
         raise odd  # Metadata without rows is not an empty dataset.
-    names = [str(name) for name in data["column_names"]]
+    names = [str(name)[:_LONGEST_NAME] for name in data["column_names"]]
     return _Table("dataset", names, _as_rows(rows), frequency=data.get("frequency"))
 
 
@@ -125,7 +134,8 @@ def _page(request: Request, table: _Table, mapping: ColumnMapping, *, name: str,
             raise missing(name, title, table.columns)
         return positions[plain(title)]
 
-    groups, rejects, quirks = _by_symbol(request, table, column(mapping.symbol) if mapping.symbol else None, name=name)
+    groups, unreadable, quirks = _by_symbol(request, table, column(mapping.symbol) if mapping.symbol else None, name=name)
+    rejects = [unreadable]
     date_at = column(mapping.date)
     series: list[BarSeries] = []
     for symbol in sorted(groups):
@@ -141,28 +151,27 @@ def _page(request: Request, table: _Table, mapping: ColumnMapping, *, name: str,
             required = tuple(field for field in PRICE_COLUMNS if field in fields)
             checked = parsed.checked(asked=asked_range(request, timespan, mapping.zone), required=required, symbol=symbol)
             # A bad date affects every adjustment, but is one reject.
-            fresh = [one for one in checked.rejects if (one.row, one.field) not in known]
-            known |= {(one.row, one.field) for one in fresh}
-            rejects += fresh
+            rejects.append(checked.rejects.where(lambda row, field: (row, field) not in known))  # noqa: B023 (called at once)
+            known |= {(row, cause.partition(": ")[0]) for cause, bad in checked.rejects.rows.items() for row in bad}
             quirks = both(quirks, checked.quirks)
             if len(checked.bars):
                 series.append(BarSeries("nasdaq", symbol, timespan, adjustment, checked.bars))
-    return Page(series=tuple(series), rejects=tuple(sorted(rejects, key=lambda one: one.row)), quirks=quirks, next=table.next)
+    return Page(series=tuple(series), rejects=Rejects.together(*rejects), quirks=quirks, next=table.next)
 
 
 def _by_symbol(
     request: Request, table: _Table, symbol_at: int | None, *, name: str
-) -> tuple[dict[str, list[int]], list[Reject], tuple[Quirk, ...]]:
+) -> tuple[dict[str, list[int]], Rejects, tuple[Quirk, ...]]:
     """Groups row numbers by symbol, in the response's order. The vendor promises no order, so `parse` sorts them by date."""
     asked = {symbol.casefold(): symbol for symbol in request.symbol.split(",")}
     groups: dict[str, list[int]] = {}
     unasked = 0
     # A saved dataset has its own name, if the caller gave one.
     alone = request.symbol if request.start is not None else name
-    rejects: list[Reject] = []
+    book = RejectBook()
     for number, row in enumerate(table.rows):
         if len(row) != len(table.columns):
-            rejects.append(Reject.of(number, "row", len(row), f"the row has not the {len(table.columns)} fields of its table"))
+            book.add(number, "row", len(row), f"the row has not the {len(table.columns)} fields of its table")
             continue
         symbol = alone if symbol_at is None else str(row[symbol_at] or "")
         if symbol_at is not None and request.start is not None and symbol:
@@ -171,10 +180,10 @@ def _by_symbol(
                 continue
             symbol = asked[symbol.casefold()]
         if not symbol:
-            rejects.append(Reject.of(number, "symbol", symbol, "required field is missing"))
+            book.add(number, "symbol", symbol, "required field is missing")
             continue
         groups.setdefault(symbol, []).append(number)
-    return groups, rejects, (Quirk("row of a symbol that was not asked for", unasked),) if unasked else ()
+    return groups, book.rejects(), (Quirk("row of a symbol that was not asked for", unasked),) if unasked else ()
 
 
 def _fields(

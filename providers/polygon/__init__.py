@@ -9,7 +9,7 @@ from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.protocol import Vendor
 
 from .calls import build_request
-from .datasets import DATASETS
+from .datasets import DATASETS, MOST_ROWS
 from .options import PolygonOptions
 from .published_plans import PLANS
 from .symbol_forms import SYMBOL_FORMS, zone
@@ -38,4 +38,5 @@ VENDOR: Final = Vendor(
     plan=plan,
     build_request=build_request,
     read_reply=read_reply,
+    most_rows=MOST_ROWS,
 )

@@ -11,20 +11,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Annotated, Any, Final, NotRequired, cast
 
 import msgspec
 import numpy as np
-from pydantic import Field, OnErrorOmit, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from marketfetch.schemas.bars import BarColumns, Floats, Ints
-from marketfetch.schemas.page import Reject
+from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reply_parsing import not_json
+from marketfetch.vendors.reply_size import check_rows
 
+from .datasets import MOST_ROWS
 from .errors import WHO
 
 #: Polygon's field names and the bar columns they fill, in the order of `_QuickRow`.
@@ -60,15 +62,11 @@ class Envelope(TypedDict):
 
 
 class _Aggs(Envelope):
-    results: NotRequired[list[Row] | None]
-
-
-class _AggsGoodRows(Envelope):
-    results: NotRequired[list[OnErrorOmit[Row]] | None]
+    results: NotRequired[list[Any] | None]
 
 
 _AGGS: Final = TypeAdapter(_Aggs)
-_AGGS_GOOD_ROWS: Final = TypeAdapter(_AggsGoodRows)
+_ROW: Final = TypeAdapter(Row)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,13 +79,13 @@ class Aggs:
     envelope: Envelope
     bars: BarColumns
     numbers: Ints
-    rejects: tuple[Reject, ...] = ()
+    rejects: Rejects = field(default_factory=Rejects)
     null: bool = False
 
     @property
     def rows(self) -> int:
         """The number of rows in the response, bad rows included."""
-        return len(self.numbers) + len(self.rejects)
+        return len(self.numbers) + self.rejects.total
 
 
 def read_aggs(reply: HttpReply, *, symbol: str) -> Aggs:
@@ -133,6 +131,8 @@ def quick(body: bytes) -> Aggs | None:
         found = _QUICK.decode(body)
     except (msgspec.MsgspecError, RecursionError):
         return None
+    if len(found.results) > MOST_ROWS:
+        return None  # The contract counts it, and says so.
     values = chain.from_iterable(map(msgspec.structs.astuple, found.results))
     wide = len(FIELDS) + 1
     table = np.fromiter(values, dtype=np.float64, count=wide * len(found.results)).reshape(-1, wide).T
@@ -145,34 +145,34 @@ def quick(body: bytes) -> Aggs | None:
 
 def by_contract(reply: HttpReply, *, symbol: str) -> Aggs:
     """Decodes by pydantic: each row that breaks the contract becomes a reject with its reason. Raises Unavailable."""
-    rejects: dict[int, Reject] = {}
     try:
         body: dict[str, Any] = {**_AGGS.validate_json(reply.body)}
-    except ValidationError as error:
-        rejects = _bad_rows(error, reply, symbol=symbol)
-        body = {**_AGGS_GOOD_ROWS.validate_json(reply.body)}
-    rows = body.get("results") or []
-    numbers = np.array([i for i in range(len(rows) + len(rejects)) if i not in rejects], dtype=np.int64)
+    except ValidationError:
+        raise not_json(reply, who=WHO) from None
+    found: list[object] = body.get("results") or []
+    check_rows(len(found), most_rows=MOST_ROWS, who=WHO)
+    book = RejectBook()
+    # Row by row: the errors of a whole reply at once would take a thousand times the reply's own bytes.
+    rows, numbers = [], []
+    for number, row in enumerate(found):
+        try:
+            rows.append(_ROW.validate_python(row))
+            numbers.append(number)
+        except ValidationError as error:
+            book.add(number, *_what_is_bad(error), symbol=symbol)
     # None becomes NaN.
     bars = _columns([np.array([row.get(name, math.nan) for row in rows], dtype=np.float64) for name in ("t", *FIELDS)])
     null = "results" in body and body["results"] is None
-    return Aggs(_envelope(body), bars, numbers, tuple(rejects[i] for i in sorted(rejects)), null=null)
+    return Aggs(_envelope(body), bars, np.array(numbers, dtype=np.int64), book.rejects(), null=null)
 
 
-def _bad_rows(error: ValidationError, reply: HttpReply, *, symbol: str) -> dict[int, Reject]:
-    """Returns a reject for each bad row, by row number. Raises Unavailable if anything but rows breaks the contract."""
-    bad: dict[int, Reject] = {}
-    for one in error.errors(include_url=False, include_context=False):
-        place = one["loc"]
-        if len(place) < 2 or place[0] != "results" or not isinstance(place[1], int):
-            raise not_json(reply, who=WHO) from None
-        field = str(place[2]) if len(place) > 2 else "row"
-        missing = one["type"] == "missing"
-        value = "" if missing else one["input"]
-        reason = "required field is missing or not a number" if missing or field != "t" else str(one["msg"]).lower()
-        name = "ts" if field == "t" else FIELDS.get(field, field)
-        bad.setdefault(place[1], Reject.of(place[1], name, value, reason, symbol=symbol))
-    return bad
+def _what_is_bad(error: ValidationError) -> tuple[str, object, str]:
+    """Returns field, value and reason of the first error of a row."""
+    one = error.errors(include_url=False, include_context=False)[0]
+    name = str(one["loc"][0]) if one["loc"] else "row"
+    missing = one["type"] == "missing"
+    reason = "required field is missing or not a number" if missing or name != "t" else str(one["msg"]).lower()
+    return "ts" if name == "t" else FIELDS.get(name, name), "" if missing else one["input"], reason
 
 
 def _columns(table: Sequence[Floats] | Floats) -> BarColumns:

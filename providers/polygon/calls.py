@@ -15,12 +15,12 @@ from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.http import HttpRequest, KeyPlace
 from marketfetch.vendors.times import period_end, period_start
 
-from .datasets import RECORD_PATHS
+from .datasets import MOST_ROWS, RECORD_PATHS
 from .options import PolygonOptions
 from .symbol_forms import is_stock_like
 
 #: The maximum of `limit`: base bars (minutes or days, not the requested bars) per page. Source: the URL above.
-MOST_BASE_BARS: Final = 50_000
+MOST_BASE_BARS: Final = MOST_ROWS
 
 _RANGES: Final = {
     "1m": "1/minute",

@@ -11,6 +11,10 @@ from typing import Final
 from marketfetch.schemas.timespans import TIMESPANS
 from marketfetch.vendors.protocol import Dataset
 
+#: The most base bars that a page covers (https://massive.com/docs/rest/stocks/aggregates/custom-bars, parameter `limit`); a
+#: page of records is smaller.
+MOST_ROWS: Final = 50_000
+
 #: The dataset names of bars.
 BARS: Final = ("bars", "aggs")
 #: The path of each dataset of records.

@@ -12,12 +12,15 @@ from typing import Final
 from pydantic import BaseModel, ValidationError
 
 from marketfetch.schemas.non_bar_rows import Dividend, Split, Ticker
-from marketfetch.schemas.page import Page, Reject
+from marketfetch.schemas.page import Page
+from marketfetch.schemas.rejects import RejectBook
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import NoData, SuspectEmpty, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reply_parsing import parse_object
+from marketfetch.vendors.reply_size import check_rows
 
+from .datasets import MOST_ROWS
 from .errors import WHO, error_in
 
 _SPLIT: Final = {"ticker": "symbol", "execution_date": "day", "split_to": "new", "split_from": "old"}
@@ -54,6 +57,7 @@ def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[objec
         raise SuspectEmpty(f"{WHO} returned results:null for {request.symbol}", status=reply.status)
     if not isinstance(rows, list):
         raise Unavailable(f"{WHO} returned {request.dataset} of an unknown shape for {request.symbol}", status=reply.status)
+    check_rows(len(rows), most_rows=MOST_ROWS, who=WHO)
     count = body.get("count")
     if isinstance(count, int) and count != len(rows):
         raise Unavailable(
@@ -63,7 +67,7 @@ def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[objec
     if not rows and not following:
         raise NoData(f"{WHO} has no {request.dataset} for {request.symbol}", status=reply.status)
     records: list[BaseModel] = []
-    rejects: list[Reject] = []
+    book = RejectBook()
     for number, row in enumerate(rows):
         values = {ours: row[theirs] for theirs, ours in names.items() if theirs in row} if isinstance(row, dict) else {}
         try:
@@ -71,7 +75,7 @@ def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[objec
         except ValidationError as problem:
             first = problem.errors(include_url=False, include_context=False)[0]
             field = str(first["loc"][0]) if first["loc"] else "row"
-            rejects.append(
-                Reject.of(number, field, values.get(field, ""), str(first["msg"]).lower(), symbol=str(values.get("symbol", "")))
-            )
-    return Page(records=tuple(records), rejects=tuple(rejects), next=following)
+            symbol = values.get("symbol", "")
+            known = symbol if isinstance(symbol, str) else ""
+            book.add(number, field, values.get(field, ""), str(first["msg"]).lower(), symbol=known)
+    return Page(records=tuple(records), rejects=book.rejects(), next=following)

@@ -5,6 +5,7 @@ https://massive.com/docs/rest/stocks/aggregates/custom-bars
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -14,16 +15,19 @@ import numpy as np
 
 from marketfetch.schemas.bars import PRICE_COLUMNS, BarColumns, BarSeries, Ints
 from marketfetch.schemas.integrity import check_bars
-from marketfetch.schemas.page import Page, Quirk, Reject
+from marketfetch.schemas.page import Page, Quirk
+from marketfetch.schemas.rejects import Rejects
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, is_intraday
 from marketfetch.vendors.columns import asked_range, parse
 from marketfetch.vendors.errors import BadRequest, NoData, NotEntitled, SuspectEmpty, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv
+from marketfetch.vendors.reply_size import check_rows
 from marketfetch.vendors.times import bar_start_ms, local_date
 
 from .aggregates import FIELDS, Aggs, read_aggs
+from .datasets import MOST_ROWS
 from .errors import WHO, check_status, error_in
 from .options import PolygonOptions
 from .records import RECORDS, read_records, saved_dataset
@@ -31,6 +35,9 @@ from .symbol_forms import is_stock_like, zone_of
 
 #: The endpoint that knows whether a ticker exists. https://massive.com/docs/rest/stocks/tickers/ticker-overview
 TICKER: Final = "/v3/reference/tickers/"
+#: The columns of a CSV that are read, and what a Unix time in ms looks like there.
+COLUMNS: Final = ("t", *FIELDS)
+_MOMENT: Final = re.compile(r"-?[0-9]{1,14}")
 #: No market closes for holidays as long as this.
 _SURELY_TRADES_DAYS: Final = 10
 
@@ -100,13 +107,18 @@ def next_cursor(next_url: object, *, base_url: str, request: Request) -> str | N
     """Returns path and query of a next_url, without host, key and the path of base_url. None on the last page."""
     if not next_url:
         return None
-    parts = urlsplit(str(next_url))
+    stranger = Unavailable(f"{WHO} returned a next_url without a usable path for {request.symbol}")
+    try:
+        parts = urlsplit(str(next_url))
+        query = [(name, value) for name, value in parse_qsl(parts.query) if name.lower() not in ("apikey", "api_key")]
+        asked = urlencode(query)
+    except ValueError:
+        raise stranger from None
     prefix = urlsplit(base_url).path.rstrip("/")
     path = parts.path.removeprefix(prefix) if prefix else parts.path
     if not path.startswith("/") or path.startswith("//") or "\\" in path:
-        raise Unavailable(f"{WHO} returned a next_url without a usable path for {request.symbol}")
-    query = [(name, value) for name, value in parse_qsl(parts.query) if name.lower() not in ("apikey", "api_key")]
-    cursor = f"{path}?{urlencode(query)}" if query else path
+        raise stranger
+    cursor = f"{path}?{asked}" if query else path
     if cursor == request.cursor:
         raise Unavailable(f"{WHO} returned a next_url to the same page for {request.symbol}")
     return cursor
@@ -138,7 +150,7 @@ def _bars_page(
     bars: BarColumns,
     *,
     rows: Ints | None,
-    rejects: tuple[Reject, ...],
+    rejects: Rejects,
     symbol: str,
     adjustment: Adjustment,
     next_: str | None,
@@ -154,7 +166,7 @@ def _bars_page(
     series = BarSeries("polygon", symbol, request.timespan, adjustment if is_stock_like(symbol) else "raw", checked.bars)
     return Page(
         series=(series,) if len(checked.bars) else (),
-        rejects=tuple(sorted((*rejects, *checked.rejects), key=lambda one: one.row)),
+        rejects=Rejects.together(rejects, checked.rejects),
         quirks=(*checked.quirks, *_weekend_quirks(series)),
         next=next_,
     )
@@ -184,9 +196,10 @@ def _read_csv(request: Request, reply: HttpReply) -> Page:
         raise Unavailable(f"{WHO} returned neither JSON nor a CSV table of bars for {request.symbol}")
     if not rows:
         raise NoData(f"{WHO} has no bars for {request.symbol} in this range", status=reply.status)
-    column = {name: [row[i] if i < len(row) else None for row in rows] for i, name in enumerate(header)}
-    moments = [int(text) if text and text.lstrip("-").isdecimal() and len(text) < 15 else None for text in column["t"]]
-    fields = {FIELDS[name]: column[name] for name in header if name in FIELDS}
+    check_rows(len(rows), most_rows=MOST_ROWS, who=WHO)
+    column = {name: [row[i] if i < len(row) else None for row in rows] for i, name in enumerate(header) if name in COLUMNS}
+    moments = [int(text) if text and _MOMENT.fullmatch(text) else None for text in column["t"]]
+    fields = {FIELDS[name]: column[name] for name in column if name in FIELDS}
     parsed = parse(moments, column["t"], fields, rows=range(len(rows)), symbol=request.symbol)
     return _bars_page(
         request,

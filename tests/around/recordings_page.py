@@ -44,7 +44,7 @@ def page() -> str:
             more = [f"{count} × {quirk}" for quirk, count in told.quirks.items()]
             more += ["next page" if told.next else "", f"retry after {told.retry_after:g} s" if told.retry_after else ""]
             lines.append(
-                f"| {provider} | {name} | {told.outcome} | {told.rows} | {len(told.rejects)} | {told.span} "
+                f"| {provider} | {name} | {told.outcome} | {told.rows} | {told.rejected} | {told.span} "
                 f"| {', '.join(part for part in more if part)} |"
             )
     return HEAD + "\n".join(lines) + "\n"

@@ -103,9 +103,7 @@ def test_postgres_names_its_extra(without):
     url = "postgresql://user:S3CR3T@127.0.0.1:1/x"
     done = without("-m", "marketfetch", "status", extras=("postgres",), MARKETFETCH_DATABASE_URL=url)
     assert done.returncode == 1
-    assert (
-        "A Postgres database needs psycopg, which is not installed: run `pip install 'marketfetch[postgres]'`" in done.stderr
-    )
+    assert "A Postgres database needs psycopg, which is not installed: run `pip install 'marketfetch[postgres]'`" in done.stderr
 
 
 def test_the_celery_app_names_its_extra(without):

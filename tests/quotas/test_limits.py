@@ -81,3 +81,21 @@ def test_a_call_on_the_boundary_belongs_to_the_new_day():
 def test_a_key_remembers_enough_calls_for_its_largest_window():
     assert key_limits("main", ["5/minute", "50000/day"]).most_stamps == 50_000
     assert key_limits("main", []).most_stamps == 1000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "99999999999999999999/second", "1000000001/day", "5/367days", "5/99999999999999999999 seconds", "9" * 5_000 + "/second",
+        "5/" + "9" * 5_000 + "days", "5/999999999999 hours", "1000000001/day@America/New_York",
+    ],
+)  # fmt: skip
+def test_a_limit_that_the_gate_cannot_count_is_refused(text):
+    with pytest.raises(LimitError, match="too large: at most 1,000,000,000 calls in at most 366 days"):
+        parse(text)
+
+
+def test_the_largest_limits_are_accepted():
+    longest = parse("1000000000/366days")
+    assert isinstance(longest, Window)
+    assert longest.window_ms == 366 * 86_400_000

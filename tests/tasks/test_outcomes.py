@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from marketfetch.quotas import key_limits
 from marketfetch.vendors import errors
 from marketfetch.vendors.errors import FetchError, RateLimited
-from tasks.outcomes import TABLE, Step, next_step, pause_ms, sentence
+from tasks.outcomes import TABLE, Step, longest_wait_ms, next_step, pause_ms, said_ms, sentence
 
 
 def leaves(kind: type[FetchError]) -> list[type[FetchError]]:
@@ -74,3 +77,32 @@ def test_the_ledgers_sentence_names_symbol_class_and_key_label():
 def test_an_unreachable_vendor_is_told_with_the_setting_to_look_at():
     away = errors.Unavailable("nasdaq (key main): the connection could not be made")
     assert "providers.nasdaq.base_url" in sentence(away, provider="nasdaq", symbol="AAPL", key_label="main")
+
+
+#: 23:58 in New York.
+_LATE = datetime(2026, 11, 20, 4, 58, tzinfo=UTC)
+_NOON = datetime(2026, 11, 20, 17, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("limits", "zone", "now", "expected_ms"),
+    [
+        (("5/minute",), "America/New_York", _NOON, 12 * 3_600_000),
+        (("5/minute",), "America/New_York", _LATE, 600_000),
+        (("5/minute", "25/day@Asia/Tokyo"), "America/New_York", _LATE, 10 * 3_600_000 + 120_000),
+        (("500/30days",), "America/New_York", _NOON, 30 * 86_400_000),
+        ((), "UTC", _NOON, 7 * 3_600_000),
+    ],
+)
+def test_a_vendors_wait_is_obeyed_up_to_the_longest_window_and_the_next_change_of_day(limits, zone, now, expected_ms):
+    assert longest_wait_ms(key_limits("main", limits), zone=zone, now=now) == expected_ms
+
+
+def test_a_wait_of_years_is_capped_and_said_beside_the_cap():
+    error = RateLimited("no", scope="minute", retry_after_ms=69_890_688 * 3_600_000)
+    pause = pause_ms(error, most_ms=86_400_000)
+    assert pause == 86_400_000
+    assert said_ms(error.retry_after_ms, pause) == ("; the vendor says to wait 69,890,688.0 h, which is capped at 24.0 h")
+    honest = RateLimited("no", scope="minute", retry_after_ms=300_000)
+    assert pause_ms(honest, most_ms=longest_wait_ms(key_limits("main", ("5/minute",)), zone="UTC", now=_LATE)) == 300_000
+    assert said_ms(300_000, 300_000) == said_ms(None, 60_000) == ""

@@ -1,0 +1,95 @@
+"""What is taken from a reply, made harmless before it is stored, logged or shown: redacted, printable, bounded.
+
+Rows are no part of it: they are parsed from the bytes as they came, so a key that equals a symbol or a number changes none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from marketfetch.printable import printable
+from marketfetch.redaction import CUT, redact
+from marketfetch.schemas.page import Page, Quirk
+from marketfetch.schemas.rejects import Reject, Rejects
+from marketfetch.schemas.request import Request
+from marketfetch.vendors.errors import FetchError, RateLimited, TooManyRejects, Transient, Unavailable
+from marketfetch.vendors.reply_parsing import bounded_wait_ms
+
+#: Characters of a name (a field, a symbol, a quirk), of a value, of a reason, and of a sentence.
+_NAME, _VALUE, _REASON, _SENTENCE = 100, 200, 300, 1_000
+#: A longer name of a next page would have to be kept and sent with every call, and is no name.
+LONGEST_CURSOR = 8_192
+
+
+def harmless_page(page: Page, request: Request, secrets: Sequence[str]) -> Page:
+    """The page with harmless texts. Raises Unavailable where the name of its next page is damaged."""
+    return replace(
+        page,
+        series=tuple(
+            one
+            if one.symbol.isprintable() and len(one.symbol) <= _VALUE
+            else replace(one, symbol=printable(one.symbol, most=_VALUE))
+            for one in page.series
+        ),
+        rejects=_rejects(page, request, secrets),
+        quirks=tuple(Quirk(_clean(one.name, secrets, _NAME), one.rows) for one in page.quirks),
+        next=_cursor(page.next, request, secrets),
+    )
+
+
+def harmless_error(error: FetchError, request: Request, secrets: Sequence[str]) -> FetchError:
+    """The same error with a harmless sentence, and with a wait that is a number."""
+    error.message = _clean(error.message, secrets, _SENTENCE)
+    error.args = (error.message,)
+    if isinstance(error, RateLimited | Transient):
+        error.retry_after_ms = bounded_wait_ms(error.retry_after_ms)
+    if isinstance(error, TooManyRejects) and error.page is not None:
+        error.page = harmless_page(replace(error.page, next=None), request, secrets)
+    return error
+
+
+def _clean(text: str, secrets: Sequence[str], most: int) -> str:
+    # Redacted first, as an escape or a cut could hide a part of the key; cut before that, as redacting takes time.
+    return printable(redact(str(text)[: 20 * most], secrets), most=most)
+
+
+def _rejects(page: Page, request: Request, secrets: Sequence[str]) -> Rejects:
+    rejects = page.rejects if isinstance(page.rejects, Rejects) else Rejects.together(page.rejects)
+
+    def reworded(one: Reject) -> Reject:
+        # The symbol that was asked for is our own word.
+        symbol = one.symbol if one.symbol == request.symbol else _clean(one.symbol, secrets, _NAME)
+        field, reason = _clean(one.field, secrets, _NAME), _clean(one.reason, secrets, _REASON)
+        return Reject(one.row, field, _clean(one.value, secrets, _VALUE), reason, symbol)
+
+    def cause(old: str) -> str:
+        field, _, reason = old.partition(": ")
+        return (
+            f"{_clean(field, secrets, _NAME)}: {_clean(reason, secrets, _REASON)}" if reason else _clean(old, secrets, _REASON)
+        )
+
+    return rejects.worded(reworded, cause)
+
+
+def _cursor(cursor: str | None, request: Request, secrets: Sequence[str]) -> str | None:
+    """The name of the next page, without a parameter that holds the key. It goes into a URL, a message and a table."""
+    if cursor is None:
+        return None
+    damaged = f"{request.provider} names a next page for {request.symbol} that is no text of at most 8 kB: the reply is damaged"
+    if not isinstance(cursor, str) or len(cursor) > LONGEST_CURSOR or not (cursor.isascii() and cursor.isprintable()):
+        raise Unavailable(damaged)
+    if redact(cursor, secrets) != cursor:
+        path, mark, query = cursor.partition("?")
+        # Redacted as a whole first: a key may hold an ampersand itself.
+        kept = [one for one in redact(query, secrets).split("&") if CUT not in one]
+        cursor = f"{path}{mark if kept else ''}{'&'.join(kept)}"
+        if not mark or redact(cursor, secrets) != cursor:
+            raise Unavailable(
+                f"{request.provider} names a next page for {request.symbol} that holds the key: the reply is damaged"
+            )
+    if cursor == request.cursor:
+        raise Unavailable(
+            f"{request.provider} names the same page again as the next one for {request.symbol}: pages go in a circle"
+        )
+    return cursor
