@@ -70,7 +70,7 @@ def fetch(task: Task, provider: str, args: tuple[Any, ...], query: dict[str, Any
         except (FetchError, Ignore, Reject, Retry, RedisError, OperationalError):
             raise
         except Exception as error:
-            end_delivery(provider, symbol, grant, error)
+            return end_delivery(task, provider, symbol, grant, error)
     except (RedisError, OperationalError) as error:
         # Not a failure of this request: its deadline in Redis parks it again, so no failure is reported.
         log.warning(
@@ -120,10 +120,10 @@ def granted(task: Task, provider: str, symbol: str, grant: dict[str, Any], asked
     return run.finished(request, page)
 
 
-def end_delivery(provider: str, symbol: str, grant: dict[str, Any], error: Exception) -> NoReturn:
+def end_delivery(task: Task, provider: str, symbol: str, grant: dict[str, Any], error: Exception) -> Reference:
     """Ends a delivery that has raised what is no outcome: a bug of ours, before, around or after the call.
 
-    Nothing stays held: before the call the request is redelivered and fails after the fifth time, later it fails at once, and
+    Nothing stays held: before `start` the request is redelivered and fails after the fifth time, after it fails at once, and
     what was fetched is kept. Raises Fatal, Ignore where another delivery follows, RedisError.
     """
     log.exception("fetch failed on a bug", provider=provider, symbol=symbol, request=grant["id"])
@@ -138,11 +138,13 @@ def end_delivery(provider: str, symbol: str, grant: dict[str, Any], error: Excep
         held_again_ms=held_again_ms,
         unsent=SENT not in grant,
     )
-    if turn.verdict in ("again", "lost") or (turn.verdict == "held" and turn.times < _MOST_RAISED):
+    if turn.verdict in ("again", "lost") or (turn.verdict == "answered" and turn.times < _MOST_RAISED):
         raise Ignore from None
+    if turn.verdict == "held" and not turn.reason:
+        return hand_on(task, reference(provider, symbol, grant["id"], outcome="held"))
     if turn.verdict != "over":
         send_to_store(reference(provider, symbol, grant["id"], outcome="failed"))
-    raise Fatal(reason) from None
+    raise Fatal(turn.reason or reason) from None
 
 
 def asked_for(grant: dict[str, Any], provider: str, args: tuple[Any, ...], query: dict[str, Any], *, task_id: str) -> Request:

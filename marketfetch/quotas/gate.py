@@ -212,8 +212,8 @@ class Gate:
         """
         keys = self._keys("granted", "running", "delayed", "held")
         args: list[str | int] = [self.prefix, request_id, fence, reason, most, 1000, held_again_ms, "unsent" if unsent else ""]
-        verdict, times = self._scripts.raised(keys=keys, args=args)
-        return Raised(verdict.decode(), times)
+        verdict, times, why = self._scripts.raised(keys=keys, args=args)
+        return Raised(verdict.decode(), times, why.decode())
 
     def delay(self, request_id: str, *, fence: int, delay_ms: int, unsent: bool = False) -> bool:
         """Backs off after a transient error: the request may run again after `delay_ms`, one attempt spent.

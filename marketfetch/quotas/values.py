@@ -180,6 +180,7 @@ class Raised:
 
     verdict: str
     times: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

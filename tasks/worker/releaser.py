@@ -303,7 +303,7 @@ class ReleasingLoop(threading.Thread):
         log.exception("grant was not published", pool=gate.pool, request=grant.id)
         reason = f"marketfetch made a mistake ({type(error).__name__}: {error}), see the worker's log"
         turn = gate.raised(grant.id, fence=grant.fence, reason=reason, most=_MOST_RAISED)
-        if turn.verdict == "failed" or (turn.verdict == "held" and turn.times >= _MOST_RAISED):
+        if turn.verdict == "failed" or (turn.verdict in ("held", "answered") and turn.times >= _MOST_RAISED):
             send_to_store(reference(gate.pool, grant.id, grant.id, outcome="failed"))
 
 

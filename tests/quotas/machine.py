@@ -229,7 +229,7 @@ class GateMachine(RuleBasedStateMachine):
             self.children.remove(child)
         options: dict[str, Any] = {"reason": "why", "most": 2, "held_again_ms": HELD_AGAIN_MS, "unsent": unsent}
         found = self.gate.raised(grant.id, fence=grant.fence, **options)
-        assert (found.verdict, found.times) == self.model.raised(grant.id, fence=grant.fence, **options)
+        assert (found.verdict, found.times, found.reason) == self.model.raised(grant.id, fence=grant.fence, **options)
 
     @precondition(lambda self: self.children)
     @rule(n=pick, page=st.booleans(), ago_ms=st.sampled_from((0, 5)), told=st.booleans(), trip_ms=st.sampled_from((2, 50, 700)))

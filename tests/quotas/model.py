@@ -287,26 +287,28 @@ class Model(ModelOfKeys):
                 taken += 1
         return taken
 
-    def raised(self, name: str, *, fence: int, reason: str, most: int, held_again_ms: int, unsent: bool) -> tuple[str, int]:
+    def raised(
+        self, name: str, *, fence: int, reason: str, most: int, held_again_ms: int, unsent: bool
+    ) -> tuple[str, int, str]:
         one = self.records.get(name)
         if one is None:
-            return "over", 0
+            return "over", 0, ""
         called = one.place in ("granted", "running")
         if one.newer or one.place in ("ready", "delayed", "newer") or (called and one.fence != fence):
-            return "lost", 0
+            return "lost", 0, ""
         times = self.raised_times[name] = self.raised_times.get(name, 0) + 1
         if not called:
-            return "held", times
+            return ("held", times, one.reason) if one.kind == "held" else ("answered", times, "")
         unsent = unsent or one.place == "granted"
         self._close(one, made=not unsent)
         self.unstarted.pop(name, None)
         one.calls -= unsent and one.place == "running"
         if one.place == "granted" and times < most:
             one.place, one.at_ms = "delayed", self.now_ms + 1000 * 2 ** (times - 1)
-            return "again", times
+            return "again", times, ""
         del self.raised_times[name]
         one.place, one.kind, one.reason, one.at_ms = "held", "held", reason, self.now_ms + held_again_ms
-        return "failed", times
+        return "failed", times, reason
 
     def delay(self, name: str, *, fence: int, delay_ms: int, unsent: bool = False) -> bool:
         one = self._leased(name, fence)

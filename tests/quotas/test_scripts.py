@@ -33,7 +33,7 @@ STEPS: dict[str, list[Any]] = {
     ],
     "requeue": [lambda gate: gate.requeue("a", fence=1, key_label="x"), 1],
     "return_grants": [lambda gate: gate.return_grants([Grant("a", 1, "x", 0, ""), Grant("b", 2, "x", 0, "")]), 1],
-    "raised": [lambda gate: gate.raised("a", fence=1, reason="why"), [b"again", 1]],
+    "raised": [lambda gate: gate.raised("a", fence=1, reason="why"), [b"again", 1, b""]],
     "delay": [lambda gate: gate.delay("a", fence=1, delay_ms=1), 1],
     "claim": [lambda gate: gate.claim(["a", "b"], busy_ms=1), [[b"x", 1], [b"", 0]]],
     "release_claims": [lambda gate: gate.release_claims(["a", "b"]), 2],
