@@ -34,7 +34,7 @@ from marketfetch.vendors.wire import steady_ns, steady_s
 from . import outcomes
 from .outcomes import Step
 from .reference import Reference, reference
-from .sending.parking import GRANT_HEADER, NAMED, UNSENT
+from .sending.parking import GRANT_HEADER, NAMED, SENT, UNSENT
 from .store import hand_on, send_to_store
 
 log = structlog.get_logger("marketfetch.fetch")
@@ -86,6 +86,7 @@ class Run:
             # The only wait in a worker: a grant may be some milliseconds ahead of its slot.
             _NOTHING.wait(ahead_s)
         self.called_at_ms = time.time_ns() // 1_000_000
+        self.task.request.get(GRANT_HEADER)[SENT] = True
         self.unsent = False
         reply = transport.send(
             call,

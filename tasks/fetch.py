@@ -9,20 +9,23 @@ return   a small reference; the chain stores it      tasks/store.py
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NoReturn
 from uuid import uuid4
 
 import structlog
 from celery import Task, states
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject, Retry
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from marketfetch import connections, vendors
-from marketfetch.exceptions import MarketfetchError
+from marketfetch.exceptions import BadRequestError, MarketfetchError
 from marketfetch.jobs import recorded_outcomes
-from marketfetch.jobs.planning import single
+from marketfetch.jobs.planning import of_task
 from marketfetch.quotas import Start
+from marketfetch.redaction import redact
 from marketfetch.schemas.ledger import LedgerRow
 from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
@@ -32,10 +35,15 @@ from marketfetch.vendors.wire import SendTooLate, steady_s
 from .app import app
 from .attempt import Run
 from .reference import Reference, reference, reference_of
-from .sending.parking import FETCH_PREFIX, GRANT_HEADER
+from .sending.checked_task import CheckedTask
+from .sending.parking import FETCH_PREFIX, GRANT_HEADER, SENT
 from .store import hand_on, send_to_store
 
 log = structlog.get_logger("marketfetch.fetch")
+
+#: So many deliveries of a request may raise before its call is sent; then the request fails.
+_MOST_RAISED: Final = 5
+_MOST_OF_A_SENTENCE: Final = 300
 
 _RETRIES = {
     "autoretry_for": (Unavailable, SuspectEmpty),
@@ -49,15 +57,20 @@ _RETRIES = {
 }
 
 
-def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Reference:
+def fetch(task: Task, provider: str, args: tuple[Any, ...], query: dict[str, Any]) -> Reference:
     """The way of one request through a worker. Returns the reference that store_batch takes."""
-    # A non-string symbol appears as its repr in errors.
-    symbol = symbol if isinstance(symbol, str) else repr(symbol)[:100]
+    symbol = _symbol_of(args, query)
     grant = task.request.get(GRANT_HEADER)
     if grant is None:
-        park_again(task)
+        park_again(task, provider, symbol, args, query)
+    asked = partial(asked_for, grant, provider, args, query, task_id=task.request.id)
     try:
-        return granted(task, provider, symbol, query, grant)
+        try:
+            return granted(task, provider, symbol, grant, asked)
+        except (FetchError, Ignore, Reject, Retry, RedisError, OperationalError):
+            raise
+        except Exception as error:
+            return end_delivery(task, provider, symbol, grant, error)
     except (RedisError, OperationalError) as error:
         # Not a failure of this request: its deadline in Redis parks it again, so no failure is reported.
         log.warning(
@@ -71,15 +84,17 @@ def fetch(task: Task, provider: str, symbol: str, query: dict[str, Any]) -> Refe
         raise Ignore from None
 
 
-def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant: dict[str, Any]) -> Reference:
+def granted(task: Task, provider: str, symbol: str, grant: dict[str, Any], asked: Callable[[], Request]) -> Reference:
     """The steps at the top of this page. Raises RedisError and kombu's OperationalError when Redis stays away."""
     gate, settings = connections.gate(provider), get_settings()
-    before = ended_before(grant, provider, symbol, query)
+    before = ended_before(grant, asked)
     if before and before.outcome != "failed":
         # The grant is refunded, and no call is made.
         known = recorded_outcomes.outcome_json(before)
+        ref = hand_on(task, reference_of(provider, symbol, grant["id"], known))
+        # Last: while the gate has the record, an exception redelivers it.
         gate.settle(grant["id"], outcome=known)
-        return hand_on(task, reference_of(provider, symbol, grant["id"], known))
+        return ref
     asked_at = steady_s()
     turn = gate.start(grant["id"], fence=grant["fence"], end_by_ms=int(settings.timings.end_by * 1000), child=uuid4().hex)
     if turn.verdict != "go":
@@ -87,15 +102,17 @@ def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant
 
     run = Run(task, gate, grant["id"], grant["fence"], turn, asked_at=asked_at)
     try:
-        request = run.request = asked_for(grant, provider, symbol, query)
+        request = run.request = asked()
         if before:
             recorded_outcomes.forget_failure(request)
         page = run.call(request)
     except SendTooLate:
         run.requeue(unsent=True)
         raise Ignore from None
-    except MarketfetchError as error:
+    except BadRequestError as error:
         return run.failed(BadRequest(str(error)), provider, symbol)
+    except MarketfetchError as error:
+        return run.failed(Fatal(str(error)), provider, symbol)
     except FetchError as error:
         return run.handle_error(error, provider, symbol)
     except Exception as error:
@@ -105,27 +122,67 @@ def granted(task: Task, provider: str, symbol: str, query: dict[str, Any], grant
     return run.finished(request, page)
 
 
-def asked_for(grant: dict[str, Any], provider: str, symbol: str, query: dict[str, Any]) -> Request:
+def end_delivery(task: Task, provider: str, symbol: str, grant: dict[str, Any], error: Exception) -> Reference:
+    """Ends a delivery that has raised what is no outcome: a bug of ours, before, around or after the call.
+
+    Nothing stays held: before `start` the request is redelivered and fails after the fifth time, after it fails at once, and
+    what was fetched is kept. Raises Fatal, Ignore where another delivery follows, RedisError.
+    """
+    log.exception("fetch failed on a bug", provider=provider, symbol=symbol, request=grant["id"])
+    why = redact(str(error), get_settings().secrets())[:_MOST_OF_A_SENTENCE]
+    reason = f"{symbol}: marketfetch made a mistake ({type(error).__name__}: {why}), see the worker's log"
+    held_again_ms = int(get_settings().timings.held_again * 1000)
+    turn = connections.gate(provider).raised(
+        grant["id"],
+        fence=grant["fence"],
+        reason=reason,
+        most=_MOST_RAISED,
+        held_again_ms=held_again_ms,
+        unsent=SENT not in grant,
+    )
+    if turn.verdict in ("again", "lost") or (turn.verdict == "answered" and turn.times < _MOST_RAISED):
+        raise Ignore from None
+    if turn.verdict == "held" and not turn.reason:
+        return hand_on(task, reference(provider, symbol, grant["id"], outcome="held"))
+    if turn.verdict != "over":
+        send_to_store(reference(provider, symbol, grant["id"], outcome="failed"))
+    raise Fatal(turn.reason or reason) from None
+
+
+def asked_for(grant: dict[str, Any], provider: str, args: tuple[Any, ...], query: dict[str, Any], *, task_id: str) -> Request:
     """A job's message holds the request; a user's holds a wish, planned when it was sent or here. Raises BadRequestError."""
     if "user" not in grant:
-        return Request.model_validate({"provider": provider, "symbol": symbol, **query})
+        return Request.model_validate({"provider": provider, "symbol": args[0], **query})
     if grant["user"]:
         return Request.model_validate({"provider": provider, **grant["user"]})
-    return single(provider, symbol, **query)
+    return of_task(provider, args, query, task_id=task_id)
 
 
-def ended_before(grant: dict[str, Any], provider: str, symbol: str, query: dict[str, Any]) -> LedgerRow | None:
+def ended_before(grant: dict[str, Any], asked: Callable[[], Request]) -> LedgerRow | None:
     """The ledger's row for what a user's task asks for, None where there is none; a job asks the ledger before it parks."""
     if "user" not in grant:
         return None
     try:
-        return recorded_outcomes.from_ledger(asked_for(grant, provider, symbol, query))
+        return recorded_outcomes.from_ledger(asked())
     except MarketfetchError:
         return None  # reported where the request is built
 
 
-def park_again(task: Task) -> NoReturn:
-    """Parks a message that came to the queue without a grant, with the same task id."""
+def _symbol_of(args: tuple[Any, ...], query: dict[str, Any]) -> str:
+    """The symbol for sentences; what is no string appears as its repr."""
+    symbol = args[0] if args else query.get("symbol")
+    return symbol if isinstance(symbol, str) else repr(symbol)[:100]
+
+
+def park_again(task: Task, provider: str, symbol: str, args: tuple[Any, ...], query: dict[str, Any]) -> NoReturn:
+    """Parks a message that came to the queue without a grant, with the same task id. Raises BadRequest for wrong arguments."""
+    try:
+        of_task(provider, args, query, task_id=task.request.id)
+    except BadRequestError as error:
+        # An app that does not have our sender has sent it: the task fails here, and no quota is spent.
+        raise BadRequest(f"{symbol}: {error}") from None
+    except MarketfetchError:
+        log.info("stray task can't be planned here", task=task.name, task_id=task.request.id)
     task.signature_from_request(task.request, countdown=0, retries=task.request.retries).apply_async()
     log.info("stray task parked", task=task.name, task_id=task.request.id)
     raise Ignore
@@ -139,9 +196,10 @@ def not_ours_to_send(task: Task, provider: str, symbol: str, record: str, turn: 
         except FetchError:
             send_to_store(reference(provider, symbol, record, outcome="failed"))
             raise
+        ref = hand_on(task, answer)
         # The reference names the request, so the task's own record is no longer needed.
         connections.gate(provider).settle(record)
-        return hand_on(task, answer)
+        return ref
     if turn.verdict == "held" and turn.reason:
         # The request has failed, and its row is not in the ledger yet: the task fails with the same reason.
         send_to_store(reference(provider, symbol, record, outcome="failed"))
@@ -158,15 +216,16 @@ def _task_of(name: str) -> Task:
     """The task `tasks.fetch.<name>` of an installed vendor."""
     vendor = vendors.vendor(name)
 
-    def one_call(self: Task, symbol: str, **query: Any) -> Reference:
-        return fetch(self, name, symbol, query)
+    def one_call(self: Task, *args: Any, **query: Any) -> Reference:
+        # Any arguments: a worker must end what was sent with wrong ones.
+        return fetch(self, name, args, query)
 
     one_call.__name__ = one_call.__qualname__ = name
     one_call.__doc__ = (
-        f"One call to {vendor.title}. `query`: start, end, and optionally timespan, dataset, adjustment, as in `submit`.\n\n"
+        f"One call to {vendor.title}: symbol, start, end, and optionally timespan, dataset, adjustment, again.\n\n"
         f"Source: {vendor.documentation}"
     )
-    return app.task(name=f"{FETCH_PREFIX}{name}", bind=True, **_RETRIES)(one_call)
+    return app.task(name=f"{FETCH_PREFIX}{name}", bind=True, base=CheckedTask, **_RETRIES)(one_call)
 
 
 #: The fetch task of each installed vendor, by the vendor's name.

@@ -109,7 +109,7 @@ def _document(one: KeyLine) -> dict[str, object]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def health(ctx: click.Context, *, as_json: bool) -> None:
-    """Show whether requests that may run are admitted; exits with 1 if none was for a minute. For health checks."""
+    """Show whether requests that may run are admitted and started; exits with 1 if not. For health checks."""
     from marketfetch.ops import key_status
 
     found = key_status.health()
@@ -119,5 +119,7 @@ def health(ctx: click.Context, *, as_json: bool) -> None:
     else:
         for one in found:
             waits = f"{one.waiting} wait that may run, a key is open, and nothing was admitted for {one.stuck_ms / 1000:.0f} s"
+            if one.unstarted:
+                waits = f"{one.unstarted} were granted 5 times in a row, and no worker has started them: see the workers' log"
             click.echo(f"{one.pool}: {'fine' if one.ok else f'{waits}. Is a worker running? `marketfetch check` looks.'}")
     ctx.exit(0 if ok else 1)

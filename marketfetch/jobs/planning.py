@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -23,18 +24,43 @@ if TYPE_CHECKING:
 
 #: How many mistakes of an unreadable job are reported: the others mostly follow from these.
 _MOST_REPORTED: Final = 3
+#: What a fetch task takes besides its symbol.
+_OF_TASKS: Final = ("start", "end", "timespan", "dataset", "adjustment", "again")
+_MOST_SHOWN: Final = 100
 
 
-def single(provider: str, symbol: str, **wish: Any) -> Request:
-    """The one request of a task that is sent alone, with the identity that a job would give it. Raises BadRequestError."""
-    requests = plan(make_spec(provider, (symbol,), again=False, **{"timespan": "1d", **wish}))
+def of_task(provider: str, unnamed: Sequence[Any], named: Mapping[str, Any], *, task_id: str) -> Request:
+    """The one request of a task with these arguments, with the identity that a job would give it. Raises BadRequestError.
+
+    `again` is a new generation, named after the task: a message that comes twice makes the same request.
+    """
+    wish = dict(named)
+    if len(unnamed) > 1 or (unnamed and "symbol" in wish):
+        raise BadRequestError(
+            f"A fetch task takes one symbol, and the rest by name, such as start='2024-01-02' (got {_shown(tuple(unnamed))})."
+        )
+    symbol = unnamed[0] if unnamed else wish.pop("symbol", None)
+    if unknown := sorted(str(name) for name in wish if name not in _OF_TASKS):
+        there_are = ", ".join(_OF_TASKS)
+        raise BadRequestError(f"The task can't be planned: {unknown[0]} is no argument of ours (there are {there_are}).")
+    if not isinstance(symbol, str):
+        raise BadRequestError(f"A fetch task takes one symbol, such as 'AAPL' (got {_shown(symbol)}): submit a job for more.")
+    again = wish.pop("again", False)
+    if not isinstance(again, bool):
+        raise BadRequestError(f"again is True or False (got {_shown(again)}).")
+    nonce = hashlib.sha256(task_id.encode()).hexdigest()[:12]
+    requests = plan(make_spec(provider, (symbol,), again=again, nonce=nonce, **{"timespan": "1d", **wish}))
     if len(requests) > 1:
         raise BadRequestError(f"This range takes {len(requests)} calls, and a task makes one: submit a job, or ask for less.")
     return requests[0]
 
 
-def make_spec(provider: str, symbols: Sequence[str], *, again: bool, **wish: Any) -> JobSpec:
-    """A job as it will be recorded. Raises BadRequestError."""
+def _shown(value: Any) -> str:
+    return repr(value)[:_MOST_SHOWN]
+
+
+def make_spec(provider: str, symbols: Sequence[str], *, again: bool, nonce: str = "", **wish: Any) -> JobSpec:
+    """A job as it will be recorded. `nonce` names the generation for `again`, "" for a random one. Raises BadRequestError."""
     if provider not in vendors.names():
         raise BadRequestError(vendors.unknown(provider))
     if isinstance(symbols, str) or not all(isinstance(one, str) for one in symbols):
@@ -46,7 +72,7 @@ def make_spec(provider: str, symbols: Sequence[str], *, again: bool, **wish: Any
             provider=provider,
             symbols=tuple(symbols),
             as_of=as_of,
-            again=uuid4().hex[:12] if again else "",
+            again=(nonce or uuid4().hex[:12]) if again else "",
             **wish,
         )
     except ValidationError as error:

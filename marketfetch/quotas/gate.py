@@ -1,7 +1,6 @@
 """Gate: the life of requests between plan and ledger, in Redis. Each method is one script and one round trip.
 
-The scripts under `lua/` are the specification; this class gives them names and types. It holds no state of its own, so any
-process on any machine may create one.
+The scripts under `lua/` are the specification; this class gives them names and types. Any process may create one.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from marketfetch.quotas.values import (
     Grant,
     KeyHistory,
     Parking,
+    Raised,
     Start,
     VendorCount,
     Withdrawn,
@@ -40,7 +40,6 @@ _ADMIT_AT_ONCE: Final = 1000
 _UNSTORED_MS: Final = 10_000
 #: Equals the expiry in settle.lua: longer than reading the ledger and planning after it take.
 _OVER_FOR_S: Final = 60
-
 #: A raw reply may have megabytes, and an operator looks at it within days.
 _RAW_KEPT_MS: Final = 7 * 86_400_000
 _MOST_RAW: Final = 20
@@ -203,6 +202,18 @@ class Gate:
             return 0
         pairs = [part for one in grants for part in (one.id, one.fence)]
         return int(self._scripts.return_grants(keys=self._keys("granted", "ready"), args=[self.prefix, *pairs]))
+
+    def raised(
+        self, request_id: str, *, fence: int, reason: str, most: int = 5, held_again_ms: int = 30_000, unsent: bool = False
+    ) -> Raised:
+        """Reports a delivery that has raised an exception. Before `start` it is redelivered, until `most` have raised.
+
+        Then, or after `start`, the request is held, failed for `reason`. `unsent`: the call was not sent. Only this counts.
+        """
+        keys = self._keys("granted", "running", "delayed", "held")
+        args: list[str | int] = [self.prefix, request_id, fence, reason, most, 1000, held_again_ms, "unsent" if unsent else ""]
+        verdict, times, why = self._scripts.raised(keys=keys, args=args)
+        return Raised(verdict.decode(), times, why.decode())
 
     def delay(self, request_id: str, *, fence: int, delay_ms: int, unsent: bool = False) -> bool:
         """Backs off after a transient error: the request may run again after `delay_ms`, one attempt spent.
@@ -369,10 +380,9 @@ class Gate:
         does not know of may reach its vendor until this long from now. `kept`: Redis came back with all but its last two
         seconds.
         """
-        found = self._scripts.restore(
-            keys=self._keys("epoch", "granted", "running", "held", "delayed"),
-            args=[self.prefix, old, new, json.dumps([asdict(one) for one in histories]), step_ms, late_ms, int(kept) or ""],
-        )
+        told = json.dumps([asdict(one) for one in histories])
+        keys = self._keys("epoch", "granted", "running", "held", "delayed")
+        found = self._scripts.restore(keys=keys, args=[self.prefix, old, new, told, step_ms, late_ms, int(kept) or ""])
         return str(found.decode())
 
     def moving(self) -> set[str]:

@@ -13,6 +13,8 @@ from marketfetch.quotas.values import Health, KeyReport, LimitUse
 #: Work that may run is admitted within milliseconds, so this long without an admission means that no worker admits.
 _STUCK_MS: Final = 60_000
 _A_DAY_MS: Final = 86_400_000
+#: A request whose grant has expired unstarted this often in a row: a message that is lost once or twice is no reason to alert.
+_AGAIN_AND_AGAIN: Final = 5
 
 
 def report(gate: Gate, keys: Sequence[KeyLimits]) -> list[KeyReport]:
@@ -23,16 +25,20 @@ def report(gate: Gate, keys: Sequence[KeyLimits]) -> list[KeyReport]:
 def health(gate: Gate, keys: Sequence[KeyLimits]) -> Health:
     """Not ok when requests wait, a key is open, and nothing was admitted for a minute: no worker runs, or it is stuck.
 
+    Nor when grants of the same requests expire again and again: no child starts what is admitted.
+
     While the database is unavailable the gate admits nothing on purpose, so the pool counts as ok.
     """
     with gate.redis.pipeline() as pipe:
         pipe.zcard(f"{gate.prefix}ready")
         pipe.hmget(f"{gate.prefix}counts", ["fine", "away"])
-        waiting, (fine_ms, away) = pipe.execute()
+        pipe.zcount(f"{gate.prefix}unstarted", _AGAIN_AND_AGAIN, "+inf")
+        waiting, (fine_ms, away), unstarted = pipe.execute()
     open_for_ms = max((one.open_for_ms for one in report(gate, keys)), default=0)
     idle_ms = _now_us(gate) // 1000 - int(fine_ms or 0)
     stuck_ms = min(open_for_ms, idle_ms) if waiting and not away else 0
-    return Health(gate.pool, ok=stuck_ms < _STUCK_MS, stuck_ms=stuck_ms, waiting=waiting)
+    ok = stuck_ms < _STUCK_MS and not unstarted
+    return Health(gate.pool, ok=ok, stuck_ms=stuck_ms, waiting=waiting, unstarted=unstarted)
 
 
 def _key(gate: Gate, key: KeyLimits) -> KeyReport:

@@ -175,10 +175,23 @@ class KeyReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Raised:
+    """What becomes of a request whose delivery has raised an exception: see raised.lua. `times`: how many have raised."""
+
+    verdict: str
+    times: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """Whether a pool makes progress. `stuck_ms`: for how long a request could have been admitted and none was."""
+    """Whether a pool makes progress. `stuck_ms`: for how long a request could have been admitted and none was.
+
+    `unstarted`: how many requests were granted again and again in the last minute without a worker that started them.
+    """
 
     pool: str
     ok: bool
     stuck_ms: int
     waiting: int
+    unstarted: int = 0

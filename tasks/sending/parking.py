@@ -34,6 +34,8 @@ FETCH_PREFIX: Final = "tasks.fetch."
 GRANT_HEADER: Final = "marketfetch"
 #: In the running task's grant: its call was never sent, so the retry that follows returns the permit.
 UNSENT: Final = "unsent"
+#: Also there: the call was sent, so a bug of ours in what follows does not return the permit.
+SENT: Final = "sent"
 #: Also there: the vendor has named the moment, so the retry must not be earlier.
 NAMED: Final = "named"
 #: The state of a task that waits in the lane; its `info` holds the moment that it waits for, if there is one.
@@ -101,8 +103,9 @@ class _ParkingProducer:
             "body": body,
             "properties": {key: properties[key] for key in ("correlation_id", "reply_to") if key in properties},
         }
-        # Tasks with an ETA are not deduplicated: a shared call could answer early.
-        request = None if wait_ms else _planned(self._provider, body)
+        request = _planned(self._provider, body, task_id)
+        if wait_ms:
+            request = None  # tasks with an ETA are not deduplicated: a shared call could answer early
         # Before parking: a worker may start it at once, and its state must be the later one.
         self._announce(gate, headers, wait_ms)
         gate.park(
@@ -133,21 +136,29 @@ class _ParkingProducer:
         self._app.amqp.parked_events.publish("task-parked", event, self._producer)
 
 
-def _planned(provider: str, body: Any) -> Request | None:
-    """The request of a task, so that two tasks with the same wish make one call. None where its arguments are wrong: the
-    worker reports that."""
-    from marketfetch.exceptions import MarketfetchError
-    from marketfetch.jobs.planning import single
+def _planned(provider: str, body: Any, task_id: str) -> Request | None:
+    """The request of a task, so that two tasks with the same wish make one call. None where this process can't plan it.
+
+    Raises BadRequestError for wrong arguments. A worker that sends the next link of a chain parks it all the same, since the
+    link before has succeeded: the link fails with the sentence when its turn comes.
+    """
+    from marketfetch.exceptions import BadRequestError, MarketfetchError
+    from marketfetch.jobs.planning import of_task
 
     args, kwargs, *_ = body
-    wish = {**dict(zip(("symbol",), args, strict=False)), **kwargs}
-    symbol = wish.pop("symbol", None)
-    if not isinstance(symbol, str) or len(args) > 1:
-        return None
     try:
-        return single(provider, symbol, **wish)
-    except (MarketfetchError, TypeError):
+        return of_task(provider, args, kwargs, task_id=task_id)
+    except BadRequestError:
+        if in_a_task():
+            return None
+        raise
+    except MarketfetchError:
         return None
+
+
+def in_a_task() -> bool:
+    """True while this process runs a task that a worker was sent."""
+    return bool(current_task and not current_task.request.called_directly)
 
 
 def _is_own_retry(headers: dict[str, Any]) -> bool:

@@ -41,8 +41,10 @@ from marketfetch.settings import get_settings
 from marketfetch.storage.store import StoreError
 
 from ..hardening.fork_with_locks import at_work
+from ..reference import reference
 from ..sending.messages import FetchMessage, job_message
 from ..sending.revoke import mark_revoked
+from ..store import send_to_store
 from .key_history import ended_since, key_histories
 from .reservations import Reservations
 from .sweeper import sweep_now
@@ -61,6 +63,8 @@ _ADMIT_AGAIN_S: Final = 0.05
 _HEARTBEAT_S: Final = 5.0
 #: The most bytes of batches that wait to be stored, per pool; at most a quarter of Redis's maxmemory, where it has one.
 _MOST_UNSTORED: Final = 256 << 20
+#: So many deliveries of a request may raise, here or in a child; then the request fails.
+_MOST_RAISED: Final = 5
 
 
 class Releaser(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is untyped
@@ -241,7 +245,12 @@ class ReleasingLoop(threading.Thread):
             self._reserve(epoch.gate, admission.grants)
         # Calls first, as their start-by is running.
         for grant in sorted(admission.grants, key=lambda one: one.kind == "dropped"):
-            self._publish(epoch.gate, grant, producer)
+            try:
+                self._publish(epoch.gate, grant, producer)
+            except (RedisError, OperationalError, OSError):
+                raise
+            except Exception as error:
+                self._raised(epoch.gate, grant, error)
         if admission.state == "stale":
             log.warning(
                 "this machine's clock is days off Redis's", pool=epoch.gate.pool, next_step="set it; looks again in 1 s"
@@ -288,6 +297,14 @@ class ReleasingLoop(threading.Thread):
         reason = f"request {grant.id} of {gate.pool} can't be read ({why}), so it was taken out of the lane"
         log.error("unreadable request", pool=gate.pool, request=grant.id, error=str(error), next_step="taken out of the lane")
         gate.settle(grant.id, outcome=json.dumps({"outcome": "failed", "rows": 0, "rejects": 0, "reason": reason}))
+
+    def _raised(self, gate: Gate, grant: Grant, error: Exception) -> None:
+        """Returns a grant that raised while it was published; after the fifth time its request fails. Raises RedisError."""
+        log.exception("grant was not published", pool=gate.pool, request=grant.id)
+        reason = f"marketfetch made a mistake ({type(error).__name__}: {error}), see the worker's log"
+        turn = gate.raised(grant.id, fence=grant.fence, reason=reason, most=_MOST_RAISED)
+        if turn.verdict == "failed" or (turn.verdict in ("held", "answered") and turn.times >= _MOST_RAISED):
+            send_to_store(reference(gate.pool, grant.id, grant.id, outcome="failed"))
 
 
 def _most_unstored(redis: Redis) -> int:

@@ -183,8 +183,8 @@ def admit():
 def called(grant):
     query = json.loads(grant.arguments)
     header = {"id": grant.id, "fence": grant.fence}
-    request = SimpleNamespace(get=lambda name: header, chain=[{"task": STORE_TASK}])
-    return fetch(SimpleNamespace(request=request, max_retries=3), "polygon", query.pop("symbol"), query)
+    request = SimpleNamespace(get=lambda name: header, chain=[{"task": STORE_TASK}], id=grant.id)
+    return fetch(SimpleNamespace(request=request, max_retries=3), "polygon", (query.pop("symbol"),), query)
 
 def all_done():
     while grants := admit():

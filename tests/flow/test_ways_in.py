@@ -90,7 +90,7 @@ def test_wrong_arguments_fail_with_the_arguments_name(place):
         "except Exception as error:\n    answer = [type(error).__name__, str(error)]"
     )
     kind, text = answer(place, code)
-    assert kind == "BadRequest"
+    assert kind == "BadRequestError"
     assert "timespam" in text
 
 
@@ -206,7 +206,10 @@ def test_priority_and_task_id_and_links_keep_their_meaning(place, sandbox):
         "over = {'provider': 'polygon', 'symbol': 'LINK', 'request': 'x', 'outcome': 'over', 'rows': 0, 'rejects': 0}\n"
         "sooner = polygon.apply_async(('MSFT',), dict(" + ASKED + "), priority=0, task_id='mine', "
         "link=store_batch.si(over).set(task_id='linked'))\n"
-        "failing = polygon.apply_async(('TSLA',), dict(timespam='1d'), task_id='bad', "
+        "from celery import Celery\n"  # one without our sender, which would refuse it
+        "bare = Celery(broker=app.conf.broker_url, backend=app.conf.result_backend)\n"
+        "bare.conf.task_routes = app.conf.task_routes\n"
+        "failing = bare.send_task('tasks.fetch.polygon', ('TSLA',), dict(timespam='1d'), task_id='bad', "
         "link_error=store_batch.si(over).set(task_id='errback'))\n"
         "answer = [later.id, sooner.id, sooner.state]"
     )

@@ -26,6 +26,7 @@ def both_keep_the_same_books(model: Model, found: Snapshot, labels: Sequence[str
     assert {id: of_redis(one) for id, one in found.records.items()} == {id: of_the_model(one) for id, one in records.items()}  # noqa: A001
     assert found.batches == {one.id: one.batch for one in records.values() if one.batch}
     assert found.tasks == model.tasks
+    assert (found.unstarted, found.raised) == (model.unstarted, model.raised_times)
     turns = Counter((one.priority, one.job) for one in model.at("ready"))
     assert found.tags == {
         **{f"V:{band}": tag for band, tag in model.virtual.items()},

@@ -218,6 +218,19 @@ class GateMachine(RuleBasedStateMachine):
         taken = self.gate.return_grants([Grant(one.id, one.fence, one.label, 0, "") for one in latest])
         assert taken == self.model.return_grants([(one.id, one.fence) for one in latest])
 
+    @precondition(lambda self: self.grants)
+    @rule(n=pick)
+    def a_delivery_raises(self, n: int) -> None:
+        """Anywhere on its way, whatever has become of its grant."""
+        grant = self.grants[-1 - n % len(self.grants)]
+        child = next((one for one in self.children if (one.id, one.fence) == (grant.id, grant.fence)), None)
+        unsent = bool(child and self.never_sent(child))
+        if child:
+            self.children.remove(child)
+        options: dict[str, Any] = {"reason": "why", "most": 2, "held_again_ms": HELD_AGAIN_MS, "unsent": unsent}
+        found = self.gate.raised(grant.id, fence=grant.fence, **options)
+        assert (found.verdict, found.times, found.reason) == self.model.raised(grant.id, fence=grant.fence, **options)
+
     @precondition(lambda self: self.children)
     @rule(n=pick, page=st.booleans(), ago_ms=st.sampled_from((0, 5)), told=st.booleans(), trip_ms=st.sampled_from((2, 50, 700)))
     def a_reply_is_kept(self, n: int, page: bool, ago_ms: int, told: bool, trip_ms: int) -> None:
@@ -353,6 +366,8 @@ class GateMachine(RuleBasedStateMachine):
         self.set_clock()
         if passed >= 3_600_000_000:
             time_has_passed(self.redis, self.gate.prefix, passed // 1000)
+            self.model.unstarted.clear()
+            self.model.raised_times.clear()
 
     @rule(ms=st.sampled_from((1, 20, 300, 1_000, 2_001, 5_000, 8_000, 10_000, 20_001, 25_001, 60_000, 4 * 86_400_000)))
     def time_passes(self, ms: int) -> None:

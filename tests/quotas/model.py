@@ -25,6 +25,9 @@ class Model(ModelOfKeys):
         self.virtual: dict[int, int] = {}
         self.last: dict[tuple[int, str], int] = {}
         self.full = self.away = False
+        #: By id: how often in a row its grant has expired unstarted, and how many deliveries have raised.
+        self.unstarted: dict[str, int] = {}
+        self.raised_times: dict[str, int] = {}
         #: It is the newer release whose script runs: what it makes is of its format.
         self.newer_asks = False
         self.stored_ms = now // 1000
@@ -48,6 +51,11 @@ class Model(ModelOfKeys):
     def _forget(self, one: Record) -> None:
         self._leave(one, "gone")
         del self.records[one.id]
+
+    def _ended(self, one: Record) -> None:
+        self._forget(one)
+        self.unstarted.pop(one.id, None)
+        self.raised_times.pop(one.id, None)
 
     # --- 1: planned -> parked -------------------------------------------------------------------------------------
 
@@ -118,6 +126,8 @@ class Model(ModelOfKeys):
                 if place == "running" and one.kills >= 3:
                     one.place, one.at_ms, one.reason = "held", self.now_ms, DIED
                 elif self._still_wanted(one):
+                    if place == "granted":
+                        self.unstarted[one.id] = self.unstarted.get(one.id, 0) + 1
                     self._enter(one)
         for one in self.at("newer") if newer else []:
             self._enter(one)
@@ -195,6 +205,7 @@ class Model(ModelOfKeys):
         one.sent, one.child = max(self.now, one.sent), child
         one.place, one.at_ms = "running", one.sent // 1000 + end_by_ms
         one.calls += 1
+        self.unstarted.pop(name, None)
         self.full = False
         return "go", one.label, one.attempts, one.calls, "", one.sent - self.now, one.kills
 
@@ -276,6 +287,29 @@ class Model(ModelOfKeys):
                 taken += 1
         return taken
 
+    def raised(
+        self, name: str, *, fence: int, reason: str, most: int, held_again_ms: int, unsent: bool
+    ) -> tuple[str, int, str]:
+        one = self.records.get(name)
+        if one is None:
+            return "over", 0, ""
+        called = one.place in ("granted", "running")
+        if one.newer or one.place in ("ready", "delayed", "newer") or (called and one.fence != fence):
+            return "lost", 0, ""
+        times = self.raised_times[name] = self.raised_times.get(name, 0) + 1
+        if not called:
+            return ("held", times, one.reason) if one.kind == "held" else ("answered", times, "")
+        unsent = unsent or one.place == "granted"
+        self._close(one, made=not unsent)
+        self.unstarted.pop(name, None)
+        one.calls -= unsent and one.place == "running"
+        if one.place == "granted" and times < most:
+            one.place, one.at_ms = "delayed", self.now_ms + 1000 * 2 ** (times - 1)
+            return "again", times, ""
+        del self.raised_times[name]
+        one.place, one.kind, one.reason, one.at_ms = "held", "held", reason, self.now_ms + held_again_ms
+        return "failed", times, reason
+
     def delay(self, name: str, *, fence: int, delay_ms: int, unsent: bool = False) -> bool:
         one = self._leased(name, fence)
         if one is None:
@@ -340,7 +374,7 @@ class Model(ModelOfKeys):
                 told.at_ms, self.records[who] = self.now_ms, told
                 self.tasks[who.removeprefix("task:")] = who
         self.tasks.pop(one.owner.removeprefix("task:"), None)
-        self._forget(one)
+        self._ended(one)
         return True
 
     def withdraw(self, name: str, *, who: str) -> tuple[str, str]:
@@ -368,7 +402,7 @@ class Model(ModelOfKeys):
             self._enter(one)
         what = "left" if self._promote(one) else "gone"
         if what == "gone":
-            self._forget(one)
+            self._ended(one)
         self._revoked(who, message)
         return what, message
 

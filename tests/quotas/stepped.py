@@ -77,12 +77,15 @@ class Snapshot:
     tags: dict[str, int] = field(default_factory=dict)
     tasks: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    #: How often in a row a grant has expired unstarted, and how many deliveries have raised, by id.
+    unstarted: dict[str, int] = field(default_factory=dict)
+    raised: dict[str, int] = field(default_factory=dict)
     without_end: list[str] = field(default_factory=list)
 
 
 _READ = {"hash": "hgetall", "string": "get", "set": "smembers"}
 _KIND = {"req": "hash", "key": "hash", "tags": "hash", "tasks": "hash", "counts": "hash", "batch": "string", "epoch": "string"}
-_KIND |= {"day": "string", "open": "set"}
+_KIND |= {"day": "string", "open": "set", "raised": "string"}
 
 
 def snapshot(redis: Redis, prefix: str) -> Snapshot:
@@ -99,7 +102,7 @@ def snapshot(redis: Redis, prefix: str) -> Snapshot:
     answers, found = pipe.execute(), Snapshot()
     for name, value, ttl in zip(names, answers[::2], answers[1::2], strict=True):
         head, _, rest = name.partition(":")
-        if head in ("day", "done", "early") and ttl < 0:
+        if head in ("day", "done", "early", "unstarted", "raised") and ttl < 0:
             found.without_end.append(name)
         if head == "req":
             found.records[rest] = _text(value)
@@ -109,6 +112,10 @@ def snapshot(redis: Redis, prefix: str) -> Snapshot:
             found.open[rest] = {one.decode() for one in value}
         elif head in ("done", "early"):
             found.stamps[name] = sorted(int(score) for _, score in value)
+        elif head == "raised":
+            found.raised[rest] = int(value)
+        elif head == "unstarted":
+            found.unstarted = {one.decode(): int(score) for one, score in value}
         elif head == "day":
             found.days[name] = int(value)
         elif head == "key":

@@ -304,10 +304,10 @@ class Child:
 
     def run(self, grant, **query):
         header = {"id": grant.id, "fence": grant.fence, "user": None}
-        request = SimpleNamespace(get=lambda _name: header, chain=None)
+        request = SimpleNamespace(get=lambda _name: header, chain=None, id="t")
         task = SimpleNamespace(request=request, max_retries=3)
         with pytest.raises(Exception):  # noqa: B017
-            self.fetch.fetch(task, "polygon", "AAPL", query)
+            self.fetch.fetch(task, "polygon", ("AAPL",), query)
 
 
 def test_a_wish_that_is_not_understood_costs_no_call(gate, monkeypatch):
@@ -332,9 +332,9 @@ def test_send_by_is_counted_from_before_start_was_asked(gate, monkeypatch):
     child, at, seen = Child(gate, monkeypatch), [1000.0], []
     asked_for = child.fetch.asked_for
 
-    def stopped(*args):
+    def stopped(*args, **more):
         at[0] += 30
-        return asked_for(*args)
+        return asked_for(*args, **more)
 
     def send(*_args, send_by, **_options):
         seen.append(send_by)

@@ -33,6 +33,7 @@ STEPS: dict[str, list[Any]] = {
     ],
     "requeue": [lambda gate: gate.requeue("a", fence=1, key_label="x"), 1],
     "return_grants": [lambda gate: gate.return_grants([Grant("a", 1, "x", 0, ""), Grant("b", 2, "x", 0, "")]), 1],
+    "raised": [lambda gate: gate.raised("a", fence=1, reason="why"), [b"again", 1, b""]],
     "delay": [lambda gate: gate.delay("a", fence=1, delay_ms=1), 1],
     "claim": [lambda gate: gate.claim(["a", "b"], busy_ms=1), [[b"x", 1], [b"", 0]]],
     "release_claims": [lambda gate: gate.release_claims(["a", "b"]), 2],
@@ -194,6 +195,13 @@ def everything(redis: Redis) -> dict[str, int]:
     look()
     (one,) = started()
     gate.requeue(one.id, fence=one.fence, key_label="x", then="grow", pause_ms=1, why="refused")
+    gate.resume("x")
+    gate.admit(room=9, most_granted=99, keys=(KEY,), start_by_ms=-1)  # expired at once
+    (late,) = (one for one in gate.admit(room=9, most_granted=99, keys=(KEY,)).grants if one.kind == "go")
+    look()
+    gate.raised(late.id, fence=late.fence, reason="why")
+    look()
+    redis.zadd("mf:{p}:delayed", {late.id: 0})
     gate.resume("x")
     (one,) = started()
     gate.delay(one.id, fence=one.fence, delay_ms=-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -258,7 +259,7 @@ def a_job(store):
     from marketfetch.jobs.planning import make_spec, plan
     from marketfetch.storage.store import Job
 
-    days = {"start": date(2024, 1, 2), "end": date(2024, 1, 3)}
+    days: dict[str, Any] = {"start": date(2024, 1, 2), "end": date(2024, 1, 3)}
     spec = make_spec("polygon", ["AAPL"], timespan="1d", dataset="bars", adjustment=None, again=False, **days)
     job = Job(id=spec.id, spec=spec.model_dump_json(), created_at_ms=1)
     (request,) = plan(spec)
@@ -299,9 +300,9 @@ def test_a_task_that_is_told_that_the_call_it_waited_for_has_failed_leaves_the_f
     (told,) = admit(gate).grants
     header = {"id": told.id, "fence": told.fence, "user": None}
     monkeypatch.setattr(fetch, "send_to_store", lambda _ref: None)
-    task = SimpleNamespace(request=SimpleNamespace(get=lambda _name: header, chain=None))
+    task = SimpleNamespace(request=SimpleNamespace(get=lambda _name: header, chain=None, id="t"))
     with pytest.raises(Fatal, match="the vendor said no"):
-        fetch.fetch(task, "polygon", "AAPL", {"start": "2024-01-02", "end": "2024-01-03"})
+        fetch.fetch(task, "polygon", ("AAPL",), {"start": "2024-01-02", "end": "2024-01-03"})
     assert place.over([request.id]) == {request.id}
 
 

@@ -72,7 +72,12 @@ for _, id in ipairs(ours(KEYS[3], due(KEYS[3], 100))) do
   local record = prefix .. 'req:' .. id
   redis.call('ZREM', KEYS[3], id)
   close_call(prefix, id, record, now, false)
-  if enter_lane(prefix, id, record) then redis.call('HSET', record, 's', 'parked') end
+  if enter_lane(prefix, id, record) then
+    redis.call('HSET', record, 's', 'parked')
+    redis.call('ZINCRBY', prefix .. 'unstarted', 1, id)
+    redis.call('ZREMRANGEBYRANK', prefix .. 'unstarted', 0, -1001)
+    redis.call('PEXPIRE', prefix .. 'unstarted', 60000 + 2 * start_by)
+  end
 end
 
 -- 4e: running after its end-by, so its worker is gone. After the third time the request itself is suspected and fails.

@@ -45,6 +45,7 @@ if pause and tonumber(pause) * 1000 > now then
 end
 local sent = math.max(now, tonumber(fields[6] or '0'))
 redis.call('ZREM', KEYS[1], ARGV[2])
+redis.call('ZREM', ARGV[1] .. 'unstarted', ARGV[2])
 redis.call('ZADD', KEYS[2], math.floor(sent / 1000) + tonumber(ARGV[4]), ARGV[2])
 redis.call('HSET', record, 's', 'running', 'b', us(sent), 'v', ARGV[5])
 local calls = redis.call('HINCRBY', record, 'c', 1)

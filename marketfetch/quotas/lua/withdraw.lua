@@ -52,7 +52,8 @@ withdraw = function(id)
   if redis.call('ZREM', KEYS[1], id) == 1 then leave_lane(prefix, fields[6] .. ':' .. fields[3], 1) end
   redis.call('ZREM', KEYS[2], id)
   redis.call('ZREM', KEYS[4], id)
-  redis.call('DEL', record)
+  redis.call('ZREM', prefix .. 'unstarted', id)
+  redis.call('DEL', record, prefix .. 'raised:' .. id)
   return { 'gone', fields[4] or '' }
 end
 

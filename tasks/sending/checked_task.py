@@ -1,0 +1,26 @@
+"""The class of the fetch tasks: wrong arguments are refused where they are written, with a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Task
+
+from marketfetch.jobs.planning import of_task
+
+from .parking import FETCH_PREFIX, in_a_task
+
+
+class CheckedTask(Task):  # type: ignore[misc]  # Celery is untyped
+    """A task whose `delay` and `apply_async` raise BadRequestError; the sender checks what comes without them."""
+
+    abstract = True
+    #: Celery's own check knows only the names in a signature, and raises a TypeError.
+    typing = False
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
+        """Celery's, with the arguments checked. Raises BadRequestError."""
+        # Outside of a task the sender checks. Inside, `parent_id` marks what Celery itself sends: links, and own retries.
+        if in_a_task() and "parent_id" not in options:
+            of_task(self.name.removeprefix(FETCH_PREFIX), args or (), kwargs or {}, task_id="")
+        return super().apply_async(args, kwargs, *more, **options)
