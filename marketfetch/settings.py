@@ -364,9 +364,20 @@ def _sentence(error: ValidationError) -> str:
             clause += f", not {one['input']!r}. {meant}".rstrip()
         elif isinstance(one["input"], int | float | str) and not ("key" in path or "url" in path):
             clause += f", got {one['input']!r}"
-        where = PREFIX + path.replace(".", "__").upper()
-        clauses.append(f"{clause} (in the environment: {where})")
+        clauses.append(f"{clause} ({_source(path)})")
     return "; ".join(clauses)
+
+
+def _source(path: str) -> str:
+    """Returns where this value was read, for messages: the environment wins over the file."""
+    # A list has one variable, not one for each entry.
+    parts = [one.upper() for one in path.split(".") if not one.isdigit()]
+    # A variable may hold a whole table or list as JSON.
+    for length in range(len(parts), 0, -1):
+        if (named := PREFIX + "__".join(parts[:length])) in os.environ:  # noqa: TID251
+            return f"in the environment: {named}"
+    variable, file = PREFIX + "__".join(parts), config_path()
+    return f"in {file}; as a variable: {variable}" if file else f"as a variable: {variable}"
 
 
 def _choices(path: str) -> list[str]:

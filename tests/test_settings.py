@@ -60,6 +60,13 @@ def test_the_environment_beats_the_file(read: Read) -> None:
     assert found.providers.polygon.limits == ["5/minute"]
 
 
+def test_a_refusal_says_where_the_value_was_read(read: Read) -> None:
+    toml = '[providers.polygon]\nlimits = ["5/parsec"]\n'
+    assert "(in marketfetch.toml; as a variable: MARKETFETCH_PROVIDERS__POLYGON__LIMITS)" in refused(read, toml)
+    refusal = refused(read, PROVIDERS__POLYGON__LIMITS='["5/parsec"]')
+    assert "(in the environment: MARKETFETCH_PROVIDERS__POLYGON__LIMITS)" in refusal
+
+
 def test_another_file_may_be_named(read: Read, tmp_path: Path) -> None:
     other = tmp_path / "other.toml"
     other.write_text("max_reject_share = 0.5\n")

@@ -71,7 +71,8 @@ def pause(*, label: str, provider: str | None, seconds: float) -> None:
     from marketfetch.ops import key_status
 
     owner = key_status.pause(label, provider=provider, seconds=seconds)
-    hint(f"The key {label!r} of {owner} rests for {seconds:.0f} s. `marketfetch quotas resume {label}` ends it.")
+    ends = f"marketfetch quotas resume {label}{f' --provider {provider}' if provider else ''}"
+    hint(f"The key {label!r} of {owner} rests for {seconds:.0f} s. `{ends}` ends it.")
 
 
 @quotas.command()

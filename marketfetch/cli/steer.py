@@ -16,7 +16,8 @@ def cancel(*, job: str) -> None:
 
     state = marketfetch.cancel(job)
     click.echo("\n".join(sentences(state)))
-    hint(f"`marketfetch resume {job}` lets it go on.")
+    goes_on = f"`marketfetch resume {job}` lets it go on."
+    hint(goes_on if state.requests.cancelled else "No request of it was left to cancel.")
 
 
 @click.command()

@@ -130,7 +130,7 @@ def _redis() -> Iterator[Finding]:
         yield Finding(level="error", subject="redis", sentence=sentence)
     except (RedisError, OSError, ValueError) as error:
         why = str(error).replace(url, where).rstrip(".")
-        sentence = f"{where} can't be reached ({why}). Start it, run `marketfetch up` here, or set MARKETFETCH_REDIS_URL."
+        sentence = f"{where} can't be reached ({why}). {redis_writes.remedy_of_silence()}"
         yield Finding(level="error", subject="redis", sentence=sentence)
 
 

@@ -13,6 +13,7 @@ from redis.exceptions import BusyLoadingError, MasterDownError, OutOfMemoryError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from marketfetch.addresses import redis_url
+from marketfetch.settings import get_settings
 from marketfetch.storage import safe_url
 
 #: redis-py has classes for some error codes, and removes the code from the text.
@@ -79,10 +80,14 @@ def told(error: RedisError, consequence: str) -> str:
         except RedisError:
             what, remedy = f"refuses to write ({_short(error)})", "Look at its log."
         return f"Redis at {safe_url(redis_url())} {what}{consequence}. {remedy}"
-    return (
-        f"Redis does not answer ({_short(error)}){consequence}. Start it with `marketfetch up` in this folder, "
-        f"or correct MARKETFETCH_REDIS_URL."
-    )
+    return f"Redis does not answer ({_short(error)}){consequence}. {remedy_of_silence()}"
+
+
+def remedy_of_silence() -> str:
+    """Returns what to do about a Redis that does not answer: `up` starts one only where none is configured."""
+    if get_settings().redis_url is not None:
+        return "Start the Redis that is configured, or correct redis_url (MARKETFETCH_REDIS_URL)."
+    return "Start one with `marketfetch up` in this folder, or set redis_url (MARKETFETCH_REDIS_URL)."
 
 
 def _what(redis: Redis, refused: str, error: RedisError) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from redis.exceptions import (
     ConnectionError as RedisConnectionError,
 )
 
+from marketfetch import settings
 from marketfetch.ops.redis_writes import WritesRefused, must_take_writes, sentence, told, word
 from tasks.hardening.outage_tracebacks import outage_as_sentence
 from tasks.hardening.refused_writes import RefusalsAsConnectionErrors
@@ -81,9 +82,14 @@ def test_a_redis_that_does_not_answer_is_not_called_full():
     error = RedisConnectionError("Connection refused")
     with pytest.raises(RedisConnectionError):
         sentence(Fake(error), "redis://there")  # type: ignore[arg-type]
-    assert told(error, ": nothing was done").startswith(
-        "Redis does not answer (Connection refused): nothing was done. Start it"
-    )
+    assert told(error, ": nothing was done").startswith("Redis does not answer (Connection refused): nothing was done. Start ")
+
+
+def test_up_is_no_remedy_where_a_redis_is_configured():
+    error = RedisConnectionError("Connection refused")
+    with settings.override({"MARKETFETCH_REDIS_URL": "redis://127.0.0.1:1/0"}):
+        assert "`marketfetch up`" not in told(error, "")
+        assert "correct redis_url" in told(error, "")
 
 
 def test_a_redis_that_takes_writes_has_no_sentence_and_no_new_key(redis):
