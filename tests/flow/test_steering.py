@@ -216,6 +216,7 @@ def test_cancel_ends_what_waits_and_lets_end_what_runs_and_resume_goes_on(slow_p
     assert done.stdout == f"{name}: {counts['cancelled']} requests parked anew.\n"
     job.ends_whole(within_s=60, extra_calls=0)
     assert place.marketfetch("status", name).returncode == 0
+    assert "No request of it was left to cancel." in place.marketfetch("cancel", name).stderr
 
 
 def test_who_waits_for_a_job_that_is_cancelled_is_told_by_its_exit_code(place):
