@@ -14,6 +14,7 @@ from tornado.web import RequestHandler
 
 from marketfetch.sandbox import alpha_vantage_wire, nasdaq_wire, polygon_wire
 from marketfetch.sandbox.faults import Fault
+from marketfetch.sandbox.misbehaviour import misbehave
 from marketfetch.sandbox.reply import Reply, json_reply
 
 HANG_SECONDS: Final = 60.0
@@ -76,7 +77,7 @@ REPLIES: Final[dict[str, Callable[[str, Fault, Reply], Reply]]] = {
 }
 
 
-async def _hang(handler: RequestHandler, _reply: Reply) -> None:
+async def _hang(handler: RequestHandler, _fault: Fault, _reply: Reply) -> None:
     """Says nothing until the client leaves, or a minute is over; then closes."""
     stream = handler.detach()
     try:
@@ -88,14 +89,14 @@ async def _hang(handler: RequestHandler, _reply: Reply) -> None:
         stream.close()
 
 
-async def _reset(handler: RequestHandler, _reply: Reply) -> None:
+async def _reset(handler: RequestHandler, _fault: Fault, _reply: Reply) -> None:
     """Closes with RST and not FIN."""
     stream = handler.detach()
     stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     stream.close()
 
 
-async def _truncate(handler: RequestHandler, reply: Reply) -> None:
+async def _truncate(handler: RequestHandler, _fault: Fault, reply: Reply) -> None:
     """Promises the whole body by Content-Length, sends half of it, closes."""
     stream = handler.detach()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {reply.content_type}\r\nContent-Length: {len(reply.body)}\r\n\r\n"
@@ -105,9 +106,14 @@ async def _truncate(handler: RequestHandler, reply: Reply) -> None:
         stream.close()
 
 
+async def _misbehave(handler: RequestHandler, fault: Fault, _reply: Reply) -> None:
+    await misbehave(handler, fault.stage or "", fault.way or "")
+
+
 #: Faults that need the bare connection.
-CONNECTIONS: Final[dict[str, Callable[[RequestHandler, Reply], Awaitable[None]]]] = {
+CONNECTIONS: Final[dict[str, Callable[[RequestHandler, Fault, Reply], Awaitable[None]]]] = {
     "hang": _hang,
     "reset": _reset,
     "truncate": _truncate,
+    "misbehave": _misbehave,
 }

@@ -6,8 +6,9 @@ import asyncio
 import gzip
 import json
 import time
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, RequestHandler
 
@@ -15,7 +16,6 @@ from marketfetch.sandbox import broken, nasdaq_wire
 from marketfetch.sandbox.control import routes
 from marketfetch.sandbox.damage import KINDS as DAMAGES
 from marketfetch.sandbox.damage import damage
-from marketfetch.sandbox.misbehaviour import misbehave
 from marketfetch.sandbox.reply import Reply, one
 from marketfetch.sandbox.service import Call
 from marketfetch.sandbox.state import State
@@ -43,8 +43,9 @@ class VendorHandler(RequestHandler):
         await _wait(state, state.delay_in_ms)
         call = _call(self)
         log = state.service.log_of(call)
+        state.bare_calls.end_those_whose_client_left()
         log.arrive(time.monotonic(), time.time(), call.symbol)
-        status, served = "client left", None
+        status, served, bare = "client left", None, False
         try:
             reply = state.service.answer(call)
             # A refused call gets no fault, as it would use one up.
@@ -54,13 +55,10 @@ class VendorHandler(RequestHandler):
             elif fault.kind == "bad_rows":
                 reply, rows = damage(call.vendor, reply, count=len(DAMAGES))
                 state.damaged += [{"provider": call.vendor, "symbol": call.symbol, **row} for row in rows]
-            elif fault.kind == "misbehave":
-                status = fault.kind
-                await misbehave(self, fault.stage or "", fault.way or "")
-                return
             elif fault.kind in broken.CONNECTIONS:
-                status = fault.kind
-                await broken.CONNECTIONS[fault.kind](self, reply)
+                bare, connection = True, cast(HTTP1Connection, self.request.connection)
+                with state.bare_calls.call(connection.stream.socket, log, fault.kind):
+                    await broken.CONNECTIONS[fault.kind](self, fault, reply)
                 return
             else:
                 reply = broken.REPLIES[fault.kind](call.vendor, fault, reply)
@@ -69,7 +67,8 @@ class VendorHandler(RequestHandler):
             sent = self._reply(call, reply)
         finally:
             # Logged before the event loop continues: a quick client's next call must find this one ended.
-            log.leave(status, served)
+            if not bare:
+                log.leave(status, served)
         try:
             await sent
         except StreamClosedError:

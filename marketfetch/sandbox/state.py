@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from marketfetch.sandbox.bare_calls import BareCalls
 from marketfetch.sandbox.faults import Faults
 from marketfetch.sandbox.service import Service
 
@@ -20,3 +21,4 @@ class State:
     delay_in_ms: tuple[float, float] = (0.0, 0.0)
     delay_out_ms: tuple[float, float] = (0.0, 0.0)
     damaged: list[dict[str, Any]] = field(default_factory=list)
+    bare_calls: BareCalls = field(default_factory=BareCalls)

@@ -210,7 +210,6 @@ def _body(response: requests.Response, *, who: str, max_bytes: int) -> bytes:
     if wire.ended and "chunked" in response.headers.get("Transfer-Encoding", "").lower():
         raise Unavailable(f"{who}: the connection broke in the middle of the reply")
     if wire.surplus:
-        raw.close()
         raise Unavailable(f"{who}: the vendor sent more than the reply that it promised")
     return body.getvalue()
 

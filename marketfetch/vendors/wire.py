@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 from requests.adapters import HTTPAdapter
@@ -139,6 +140,11 @@ class _BoundedReader(io.RawIOBase):
         except OSError:
             return False
 
+    def hang_up(self) -> None:
+        """Ends the connection for both sides; a pool that still has it finds it dropped."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         if not self.closed:
             self._raw.close()
@@ -146,13 +152,18 @@ class _BoundedReader(io.RawIOBase):
 
 
 class _Reply(io.BufferedReader):
-    """What http.client reads a reply from. At its end it notes what had arrived beyond it."""
+    """What http.client reads a reply from. At its end it notes what had arrived beyond it, and then ends the connection.
+
+    urllib3 would keep that connection for the next call, and to the vendor this call would stay open.
+    """
 
     raw: _BoundedReader
 
     def close(self) -> None:
         if not self.closed:
             wire.surplus = self.raw.count > self.tell() or self.raw.pending()
+            if wire.surplus:
+                self.raw.hang_up()
         super().close()
 
 

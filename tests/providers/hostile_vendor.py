@@ -25,6 +25,18 @@ CASES: Final = (
 )
 
 
+#: https://man7.org/linux/man-pages/man7/tcp.7.html (TCP_INFO; the states are those of the kernel's tcp_states.h)
+_ESTABLISHED: Final = 1
+
+
+def _state(connection: socket.socket) -> int:
+    """The state of a TCP connection; 0 once it was closed on this side."""
+    try:
+        return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    except OSError:
+        return 0
+
+
 def _start(stage: str, way: str) -> tuple[bytes, bytes]:
     return (b"", b"\x16\x03\x01") if stage in ("connect", "tls") else beginning(stage, way)
 
@@ -34,7 +46,7 @@ class HostileVendor:
 
     def __init__(self, stage: str, way: str) -> None:
         self.stage, self.way = stage, way
-        self.open = self.most_open = self.calls = 0
+        self._connections: list[socket.socket] = []
         self._ending = threading.Event()
         self._lock = threading.Lock()
         self._server = socket.create_server(("127.0.0.1", 0), backlog=0 if stage == "connect" else 64)
@@ -48,13 +60,18 @@ class HostileVendor:
     def url(self) -> str:
         return f"{'https' if self.stage == 'tls' else 'http'}://127.0.0.1:{self._server.getsockname()[1]}"
 
+    def held_by_the_client(self) -> int:
+        """How many connections the client has not ended, as the kernel of this side knows."""
+        with self._lock:
+            return sum(_state(one) == _ESTABLISHED for one in self._connections)
+
     def close(self) -> None:
         self._ending.set()
         for one in (self._server, *self._fillers):
             one.close()
 
     def _fill_backlog(self) -> None:
-        """Nobody accepts, and the queue is full: the next connect gets no answer at all."""
+        """Fills the queue of a server that never accepts: the next connect gets no answer at all."""
         for _ in range(4):
             filler = socket.socket()
             filler.setblocking(False)
@@ -70,15 +87,9 @@ class HostileVendor:
 
     def _serve(self, connection: socket.socket) -> None:
         with self._lock:
-            self.calls += 1
-            self.open += 1
-            self.most_open = max(self.most_open, self.open)
-        try:
-            with connection, suppress(OSError):
-                self._misbehave(connection)
-        finally:
-            with self._lock:
-                self.open -= 1
+            self._connections.append(connection)
+        with connection, suppress(OSError):
+            self._misbehave(connection)
 
     def _misbehave(self, connection: socket.socket) -> None:
         if self.stage != "tls":
