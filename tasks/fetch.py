@@ -216,9 +216,9 @@ def _task_of(name: str) -> Task:
     """The task `tasks.fetch.<name>` of an installed vendor."""
     vendor = vendors.vendor(name)
 
-    def one_call(self: Task, *args: Any, **query: Any) -> Reference:
-        # Any arguments: a worker must end what was sent with wrong ones.
-        return fetch(self, name, args, query)
+    def one_call(self: Task, symbol: str, **query: Any) -> Reference:
+        # The sender refuses wrong arguments. A worker buries a message without one symbol, and fails one with a wrong query.
+        return fetch(self, name, (symbol,), query)
 
     one_call.__name__ = one_call.__qualname__ = name
     one_call.__doc__ = (

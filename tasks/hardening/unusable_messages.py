@@ -23,7 +23,7 @@ from pydantic import AliasPath, BaseModel, Field, StringConstraints, ValidationE
 from marketfetch import vendors
 from marketfetch.suggestions import did_you_mean
 
-from ..sending.parking import GRANT_HEADER
+from ..sending.parking import FETCH_PREFIX, GRANT_HEADER
 from ..store import STORE_TASK
 from ..worker.burial import bury, wrapped_reason
 from .unreadable_messages import is_of_redis, parser_words
@@ -157,7 +157,8 @@ def _arguments(task: Any, name: str, args: list[Any], kwargs: dict[str, Any]) ->
     try:
         given = signature.bind(*([task] if bound else []), *args, **kwargs)
     except TypeError as error:
-        return f"the arguments do not fit {name}: {error}"
+        takes = ", which takes one symbol and the rest by name" if name.startswith(FETCH_PREFIX) else ""
+        return f"the arguments do not fit {name}{takes}: {error}"
     if name == STORE_TASK:
         try:
             vendor = _Reference.model_validate(given.arguments["ref"]).provider
