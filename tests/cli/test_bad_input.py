@@ -91,7 +91,7 @@ def test_redis_away(ready: Any, one_sentence: Sentence) -> None:
     done = ready.run("fetch", "polygon", "AAPL", *DAYS, REDIS_URL=away)
     sentence = one_sentence(done)
     assert "Redis" in sentence
-    assert "marketfetch up" in sentence
+    assert "MARKETFETCH_REDIS_URL" in sentence, "a Redis is configured: `up` would start none"
     assert SECRET not in done.stderr + done.stdout
     assert not any(stored(ready.folder).values())
 
