@@ -22,13 +22,23 @@ from marketfetch.quotas import Gate, Parking, Start
 from marketfetch.quotas.reporting import report
 from marketfetch.quotas.values import VendorCount
 from marketfetch.redaction import redact_bytes
+from marketfetch.schemas.bars import BarSeries
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import LONGEST_MS
 from marketfetch.settings import get_settings
-from marketfetch.vendors import reading, transport
-from marketfetch.vendors.errors import BadCredentials, Fatal, FetchError, RateLimited, Transient, Unavailable
+from marketfetch.vendors import page_chain, reading, transport
+from marketfetch.vendors.errors import (
+    BadCredentials,
+    EndlessPages,
+    Fatal,
+    FetchError,
+    RateLimited,
+    TooManyRejects,
+    Transient,
+    Unavailable,
+)
 from marketfetch.vendors.wire import steady_ns, steady_s
 
 from . import outcomes
@@ -72,6 +82,7 @@ class Run:
         self.status: int | None = None
         self.url = ""
         self.counted: VendorCount | None = None
+        self.chain = b""
 
     def call(self, request: Request) -> Page:
         """Makes the one HTTP call and reads its reply. Raises FetchError, SendTooLate."""
@@ -103,7 +114,7 @@ class Run:
         self.counted = counted(request.provider, key.label, reply)
         if self.turn.kills:
             self._keep_raw(redact_bytes(reply.body, (key.secret.get_secret_value(),)))
-        return reading.read(
+        page = reading.read(
             request,
             reply,
             ours,
@@ -111,6 +122,23 @@ class Run:
             secrets=(key.secret.get_secret_value(),),
             now=datetime.now(UTC),
         )
+        if page.next is not None:
+            self._extend_chain(request, page)
+        return page
+
+    def _extend_chain(self, request: Request, page: Page) -> None:
+        """Checks that the pages lead to an end, and keeps what they have brought. Raises EndlessPages, RedisError."""
+        vendor = vendors.vendor(request.provider)
+        kept = self.report(lambda: self.gate.chain(request.root)) if request.page else None
+        chain = page_chain.extended(
+            page_chain.decode(kept, before=request.page),
+            request,
+            page,
+            in_order=vendor.pages_in_order,
+            most_idle=get_settings().most_idle_pages,
+            rows_per_page=min(options(request.provider).page_limit or vendor.most_rows, vendor.most_rows),
+        )
+        self.chain = chain.encode()
 
     def _keep_raw(self, body: bytes) -> None:
         """Keeps the raw reply before it is read, as reading it may have crashed a worker. An error here fails no call."""
@@ -148,10 +176,6 @@ class Run:
 
     def _kept(self, request: Request, page: Page, *, reason: str) -> tuple[bytes, Parking | None]:
         """The batch of a page as bytes, and its next page."""
-        series = tuple(
-            replace(one, bars=one.bars.marked_partial(LONGEST_MS[one.timespan], called_at_ms=self.called_at_ms))
-            for one in page.series
-        )
         outcome = "stored" if page.rows else "empty"
         batch = Batch(
             ledger=self.ledger_row(
@@ -163,11 +187,18 @@ class Run:
                 rejects=page.rejected,
                 next_cursor=page.next,
             ),
-            series=series,
+            series=self._series(page),
             rejects=page.rejects,
         )
         following = request.next_page(page.next) if page.next else None
         return batches.encode(batch), Parking(id=following.id, arguments=following.arguments) if following else None
+
+    def _series(self, page: Page) -> tuple[BarSeries, ...]:
+        """The page's bars, with those marked whose period was not over at the call."""
+        return tuple(
+            replace(one, bars=one.bars.marked_partial(LONGEST_MS[one.timespan], called_at_ms=self.called_at_ms))
+            for one in page.series
+        )
 
     def handle_error(self, error: FetchError, provider: str, symbol: str) -> Reference:
         """Logs an error of the tree with its next step, then takes exactly that step."""
@@ -246,10 +277,15 @@ class Run:
     def failed(self, error: FetchError, provider: str, symbol: str) -> NoReturn:
         """Ends the request as failed: the store task records the reason in the ledger, and the task raises the error."""
         reason = outcomes.sentence(error, provider=provider, symbol=symbol, key_label=self.turn.key_label)
-        page = getattr(error, "page", None) or Page()
-        ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rejects=page.rejected)
-        self.keep(batches.encode(Batch(ledger=ledger, rejects=tuple(page.rejects))), symbol=symbol, failed=reason)
+        page = (error.page if isinstance(error, EndlessPages | TooManyRejects) else None) or Page()
+        if isinstance(error, TooManyRejects):
+            page = replace(page, series=())
+        ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rows=page.rows, rejects=page.rejected)
+        batch = Batch(ledger=ledger, series=self._series(page), rejects=tuple(page.rejects))
+        self.keep(batches.encode(batch), symbol=symbol, failed=reason)
         send_to_store(reference(provider, symbol, self.id, outcome="failed"))
+        if isinstance(error, EndlessPages | TooManyRejects):
+            error.page = None  # The batch has it; Celery would pickle it for the main process.
         raise error
 
     def requeue(self, **how: Any) -> None:
@@ -272,6 +308,7 @@ class Run:
                 counted=self.counted,
                 held_again_ms=int(get_settings().timings.held_again * 1000),
                 failed=failed,
+                chain=self.chain,
             )
 
         # When Redis's reply was lost, the second attempt returns False although the gate has this very batch.

@@ -70,16 +70,11 @@ class Gate:
         and jobs cancelled after it, are not parked. Atomic per 500 requests; parking again is harmless.
         """
         new = 0
+        keys = self._keys("ready", "delayed", "tags", "tasks", "counts", "over", "granted", "running", "held")
         for first in range(0, len(requests), _PARK_AT_ONCE):
             parts = [part for one in requests[first : first + _PARK_AT_ONCE] for part in parking_arguments(one)]
-            new += int(
-                self._scripts.park(
-                    keys=self._keys(
-                        *("ready", "delayed", "tags", "tasks", "counts", "over", "granted", "running", "held"),
-                    ),
-                    args=[self.prefix, job, priority, not_before_ms, looked_at_us, *parts],
-                )
-            )
+            args = [self.prefix, job, priority, not_before_ms, looked_at_us, *parts]
+            new += int(self._scripts.park(keys=keys, args=args))
         if wake and new:
             self.wake()
         return new
@@ -138,12 +133,14 @@ class Gate:
         counted: VendorCount | None = None,
         held_again_ms: int = 30_000,
         failed: str = "",
+        chain: bytes = b"",
     ) -> bool:
         """Records a reply: keeps its batch until it is stored, parks the next page. False if the lease was lost.
 
         `replied_ago_us`, `sent_ago_us`: the time since the whole reply had arrived and since the call was written to the wire,
         by this machine's steady clock. `unsent`: the call was never written, so it is not counted. `counted`: the vendor's own
-        count of the key's calls; it can only lower what is left. `failed`: the reason, for a request that has failed.
+        count of the key's calls; it can only lower what is left. `failed`: the reason, for a request that has failed. `chain`:
+        what its pages have brought so far, for the reader of the next page; see `chain`.
         """
         page = (next_page.id, next_page.arguments) if next_page else ("", "")
         sent = "unsent" if unsent else "" if sent_ago_us is None else sent_ago_us
@@ -151,7 +148,7 @@ class Gate:
             keys=self._keys("running", "held", "ready", "counts"),
             args=[
                 *(self.prefix, request_id, fence, batch, held_again_ms, *page, replied_ago_us),
-                *(*count_arguments(counted), sent, failed),
+                *(*count_arguments(counted), sent, failed, chain),
             ],
         )
         return bool(done)
@@ -281,13 +278,11 @@ class Gate:
 
     def knows(self, request_ids: Sequence[str]) -> bool:
         """True when each of these requests is in the lane or has a deadline."""
-        for first in range(0, len(request_ids), _ADMIT_AT_ONCE):
-            some = request_ids[first : first + _ADMIT_AT_ONCE]
-            if not self._scripts.knows(
-                keys=self._keys("ready", "delayed", "granted", "running", "held"), args=[self.prefix, *some]
-            ):
-                return False
-        return True
+        keys = self._keys("ready", "delayed", "granted", "running", "held")
+        return all(
+            self._scripts.knows(keys=keys, args=[self.prefix, *request_ids[first : first + _ADMIT_AT_ONCE]])
+            for first in range(0, len(request_ids), _ADMIT_AT_ONCE)
+        )
 
     def in_lane(self, job: str, *, priority: int = 5) -> int:
         """The number of a job's requests in the lane."""
@@ -320,13 +315,15 @@ class Gate:
 
     def raw(self, request_id: str) -> bytes | None:
         """The raw reply that was kept, None when there is none."""
-        found = self.redis.get(f"{self.prefix}raw:{request_id}")
-        return found if isinstance(found, bytes) else None
+        return self._kept(f"raw:{request_id}")
+
+    def chain(self, root: str) -> bytes | None:
+        """What the pages of `root` have brought, as `finish` kept it; None after two weeks, and after the last page."""
+        return self._kept(f"pages:{root}")
 
     def batch(self, request_id: str) -> bytes | None:
         """The batch of a held request, None when it has none or is gone."""
-        found = self.redis.get(f"{self.prefix}batch:{request_id}")
-        return found if isinstance(found, bytes) else None
+        return self._kept(f"batch:{request_id}")
 
     def claim_backlog(self, request_id: str, *, above: int, most: int, busy_ms: int) -> dict[str, bytes]:
         """Claims up to `most` other batches of a backlog of more than `above`, by request id: storing together is cheaper.
@@ -368,8 +365,7 @@ class Gate:
 
     def epoch(self) -> str:
         """The epoch in force, "" where there is none: this Redis holds no call history."""
-        found = self.redis.get(f"{self.prefix}epoch")
-        return found.decode() if isinstance(found, bytes) else ""
+        return (self._kept("epoch") or b"").decode()
 
     def restore(
         self, *, old: str, new: str, histories: Sequence[KeyHistory], late_ms: int, step_ms: int = 0, kept: bool = False
@@ -395,6 +391,10 @@ class Gate:
     def wake(self) -> None:
         """Wakes the releasers that sleep until this gate's next opening."""
         self.redis.publish(WAKE_CHANNEL, self.pool)
+
+    def _kept(self, name: str) -> bytes | None:
+        found = self.redis.get(f"{self.prefix}{name}")
+        return found if isinstance(found, bytes) else None
 
     def _keys(self, *names: str) -> list[str]:
         return [f"{self.prefix}{name}" for name in names]

@@ -9,8 +9,12 @@ from typing import Any, Final, Literal, get_args
 from marketfetch.sandbox.accounts import VENDORS
 from marketfetch.sandbox.misbehaviour import CASES
 
-Kind = Literal["500", "503", "hang", "reset", "truncate", "cut_json", "html", "429", "bad_rows", "results_null", "misbehave"]
+Kind = Literal[
+    "500", "503", "hang", "reset", "truncate", "cut_json", "html", "429", "bad_rows", "results_null", "misbehave", "pages"
+]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+#: What is wrong with the next page that a reply names (marketfetch/sandbox/page_faults.py).
+PAGE_WAYS: Final = ("circle", "same rows", "empty", "huge cursor")
 
 
 @dataclass(slots=True)
@@ -18,7 +22,8 @@ class Fault:
     """Applies to calls of `provider` and `symbol` (None: any): the next `count` of them, or each with probability `rate`.
 
     `retry_after` is the Retry-After header of 503 and 429 in seconds, None for none. `stage` and `way` say where and how a
-    fault of the kind "misbehave" goes wrong on the wire (marketfetch/sandbox/misbehaviour.py has the table).
+    fault of the kind "misbehave" goes wrong on the wire (marketfetch/sandbox/misbehaviour.py has the table); `way` alone says
+    where the next page of a fault of the kind "pages" leads.
     """
 
     kind: Kind
@@ -44,6 +49,8 @@ class Fault:
         if wish["kind"] == "misbehave" and (wish.get("stage"), wish.get("way")) not in CASES:
             known_cases = "; ".join(f"{stage}: {way}" for stage, way in CASES)
             raise ValueError(f"a fault of the kind misbehave has a stage and a way, one of: {known_cases}")
+        if wish["kind"] == "pages" and wish.get("way") not in PAGE_WAYS:
+            raise ValueError(f"a fault of the kind pages has a way, one of: {', '.join(PAGE_WAYS)}")
         fault = cls(**wish)
         if fault.count is None and fault.rate is None:
             fault.count = 1

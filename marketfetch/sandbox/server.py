@@ -16,6 +16,7 @@ from marketfetch.sandbox import broken, nasdaq_wire
 from marketfetch.sandbox.control import routes
 from marketfetch.sandbox.damage import KINDS as DAMAGES
 from marketfetch.sandbox.damage import damage
+from marketfetch.sandbox.page_faults import mislead
 from marketfetch.sandbox.reply import Reply, one
 from marketfetch.sandbox.service import Call
 from marketfetch.sandbox.state import State
@@ -55,6 +56,8 @@ class VendorHandler(RequestHandler):
             elif fault.kind == "bad_rows":
                 reply, rows = damage(call.vendor, reply, count=len(DAMAGES))
                 state.damaged += [{"provider": call.vendor, "symbol": call.symbol, **row} for row in rows]
+            elif fault.kind == "pages":
+                reply = mislead(call, fault, reply)
             elif fault.kind in broken.CONNECTIONS:
                 bare, connection = True, cast(HTTP1Connection, self.request.connection)
                 with state.bare_calls.call(connection.stream.socket, log, fault.kind):

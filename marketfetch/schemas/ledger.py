@@ -38,7 +38,7 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """The validated rows of one response and their ledger row. A failed request has no rows."""
+    """The validated rows of one response and their ledger row. A failed request has rows only where its pages are endless."""
 
     ledger: LedgerRow
     series: tuple[BarSeries, ...] = ()

@@ -13,6 +13,7 @@ FetchError
     ├── UnknownSymbol  no such instrument (some vendors return the same for bad parameters)
     ├── BadRequest     the vendor rejects the request
     ├── Gone           410: the vendor has retired this dataset
+    ├── EndlessPages   the pages go in a circle, or never end: what is good of them is kept
     ├── TooManyRows    more rows, or more values, than a response of this vendor can hold: none is kept
     └── TooManyRejects so many rows failed their checks that the response is not trustworthy
 
@@ -107,6 +108,14 @@ class Gone(Fatal):
 
 class TooManyRows(Fatal):
     """The reply holds more than a reply of this vendor can hold; it is never cut to size."""
+
+
+class EndlessPages(Fatal):
+    """The pages of the request go in a circle, or never end. `page` holds the last one's rows and rejects, which are kept."""
+
+    def __init__(self, message: str, *, page: Page | None = None, status: int | None = None) -> None:
+        super().__init__(message, status=status)
+        self.page = page
 
 
 class TooManyRejects(Fatal):

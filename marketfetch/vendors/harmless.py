@@ -88,8 +88,4 @@ def _cursor(cursor: str | None, request: Request, secrets: Sequence[str]) -> str
             raise Unavailable(
                 f"{request.provider} names a next page for {request.symbol} that holds the key: the reply is damaged"
             )
-    if cursor == request.cursor:
-        raise Unavailable(
-            f"{request.provider} names the same page again as the next one for {request.symbol}: pages go in a circle"
-        )
     return cursor

@@ -89,8 +89,8 @@ class Vendor(Generic[Options]):
 
     `name` is part of commands, settings, tasks (`tasks.fetch.<name>`) and queues (`fetch.<name>`). The first of `plans` is the
     default of a key. `most_rows` is the most rows that a response can have: the page limit, or the longest history where there
-    are no pages; a response above it fails, and is never cut to size. Importing a vendor must be cheap: `read_reply` imports
-    numpy when it runs.
+    are no pages; a response above it fails, and is never cut to size. `pages_in_order`: a next page begins behind the last bar
+    of the page before it (see `page_chain.py`). Importing a vendor must be cheap: `read_reply` imports numpy when it runs.
     """
 
     name: str
@@ -109,6 +109,7 @@ class Vendor(Generic[Options]):
     #: Decodes and validates a response. Raises the error tree of `errors.py`.
     read_reply: Callable[[Request, HttpReply, Options], Page]
     most_rows: int = 50_000
+    pages_in_order: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(PROVIDER_NAME, self.name):

@@ -39,4 +39,5 @@ VENDOR: Final = Vendor(
     build_request=build_request,
     read_reply=read_reply,
     most_rows=MOST_ROWS,
+    pages_in_order=True,
 )

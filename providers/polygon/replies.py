@@ -118,10 +118,7 @@ def next_cursor(next_url: object, *, base_url: str, request: Request) -> str | N
     path = parts.path.removeprefix(prefix) if prefix else parts.path
     if not path.startswith("/") or path.startswith("//") or "\\" in path:
         raise stranger
-    cursor = f"{path}?{asked}" if query else path
-    if cursor == request.cursor:
-        raise Unavailable(f"{WHO} returned a next_url to the same page for {request.symbol}")
-    return cursor
+    return f"{path}?{asked}" if query else path
 
 
 def _check_envelope(aggs: Aggs, request: Request, reply: HttpReply) -> None:

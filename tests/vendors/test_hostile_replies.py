@@ -237,13 +237,6 @@ def test_a_cursor_loses_the_parameter_that_holds_the_key(read_by, name):
     assert read_by(name, OK, reader=giving(Page(next="/v3/x?a=b&c")), secrets=SECRETS).next == "/v3/x?a=b&c"
 
 
-@EVERY
-def test_a_page_that_names_itself_as_the_next_one_is_a_circle(read_by, name):
-    request = Request(provider=name, symbol="IBM", page=3, cursor="abc")
-    with pytest.raises(Unavailable, match="pages go in a circle"):
-        read_by(name, OK, reader=giving(Page(next="abc")), request=request)
-
-
 # --- rows come from the untouched bytes
 
 

@@ -6,6 +6,7 @@
 --       9 the vendor's own count of calls, 0 for none: then in 10 a window in us and in 11 whether it is strict,
 --       or in 10 the counter of a calendar day and in 11 ""   12 us since the call was written to the wire, "" when not known,
 --       "unsent" when it never was   13 why the request has failed, "" when it has not
+--       14 what the chain of pages has brought (bytes), kept for the next page; "" keeps what is there, and the last page ends it
 -- Returns 1, or 0 when the lease was lost meanwhile: then nothing is written, and the caller drops the reply.
 --
 -- The next page inherits the job, the priority, the waiting jobs and the place of its request, so that the pages of one range
@@ -54,6 +55,14 @@ if ARGV[6] ~= '' and not fields[8] and redis.call('EXISTS', page) == 0 then
   if redis.call('ZCARD', KEYS[3]) == 0 then redis.call('HSET', KEYS[4], 'fine', math.floor(now / 1000)) end
   enter_lane(prefix, ARGV[6], page)
   redis.call('HINCRBY', KEYS[4], 'parked', 1)
+end
+
+-- A key of its own: the record's format stays, and a worker of the release before neither reads nor writes it.
+local chain = prefix .. 'pages:' .. string.match(id, '^[^/]*')
+if ARGV[14] ~= '' then
+  redis.call('SET', chain, ARGV[14], 'EX', 1209600)
+elseif ARGV[6] == '' and ARGV[13] == '' and string.find(id, '/', 1, true) then
+  redis.call('DEL', chain)
 end
 
 local counted = tonumber(ARGV[9])

@@ -1,0 +1,153 @@
+"""Ends a chain of pages that leads nowhere: the calls of a vendor's paging error would otherwise never end.
+
+A chain is the pages of one request. No page names a next page that the chain has named before; each page brings a natural key
+(symbol, timespan, start of the bar) that no earlier page brought, with few exceptions in a row; and the chain is no longer than
+its range can be. What a chain has brought travels as bytes from page to page, in the gate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from marketfetch.schemas.bars import Ints
+from marketfetch.schemas.page import Page
+from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import is_intraday
+from marketfetch.vendors.errors import EndlessPages
+
+_VERSION: Final = 1
+#: The keys that a chain remembers: more than a table of a hundred symbols has in a century of days. A chain without order that
+#: brings more is ended by its length alone.
+MOST_KEYS: Final = 4_000_000
+#: A range's pages may be half empty, and a short range may still be cut into some pages.
+_SPARE: Final = 10
+_MINUTES_A_DAY: Final = 1_440
+_CENTURY_DAYS: Final = 36_525
+_NONE: Final[Mapping[str, Ints]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PageChain:
+    """What the pages of a chain have brought, up to the page number `page`.
+
+    `idle`: the pages in a row, up to this one, without a new key. `names`: digests of the cursors. `keys`: the starts of the
+    bars by series, ascending; of a vendor whose pages are in order only the latest.
+    """
+
+    page: int = -1
+    idle: int = 0
+    names: tuple[str, ...] = ()
+    keys: Mapping[str, Ints] = field(default_factory=lambda: _NONE)
+
+    def encode(self) -> bytes:
+        """The bytes that the gate keeps until the next page is read: regular bars compress to less than a bit each."""
+        counts = {name: len(found) for name, found in self.keys.items()}
+        head = json.dumps([_VERSION, self.page, self.idle, self.names, counts]).encode()
+        steps = [np.diff(found, prepend=0).astype("<i8").tobytes() for found in self.keys.values()]
+        return zlib.compress(b"".join((struct.pack(">I", len(head)), head, *steps)), level=1)
+
+
+def decode(data: bytes | None, *, before: int) -> PageChain:
+    """The inverse of `encode`, for reading page `before`.
+
+    A new chain for the first page, without data, for data that is of another release, and of a chain that came further: its
+    earlier pages are fetched again.
+    """
+    if not data or not before:
+        return PageChain()
+    try:
+        raw = zlib.decompress(data)
+        (length,) = struct.unpack_from(">I", raw)
+        version, page, idle, names, counts = json.loads(raw[4 : 4 + length])
+        if version != _VERSION or page >= before:
+            return PageChain()
+        steps = np.frombuffer(raw, dtype="<i8", offset=4 + length)
+        ends = np.cumsum([0, *counts.values()])
+        keys = {name: np.cumsum(steps[ends[i] : ends[i + 1]]) for i, name in enumerate(counts)}
+    except (zlib.error, struct.error, ValueError, TypeError, AttributeError):
+        return PageChain()
+    return PageChain(page, idle, tuple(names), keys)
+
+
+def extended(
+    chain: PageChain, request: Request, page: Page, *, in_order: bool, most_idle: int, rows_per_page: int
+) -> PageChain:
+    """The chain with this page of `request`, which names a next page. Raises EndlessPages with the page.
+
+    `in_order`: the vendor's next page begins behind the last bar of this one. `most_idle`: the pages in a row that may bring no
+    new key. `rows_per_page` bounds the length of the chain, together with the request's range.
+    """
+    where = f"{request.provider}: the pages of {request.symbol} go in a circle"
+    kept = "what is good of them is kept"
+    named, following = _digest(request.cursor), _digest(page.next)
+    if following in (named, *chain.names):
+        raise EndlessPages(
+            f"{where}: page {request.page + 1} names a next page that the vendor has named before; {kept}", page=page
+        )
+    most = most_pages(request, rows_per_page=rows_per_page)
+    if request.page + 1 >= most:
+        raise EndlessPages(
+            f"{where}: the range has at most {most:,} pages of {rows_per_page:,} rows, and page {request.page + 1:,} names a "
+            f"next one; {kept}",
+            page=page,
+        )
+    keys, new = _joined(chain.keys, page, in_order=in_order)
+    idle = 0 if new else chain.idle + 1
+    if idle > most_idle:
+        raise EndlessPages(
+            f"{where}: {idle} pages in a row bring no row that an earlier page has not brought, and the last one names a next "
+            f"one; {kept}. If the vendor does send so many empty pages, raise the setting most_idle_pages",
+            page=page,
+        )
+    names = chain.names if chain.names else (named,) if request.cursor else ()
+    return replace(chain, page=request.page, idle=idle, names=(*names, following), keys=keys)
+
+
+def most_pages(request: Request, *, rows_per_page: int) -> int:
+    """The most pages that a chain can have: twice what its range needs, and ten."""
+    days = (request.end - request.start).days + 1 if request.start and request.end else _CENTURY_DAYS
+    # Pages of intraday bars are cut by minutes where a vendor builds longer bars from them.
+    rows = days * (_MINUTES_A_DAY if is_intraday(request.timespan) else 1) * len(request.symbol.split(","))
+    return 2 * math.ceil(rows / rows_per_page) + _SPARE
+
+
+def _digest(cursor: str | None) -> str:
+    return hashlib.sha256(cursor.encode()).hexdigest()[:16] if cursor else ""
+
+
+def _joined(known: Mapping[str, Ints], page: Page, *, in_order: bool) -> tuple[Mapping[str, Ints], bool]:
+    """The known keys with the page's, and whether there is a new one among them."""
+    keys, new, count = dict(known), False, sum(map(len, known.values()))
+    for name, starts in _keys_of(page):
+        before = keys.get(name)
+        if in_order:
+            fresh = starts[-1:] if before is None or starts[-1] > before[-1] else starts[:0]
+            keys[name] = fresh if len(fresh) else keys[name]
+        else:
+            fresh = starts if before is None else starts[~np.isin(starts, before)]
+            if count + len(fresh) <= MOST_KEYS:
+                keys[name] = fresh if before is None else np.union1d(before, fresh)
+                count += len(fresh)
+        new = new or bool(len(fresh))
+    return keys, new
+
+
+def _keys_of(page: Page) -> Iterator[tuple[str, Ints]]:
+    """The natural keys by series, ascending. A bar of another adjustment is the same row, and a record is its own key."""
+    for one in page.series:
+        if len(one.bars):
+            yield f"{one.symbol} {one.timespan}", one.bars.ts
+    if page.records:
+        texts = (repr(one).encode() for one in page.records)
+        found = {int.from_bytes(hashlib.sha256(text).digest()[:7], "big") for text in texts}
+        yield "", np.array(sorted(found), dtype=np.int64)
