@@ -33,28 +33,49 @@ MOST_KEYS: Final = 4_000_000
 _SPARE: Final = 10
 _MINUTES_A_DAY: Final = 1_440
 _CENTURY_DAYS: Final = 36_525
-_NONE: Final[Mapping[str, Ints]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The natural keys of one series: how many starts of bars, and their steps, ascending, compressed."""
+
+    count: int
+    packed: bytes
+
+    @classmethod
+    def of(cls, starts: Ints) -> Keys:
+        return cls(len(starts), zlib.compress(np.diff(starts, prepend=0).astype("<i8").tobytes(), level=1))
+
+    @property
+    def starts(self) -> Ints:
+        """Empty where the bytes are damaged: then the chain remembers the series from here on."""
+        try:
+            return np.cumsum(np.frombuffer(zlib.decompress(self.packed), dtype="<i8"))
+        except (zlib.error, ValueError):
+            return np.array([], dtype=np.int64)
+
+
+_NONE: Final[Mapping[str, Keys]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PageChain:
     """What the pages of a chain have brought, up to the page number `page`.
 
-    `idle`: the pages in a row, up to this one, without a new key. `names`: digests of the cursors. `keys`: the starts of the
-    bars by series, ascending; of a vendor whose pages are in order only the latest.
+    `idle`: the pages in a row, up to this one, without a new key. `names`: digests of the cursors. `keys`: the bars by series;
+    of a vendor whose pages are in order only the latest. A page unpacks the series that it has, however many the chain has.
     """
 
     page: int = -1
     idle: int = 0
     names: tuple[str, ...] = ()
-    keys: Mapping[str, Ints] = field(default_factory=lambda: _NONE)
+    keys: Mapping[str, Keys] = field(default_factory=lambda: _NONE)
 
     def encode(self) -> bytes:
-        """The bytes that the gate keeps until the next page is read: regular bars compress to less than a bit each."""
-        counts = {name: len(found) for name, found in self.keys.items()}
-        head = json.dumps([_VERSION, self.page, self.idle, self.names, counts]).encode()
-        steps = [np.diff(found, prepend=0).astype("<i8").tobytes() for found in self.keys.values()]
-        return zlib.compress(b"".join((struct.pack(">I", len(head)), head, *steps)), level=1)
+        """The bytes that the gate keeps until the next page is read: regular bars take about a bit each."""
+        sizes = {name: [one.count, len(one.packed)] for name, one in self.keys.items()}
+        head = json.dumps([_VERSION, self.page, self.idle, self.names, sizes]).encode()
+        return b"".join((struct.pack(">I", len(head)), head, *(one.packed for one in self.keys.values())))
 
 
 def decode(data: bytes | None, *, before: int) -> PageChain:
@@ -66,15 +87,15 @@ def decode(data: bytes | None, *, before: int) -> PageChain:
     if not data or not before:
         return PageChain()
     try:
-        raw = zlib.decompress(data)
-        (length,) = struct.unpack_from(">I", raw)
-        version, page, idle, names, counts = json.loads(raw[4 : 4 + length])
+        (length,) = struct.unpack_from(">I", data)
+        version, page, idle, names, sizes = json.loads(data[4 : 4 + length])
         if version != _VERSION or page >= before:
             return PageChain()
-        steps = np.frombuffer(raw, dtype="<i8", offset=4 + length)
-        ends = np.cumsum([0, *counts.values()])
-        keys = {name: np.cumsum(steps[ends[i] : ends[i + 1]]) for i, name in enumerate(counts)}
-    except (zlib.error, struct.error, ValueError, TypeError, AttributeError):
+        at, keys = 4 + length, {}
+        for name, (count, size) in sizes.items():
+            keys[name] = Keys(count, data[at : at + size])
+            at += size
+    except (struct.error, ValueError, TypeError, AttributeError):
         return PageChain()
     return PageChain(page, idle, tuple(names), keys)
 
@@ -125,21 +146,25 @@ def _digest(cursor: str | None) -> str:
     return hashlib.sha256(cursor.encode()).hexdigest()[:16] if cursor else ""
 
 
-def _joined(known: Mapping[str, Ints], page: Page, *, in_order: bool) -> tuple[Mapping[str, Ints], bool]:
+def _joined(known: Mapping[str, Keys], page: Page, *, in_order: bool) -> tuple[Mapping[str, Keys], bool]:
     """The known keys with the page's, and whether there is a new one among them."""
-    keys, new, count = dict(known), False, sum(map(len, known.values()))
+    keys, new, count = dict(known), False, sum(one.count for one in known.values())
     for name, starts in _keys_of(page):
-        before = keys.get(name)
+        before = keys[name].starts if name in keys else starts[:0]
         if in_order:
-            fresh = starts[-1:] if before is None or starts[-1] > before[-1] else starts[:0]
-            keys[name] = fresh if len(fresh) else keys[name]
+            fresh = after = starts[-1:] if not len(before) or starts[-1] > before[-1] else starts[:0]
         else:
-            fresh = starts if before is None else starts[~np.isin(starts, before)]
-            if count + len(fresh) <= MOST_KEYS:
-                keys[name] = fresh if before is None else np.union1d(before, fresh)
-                count += len(fresh)
+            fresh = starts[~np.isin(starts, before, assume_unique=True)] if _overlap(starts, before) else starts
+            after = np.sort(np.concatenate((before, fresh)), kind="stable")
+        if len(fresh) and (in_order or count + len(fresh) <= MOST_KEYS):
+            keys[name] = Keys.of(after)
+            count += len(fresh)
         new = new or bool(len(fresh))
     return keys, new
+
+
+def _overlap(starts: Ints, before: Ints) -> bool:
+    return bool(len(before)) and bool(starts[0] <= before[-1] and before[0] <= starts[-1])
 
 
 def _keys_of(page: Page) -> Iterator[tuple[str, Ints]]:
