@@ -25,7 +25,7 @@ from marketfetch.sandbox.sessions import NEW_YORK
 Log = Callable[[str], None]
 
 #: Kinds of replies that force another call.
-_FORCING: Final = ("500", "503", "reset", "truncate", "html", "hang")
+_FORCING: Final = ("500", "503", "reset", "truncate", "html", "hang", "misbehave")
 #: Redis keys that outlive all requests.
 _REMEMBERED: Final = re.compile(
     r"mf:\{\w+\}:(tags|counts|epoch|over|(key|done|early|day):.*)|mf:(releaser:.*|trouble:.*|sweeping|dead)"

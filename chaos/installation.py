@@ -22,10 +22,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from chaos.worker_process import Worker
-from chaos.workload import FAULTS, PROVIDERS, Job, Limits
+from chaos.workload import FAULTS, MISBEHAVES, PROVIDERS, Job, Limits
 from marketfetch.local.postgres_server import Postgres, start_postgres
 from marketfetch.local.sandbox_process import Sandbox, start_sandbox
 from marketfetch.local.valkey_server import Valkey, start_valkey
+from marketfetch.sandbox.misbehaviour import CASES
 from marketfetch.settings import environment
 
 _ROOT: Final = Path(__file__).parents[1]
@@ -153,12 +154,12 @@ def an_installation(
 
 def faults(installation: Installation) -> None:
     """Makes the vendors fail. Each kind's percentage applies to the calls that the kinds before it spare."""
-    installation.vendors.control.faults(
-        *(
-            {"kind": kind, "rate": percent / 100, "retry_after": 1 if kind == "503" else None}
-            for kind, percent in FAULTS.items()
-        )
-    )
+    kinds = [
+        {"kind": kind, "rate": percent / 100, "retry_after": 1 if kind == "503" else None} for kind, percent in FAULTS.items()
+    ]
+    rate = MISBEHAVES / 100 / len(CASES)
+    wire = [{"kind": "misbehave", "rate": rate, "stage": stage, "way": way} for stage, way in CASES]
+    installation.vendors.control.faults(*kinds, *wire)
 
 
 def until(condition: Callable[[], Any], *, what: str, within_s: float) -> None:

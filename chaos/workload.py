@@ -20,6 +20,8 @@ _QUIET_FROM: Final = 0.75
 
 #: In percent of the good replies; `bad_rows` are good replies with five bad rows among them.
 FAULTS: Final = {"500": 2.0, "503": 1.0, "reset": 1.0, "truncate": 1.0, "html": 0.5, "hang": 0.5, "bad_rows": 1.0}
+#: The same for a vendor that misbehaves on the wire, at every stage of a reply and in every way together.
+MISBEHAVES: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)

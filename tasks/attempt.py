@@ -143,7 +143,7 @@ class Run:
     def _keep_raw(self, body: bytes) -> None:
         """Keeps the raw reply before it is read, as reading it may have crashed a worker. An error here fails no call."""
         try:
-            self.gate.keep_raw(self.id, zlib.compress(body, level=1))
+            self.gate.keep_raw(self.id, zlib.compress(body, level=1), fence=self.fence)
         except RedisError as error:
             log.warning("reply not kept", request=self.id, error=str(error), next_step="the reply is read all the same")
 

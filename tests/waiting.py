@@ -10,12 +10,17 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], *, within_s: float = 20, what: str = "") -> T:
-    """Asks again until the answer is truthy, and returns it. Fails with the last answer after `within_s` seconds."""
+def eventually(condition: Callable[[], T], *, within_s: float = 20, what: str | Callable[[], str] = "") -> T:
+    """Asks again until the answer is truthy, and returns it. Fails with the last answer after `within_s` seconds.
+
+    `what` was waited for; a function returns it when the time is over.
+    """
     deadline = time.monotonic() + within_s
     pause = threading.Event()
     while not (answer := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s} s: {what or condition} (last answer: {answer!r})")
+            raise AssertionError(
+                f"not within {within_s} s: {(what() if callable(what) else what) or condition} (last answer: {answer!r})"
+            )
         pause.wait(0.05)
     return answer

@@ -46,7 +46,8 @@ def test_a_releaser_outlives_children_that_are_killed_while_connections_are_cut(
         if dice.random() < 0.03:
             cut_all_connections(place)
     assert killed > CHAOS_S / KILL_EVERY_S / 2
-    job.ends_whole(within_s=60, extra_calls=killed)
+    # On a busy machine a call lasts longer, and the third kill of a request fails it.
+    job.ends_whole(within_s=60, extra_calls=killed, most_crashed=killed // 3)
     assert worker.poll() is None, "the worker is still the one that was started"
     assert len(releasers(place)) == 1
     assert "releaser failed" not in place.worker_log

@@ -90,7 +90,11 @@ def goes_on_to_its_end(place, sandbox, job: str, *, failed: list[tuple[str, str]
     place.worker()
     had = failed or []
     everything = [(len(SYMBOLS) + len(had),)]
-    eventually(lambda: place.rows("SELECT count(*) FROM ledger") == everything, within_s=40, what="all are over")
+    eventually(
+        lambda: place.rows("SELECT count(*) FROM ledger") == everything,
+        within_s=120,
+        what=lambda: f"all are over, but only {place.rows('SELECT count(*) FROM ledger')} of {everything}",
+    )
     eventually(lambda: not left(place), what="nothing is left in Redis")
 
     calls = {one: 2 if one in RUNNING else 1 for one in SYMBOLS}

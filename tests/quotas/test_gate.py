@@ -513,3 +513,21 @@ def test_the_replies_of_the_latest_that_killed_their_workers_are_kept(gate):
     gate.keep_raw("r24", b"once more")
     assert [n for n in range(25) if gate.raw(f"r{n}")] == list(range(5, 25))
     assert gate.raw("r24") == b"once more"
+
+
+def test_a_call_that_has_lost_its_lease_keeps_no_reply_that_would_stay_for_a_week(gate):
+    park(gate, "a")
+    (old,) = admitted(gate).grants
+    started(gate, old, end_by_ms=-1)
+    (grant,) = admitted(gate).grants
+    started(gate, grant)
+    gate.keep_raw("a", b"late", fence=old.fence)
+    assert gate.raw("a") is None
+    gate.keep_raw("a", b"its own", fence=grant.fence)
+    assert gate.raw("a") == b"its own"
+    gate.finish("a", fence=grant.fence, batch=b"x")
+    gate.keep_raw("a", b"behind its finish", fence=grant.fence)
+    assert gate.raw("a") is None
+    gate.settle("a")
+    gate.keep_raw("a", b"behind its end", fence=grant.fence)
+    assert not list(gate.redis.scan_iter("mf:{polygon}:raw*"))

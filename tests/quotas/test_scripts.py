@@ -209,7 +209,9 @@ def everything(redis: Redis) -> dict[str, int]:
     gate.pause("x", pause_ms=1, why="why")
     gate.resume("x")
     (one,) = started()
-    gate.finish(one.id, fence=one.fence, batch=b"x", next_page=PAGE, counted=VendorCount(20, counter="day:x:UTC:2099-01-01"))
+    gate.finish(
+        one.id, fence=one.fence, batch=b"x", next_page=PAGE, counted=VendorCount(20, counter="day:x:UTC:2099-01-01"), chain=b"x"
+    )
     look()
     gate.claim(["a"], busy_ms=1)
     gate.keep_raw("a", b"x")
