@@ -89,9 +89,11 @@ def _run() -> list[JobStatus]:
 def _environment(*, redis_url: str, base_urls: Mapping[str, str]) -> dict[str, str]:
     """The settings of the demo, and no others: an empty file takes the place of the user's marketfetch.toml."""
     from marketfetch.cli.sandboxed import variables
+    from marketfetch.local.private_files import private_file, write_private
 
     file = _FOLDER / "marketfetch.toml"
-    file.write_text("# The demo is configured by its environment alone.\n")
+    write_private(file, "# The demo is configured by its environment alone.\n")
+    private_file(_DATABASE)
     return {
         "MARKETFETCH_CONFIG": str(file.resolve()),
         "MARKETFETCH_REDIS_URL": redis_url,

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from marketfetch.cli.sandboxed import vendors_at
 from marketfetch.cli.signals import uninterrupted
 from marketfetch.local import sandbox_note
-from marketfetch.local.private_files import private_folder
+from marketfetch.local.private_files import private_file, private_folder
 from marketfetch.local.sandbox_process import Sandbox, start_sandbox
 from marketfetch.local.valkey_server import ServerError, Valkey, adopt_valkey, start_valkey
 
@@ -65,6 +65,7 @@ class EmbeddedVendors:
         self.database = home / "marketfetch.db"
         self.log = home / "logs" / "sandbox.log"
         private_folder(self.log.parent)
+        private_file(self.database)
         self.sandbox: Sandbox = start_sandbox(log=self.log)
         self.settings = {
             "redis_url": redis_url,

@@ -86,7 +86,7 @@ def signature(pid: int) -> str:
 def owner_of(text: str) -> int | None:
     """The process that a lock file names ("<pid> <signature>"), None where the id belongs to another process by now."""
     pid, _, started = text.partition(" ")
-    if not pid.isdigit() or (started and signature(int(pid)) not in ("", started)):
+    if not (pid.isascii() and pid.isdigit()) or (started and signature(int(pid)) not in ("", started)):
         return None
     return int(pid)
 

@@ -52,6 +52,7 @@ class Child:
     warm: signal.Signals
     process: subprocess.Popen[bytes]
     vital: bool = True
+    umask: int = 0o077
     deaths: list[float] = field(default_factory=list)
     start_again_at: float | None = None
     given_up: bool = False
@@ -90,17 +91,19 @@ class Processes:
         variables: Mapping[str, str] | None = None,
         warm: signal.Signals = WARM,
         vital: bool = True,
+        umask: int = 0o077,
     ) -> Child:
         """Starts `python <arguments>` with `variables` added to the environment. Returns at once.
 
+        The files that it makes are this user's alone, unless `umask` is another one, or -1: the umask of this process.
         A child that is not `vital` and ends again and again is given up, and the others go on without it.
         """
         variables = variables or {}
         log = self.logs / f"{name}.log"
         if log.exists() and log.stat().st_size > _LARGEST_LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
-        process = self._spawn(name, arguments, log, variables)
-        self.children[name] = Child(name, arguments, log, variables, warm, process, vital)
+        process = self._spawn(name, arguments, log, variables, umask)
+        self.children[name] = Child(name, arguments, log, variables, warm, process, vital, umask)
         return self.children[name]
 
     def tend(self) -> list[str]:
@@ -133,7 +136,7 @@ class Processes:
                 )
             elif now >= child.start_again_at:
                 child.start_again_at = None
-                child.process = self._spawn(child.name, child.arguments, child.log, child.environment)
+                child.process = self._spawn(child.name, child.arguments, child.log, child.environment, child.umask)
         return said
 
     def stop(self) -> None:
@@ -156,7 +159,9 @@ class Processes:
             end_leftovers(self.folder)
             self.children.clear()
 
-    def _spawn(self, name: str, arguments: Sequence[str], log: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def _spawn(
+        self, name: str, arguments: Sequence[str], log: Path, variables: Mapping[str, str], umask: int
+    ) -> subprocess.Popen[bytes]:
         path = self.folder / f"{name}.pid"
         end_leftover(path)
         with opened(path) as lock, open(log, "ab", opener=private) as output:
@@ -172,6 +177,7 @@ class Processes:
                 env=environment(PYTHONPATH=_python_path(), **variables),
                 pass_fds=(handle,),
                 start_new_session=True,
+                umask=umask,
                 # The child writes its own process id: a signal that interrupts the parent here can't leave it unknown.
                 preexec_fn=lambda: (os.write(handle, f"{os.getpid()} {signature(os.getpid())}\n".encode()), None)[1],
             )

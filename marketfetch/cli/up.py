@@ -133,7 +133,8 @@ def _start(
         # Events cost half of the throughput, so workers send them only where Flower shows them.
         options = (f"--hostname={name}@%h", f"--concurrency={concurrency}", f"--loglevel={level}")
         arguments = celery("worker", *options, *(["-E"] if flower else []))
-        child = processes.start(name, *arguments, variables=environment | REMAPPED)
+        # A database that is configured as a file is the user's, and as open as the user's other files.
+        child = processes.start(name, *arguments, variables=environment | REMAPPED, umask=-1)
         _line(name, f"{concurrency} processes; log {child.log}")
     schedule = redis.folder / "celerybeat-schedule"
     child = processes.start("beat", *celery("beat", f"--schedule={schedule}"), variables=environment)

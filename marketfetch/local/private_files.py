@@ -29,6 +29,16 @@ def private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
+def private_file(path: Path) -> Path:
+    """Makes the file, empty, where it is missing, and readable by this user alone. SQLite's files beside it follow its mode."""
+    handle = private(str(path), os.O_RDWR | os.O_CREAT)
+    try:
+        os.fchmod(handle, 0o600)
+    finally:
+        os.close(handle)
+    return path
+
+
 def write_private(path: Path, text: str) -> None:
     """Writes the file whole or not at all; another process sees the old or the new one."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")

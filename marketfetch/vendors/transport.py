@@ -38,7 +38,7 @@ _ERROR_BYTES: Final = 262_144
 #: Characters of a redirect's target in a message.
 _LONGEST_SHOWN: Final = 200
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
-#: What a path below base_url never holds: a step up, an empty or doubled step, a backslash, a control character.
+#: What a path below base_url never holds: a step up or in place, a backslash, a control character.
 _LEAVES: Final = re.compile(r"(^|/)\.\.?(/|$)|\\|[\x00-\x1f\x7f]")
 
 

@@ -30,6 +30,14 @@ def test_valkey_forgets_nothing_and_evicts_nothing(compose):
     assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
 
 
+def test_valkey_asks_for_a_password_that_every_client_gets(compose):
+    command = compose["services"]["valkey"]["command"]
+    assert command[command.index("--requirepass") + 1].startswith("${VALKEY_PASSWORD:?")
+    for name in ("worker", "beat", "flower"):
+        assert "${VALKEY_PASSWORD:?" in compose["services"][name]["environment"]["MARKETFETCH_REDIS_URL"]
+    assert "ports" not in compose["services"]["valkey"], "only the services of the file reach it"
+
+
 def test_every_service_has_a_health_check(compose):
     assert set(compose["services"]) == {"valkey", "postgres", "worker", "beat", "flower"}
     assert all("healthcheck" in service for service in compose["services"].values())

@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import urllib.request
@@ -75,6 +76,12 @@ def jobs(shell: Any) -> set[str]:
     return {one["job"] for one in json.loads(shell.run("status", "--json").stdout)["jobs"]}
 
 
+def open_to_others(folder: Path) -> dict[str, str]:
+    """The files and folders that another user of the machine can read or write, with their modes."""
+    modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in (folder, *folder.rglob("*"))}
+    return {str(path): oct(mode) for path, mode in modes.items() if mode & 0o077}
+
+
 def test_after_the_sandbox_the_vendor_is_asked_anew_and_for_nothing_else(shell: Any, vendor: Sandbox) -> None:
     with up(shell, "--sandbox") as started:
         wished = fetched(shell, "QQQQ")
@@ -83,6 +90,7 @@ def test_after_the_sandbox_the_vendor_is_asked_anew_and_for_nothing_else(shell: 
         assert f"database  {ITS_DATABASE}, the sandbox's own" in started.text
         (look,) = re.findall(r"sqlite3 (\S+) ", started.text)
         invented = closes(shell.folder / look)
+        assert open_to_others(shell.folder / STATE) == {}
     assert len(invented) == wished["rows"] > 0
     assert find_valkey(shell.folder / sandbox_note.home(STATE)) is None
 
