@@ -75,3 +75,14 @@ def test_every_key_in_redis_has_an_owner_in_the_architecture_page():
 def test_no_page_is_secret_about_the_decisions():
     decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     assert [path.name[:4] for path in decisions] == [f"{number:04}" for number in range(1, len(decisions) + 1)]
+
+
+def test_every_attack_names_a_test_that_exists():
+    page = words(ROOT / "docs" / "security.md").partition("## The wire")[2]
+    attacks = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| attack |")]
+    assert len(attacks) > 30
+    for line in attacks:
+        named = re.fullmatch(r".* \| `(tests/[a-z_/]+\.py)(?:::(test_\w+))?` \|", line)
+        assert named, f"no test walks this attack: {line}"
+        assert (ROOT / named[1]).exists(), line
+        assert not named[2] or f"def {named[2]}(" in words(ROOT / named[1]), line
