@@ -71,7 +71,6 @@ if not TYPE_CHECKING:
         if name in _MODULE_OF:
             value = getattr(importlib.import_module(f"marketfetch.{_MODULE_OF[name]}"), name)
         elif name == "app":
-            importlib.import_module("marketfetch.extras").need("celery", "requests", for_what="The Celery app of marketfetch")
             value = importlib.import_module("marketfetch.tasks").app
         else:
             raise AttributeError(f"module 'marketfetch' has no attribute {name!r}")

@@ -18,7 +18,7 @@ _EXTRA_OF: Final = {
 }
 
 
-class MissingExtra(UnavailableError):
+class MissingExtra(UnavailableError, ImportError):
     """A part of marketfetch is used whose dependency is not installed. The sentence names the extra to install."""
 
 

@@ -1,5 +1,9 @@
 """When things run: the only package that knows Celery. `celery -A tasks worker` finds the app here."""
 
-from .app import app
+from marketfetch.extras import need
+
+need("celery", "requests", for_what="The Celery side of marketfetch (marketfetch.tasks)")
+
+from .app import app  # noqa: E402 (the sentence above comes first)
 
 __all__ = ["app"]

@@ -97,10 +97,8 @@ def status(job_id: str) -> JobStatus:
     UnknownJob and UnavailableError.
     """
     store = database()
+    job = known_job(store, job_id)
     try:
-        job = store.job(job_id)
-        if job is None:
-            raise UnknownJob(_unknown_job(job_id, store))
         tally, failed, todo = store.tally(job_id), store.failures(job_id), store.unfinished(job_id)
     except StoreError as error:
         raise UnavailableError(f"The status of job {job_id} is not known: {error}") from error
@@ -139,7 +137,7 @@ def status(job_id: str) -> JobStatus:
 
 def list_jobs(limit: int = 20) -> list[JobSummary]:
     """Returns the latest jobs, newest first, at most `limit` (1 or more). Raises BadRequestError and UnavailableError."""
-    if limit < 1:
+    if not isinstance(limit, int) or limit < 1:
         raise BadRequestError(f"The limit of the list of jobs is 1 or more (got {limit}).")
     try:
         jobs = database().latest_jobs(limit)
@@ -209,6 +207,8 @@ def _eta_seconds(job: Job, provider: str, tally: Tally, now: Sequence[KeyReport]
 
 def known_job(store: Store, job_id: str) -> Job:
     """Returns the recorded job of this id. Raises UnknownJob, UnavailableError."""
+    if not isinstance(job_id, str):
+        raise UnknownJob(f"A job's id is a text, such as submit(...).job_id (got {job_id!r}).")
     try:
         job = store.job(job_id)
         if job is None:

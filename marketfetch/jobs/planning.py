@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -62,8 +62,8 @@ def _shown(value: Any) -> str:
 def make_spec(provider: str, symbols: Sequence[str], *, again: bool, nonce: str = "", **wish: Any) -> JobSpec:
     """A job as it will be recorded. `nonce` names the generation for `again`, "" for a random one. Raises BadRequestError."""
     if provider not in vendors.names():
-        raise BadRequestError(vendors.unknown(provider))
-    if isinstance(symbols, str) or not all(isinstance(one, str) for one in symbols):
+        raise BadRequestError(vendors.unknown(str(provider)))
+    if not isinstance(symbols, Iterable) or isinstance(symbols, str) or not all(isinstance(one, str) for one in symbols):
         raise BadRequestError(f"The symbols are a list of words, such as ['AAPL', 'MSFT'] (got {symbols!r}).")
     now = datetime.now(UTC)
     as_of = now.strftime("%Y-%m-%dT%H:%M") if is_intraday(wish["timespan"]) else now.date().isoformat()

@@ -106,8 +106,10 @@ def test_postgres_names_its_extra(without):
     assert "A Postgres database needs psycopg, which is not installed: run `pip install 'marketfetch[postgres]'`" in done.stderr
 
 
-def test_the_celery_app_names_its_extra(without):
-    code = "import marketfetch\ntry:\n    marketfetch.app\nexcept marketfetch.UnavailableError as error:\n    print(error)"
+@pytest.mark.parametrize("error", ["marketfetch.UnavailableError", "ImportError"])
+@pytest.mark.parametrize("use", ["marketfetch.app", "import marketfetch.tasks.fetch"])
+def test_the_celery_side_names_its_extra(without, use, error):
+    code = f"import marketfetch\ntry:\n    {use}\nexcept {error} as error:\n    print(error)"
     done = without("-c", code, extras=("worker",))
     assert "pip install 'marketfetch[worker]'" in done.stdout, done.stderr
 

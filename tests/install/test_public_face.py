@@ -233,17 +233,30 @@ def as_set(**variables: str):
     return block()
 
 
+#: As an app without a type checker calls it.
+WITHOUT_TYPES: Any = marketfetch
+
+
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: marketfetch.submit("polygno", ["AAPL"], **ASKED),
-        lambda: marketfetch.submit("polygon", "AAPL", **ASKED),
-        lambda: marketfetch.submit("polygon", [], **ASKED),
-        lambda: marketfetch.submit("polygon", ["AAPL", "AAPL"], **ASKED),
-        lambda: marketfetch.submit("polygon", ["AAPL"], start=date(2024, 2, 1), end=date(2024, 1, 1)),
-        lambda: marketfetch.submit("polygon", ["AAPL"], timespan="7d", **ASKED),
-        lambda: marketfetch.submit("polygon", ["AAPL"], adjustment="none", **ASKED),
-        lambda: marketfetch.list_jobs(0),
+        lambda: WITHOUT_TYPES.submit("polygno", ["AAPL"], **ASKED),
+        lambda: WITHOUT_TYPES.submit("polygon", "AAPL", **ASKED),
+        lambda: WITHOUT_TYPES.submit("polygon", [], **ASKED),
+        lambda: WITHOUT_TYPES.submit("polygon", ["AAPL", "AAPL"], **ASKED),
+        lambda: WITHOUT_TYPES.submit("polygon", ["AAPL"], start=date(2024, 2, 1), end=date(2024, 1, 1)),
+        lambda: WITHOUT_TYPES.submit("polygon", ["AAPL"], timespan="7d", **ASKED),
+        lambda: WITHOUT_TYPES.submit("polygon", ["AAPL"], adjustment="none", **ASKED),
+        lambda: WITHOUT_TYPES.submit("polygon", 5, **ASKED),
+        lambda: WITHOUT_TYPES.submit("polygon", None, **ASKED),
+        lambda: WITHOUT_TYPES.submit("polygon", [5], **ASKED),
+        lambda: WITHOUT_TYPES.submit(5, ["AAPL"], **ASKED),
+        lambda: WITHOUT_TYPES.submit(["polygon"], ["AAPL"], **ASKED),
+        lambda: WITHOUT_TYPES.submit("polygon", ["AAPL"], start="yesterday", end=5),
+        lambda: WITHOUT_TYPES.submit("polygon", ["AAPL"], timespan=5, **ASKED),
+        lambda: WITHOUT_TYPES.submit("polygon", ["AAPL"], dataset=5, **ASKED),
+        lambda: WITHOUT_TYPES.list_jobs(0),
+        lambda: WITHOUT_TYPES.list_jobs("20"),
     ],
 )
 def test_wrong_arguments_are_a_bad_request(here, call):
@@ -255,6 +268,9 @@ def test_wrong_arguments_are_a_bad_request(here, call):
 def test_a_job_that_is_not_there_is_an_unknown_job(here, name):
     with pytest.raises(marketfetch.UnknownJob, match="no job 'absent'"):
         getattr(marketfetch, name)("absent")
+    for odd in (5, None, b"absent", ["absent"]):
+        with pytest.raises(marketfetch.UnknownJob, match="id is a text"):
+            getattr(marketfetch, name)(odd)
 
 
 def test_retrying_a_cancelled_job_is_a_bad_request(here):
