@@ -189,13 +189,13 @@ def test_deliveries_that_raise_before_their_call_fail_the_request_after_the_fift
     assert not redis.keys("mf:{polygon}:raised:*")
 
 
-@pytest.mark.parametrize(("unsent", "calls"), [(True, 0), (False, 1)])
-def test_a_delivery_that_raises_after_its_start_fails_the_request_at_once(redis, unsent, calls):
+@pytest.mark.parametrize(("call", "calls"), [("unsent", 0), ("sent", 1)])
+def test_a_delivery_that_raises_after_its_start_fails_the_request_at_once(redis, call, calls):
     gate, keys = Gate(redis, pool="polygon"), (key_limits("main", ["1000/day@UTC"], concurrency=1),)
     gate.park([Parking(id="a", arguments="{}")], job="J")
     (grant,) = gate.admit(room=1, most_granted=9, keys=keys).grants
     assert gate.start("a", fence=grant.fence).verdict == "go"
-    assert gate.raised("a", fence=grant.fence, reason="a sentence", unsent=unsent).verdict == "failed"
+    assert gate.raised("a", fence=grant.fence, reason="a sentence", call=call).verdict == "failed"
     turn = gate.start("a", fence=-1)
     assert (turn.verdict, turn.reason, turn.calls) == ("held", "a sentence", calls)
     assert redis.zcard("mf:{polygon}:running") == redis.exists("mf:{polygon}:open:main") == 0
