@@ -40,7 +40,7 @@ def sentences(redis: Redis) -> list[str]:
 
 
 def of_messages(redis: Redis) -> list[str]:
-    """A sentence while the dead-letter list is not empty, and one per vendor whose grants are not started. Raises RedisError."""
+    """One sentence while the dead-letter list is not empty, one per vendor whose grants no worker starts. Raises RedisError."""
     found = dead_letters.sentences(redis)
     for provider in vendors.names():
         if many := reporting.unstarted(Gate(redis, pool=provider)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from billiard.exceptions import Terminated, WorkerLostError
+from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery.worker import state
 from celery.worker.request import Request
 from kombu.exceptions import OperationalError
@@ -29,18 +29,16 @@ class FetchRequest(Request):  # type: ignore[misc]  # Celery is untyped
 
     _end: End | None = None
 
-    def on_timeout(self, soft: bool, timeout: float) -> None:
-        """Celery's. The hard limit has killed the child, and Celery records the failure of the task."""
-        if not soft:
-            self._report(f"its task was killed by its time limit of {timeout:g} s", recorded=True)
-        super().on_timeout(soft, timeout)
-
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """Celery's. `return_ok`: the child itself has reported the exception, so it lives."""
         error = exc_info.exception
         error = getattr(error, "exc", error)  # billiard wraps what it hands on
         if not return_ok and not isinstance(error, Terminated):
-            self._report(f"its task ended its child process ({deliveries.why(error)})", recorded=not _is_lost(error))
+            if isinstance(error, TimeLimitExceeded):
+                reason = f"its task was killed by its time limit of {error.args[0]:g} s"
+            else:
+                reason = f"its task ended its child process ({deliveries.why(error)})"
+            self._report(reason, recorded=not _is_lost(error))
             if self._end and self._end.over and _is_lost(error):
                 # Celery expects another delivery, and would leave the task as STARTED.
                 self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
