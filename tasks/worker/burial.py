@@ -115,7 +115,7 @@ def _carried(headers: dict[str, Any], queue: str) -> _Carried | None:
 class _Told:
     """The reason of a dead letter. `once`: the key that remembers the letter of a request, which its next letter replaces.
 
-    `over`: no other message follows, so whoever waits for the task gets the reason.
+    `over`: no other message follows, so the task ends with the reason.
     """
 
     why: str

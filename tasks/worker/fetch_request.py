@@ -49,7 +49,7 @@ class FetchRequest(Request):  # type: ignore[misc]  # Celery is untyped
         super().reject(requeue=requeue and self._end is None)
 
     def _report(self, reason: str, *, recorded: bool) -> None:
-        """`recorded`: the task's failure becomes its result, so whoever waits for a user's task has it already."""
+        """`recorded`: the failure is the task's result already, and its errbacks are called."""
         grant = self.request_dict.get(GRANT_HEADER)
         # A worker that stops ends its children itself, and a child that had not taken the message has not died of it.
         if not isinstance(grant, dict) or self.time_start is None or state.should_stop is not None or state.should_terminate:
