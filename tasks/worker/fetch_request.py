@@ -52,7 +52,7 @@ class FetchRequest(Request):  # type: ignore[misc]  # Celery is untyped
         """`recorded`: the failure is the task's result already, and its errbacks are called."""
         grant = self.request_dict.get(GRANT_HEADER)
         # A worker that stops ends its children itself, and a child that had not taken the message has not died of it.
-        if not isinstance(grant, dict) or self.time_start is None or state.should_stop is not None or state.should_terminate:
+        if not isinstance(grant, dict) or self.time_start is None or _worker_stops():
             return
         gate = connections.gate(self.task.name.removeprefix(FETCH_PREFIX))
         most = 1 if recorded and "user" in grant else deliveries.MOST_RAISED
@@ -65,6 +65,11 @@ class FetchRequest(Request):  # type: ignore[misc]  # Celery is untyped
             self._end = found
         if found.verdict in ("again", "failed"):
             log.warning("fetch failed around its call", pool=gate.pool, request=grant["id"], error=reason, times=found.times)
+
+
+def _worker_stops() -> bool:
+    # Celery sets an exit code, which may be 0.
+    return any(one is not None and one is not False for one in (state.should_stop, state.should_terminate))
 
 
 def _is_lost(error: Any) -> bool:
