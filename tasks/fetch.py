@@ -25,7 +25,6 @@ from marketfetch.exceptions import BadRequestError, MarketfetchError
 from marketfetch.jobs import recorded_outcomes
 from marketfetch.jobs.planning import of_task
 from marketfetch.quotas import Start
-from marketfetch.redaction import redact
 from marketfetch.schemas.ledger import LedgerRow
 from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
@@ -34,16 +33,13 @@ from marketfetch.vendors.wire import SendTooLate, steady_s
 
 from .app import app
 from .attempt import Run
+from .deliveries import BEGUN, MOST_RAISED, RETURNED, why
 from .reference import Reference, reference, reference_of
 from .sending.checked_task import CheckedTask
 from .sending.parking import FETCH_PREFIX, GRANT_HEADER, SENT
 from .store import hand_on, send_to_store
 
 log = structlog.get_logger("marketfetch.fetch")
-
-#: So many deliveries of a request may raise before its call is sent; then the request fails.
-_MOST_RAISED: Final = 5
-_MOST_OF_A_SENTENCE: Final = 300
 
 _RETRIES = {
     "autoretry_for": (Unavailable, SuspectEmpty),
@@ -64,13 +60,14 @@ def fetch(task: Task, provider: str, args: tuple[Any, ...], query: dict[str, Any
     if grant is None:
         park_again(task, provider, symbol, args, query)
     asked = partial(asked_for, grant, provider, args, query, task_id=task.request.id)
+    grant[BEGUN] = True
     try:
         try:
-            return granted(task, provider, symbol, grant, asked)
+            ref = granted(task, provider, symbol, grant, asked)
         except (FetchError, Ignore, Reject, Retry, RedisError, OperationalError):
             raise
         except Exception as error:
-            return end_delivery(task, provider, symbol, grant, error)
+            ref = end_delivery(task, provider, symbol, grant, error)
     except (RedisError, OperationalError) as error:
         # Not a failure of this request: its deadline in Redis parks it again, so no failure is reported.
         log.warning(
@@ -82,6 +79,8 @@ def fetch(task: Task, provider: str, args: tuple[Any, ...], query: dict[str, Any
             next_step="goes on by itself when Redis is back and its deadline has passed",
         )
         raise Ignore from None
+    grant[RETURNED] = True
+    return ref
 
 
 def granted(task: Task, provider: str, symbol: str, grant: dict[str, Any], asked: Callable[[], Request]) -> Reference:
@@ -129,18 +128,17 @@ def end_delivery(task: Task, provider: str, symbol: str, grant: dict[str, Any], 
     what was fetched is kept. Raises Fatal, Ignore where another delivery follows, RedisError.
     """
     log.exception("fetch failed on a bug", provider=provider, symbol=symbol, request=grant["id"])
-    why = redact(str(error), get_settings().secrets())[:_MOST_OF_A_SENTENCE]
-    reason = f"{symbol}: marketfetch made a mistake ({type(error).__name__}: {why}), see the worker's log"
+    reason = f"{symbol}: marketfetch made a mistake ({why(error)}), see the worker's log"
     held_again_ms = int(get_settings().timings.held_again * 1000)
     turn = connections.gate(provider).raised(
         grant["id"],
         fence=grant["fence"],
         reason=reason,
-        most=_MOST_RAISED,
+        most=MOST_RAISED,
         held_again_ms=held_again_ms,
-        unsent=SENT not in grant,
+        call="sent" if SENT in grant else "unsent",
     )
-    if turn.verdict in ("again", "lost") or (turn.verdict == "answered" and turn.times < _MOST_RAISED):
+    if turn.verdict in ("again", "lost") or (turn.verdict == "answered" and turn.times < MOST_RAISED):
         raise Ignore from None
     if turn.verdict == "held" and not turn.reason:
         return hand_on(task, reference(provider, symbol, grant["id"], outcome="held"))

@@ -230,7 +230,8 @@ def _failed(ref: Reference, why: str) -> Batch | None:
     if gate.raw(ref["request"]) is not None:
         kept = f"What came is kept for a week: marketfetch dead reply {ref['provider']} {ref['request']}"
     else:
-        kept = "Look at the worker's log around its last call."
+        kept = f"Look at the worker's log{' around its last call' if turn.calls else ''}."
+    why = why.removeprefix(f"{ref['symbol']}: ")  # as not every reason has it
     return Batch(
         ledger=LedgerRow(
             request_id=request_id,

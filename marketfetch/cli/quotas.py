@@ -112,6 +112,7 @@ def _document(one: KeyLine) -> dict[str, object]:
 def health(ctx: click.Context, *, as_json: bool) -> None:
     """Show whether requests that may run are admitted and started; exits with 1 if not. For health checks."""
     from marketfetch.ops import key_status
+    from marketfetch.quotas.reporting import UNSTARTED
 
     found = key_status.health()
     ok = all(one.ok for one in found)
@@ -121,6 +122,6 @@ def health(ctx: click.Context, *, as_json: bool) -> None:
         for one in found:
             waits = f"{one.waiting} wait that may run, a key is open, and nothing was admitted for {one.stuck_ms / 1000:.0f} s"
             if one.unstarted:
-                waits = f"{one.unstarted} were granted 5 times in a row, and no worker has started them: see the workers' log"
+                waits = f"{one.unstarted} {UNSTARTED}"
             click.echo(f"{one.pool}: {'fine' if one.ok else f'{waits}. Is a worker running? `marketfetch check` looks.'}")
     ctx.exit(0 if ok else 1)

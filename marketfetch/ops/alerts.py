@@ -11,9 +11,10 @@ from typing import Final
 
 from redis import Redis
 
-from marketfetch import connections
+from marketfetch import connections, vendors
 from marketfetch.lazy_logger import logger
 from marketfetch.ops import dead_letters
+from marketfetch.quotas import Gate, reporting
 
 log = logger("marketfetch.alerts")
 
@@ -33,9 +34,18 @@ def clear(kind: str) -> None:
 
 
 def sentences(redis: Redis) -> list[str]:
-    """Every alert in force, by kind, and one about the dead-letter list while it is not empty. Raises RedisError."""
+    """Every alert in force, by kind, and what is true of messages and grants. Raises RedisError."""
     found = [redis.get(key) for key in sorted(redis.scan_iter(match=f"{_PREFIX}*", count=1000))]
-    return [one.decode() for one in found if isinstance(one, bytes)] + dead_letters.sentences(redis)
+    return [one.decode() for one in found if isinstance(one, bytes)] + of_messages(redis)
+
+
+def of_messages(redis: Redis) -> list[str]:
+    """One sentence while the dead-letter list is not empty, one per vendor whose grants no worker starts. Raises RedisError."""
+    found = dead_letters.sentences(redis)
+    for provider in vendors.names():
+        if many := reporting.unstarted(Gate(redis, pool=provider)):
+            found.append(f"Requests of {provider} ({many:,}) {reporting.UNSTARTED}.")
+    return found
 
 
 class Alert:

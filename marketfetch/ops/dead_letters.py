@@ -35,6 +35,8 @@ T = TypeVar("T")
 KEY: Final = "mf:dead"
 MOST_KEPT: Final = 1_000
 BYTES_KEPT: Final = 64 * 1024
+#: How long a request's message is remembered: longer than the gate needs to deliver it five times.
+_REMEMBERED_S: Final = 86_400
 #: Characters; a parser may quote a whole body in its error.
 _LONGEST_REASON: Final = 400
 #: As Redis writes the ids of a stream: milliseconds, and a number within them.
@@ -77,8 +79,14 @@ class DeadLetter:
         return "\n".join(_printable(line) for line in _redacted(_opened(self.raw)).split("\n"))
 
 
-def bury(*, list_key: str, reason: str, raw: bytes, size: int, task: str, task_id: str) -> str:
-    """Adds a message and returns its id in the list: it is safe now and may be acknowledged. Raises RedisError."""
+def bury(
+    *, list_key: str, reason: str, raw: bytes, size: int, task: str, task_id: str, once: str = "", last: bool = False
+) -> str:
+    """Adds a message and returns its id in the list: it is safe now and may be acknowledged. Raises RedisError.
+
+    `once`: a key that remembers the message for a day. The next one with this key replaces it in the list; after the last
+    one the key is gone.
+    """
     redis = connections.redis()
     fields = {
         "list": list_key,
@@ -88,7 +96,16 @@ def bury(*, list_key: str, reason: str, raw: bytes, size: int, task: str, task_i
         "size": str(size),
         "raw": b64encode(raw[:BYTES_KEPT]).decode(),
     }
-    number = cast("bytes", redis.xadd(KEY, {name: text.encode(errors="replace") for name, text in fields.items()})).decode()
+    earlier = redis.get(once) if once else None
+    with redis.pipeline() as pipe:
+        pipe.xadd(KEY, {name: text.encode(errors="replace") for name, text in fields.items()})
+        if earlier:
+            pipe.xdel(KEY, earlier)
+        number = cast("bytes", pipe.execute()[0]).decode()
+    if once and last:
+        redis.delete(once)
+    elif once:
+        redis.set(once, number, ex=_REMEMBERED_S)
     if dropped := redis.xtrim(KEY, maxlen=MOST_KEPT, approximate=False):
         log.warning("dead-letter list is full", dropped=dropped, next_step=f"the oldest went; it holds {MOST_KEPT:,}")
     return number

@@ -15,7 +15,7 @@ from marketfetch import vendors
 from marketfetch.addresses import database_url, redis_url
 from marketfetch.configured import keys
 from marketfetch.local import sandbox_note
-from marketfetch.ops import redis_writes
+from marketfetch.ops import alerts, redis_writes
 from marketfetch.ops.workers import releasers
 from marketfetch.settings import config_path, example_of_keys, get_settings
 from marketfetch.storage import open_store, safe_url
@@ -173,6 +173,8 @@ def _redis_facts(redis: Redis, where: str) -> Iterator[Finding]:
     if refused:
         yield Finding(level="error", subject="redis", sentence=refused)
     yield _workers(releasers(redis), refused=bool(refused))
+    for sentence in alerts.of_messages(redis):
+        yield Finding(level="warning", subject="messages", sentence=sentence)
 
 
 def _workers(count: int, *, refused: bool) -> Finding:

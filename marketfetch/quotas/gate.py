@@ -18,6 +18,7 @@ from marketfetch.quotas.script_values import count_arguments, grant_of, parking_
 from marketfetch.quotas.scripts import Scripts
 from marketfetch.quotas.values import (
     Admission,
+    Call,
     Claim,
     Counts,
     Events,
@@ -201,14 +202,12 @@ class Gate:
         return int(self._scripts.return_grants(keys=self._keys("granted", "ready"), args=[self.prefix, *pairs]))
 
     def raised(
-        self, request_id: str, *, fence: int, reason: str, most: int = 5, held_again_ms: int = 30_000, unsent: bool = False
+        self, request_id: str, *, fence: int, reason: str, most: int = 5, held_again_ms: int = 30_000, call: Call = "sent"
     ) -> Raised:
-        """Reports a delivery that has raised an exception. Before `start` it is redelivered, until `most` have raised.
-
-        Then, or after `start`, the request is held, failed for `reason`. `unsent`: the call was not sent. Only this counts.
-        """
+        """Reports a delivery that has raised an exception. Before `start` it is redelivered, until `most` have raised; then, or
+        after `start`, the request is held, failed for `reason`. Only this counts."""
         keys = self._keys("granted", "running", "delayed", "held")
-        args: list[str | int] = [self.prefix, request_id, fence, reason, most, 1000, held_again_ms, "unsent" if unsent else ""]
+        args: list[str | int] = [self.prefix, request_id, fence, reason, most, 1000, held_again_ms, call]
         verdict, times, why = self._scripts.raised(keys=keys, args=args)
         return Raised(verdict.decode(), times, why.decode())
 

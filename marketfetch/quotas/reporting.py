@@ -15,6 +15,8 @@ _STUCK_MS: Final = 60_000
 _A_DAY_MS: Final = 86_400_000
 #: A request whose grant has expired unstarted this often in a row: a message that is lost once or twice is no reason to alert.
 _AGAIN_AND_AGAIN: Final = 5
+#: What a sentence says of such requests, after their number.
+UNSTARTED: Final = "were granted 5 times in a row, and no worker has started them: see the workers' log"
 
 
 def report(gate: Gate, keys: Sequence[KeyLimits]) -> list[KeyReport]:
@@ -32,13 +34,18 @@ def health(gate: Gate, keys: Sequence[KeyLimits]) -> Health:
     with gate.redis.pipeline() as pipe:
         pipe.zcard(f"{gate.prefix}ready")
         pipe.hmget(f"{gate.prefix}counts", ["fine", "away"])
-        pipe.zcount(f"{gate.prefix}unstarted", _AGAIN_AND_AGAIN, "+inf")
-        waiting, (fine_ms, away), unstarted = pipe.execute()
+        waiting, (fine_ms, away) = pipe.execute()
+    many = unstarted(gate)
     open_for_ms = max((one.open_for_ms for one in report(gate, keys)), default=0)
     idle_ms = _now_us(gate) // 1000 - int(fine_ms or 0)
     stuck_ms = min(open_for_ms, idle_ms) if waiting and not away else 0
-    ok = stuck_ms < _STUCK_MS and not unstarted
-    return Health(gate.pool, ok=ok, stuck_ms=stuck_ms, waiting=waiting, unstarted=unstarted)
+    ok = stuck_ms < _STUCK_MS and not many
+    return Health(gate.pool, ok=ok, stuck_ms=stuck_ms, waiting=waiting, unstarted=many)
+
+
+def unstarted(gate: Gate) -> int:
+    """How many requests are granted again and again, and no worker starts them."""
+    return int(gate.redis.zcount(f"{gate.prefix}unstarted", _AGAIN_AND_AGAIN, "+inf"))
 
 
 def _key(gate: Gate, key: KeyLimits) -> KeyReport:

@@ -10,6 +10,10 @@ from typing import Literal
 #: fetched what this task asked for.
 Verdict = Literal["go", "held", "over", "lost", "answered"]
 
+#: How far a delivery came. before: not to its `start`, so a running request belongs to another delivery. unsent: it has
+#: started, and its call was not sent. sent: its call may have reached the vendor.
+Call = Literal["before", "unsent", "sent"]
+
 
 @dataclass(frozen=True, slots=True)
 class Parking:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import bz2
 import json
 import lzma
+import re
 import zlib
 from base64 import b64encode
 from collections.abc import Callable
@@ -53,6 +54,11 @@ _SHAPE: Final[tuple[tuple[str, Any, tuple[str, ...]], ...]] = (
     ("text", str | None, ("body", "content-type", "content-encoding", "properties.body_encoding")),
     ("a number", int | None, ("properties.priority",)),
 )
+
+
+#: A grant, and a task's name and id, as kombu writes them. Text inside of a body or a header has its quotes escaped.
+_GRANT: Final = re.compile(rb'"%s": \{"id": "([^"\\]+)", "fence": (\d{1,19})\b' % GRANT_HEADER.encode())
+_NAMES: Final = re.compile(rb'"task": "([^"\\]+)", "id": "([^"\\]+)"')
 
 
 class Unreadable(ValueError):
@@ -203,12 +209,23 @@ def _wrap(raw: bytes, why: str, *, list_key: str) -> str:
 def _known_headers(raw: bytes) -> dict[str, Any]:
     """The headers of a damaged envelope, as far as they can be read and have the right type."""
     if len(raw) > LARGEST:
-        return {}
+        return _visible_headers(raw)
     try:
         headers = json.loads(raw)["headers"]
         known = {name: headers[name] for name in ("task", "id") if isinstance(headers.get(name), str) and headers[name]}
-        record = (headers.get(GRANT_HEADER) or {}).get("id")
-        grant = {"id": record if isinstance(record, str) else ""}
+        grant = headers.get(GRANT_HEADER) or {}
+        record = grant.get("id")
+        grant = {"id": record if isinstance(record, str) else "", "fence": grant.get("fence")}
         return {**known, GRANT_HEADER: grant, "ignore_result": headers.get("ignore_result") is True}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return {}
+        return _visible_headers(raw)
+
+
+def _visible_headers(raw: bytes) -> dict[str, Any]:
+    """The headers of bytes that are no JSON, or too many to be parsed: what releasers write is found by its text."""
+    known: dict[str, Any] = {"ignore_result": b'"ignore_result": true' in raw}
+    if found := _NAMES.search(raw):
+        known |= {"task": found[1].decode(errors="replace"), "id": found[2].decode(errors="replace")}
+    if found := _GRANT.search(raw):
+        known[GRANT_HEADER] = {"id": found[1].decode(errors="replace"), "fence": int(found[2])}
+    return known

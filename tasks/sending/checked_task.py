@@ -15,6 +15,8 @@ class CheckedTask(Task):  # type: ignore[misc]  # Celery is untyped
     """A task whose `delay` and `apply_async` raise BadRequestError; the sender checks what comes without them."""
 
     abstract = True
+    #: The worker's side of such a message.
+    Request = f"{__package__.rpartition('.')[0]}.worker.fetch_request:FetchRequest"
     #: Celery's own check knows only the names in a signature, and raises a TypeError.
     typing = False
 

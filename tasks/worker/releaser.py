@@ -40,11 +40,10 @@ from marketfetch.quotas.gate import WAKE_CHANNEL
 from marketfetch.settings import get_settings
 from marketfetch.storage.store import StoreError
 
+from .. import deliveries
 from ..hardening.fork_with_locks import at_work
-from ..reference import reference
 from ..sending.messages import FetchMessage, job_message
 from ..sending.revoke import mark_revoked
-from ..store import send_to_store
 from .key_history import ended_since, key_histories
 from .reservations import Reservations
 from .sweeper import sweep_now
@@ -63,8 +62,6 @@ _ADMIT_AGAIN_S: Final = 0.05
 _HEARTBEAT_S: Final = 5.0
 #: The most bytes of batches that wait to be stored, per pool; at most a quarter of Redis's maxmemory, where it has one.
 _MOST_UNSTORED: Final = 256 << 20
-#: So many deliveries of a request may raise, here or in a child; then the request fails.
-_MOST_RAISED: Final = 5
 
 
 class Releaser(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is untyped
@@ -301,10 +298,8 @@ class ReleasingLoop(threading.Thread):
     def _raised(self, gate: Gate, grant: Grant, error: Exception) -> None:
         """Returns a grant that raised while it was published; after the fifth time its request fails. Raises RedisError."""
         log.exception("grant was not published", pool=gate.pool, request=grant.id)
-        reason = f"marketfetch made a mistake ({type(error).__name__}: {error}), see the worker's log"
-        turn = gate.raised(grant.id, fence=grant.fence, reason=reason, most=_MOST_RAISED)
-        if turn.verdict == "failed" or (turn.verdict in ("held", "answered") and turn.times >= _MOST_RAISED):
-            send_to_store(reference(gate.pool, grant.id, grant.id, outcome="failed"))
+        reason = f"marketfetch made a mistake ({deliveries.why(error)}), see the worker's log"
+        deliveries.end(gate, grant.id, fence=grant.fence, reason=reason)
 
 
 def _most_unstored(redis: Redis) -> int:

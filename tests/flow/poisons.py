@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from base64 import b64encode
 from typing import Any
@@ -39,6 +40,21 @@ def properties(*, queue: str = "fetch.polygon", **other: Any) -> dict[str, Any]:
 
 def store(args: str) -> bytes:
     return envelope(f"[{args}, {{}}, {{}}]", queue="store", headers={"task": "tasks.store.store_batch"})
+
+
+def carrying(raw: bytes, grant: dict[str, Any]) -> bytes:
+    """The same message as a releaser would have published it for this grant; unchanged where it has no headers of a task."""
+    return raw.replace(b'"retries": ', b'"marketfetch": %s, "retries": ' % json.dumps(grant).encode(), 1)
+
+
+def named(raw: bytes, task_id: str) -> bytes:
+    """The same message with this task's id, where it has one."""
+    return re.sub(rb'"id": "[0-9a-f-]{36}"', b'"id": "%s"' % task_id.encode(), raw, count=1)
+
+
+def can_carry(raw: bytes) -> bool:
+    """True for a message in which a grant can stand: it has the headers of a task, and no other grant."""
+    return b'"retries": ' in raw and b'"marketfetch": ' not in raw
 
 
 #: Messages that kombu can't read: a stock worker ends, or enters a reconnect loop, and the message is gone.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import pytest
 
 from marketfetch.quotas import Gate, Parking, key_limits
 from marketfetch.quotas.reporting import health
+from tests.flow.test_recovery import patient_worker, tell
 from tests.waiting import eventually
 
 CODE = """
@@ -168,6 +171,36 @@ def test_twenty_lost_messages_in_a_row_cost_nothing_and_the_request_is_stored(pl
     eventually(lambda: nothing_is_held(place), what="nothing is held")
 
 
+def test_a_grant_never_counts_while_no_child_is_free_or_after_its_worker_was_killed(place, sandbox):
+    place.env |= {"MARKETFETCH_TIMINGS__START_BY": "0.3", "MARKETFETCH_PROVIDERS__POLYGON__LIMITS": '["1000/day@UTC"]'}
+    worker = patient_worker(place)
+    tell(worker, signal.SIGSTOP)
+    days = ("--start", "2024-01-02", "--end", "2024-01-05")
+    job = place.marketfetch("fetch", "polygon", "AAPL", "MSFT", *days).stdout.strip()
+    redis = place.redis()
+
+    def again_and_again() -> bool:
+        return redis.zcount("mf:{polygon}:unstarted", 6, "+inf") == 2
+
+    eventually(again_and_again, what="each was granted six times, and the only child stands still")
+    sentence = "Requests of polygon (2) were granted 5 times in a row, and no worker has started them"
+    assert any(one.startswith(sentence) for one in place.status(job)["trouble"])
+    assert sentence in place.marketfetch("check").stdout
+    assert place.marketfetch("quotas", "health").returncode == 1
+    os.killpg(worker.pid, signal.SIGKILL)
+    worker.wait()
+    assert not redis.keys("mf:{polygon}:raised:*")
+    place.env["MARKETFETCH_TIMINGS__START_BY"] = "5"
+    patient_worker(place)
+    eventually(lambda: place.status(job)["state"] == "done", what="stored")
+    assert place.rows("SELECT outcome, calls FROM ledger") == [("stored", 1)] * 2
+    assert sandbox.log()["calls"] == 2
+    (day,) = redis.keys("mf:{polygon}:day:*")
+    assert redis.get(day) == b"2"
+    assert place.marketfetch("quotas", "health").returncode == 0
+    eventually(lambda: nothing_is_held(place), what="nothing is held")
+
+
 def test_deliveries_that_raise_before_their_call_fail_the_request_after_the_fifth(redis):
     gate, keys = Gate(redis, pool="polygon"), (key_limits("main", ["1000/day@UTC"], concurrency=1),)
     gate.park([Parking(id="a", arguments="{}")], job="J")
@@ -189,13 +222,13 @@ def test_deliveries_that_raise_before_their_call_fail_the_request_after_the_fift
     assert not redis.keys("mf:{polygon}:raised:*")
 
 
-@pytest.mark.parametrize(("unsent", "calls"), [(True, 0), (False, 1)])
-def test_a_delivery_that_raises_after_its_start_fails_the_request_at_once(redis, unsent, calls):
+@pytest.mark.parametrize(("call", "calls"), [("unsent", 0), ("sent", 1)])
+def test_a_delivery_that_raises_after_its_start_fails_the_request_at_once(redis, call, calls):
     gate, keys = Gate(redis, pool="polygon"), (key_limits("main", ["1000/day@UTC"], concurrency=1),)
     gate.park([Parking(id="a", arguments="{}")], job="J")
     (grant,) = gate.admit(room=1, most_granted=9, keys=keys).grants
     assert gate.start("a", fence=grant.fence).verdict == "go"
-    assert gate.raised("a", fence=grant.fence, reason="a sentence", unsent=unsent).verdict == "failed"
+    assert gate.raised("a", fence=grant.fence, reason="a sentence", call=call).verdict == "failed"
     turn = gate.start("a", fence=-1)
     assert (turn.verdict, turn.reason, turn.calls) == ("held", "a sentence", calls)
     assert redis.zcard("mf:{polygon}:running") == redis.exists("mf:{polygon}:open:main") == 0

@@ -219,15 +219,15 @@ class GateMachine(RuleBasedStateMachine):
         assert taken == self.model.return_grants([(one.id, one.fence) for one in latest])
 
     @precondition(lambda self: self.grants)
-    @rule(n=pick)
-    def a_delivery_raises(self, n: int) -> None:
-        """Anywhere on its way, whatever has become of its grant."""
+    @rule(n=pick, before=st.booleans())
+    def a_delivery_raises(self, n: int, before: bool) -> None:
+        """Anywhere on its way, whatever has become of its grant. `before`: a second delivery of the grant, before its start."""
         grant = self.grants[-1 - n % len(self.grants)]
         child = next((one for one in self.children if (one.id, one.fence) == (grant.id, grant.fence)), None)
-        unsent = bool(child and self.never_sent(child))
-        if child:
+        call = "before" if before else "unsent" if child and self.never_sent(child) else "sent"
+        if child and not before:
             self.children.remove(child)
-        options: dict[str, Any] = {"reason": "why", "most": 2, "held_again_ms": HELD_AGAIN_MS, "unsent": unsent}
+        options: dict[str, Any] = {"reason": "why", "most": 2, "held_again_ms": HELD_AGAIN_MS, "call": call}
         found = self.gate.raised(grant.id, fence=grant.fence, **options)
         assert (found.verdict, found.times, found.reason) == self.model.raised(grant.id, fence=grant.fence, **options)
 

@@ -287,19 +287,18 @@ class Model(ModelOfKeys):
                 taken += 1
         return taken
 
-    def raised(
-        self, name: str, *, fence: int, reason: str, most: int, held_again_ms: int, unsent: bool
-    ) -> tuple[str, int, str]:
+    def raised(self, name: str, *, fence: int, reason: str, most: int, held_again_ms: int, call: str) -> tuple[str, int, str]:
         one = self.records.get(name)
         if one is None:
             return "over", 0, ""
         called = one.place in ("granted", "running")
-        if one.newer or one.place in ("ready", "delayed", "newer") or (called and one.fence != fence):
+        lost = called and (one.fence != fence or (one.place == "running" and call == "before"))
+        if one.newer or one.place in ("ready", "delayed", "newer") or lost:
             return "lost", 0, ""
         times = self.raised_times[name] = self.raised_times.get(name, 0) + 1
         if not called:
             return ("held", times, one.reason) if one.kind == "held" else ("answered", times, "")
-        unsent = unsent or one.place == "granted"
+        unsent = call == "unsent" or one.place == "granted"
         self._close(one, made=not unsent)
         self.unstarted.pop(name, None)
         one.calls -= unsent and one.place == "running"

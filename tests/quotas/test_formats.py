@@ -11,6 +11,9 @@ from tests.quotas.stepped import FORMAT
 from tests.quotas.steps import admit, park
 
 LUA = files("marketfetch.quotas") / "lua"
+#: The fields that the scripts write into records, by format. A new field is a new format, with a recording of the one before:
+#: docs/decisions/0008-versions-in-redis.md.
+FIELDS = {2: set("abcdfghjkmnopqrstuvwxyz")}
 
 
 def record(gate, name):
@@ -23,6 +26,21 @@ def test_the_format_stands_in_one_place():
     made = re.findall(r"'HSET', [^\n]*'s', '(?:parked|answered|expired|revoked)', 'f'.*?\n?.*?\)\n", "\n".join(texts.values()))
     assert len(made) == 5
     assert all("'r', FORMAT)" in one for one in made)
+
+
+def test_no_script_writes_a_field_that_its_format_does_not_have():
+    text = "\n".join(path.read_text(encoding="utf-8") for path in LUA.iterdir())
+    text = re.sub(r",\n +", ", ", text)
+    writes = re.findall(
+        r"'(?:HSET|HINCRBY|HSETNX)', (?:record|page|\w*[pP]refix \.\. 'req:'|ARGV\[1\] \.\. 'req:')([^\n]*)", text
+    )
+    assert len(writes) > 35
+    written = {name for one in writes for name in re.findall(r", '([a-z]+)', ", one)}
+    # The first of several names that a condition picks.
+    written |= {name for one in writes for name in re.findall(r"and '([a-z])' or '[a-z]'", one)}
+    written |= {name for one in writes for name in re.findall(r"and '[a-z]' or '([a-z])'", one)}
+    states = {"parked", "granted", "running", "held", "answered", "expired", "revoked"}
+    assert written - states == FIELDS[FORMAT]
 
 
 def test_every_record_says_its_format_however_it_was_made(gate):

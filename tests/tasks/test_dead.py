@@ -25,8 +25,13 @@ def in_our_redis(redis, monkeypatch):
     monkeypatch.setattr(connections, "redis", lambda: redis)
 
 
-def bury(raw: bytes = b"raw", **other: str) -> str:
-    known = {"list_key": "fetch.polygon", "reason": "it is broken", "task": "tasks.fetch.polygon", "task_id": "1"}
+def bury(raw: bytes = b"raw", **other: Any) -> str:
+    known: dict[str, Any] = {
+        "list_key": "fetch.polygon",
+        "reason": "it is broken",
+        "task": "tasks.fetch.polygon",
+        "task_id": "1",
+    }
     return dead_letters.bury(raw=raw, size=len(raw), **{**known, **other})
 
 

@@ -24,6 +24,7 @@
 -- Per request that does not get as far as its call:
 --   unstarted      sorted set id -> how often in a row its grant has expired unstarted; gone a minute after the last time
 --   raised:<id>    how many of its deliveries have raised an exception; gone a day after the last one
+--   buried:<id>    the dead letter of its unusable message; gone a day after the last one
 -- The label "*" stands for all keys together. A call's stamp is written once and never moved.
 -- The hash counts: parked, admitted, paused, refused, expired since creation; fine = when the gate last made progress (ms),
 -- full = set when releasers have no room, away = since when the database takes no batch (ms), bytes = of batches not stored yet,

@@ -3,7 +3,8 @@
 -- KEYS  1 granted   2 running   3 delayed   4 held
 -- ARGV  1 prefix   2 id   3 fence   4 the reason with which the request fails   5 the most deliveries that may raise
 --       6 ms until the first redelivery, doubled each time   7 ms until a held request is redelivered
---       8 "unsent" when the call was never sent, or ""
+--       8 "before": the delivery did not come to its start, so a running request is another one's; "unsent": its call was never
+--         sent; or "sent"
 -- Returns { verdict, how many deliveries have raised, reason }: "again": the grant is returned, and the request waits for its
 -- next delivery; "failed": the request is held with the reason, for the store task to record; "held": the reply is here
 -- already, with the reason if it is a failure; "answered": a task that is notified of another's outcome; "over": the request
@@ -22,6 +23,7 @@ if not state then return { 'over', 0, '' } end
 if format_of(fields[3]) > FORMAT then return { 'lost', 0, '' } end
 local has_call = state == 'granted' or state == 'running'
 if state == 'parked' or (has_call and fields[2] ~= ARGV[3]) then return { 'lost', 0, '' } end
+if state == 'running' and ARGV[8] == 'before' then return { 'lost', 0, '' } end
 
 local now = clock()
 local now_ms = math.floor(now / 1000)
@@ -31,7 +33,7 @@ redis.call('EXPIRE', counter, 86400)
 if state == 'held' then return { 'held', times, fields[4] or '' } end
 if not has_call then return { 'answered', times, '' } end
 
-local unsent = state == 'granted' or ARGV[8] ~= ''
+local unsent = state == 'granted' or ARGV[8] == 'unsent'
 close_call(prefix, id, record, now, not unsent)
 redis.call('ZREM', KEYS[1], id)
 redis.call('ZREM', KEYS[2], id)

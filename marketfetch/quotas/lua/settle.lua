@@ -45,7 +45,7 @@ if task then redis.call('HDEL', KEYS[7], task) end
 if redis.call('ZREM', KEYS[1], id) == 1 then leave_lane(prefix, fields[3] .. ':' .. fields[4], 1) end
 for i = 2, 6 do redis.call('ZREM', KEYS[i], id) end
 redis.call('ZREM', prefix .. 'unstarted', id)
-redis.call('DEL', record, prefix .. 'batch:' .. id, prefix .. 'raised:' .. id)
+redis.call('DEL', record, prefix .. 'batch:' .. id, prefix .. 'raised:' .. id, prefix .. 'buried:' .. id)
 -- A task is to be notified, or the batch was what kept the gate from admitting.
 if notified > 0 or redis.call('HDEL', KEYS[8], 'full') == 1 then wake(prefix) end
 return notified

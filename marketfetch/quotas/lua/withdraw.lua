@@ -53,7 +53,7 @@ withdraw = function(id)
   redis.call('ZREM', KEYS[2], id)
   redis.call('ZREM', KEYS[4], id)
   redis.call('ZREM', prefix .. 'unstarted', id)
-  redis.call('DEL', record, prefix .. 'raised:' .. id)
+  redis.call('DEL', record, prefix .. 'raised:' .. id, prefix .. 'buried:' .. id)
   return { 'gone', fields[4] or '' }
 end
 
