@@ -194,7 +194,7 @@ ENDS = {
     "Reject": ("raise Reject('no')", "TSLA: Fatal: marketfetch made a mistake (Reject), see the worker's log.", 1),
     "a reply that can't become a batch": (
         "page = as_it_was(request, *args, **options); return type(page)(series=page.series, next=object())",
-        "TSLA: Fatal: marketfetch made a mistake (TypeError), see the worker's log.",
+        "TSLA: Fatal: marketfetch made a mistake (AttributeError), see the worker's log.",
         1,
     ),
     "worker lost": ("os.kill(os.getpid(), 9)", KEPT, 3),
