@@ -250,7 +250,8 @@ class Run:
         ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rejects=page.rejected)
         self.keep(batches.encode(Batch(ledger=ledger, rejects=tuple(page.rejects))), symbol=symbol, failed=reason)
         send_to_store(reference(provider, symbol, self.id, outcome="failed"))
-        raise error
+        # `from None`: the result holds the traceback, and the exception that is being handled may quote the vendor.
+        raise error from None
 
     def requeue(self, **how: Any) -> None:
         """Returns the request to its place in the lane; see Gate.requeue."""

@@ -25,11 +25,11 @@ from marketfetch.exceptions import BadRequestError, MarketfetchError
 from marketfetch.jobs import recorded_outcomes
 from marketfetch.jobs.planning import of_task
 from marketfetch.quotas import Start
-from marketfetch.redaction import redact
 from marketfetch.schemas.ledger import LedgerRow
 from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
 from marketfetch.vendors.errors import BadRequest, Fatal, FetchError, SuspectEmpty, Unavailable
+from marketfetch.vendors.harmless import harmless_text
 from marketfetch.vendors.wire import SendTooLate, steady_s
 
 from .app import app
@@ -129,7 +129,7 @@ def end_delivery(task: Task, provider: str, symbol: str, grant: dict[str, Any], 
     what was fetched is kept. Raises Fatal, Ignore where another delivery follows, RedisError.
     """
     log.exception("fetch failed on a bug", provider=provider, symbol=symbol, request=grant["id"])
-    why = redact(str(error), get_settings().secrets())[:_MOST_OF_A_SENTENCE]
+    why = harmless_text(str(error), get_settings().secrets(), _MOST_OF_A_SENTENCE)
     reason = f"{symbol}: marketfetch made a mistake ({type(error).__name__}: {why}), see the worker's log"
     held_again_ms = int(get_settings().timings.held_again * 1000)
     turn = connections.gate(provider).raised(
