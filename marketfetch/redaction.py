@@ -20,10 +20,17 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
 
 CUT: Final = "[secret]"
-#: The two characters of base64 that a URL or JSON spells in other ways.
-_IN_BASE64: Final = {"+": r"(?:[+\-]|%(?:25)*2[bB]|\\{1,16}u002[bB])", "/": r"(?:[/_]|%(?:25)*2[fF]|\\{1,16}/|\\{1,16}u002[fF])"}
+#: The signs of HTML's and JSON's escapes, which may be percent-encoded themselves.
+_AMPERSAND, _HASH, _SEMICOLON, _BACKSLASH = (
+    rf"(?:{re.escape(one)}|%(?:25)*(?i:{ord(one):x}))" for one in ("&", "#", ";", "\\")
+)
 #: Each level of JSON inside JSON doubles them. Bounded, as a text of nothing else would be searched again at each of them.
-_BACKSLASHES: Final = r"\\{1,16}"
+_BACKSLASHES: Final = f"{_BACKSLASH}{{1,16}}"
+#: The two characters of base64 that a URL or JSON spells in other ways.
+_IN_BASE64: Final = {
+    "+": r"(?:[+\-]|%(?:25)*2[bB]|\\{1,16}u002[bB])",
+    "/": r"(?:[/_]|%(?:25)*2[fF]|\\{1,16}/|\\{1,16}u002[fF])",
+}
 #: Shorter runs of base64 would hit words by accident.
 _SHORTEST_BASE64: Final = 8
 #: Also cuts the value of anything that looks like a key in a URL, ours or not.
@@ -95,16 +102,17 @@ def _escaped(secret: str) -> str:
 
 def _character(one: str) -> str:
     # An ampersand may be escaped itself, again and again: &amp;#43;
-    spellings = [rf"&(?:amp;)*{name}" for name in (rf"#0*{ord(one)};?", rf"#[xX]0*(?i:{ord(one):x});?")]
-    spellings += [f"&(?:amp;)*{name}" for name in _NAMED_ENTITIES.get(one, ())]
+    entity = f"{_AMPERSAND}(?:amp{_SEMICOLON})*"
+    spellings = [rf"{entity}{_HASH}{name}{_SEMICOLON}?" for name in (rf"0*{ord(one)}", rf"[xX]0*(?i:{ord(one):x})")]
+    spellings += [entity + name.replace(";", _SEMICOLON) for name in _NAMED_ENTITIES.get(one, ())]
     spellings += [_percent(one), _json(one), rf"{_BACKSLASHES}x(?i:{ord(one):02x})"]
     if one == " ":
-        spellings.append(r"\+")
+        spellings.append(rf"(?:\+|{_percent('+')})")
     if one in "\"'/":
-        spellings.append(f"{_BACKSLASHES}{one}")
+        spellings.append(f"{_BACKSLASHES}(?:{one}|{_percent(one)})")
     if one == "\\":
         # Possessive: two in a row would share a long run in too many ways.
-        spellings.append(r"\\{2,16}+")
+        spellings.append(f"{_BACKSLASH}{{2,16}}+")
     return f"(?:{'|'.join((*spellings, re.escape(one)))})"
 
 

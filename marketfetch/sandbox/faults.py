@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from marketfetch.sandbox.accounts import VENDORS
+from marketfetch.sandbox.echoes import PLACES
 from marketfetch.sandbox.misbehaviour import CASES
 
-Kind = Literal["500", "503", "hang", "reset", "truncate", "cut_json", "html", "429", "bad_rows", "results_null", "misbehave"]
+Kind = Literal[
+    "500", "503", "hang", "reset", "truncate", "cut_json", "html", "429", "bad_rows", "results_null", "misbehave", "echo_key"
+]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
@@ -18,7 +21,8 @@ class Fault:
     """Applies to calls of `provider` and `symbol` (None: any): the next `count` of them, or each with probability `rate`.
 
     `retry_after` is the Retry-After header of 503 and 429 in seconds, None for none. `stage` and `way` say where and how a
-    fault of the kind "misbehave" goes wrong on the wire (marketfetch/sandbox/misbehaviour.py has the table).
+    fault of the kind "misbehave" goes wrong on the wire (marketfetch/sandbox/misbehaviour.py has the table); of "echo_key",
+    `stage` is the place where the caller's key is repeated (marketfetch/sandbox/echoes.py).
     """
 
     kind: Kind
@@ -44,6 +48,8 @@ class Fault:
         if wish["kind"] == "misbehave" and (wish.get("stage"), wish.get("way")) not in CASES:
             known_cases = "; ".join(f"{stage}: {way}" for stage, way in CASES)
             raise ValueError(f"a fault of the kind misbehave has a stage and a way, one of: {known_cases}")
+        if wish["kind"] == "echo_key" and wish.get("stage") not in PLACES:
+            raise ValueError(f"a fault of the kind echo_key has a stage, one of: {', '.join(PLACES)}")
         fault = cls(**wish)
         if fault.count is None and fault.rate is None:
             fault.count = 1
