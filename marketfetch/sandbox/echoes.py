@@ -86,8 +86,8 @@ def _spoil_a_value(vendor: str, document: dict[str, Any], said: str) -> None:
     if vendor == "polygon" and document.get("results"):
         document["results"][0]["c"] = said
     elif vendor == "alpha_vantage":
-        series = next((rows for name, rows in document.items() if name.startswith(("Time Series", "Weekly", "Monthly"))), {})
-        for row in list(series.values())[:1]:
+        all_series = [rows for name, rows in document.items() if name.startswith(("Time Series", "Weekly", "Monthly"))]
+        for row in [row for series in all_series for row in series.values()][:1]:
             row["4. close"] = said
     elif vendor == "nasdaq":
         table, names = nasdaq_table(document)

@@ -23,7 +23,7 @@ from marketfetch.schemas.bars import BarSeries
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
 from marketfetch.vendors import reading, transport, vendor
-from marketfetch.vendors.errors import Fatal, FetchError, Unavailable
+from marketfetch.vendors.errors import Fatal, FetchError
 from marketfetch.vendors.harmless import harmless_text
 from marketfetch.vendors.http import HttpReply, HttpRequest, KeyPlace
 from tasks import attempt
@@ -116,7 +116,7 @@ def test_a_key_that_equals_the_symbol_changes_neither_the_rows_nor_the_way_to_th
         assert one.next == plain.next
     for one in hidden:
         # A key of one digit is in every page's name: no page follows, and no row is altered.
-        assert isinstance(one, Unavailable) or repr(one.series) == repr(plain.series)
+        assert isinstance(one, FetchError) or repr(one.series) == repr(plain.series)
 
 
 def test_a_cut_leaves_no_half_of_a_key():
