@@ -81,5 +81,5 @@ next:            ## the suite with the newest pre-releases of Celery and kombu, 
 	  exit $$status
 
 .PHONY: fuzz
-fuzz: $(VENV)/.dev      ## 100,000 mutated replies and headers for every vendor: never an exception outside the tree, never over 2 s
-	@$(BIN)/python -m tests.vendors.fuzz 100000 1
+fuzz: $(VENV)/.dev      ## mutate 100,000 replies and 100,000 times the bytes on the wire: known errors only, <= 2 s, <= 200 MB; SEED=n repeats a run
+	@$(BIN)/python -m tests.vendors.fuzzing 100000 $(SEED)

@@ -10,21 +10,38 @@ from __future__ import annotations
 import base64
 import logging
 import re
+import string
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from html.entities import html5
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
 
 CUT: Final = "[secret]"
+#: The signs of HTML's and JSON's escapes, which may be percent-encoded themselves.
+_AMPERSAND, _HASH, _SEMICOLON, _BACKSLASH = (
+    rf"(?:{re.escape(one)}|%(?:25)*(?i:{ord(one):x}))" for one in ("&", "#", ";", "\\")
+)
+#: Each level of JSON inside JSON doubles them. Bounded, as a text of nothing else would be searched again at each of them.
+_BACKSLASHES: Final = f"{_BACKSLASH}{{1,16}}"
+#: The two characters of base64 that a URL or JSON spells in other ways.
+_IN_BASE64: Final = {
+    "+": r"(?:[+\-]|%(?:25)*2[bB]|\\{1,16}u002[bB])",
+    "/": r"(?:[/_]|%(?:25)*2[fF]|\\{1,16}/|\\{1,16}u002[fF])",
+}
 #: Shorter runs of base64 would hit words by accident.
 _SHORTEST_BASE64: Final = 8
 #: Also cuts the value of anything that looks like a key in a URL, ours or not.
 _IN_URL: Final = re.compile(
     r"(?i)\b((?:api|access|auth|secret)?[_\-]?(?:key|token)|auth|password|sig(?:nature)?)(=|%3D)(?!\[secret\])[^&\s\"'<>\\]+"
 )
-_NAMED_ENTITIES: Final = {'"': "quot", "&": "amp", "'": "apos", "<": "lt", ">": "gt"}
+#: HTML's names of the characters that a key can hold: &quot; and &QUOT; and, as browsers read it, &quot.
+_NAMED_ENTITIES: Final = {
+    one: sorted((name for name, stands_for in html5.items() if stands_for == one), key=len, reverse=True)
+    for one in string.punctuation
+}
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
@@ -84,16 +101,19 @@ def _escaped(secret: str) -> str:
 
 
 def _character(one: str) -> str:
-    spellings = [re.escape(one), _percent(one), _json(one), rf"&#0*{ord(one)};", rf"&#[xX]0*(?i:{ord(one):x});"]
-    if one in _NAMED_ENTITIES:
-        spellings.append(f"&{_NAMED_ENTITIES[one]};")
+    # An ampersand may be escaped itself, again and again: &amp;#43;
+    entity = f"{_AMPERSAND}(?:amp{_SEMICOLON})*"
+    spellings = [rf"{entity}{_HASH}{name}{_SEMICOLON}?" for name in (rf"0*{ord(one)}", rf"[xX]0*(?i:{ord(one):x})")]
+    spellings += [entity + name.replace(";", _SEMICOLON) for name in _NAMED_ENTITIES.get(one, ())]
+    spellings += [_percent(one), _json(one), rf"{_BACKSLASHES}x(?i:{ord(one):02x})"]
     if one == " ":
-        spellings.append(r"\+")
-    if one in '"/':
-        spellings.append(rf"\\+{one}")
+        spellings.append(rf"(?:\+|{_percent('+')})")
+    if one in "\"'/":
+        spellings.append(f"{_BACKSLASHES}(?:{one}|{_percent(one)})")
     if one == "\\":
-        spellings.append(r"\\{2,}")
-    return f"(?:{'|'.join(spellings)})"
+        # Possessive: two in a row would share a long run in too many ways.
+        spellings.append(f"{_BACKSLASH}{{2,16}}+")
+    return f"(?:{'|'.join((*spellings, re.escape(one)))})"
 
 
 def _percent(one: str) -> str:
@@ -104,7 +124,7 @@ def _percent(one: str) -> str:
 def _json(one: str) -> str:
     r"""JSON's \u escape of each UTF-16 unit, also where the JSON stands as text inside JSON."""
     units = one.encode("utf-16-be")
-    return "".join(rf"\\+u(?i:{units[i]:02x}{units[i + 1]:02x})" for i in range(0, len(units), 2))
+    return "".join(rf"{_BACKSLASHES}u(?i:{units[i]:02x}{units[i + 1]:02x})" for i in range(0, len(units), 2))
 
 
 def _in_base64(secret: str) -> Sequence[str]:
@@ -116,5 +136,5 @@ def _in_base64(secret: str) -> Sequence[str]:
         whole = packed[(0, 2, 3)[before] :]
         core = whole if (before + len(secret.encode())) % 3 == 0 else whole[:-1]
         if len(core) >= _SHORTEST_BASE64:
-            found.append("".join("[+\\-]" if one == "+" else "[/_]" if one == "/" else one for one in core))
+            found.append("".join(_IN_BASE64.get(one, one) for one in core))
     return found

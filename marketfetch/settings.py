@@ -81,7 +81,14 @@ class ProviderSettings(VendorOptions):
         labels = [key.label for key in self.keys]
         secrets = [key.secret.get_secret_value() for key in self.keys]
         if "" in secrets:
-            raise ValueError("api_keys: a key is empty; write the secret, or label:secret")
+            label = labels[secrets.index("")]
+            raise ValueError(f"api_keys: a key is empty (label {label!r}); write the secret, or label:secret")
+        for label, secret in zip(labels, secrets, strict=True):
+            if not (secret.isascii() and secret.isprintable()):
+                raise ValueError(
+                    f"api_keys: the key labelled {label!r} can't be sent, because it holds a character that no key has "
+                    f"(a line break, a control character, or a letter outside ASCII): copy it again"
+                )
         for label, secret in zip(labels, secrets, strict=True):
             if secrets.count(secret) > 1:
                 both = ", ".join(one for one, other in zip(labels, secrets, strict=True) if other == secret)
@@ -122,7 +129,8 @@ class ProviderSettings(VendorOptions):
             text = one.get_secret_value().strip()
             label, colon, secret = text.partition(":")
             if not colon:
-                label, secret = f"key-{hashlib.sha256(text.encode()).hexdigest()[:6]}", text
+                digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
+                label, secret = f"key-{digest[:6]}", text
             found.append(Key(label.strip(), SecretStr(secret.strip())))
         return tuple(found)
 

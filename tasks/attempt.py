@@ -286,7 +286,8 @@ class Run:
         send_to_store(reference(provider, symbol, self.id, outcome="failed"))
         if isinstance(error, EndlessPages | TooManyRejects):
             error.page = None  # The batch has it; Celery would pickle it for the main process.
-        raise error
+        # `from None`: the result holds the traceback, and the exception that is being handled may quote the vendor.
+        raise error from None
 
     def requeue(self, **how: Any) -> None:
         """Returns the request to its place in the lane; see Gate.requeue."""

@@ -19,8 +19,8 @@ from redis.exceptions import RedisError
 
 from marketfetch import connections
 from marketfetch.quotas import Gate
-from marketfetch.redaction import redact
 from marketfetch.settings import get_settings
+from marketfetch.vendors.harmless import harmless_text
 
 from .reference import reference
 from .sending.parking import FETCH_PREFIX, GRANT_HEADER
@@ -51,7 +51,7 @@ class End:
 
 def why(error: BaseException) -> str:
     """An exception in a reason: its class and its sentence, redacted and not too long."""
-    return f"{type(error).__name__}: {redact(str(error), get_settings().secrets())[:_MOST_OF_A_SENTENCE]}"
+    return f"{type(error).__name__}: {harmless_text(str(error), get_settings().secrets(), _MOST_OF_A_SENTENCE)}"
 
 
 def end(gate: Gate, record: str, *, fence: int, reason: str, most: int = MOST_RAISED) -> End:

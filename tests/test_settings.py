@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -106,6 +107,41 @@ def test_a_wrong_setting_is_named_and_explained(read: Read, toml: str, variables
     message = refused(read, toml, **variables)
     for words in says:
         assert words in message
+
+
+@pytest.mark.parametrize("vendor", ["alpha_vantage", "polygon", "nasdaq"])
+@pytest.mark.parametrize("place", ["environment", "file"])
+@pytest.mark.parametrize(
+    "odd",
+    ["é", "\n", "\r\n", "\x1b", "\x00", "\x7f", "\u200b", "鍵", "\t"],
+    ids=lambda one: one.encode("unicode_escape").decode(),
+)
+@pytest.mark.parametrize("label", ["main", ""])
+def test_a_key_that_cant_be_sent_stops_at_boot_and_is_not_repeated(
+    read: Read, vendor: str, place: str, odd: str, label: str
+) -> None:
+    keys = json.dumps([f"{label}:{SECRET}{odd}end-of-it" if label else f"{SECRET}{odd}end-of-it"])
+    if place == "file":
+        message = refused(read, f"[providers.{vendor}]\napi_keys = {keys.replace(chr(0x7F), chr(92) + 'u007f')}\n")
+    else:
+        message = refused(read, **{f"PROVIDERS__{vendor.upper()}__API_KEYS": keys})
+    assert f"providers.{vendor}: api_keys: the key labelled '{label or 'key-'}" in message
+    assert "can't be sent" in message
+    assert "end-of-it" not in message
+
+
+@pytest.mark.parametrize("vendor", ["alpha_vantage", "polygon", "nasdaq"])
+@pytest.mark.parametrize("key", ["", "  ", "main:", "main:  ", "main:\n"])
+def test_an_empty_key_stops_at_boot_with_its_label(read: Read, vendor: str, key: str) -> None:
+    message = refused(read, **{f"PROVIDERS__{vendor.upper()}__API_KEYS": json.dumps([key])})
+    label = "main" if "main" in key else "key-e3b0c4"
+    assert f"providers.{vendor}: api_keys: a key is empty (label '{label}')" in message
+
+
+def test_every_printable_ascii_key_is_accepted(read: Read) -> None:
+    odd = "".join(map(chr, range(0x21, 0x7F)))
+    found = read(PROVIDERS__POLYGON__API_KEYS=json.dumps([f"main:{odd}"]))
+    assert found.providers.polygon.keys[0].secret.get_secret_value() == odd
 
 
 def test_several_wrong_settings_are_told_at_once(read: Read) -> None:

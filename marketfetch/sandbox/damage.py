@@ -35,7 +35,7 @@ def damage(vendor: str, reply: Reply, *, count: int) -> tuple[Reply, list[Entry]
             rows, entries = _spoil(rows, count, _alpha_vantage_row, lambda row: row[0])
             return replace(reply, body=_with_doubles(document, key, rows)), entries
     elif vendor == "nasdaq":
-        holder, names = _nasdaq_table(document)
+        holder, names = nasdaq_table(document)
         if holder is not None:
             at = {name.lower().removeprefix("adj. "): i for i, name in reversed(list(enumerate(names)))}
             holder["data"], entries = _spoil(
@@ -105,7 +105,7 @@ def _nasdaq_row(row: list[Any], kind: str, at: dict[str, int]) -> tuple[list[Any
     return row, "open"
 
 
-def _nasdaq_table(document: dict[str, Any]) -> tuple[dict[str, Any] | None, list[str]]:
+def nasdaq_table(document: dict[str, Any]) -> tuple[dict[str, Any] | None, list[str]]:
     for root in ("dataset_data", "dataset"):
         if isinstance(document.get(root), dict) and "data" in document[root]:
             return document[root], document[root]["column_names"]

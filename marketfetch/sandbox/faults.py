@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from marketfetch.sandbox.accounts import VENDORS
+from marketfetch.sandbox.echoes import PLACES
 from marketfetch.sandbox.misbehaviour import CASES
 
+# fmt: off
 Kind = Literal[
-    "500", "503", "hang", "reset", "truncate", "cut_json", "html", "429", "bad_rows", "results_null", "misbehave", "pages"
+    "500", "503", "hang", "reset", "truncate", "cut_json", "html", "429", "bad_rows", "results_null",
+    "misbehave", "pages", "echo_key",
 ]
+# fmt: on
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 #: What is wrong with the next page that a reply names (marketfetch/sandbox/page_faults.py).
 PAGE_WAYS: Final = ("circle", "same rows", "empty", "huge cursor")
@@ -23,7 +27,8 @@ class Fault:
 
     `retry_after` is the Retry-After header of 503 and 429 in seconds, None for none. `stage` and `way` say where and how a
     fault of the kind "misbehave" goes wrong on the wire (marketfetch/sandbox/misbehaviour.py has the table); `way` alone says
-    where the next page of a fault of the kind "pages" leads.
+    where the next page of a fault of the kind "pages" leads; of "echo_key", `stage` is the place where the caller's key is
+    repeated (marketfetch/sandbox/echoes.py).
     """
 
     kind: Kind
@@ -51,6 +56,8 @@ class Fault:
             raise ValueError(f"a fault of the kind misbehave has a stage and a way, one of: {known_cases}")
         if wish["kind"] == "pages" and wish.get("way") not in PAGE_WAYS:
             raise ValueError(f"a fault of the kind pages has a way, one of: {', '.join(PAGE_WAYS)}")
+        if wish["kind"] == "echo_key" and wish.get("stage") not in PLACES:
+            raise ValueError(f"a fault of the kind echo_key has a stage, one of: {', '.join(PLACES)}")
         fault = cls(**wish)
         if fault.count is None and fault.rate is None:
             fault.count = 1

@@ -16,6 +16,7 @@ from marketfetch.sandbox import broken, nasdaq_wire
 from marketfetch.sandbox.control import routes
 from marketfetch.sandbox.damage import KINDS as DAMAGES
 from marketfetch.sandbox.damage import damage
+from marketfetch.sandbox.echoes import echo
 from marketfetch.sandbox.page_faults import mislead
 from marketfetch.sandbox.reply import Reply, one
 from marketfetch.sandbox.service import Call
@@ -63,6 +64,8 @@ class VendorHandler(RequestHandler):
                 with state.bare_calls.call(connection.stream.socket, log, fault.kind):
                     await broken.CONNECTIONS[fault.kind](self, fault, reply)
                 return
+            elif fault.kind == "echo_key":
+                reply = echo(call.vendor, call.key, fault.stage or "", reply)
             else:
                 reply = broken.REPLIES[fault.kind](call.vendor, fault, reply)
             await _wait(state, state.delay_out_ms)

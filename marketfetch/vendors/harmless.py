@@ -33,14 +33,14 @@ def harmless_page(page: Page, request: Request, secrets: Sequence[str]) -> Page:
             for one in page.series
         ),
         rejects=_rejects(page, request, secrets),
-        quirks=tuple(Quirk(_clean(one.name, secrets, _NAME), one.rows) for one in page.quirks),
+        quirks=tuple(Quirk(harmless_text(one.name, secrets, _NAME), one.rows) for one in page.quirks),
         next=_cursor(page.next, request, secrets),
     )
 
 
 def harmless_error(error: FetchError, request: Request, secrets: Sequence[str]) -> FetchError:
     """The same error with a harmless sentence, and with a wait that is a number."""
-    error.message = _clean(error.message, secrets, _SENTENCE)
+    error.message = harmless_text(error.message, secrets, _SENTENCE)
     error.args = (error.message,)
     if isinstance(error, RateLimited | Transient):
         error.retry_after_ms = bounded_wait_ms(error.retry_after_ms)
@@ -49,9 +49,15 @@ def harmless_error(error: FetchError, request: Request, secrets: Sequence[str]) 
     return error
 
 
-def _clean(text: str, secrets: Sequence[str], most: int) -> str:
+def harmless_text(text: str, secrets: Sequence[str], most: int) -> str:
+    """The text without a secret, on one printable line of at most `most` characters."""
     # Redacted first, as an escape or a cut could hide a part of the key; cut before that, as redacting takes time.
-    return printable(redact(str(text)[: 20 * most], secrets), most=most)
+    bounded = str(text)[: 20 * most]
+    shown = redact(bounded, secrets)
+    if len(bounded) < len(str(text)):
+        # The cut may have halved a key, and what was redacted before it makes room for that half.
+        shown = shown[: max(0, len(shown) - 20 * max(map(len, secrets), default=0))]
+    return printable(shown, most=most)
 
 
 def _rejects(page: Page, request: Request, secrets: Sequence[str]) -> Rejects:
@@ -59,15 +65,16 @@ def _rejects(page: Page, request: Request, secrets: Sequence[str]) -> Rejects:
 
     def reworded(one: Reject) -> Reject:
         # The symbol that was asked for is our own word.
-        symbol = one.symbol if one.symbol == request.symbol else _clean(one.symbol, secrets, _NAME)
-        field, reason = _clean(one.field, secrets, _NAME), _clean(one.reason, secrets, _REASON)
-        return Reject(one.row, field, _clean(one.value, secrets, _VALUE), reason, symbol)
+        symbol = one.symbol if one.symbol == request.symbol else harmless_text(one.symbol, secrets, _NAME)
+        field, reason = harmless_text(one.field, secrets, _NAME), harmless_text(one.reason, secrets, _REASON)
+        return Reject(one.row, field, harmless_text(one.value, secrets, _VALUE), reason, symbol)
 
     def cause(old: str) -> str:
-        field, _, reason = old.partition(": ")
-        return (
-            f"{_clean(field, secrets, _NAME)}: {_clean(reason, secrets, _REASON)}" if reason else _clean(old, secrets, _REASON)
-        )
+        # Redacted as a whole first: a key may hold a colon and a space itself.
+        field, _, reason = redact(old[: 20 * _REASON], secrets).partition(": ")
+        if not reason:
+            return harmless_text(old, secrets, _REASON)
+        return f"{harmless_text(field, secrets, _NAME)}: {harmless_text(reason, secrets, _REASON)}"
 
     return rejects.worded(reworded, cause)
 
@@ -79,12 +86,14 @@ def _cursor(cursor: str | None, request: Request, secrets: Sequence[str]) -> str
     damaged = f"{request.provider} names a next page for {request.symbol} that is no text of at most 8 kB: the reply is damaged"
     if not isinstance(cursor, str) or len(cursor) > LONGEST_CURSOR or not (cursor.isascii() and cursor.isprintable()):
         raise Unavailable(damaged)
-    if redact(cursor, secrets) != cursor:
-        path, mark, query = cursor.partition("?")
+    path, mark, query = cursor.partition("?")
+    # A key that equals the symbol is in our own request already, and its place in the path names the rows.
+    hidden = [one for one in secrets if one not in request.symbol]
+    if redact(cursor, hidden) != cursor or redact(query, secrets) != query:
         # Redacted as a whole first: a key may hold an ampersand itself.
         kept = [one for one in redact(query, secrets).split("&") if CUT not in one]
         cursor = f"{path}{mark if kept else ''}{'&'.join(kept)}"
-        if not mark or redact(cursor, secrets) != cursor:
+        if redact(cursor, hidden) != cursor:
             raise Unavailable(
                 f"{request.provider} names a next page for {request.symbol} that holds the key: the reply is damaged"
             )

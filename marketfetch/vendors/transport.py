@@ -24,8 +24,8 @@ from pydantic import SecretStr
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from marketfetch.redaction import redact
 from marketfetch.vendors.errors import BadRequest, FetchError, Unavailable
+from marketfetch.vendors.harmless import harmless_text
 from marketfetch.vendors.http import HttpReply, HttpRequest
 from marketfetch.vendors.wire import BoundedAdapter, CallGivenUp, SendTooLate, wire
 
@@ -43,8 +43,8 @@ _LEAVES: Final = re.compile(r"(^|/)\.\.?(/|$)|\\|[\x00-\x1f\x7f]")
 
 
 def _without_query(record: logging.LogRecord) -> bool:
-    """urllib3 logs the path and query of every call at DEBUG, and of odd headers at WARNING: with a key in the query."""
-    return "?" not in record.getMessage()
+    """urllib3 logs the path and query of every call at DEBUG, with a key in the query, and at WARNING what odd headers say."""
+    return not ("?" in record.getMessage() or str(record.msg).startswith("Failed to parse headers"))
 
 
 for _name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
@@ -239,7 +239,7 @@ class _Gunzip:
 def _redirected(response: requests.Response, *, who: str, secret: str) -> FetchError:
     try:
         target = urlsplit(response.headers.get("Location", ""))
-        where = redact(f"{target.netloc}{target.path}"[:_LONGEST_SHOWN], (secret,)) or "nowhere"
+        where = harmless_text(f"{target.netloc}{target.path}", (secret,), _LONGEST_SHOWN) or "nowhere"
     except ValueError:
         where = "an address that can't be read"
     message = f"{who}: the vendor redirects to {where} (status {response.status_code}), which is never followed"

@@ -1,7 +1,4 @@
-"""Mutated replies for every vendor: whatever comes, a Page or an error of the tree comes out, within two seconds.
-
-`python -m tests.vendors.fuzz [count] [seed]` prints how often each outcome was reached, and ends with 1 at a failure.
-"""
+"""Mutated bodies and headers for every vendor: whatever comes, a Page or an error of the tree comes out, within two seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import csv
 import json
 import random
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -116,6 +112,17 @@ class Found:
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     slowest_s: float = 0.0
+    slowest: str = ""
+
+    def add(self, seen: list[str], case: str, provider: str, took_s: float) -> None:
+        """Counts one case: what `problems` yields of it, and how long it took."""
+        if took_s > self.slowest_s:
+            self.slowest_s, self.slowest = took_s, case
+        for line in seen:
+            if line.startswith("= "):
+                self.outcomes[f"{provider} {line[2:]}"] += 1
+            else:
+                self.failures.append(f"{case}: {line}")
 
 
 @dataclass(frozen=True)
@@ -214,7 +221,7 @@ def problems(request: Request, reply: HttpReply) -> Iterator[str]:
     except FetchError as error:
         border = re.search(r"the response could not be read \((\w+)\)", error.message)
         yield f"= {type(error).__name__}{f' at the last border ({border[1]})' if border else ''}"
-        yield from _harm("the message", error.message, 1_000)
+        yield from harm("the message", error.message, 1_000)
         wait_ms = getattr(error, "retry_after_ms", None)
         if not (wait_ms is None or (isinstance(wait_ms, int) and 0 < wait_ms < 2**53)):
             yield f"a wait of {wait_ms!r}"
@@ -224,7 +231,7 @@ def problems(request: Request, reply: HttpReply) -> Iterator[str]:
     yield "= rows" if page.rows else "= no rows"
     yield from _harm_in_page(page)
     if page.next is not None:
-        yield from _harm("the cursor", page.next, LONGEST_CURSOR)
+        yield from harm("the cursor", page.next, LONGEST_CURSOR)
         try:
             ours.build_request(request.next_page(page.next), options)
         except PlanError:
@@ -234,14 +241,14 @@ def problems(request: Request, reply: HttpReply) -> Iterator[str]:
 def _harm_in_page(page: Page) -> Iterator[str]:
     for one in page.rejects:
         for text in (one.field, one.value, one.reason, one.symbol):
-            yield from _harm("a reject", text, 300)
+            yield from harm("a reject", text, 300)
     for quirk in page.quirks:
-        yield from _harm("a quirk", quirk.name, 100)
+        yield from harm("a quirk", quirk.name, 100)
     for series in page.series:
-        yield from _harm("a symbol", series.symbol, 200, secret=False)
+        yield from harm("a symbol", series.symbol, 200, secret=False)
 
 
-def _harm(what: str, text: str, most: int, *, secret: bool = True) -> Iterator[str]:
+def harm(what: str, text: str, most: int, *, secret: bool = True) -> Iterator[str]:
     if not text.isprintable() or len(text) > most:
         yield f"{what} is not harmless: {text[:100]!r}"
     if secret and SECRET in text:
@@ -265,27 +272,8 @@ def run(count: int, seed: int, *, report: Callable[[int], None] = lambda _: None
         except Exception as error:
             seen = [f"{type(error).__name__}: {str(error)[:200]}"]
         took_s = time.perf_counter() - began
-        found.slowest_s = max(found.slowest_s, took_s)
         if took_s > MOST_S:
             seen.append(f"took {took_s:.1f} s")
-        for line in seen:
-            if line.startswith("= "):
-                found.outcomes[f"{one.provider} {line[2:]}"] += 1
-            else:
-                found.failures.append(f"{seed}/{number} {one.provider}/{one.name} for {request.dataset}: {line}")
+        found.add(seen, f"{seed}/{number} {one.provider}/{one.name} for {request.dataset}", one.provider, took_s)
         report(number)
     return found
-
-
-def main() -> int:
-    count, seed = (int(text) for text in (*sys.argv[1:], *("100000", "1")[len(sys.argv) - 1 :]))
-    found = run(count, seed, report=lambda n: print(f"{n:,} replies", file=sys.stderr) if n and n % 20_000 == 0 else None)
-    for outcome, replies in sorted(found.outcomes.items()):
-        print(f"{replies:8,}  {outcome}")
-    print(f"{count:,} mutated replies (seed {seed}), {len(found.failures)} failures, the slowest took {found.slowest_s:.2f} s")
-    print("\n".join(found.failures[:50]))
-    return 1 if found.failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
