@@ -10,14 +10,12 @@ from kombu import Queue
 from marketfetch import vendors as _vendors
 from marketfetch.addresses import redis_url
 
-from .broker_urls import for_celery as _for_celery
-
 #: This package's name: `tasks` in a checkout, `marketfetch.tasks` after an install.
 _HERE = __package__
 
 # One Redis has the broker, the results and the gate, so that they fail together or not at all.
-broker_url = _for_celery(redis_url())
-result_backend = broker_url
+broker_url = redis_url()
+result_backend = redis_url()
 
 # Only JSON: a pickle from the broker would run the code of anyone who can write to Redis.
 task_serializer = "json"
@@ -34,26 +32,24 @@ task_reject_on_worker_lost = True
 # One message per slot: no other slot can run a message that a slot has prefetched.
 worker_prefetch_multiplier = 1
 
-# A Unix socket knows neither keepalive nor a time to connect; redis-py refuses both there.
-_by_tcp = "socket://" not in broker_url
-
 # Longer than any task here runs. kombu and Celery read the timeout from three settings, each for another part.
 _visibility = {
     "visibility_timeout": 900,
     # Each worker checks this often, and returns the messages of dead workers soon after the timeout.
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
-    # A health check detects a half-open connection within half a minute instead of hours.
+    # Keepalive and health checks detect a half-open connection within half a minute instead of hours.
+    "socket_keepalive": True,
+    "socket_connect_timeout": 5,
     "health_check_interval": 25,
-    **({"socket_keepalive": True, "socket_connect_timeout": 5} if _by_tcp else {}),
 }
 broker_transport_options = {**_visibility}
 # A sender waits for the results' Redis as long as for the broker's; a worker waits longer (tasks/app.py).
 _retry_policy = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.4, "interval_max": 1.0}
 result_backend_transport_options = {**_visibility, "retry_policy": _retry_policy}
 visibility_timeout = 900
-redis_socket_connect_timeout = 5 if _by_tcp else None
-redis_socket_keepalive = _by_tcp
+redis_socket_connect_timeout = 5
+redis_socket_keepalive = True
 redis_backend_health_check_interval = 25
 
 # A worker waits for Redis without a limit, at its start and later: waiting loses nothing.

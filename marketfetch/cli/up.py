@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from marketfetch.cli.screen import command
-from marketfetch.local import ports
 
 if TYPE_CHECKING:
     from marketfetch.cli.embedded import EmbeddedRedis, EmbeddedVendors
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 _EVERY_SECONDS: Final = 0.5
 _SERVERS_EVERY: Final = 4
+_FLOWER_PORT: Final = 5555
 _LOCK: Final = "up.lock"
 _LOOK: Final = "SELECT * FROM bars LIMIT 5"
 
@@ -30,9 +30,9 @@ _LOOK: Final = "SELECT * FROM bars LIMIT 5"
     "--flower",
     type=click.IntRange(1, 65535),
     is_flag=False,
-    flag_value=ports.FLOWER,
+    flag_value=_FLOWER_PORT,
     metavar="[PORT]",
-    help=f"Also start Flower, on 127.0.0.1 only.  [port {ports.FLOWER} unless given]",
+    help=f"Also start Flower, on 127.0.0.1 only.  [port {_FLOWER_PORT} unless given]",
 )
 @click.option("--sandbox", is_flag=True, help="Ask simulated vendors instead, with a Redis and a database of their own.")
 def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> None:
@@ -139,9 +139,7 @@ def _start(
     schedule = redis.folder / "celerybeat-schedule"
     child = processes.start("beat", *celery("beat", f"--schedule={schedule}"), variables=environment)
     _line("beat", f"log {child.log}")
-    if flower and not ports.is_free(flower):
-        _line("flower", f"not started: port {flower} of 127.0.0.1 is taken, so name another one with --flower PORT")
-    elif flower:
+    if flower:
         arguments = celery("flower", "--address=127.0.0.1", f"--port={flower}")
         child = processes.start("flower", *arguments, variables=environment, vital=False)
         _line("flower", f"http://127.0.0.1:{flower}; log {child.log}")

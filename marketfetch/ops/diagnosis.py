@@ -12,14 +12,13 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from marketfetch import vendors
-from marketfetch.addresses import database_url, redis_url, state_dir
+from marketfetch.addresses import database_url, redis_url
 from marketfetch.configured import keys
-from marketfetch.extras import MissingExtra
-from marketfetch.local import ports, sandbox_note
-from marketfetch.ops import alerts, redis_writes, worker_trial
+from marketfetch.local import sandbox_note
+from marketfetch.ops import alerts, redis_writes
 from marketfetch.ops.workers import releasers
 from marketfetch.settings import config_path, example_of_keys, get_settings
-from marketfetch.storage import file_of, open_store, safe_url
+from marketfetch.storage import open_store, safe_url
 from marketfetch.storage.store import StoreError
 
 #: The scripts of the gate are written for the commands of this version; Valkey began at 7.2.
@@ -42,12 +41,10 @@ class Finding(BaseModel):
 def findings() -> list[Finding]:
     """Checks settings, keys, Redis, workers and the database. Takes a few seconds where one of them is unavailable.
 
-    It tries what a worker will do: a message through the broker, a result, a script of the gate, a write to each store and
-    disk. Nothing that it writes stays, except that it creates a missing database, as the first worker would. Raises
-    SettingsError when the settings themselves can't be read.
+    Raises SettingsError when the settings themselves can't be read. It writes nothing that stays, except that it creates a
+    missing database, as the first worker would.
     """
-    providers = (one for provider in vendors.names() for one in _provider(provider))
-    return [*_settings(), *providers, *_redis(), *_database(), *_folders(), *_ports()]
+    return [*_settings(), *(one for provider in vendors.names() for one in _provider(provider)), *_redis(), *_database()]
 
 
 def upgrade() -> str:
@@ -131,7 +128,7 @@ def _redis() -> Iterator[Finding]:
     except (AuthenticationError, NoPermissionError) as error:
         sentence = f"{where} refuses us ({error}). Correct user and password in MARKETFETCH_REDIS_URL."
         yield Finding(level="error", subject="redis", sentence=sentence)
-    except (RedisError, OSError, ValueError, TypeError) as error:  # TypeError: an option in the URL that redis-py does not know
+    except (RedisError, OSError, ValueError) as error:
         why = str(error).replace(url, where).rstrip(".")
         sentence = f"{where} can't be reached ({why}). {redis_writes.remedy_of_silence()}"
         yield Finding(level="error", subject="redis", sentence=sentence)
@@ -175,29 +172,9 @@ def _redis_facts(redis: Redis, where: str) -> Iterator[Finding]:
     refused = redis_writes.sentence(redis, where)
     if refused:
         yield Finding(level="error", subject="redis", sentence=refused)
-    else:
-        yield from _trials(where)
     yield _workers(releasers(redis), refused=bool(refused))
     for sentence in alerts.of_messages(redis):
         yield Finding(level="warning", subject="messages", sentence=sentence)
-
-
-def _trials(where: str) -> Iterator[Finding]:
-    """What a worker does with this Redis, tried by a process that does it."""
-    try:
-        found = worker_trial.with_redis()
-    except MissingExtra as error:
-        yield Finding(level="warning", subject="workers", sentence=f"None can run on this machine: {error}")
-        return
-    broken = {part: error for part, error in found.items() if error}
-    for part, why in broken.items():
-        sentence = (
-            f"A worker can't use {where} as its {part} ({why.rstrip('.')}). Correct MARKETFETCH_REDIS_URL, or its rights."
-        )
-        yield Finding(level="error", subject="redis", sentence=sentence)
-    if not broken:
-        sentence = f"A message, a result and a script went through it as a worker sends them: {', '.join(found)}."
-        yield Finding(level="ok", subject="redis", sentence=sentence)
 
 
 def _workers(count: int, *, refused: bool) -> Finding:
@@ -223,33 +200,6 @@ def _database() -> Iterator[Finding]:
             store.close()
     except StoreError as error:
         yield Finding(level="error", subject="database", sentence=_as_sentence(str(error)))
-
-
-def _folders() -> Iterator[Finding]:
-    """The folders in which this machine's processes write files: of a SQLite database, and of `marketfetch up`."""
-    folders = {"the state folder": state_dir()}
-    if file := file_of(database_url()):
-        folders["the database's folder"] = file.parent
-    for what, folder in folders.items():
-        if error := worker_trial.file_error(folder):
-            sentence = (
-                f"No file can be written in {what}, {folder.absolute()}: {error}. Free some space, or correct its rights."
-            )
-            yield Finding(level="error", subject="disk", sentence=sentence)
-    if all(not worker_trial.file_error(folder) for folder in folders.values()):
-        yield Finding(level="ok", subject="disk", sentence=f"A file was written and flushed in {' and in '.join(folders)}.")
-
-
-def _ports() -> Iterator[Finding]:
-    if not ports.is_free(ports.FLOWER):
-        yield Finding(
-            level="warning",
-            subject="ports",
-            sentence=f"Port {ports.FLOWER} of 127.0.0.1 is taken, by Flower or by another program. If you want Flower there, "
-            "stop the other program, or use `marketfetch up --flower PORT`. Everything else works without it.",
-        )
-    else:
-        yield Finding(level="ok", subject="ports", sentence=f"Port {ports.FLOWER} of 127.0.0.1 is free for Flower.")
 
 
 def _as_sentence(text: str) -> str:

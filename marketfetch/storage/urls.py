@@ -19,7 +19,7 @@ def open_store(url: str, *, busy_ms: int = BUSY_MS) -> Store:
 
     `busy_ms`: how long it waits for another writer of the same SQLite file.
     """
-    scheme = url.strip().partition("://")[0]
+    scheme, _, rest = url.strip().partition("://")
     if scheme in ("postgresql", "postgres"):
         try:
             from marketfetch.storage.postgres.database import PostgresDatabase  # loads psycopg, which SQLite does not need
@@ -34,17 +34,11 @@ def open_store(url: str, *, busy_ms: int = BUSY_MS) -> Store:
         server = PostgresDatabase(url.strip(), shown=safe_url(url))
         return Store(server, PostgresBatches(server))
     if scheme == "sqlite":
-        if file := file_of(url):
-            return sqlite_store(file, busy_ms=busy_ms)
+        name = unquote(rest.partition("?")[0])
+        if name.startswith("/") and len(name) > 1:
+            return sqlite_store(Path(name[1:]), busy_ms=busy_ms)
         raise StoreMismatch(f"the database URL {safe_url(url)} names no file: write one of {_FORMS}")
     raise StoreMismatch(f"no store for the database URL {safe_url(url)}: write one of {_FORMS}")
-
-
-def file_of(url: str) -> Path | None:
-    """The file of a SQLite URL, None for another one."""
-    scheme, _, rest = url.strip().partition("://")
-    name = unquote(rest.partition("?")[0])
-    return Path(name[1:]) if scheme == "sqlite" and name.startswith("/") and len(name) > 1 else None
 
 
 def sqlite_store(path: Path, *, busy_ms: int = BUSY_MS) -> Store:
