@@ -15,7 +15,7 @@ _EXPIRES_S: Final = 30
 
 
 def try_broker() -> None:
-    """Sends a message to a queue of its own and takes it from there, over a worker's connection.
+    """Looks at every queue, sends a message to one of its own and takes it from there, over a worker's connection.
 
     Raises what stops a worker at its start: an error of kombu or of redis-py.
     """
@@ -23,7 +23,9 @@ def try_broker() -> None:
         harden(connection)
         # A worker connects again and again; a person who waits gets the first error.
         channel = connection.channel()
-        queue = f"mf:check:{uuid.uuid4().hex}"
+        for key in (*app.amqp.queues, channel.unacked_key):
+            channel.client.exists(key)  # a user whose rights leave it out gets an error
+        queue = f"celery:check:{uuid.uuid4().hex}"
         try:
             channel.basic_publish(channel.prepare_message("{}"), exchange="", routing_key=queue)
             channel.client.expire(queue, _EXPIRES_S)

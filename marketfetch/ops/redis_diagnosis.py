@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import time
-import uuid
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -18,7 +17,7 @@ from marketfetch.extras import MissingExtra, need
 from marketfetch.ops import redis_writes
 from marketfetch.ops.finding import Finding, as_sentence
 from marketfetch.ops.workers import releasers
-from marketfetch.quotas import Gate
+from marketfetch.quotas.write_trial import try_writing
 from marketfetch.settings import SettingsError
 from marketfetch.storage import safe_url
 
@@ -112,7 +111,7 @@ def _refusal(redis: Redis, where: str) -> str:
     if refused := redis_writes.sentence(redis, where):
         return refused
     try:
-        Gate(redis, pool=f"check-{uuid.uuid4().hex}").try_writing()
+        try_writing(redis)
     except RedisError as error:
         if not redis_writes.word(error):
             raise

@@ -43,7 +43,6 @@ _OVER_FOR_S: Final = 60
 #: A raw reply may have megabytes, and an operator looks at it within days.
 _RAW_KEPT_MS: Final = 7 * 86_400_000
 _MOST_RAW: Final = 20
-_TRIED_MS: Final = 30_000
 
 
 class Gate:
@@ -392,18 +391,6 @@ class Gate:
             for name in ("granted", "running", "held"):
                 pipe.zrange(f"{self.prefix}{name}", 0, -1)
             return {one.decode() for some in pipe.execute() for one in some}
-
-    def try_writing(self) -> None:
-        """Loads a script, writes by it and deletes what it wrote, which would otherwise expire. Raises RedisError.
-
-        For `marketfetch check`, on a pool that no vendor has.
-        """
-        raws, reply = self._keys("raws", "raw:tried")
-        try:
-            self._scripts.keep_raw(keys=[raws], args=[self.prefix, "tried", b"", _TRIED_MS, 2])
-            self.redis.publish(f"{WAKE_CHANNEL}:{self.pool}", self.pool)
-        finally:
-            self.redis.delete(raws, reply)
 
     def wake(self) -> None:
         """Wakes the releasers that sleep until this gate's next opening."""

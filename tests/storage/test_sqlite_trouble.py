@@ -101,6 +101,21 @@ def test_a_full_disk_is_unavailable_and_leaves_nothing_half_stored(path: Path) -
     store.close()
 
 
+def test_a_check_needs_space_that_a_full_disk_does_not_have(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = path.read_bytes()
+    store: Any = sqlite_store(path)
+    store.tally("x")
+    store.database._connection.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(StoreUnavailable, match="disk is full: free some space"):
+        store.check()
+    # Where the file's own log has room left, the disk itself is tried.
+    monkeypatch.setattr("marketfetch.storage.free_space.tempfile.TemporaryFile", lambda **_: Path("/dev/full").open("wb", 0))
+    with pytest.raises(StoreUnavailable, match="disk is full: free some space"):
+        store.check()
+    store.close()
+    assert path.read_bytes() == before
+
+
 @contextlib.contextmanager
 def unprivileged(folder: Path) -> Iterator[None]:
     """Nobody's rights, also where the suite runs as root, to whom every file is writable."""
