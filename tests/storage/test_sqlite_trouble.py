@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import sqlite3
@@ -109,7 +110,7 @@ def test_a_check_needs_space_that_a_full_disk_does_not_have(path: Path, monkeypa
     with pytest.raises(StoreUnavailable, match="disk is full: free some space"):
         store.check()
     # Where the file's own log has room left, the disk itself is tried.
-    monkeypatch.setattr("marketfetch.storage.free_space.tempfile.TemporaryFile", lambda **_: Path("/dev/full").open("wb", 0))
+    monkeypatch.setattr("marketfetch.storage.free_space.tempfile.TemporaryFile", lambda **_: io.FileIO("/dev/full", "wb"))
     with pytest.raises(StoreUnavailable, match="disk is full: free some space"):
         store.check()
     store.close()
