@@ -42,7 +42,7 @@ VERIFICATIONS = {ssl.CERT_REQUIRED: "required", ssl.CERT_OPTIONAL: "optional", s
 def test_a_url_means_the_same_to_all_three(url: str) -> None:
     url = checked(url)
     assert checked(url) == url
-    told, ours = parse_url(url), celery_redis(url)  # type: ignore[no-untyped-call]
+    told, ours = parse_url(url), celery_redis(url)
     channel: Any = object.__new__(Channel)
     channel.connection = SimpleNamespace(client=Connection(ours.url, ssl=ours.tls), default_port=6379)
     app = Celery("x", backend=ours.url, set_as_current=False)

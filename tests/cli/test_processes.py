@@ -112,7 +112,12 @@ def test_a_viewer_that_keeps_dying_is_given_up_alone(processes: Processes, monke
     worker = processes.start("worker", "-c", WAITS)
     processes.start("viewer", "-c", DIES, vital=False)
     said: list[str] = []
-    until(lambda: said.extend(processes.tend()) or (said and "not started again" in said[-1]))
+
+    def given_up() -> bool:
+        said.extend(processes.tend())
+        return bool(said) and "not started again" in said[-1]
+
+    until(given_up)
     assert said[-1].startswith("viewer ended 6 times within a minute, the last time with exit code 3; see ")
     assert said[-1].endswith("viewer.log: I can not go on. It is not started again; everything else goes on")
     assert processes.tend() == []
