@@ -5,16 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from marketfetch.local.valkey_server import find_valkey
-from marketfetch.settings import get_settings
+from marketfetch.redis_urls import WrongRedisUrl, checked
+from marketfetch.settings import SettingsError, get_settings
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
 
 def redis_url() -> str:
-    """The URL of the configured Redis; else of the embedded one that `marketfetch up` runs here; else a local default."""
+    """The URL of the configured Redis; else of the embedded one that `marketfetch up` runs here; else a local default.
+
+    Raises SettingsError for a URL that is none, or that workers could not use.
+    """
     settings = get_settings()
     if settings.redis_url is not None:
-        return settings.redis_url.get_secret_value()
+        try:
+            return checked(settings.redis_url.get_secret_value())
+        except WrongRedisUrl as error:
+            raise SettingsError(f"redis_url: {error} (MARKETFETCH_REDIS_URL).") from None
     return find_valkey(state_dir()) or DEFAULT_REDIS_URL
 
 

@@ -8,15 +8,14 @@ from functools import lru_cache
 from redis import Redis
 
 from marketfetch.addresses import database_url, redis_url
-from marketfetch.exceptions import UnavailableError
 from marketfetch.quotas import Gate, failpoints
 from marketfetch.settings import failpoint
-from marketfetch.storage import open_store, safe_url
+from marketfetch.storage import open_store
 from marketfetch.storage.store import Store
 
 
 def redis() -> Redis:
-    """Redis, with timeouts on every call. Raises UnavailableError for an URL that is none."""
+    """Redis, with timeouts on every call. Raises SettingsError for a URL that is none."""
     return _redis(os.getpid())
 
 
@@ -42,12 +41,7 @@ def marks() -> Store:
 
 @lru_cache(maxsize=1)
 def _redis(_pid: int) -> Redis:
-    try:
-        return Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5, health_check_interval=25)
-    except ValueError:  # its text may hold a part of the URL, and so of a password
-        raise UnavailableError(
-            f"{safe_url(redis_url())} is no URL of a Redis: write redis://user:password@host:6379/0 into MARKETFETCH_REDIS_URL."
-        ) from None
+    return Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5, health_check_interval=25)
 
 
 @lru_cache(maxsize=1)

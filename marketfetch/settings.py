@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self, get_args, get_origin
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import click
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, field_validator, model_validator
@@ -238,6 +238,9 @@ class Settings(BaseSettings):
                 userinfo = url.get_secret_value().partition("://")[2].rpartition("@")[0]
                 password = userinfo.partition(":")[2]
                 found |= {password, unquote(password)}
+            if url:  # of a Unix socket, and of a TLS key
+                given = parse_qsl(url.get_secret_value().partition("?")[2])
+                found |= {value for name, value in given if name in ("password", "ssl_password", "sslpassword")}
         # The embedded Valkey's stands in a file of the state folder: no setting names it.
         found.add(password_of(self.state_dir))
         found.add(password_of(sandbox_note.home(self.state_dir)))

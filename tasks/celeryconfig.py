@@ -8,14 +8,20 @@ from __future__ import annotations
 from kombu import Queue
 
 from marketfetch import vendors as _vendors
-from marketfetch.addresses import redis_url
+from marketfetch.addresses import redis_url as _redis_url
+
+from .celery_redis import celery_redis as _celery_redis
 
 #: This package's name: `tasks` in a checkout, `marketfetch.tasks` after an install.
 _HERE = __package__
 
 # One Redis has the broker, the results and the gate, so that they fail together or not at all.
-broker_url = redis_url()
-result_backend = redis_url()
+_redis = _celery_redis(_redis_url())
+broker_url = _redis.url
+result_backend = _redis.url
+# With rediss:// the certificate is verified unless the URL says otherwise: kombu's own default is not to.
+broker_use_ssl = _redis.tls
+redis_backend_use_ssl = _redis.tls
 
 # Only JSON: a pickle from the broker would run the code of anyone who can write to Redis.
 task_serializer = "json"
@@ -49,7 +55,8 @@ _retry_policy = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.4, 
 result_backend_transport_options = {**_visibility, "retry_policy": _retry_policy}
 visibility_timeout = 900
 redis_socket_connect_timeout = 5
-redis_socket_keepalive = True
+# Celery hands it to every connection, and one over a Unix socket does not take it.
+redis_socket_keepalive = _redis.over_tcp
 redis_backend_health_check_interval = 25
 
 # A worker waits for Redis without a limit, at its start and later: waiting loses nothing.

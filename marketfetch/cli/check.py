@@ -14,16 +14,17 @@ from marketfetch.cli.screen import counted, hint, table
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def check(ctx: click.Context, *, upgrading: bool, as_json: bool) -> None:
-    """Look at settings, keys, Redis, workers and the database.
+    """Try what workers do with Redis, Celery's broker and results, and the database; look at settings, keys and `up`'s needs.
 
-    Exits with 1 if an error stops fetching; warnings alone give 0. Stop the workers before --upgrade: it
-    changes the tables in one transaction and keeps every row.
+    It takes ten seconds at most and leaves nothing behind. It exits with 1 if an error stops fetching; warnings alone give 0.
+    Stop the workers before --upgrade: it changes the tables in one transaction and keeps every row.
     """
+    from marketfetch.cli.ports import flower_port
     from marketfetch.ops.diagnosis import findings, upgrade
 
     if upgrading:
         hint(upgrade())
-    found = findings()
+    found = [*findings(), flower_port()]
     errors = sum(one.level == "error" for one in found)
     if as_json:
         click.echo(json.dumps({"ok": not errors, "findings": [one.model_dump() for one in found]}))

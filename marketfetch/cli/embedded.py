@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
+from marketfetch.addresses import redis_url
 from marketfetch.cli.sandboxed import vendors_at
 from marketfetch.cli.signals import uninterrupted
 from marketfetch.local import sandbox_note
@@ -32,7 +33,7 @@ class EmbeddedRedis:
             self.valkey = adopt_valkey(folder) or start_valkey(folder)
             self.url = self.valkey.url
         else:
-            self.url = configured.get_secret_value()
+            self.url = redis_url()
 
     def tend(self) -> list[str]:
         """Starts an ended Valkey again: on its old port, where the workers look for it, and with its data."""

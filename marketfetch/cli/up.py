@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from marketfetch.cli.ports import FLOWER_PORT, refusal
 from marketfetch.cli.screen import command
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 _EVERY_SECONDS: Final = 0.5
 _SERVERS_EVERY: Final = 4
-_FLOWER_PORT: Final = 5555
 _LOCK: Final = "up.lock"
 _LOOK: Final = "SELECT * FROM bars LIMIT 5"
 
@@ -30,9 +30,9 @@ _LOOK: Final = "SELECT * FROM bars LIMIT 5"
     "--flower",
     type=click.IntRange(1, 65535),
     is_flag=False,
-    flag_value=_FLOWER_PORT,
+    flag_value=FLOWER_PORT,
     metavar="[PORT]",
-    help=f"Also start Flower, on 127.0.0.1 only.  [port {_FLOWER_PORT} unless given]",
+    help=f"Also start Flower, on 127.0.0.1 only.  [port {FLOWER_PORT} unless given]",
 )
 @click.option("--sandbox", is_flag=True, help="Ask simulated vendors instead, with a Redis and a database of their own.")
 def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> None:
@@ -139,7 +139,9 @@ def _start(
     schedule = redis.folder / "celerybeat-schedule"
     child = processes.start("beat", *celery("beat", f"--schedule={schedule}"), variables=environment)
     _line("beat", f"log {child.log}")
-    if flower:
+    if flower and (refused := refusal(flower)):
+        _line("flower", f"not started, as it can't take port {flower} ({refused}): name a free one, --flower PORT")
+    elif flower:
         arguments = celery("flower", "--address=127.0.0.1", f"--port={flower}")
         child = processes.start("flower", *arguments, variables=environment, vital=False)
         _line("flower", f"http://127.0.0.1:{flower}; log {child.log}")
@@ -161,7 +163,8 @@ def _warn() -> None:
     """Prints at boot what fails later: a Redis that loses data, a database that can't be written, a missing key."""
     from marketfetch.ops.diagnosis import findings
 
-    for one in findings():
+    # Celery stays out of this process: the workers say at their start what stops them.
+    for one in findings(celery=False):
         if one.level == "error" or (one.level, one.subject) == ("warning", "redis"):
             click.echo(f"  {one.level:<10}{one.subject}: {one.sentence}", err=True)
 

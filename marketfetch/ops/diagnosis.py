@@ -2,49 +2,47 @@
 
 from __future__ import annotations
 
-import time
+import os
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict
-from redis import Redis
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
-
 from marketfetch import vendors
-from marketfetch.addresses import database_url, redis_url
+from marketfetch.addresses import database_url, state_dir
 from marketfetch.configured import keys
 from marketfetch.local import sandbox_note
-from marketfetch.ops import alerts, redis_writes
-from marketfetch.ops.workers import releasers
+from marketfetch.ops.finding import Finding, Level, Trial, as_sentence
+from marketfetch.ops.redis_diagnosis import of_redis
+from marketfetch.redaction import redact
 from marketfetch.settings import config_path, example_of_keys, get_settings
-from marketfetch.storage import open_store, safe_url
+from marketfetch.storage import open_store
+from marketfetch.storage.free_space import has_space, is_full
 from marketfetch.storage.store import StoreError
 
-#: The scripts of the gate are written for the commands of this version; Valkey began at 7.2.
-OLDEST_REDIS: Final = (6, 2)
-MOST_SKEW_S: Final = 1.0
-
-Level = Literal["ok", "warning", "error"]
-
-
-class Finding(BaseModel):
-    """One check's result. An "error" stops fetching; a "warning" lets it continue, with the risk that the sentence names."""
-
-    model_config = ConfigDict(frozen=True)
-
-    level: Level
-    subject: str
-    sentence: str
+#: The most seconds that Redis, the database and the state folder may take. They are tried at the same time.
+_REDIS_S: Final = 10.0
+_DATABASE_S: Final = 10.0
+_FOLDER_S: Final = 5.0
+#: How long another program's lock on an SQLite file may hold up the check.
+_BUSY_MS: Final = 5_000
 
 
-def findings() -> list[Finding]:
-    """Checks settings, keys, Redis, workers and the database. Takes a few seconds where one of them is unavailable.
+def findings(*, celery: bool = True) -> list[Finding]:
+    """Checks settings and keys, and tries what a worker does with Redis, the database and the state folder.
 
-    Raises SettingsError when the settings themselves can't be read. It writes nothing that stays, except that it creates a
-    missing database, as the first worker would.
+    Takes ten seconds at most, also if one of them does not answer. `celery`: also try Celery's connections, for which it is
+    imported. Raises SettingsError when the settings themselves can't be read. Nothing that it writes stays, except that it
+    creates a missing database, as the first worker would. No sentence holds a password or a key.
     """
-    return [*_settings(), *(one for provider in vendors.names() for one in _provider(provider)), *_redis(), *_database()]
+    settings = get_settings()
+    found = [*_settings(), *(one for provider in vendors.names() for one in _provider(provider))]
+    trials = (
+        Trial("redis", lambda: of_redis(celery=celery), seconds=_REDIS_S, next_step="Look at its log and its machine."),
+        Trial("database", _database, seconds=_DATABASE_S, next_step="Look at its server, or at its disk."),
+        Trial("folder", _state_folder, seconds=_FOLDER_S, next_step="Look at the disk of the state folder."),
+    )
+    found += [one for trial in trials for one in trial.findings()]
+    return [one.model_copy(update={"sentence": redact(one.sentence, settings.secrets())}) for one in found]
 
 
 def upgrade() -> str:
@@ -54,7 +52,7 @@ def upgrade() -> str:
     """
     store = open_store(database_url())
     try:
-        return _as_sentence(store.upgrade())
+        return as_sentence(store.upgrade())
     finally:
         store.close()
 
@@ -119,88 +117,39 @@ def _can_be_called(url: SplitResult) -> bool:
         return False
 
 
-def _redis() -> Iterator[Finding]:
-    url = redis_url()
-    where = safe_url(url)
-    try:
-        with Redis.from_url(url, socket_timeout=5, socket_connect_timeout=3) as redis:
-            yield from _redis_facts(redis, where)
-    except (AuthenticationError, NoPermissionError) as error:
-        sentence = f"{where} refuses us ({error}). Correct user and password in MARKETFETCH_REDIS_URL."
-        yield Finding(level="error", subject="redis", sentence=sentence)
-    except (RedisError, OSError, ValueError) as error:
-        why = str(error).replace(url, where).rstrip(".")
-        sentence = f"{where} can't be reached ({why}). {redis_writes.remedy_of_silence()}"
-        yield Finding(level="error", subject="redis", sentence=sentence)
-
-
-def _redis_facts(redis: Redis, where: str) -> Iterator[Finding]:
-    before = time.time()
-    seconds, micros = redis.time()
-    # Half the round trip is the way to Redis; the other half is the measurement error.
-    skew = seconds + micros / 1e6 - (before + time.time()) / 2
-    facts = redis.info("everything")
-    version = str(facts.get("valkey_version") or facts.get("redis_version") or "0.0")
-    name = "Valkey" if "valkey_version" in facts else "Redis"
-    yield Finding(level="ok", subject="redis", sentence=f"{name} {version} responds at {where}.")
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
-        sentence = f"Version {version} is too old: the gate needs 6.2 or newer. Upgrade it."
-        yield Finding(level="error", subject="redis", sentence=sentence)
-    if not facts.get("aof_enabled"):
-        yield Finding(
-            level="warning",
-            subject="redis",
-            sentence="It keeps no append-only file, so its restart forgets what is parked. Set `appendonly yes`.",
-        )
-    policy = str(facts.get("maxmemory_policy", "noeviction"))
-    if policy != "noeviction":
-        yield Finding(
-            level="error",
-            subject="redis",
-            sentence=f"Its maxmemory-policy is {policy}: when memory is short it would throw requests away. "
-            "Set `maxmemory-policy noeviction`.",
-        )
-    if abs(skew) > MOST_SKEW_S:
-        yield Finding(
-            level="warning",
-            subject="clock",
-            sentence=f"Redis's clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} this machine's. "
-            "Limits go by Redis's clock; let NTP set both.",
-        )
-    else:
-        yield Finding(level="ok", subject="clock", sentence=f"Redis and this machine agree to {abs(skew):.2f} s.")
-    refused = redis_writes.sentence(redis, where)
-    if refused:
-        yield Finding(level="error", subject="redis", sentence=refused)
-    yield _workers(releasers(redis), refused=bool(refused))
-    for sentence in alerts.of_messages(redis):
-        yield Finding(level="warning", subject="messages", sentence=sentence)
-
-
-def _workers(count: int, *, refused: bool) -> Finding:
-    if not count and refused:
-        sentence = "How many run is not known while Redis takes no writes: those that do wait for it, and go on by themselves."
-        return Finding(level="warning", subject="workers", sentence=sentence)
-    if count:
-        return Finding(level="ok", subject="workers", sentence=f"{count} ready to fetch.")
-    return Finding(
-        level="warning",
-        subject="workers",
-        sentence="None is running, so jobs will wait. Start `marketfetch up`, or `celery -A marketfetch worker`.",
-    )
-
-
 def _database() -> Iterator[Finding]:
     try:
-        store = open_store(database_url())
+        store = open_store(database_url(), busy_ms=_BUSY_MS)
         try:
             store.create()
             yield Finding(level="ok", subject="database", sentence=f"{store.check()}.")
         finally:
             store.close()
     except StoreError as error:
-        yield Finding(level="error", subject="database", sentence=_as_sentence(str(error)))
+        yield Finding(level="error", subject="database", sentence=as_sentence(str(error)))
 
 
-def _as_sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+def _state_folder() -> Iterator[Finding]:
+    """`marketfetch up` keeps its Valkey, its logs and its locks there; a worker of its own needs none of it."""
+    folder = state_dir()
+    # `up` makes what is missing.
+    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    needed = get_settings().redis_url is None or bool(sandbox_note.find(folder))
+    level: Level = "error" if needed else "warning"
+    try:
+        if there == folder.absolute() and there.stat().st_uid != os.getuid():
+            sentence = f"{folder} belongs to another user, so `marketfetch up` can't run. Name another state_dir."
+            yield Finding(level=level, subject="folder", sentence=sentence)
+            return
+        has_space(there)
+    except OSError as error:
+        if is_full(error):
+            sentence = f"The disk of {folder} is full, so `marketfetch up` can keep no data and no logs. Free some space."
+        else:
+            why = error.strerror or error
+            sentence = (
+                f"`marketfetch up` can't write into {folder} ({why}). Give this user permission, or name another state_dir."
+            )
+        yield Finding(level=level, subject="folder", sentence=sentence)
+    else:
+        yield Finding(level="ok", subject="folder", sentence=f"{folder} takes what `marketfetch up` writes.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -13,6 +14,9 @@ from marketfetch.storage.store_errors import StoreMismatch
 
 #: Raised with every change of the tables; `create` and `check` refuse any other.
 SCHEMA_VERSION: Final = 2
+
+#: More than the free space that the pages of a table usually have, and what a small batch needs.
+_TRIED_BYTES: Final = 128 << 10
 
 _MADE: Final = re.compile(r"CREATE (?:TABLE|VIEW) (\w+)")
 
@@ -52,7 +56,8 @@ class Schema:
             if self._version(execute, present := self._present(execute)) is None:
                 raise no_tables(self._where)
             self._refuse_foreign(execute, present)
-            execute(self._sql["try_writing"], 0)
+            # Random, so that a database which compresses long texts needs the space all the same.
+            execute(self._sql["try_writing"], os.urandom(_TRIED_BYTES // 2).hex(), 0)
 
         server, place = self._database.probe(try_writing)
         return f"{server}, schema {SCHEMA_VERSION}, writable: {place}"

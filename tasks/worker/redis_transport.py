@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kombu.transport.redis import Transport
 
 from ..hardening.broadcast_messages import BroadcastMessages
@@ -17,3 +19,15 @@ class HardenedTransport(Transport):  # type: ignore[misc]  # kombu is untyped
     """kombu's transport over the channel above."""
 
     Channel = _Channel
+
+
+def harden(conn: Any) -> None:
+    """Gives a connection to Redis the transport above, before it connects; any other connection stays as it is.
+
+    The transport is named per connection and not by the setting `broker_transport`: that one would also replace the transport
+    of every sender, whose errors Celery handles well, and make kombu forget the defaults of `rediss://`.
+    """
+    if conn.transport_cls in ("redis", "rediss"):
+        # This keeps the scheme in log lines that name the broker.
+        conn.resolve_aliases = {**conn.resolve_aliases, HardenedTransport: conn.transport_cls}
+        conn.transport_cls = HardenedTransport

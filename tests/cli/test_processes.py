@@ -107,6 +107,23 @@ def test_a_child_that_keeps_dying_is_given_up_with_its_last_words(
         until(lambda: processes.tend() and False)
 
 
+def test_a_viewer_that_keeps_dying_is_given_up_alone(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("marketfetch.cli.processes._LONGEST_BACKOFF_SECONDS", 0.01)
+    worker = processes.start("worker", "-c", WAITS)
+    processes.start("viewer", "-c", DIES, vital=False)
+    said: list[str] = []
+
+    def given_up() -> bool:
+        said.extend(processes.tend())
+        return bool(said) and "not started again" in said[-1]
+
+    until(given_up)
+    assert said[-1].startswith("viewer ended 6 times within a minute, the last time with exit code 3; see ")
+    assert said[-1].endswith("viewer.log: I can not go on. It is not started again; everything else goes on")
+    assert processes.tend() == []
+    assert worker.alive()
+
+
 def test_the_leftovers_of_a_killed_command_are_found_and_ended(tmp_path: Path) -> None:
     script = (
         "import sys, os, signal; from pathlib import Path; from marketfetch.cli.processes import Processes;"

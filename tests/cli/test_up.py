@@ -206,7 +206,12 @@ def test_after_a_kill_the_next_up_takes_over_the_data_and_ends_the_rest(shell: A
     valkey = find_valkey(shell.folder / SANDBOX)
     left = [one for one in first.family()[1:] if "valkey" not in one.name()]
     first.end(signal.SIGKILL)
-    second = shell.start("up", "--sandbox", "--concurrency", "1")
+    # It shows nobody a Flower page, as another program has the port, and goes on without it.
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        second = shell.start("up", "--sandbox", "--concurrency", "1", "--flower", str(taken))
+        second.until(lambda: "In another terminal" in second.text)
+    assert f"not started, as it can't take port {taken} (Address already in use): name a free one" in second.text
     try:
         second.until(lambda: "stopped worker-1, which an earlier run had left behind" in second.text)
         second.until(lambda: workers(shell) == 1)

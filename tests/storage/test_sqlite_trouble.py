@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import sqlite3
@@ -99,6 +100,21 @@ def test_a_full_disk_is_unavailable_and_leaves_nothing_half_stored(path: Path) -
     assert closes(sqlite_store(path)) == {0: 1.0}
     assert store.store([batch("b", {1: 1.0})]) == [True]
     store.close()
+
+
+def test_a_check_needs_space_that_a_full_disk_does_not_have(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = path.read_bytes()
+    store: Any = sqlite_store(path)
+    store.tally("x")
+    store.database._connection.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(StoreUnavailable, match="disk is full: free some space"):
+        store.check()
+    # Where the file's own log has room left, the disk itself is tried.
+    monkeypatch.setattr("marketfetch.storage.free_space.tempfile.TemporaryFile", lambda **_: io.FileIO("/dev/full", "wb"))
+    with pytest.raises(StoreUnavailable, match="disk is full: free some space"):
+        store.check()
+    store.close()
+    assert path.read_bytes() == before
 
 
 @contextlib.contextmanager

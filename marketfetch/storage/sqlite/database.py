@@ -14,8 +14,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from marketfetch.storage.database_protocol import Execute, T
+from marketfetch.storage.free_space import has_space, is_full
 from marketfetch.storage.schema import no_tables
-from marketfetch.storage.sqlite.failures import translated
+from marketfetch.storage.sqlite.failures import full, translated
 from marketfetch.storage.statements import Spelling
 from marketfetch.storage.store_errors import StoreError, StoreUnavailable
 
@@ -72,11 +73,26 @@ class SqliteDatabase:
         with self._own():
             try:
                 self._open().execute(f"PRAGMA busy_timeout = {min(self._busy_ms, CHECK_MS)}")
+                # With so small a cache, pages are written to the file before the end of the transaction, which undoes them.
+                self._open().execute("PRAGMA cache_size = 8")
                 with self.transaction(undo=True) as db:
                     work(_executing(db))
+                self._try_to_grow()
             finally:
                 self._forget()  # the next connection has the usual busy timeout
             return f"SQLite {sqlite3.sqlite_version}", str(self.path)
+
+    def _try_to_grow(self) -> None:
+        """Writes beside the database's file and deletes: that file's log may have room left on a disk that is full.
+
+        Raises StoreUnavailable.
+        """
+        try:
+            has_space(self.path.absolute().parent)
+        except OSError as error:
+            # A folder in which only the database's own files may be written is no fault.
+            if is_full(error):
+                raise full(self.where) from None
 
     def unhurried(self) -> AbstractContextManager[None]:
         return nullcontext()

@@ -23,6 +23,11 @@ _NOT_OURS: Final = {
 }
 
 
+def full(where: str) -> StoreUnavailable:
+    """The error of a disk that has no space left."""
+    return StoreUnavailable(f"{where} {_AWAY[sqlite3.SQLITE_FULL]}")
+
+
 def translated(error: sqlite3.Error, where: str) -> StoreError:
     """The error for people: what happened to which file, and what to do."""
     # The low byte is the kind; the upper ones only name the place inside SQLite.

@@ -1,0 +1,156 @@
+"""What `marketfetch check` finds about Redis: the server, the gate's writes, and both of Celery's connections."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.retry import Retry
+
+from marketfetch.addresses import redis_url
+from marketfetch.extras import MissingExtra, need
+from marketfetch.ops import alerts, redis_writes
+from marketfetch.ops.finding import Finding, as_sentence
+from marketfetch.ops.workers import releasers
+from marketfetch.quotas.write_trial import try_writing
+from marketfetch.settings import SettingsError
+from marketfetch.storage import safe_url
+
+#: The scripts of the gate are written for the commands of this version; Valkey began at 7.2.
+OLDEST_REDIS: Final = (6, 2)
+MOST_SKEW_S: Final = 1.0
+
+#: Celery's side is named by text: the core does not import it, and a machine that only submits does not have it.
+_CELERY_SIDE: Final = "marketfetch.tasks.celery_trials"
+#: What Celery does with Redis, the function that tries it, and what works then.
+_CELERY_TRIALS: Final = (
+    ("broker", "try_broker", "A worker's connection sends and receives a message."),
+    ("results", "try_results", "A result is written and read."),
+)
+#: redis-py's retries would spend the time limit on the first command.
+_NO_RETRY: Final = Retry(NoBackoff(), 0)
+
+
+def of_redis(*, celery: bool) -> Iterator[Finding]:
+    """Connects to Redis, writes as the gate does and, with `celery`, as a worker does. Nothing that it writes stays."""
+    try:
+        url = redis_url()
+    except SettingsError as error:
+        yield Finding(level="error", subject="redis", sentence=f"{as_sentence(error.message)} With this one no worker starts.")
+        return
+    where = safe_url(url)
+    if "ssl_cert_reqs=none" in url:
+        sentence = "ssl_cert_reqs=none verifies no certificate: another server can take its place and read the password. "
+        yield Finding(level="warning", subject="redis", sentence=f"{sentence}Name the authority's certificate in ssl_ca_certs.")
+    writes = False
+    try:
+        with Redis.from_url(url, socket_timeout=5, socket_connect_timeout=3, retry=_NO_RETRY) as redis:
+            yield from _facts(redis, where)
+            refused = _refusal(redis, where)
+            writes = not refused
+            if refused:
+                yield Finding(level="error", subject="redis", sentence=refused)
+            else:
+                yield Finding(level="ok", subject="gate", sentence="Its scripts run and write.")
+            yield _workers(releasers(redis), refused=bool(refused))
+            for sentence in alerts.of_messages(redis):
+                yield Finding(level="warning", subject="messages", sentence=sentence)
+    except (AuthenticationError, NoPermissionError) as error:
+        sentence = f"{where} refuses us ({error}). Correct user and password in MARKETFETCH_REDIS_URL, or the user's rights."
+        yield Finding(level="error", subject="redis", sentence=sentence)
+    except (RedisError, OSError, ValueError) as error:
+        why = str(error).replace(url, where).rstrip(".")
+        sentence = f"{where} can't be reached ({why}). {redis_writes.remedy_of_silence()}"
+        yield Finding(level="error", subject="redis", sentence=sentence)
+    if writes and celery:
+        yield from _celery(where)
+
+
+def _facts(redis: Redis, where: str) -> Iterator[Finding]:
+    before = time.time()
+    seconds, micros = redis.time()
+    # Half the round trip is the way to Redis; the other half is the measurement error.
+    skew = seconds + micros / 1e6 - (before + time.time()) / 2
+    facts = redis.info("everything")
+    version = str(facts.get("valkey_version") or facts.get("redis_version") or "0.0")
+    name = "Valkey" if "valkey_version" in facts else "Redis"
+    yield Finding(level="ok", subject="redis", sentence=f"{name} {version} responds at {where}.")
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
+        sentence = f"Version {version} is too old: the gate needs 6.2 or newer. Upgrade it."
+        yield Finding(level="error", subject="redis", sentence=sentence)
+    if not facts.get("aof_enabled"):
+        yield Finding(
+            level="warning",
+            subject="redis",
+            sentence="It keeps no append-only file, so its restart forgets what is parked. Set `appendonly yes`.",
+        )
+    policy = str(facts.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction":
+        yield Finding(
+            level="error",
+            subject="redis",
+            sentence=f"Its maxmemory-policy is {policy}: when memory is short it would throw requests away. "
+            "Set `maxmemory-policy noeviction`.",
+        )
+    if abs(skew) > MOST_SKEW_S:
+        yield Finding(
+            level="warning",
+            subject="clock",
+            sentence=f"Redis's clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} this machine's. "
+            "Limits go by Redis's clock; let NTP set both.",
+        )
+    else:
+        yield Finding(level="ok", subject="clock", sentence=f"Redis and this machine agree to {abs(skew):.2f} s.")
+
+
+def _refusal(redis: Redis, where: str) -> str:
+    """Returns why Redis refuses the gate's writes, and what to do; "" if it takes them. Raises RedisError."""
+    if refused := redis_writes.sentence(redis, where):
+        return refused
+    try:
+        try_writing(redis)
+    except RedisError as error:
+        if not redis_writes.word(error):
+            raise
+    # A full disk shows after the first write that Redis has to keep.
+    return redis_writes.sentence(redis, where)
+
+
+def _workers(count: int, *, refused: bool) -> Finding:
+    if not count and refused:
+        sentence = "How many run is not known while Redis takes no writes: those that do wait for it, and go on by themselves."
+        return Finding(level="warning", subject="workers", sentence=sentence)
+    if count:
+        return Finding(level="ok", subject="workers", sentence=f"{count} ready to fetch.")
+    return Finding(
+        level="warning",
+        subject="workers",
+        sentence="None is running, so jobs will wait. Start `marketfetch up`, or `celery -A marketfetch worker`.",
+    )
+
+
+def _celery(where: str) -> Iterator[Finding]:
+    """Uses Redis as a worker's consumer and its result backend do: kombu and Celery have connections of their own."""
+    try:
+        need("celery", "requests", for_what="A worker")
+    except MissingExtra:
+        sentence = "Not tried: Celery is not installed here, so this machine submits and reads, and runs no worker."
+        yield Finding(level="ok", subject="broker", sentence=sentence)
+        return
+    side: Any = importlib.import_module(_CELERY_SIDE)
+    for subject, trial, works in _CELERY_TRIALS:
+        try:
+            getattr(side, trial)()
+        except Exception as error:
+            why = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+            sentence = (
+                f"Workers can't use {where} ({why}). Correct redis_url (MARKETFETCH_REDIS_URL), or the user's rights there."
+            )
+            yield Finding(level="error", subject=subject, sentence=sentence)
+        else:
+            yield Finding(level="ok", subject=subject, sentence=works)

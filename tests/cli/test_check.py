@@ -1,0 +1,149 @@
+"""`marketfetch check` does once what workers do all the time, says what would stop them, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from marketfetch.cli import ports
+from marketfetch.cli.sandboxed import variables
+from marketfetch.local.valkey_server import Valkey, start_valkey
+from marketfetch.ops.finding import Finding, Trial
+from tests.preloaded import preloaded
+
+SECRET = "checked-s3cr3t"
+#: A file may not grow beyond this: the database fits into it, and what a check writes does not.
+FULL = (
+    "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000));"
+    "sys.argv = ['marketfetch', 'check', '--json']; from marketfetch.cli.main import main; main()"
+)
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    with start_valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def ready(shell: Any, valkey: Valkey) -> Any:
+    """A folder in which everything is configured, and no worker runs."""
+    shell.variables |= {"MARKETFETCH_REDIS_URL": valkey.url}
+    shell.variables |= variables(dict.fromkeys(("alpha_vantage", "polygon", "nasdaq"), "http://127.0.0.1:1"), label="main")
+    return shell
+
+
+def found(text: str) -> dict[str, dict[str, str]]:
+    """Subject -> level -> the last sentence."""
+    by_subject: dict[str, dict[str, str]] = {}
+    for one in json.loads(text)["findings"]:
+        by_subject.setdefault(one["subject"], {})[one["level"]] = one["sentence"]
+    return by_subject
+
+
+def test_everything_is_tried_and_nothing_stays(ready: Any, valkey: Valkey) -> None:
+    done = ready.run("check", "--json")
+    levels = {subject: set(levels) for subject, levels in found(done.stdout).items()}
+    tried = ("redis", "gate", "broker", "results", "database", "folder")
+    assert {subject: levels[subject] for subject in tried} == {one: {"ok"} for one in tried}, done.stdout
+    assert done.returncode == 0
+    with Redis.from_url(valkey.url) as redis:
+        assert redis.keys("*") == []
+    assert {one.name for one in ready.folder.iterdir()} == {"marketfetch.db"}, "the database that the first worker would make"
+    with sqlite3.connect(ready.folder / "marketfetch.db") as database:
+        assert database.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
+    database.close()
+
+
+def test_a_full_disk_is_an_error_although_everything_answers(ready: Any) -> None:
+    assert ready.run("check").returncode == 0
+    before = (ready.folder / "marketfetch.db").read_bytes()
+    done = preloaded().run("-P", "-c", FULL, cwd=ready.folder, env=ready.environment({}), timeout=60)
+    said = found(done.stdout)
+    assert done.returncode == 1
+    assert "the disk is full: free some space" in said["database"]["error"]
+    assert "is full" in said["folder"]["warning"], "workers need no state folder where a Redis is configured"
+    assert "ok" in said["redis"]
+    assert (ready.folder / "marketfetch.db").read_bytes() == before
+    assert {one.name for one in ready.folder.iterdir()} == {"marketfetch.db"}
+
+
+def test_a_url_with_which_workers_die_is_an_error_and_they_say_the_same(ready: Any) -> None:
+    url = f"redis://:{SECRET}@127.0.0.1:1/0?socket_timeout=5"
+    done = ready.run("check", "--json", REDIS_URL=url)
+    sentence = found(done.stdout)["redis"]["error"]
+    assert done.returncode == 1
+    assert "'socket_timeout', which workers can't use: write redis://user:password@host:6379/0" in sentence
+    variables = ready.environment({"MARKETFETCH_REDIS_URL": url})
+    worker = preloaded().run("-m", "celery", "-A", "tasks", "worker", cwd=ready.folder, env=variables, timeout=60)
+    assert worker.returncode != 0
+    assert "'socket_timeout', which workers can't use" in worker.stderr
+    assert "Traceback" not in worker.stderr
+    assert SECRET not in done.stdout + done.stderr + worker.stdout + worker.stderr
+
+
+@pytest.mark.parametrize(
+    ("keys", "stopped"),
+    [
+        (("mf:*",), {"broker", "results"}),
+        (("mf:*", "celery*", "store", "fetch.*", "unacked*"), set()),
+        (("celery*",), {"redis"}),
+    ],
+)
+def test_a_user_whose_rights_are_too_few_for_workers_is_named(
+    ready: Any, valkey: Valkey, keys: tuple[str, ...], stopped: set[str]
+) -> None:
+    with Redis.from_url(valkey.url) as redis:
+        redis.acl_setuser(
+            "few", enabled=True, reset=True, passwords=[f"+{SECRET}"], keys=keys, channels=["*"], commands=["+@all"]
+        )
+    done = ready.run("check", "--json", REDIS_URL=f"redis://few:{SECRET}@127.0.0.1:{valkey.port}/0")
+    said = found(done.stdout)
+    assert {subject for subject, levels in said.items() if "error" in levels} == stopped, said
+    for subject in stopped:
+        assert "rights" in said[subject]["error"]
+    assert SECRET not in done.stdout
+    with Redis.from_url(valkey.url) as redis:
+        assert redis.keys("*") == []
+
+
+def test_a_trial_that_does_not_end_is_an_error_after_its_time() -> None:
+    ends = threading.Event()
+
+    def work() -> Iterator[Finding]:
+        yield Finding(level="ok", subject="redis", sentence="It responds.")
+        ends.wait()
+
+    trial = Trial("redis", work, seconds=0.1, next_step="Look at its log.")
+    first, late = trial.findings()
+    ends.set()
+    assert first.sentence == "It responds."
+    assert (late.level, late.sentence) == ("error", "No answer within 0.1 s. Look at its log.")
+
+
+def test_a_mistake_in_a_trial_is_raised_where_its_findings_are_asked_for() -> None:
+    def work() -> Iterator[Finding]:
+        raise ZeroDivisionError
+        yield
+
+    with pytest.raises(ZeroDivisionError):
+        Trial("redis", work, seconds=5, next_step="").findings()
+
+
+def test_a_taken_port_of_flower_is_a_warning(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shell.folder)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setattr(ports, "FLOWER_PORT", port)
+        told = ports.flower_port()
+        assert (told.level, told.subject) == ("warning", "flower")
+        assert f"can't take port {port} (Address already in use)" in told.sentence
+        assert "--flower PORT" in told.sentence
+    assert ports.flower_port().level == "ok"
