@@ -67,14 +67,24 @@ def over_tls(place: Any) -> Iterator[str]:
         theirs, ours = await asyncio.open_connection("127.0.0.1", place.valkey.port)
         await asyncio.gather(copy(reader, ours), copy(theirs, writer))
 
+    async def end() -> None:
+        server.close()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        await asyncio.sleep(0.1)  # What is closed leaves the loop in its next rounds.
+
     server = loop.run_until_complete(asyncio.start_server(relay, "127.0.0.1", 0, ssl=context))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
         yield f"rediss://:{place.valkey.password}@127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
     finally:
+        asyncio.run_coroutine_threadsafe(end(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
+        loop.close()
 
 
 def checked(place: Any) -> dict[str, tuple[str, str]]:
