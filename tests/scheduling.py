@@ -25,6 +25,7 @@ TOGETHER = (
     "tests/cli/test_bad_input.py",
     "tests/cli/test_demo.py",
     "tests/cli/test_up.py",
+    "tests/flow/test_secrets.py",
     "tests/sandbox/",
 )
 

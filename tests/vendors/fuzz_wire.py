@@ -60,7 +60,7 @@ _CHUNK_SIZES: Final = (
     *(b"1_0", b"5\n", b"5\r", b"\x00", b"00000000005", b"7fffffff"),
 )
 _ENDS: Final = (*("close",) * 9, *("keep",) * 8, "reset", *("hold",) * 2)
-_TOKEN: Final = re.compile(r"([0-9]+)-([0-9]+)")
+_TOKEN: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,10})")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def case_of(number: int, seed: int, pool: list[Seed]) -> Case:
     if chance.random() < 0.1:
         whole = whole[: chance.randrange(len(whole) + 1)]
     if chance.random() < 0.05:
-        whole += chance.choice((b"x", b"\r\n", b"\r\n".join(head) + b"\r\n\r\n" + body, _SMUGGLED))
+        whole += chance.choice((b"x", b"\r\n", b"\r\n".join(head) + b"\r\n\r\n" + body, _second(number)))
     cut = chance.randrange(len(whole) + 1)
     pieces = (whole,) if chance.random() < 0.7 else (whole[:cut], whole[cut:])
     return Case(pieces, chance.choice(_ENDS))
@@ -116,8 +116,9 @@ def _token(number: int) -> bytes:
     return f"{number}-{zlib.crc32(str(number).encode())}".encode()
 
 
-#: The reply to a call that was never made.
-_SMUGGLED: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Case: " + _token(0) + b"\r\n\r\n{}"
+def _second(number: int) -> bytes:
+    """A reply behind the reply. Its number tells when another case gets it."""
+    return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Case: " + _token(number) + b"\r\n\r\n{}"
 
 
 @lru_cache(maxsize=1)
