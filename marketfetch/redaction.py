@@ -13,6 +13,7 @@ import re
 import string
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
 from html.entities import html5
 from typing import TYPE_CHECKING, Any, Final
 
@@ -96,8 +97,18 @@ def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
 
 
 def _escaped(secret: str) -> str:
-    """A pattern for the secret of which each character may be escaped in a way of its own."""
-    return "".join(_character(one) for one in secret)
+    """A pattern for the secret of which each character may be escaped in a way of its own.
+
+    A run of backslashes is one part, as escaping doubles them: two parts in a row would share a long run in too many ways.
+    """
+    parts = []
+    for one, run in groupby(secret):
+        length = len(list(run))
+        if one == "\\":
+            parts.append(f"(?:{_BACKSLASH}{{{length},{16 * length}}}|(?:{_character(one)}){{{length}}})")
+        else:
+            parts += [_character(one)] * length
+    return "".join(parts)
 
 
 def _character(one: str) -> str:
@@ -110,9 +121,6 @@ def _character(one: str) -> str:
         spellings.append(rf"(?:\+|{_percent('+')})")
     if one in "\"'/":
         spellings.append(f"{_BACKSLASHES}(?:{one}|{_percent(one)})")
-    if one == "\\":
-        # Possessive: two in a row would share a long run in too many ways.
-        spellings.append(f"{_BACKSLASH}{{2,16}}+")
     return f"(?:{'|'.join((*spellings, re.escape(one)))})"
 
 
