@@ -13,8 +13,8 @@ import re
 import string
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import groupby
 from html.entities import html5
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
