@@ -124,7 +124,7 @@ def test_two_workers_that_take_turns_never_stop_the_work(place, sandbox):
     for turn in range(1, 5):
         following = place.worker("-n", f"{next(names)}@%h")
         standing.send_signal(signal.SIGTERM)
-        standing.wait(timeout=15)
+        standing.wait(timeout=40)
         standing = following
         # A limit of 20 in 2 s: that long without progress would be a stop.
         job.reaches(min(200, 25 * turn), within_s=12)
