@@ -26,7 +26,7 @@ $(VENV)/.dev: $(VENV)/.runtime
 demo: $(VENV)/.runtime  ## three vendors, one worker, real Celery: watch rows arrive
 	@$(BIN)/marketfetch demo
 
-test: $(VENV)/.dev      ## the whole suite, on servers that it starts itself; about 8 minutes on two cores
+test: $(VENV)/.dev      ## the whole suite, on servers that it starts itself; about ten minutes on two cores
 	@$(BIN)/python -m pytest -n $(PROCESSES)
 
 lint: $(VENV)/.dev      ## ruff: style and house rules
