@@ -114,14 +114,19 @@ class Run:
         self.counted = counted(request.provider, key.label, reply)
         if self.turn.kills:
             self._keep_raw(redact_bytes(reply.body, (key.secret.get_secret_value(),)))
-        page = reading.read(
-            request,
-            reply,
-            ours,
-            max_reject_share=settings.max_reject_share,
-            secrets=(key.secret.get_secret_value(),),
-            now=datetime.now(UTC),
-        )
+        try:
+            page = reading.read(
+                request,
+                reply,
+                ours,
+                max_reject_share=settings.max_reject_share,
+                secrets=(key.secret.get_secret_value(),),
+                now=datetime.now(UTC),
+            )
+        except Unavailable as error:
+            if error.unread:
+                self._keep_raw(redact_bytes(reply.body, (key.secret.get_secret_value(),)))
+            raise
         if page.next is not None:
             self._extend_chain(request, page)
         return page
@@ -277,6 +282,8 @@ class Run:
     def failed(self, error: FetchError, provider: str, symbol: str) -> NoReturn:
         """Ends the request as failed: the store task records the reason in the ledger, and the task raises the error."""
         reason = outcomes.sentence(error, provider=provider, symbol=symbol, key_label=self.turn.key_label)
+        if isinstance(error, Unavailable) and error.unread:
+            reason += f" What came is kept for a week: marketfetch dead reply {provider} {self.id}"
         page = (error.page if isinstance(error, EndlessPages | TooManyRejects) else None) or Page()
         if isinstance(error, TooManyRejects):
             page = replace(page, series=())

@@ -71,7 +71,12 @@ class Transient(FetchError):
 
 
 class Unavailable(Transient):
-    """No usable response: 5xx, a timeout, a connection reset, a truncated body, not JSON, or an HTML page."""
+    """No usable response: 5xx, a timeout, a connection reset, a truncated body, not JSON, or an HTML page.
+
+    `unread` True: the vendor's reader raised what is no error of this tree. The body is kept for a developer to look at.
+    """
+
+    unread: bool = False
 
 
 class SuspectEmpty(Transient):

@@ -45,9 +45,11 @@ def read(
     except FetchError as error:
         failure = harmless_error(error, request, secrets)
     except Exception as error:
-        failure = Unavailable(
+        unread = Unavailable(
             f"{request.provider}: the response could not be read ({type(error).__name__})", status=reply.status
         )
+        unread.unread = True
+        failure = unread
     else:
         _judge(page, request, reply, max_reject_share=max_reject_share)
         return page

@@ -33,7 +33,8 @@ if redis.call('HINCRBY', KEYS[4], 'bytes', #ARGV[4]) == #ARGV[4] then
 end
 redis.call('HSET', record, 's', 'held')
 if ARGV[13] ~= '' then redis.call('HSET', record, 'w', ARGV[13]) end
-if redis.call('DEL', prefix .. 'raw:' .. id) == 1 then redis.call('LREM', prefix .. 'raws', 0, id) end
+-- The raw reply of a request that has failed stays for a developer, until it expires.
+if ARGV[13] == '' and redis.call('DEL', prefix .. 'raw:' .. id) == 1 then redis.call('LREM', prefix .. 'raws', 0, id) end
 redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[5]), id)
 
 local page = prefix .. 'req:' .. ARGV[6]
