@@ -25,9 +25,24 @@ def in_our_redis(redis, monkeypatch):
     monkeypatch.setattr(connections, "redis", lambda: redis)
 
 
-def bury(raw: bytes = b"raw", **other: str) -> str:
-    known = {"list_key": "fetch.polygon", "reason": "it is broken", "task": "tasks.fetch.polygon", "task_id": "1"}
+def bury(raw: bytes = b"raw", **other: Any) -> str:
+    known: dict[str, Any] = {
+        "list_key": "fetch.polygon",
+        "reason": "it is broken",
+        "task": "tasks.fetch.polygon",
+        "task_id": "1",
+    }
     return dead_letters.bury(raw=raw, size=len(raw), **{**known, **other})
+
+
+def test_the_next_letter_of_a_request_replaces_the_one_before(redis):
+    other, first = bury(b"other"), bury(b"1", once="mf:{p}:buried:a")
+    second = bury(b"2", once="mf:{p}:buried:a")
+    assert [one.id for one in dead_letters.letters()] == [other, second]
+    assert redis.get("mf:{p}:buried:a") == second.encode() != first.encode()
+    third = bury(b"3", once="mf:{p}:buried:a", last=True)
+    assert [one.id for one in dead_letters.letters()] == [other, third]
+    assert not redis.exists("mf:{p}:buried:a")
 
 
 def test_a_letter_comes_back_as_it_was_put_in():
