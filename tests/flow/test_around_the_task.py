@@ -105,7 +105,7 @@ def test_whatever_raises_around_the_task_ends_its_request(place, sandbox):
     worker = patient_worker(place, more=HOOKS, concurrency=4)
     count = len(BEFORE) + len(HARMLESS) + len(OWN)
     eventually(
-        lambda: due(place) or place.rows("SELECT count(*) FROM ledger") == [(count,)], within_s=30, what="each request is over"
+        lambda: due(place) and place.rows("SELECT count(*) FROM ledger") == [(count,)], within_s=60, what="each request is over"
     )
     eventually(lambda: nothing_is_held(place), what="nothing is held")
     found = {symbol: (outcome, reason, calls) for symbol, outcome, reason, calls in ledger(place)}

@@ -40,12 +40,12 @@ def poisoned_worker(place, *kinds: str, counts: dict[str, int] | None = None):
 
 
 def due(place) -> bool:
-    """The pauses between deliveries pass. False, so that a condition goes on behind it."""
+    """The pauses between deliveries pass. True."""
     redis = place.redis()
     for one in redis.zrange("mf:{polygon}:delayed", 0, -1):
         redis.zadd("mf:{polygon}:delayed", {one: 0}, xx=True)
     redis.publish("mf:wake", "polygon")
-    return False
+    return True
 
 
 def over(place) -> bool:
@@ -92,13 +92,13 @@ def test_each_who_waits_for_the_request_gets_the_sentence_and_one_damaged_four_t
     job = place.marketfetch("fetch", "polygon", fine, *DAYS).stdout.strip()
     poisoned_worker(place, "a body of junk", "a body of two", counts={fine: 4})
     eventually(
-        lambda: due(place) or {result(place, one).get("status") for one in waiters} == {"FAILURE"}, what="both have an end"
+        lambda: due(place) and {result(place, one).get("status") for one in waiters} == {"FAILURE"}, what="both have an end"
     )
     owner, other = (str(result(place, one)["result"]["exc_message"]) for one in waiters)
     assert KINDS["a body of junk"] in owner
     assert KINDS["a body of junk"] in other
     assert "Its message is kept: `marketfetch dead`." in owner
-    eventually(lambda: due(place) or place.status(job)["state"] == "done", what="stored")
+    eventually(lambda: due(place) and place.status(job)["state"] == "done", what="stored")
     assert dict(place.rows("SELECT outcome, calls FROM ledger")) == {"failed": 0, "stored": 1}
     letters = [one["reason"] for one in json.loads(place.marketfetch("dead", "--json").stdout)["messages"]]
     assert len(letters) == 2

@@ -35,6 +35,16 @@ def bury(raw: bytes = b"raw", **other: Any) -> str:
     return dead_letters.bury(raw=raw, size=len(raw), **{**known, **other})
 
 
+def test_the_next_letter_of_a_request_replaces_the_one_before(redis):
+    other, first = bury(b"other"), bury(b"1", once="mf:{p}:buried:a")
+    second = bury(b"2", once="mf:{p}:buried:a")
+    assert [one.id for one in dead_letters.letters()] == [other, second]
+    assert redis.get("mf:{p}:buried:a") == second.encode() != first.encode()
+    third = bury(b"3", once="mf:{p}:buried:a", last=True)
+    assert [one.id for one in dead_letters.letters()] == [other, third]
+    assert not redis.exists("mf:{p}:buried:a")
+
+
 def test_a_letter_comes_back_as_it_was_put_in():
     number = bury(bytes(range(256)), list_key="fetch.polygon\x06\x166")
     (one,) = dead_letters.letters()
