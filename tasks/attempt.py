@@ -146,7 +146,7 @@ class Run:
         self.chain = chain.encode()
 
     def _keep_raw(self, body: bytes) -> None:
-        """Keeps the raw reply before it is read, as reading it may have crashed a worker. An error here fails no call."""
+        """Keeps a raw reply that may have crashed a worker, or that could not be read. An error here fails no call."""
         try:
             self.gate.keep_raw(self.id, zlib.compress(body, level=1), fence=self.fence)
         except RedisError as error:
@@ -282,8 +282,8 @@ class Run:
     def failed(self, error: FetchError, provider: str, symbol: str) -> NoReturn:
         """Ends the request as failed: the store task records the reason in the ledger, and the task raises the error."""
         reason = outcomes.sentence(error, provider=provider, symbol=symbol, key_label=self.turn.key_label)
-        if isinstance(error, Unavailable) and error.unread:
-            reason += f" What came is kept for a week: marketfetch dead reply {provider} {self.id}"
+        if isinstance(error, Unavailable) and error.unread and self.report(lambda: self.gate.raw(self.id)):
+            reason += f" {outcomes.kept_reply(provider, self.id)}"
         page = (error.page if isinstance(error, EndlessPages | TooManyRejects) else None) or Page()
         if isinstance(error, TooManyRejects):
             page = replace(page, series=())

@@ -101,6 +101,11 @@ def said_ms(wait_ms: int | None, obeyed_ms: int) -> str:
     return f"; the vendor says to wait {wait_ms / 3_600_000:,.1f} h, which is capped at {obeyed_ms / 3_600_000:,.1f} h"
 
 
+def kept_reply(provider: str, request_id: str) -> str:
+    """Where the raw reply of a failed request is, for the ledger."""
+    return f"What came is kept for a week: marketfetch dead reply {provider} {request_id}"
+
+
 def sentence(error: FetchError, *, provider: str, symbol: str, key_label: str) -> str:
     """The reason of a failed request, for the ledger: symbol, class, the vendor's sentence, and the runner's advice."""
     text = f"{symbol}: {type(error).__name__}: {error.message.rstrip('.')}."

@@ -25,6 +25,7 @@ from marketfetch.settings import get_settings
 from marketfetch.storage.store import StoreError, StoreMismatch, StoreUnavailable
 
 from .app import app
+from .outcomes import kept_reply
 from .reference import Reference, reference
 
 log = structlog.get_logger("marketfetch.store")
@@ -228,7 +229,7 @@ def _failed(ref: Reference, why: str) -> Batch | None:
         request_id, root, page = ref["request"], ref["request"], 0
     why = why or turn.reason or "its reply was lost"
     if gate.raw(ref["request"]) is not None:
-        kept = f"What came is kept for a week: marketfetch dead reply {ref['provider']} {ref['request']}"
+        kept = kept_reply(ref["provider"], ref["request"])
     else:
         kept = f"Look at the worker's log{' around its last call' if turn.calls else ''}."
     why = why.removeprefix(f"{ref['symbol']}: ")  # as not every reason has it

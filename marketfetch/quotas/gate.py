@@ -309,7 +309,7 @@ class Gate:
         return int(self._scripts.release_claims(keys=self._keys("held"), args=[self.prefix, again_ms, *request_ids]))
 
     def keep_raw(self, request_id: str, data: bytes, *, fence: int | str = "") -> None:
-        """Keeps the raw reply for a week, beside at most 19 others; of a call, while it has its lease. `finish` deletes it."""
+        """Keeps the raw reply for a week, beside at most 19 others; of a call, while it has its lease. A success deletes it."""
         self._scripts.keep_raw(keys=self._keys("raws"), args=[self.prefix, request_id, data, _RAW_KEPT_MS, _MOST_RAW, fence])
 
     def raw(self, request_id: str) -> bytes | None:

@@ -13,9 +13,13 @@ from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
 from marketfetch.sandbox import alpha_vantage_wire, nasdaq_wire, polygon_wire
+from marketfetch.sandbox.echoes import echo
 from marketfetch.sandbox.faults import Fault
 from marketfetch.sandbox.misbehaviour import misbehave
+from marketfetch.sandbox.odd_replies import LENGTHS, odd
+from marketfetch.sandbox.page_faults import mislead
 from marketfetch.sandbox.reply import Reply, json_reply
+from marketfetch.sandbox.service import Call
 
 HANG_SECONDS: Final = 60.0
 _HTML: Final = b"""<!DOCTYPE html>
@@ -28,37 +32,37 @@ def _retry_after(fault: Fault) -> tuple[tuple[str, str], ...]:
     return () if fault.retry_after is None else (("Retry-After", f"{fault.retry_after:g}"),)
 
 
-def _error_500(_vendor: str, _fault: Fault, reply: Reply) -> Reply:
+def _error_500(_call: Call, _fault: Fault, reply: Reply) -> Reply:
     return Reply(500, b"<html><body><h1>500 Internal Server Error</h1></body></html>", "text/html", symbol=reply.symbol)
 
 
-def _error_503(_vendor: str, fault: Fault, reply: Reply) -> Reply:
+def _error_503(_call: Call, fault: Fault, reply: Reply) -> Reply:
     body = b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
     return Reply(503, body, "text/html", _retry_after(fault), reply.symbol)
 
 
-def _too_many(vendor: str, fault: Fault, reply: Reply) -> Reply:
-    if vendor == "alpha_vantage":
+def _too_many(call: Call, fault: Fault, reply: Reply) -> Reply:
+    if call.vendor == "alpha_vantage":
         refused = alpha_vantage_wire.note("Note", alpha_vantage_wire.MINUTE.format(count=5))
-    elif vendor == "polygon":
+    elif call.vendor == "polygon":
         refused = polygon_wire.error(429, polygon_wire.TOO_MANY)
     else:
         refused = nasdaq_wire.error("QELx04", limit="2000 calls per 10 minutes")
     return Reply(refused.status, refused.body, refused.content_type, (*refused.headers, *_retry_after(fault)), reply.symbol)
 
 
-def _html(_vendor: str, _fault: Fault, reply: Reply) -> Reply:
+def _html(_call: Call, _fault: Fault, reply: Reply) -> Reply:
     return Reply(200, _HTML, "text/html; charset=utf-8", symbol=reply.symbol)
 
 
-def _cut_json(_vendor: str, _fault: Fault, reply: Reply) -> Reply:
+def _cut_json(_call: Call, _fault: Fault, reply: Reply) -> Reply:
     """Two thirds of the body with a matching Content-Length: complete for HTTP, broken for the JSON parser."""
     return Reply(200, reply.body[: len(reply.body) * 2 // 3], reply.content_type, reply.headers, reply.symbol)
 
 
-def _results_null(vendor: str, _fault: Fault, reply: Reply) -> Reply:
+def _results_null(call: Call, _fault: Fault, reply: Reply) -> Reply:
     """Polygon under load: https://github.com/polygon-io/issues/issues/2. Other vendors return an empty object."""
-    if vendor != "polygon":
+    if call.vendor != "polygon":
         return json_reply({}, symbol=reply.symbol)
     document: dict[str, Any] = json.loads(reply.body)
     document |= {"results": None, "resultsCount": 0, "queryCount": 0, "count": 0}
@@ -67,13 +71,16 @@ def _results_null(vendor: str, _fault: Fault, reply: Reply) -> Reply:
 
 
 #: Faults that are whole replies.
-REPLIES: Final[dict[str, Callable[[str, Fault, Reply], Reply]]] = {
+REPLIES: Final[dict[str, Callable[[Call, Fault, Reply], Reply]]] = {
     "500": _error_500,
     "503": _error_503,
     "429": _too_many,
     "html": _html,
     "cut_json": _cut_json,
     "results_null": _results_null,
+    "pages": mislead,
+    "echo_key": lambda call, fault, reply: echo(call.vendor, call.key, fault.stage or "", reply),
+    "odd": lambda call, fault, reply: odd(call.vendor, fault.way or "", reply),
 }
 
 
@@ -108,6 +115,21 @@ async def _truncate(handler: RequestHandler, _fault: Fault, reply: Reply) -> Non
 
 async def _misbehave(handler: RequestHandler, fault: Fault, _reply: Reply) -> None:
     await misbehave(handler, fault.stage or "", fault.way or "")
+
+
+async def _length(handler: RequestHandler, fault: Fault, reply: Reply) -> None:
+    """Promises a length that is no number, or none that a computer counts to."""
+    stream = handler.detach()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {reply.content_type}\r\nContent-Length: {LENGTHS[fault.way or '']}\r\n\r\n"
+    try:
+        await stream.write(head.encode("latin-1") + reply.body)
+    finally:
+        stream.close()
+
+
+def on_connection(fault: Fault) -> Callable[[RequestHandler, Fault, Reply], Awaitable[None]] | None:
+    """The fault that needs the bare connection, None for one that is a reply."""
+    return _length if fault.kind == "odd" and fault.way in LENGTHS else CONNECTIONS.get(fault.kind)
 
 
 #: Faults that need the bare connection.

@@ -9,16 +9,19 @@ from typing import Any, Final, Literal, get_args
 from marketfetch.sandbox.accounts import VENDORS
 from marketfetch.sandbox.echoes import PLACES
 from marketfetch.sandbox.misbehaviour import CASES
+from marketfetch.sandbox.odd_replies import WAYS as ODD_WAYS
 
 # fmt: off
 Kind = Literal[
     "500", "503", "hang", "reset", "truncate", "cut_json", "html", "429", "bad_rows", "results_null",
-    "misbehave", "pages", "echo_key",
+    "misbehave", "pages", "echo_key", "odd",
 ]
 # fmt: on
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 #: What is wrong with the next page that a reply names (marketfetch/sandbox/page_faults.py).
 PAGE_WAYS: Final = ("circle", "same rows", "empty", "huge cursor")
+#: The field that a fault of this kind must have, and its values.
+_CHOICES: Final = {"pages": ("way", PAGE_WAYS), "echo_key": ("stage", PLACES), "odd": ("way", ODD_WAYS)}
 
 
 @dataclass(slots=True)
@@ -28,7 +31,7 @@ class Fault:
     `retry_after` is the Retry-After header of 503 and 429 in seconds, None for none. `stage` and `way` say where and how a
     fault of the kind "misbehave" goes wrong on the wire (marketfetch/sandbox/misbehaviour.py has the table); `way` alone says
     where the next page of a fault of the kind "pages" leads; of "echo_key", `stage` is the place where the caller's key is
-    repeated (marketfetch/sandbox/echoes.py).
+    repeated (marketfetch/sandbox/echoes.py); of "odd", `way` is what is hostile in it (marketfetch/sandbox/odd_replies.py).
     """
 
     kind: Kind
@@ -54,10 +57,9 @@ class Fault:
         if wish["kind"] == "misbehave" and (wish.get("stage"), wish.get("way")) not in CASES:
             known_cases = "; ".join(f"{stage}: {way}" for stage, way in CASES)
             raise ValueError(f"a fault of the kind misbehave has a stage and a way, one of: {known_cases}")
-        if wish["kind"] == "pages" and wish.get("way") not in PAGE_WAYS:
-            raise ValueError(f"a fault of the kind pages has a way, one of: {', '.join(PAGE_WAYS)}")
-        if wish["kind"] == "echo_key" and wish.get("stage") not in PLACES:
-            raise ValueError(f"a fault of the kind echo_key has a stage, one of: {', '.join(PLACES)}")
+        field, choices = _CHOICES.get(wish["kind"], ("", ()))
+        if field and wish.get(field) not in choices:
+            raise ValueError(f"a fault of the kind {wish['kind']} has a {field}, one of: {', '.join(choices)}")
         fault = cls(**wish)
         if fault.count is None and fault.rate is None:
             fault.count = 1

@@ -16,8 +16,6 @@ from marketfetch.sandbox import broken, nasdaq_wire
 from marketfetch.sandbox.control import routes
 from marketfetch.sandbox.damage import KINDS as DAMAGES
 from marketfetch.sandbox.damage import damage
-from marketfetch.sandbox.echoes import echo
-from marketfetch.sandbox.page_faults import mislead
 from marketfetch.sandbox.reply import Reply, one
 from marketfetch.sandbox.service import Call
 from marketfetch.sandbox.state import State
@@ -57,17 +55,13 @@ class VendorHandler(RequestHandler):
             elif fault.kind == "bad_rows":
                 reply, rows = damage(call.vendor, reply, count=len(DAMAGES))
                 state.damaged += [{"provider": call.vendor, "symbol": call.symbol, **row} for row in rows]
-            elif fault.kind == "pages":
-                reply = mislead(call, fault, reply)
-            elif fault.kind in broken.CONNECTIONS:
+            elif on_connection := broken.on_connection(fault):
                 bare, connection = True, cast(HTTP1Connection, self.request.connection)
                 with state.bare_calls.call(connection.stream.socket, log, fault.kind):
-                    await broken.CONNECTIONS[fault.kind](self, fault, reply)
+                    await on_connection(self, fault, reply)
                 return
-            elif fault.kind == "echo_key":
-                reply = echo(call.vendor, call.key, fault.stage or "", reply)
             else:
-                reply = broken.REPLIES[fault.kind](call.vendor, fault, reply)
+                reply = broken.REPLIES[fault.kind](call, fault, reply)
             await _wait(state, state.delay_out_ms)
             status = fault.kind if fault else reply.outcome
             sent = self._reply(call, reply)

@@ -16,7 +16,7 @@ from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
 from marketfetch.vendors import page_chain
 from marketfetch.vendors.errors import EndlessPages
-from marketfetch.vendors.page_chain import PageChain, decode, most_pages
+from marketfetch.vendors.page_chain import MOST_KEYS, PageChain, decode, most_pages
 from tests.vendors.worst_bodies import all_vendors
 
 VENDORS = all_vendors()
@@ -182,3 +182,9 @@ def test_damaged_keys_of_a_series_are_forgotten_and_the_chain_goes_on():
     again = decode(data[:-20] + bytes(20), before=1)
     assert [len(one.starts) for one in again.keys.values()] == [0]
     assert again.names
+
+
+def test_what_a_writer_to_redis_left_in_a_chain_unpacks_to_no_more_than_a_chain_has():
+    bomb = zlib.compress(bytes(8 * MOST_KEYS * 4), level=9)
+    assert len(bomb) < 200_000
+    assert len(page_chain.Keys(1, bomb).starts) <= MOST_KEYS

@@ -1,8 +1,9 @@
--- Keeps the raw reply of a request that has crashed a worker before, so that an operator can inspect it after another crash.
+-- Keeps the raw reply of a request that has crashed a worker before, or that the vendor's reader could not read, so that an
+-- operator can inspect it.
 --
 -- KEYS  1 raws   the ids whose replies are kept, newest first
 -- ARGV  1 prefix   2 id   3 the reply (bytes)   4 ms until it expires   5 most replies kept   6 fence of the call, or ""
--- Returns how many replies are kept; 0 when the call's lease was lost: then `finish`, which deletes the reply, may have run.
+-- Returns how many replies are kept; 0 when the call's lease was lost: then `finish`, which deletes the reply of a success, may have run.
 
 local raws, prefix, id = KEYS[1], ARGV[1], ARGV[2]
 if ARGV[6] ~= '' then
