@@ -12,8 +12,14 @@ class NotPrivateError(Exception):
 
 
 def private_folder(path: Path) -> Path:
-    """Makes the folder where it is missing, and readable by this user alone. Raises NotPrivateError, OSError."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Makes the folder and its parents where they are missing, readable by this user alone. Raises NotPrivateError, OSError.
+
+    A parent that exists keeps its mode.
+    """
+    for folder in reversed(path.parents):
+        if not folder.exists():  # `parents=True` of mkdir would give them the mode of any folder
+            folder.mkdir(exist_ok=True, mode=0o700)
+    path.mkdir(exist_ok=True, mode=0o700)
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode) and path.stat().st_uid != os.getuid():
         raise NotPrivateError(f"{path} leads to a folder of another user: name another state_dir, or remove the link")

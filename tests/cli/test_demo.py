@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from marketfetch.cli.demo_plan import UNKNOWN, WISHES
+from tests.cli.modes import open_to_others
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,11 @@ def test_it_ends_well_and_says_what_came(ended: tuple[Any, Any, list[Any]]) -> N
         (provider, symbol) for provider, symbol, _ in series
     } == {("alpha_vantage", UNKNOWN)}
     assert min(count for *_, count in series) > 1200
+
+
+def test_what_it_leaves_is_its_owners_alone(ended: tuple[Any, Any, list[Any]]) -> None:
+    shell, _, _ = ended
+    assert open_to_others(shell.folder / ".marketfetch") == {}
 
 
 def test_nothing_that_it_started_is_left(ended: tuple[Any, Any, list[Any]], gone: Callable[[list[Any]], bool]) -> None:

@@ -17,6 +17,7 @@ from redis.exceptions import AuthenticationError
 from marketfetch.cli.locks import ProcessError, end_leftovers, only_one, owner_of, signature
 from marketfetch.local.private_files import NotPrivateError, private_folder, write_private
 from marketfetch.local.valkey_server import find_valkey, password_of, start_valkey
+from tests.cli.modes import open_to_others
 
 WAITS = "import threading; print('up', flush=True); threading.Event().wait()"
 #: Holds the lock of a file as a child of a killed command does, and says so.
@@ -47,6 +48,13 @@ def test_a_new_folder_and_an_old_open_one_become_private(tmp_path: Path) -> None
     old = tmp_path / "old"
     old.mkdir(mode=0o755)
     assert [mode(private_folder(tmp_path / "new")), mode(private_folder(old))] == [0o700, 0o700]
+
+
+def test_the_parents_that_it_makes_are_private_and_one_that_exists_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir(mode=0o755)
+    private_folder(tmp_path / "shared" / "state" / "demo" / "logs")
+    assert open_to_others(tmp_path / "shared" / "state") == {}
+    assert mode(tmp_path / "shared") == 0o755
 
 
 def test_a_file_is_private_whole_and_no_link_is_followed(tmp_path: Path) -> None:
@@ -111,6 +119,5 @@ def test_the_embedded_valkey_asks_for_the_password_that_only_its_owner_can_read(
         assert found is not None
         arguments = Path(f"/proc/{server.pid}/cmdline").read_bytes()
         assert password.encode() not in arguments, "every user of the machine may read a command line"
-        everything = [tmp_path / "valkey", *(tmp_path / "valkey").rglob("*")]
-        assert {str(path): oct(mode(path)) for path in everything if mode(path) & 0o077} == {}
+        assert open_to_others(tmp_path / "valkey") == {}
     assert password not in "".join(path.read_text(errors="replace") for path in (tmp_path / "valkey").rglob("*.log"))

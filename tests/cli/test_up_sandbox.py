@@ -7,7 +7,6 @@ import json
 import re
 import signal
 import sqlite3
-import stat
 import subprocess
 import sys
 import urllib.request
@@ -23,6 +22,7 @@ from marketfetch.cli.sandboxed import variables
 from marketfetch.local import sandbox_note
 from marketfetch.local.sandbox_process import Sandbox, start_sandbox
 from marketfetch.local.valkey_server import find_valkey, start_valkey
+from tests.cli.modes import open_to_others
 
 DAYS = ("--start", "2023-01-03", "--end", "2023-01-31")
 STATE = Path(".marketfetch")
@@ -76,12 +76,6 @@ def jobs(shell: Any) -> set[str]:
     return {one["job"] for one in json.loads(shell.run("status", "--json").stdout)["jobs"]}
 
 
-def open_to_others(folder: Path) -> dict[str, str]:
-    """The files and folders that another user of the machine can read or write, with their modes."""
-    modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in (folder, *folder.rglob("*"))}
-    return {str(path): oct(mode) for path, mode in modes.items() if mode & 0o077}
-
-
 def test_after_the_sandbox_the_vendor_is_asked_anew_and_for_nothing_else(shell: Any, vendor: Sandbox) -> None:
     with up(shell, "--sandbox") as started:
         wished = fetched(shell, "QQQQ")
@@ -104,6 +98,7 @@ def test_after_the_sandbox_the_vendor_is_asked_anew_and_for_nothing_else(shell: 
         assert calls(vendor) == 1
         real = closes(shell.folder / "marketfetch.db")
         assert jobs(shell) == {wished["job"]}
+        assert open_to_others(shell.folder / STATE) == {}
     assert len(real) == len(invented)
     assert real != invented
 

@@ -3,7 +3,8 @@
 --
 -- KEYS  1 raws   the ids whose replies are kept, newest first
 -- ARGV  1 prefix   2 id   3 the reply (bytes)   4 ms until it expires   5 most replies kept   6 fence of the call, or ""
--- Returns how many replies are kept; 0 when the call's lease was lost: then `finish`, which deletes the reply of a success, may have run.
+-- Returns how many replies are kept; 0 when the call's lease was lost: then `finish`, which deletes the reply of a success, may
+-- have run.
 
 local raws, prefix, id = KEYS[1], ARGV[1], ARGV[2]
 if ARGV[6] ~= '' then
