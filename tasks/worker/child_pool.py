@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from celery.concurrency.prefork import TaskPool
 
+from ..hardening.acks_of_dead_children import AcksOfDeadChildren
 from ..hardening.child_dies_at_start import ChildDiesAtStart
 from ..hardening.child_tracking_after_reconnect import ChildTrackingAfterReconnect
 
 
-class _Children(ChildDiesAtStart, ChildTrackingAfterReconnect):
-    """Both workarounds in one pool of processes."""
+class _Children(AcksOfDeadChildren, ChildDiesAtStart, ChildTrackingAfterReconnect):
+    """All workarounds in one pool of processes."""
 
 
 class HardenedPool(TaskPool):  # type: ignore[misc]  # Celery is untyped

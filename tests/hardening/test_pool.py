@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 from celery.concurrency.asynpool import AsynPool
 from kombu.asynchronous import Hub
 
+from tasks.hardening.acks_of_dead_children import AcksOfDeadChildren
 from tasks.hardening.child_tracking_after_reconnect import ChildTrackingAfterReconnect
 
 ROOT = Path(__file__).parents[2]
@@ -63,3 +65,20 @@ def test_a_dead_child_is_tracked_again_after_a_reconnect():
         os.close(writing)
     finally:
         hub.close()
+
+
+@pytest.mark.parametrize(("kind", "runs_again"), [(AsynPool, True), (AcksOfDeadChildren, False)])
+@pytest.mark.parametrize("taken", [True, False])
+def test_an_acknowledgement_of_a_dead_child_is_read(kind, runs_again, taken):
+    """`taken`: the child has sent that it has the task. One that has not is always handed to another child."""
+    reading, writing = Pipe(duplex=False)
+    job = SimpleNamespace(_accepted=False)
+    again: list[SimpleNamespace] = []
+    pool = kind.__new__(kind)
+    pool._state, pool._active_writers, pool._put_back = "RUN", set(), again.append
+    pool._result_handler = SimpleNamespace(on_state_change=lambda _: setattr(job, "_accepted", True))
+    with reading, writing:
+        if taken:
+            writing.send("taken")
+        pool.on_partial_read(job, SimpleNamespace(outq=SimpleNamespace(_reader=reading), dead=True))
+    assert bool(again) == (runs_again or not taken)
