@@ -120,6 +120,7 @@ class Run:
                 reply,
                 ours,
                 max_reject_share=settings.max_reject_share,
+                fewest_judged=settings.reject_share_min_rows,
                 secrets=(key.secret.get_secret_value(),),
                 now=datetime.now(UTC),
             )
@@ -285,8 +286,6 @@ class Run:
         if isinstance(error, Unavailable) and error.unread and self.report(lambda: self.gate.raw(self.id)):
             reason += f" {outcomes.kept_reply(provider, self.id)}"
         page = (error.page if isinstance(error, EndlessPages | TooManyRejects) else None) or Page()
-        if isinstance(error, TooManyRejects):
-            page = replace(page, series=())
         ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rows=page.rows, rejects=page.rejected)
         batch = Batch(ledger=ledger, series=self._series(page), rejects=tuple(page.rejects))
         self.keep(batches.encode(batch), symbol=symbol, failed=reason)

@@ -14,6 +14,7 @@ from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError
 from marketfetch.schemas.bars import BarSeries, Ints
 from marketfetch.schemas.page import Page
+from marketfetch.schemas.price_rules import PriceKind
 from marketfetch.schemas.rejects import Reject
 from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
@@ -40,7 +41,8 @@ class SavedReject(BaseModel):
 class SavedReply(BaseModel):
     """What a worker makes of a saved reply.
 
-    `outcome` is "rows", or the name of the class in the error tree (then `rows` is 0: nothing would be stored). `rows` counts
+    `outcome` is "rows", or the name of the class in the error tree (then `rows` counts what would be stored all the same: the
+    trustworthy series of a reply with TooManyRejects, and nothing of any other). `rows` counts
     the reply's good rows, `bars` what would be stored of them: a row may give a raw and an adjusted bar. `first_ts` and
     `last_ts` are the starts of the earliest and the latest bar, Unix ms UTC; None without bars. `next` is the vendor's name
     for the page after this one. `retry_after` is in seconds, None where the vendor did not say. `message` is the error's
@@ -92,16 +94,15 @@ def read_saved(
     try:
         settings = get_settings()
         page = reading.read(
-            request, reply, options(known), max_reject_share=settings.max_reject_share, secrets=tuple(settings.secrets())
+            request,
+            reply,
+            options(known),
+            max_reject_share=settings.max_reject_share,
+            fewest_judged=settings.reject_share_min_rows,
+            secrets=tuple(settings.secrets()),
         )
     except TooManyRejects as error:
-        page = error.page or Page()
-        return SavedReply(
-            outcome="TooManyRejects",
-            rejects=tuple(_saved_reject(one) for one in page.rejects),
-            rejected=page.rejected,
-            message=error.message,
-        )
+        return _of_page(error.page or Page(), outcome="TooManyRejects", message=error.message)
     except FetchError as error:
         if isinstance(error, BadRequest) and error.status is None:  # ours, not the vendor's: no such dataset
             raise BadRequestError(f"{error.message.rstrip('.')}.") from None
@@ -113,10 +114,12 @@ def read_saved(
     return _of_page(page)
 
 
-def _of_page(page: Page) -> SavedReply:
+def _of_page(page: Page, *, outcome: str = "rows", message: str = "") -> SavedReply:
     filled = [one for one in page.series if len(one.bars)]
+    kinds = {(one.symbol, one.adjustment): one.kind for one in page.counts}
     return SavedReply(
-        outcome="rows",
+        outcome=outcome,
+        message=message,
         rows=_rows(page),
         bars=sum(len(one.bars) for one in page.series),
         rejects=tuple(_saved_reject(one) for one in page.rejects),
@@ -124,7 +127,7 @@ def _of_page(page: Page) -> SavedReply:
         first_ts=min((int(one.bars.ts[0]) for one in filled), default=None),
         last_ts=max((int(one.bars.ts[-1]) for one in filled), default=None),
         next=page.next,
-        series=tuple(_series(one) for one in page.series),
+        series=tuple(_series(one, kinds.get((one.symbol, one.adjustment))) for one in page.series),
         quirks={quirk.name: quirk.rows for quirk in page.quirks},
     )
 
@@ -141,8 +144,9 @@ def _saved_reject(reject: Reject) -> SavedReject:
     return SavedReject(row=reject.row, field=reject.field, value=reject.value, reason=reject.reason, symbol=reject.symbol)
 
 
-def _series(series: BarSeries) -> str:
-    return f"{series.symbol} {series.timespan} {series.adjustment}: {len(series.bars)} bars"
+def _series(series: BarSeries, kind: PriceKind | None) -> str:
+    prices = f" ({kind} prices)" if kind else ""
+    return f"{series.symbol} {series.timespan} {series.adjustment}{prices}: {len(series.bars)} bars"
 
 
 def _utc(ms: int) -> str:

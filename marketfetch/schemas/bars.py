@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +16,20 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS as FLOAT_COLUMNS
 from marketfetch.schemas.columns_of_bars import PRICE_COLUMNS as PRICE_COLUMNS
+from marketfetch.schemas.price_rules import HIGHEST_PRICE as HIGHEST_PRICE
+from marketfetch.schemas.price_rules import RULES, PriceKind
 from marketfetch.schemas.timespans import Adjustment, Timespan
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-#: No instrument of these vendors trades above this price; vendors send 9e11 for garbage tickers.
-HIGHEST_PRICE: Final = 1e10
-
 
 class Bar(BaseModel):
     """One bar. Prices in the instrument's quote currency, volume in units traded, `ts` = start of the bar, Unix ms UTC.
 
-    Only `close` is required: FX has no volume, a value series has no open. A caller may require more columns.
+    Only `close` is required: FX has no volume, a value series has no open. A caller may require more columns of a bar that is
+    not `close_alone`. `kind` says what its prices are, and so which rules hold.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,27 +42,47 @@ class Bar(BaseModel):
     volume: float | None = None
     vwap: float | None = None
     trades: int | None = None
+    kind: PriceKind = "traded"
+
+    @property
+    def close_alone(self) -> bool:
+        """True for a day without a trade: open, high and low are absent or 0, and the close is the one of another day.
+
+        A settlement stands by itself whatever the volume is: it counts trades that are negotiated off the exchange.
+        """
+        if any((self.open, self.high, self.low)) or not self.close:
+            return False
+        return self.kind == "settlement" or not self.volume
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        for name in PRICE_COLUMNS:
+        rule = RULES[self.kind]
+        alone = self.close_alone
+        names = ("close",) if alone else PRICE_COLUMNS
+        for name in names:
             price = getattr(self, name)
-            if price is not None and not (math.isfinite(price) and price > 0):
-                raise ValueError(f"{name} is not a finite positive price")
-            if price is not None and price > HIGHEST_PRICE:
-                raise ValueError(f"{name} is above {HIGHEST_PRICE:.0e}")
-        body = [price for price in (self.open, self.close) if price is not None]
-        if self.low is not None and self.low > min(body):
+            if price is not None and not (math.isfinite(price) and (price > 0 or not rule.positive)):
+                raise ValueError(f"{name} is not a finite{' positive' if rule.positive else ''} price")
+            if price is not None and price > rule.highest:
+                raise ValueError(f"{name} is above {rule.highest:.0e}")
+        if not alone:
+            self._in_range()
+        for name in ("volume", "trades", "vwap"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and (value >= 0 or (name == "vwap" and not rule.positive))):
+                raise ValueError(f"{name} is negative or not finite")
+        return self
+
+    def _in_range(self) -> None:
+        # In tables of settlements an open of 0 means that no trade opened the day.
+        opened = None if self.kind == "settlement" and not self.open else self.open
+        body = [one for one in (opened, self.close if RULES[self.kind].close_in_range else None) if one is not None]
+        if self.low is not None and body and self.low > min(body):
             raise ValueError("low is above open or close")
-        if self.high is not None and self.high < max(body):
+        if self.high is not None and body and self.high < max(body):
             raise ValueError("high is below open or close")
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError("low is above high")
-        for name in ("volume", "trades", "vwap"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} is negative or not finite")
-        return self
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -38,7 +38,10 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """The validated rows of one response and their ledger row. A failed request has rows only where its pages are endless."""
+    """The validated rows of one response and their ledger row.
+
+    A failed request has rows where its pages are endless, and those of the other series where one series is not trustworthy.
+    """
 
     ledger: LedgerRow
     series: tuple[BarSeries, ...] = ()

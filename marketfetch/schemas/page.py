@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from marketfetch.schemas.bars import BarSeries  # imports numpy
+    from marketfetch.schemas.price_rules import PriceKind
+    from marketfetch.schemas.timespans import Adjustment
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,22 @@ class Quirk:
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesCount:
+    """How many rows of the response are good and bad for one series, and what its prices are."""
+
+    symbol: str
+    adjustment: Adjustment
+    kind: PriceKind
+    good: int
+    bad: int
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A decoded response: `series` of bars, or `records` of the datasets that marketfetch reads but does not store.
 
-    `rejects` keeps the first hundred rejects of each reason; `rejected` and `reject_counts` count all of them.
+    `rejects` keeps the first hundred rejects of each reason; `rejected` and `reject_counts` count all of them. `counts` has
+    every series of the response, also one without a good row; a vendor may leave it out.
     """
 
     series: tuple[BarSeries, ...] = ()
@@ -34,6 +48,7 @@ class Page:
     rejects: tuple[Reject, ...] = ()
     quirks: tuple[Quirk, ...] = ()
     next: str | None = None
+    counts: tuple[SeriesCount, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -62,12 +77,6 @@ class Page:
     def bad_rows(self) -> int:
         """The reply's own rows that were rejected: a row rejected for two series counts once."""
         return len(self._rejects.bad_rows)
-
-    @property
-    def reject_share(self) -> float:
-        """Rejected rows ÷ all rows of the response; 0.0 without rows. A row rejected for two series counts once."""
-        bad = self.bad_rows
-        return bad / (bad + self.reply_rows) if bad else 0.0
 
     @property
     def left_out(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final, Self
 
@@ -93,6 +93,15 @@ class Rejects(tuple[Reject, ...]):
         for old, some in self.rows.items():
             rows.setdefault(cause(old), array("q")).extend(some)
         return type(self)(map(reword, self), rows)
+
+    def renamed(self, names: Mapping[str, str]) -> Self:
+        """The same rejects, with the vendor's own names of the fields."""
+
+        def cause(old: str) -> str:
+            field, colon, reason = old.partition(": ")
+            return f"{names.get(field, field)}{colon}{reason}"
+
+        return self.worded(lambda one: replace(one, field=names.get(one.field, one.field)), cause)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (tuple(self), dict(self.rows))

@@ -5,36 +5,56 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 
 from marketfetch.schemas.bars import BarColumns, Floats, Ints
-from marketfetch.schemas.integrity import Checked, Range, check_bars
-from marketfetch.schemas.page import Quirk
+from marketfetch.schemas.integrity import Checked, Range, Rows, check_bars
+from marketfetch.schemas.price_rules import PriceKind
 from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.schemas.request import Request
-from marketfetch.schemas.timespans import Timespan
-from marketfetch.vendors.times import day_start_ms, period_start
+from marketfetch.schemas.timespans import LONGEST_MS, Timespan
+from marketfetch.vendors.absence import is_absent
+from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.reply_parsing import http_date
+from marketfetch.vendors.times import day_start_ms, period_start, unix_ms
+
+
+_OUR_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parsed:
-    """Bars in ascending order with their row numbers in the response, and the rejected rows."""
+    """Bars in the response's order with their rows in it, and the rejected rows."""
 
     bars: BarColumns
-    rows: Ints
+    rows: Rows
     rejects: Rejects
 
-    def checked(self, *, asked: Range | None, required: tuple[str, ...], symbol: str) -> Checked:
-        """Runs the checks of marketfetch/schemas/integrity.py; returns the rejects of both steps, by row."""
-        checked = check_bars(self.bars, rows=self.rows, asked=asked, required=required, symbol=symbol)
-        return Checked(bars=checked.bars, rejects=Rejects.together(self.rejects, checked.rejects), quirks=checked.quirks)
+    def checked(
+        self,
+        *,
+        asked: Range | None,
+        required: tuple[str, ...],
+        symbol: str,
+        kind: PriceKind = "traded",
+        names: Mapping[str, str] = _OUR_NAMES,
+    ) -> Checked:
+        """Runs the checks of marketfetch/schemas/integrity.py; returns the rejects of both steps, by row.
+
+        `names` gives the vendor's own name of each of our fields, and of "ts": rejects name a field that the response has.
+        """
+        checked = check_bars(self.bars, rows=self.rows, asked=asked, required=required, kind=kind, symbol=symbol)
+        rejects = Rejects.together(self.rejects, checked.rejects).renamed(names)
+        return Checked(bars=checked.bars, rejects=rejects, quirks=checked.quirks)
 
     def without(self, rejects: Rejects) -> Parsed:
         """Returns the bars without the rows of `rejects`, and without rejects."""
         bad = np.fromiter(rejects.bad_rows, dtype=np.int64)
-        keep = ~np.isin(self.rows, bad)
-        return Parsed(bars=self.bars.take(keep), rows=self.rows[keep], rejects=Rejects())
+        keep = ~np.isin(self.rows.numbers, bad)
+        return Parsed(bars=self.bars.take(keep), rows=self.rows.take(keep), rejects=Rejects())
 
 
 def parse(
@@ -44,39 +64,38 @@ def parse(
     *,
     rows: Sequence[int],
     within: Range | None = None,
+    moments: Sequence[int | None] | None = None,
+    open_from_ms: int | None = None,
     symbol: str = "",
 ) -> Parsed:
     """Parses equally long sequences: `ts` (None where `dates` is unreadable) and a value per field and row.
 
-    A value is a number, a text of a number, or absent ("" or None). Rows outside `within` are dropped and are no rejects, for
-    vendors whose calls take no range. The bars are sorted by ts; equal ones keep the response's order.
+    A value is a number, a text of a number, or absent (see absence.py). Rows outside `within` are dropped and are no rejects,
+    for vendors whose calls take no range. `moments` and `open_from_ms` are those of `Rows`.
     """
     #: The field and the reason of each bad row.
     bad: dict[int, tuple[str, str]] = {}
-    row_numbers = np.array(rows, dtype=np.int64)
     for i, moment in enumerate(ts):
         if moment is None:
             bad[i] = ("ts", "not a date or time of this exchange")
-    moments = np.array([0 if moment is None else moment for moment in ts], dtype=np.int64)
+    starts = _ints(ts)
     columns: dict[str, Floats] = {}
     for name, values in fields.items():
         columns[name], wrong = _floats(values)
         for i in wrong:
             bad.setdefault(i, (name, "not a number"))
-    keep = np.ones(len(moments), dtype=np.bool_)
+    keep = np.ones(len(starts), dtype=np.bool_)
     if within is not None:
-        keep = (moments >= within.start_ms) & (moments < within.end_ms)
+        keep = (starts >= within.start_ms) & (starts < within.end_ms)
         bad = {i: one for i, one in bad.items() if keep[i] or ts[i] is None}
     keep[list(bad)] = False
-    index = np.flatnonzero(keep)
-    index = index[np.argsort(moments[index], kind="stable")]
     book = RejectBook()
     for i in sorted(bad):
         name, reason = bad[i]
         book.add(rows[i], name, dates[i] if name == "ts" else fields[name][i], reason, symbol=symbol)
-    return Parsed(
-        bars=BarColumns.build(moments, partial=None, **columns).take(index), rows=row_numbers[index], rejects=book.rejects()
-    )
+    where = Rows(np.array(rows, dtype=np.int64), None if moments is None else _ints(moments), open_from_ms)
+    bars = BarColumns.build(starts, partial=None, **columns)
+    return Parsed(bars=bars.take(keep), rows=where.take(keep), rejects=book.rejects())
 
 
 def asked_range(request: Request, timespan: Timespan, zone: str) -> Range | None:
@@ -89,12 +108,14 @@ def asked_range(request: Request, timespan: Timespan, zone: str) -> Range | None
     )
 
 
-def both(first: Sequence[Quirk], second: Sequence[Quirk]) -> tuple[Quirk, ...]:
-    """Adds up the quirks of two series by name."""
-    counts: dict[str, int] = {}
-    for quirk in (*first, *second):
-        counts[quirk.name] = counts.get(quirk.name, 0) + quirk.rows
-    return tuple(Quirk(name, rows) for name, rows in counts.items())
+def open_from(reply: HttpReply, timespan: Timespan) -> int | None:
+    """Returns from which `ts` on a bar was not over when the vendor replied; None where the response has no Date."""
+    replied = http_date(reply.headers.get("date", ""))
+    return None if replied is None else unix_ms(replied) - LONGEST_MS[timespan] + 1
+
+
+def _ints(values: Sequence[int | None]) -> Ints:
+    return np.array([0 if value is None else value for value in values], dtype=np.int64)
 
 
 def _floats(values: Sequence[object]) -> tuple[Floats, list[int]]:
@@ -102,13 +123,13 @@ def _floats(values: Sequence[object]) -> tuple[Floats, list[int]]:
     column = np.full(len(values), np.nan)
     wrong = []
     for i, value in enumerate(values):
-        if value is None or value == "" or value == "None":
+        if is_absent(value):
             continue
         try:
             number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else np.nan
         except (ValueError, OverflowError):
             number = np.nan
-        # float() also accepts "1_000" and "nan", which no vendor sends as a number.
+        # float() also accepts "1_000", which no vendor sends as a number.
         if number != number or (isinstance(value, str) and "_" in value):
             wrong.append(i)
         else:

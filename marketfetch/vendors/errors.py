@@ -15,7 +15,7 @@ FetchError
     ├── Gone           410: the vendor has retired this dataset
     ├── EndlessPages   the pages go in a circle, or never end: what is good of them is kept
     ├── TooManyRows    more rows, or more values, than a response of this vendor can hold: none is kept
-    └── TooManyRejects so many rows failed their checks that the response is not trustworthy
+    └── TooManyRejects so many rows failed their checks that the response, or a series of it, is not trustworthy
 
 Errors carry data and a message for every reader: it contains no key and no URL with a key.
 """
@@ -124,7 +124,7 @@ class EndlessPages(Fatal):
 
 
 class TooManyRejects(Fatal):
-    """The share of rows that failed their checks is above the setting. `page` holds the rows and the rejects."""
+    """The share of rows that failed their checks is above the setting. `page` holds the other series' rows and all rejects."""
 
     def __init__(self, message: str, *, page: Page | None = None, status: int | None = None) -> None:
         super().__init__(message, status=status)

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from marketfetch.printable import printable
 from marketfetch.redaction import CUT, redact
-from marketfetch.schemas.page import Page, Quirk
+from marketfetch.schemas.bars import BarSeries
+from marketfetch.schemas.page import Page, Quirk, SeriesCount
 from marketfetch.schemas.rejects import Reject, Rejects
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import FetchError, RateLimited, TooManyRejects, Transient, Unavailable
 from marketfetch.vendors.reply_parsing import bounded_wait_ms
+
+Named = TypeVar("Named", BarSeries, SeriesCount)
 
 #: Characters of a name (a field, a symbol, a quirk), of a value, of a reason, and of a sentence.
 _NAME, _VALUE, _REASON, _SENTENCE = 100, 200, 300, 1_000
@@ -26,12 +30,8 @@ def harmless_page(page: Page, request: Request, secrets: Sequence[str]) -> Page:
     """The page with harmless texts. Raises Unavailable where the name of its next page is damaged."""
     return replace(
         page,
-        series=tuple(
-            one
-            if one.symbol.isprintable() and len(one.symbol) <= _VALUE
-            else replace(one, symbol=printable(one.symbol, most=_VALUE))
-            for one in page.series
-        ),
+        series=tuple(_with_harmless_symbol(one) for one in page.series),
+        counts=tuple(_with_harmless_symbol(one) for one in page.counts),
         rejects=_rejects(page, request, secrets),
         quirks=tuple(Quirk(harmless_text(one.name, secrets, _NAME), one.rows) for one in page.quirks),
         next=_cursor(page.next, request, secrets),
@@ -58,6 +58,11 @@ def harmless_text(text: str, secrets: Sequence[str], most: int) -> str:
         # The cut may have halved a key, and what was redacted before it makes room for that half.
         shown = shown[: max(0, len(shown) - 20 * max(map(len, secrets), default=0))]
     return printable(shown, most=most)
+
+
+def _with_harmless_symbol(one: Named) -> Named:
+    harmless = one.symbol.isprintable() and len(one.symbol) <= _VALUE
+    return one if harmless else replace(one, symbol=printable(one.symbol, most=_VALUE))
 
 
 def _rejects(page: Page, request: Request, secrets: Sequence[str]) -> Rejects:

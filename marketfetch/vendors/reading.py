@@ -10,16 +10,20 @@ from dataclasses import replace
 from datetime import datetime
 from email.utils import format_datetime
 from types import MappingProxyType
+from typing import Final
 
-from marketfetch.schemas.page import Page
+from marketfetch.schemas.page import Page, SeriesCount
 from marketfetch.schemas.request import Request
 from marketfetch.vendors import vendor
 from marketfetch.vendors.errors import FetchError, PlanError, TooManyRejects, Unavailable
 from marketfetch.vendors.harmless import harmless_error, harmless_page
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.protocol import VendorOptions
-from marketfetch.vendors.reply_parsing import http_date, looks_like_html
+from marketfetch.vendors.reply_parsing import as_utf8, http_date, looks_like_html
 from marketfetch.vendors.reply_size import check_rows, check_size
+
+#: From how many rows of a series on the share of its bad rows says something. The setting is `reject_share_min_rows`.
+FEWEST_JUDGED: Final = 20
 
 
 def read(
@@ -28,13 +32,15 @@ def read(
     options: VendorOptions,
     *,
     max_reject_share: float,
+    fewest_judged: int = FEWEST_JUDGED,
     secrets: Sequence[str] = (),
     now: datetime | None = None,
 ) -> Page:
-    """Decodes and validates a response, and refuses it if too many rows failed their checks.
+    """Decodes and validates a response, and refuses a series of it if too many of its rows failed their checks.
 
-    `max_reject_share` is 0..1; a share above it raises TooManyRejects, whose `page` holds the rows and rejects. `secrets` are
-    in no text of what is returned or raised. `now` (with its zone) stands for the reply's Date where it has none. Otherwise
+    `max_reject_share` is 0..1. A series of at least `fewest_judged` rows with a share above it raises TooManyRejects, and so does
+    a response without a good row; its `page` holds the other series and all rejects. `secrets` are in no text of what is
+    returned or raised. `now` (with its zone) stands for the reply's Date where it has none. Otherwise
     raises the error tree of `marketfetch/vendors/errors.py`, whatever the vendor's reader raises, and PlanError.
     """
     failure: FetchError
@@ -51,7 +57,7 @@ def read(
         unread.unread = True
         failure = unread
     else:
-        _judge(page, request, reply, max_reject_share=max_reject_share)
+        _judge(page, request, reply, max_reject_share=max_reject_share, fewest_judged=fewest_judged)
         return page
     # Raised outside the except blocks: `__context__` would hold an exception with the vendor's words.
     failure.__cause__ = failure.__context__ = None
@@ -63,28 +69,49 @@ def _read(request: Request, reply: HttpReply, options: VendorOptions) -> Page:
     # An error's body is bounded by the transport, and its meaning is in its status.
     if reply.status == 200 and not looks_like_html(reply):
         check_size(reply, most_rows=known.most_rows, who=known.title)
-    page = known.read_reply(request, reply, options)
+    page = known.read_reply(request, as_utf8(reply), options)
     check_rows(page.reply_rows + page.bad_rows, most_rows=known.most_rows, who=known.title)
     return page
 
 
 def _dated(reply: HttpReply, now: datetime | None) -> HttpReply:
-    """The reply with a Date: vendors know no clock, and count a Retry-After that is a date from here."""
-    if now is None or "retry-after" not in reply.headers or http_date(reply.headers.get("date", "")) is not None:
+    """The reply with a Date: vendors know no clock, and count a Retry-After and the age of a bar from it."""
+    if now is None or http_date(reply.headers.get("date", "")) is not None:
         return reply
     return replace(reply, headers=MappingProxyType({**reply.headers, "date": format_datetime(now)}))
 
 
-def _judge(page: Page, request: Request, reply: HttpReply, *, max_reject_share: float) -> None:
-    if page.reject_share <= max_reject_share:
+def _judge(page: Page, request: Request, reply: HttpReply, *, max_reject_share: float, fewest_judged: int) -> None:
+    """Raises TooManyRejects where the response, or one of its series, is not trustworthy.
+
+    One bad row of three proves nothing about the other two, so a share counts from `fewest_judged` rows on.
+    """
+    if not page.bad_rows:
         return
-    bad = page.bad_rows
+
+    def refused(good: int, bad: int) -> bool:
+        return good + bad >= fewest_judged and bad > max_reject_share * (good + bad)
+
+    bad, good = page.bad_rows, page.reply_rows
+    everything = not good or refused(good, bad)
+    series = [one for one in page.counts if refused(one.good, one.bad)]
+    if not everything and not series:
+        return
+    names = {(one.symbol, one.adjustment) for one in series}
+    left = () if everything else tuple(one for one in page.series if (one.symbol, one.adjustment) not in names)
     reasons = sorted(page.reject_counts.items(), key=lambda one: -one[1])[:3]
     listed = "; ".join(f"{reason} ({count})" for reason, count in reasons)
+    kept = replace(page, series=left, records=() if everything else page.records, next=None)
     raise TooManyRejects(
-        f"{request.provider} {request.symbol}: {bad} of {bad + page.reply_rows} rows failed their checks, more than the "
-        f"allowed {max_reject_share:.0%}: {listed}. Look at the rejects; if the rows are right, correct the column mapping "
-        f"or the setting max_reject_share.",
-        page=page,
+        f"{request.provider} {request.symbol}: {_said(bad, good, series, everything=everything)} failed their checks, more than "
+        f"the allowed {max_reject_share:.0%}: {listed}. {'The other series are kept. ' if left else ''}Look at the rejects; if "
+        f"the rows are right, correct the column mapping or the setting max_reject_share.",
+        page=kept,
         status=reply.status,
     )
+
+
+def _said(bad: int, good: int, series: Sequence[SeriesCount], *, everything: bool) -> str:
+    if everything:
+        return f"{bad} of {bad + good} rows"
+    return " and ".join(f"{one.bad} of {one.bad + one.good} rows of {one.symbol} {one.adjustment}" for one in series[:3])

@@ -1,15 +1,18 @@
 """Checks that apply to every vendor's response before its content: completeness, format, Retry-After.
 
-A truncated body is never a success. Truncated JSON does not parse; a CSV without a final line end, or with a short last row,
-counts as truncated. Only Content-Length shows a CSV that was truncated exactly at a line end: `transport.py` checks it.
+A truncated body is never a success. Truncated JSON does not parse; a CSV with a short last row counts as truncated, and so does
+one without a final line end, unless its headers say how long it is: `transport.py` has compared that with what came. Only these
+headers show a CSV that was truncated exactly at a line end.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -49,6 +52,19 @@ def check_whole(reply: HttpReply, *, who: str) -> None:
         raise Unavailable(f"{who} returned an empty body (status {status})", status=status)
 
 
+def as_utf8(reply: HttpReply) -> HttpReply:
+    """The reply without a byte order mark, and as UTF-8: names that are no UTF-8 are in latin-1, as old databases send them."""
+    body = reply.body
+    if body.isascii():
+        return reply
+    body = body.removeprefix(codecs.BOM_UTF8)
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        body = body.decode("latin-1").encode()
+    return replace(reply, body=body)
+
+
 def looks_like_html(reply: HttpReply) -> bool:
     return reply.content_type in ("text/html", "application/xhtml+xml") or bool(_HTML.match(reply.body[:200]))
 
@@ -82,7 +98,7 @@ def parse_csv(reply: HttpReply, *, who: str) -> tuple[list[str], list[list[str]]
     def cut(why: str) -> Unavailable:
         return Unavailable(f"{who} returned a truncated CSV: {why}", status=reply.status)
 
-    if not reply.body.endswith(b"\n"):
+    if not reply.body.endswith((b"\n", b"\r")) and not _framed(reply):
         raise cut("the last line has no line end")
     try:
         text = reply.body.decode("utf-8-sig")
@@ -95,6 +111,17 @@ def parse_csv(reply: HttpReply, *, who: str) -> tuple[list[str], list[list[str]]
     if body and len(body[-1]) != len(header):
         raise cut("the last row is short")
     return header, body
+
+
+def _framed(reply: HttpReply) -> bool:
+    """True where HTTP itself says where the body ends: it is whole, as the transport refuses one that is shorter."""
+    if "chunked" in reply.headers.get("transfer-encoding", "").lower():
+        return True
+    promised = reply.headers.get("content-length", "").strip()
+    if not re.fullmatch(r"[0-9]{1,12}", promised):
+        return False
+    # The length of a compressed body is not the one of its text, and its own checksum shows a cut.
+    return bool(reply.headers.get("content-encoding")) or int(promised) == len(reply.body)
 
 
 def retry_after_ms(headers: Mapping[str, str]) -> int | None:

@@ -11,16 +11,21 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from marketfetch.schemas.timespans import Timespan
+
+if TYPE_CHECKING:
+    from marketfetch.schemas.bars import Flags, Ints  # imports numpy, which planning does not need
 
 NEW_YORK: Final = "America/New_York"
 UTC_ZONE: Final = "UTC"
 
 _FIRST_YEAR: Final = 1500
 _LAST_YEAR: Final = 2500
+_DAY_MS: Final = 86_400_000
+_EVENING_MS: Final = 18 * 3_600_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -69,6 +74,25 @@ def period_end(day: date, timespan: Timespan) -> date:
 def bar_start_ms(day: date, timespan: Timespan, zone: str) -> int:
     """Returns the `ts` of a daily or longer bar from any day of its period."""
     return day_start_ms(period_start(day, timespan), zone)
+
+
+def session_starts(ts: Ints, zone: str) -> tuple[Ints, Flags]:
+    """Puts the moments of daily bars on the start of their session's date, and says which ones name no date for certain.
+
+    Vendors give a session's midnight, its close (16:00), or another time of it. A moment after 18:00 is none of these: midnight
+    UTC lies in the evening before in New York, so it is uncertain which of the two dates it means.
+    """
+    import numpy as np
+
+    days, where = np.unique(ts // _DAY_MS, return_inverse=True)
+    starts = np.array([[_midnight(int(day) + step, zone) for step in (-1, 0, 1)] for day in days], dtype=np.int64).reshape(-1, 3)
+    begun = starts[where]
+    found = np.where(begun <= ts[:, None], begun, np.iinfo(np.int64).min).max(axis=1)
+    return found, ts - found > _EVENING_MS
+
+
+def _midnight(unix_day: int, zone: str) -> int:
+    return day_start_ms(_EPOCH.date() + timedelta(days=unix_day), zone)
 
 
 def parse_day(text: object) -> date | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -144,6 +144,7 @@ def _series_table(pairs: list[tuple[str, object]], *, meta: dict[str, object]) -
         zone=zone,
         symbol=symbol,
         compact=size.lower().startswith(COMPACT),
+        names=names,
     )
 
 
@@ -156,7 +157,8 @@ def _read_csv(request: Request, function: Function | None, reply: HttpReply, opt
         raise Unavailable(f"{WHO} returned neither JSON nor a known CSV table for {request.symbol}")
     dates = [row[0] for row in rows]
     fields = {name: [row[i] if i < len(row) else None for row in rows] for i, name in enumerate(names) if name in _BAR_FIELDS}
-    table = Table(dates=dates, fields=fields, zone=None, symbol="", compact=request.cursor == COMPACT)
+    names_of = {name.lower().replace("_", " "): name for name in header}
+    table = Table(dates=dates, fields=fields, zone=None, symbol="", compact=request.cursor == COMPACT, names=names_of)
     market: Market = function.market if function else MARKETS[request.dataset.lower()]
     if function is None and market == "stocks" and "volume" not in names:
         market = "fx"  # Of all the tables, only FX has no volume.
@@ -190,10 +192,10 @@ def _page(request: Request, shape: _Shape, table: Table, reply: HttpReply, optio
         raise NoData(f"{WHO} has no bars for {request.symbol}", status=reply.status)
     named = options.zones.get(request.symbol) or table.zone
     zone = named or (NEW_YORK if shape.market == "stocks" else UTC_ZONE)
-    page = bars_page(request, table, timespan=shape.timespan, stocks=shape.market == "stocks", zone=zone)
+    page = bars_page(request, reply, table, timespan=shape.timespan, stocks=shape.market == "stocks", zone=zone)
     if _cut_short(request, shape, table):
         # The request has waited too long in the queue: the newest 100 points no longer include its start.
-        page = Page(series=page.series, rejects=page.rejects, quirks=page.quirks, next=FULL)
+        page = replace(page, next=FULL)
     elif not page.rows and not page.rejects:
         raise NoData(f"{WHO} has no bars for {request.symbol} in the requested range", status=reply.status)
     return page

@@ -4,75 +4,95 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
 from marketfetch.schemas.bars import PRICE_COLUMNS, BarColumns, BarSeries
 from marketfetch.schemas.page import Page
-from marketfetch.schemas.rejects import Rejects
+from marketfetch.schemas.price_rules import kind_by
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, Timespan, is_intraday
-from marketfetch.vendors.columns import Parsed, asked_range, both, parse
+from marketfetch.vendors.columns import Parsed, asked_range, open_from, parse
 from marketfetch.vendors.errors import Unavailable
-from marketfetch.vendors.times import bar_start_ms, parse_day, wall_to_unix_ms
+from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.page_building import PageBuilder
+from marketfetch.vendors.times import bar_start_ms, day_start_ms, parse_day, wall_to_unix_ms
 
 _ADJUSTED: Final = "adjusted close"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A response's columns as texts, in its own order. `zone` and `symbol` are the response's, None or "" if absent."""
+    """A response's columns as texts, in its own order. `zone` and `symbol` are the response's, None or "" if absent.
+
+    `names` has the response's own name of each field.
+    """
 
     dates: Sequence[str]
     fields: Mapping[str, Sequence[object]]
     zone: str | None
     symbol: str
     compact: bool
+    names: Mapping[str, str]
 
 
-def bars_page(request: Request, table: Table, *, timespan: Timespan, stocks: bool, zone: str) -> Page:
+def bars_page(request: Request, reply: HttpReply, table: Table, *, timespan: Timespan, stocks: bool, zone: str) -> Page:
     """Returns one series, or two if the response has an adjusted close: `raw` as quoted, and `split_dividend`.
 
     The adjusted series has open, high and low times adjusted close ÷ close, the adjusted close itself, and the volume as
     quoted: the vendor does not document whether it adjusts volume.
     """
     try:
-        moments = _moments(table.dates, timespan=timespan, zone=zone)
+        starts, moments = _starts(table.dates, timespan=timespan, zone=zone)
     except ValueError:
         raise Unavailable(f"Alpha Vantage named an unknown time zone for {request.symbol}") from None
-    asked = asked_range(request, timespan, zone)
     symbol = table.symbol if request.start is None and table.symbol else request.symbol
-    fields = {name: values for name, values in table.fields.items() if name != _ADJUSTED}
-    parsed = parse(moments, table.dates, fields, rows=range(len(moments)), within=asked, symbol=symbol)
-    checked = parsed.checked(asked=None, required=PRICE_COLUMNS, symbol=symbol)
-    adjustment = _adjustment(request, timespan=timespan, stocks=stocks)
-    series = [BarSeries("alpha_vantage", symbol, timespan, adjustment, checked.bars)]
-    if _ADJUSTED not in table.fields:
-        kept = tuple(one for one in series if len(one.bars))
-        return Page(series=kept, rejects=checked.rejects, quirks=checked.quirks)
-    closes = {"close": table.fields[_ADJUSTED]}
-    adjusted = parse(moments, table.dates, closes, rows=range(len(moments)), within=asked, symbol=symbol)
-    scaled = _scaled(parsed.without(checked.rejects), adjusted).checked(asked=None, required=PRICE_COLUMNS, symbol=symbol)
-    series.append(BarSeries("alpha_vantage", symbol, timespan, "split_dividend", scaled.bars))
-    known = checked.rejects.bad_rows
-    more = scaled.rejects.where(lambda row, _field: row not in known)
-    return Page(
-        series=tuple(one for one in series if len(one.bars)),
-        rejects=Rejects.together(checked.rejects, more),
-        quirks=both(checked.quirks, ()),
+    parsed_from = partial(
+        parse,
+        starts,
+        table.dates,
+        rows=range(len(starts)),
+        within=asked_range(request, timespan, zone),
+        moments=moments,
+        open_from_ms=open_from(reply, timespan),
+        symbol=symbol,
     )
+    names = {"ts": "timestamp", **table.names}
+    parsed = parsed_from({name: values for name, values in table.fields.items() if name != _ADJUSTED})
+    adjustment = _adjustment(request, timespan=timespan, stocks=stocks)
+    kind = kind_by(adjustment)
+    checked = parsed.checked(asked=None, required=PRICE_COLUMNS, symbol=symbol, kind=kind, names=names)
+    page = PageBuilder()
+    page.add(BarSeries("alpha_vantage", symbol, timespan, adjustment, checked.bars), checked, kind=kind)
+    if _ADJUSTED in table.fields:
+        # Each of its prices comes from the adjusted close, so that is what a reject of it names.
+        names = {**names, **dict.fromkeys(PRICE_COLUMNS, table.names[_ADJUSTED])}
+        scaled = _scaled(parsed.without(checked.rejects), parsed_from({"close": table.fields[_ADJUSTED]}))
+        adjusted = scaled.checked(asked=None, required=PRICE_COLUMNS, symbol=symbol, kind="adjusted", names=names)
+        page.add(BarSeries("alpha_vantage", symbol, timespan, "split_dividend", adjusted.bars), adjusted, kind="adjusted")
+    return page.page()
 
 
-def _moments(dates: Sequence[str], *, timespan: Timespan, zone: str) -> list[int | None]:
-    """Returns the Unix ms of every row, None where the text is not a time of this exchange."""
+def _starts(dates: Sequence[str], *, timespan: Timespan, zone: str) -> tuple[list[int | None], list[int | None]]:
+    """Returns the `ts` of every row, and its own moment; None where the text is no time of this exchange."""
     if not is_intraday(timespan):
         days = [parse_day(text) for text in dates]
-        return [None if day is None else bar_start_ms(day, timespan, zone) for day in days]
-    newest_first = len(dates) > 1 and dates[0] > dates[-1]
-    ascending = list(reversed(dates)) if newest_first else list(dates)
-    moments = wall_to_unix_ms(ascending, zone)
-    return moments[::-1] if newest_first else moments
+        starts = [None if day is None else bar_start_ms(day, timespan, zone) for day in days]
+        return starts, [None if day is None else day_start_ms(day, zone) for day in days]
+    # Where clocks go back, the order of the rows tells the two hours apart; rows in no order are sorted first.
+    if all(early <= late for early, late in pairwise(dates)):
+        order = list(range(len(dates)))
+    elif all(early >= late for early, late in pairwise(dates)):
+        order = list(range(len(dates)))[::-1]
+    else:
+        order = sorted(range(len(dates)), key=dates.__getitem__)
+    found: list[int | None] = [None] * len(dates)
+    for row, moment in zip(order, wall_to_unix_ms([dates[row] for row in order], zone), strict=True):
+        found[row] = moment
+    return found, found
 
 
 def _adjustment(request: Request, *, timespan: Timespan, stocks: bool) -> Adjustment:
@@ -86,18 +106,19 @@ def _adjustment(request: Request, *, timespan: Timespan, stocks: bool) -> Adjust
 
 def _scaled(raw: Parsed, adjusted: Parsed) -> Parsed:
     """Multiplies raw bars by adjusted close ÷ close. A row without a readable adjusted close is a reject."""
-    position = {int(row): i for i, row in enumerate(adjusted.rows)}
-    matched = np.array([int(row) in position for row in raw.rows], dtype=np.bool_)
-    bars, rows = raw.bars.take(matched), raw.rows[matched]
-    close = adjusted.bars.close[[position[int(row)] for row in rows]]
-    factor = close / bars.close
-    scaled = BarColumns.build(
-        bars.ts,
-        # The close is the vendor's own number; rounding must not separate a price that equals it.
-        open=np.where(bars.open == bars.close, close, bars.open * factor),
-        high=np.where(bars.high == bars.close, close, bars.high * factor),
-        low=np.where(bars.low == bars.close, close, bars.low * factor),
-        close=close,
-        volume=bars.volume,
-    )
+    position = {row: i for i, row in enumerate(adjusted.rows.numbers.tolist())}
+    matched = np.array([row in position for row in raw.rows.numbers.tolist()], dtype=np.bool_)
+    bars, rows = raw.bars.take(matched), raw.rows.take(matched)
+    close = adjusted.bars.close[[position[row] for row in rows.numbers.tolist()]]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        factor = close / bars.close
+        scaled = BarColumns.build(
+            bars.ts,
+            # The close is the vendor's own number; rounding must not separate a price that equals it.
+            open=np.where(bars.open == bars.close, close, bars.open * factor),
+            high=np.where(bars.high == bars.close, close, bars.high * factor),
+            low=np.where(bars.low == bars.close, close, bars.low * factor),
+            close=close,
+            volume=bars.volume,
+        )
     return Parsed(bars=scaled, rows=rows, rejects=adjusted.rejects)

@@ -20,6 +20,10 @@ from .tables import WIKI_PRICES, mapping_named
 #: The most rows of a datatable's page. https://docs.data.nasdaq.com/docs/in-depth-usage-1
 MOST_ROWS: Final = 10_000
 
+#: Our own cursors: the table's metadata, for the doubtful columns that follow; and its rows, whose columns are no key.
+METADATA: Final = "metadata:"
+TRUSTED: Final = "trusted:"
+
 _ACCEPT: Final = MappingProxyType({"Accept": "application/json"})
 
 
@@ -36,13 +40,18 @@ def build_request(request: Request, options: NasdaqOptions) -> HttpRequest:
         params = [("order", "asc"), ("start_date", start.isoformat()), ("end_date", end.isoformat())]
         return HttpRequest(f"/datasets/{quote(name)}/data.json", tuple(params), key, headers=_ACCEPT)
     table = WIKI_PRICES if request.dataset.lower() == "bars" else request.dataset
+    if request.cursor is not None and request.cursor.startswith(METADATA):
+        return HttpRequest(f"/datatables/{quote(table)}/metadata.json", (), key, headers=_ACCEPT)
     mapping = mapping_named(table, options.tables)
-    symbol, date = (mapping.symbol, mapping.date) if mapping else ("ticker", "date")
-    params = [(symbol, request.symbol)] if symbol else []
+    symbols, date = (mapping.key, mapping.date) if mapping else (("ticker",), "date")
+    parts = request.symbol.split("+") if len(symbols) > 1 else [request.symbol]
+    if len(symbols) > 1 and len(parts) != len(symbols):
+        raise PlanError(f"{table} names a series by {' and '.join(symbols)}: write the symbol as {'+'.join(symbols)}")
+    params = list(zip(symbols, parts, strict=False))
     params += [(f"{date}.gte", start.isoformat()), (f"{date}.lte", end.isoformat())]
     params.append(("qopts.per_page", str(min(options.page_limit or MOST_ROWS, MOST_ROWS))))
-    if request.cursor is not None:
-        params.append(("qopts.cursor_id", request.cursor))
+    if cursor := (request.cursor or "").removeprefix(TRUSTED):
+        params.append(("qopts.cursor_id", cursor))
     return HttpRequest(f"/datatables/{quote(table)}.json", tuple(params), key, headers=_ACCEPT)
 
 

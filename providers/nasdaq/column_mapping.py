@@ -1,12 +1,30 @@
-"""ColumnMapping: which columns of a vendor's table form a bar. Settings hold the mapping of a table that is not built in."""
+"""ColumnMapping: which columns of a vendor's table form a bar, and what its prices are.
+
+Settings hold the mapping of a table that is not built in.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from marketfetch.schemas.price_rules import PriceKind
 from marketfetch.schemas.timespans import Adjustment, Timespan
+
+
+#: What a column of closes holds, by its plain name; any other holds traded prices.
+_KIND_BY_CLOSE: Final[Mapping[str, PriceKind]] = MappingProxyType(
+    {"settle": "settlement", "settlement": "settlement", "value": "value", "rate": "value", "indexvalue": "value"}
+)
+
+
+def plain(name: str) -> str:
+    """Strips case, spaces, dots, dashes and underscores from a column's name: "Adj. Close" and "adj_close" are one."""
+    return re.sub(r"[\s._\-]+", "", name).lower()
 
 
 class PriceColumns(BaseModel):
@@ -25,9 +43,12 @@ class PriceColumns(BaseModel):
 class ColumnMapping(BaseModel):
     """How a Nasdaq Data Link dataset or datatable becomes bars.
 
-    `date` and `symbol` are column names (`symbol` None: the whole table is one series). `raw`, `split` and `split_dividend`
-    name the price columns of each adjustment; a table with several adjustments gives several series per response.
-    Case, spaces, dots, dashes and underscores in a name do not matter ("Adj. Close" = "adj_close").
+    `date` and `symbol` are column names. `symbol` None: the whole table is one series; several columns: a series is named by
+    their values, joined by "+", as in "ZSFH+99999". `raw`, `split` and `split_dividend` name the price columns of each
+    adjustment; a table with several adjustments gives several series per response. `price` says what the raw prices are, and so
+    which checks hold (see marketfetch/schemas/price_rules.py); None: by the name of the column of closes. `ignore` names
+    columns of texts or ids whose values may differ within a series. Case, spaces, dots, dashes and underscores in a name do not
+    matter ("Adj. Close" = "adj_close").
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,7 +57,9 @@ class ColumnMapping(BaseModel):
     timespan: Timespan = "1d"
     zone: str = "America/New_York"
     date: str = "date"
-    symbol: str | None = None
+    symbol: str | tuple[str, ...] | None = None
+    price: Literal["traded", "settlement", "value"] | None = None
+    ignore: tuple[str, ...] = ()
     raw: PriceColumns | None = None
     split: PriceColumns | None = None
     split_dividend: PriceColumns | None = None
@@ -46,6 +69,17 @@ class ColumnMapping(BaseModel):
         if not (self.raw or self.split or self.split_dividend):
             raise ValueError("name the price columns under raw, split or split_dividend (at least close)")
         return self
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that name a series."""
+        return (self.symbol,) if isinstance(self.symbol, str) else self.symbol or ()
+
+    def kind_of(self, adjustment: Adjustment) -> PriceKind:
+        """Returns what the prices of an adjustment are."""
+        if adjustment != "raw" or self.raw is None:
+            return "adjusted"
+        return self.price or _KIND_BY_CLOSE.get(plain(self.raw.close), "traded")
 
     def prices(self) -> dict[Adjustment, PriceColumns]:
         """Returns the price columns of each adjustment that this table has, in a fixed order."""

@@ -5,7 +5,7 @@ https://docs.data.nasdaq.com/docs/tables-1, https://docs.data.nasdaq.com/docs/ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -14,19 +14,21 @@ from marketfetch.schemas.page import Page, Quirk
 from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan
-from marketfetch.vendors.columns import asked_range, both, parse
+from marketfetch.vendors.columns import asked_range, open_from, parse
 from marketfetch.vendors.errors import BadRequest, NoData, Unavailable
 from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.page_building import PageBuilder
 from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv, parse_object
 from marketfetch.vendors.reply_size import check_rows
-from marketfetch.vendors.times import bar_start_ms, parse_day
+from marketfetch.vendors.times import bar_start_ms, day_start_ms, parse_day
 
-from .calls import dataset_name
-from .column_mapping import ColumnMapping, PriceColumns
+from .calls import METADATA, TRUSTED, dataset_name
+from .column_mapping import ColumnMapping, PriceColumns, plain
 from .datasets import LONGEST_REPLY
 from .errors import WHO, check_status
 from .options import NasdaqOptions
-from .tables import mapping_by_columns, mapping_named, missing, plain, timespan_of, unmapped
+from .series_keys import doubtful_columns, read_metadata
+from .tables import mapping_by_columns, mapping_named, missing, timespan_of, unmapped, unmapped_key
 
 _VAGUE: Final = ("bars", "datasets", "dataset", "datatables", "datatable")
 _LONGEST_NAME: Final = 200
@@ -49,21 +51,34 @@ class _Table:
 def read_reply(request: Request, reply: HttpReply, options: NasdaqOptions) -> Page:
     """Reads a dataset, or a page of a datatable. Each symbol and adjustment in it becomes a series. Raises the error tree."""
     check_status(reply, symbol=request.symbol)
+    name = _name(request, options)
+    if request.cursor is not None and request.cursor.startswith(METADATA):
+        return read_metadata(request, reply, name=name, options=options)
     table = _json_table(reply, request) if looks_like_json(reply) else _csv_table(reply, request)
     check_rows(len(table.rows), most_rows=LONGEST_REPLY, who=WHO)
     if len(table.columns) > _MOST_COLUMNS:
         raise Unavailable(f"{WHO} sent a table of {len(table.columns):,} columns: none has more than {_MOST_COLUMNS:,}")
+    trusted = request.cursor is not None and request.cursor.startswith(TRUSTED)
+    following = f"{TRUSTED}{table.next}" if trusted and table.next else table.next
     if not table.rows:
-        if table.next:
-            return Page(next=table.next)
+        if following:
+            return Page(next=following)
         raise NoData(f"{WHO} has no rows for {request.symbol} in this range", status=reply.status)
-    name = _name(request, options)
     mapping = mapping_named(name, options.tables) if name else None
-    mapping = mapping or mapping_by_columns(table.columns, kind=table.kind)
+    mapping = mapping or mapping_by_columns(name, table.columns, kind=table.kind)
     if mapping is None:
         raise unmapped(name or request.symbol, table.columns)
     timespan = _timespan(request, table, mapping, known=name)
-    return _page(request, table, mapping, name=name or request.symbol, timespan=timespan)
+    groups, unreadable, quirks = _by_symbol(request, table, mapping, name=name or request.symbol)
+    if not trusted and (key := doubtful_columns(table.columns, table.rows, groups.values(), mapping)):
+        if table.kind == "table" and request.start is not None and not request.page:
+            # The vendor knows which columns are the key: the next page is that question.
+            return Page(next=f"{METADATA}{','.join(key)}")
+        raise unmapped_key(name, mapping, key, sure=False)
+    page = PageBuilder(unreadable)
+    page.count(quirks)
+    _add_series(page, request, reply, table, mapping, groups, name=name or request.symbol, timespan=timespan)
+    return page.page(following=following)
 
 
 def _name(request: Request, options: NasdaqOptions) -> str:
@@ -126,7 +141,53 @@ def _timespan(request: Request, table: _Table, mapping: ColumnMapping, *, known:
     return timespan
 
 
-def _page(request: Request, table: _Table, mapping: ColumnMapping, *, name: str, timespan: Timespan) -> Page:
+def _add_series(
+    page: PageBuilder,
+    request: Request,
+    reply: HttpReply,
+    table: _Table,
+    mapping: ColumnMapping,
+    groups: Mapping[str, list[int]],
+    *,
+    name: str,
+    timespan: Timespan,
+) -> None:
+    """Adds a series for each symbol and each adjustment of the table. Raises BadRequest for a column that is not there."""
+    column = _columns_of(table, name)
+    date_at = column(mapping.date)
+    for symbol in sorted(groups):
+        rows = [table.rows[number] for number in groups[symbol]]
+        dates = [row[date_at] for row in rows]
+        days = [parse_day(text) for text in dates]
+        for adjustment, prices in mapping.prices().items():
+            kind = mapping.kind_of(adjustment)
+            fields, names = _fields(prices, rows, column, bare=len(table.columns) == 1)
+            parsed = parse(
+                [None if day is None else bar_start_ms(day, timespan, mapping.zone) for day in days],
+                dates,
+                fields,
+                rows=groups[symbol],
+                moments=[None if day is None else day_start_ms(day, mapping.zone) for day in days],
+                open_from_ms=open_from(reply, timespan),
+                symbol=symbol,
+            )
+            checked = parsed.checked(
+                asked=asked_range(request, timespan, mapping.zone),
+                # A settlement and a value stand by themselves; a traded bar has every price that its table has.
+                required=_prices_in(fields) if kind in ("traded", "adjusted") else ("close",),
+                kind=kind,
+                symbol=symbol,
+                names={"ts": table.columns[date_at], **names},
+            )
+            page.add(BarSeries("nasdaq", symbol, timespan, adjustment, checked.bars), checked, kind=kind)
+
+
+def _prices_in(fields: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(field for field in PRICE_COLUMNS if field in fields)
+
+
+def _columns_of(table: _Table, name: str) -> Callable[[str], int]:
+    """Returns a function from a column's name to its position, which raises BadRequest where there is no such column."""
     positions = {plain(column): i for i, column in reversed(list(enumerate(table.columns)))}
 
     def column(title: str) -> int:
@@ -134,35 +195,15 @@ def _page(request: Request, table: _Table, mapping: ColumnMapping, *, name: str,
             raise missing(name, title, table.columns)
         return positions[plain(title)]
 
-    groups, unreadable, quirks = _by_symbol(request, table, column(mapping.symbol) if mapping.symbol else None, name=name)
-    rejects = [unreadable]
-    date_at = column(mapping.date)
-    series: list[BarSeries] = []
-    for symbol in sorted(groups):
-        numbers = groups[symbol]
-        rows = [table.rows[number] for number in numbers]
-        dates = [row[date_at] for row in rows]
-        days = [parse_day(text) for text in dates]
-        moments = [None if day is None else bar_start_ms(day, timespan, mapping.zone) for day in days]
-        known: set[tuple[int, str]] = set()
-        for adjustment, prices in mapping.prices().items():
-            fields = _fields(prices, rows, column, bare=len(table.columns) == 1)
-            parsed = parse(moments, dates, fields, rows=numbers, symbol=symbol)
-            required = tuple(field for field in PRICE_COLUMNS if field in fields)
-            checked = parsed.checked(asked=asked_range(request, timespan, mapping.zone), required=required, symbol=symbol)
-            # A bad date affects every adjustment, but is one reject.
-            rejects.append(checked.rejects.where(lambda row, field: (row, field) not in known))  # noqa: B023 (called at once)
-            known |= {(row, cause.partition(": ")[0]) for cause, bad in checked.rejects.rows.items() for row in bad}
-            quirks = both(quirks, checked.quirks)
-            if len(checked.bars):
-                series.append(BarSeries("nasdaq", symbol, timespan, adjustment, checked.bars))
-    return Page(series=tuple(series), rejects=Rejects.together(*rejects), quirks=quirks, next=table.next)
+    return column
 
 
 def _by_symbol(
-    request: Request, table: _Table, symbol_at: int | None, *, name: str
+    request: Request, table: _Table, mapping: ColumnMapping, *, name: str
 ) -> tuple[dict[str, list[int]], Rejects, tuple[Quirk, ...]]:
-    """Groups row numbers by symbol, in the response's order. The vendor promises no order, so `parse` sorts them by date."""
+    """Groups row numbers by symbol, in the response's order. The vendor promises no order, so the checks sort them by date."""
+    column = _columns_of(table, name)
+    key = [column(title) for title in mapping.key]
     asked = {symbol.casefold(): symbol for symbol in request.symbol.split(",")}
     groups: dict[str, list[int]] = {}
     unasked = 0
@@ -173,14 +214,15 @@ def _by_symbol(
         if len(row) != len(table.columns):
             book.add(number, "row", len(row), f"the row has not the {len(table.columns)} fields of its table")
             continue
-        symbol = alone if symbol_at is None else str(row[symbol_at] or "")
-        if symbol_at is not None and request.start is not None and symbol:
+        parts = ["" if row[at] is None else str(row[at]) for at in key]
+        symbol = "+".join(parts) if key else alone
+        if key and request.start is not None and all(parts):
             if symbol.casefold() not in asked:
                 unasked += 1
                 continue
             symbol = asked[symbol.casefold()]
-        if not symbol:
-            book.add(number, "symbol", symbol, "required field is missing")
+        if not all(parts) or not symbol:
+            book.add(number, mapping.key[0] if key else "symbol", symbol, "required field is missing")
             continue
         groups.setdefault(symbol, []).append(number)
     return groups, book.rejects(), (Quirk("row of a symbol that was not asked for", unasked),) if unasked else ()
@@ -188,12 +230,14 @@ def _by_symbol(
 
 def _fields(
     prices: PriceColumns, rows: list[Sequence[object]], column: Callable[[str], int], *, bare: bool
-) -> dict[str, list[object]]:
-    """Returns the values of each mapped field. `bare`: the response has only dates, so no row has a close."""
+) -> tuple[dict[str, list[object]], dict[str, str]]:
+    """Returns the values of each mapped field, and the column's name. `bare`: the response has only dates, so no row has a close."""
     found: dict[str, list[object]] = {}
+    names: dict[str, str] = {}
     for field in _FIELDS:
         title = getattr(prices, field)
         if title is not None:
             at = None if bare else column(title)
             found[field] = [None if at is None else row[at] for row in rows]
-    return found
+            names[field] = title
+    return found, names

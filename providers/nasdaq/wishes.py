@@ -28,9 +28,9 @@ def plan(spec: JobSpec, options: NasdaqOptions) -> list[Request]:
         raise PlanError(f"nasdaq has no bars of {spec.timespan} here: ask for 1d, 1w or 1mo, or ask another vendor")
     requests: list[Request] = []
     for dataset, symbols in _by_dataset(spec, options).items():
-        for group in _groups(symbols, 1 if dataset == _DATASETS else options.symbols_per_request):
-            mapping = mapping_named(group[0] if dataset == _DATASETS else dataset, options.tables)
+        for group in _groups(symbols, _symbols_per_request(dataset, options)):
             name = group[0] if dataset == _DATASETS else dataset
+            mapping = mapping_named(name, options.tables)
             if mapping is not None and mapping.timespan != spec.timespan:
                 raise PlanError(f"{name} has bars of {mapping.timespan}, not {spec.timespan}: ask for {mapping.timespan}")
             requests.append(
@@ -73,6 +73,14 @@ def _dataset_of(dataset: str, symbol: str, options: NasdaqOptions) -> str:
     meant = did_you_mean(word, ("bars", _DATASETS))
     meant += " " if meant else ""
     raise PlanError(f"nasdaq has no dataset {dataset!r}. {meant}Write bars, datasets, or a table as VENDOR/TABLE.")
+
+
+def _symbols_per_request(dataset: str, options: NasdaqOptions) -> int:
+    if dataset == _DATASETS:
+        return 1
+    mapping = mapping_named(dataset, options.tables)
+    # A filter of several columns names one series.
+    return 1 if mapping is not None and len(mapping.key) > 1 else options.symbols_per_request
 
 
 def _groups(symbols: list[str], size: int) -> Iterator[list[str]]:

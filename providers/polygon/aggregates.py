@@ -22,6 +22,7 @@ from typing_extensions import TypedDict
 
 from marketfetch.schemas.bars import BarColumns, Floats, Ints
 from marketfetch.schemas.rejects import RejectBook, Rejects
+from marketfetch.vendors.absence import is_absent
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reply_parsing import not_json
 from marketfetch.vendors.reply_size import check_rows
@@ -40,13 +41,14 @@ _Number = Annotated[float, Field(strict=True)]
 
 class Row(TypedDict):
     t: Annotated[float, Field(strict=True, ge=-_LATEST_MS, le=_LATEST_MS, multiple_of=1)]
-    o: _Number
-    h: _Number
-    l: _Number  # noqa: E741 (the vendor's name)
+    #: Absent on a day without a trade; the checks of bars require them on every other day.
+    o: NotRequired[_Number]
+    h: NotRequired[_Number]
+    l: NotRequired[_Number]  # noqa: E741 (the vendor's name)
     c: _Number
-    v: NotRequired[_Number | None]
-    vw: NotRequired[_Number | None]
-    n: NotRequired[_Number | None]
+    v: NotRequired[_Number]
+    vw: NotRequired[_Number]
+    n: NotRequired[_Number]
 
 
 class Envelope(TypedDict):
@@ -156,14 +158,19 @@ def by_contract(reply: HttpReply, *, symbol: str) -> Aggs:
     rows, numbers = [], []
     for number, row in enumerate(found):
         try:
-            rows.append(_ROW.validate_python(row))
+            rows.append(_ROW.validate_python(_with_what_is_there(row)))
             numbers.append(number)
         except ValidationError as error:
             book.add(number, *_what_is_bad(error), symbol=symbol)
-    # None becomes NaN.
+    # What is absent becomes NaN.
     bars = _columns([np.array([row.get(name, math.nan) for row in rows], dtype=np.float64) for name in ("t", *FIELDS)])
     null = "results" in body and body["results"] is None
     return Aggs(_envelope(body), bars, np.array(numbers, dtype=np.int64), book.rejects(), null=null)
+
+
+def _with_what_is_there(row: object) -> object:
+    """The row without the fields that say in one way or another that there is no value."""
+    return {name: value for name, value in row.items() if not is_absent(value)} if isinstance(row, dict) else row
 
 
 def _what_is_bad(error: ValidationError) -> tuple[str, object, str]:

@@ -6,25 +6,29 @@ https://massive.com/docs/rest/stocks/aggregates/custom-bars
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import numpy as np
 
-from marketfetch.schemas.bars import PRICE_COLUMNS, BarColumns, BarSeries, Ints
-from marketfetch.schemas.integrity import check_bars
+from marketfetch.schemas.bars import PRICE_COLUMNS, BarColumns, BarSeries, Flags, Ints
+from marketfetch.schemas.integrity import Rows
 from marketfetch.schemas.page import Page, Quirk
-from marketfetch.schemas.rejects import Rejects
+from marketfetch.schemas.price_rules import PriceKind, kind_by
+from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.schemas.request import Request
-from marketfetch.schemas.timespans import Adjustment, is_intraday
-from marketfetch.vendors.columns import asked_range, parse
+from marketfetch.schemas.timespans import LONGEST_MS, TIMESPANS, Adjustment, Timespan, is_intraday
+from marketfetch.vendors.columns import Parsed, asked_range, open_from, parse
 from marketfetch.vendors.errors import BadRequest, NoData, NotEntitled, SuspectEmpty, Unavailable
 from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.page_building import PageBuilder
 from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv
 from marketfetch.vendors.reply_size import check_rows
-from marketfetch.vendors.times import bar_start_ms, local_date
+from marketfetch.vendors.times import bar_start_ms, local_date, session_starts
 
 from .aggregates import FIELDS, Aggs, read_aggs
 from .datasets import MOST_ROWS
@@ -38,6 +42,9 @@ TICKER: Final = "/v3/reference/tickers/"
 #: The columns of a CSV that are read, and what a Unix time in ms looks like there.
 COLUMNS: Final = ("t", *FIELDS)
 _MOMENT: Final = re.compile(r"-?[0-9]{1,14}")
+#: Our names of the fields, and Polygon's.
+_NAMES: Final = MappingProxyType({"ts": "t", **{ours: theirs for theirs, ours in FIELDS.items()}})
+_SHORTEST_DAY_MS: Final = 20 * 3_600_000
 #: No market closes for holidays as long as this.
 _SURELY_TRADES_DAYS: Final = 10
 
@@ -74,15 +81,8 @@ def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> P
     symbol = str(said.get("ticker") or request.symbol) if request.start is None else request.symbol
     adjusted = said.get("adjusted")
     adjustment: Adjustment = request.adjustment if adjusted is None else "split" if adjusted else "raw"
-    return _bars_page(
-        request,
-        aggs.bars,
-        rows=aggs.numbers,
-        rejects=aggs.rejects,
-        symbol=symbol,
-        adjustment=adjustment,
-        next_=following,
-    )
+    parsed = Parsed(bars=aggs.bars, rows=Rows(aggs.numbers), rejects=aggs.rejects)
+    return _bars_page(request, reply, parsed, symbol=symbol, adjustment=adjustment, following=following)
 
 
 def _surely_trades(request: Request) -> bool:
@@ -143,38 +143,60 @@ def _check_envelope(aggs: Aggs, request: Request, reply: HttpReply) -> None:
 
 
 def _bars_page(
-    request: Request,
-    bars: BarColumns,
-    *,
-    rows: Ints | None,
-    rejects: Rejects,
-    symbol: str,
-    adjustment: Adjustment,
-    next_: str | None,
+    request: Request, reply: HttpReply, parsed: Parsed, *, symbol: str, adjustment: Adjustment, following: str | None
 ) -> Page:
     zone = zone_of(symbol)
-    rows = np.arange(len(bars), dtype=np.int64) if rows is None else rows
-    if len(bars) > 1 and bars.ts[0] > bars.ts[-1]:
-        bars, rows = bars.take(np.arange(len(bars))[::-1]), rows[::-1]  # A saved response to sort=desc.
-    if request.timespan in ("1w", "1mo"):
-        bars = _on_period_starts(bars, request, zone)
-    asked = asked_range(request, request.timespan, zone)
-    checked = check_bars(bars, rows=rows, asked=asked, required=PRICE_COLUMNS, symbol=symbol)
-    series = BarSeries("polygon", symbol, request.timespan, adjustment if is_stock_like(symbol) else "raw", checked.bars)
-    return Page(
-        series=(series,) if len(checked.bars) else (),
-        rejects=Rejects.together(rejects, checked.rejects),
-        quirks=(*checked.quirks, *_weekend_quirks(series)),
-        next=next_,
+    timespan = request.timespan if request.start is not None else _timespan_by_steps(parsed.bars.ts, request.timespan)
+    if not is_intraday(timespan):
+        parsed = _on_starts(parsed, timespan, zone, symbol=symbol)
+    if not is_stock_like(symbol):
+        adjustment = "raw"
+    kind: PriceKind = "value" if symbol.startswith("I:") else kind_by(adjustment)
+    rows = Rows(parsed.rows.numbers, parsed.rows.moments, open_from(reply, timespan))
+    asked = asked_range(request, timespan, zone)
+    checked = Parsed(parsed.bars, rows, parsed.rejects).checked(
+        asked=asked, required=PRICE_COLUMNS, symbol=symbol, kind=kind, names=_NAMES
     )
+    series = BarSeries("polygon", symbol, timespan, adjustment, checked.bars)
+    page = PageBuilder()
+    page.add(series, checked, kind=kind)
+    page.count(_weekend_quirks(series), symbol=symbol)
+    return page.page(following=following)
 
 
-def _on_period_starts(bars: BarColumns, request: Request, zone: str) -> BarColumns:
-    """Moves Polygon's weeks, which begin on Sunday, to the Monday that begins a week for every vendor."""
-    forward = timedelta(days=1) if request.timespan == "1w" else timedelta(0)
-    starts = [bar_start_ms(local_date(int(ts), zone) + forward, request.timespan, zone) for ts in bars.ts]
-    floats = {name: getattr(bars, name) for name in FIELDS.values()}
-    return BarColumns.build(np.array(starts, dtype=np.int64), **floats)
+def _timespan_by_steps(ts: Ints, timespan: Timespan) -> Timespan:
+    """The timespan of a saved response whose request is unknown: bars that are hours apart are no daily bars."""
+    steps = np.diff(np.unique(ts))
+    if is_intraday(timespan) or not len(steps) or steps.min() >= _SHORTEST_DAY_MS:
+        return timespan
+    shortest = int(steps.min())
+    return max((one for one in TIMESPANS if LONGEST_MS[one] <= max(shortest, LONGEST_MS["1m"])), key=LONGEST_MS.__getitem__)
+
+
+def _on_starts(parsed: Parsed, timespan: Timespan, zone: str, *, symbol: str) -> Parsed:
+    """Puts daily and longer bars on the start of their period, so that the same day is never two bars."""
+    moments = parsed.bars.ts
+    days, uncertain = session_starts(moments, zone)
+    starts = days
+    if timespan != "1d":
+        # Polygon's weeks begin on Sunday; a week begins on its Monday for every vendor.
+        forward = timedelta(days=1) if timespan == "1w" else timedelta(0)
+        starts = np.array(
+            [bar_start_ms(local_date(int(ts), zone) + forward, timespan, zone) for ts in days.tolist()], dtype=np.int64
+        )
+    # Two moments of one day are one row; two days of one week are two versions of its bar.
+    rows = Rows(parsed.rows.numbers, days)
+    rejects = _without_date(moments, uncertain, parsed.rows.numbers, symbol=symbol)
+    bars = replace(parsed.bars, ts=starts).take(~uncertain)
+    return Parsed(bars, rows.take(~uncertain), Rejects.together(parsed.rejects, rejects))
+
+
+def _without_date(moments: Ints, uncertain: Flags, numbers: Ints, *, symbol: str) -> Rejects:
+    book = RejectBook()
+    for i in np.flatnonzero(uncertain):
+        reason = "the time is in the evening, so it names no session for certain"
+        book.add(int(numbers[i]), "ts", int(moments[i]), reason, symbol=symbol)
+    return book.rejects()
 
 
 def _weekend_quirks(series: BarSeries) -> tuple[Quirk, ...]:
@@ -198,12 +220,4 @@ def _read_csv(request: Request, reply: HttpReply) -> Page:
     moments = [int(text) if text and _MOMENT.fullmatch(text) else None for text in column["t"]]
     fields = {FIELDS[name]: column[name] for name in column if name in FIELDS}
     parsed = parse(moments, column["t"], fields, rows=range(len(rows)), symbol=request.symbol)
-    return _bars_page(
-        request,
-        parsed.bars,
-        rows=parsed.rows,
-        rejects=parsed.rejects,
-        symbol=request.symbol,
-        adjustment=request.adjustment,
-        next_=None,
-    )
+    return _bars_page(request, reply, parsed, symbol=request.symbol, adjustment=request.adjustment, following=None)
