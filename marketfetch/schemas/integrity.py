@@ -30,8 +30,8 @@ class Range:
 class Rows:
     """Where bars come from: their row `numbers` in the response, and the `moments` that the response gave them.
 
-    A moment is a Unix time in ms before it was put on the start of the bar's period; None: `ts` itself. Bars from `open_from_ms`
-    on may still change, None: not known.
+    A moment is a Unix time in ms before it was put on the start of the bar's period; None: `ts` itself. Bars from
+    `open_from_ms` on may still change, None: not known.
     """
 
     numbers: Ints
@@ -72,6 +72,7 @@ def check_bars(
     if not _ascends(bars.ts):
         order = np.argsort(bars.ts, kind="stable")
         bars, rows = bars.take(order), rows.take(order)
+    has_range = not all(np.isnan(getattr(bars, name)).all() for name in ("open", "high", "low"))
     bars, alone = _without_a_trade(bars, kind)
     checks = _Checks(bars, rows.numbers, symbol)
     with np.errstate(invalid="ignore"):
@@ -84,8 +85,8 @@ def check_bars(
         odd_vwap = int(np.count_nonzero((kept.vwap < kept.low) | (kept.vwap > kept.high)))
     counts = {
         "vwap outside the bar": odd_vwap,
-        # A series that has no column of opens has no day without a trade.
-        "day without a trade": int(np.count_nonzero(alone & ~checks.bad)) if "open" in required else 0,
+        # A series that has closes alone has no day without a trade.
+        "day without a trade": int(np.count_nonzero(alone & ~checks.bad)) if has_range else 0,
         "identical row": twins.identical if twins else 0,
         "earlier version of a bar": twins.earlier if twins else 0,
     }
@@ -107,7 +108,7 @@ class _Checks:
         self.bad = np.zeros(len(self.bars), dtype=np.bool_)
 
     def reject(self, failed: Flags, name: str, reason: str, others: Ints | None = None) -> None:
-        """Rejects the rows that failed this check and none before. `others` has the position of the row that each contradicts."""
+        """Rejects the rows that failed this check and none before. `others` has the row that each of them contradicts."""
         fresh = failed & ~self.bad
         if not fresh.any():
             return

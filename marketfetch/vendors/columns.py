@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
@@ -21,17 +21,23 @@ from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reply_parsing import http_date
 from marketfetch.vendors.times import day_start_ms, period_start, unix_ms
 
-
 _OUR_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
+_NONE: Final[Mapping[tuple[int, str], str]] = MappingProxyType({})
+#: How many words of one field are remembered; rejects of one reason are kept a hundred.
+_MOST_WORDS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parsed:
-    """Bars in the response's order with their rows in it, and the rejected rows."""
+    """Bars in the response's order with their rows in it, and the rejected rows.
+
+    `words` has what the response wrote for an absent value, by row and field: a reject quotes it where the value is required.
+    """
 
     bars: BarColumns
     rows: Rows
     rejects: Rejects
+    words: Mapping[tuple[int, str], str] = field(default_factory=lambda: _NONE)
 
     def checked(
         self,
@@ -47,14 +53,15 @@ class Parsed:
         `names` gives the vendor's own name of each of our fields, and of "ts": rejects name a field that the response has.
         """
         checked = check_bars(self.bars, rows=self.rows, asked=asked, required=required, kind=kind, symbol=symbol)
-        rejects = Rejects.together(self.rejects, checked.rejects).renamed(names)
+        found = checked.rejects.worded(lambda one: replace(one, value=self.words.get((one.row, one.field), one.value)), str)
+        rejects = Rejects.together(self.rejects, found).renamed(names)
         return Checked(bars=checked.bars, rejects=rejects, quirks=checked.quirks)
 
     def without(self, rejects: Rejects) -> Parsed:
         """Returns the bars without the rows of `rejects`, and without rejects."""
         bad = np.fromiter(rejects.bad_rows, dtype=np.int64)
         keep = ~np.isin(self.rows.numbers, bad)
-        return Parsed(bars=self.bars.take(keep), rows=self.rows.take(keep), rejects=Rejects())
+        return Parsed(bars=self.bars.take(keep), rows=self.rows.take(keep), rejects=Rejects(), words=self.words)
 
 
 def parse(
@@ -80,10 +87,12 @@ def parse(
             bad[i] = ("ts", "not a date or time of this exchange")
     starts = _ints(ts)
     columns: dict[str, Floats] = {}
+    words: dict[tuple[int, str], str] = {}
     for name, values in fields.items():
-        columns[name], wrong = _floats(values)
+        columns[name], wrong, absent = _floats(values)
         for i in wrong:
             bad.setdefault(i, (name, "not a number"))
+        words |= {(rows[i], name): str(values[i]) for i in absent}
     keep = np.ones(len(starts), dtype=np.bool_)
     if within is not None:
         keep = (starts >= within.start_ms) & (starts < within.end_ms)
@@ -95,7 +104,7 @@ def parse(
         book.add(rows[i], name, dates[i] if name == "ts" else fields[name][i], reason, symbol=symbol)
     where = Rows(np.array(rows, dtype=np.int64), None if moments is None else _ints(moments), open_from_ms)
     bars = BarColumns.build(starts, partial=None, **columns)
-    return Parsed(bars=bars.take(keep), rows=where.take(keep), rejects=book.rejects())
+    return Parsed(bars=bars.take(keep), rows=where.take(keep), rejects=book.rejects(), words=words)
 
 
 def asked_range(request: Request, timespan: Timespan, zone: str) -> Range | None:
@@ -118,12 +127,15 @@ def _ints(values: Sequence[int | None]) -> Ints:
     return np.array([0 if value is None else value for value in values], dtype=np.int64)
 
 
-def _floats(values: Sequence[object]) -> tuple[Floats, list[int]]:
-    """Returns the values as floats, NaN where absent, and the positions of the values that are no numbers."""
+def _floats(values: Sequence[object]) -> tuple[Floats, list[int], list[int]]:
+    """Returns the values as floats, NaN where absent; the positions of what is no number, and of words for absence."""
     column = np.full(len(values), np.nan)
-    wrong = []
+    wrong: list[int] = []
+    absent: list[int] = []
     for i, value in enumerate(values):
         if is_absent(value):
+            if value and isinstance(value, str) and len(absent) < _MOST_WORDS:
+                absent.append(i)
             continue
         try:
             number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else np.nan
@@ -134,4 +146,4 @@ def _floats(values: Sequence[object]) -> tuple[Floats, list[int]]:
             wrong.append(i)
         else:
             column[i] = number
-    return column, wrong
+    return column, wrong, absent

@@ -38,8 +38,8 @@ def read(
 ) -> Page:
     """Decodes and validates a response, and refuses a series of it if too many of its rows failed their checks.
 
-    `max_reject_share` is 0..1. A series of at least `fewest_judged` rows with a share above it raises TooManyRejects, and so does
-    a response without a good row; its `page` holds the other series and all rejects. `secrets` are in no text of what is
+    `max_reject_share` is 0..1. A series of at least `fewest_judged` rows with a share above it raises TooManyRejects, and so
+    does a response without a good row; its `page` holds the other series and all rejects. `secrets` are in no text of what is
     returned or raised. `now` (with its zone) stands for the reply's Date where it has none. Otherwise
     raises the error tree of `marketfetch/vendors/errors.py`, whatever the vendor's reader raises, and PlanError.
     """
@@ -89,11 +89,11 @@ def _judge(page: Page, request: Request, reply: HttpReply, *, max_reject_share: 
     if not page.bad_rows:
         return
 
-    def refused(good: int, bad: int) -> bool:
-        return good + bad >= fewest_judged and bad > max_reject_share * (good + bad)
+    def refused(good: int, bad: int, *, fewest: int = fewest_judged) -> bool:
+        return good + bad >= fewest and bad > max_reject_share * (good + bad)
 
     bad, good = page.bad_rows, page.reply_rows
-    everything = not good or refused(good, bad)
+    everything = refused(good, bad, fewest=fewest_judged if good else 1)
     series = [one for one in page.counts if refused(one.good, one.bad)]
     if not everything and not series:
         return
@@ -102,10 +102,11 @@ def _judge(page: Page, request: Request, reply: HttpReply, *, max_reject_share: 
     reasons = sorted(page.reject_counts.items(), key=lambda one: -one[1])[:3]
     listed = "; ".join(f"{reason} ({count})" for reason, count in reasons)
     kept = replace(page, series=left, records=() if everything else page.records, next=None)
+    others = "The other series are kept. " if left else ""
     raise TooManyRejects(
-        f"{request.provider} {request.symbol}: {_said(bad, good, series, everything=everything)} failed their checks, more than "
-        f"the allowed {max_reject_share:.0%}: {listed}. {'The other series are kept. ' if left else ''}Look at the rejects; if "
-        f"the rows are right, correct the column mapping or the setting max_reject_share.",
+        f"{request.provider} {request.symbol}: {_said(bad, good, series, everything=everything)} failed their checks, more "
+        f"than the allowed {max_reject_share:.0%}: {listed}. {others}Look at the rejects; if the rows are right, correct the "
+        f"column mapping or the setting max_reject_share.",
         page=kept,
         status=reply.status,
     )

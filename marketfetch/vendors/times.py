@@ -85,7 +85,9 @@ def session_starts(ts: Ints, zone: str) -> tuple[Ints, Flags]:
     import numpy as np
 
     days, where = np.unique(ts // _DAY_MS, return_inverse=True)
-    starts = np.array([[_midnight(int(day) + step, zone) for step in (-1, 0, 1)] for day in days], dtype=np.int64).reshape(-1, 3)
+    starts = np.array([[_midnight(int(day) + step, zone) for step in (-1, 0, 1)] for day in days], dtype=np.int64).reshape(
+        -1, 3
+    )
     begun = starts[where]
     found = np.where(begun <= ts[:, None], begun, np.iinfo(np.int64).min).max(axis=1)
     return found, ts - found > _EVENING_MS

@@ -82,17 +82,23 @@ def _starts(dates: Sequence[str], *, timespan: Timespan, zone: str) -> tuple[lis
         days = [parse_day(text) for text in dates]
         starts = [None if day is None else bar_start_ms(day, timespan, zone) for day in days]
         return starts, [None if day is None else day_start_ms(day, zone) for day in days]
-    # Where clocks go back, the order of the rows tells the two hours apart; rows in no order are sorted first.
-    if all(early <= late for early, late in pairwise(dates)):
-        order = list(range(len(dates)))
-    elif all(early >= late for early, late in pairwise(dates)):
-        order = list(range(len(dates)))[::-1]
-    else:
-        order = sorted(range(len(dates)), key=dates.__getitem__)
+    order = _in_time(dates)
     found: list[int | None] = [None] * len(dates)
     for row, moment in zip(order, wall_to_unix_ms([dates[row] for row in order], zone), strict=True):
         found[row] = moment
     return found, found
+
+
+def _in_time(walls: Sequence[str]) -> list[int]:
+    """Returns the row numbers by time: the response's order or its reverse where that is one, else the walls' own order.
+
+    Where clocks go back, an hour has the same walls twice, and only the order of the response tells the two apart.
+    """
+    rows = list(range(len(walls)))
+    for order in (rows, rows[::-1]):
+        if all(walls[early] <= walls[late] or walls[early][:13] == walls[late][:13] for early, late in pairwise(order)):
+            return order
+    return sorted(rows, key=walls.__getitem__)
 
 
 def _adjustment(request: Request, *, timespan: Timespan, stocks: bool) -> Adjustment:

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from marketfetch.schemas.price_rules import PriceKind
 from marketfetch.schemas.timespans import Adjustment, Timespan
 
-
 #: What a column of closes holds, by its plain name; any other holds traded prices.
 _KIND_BY_CLOSE: Final[Mapping[str, PriceKind]] = MappingProxyType(
     {"settle": "settlement", "settlement": "settlement", "value": "value", "rate": "value", "indexvalue": "value"}

@@ -231,7 +231,7 @@ def _by_symbol(
 def _fields(
     prices: PriceColumns, rows: list[Sequence[object]], column: Callable[[str], int], *, bare: bool
 ) -> tuple[dict[str, list[object]], dict[str, str]]:
-    """Returns the values of each mapped field, and the column's name. `bare`: the response has only dates, so no row has a close."""
+    """Returns the values of each mapped field, and its column's name. `bare`: there are only dates, so no row has a close."""
     found: dict[str, list[object]] = {}
     names: dict[str, str] = {}
     for field in _FIELDS:

@@ -42,12 +42,8 @@ def doubtful_columns(
     ]
     if not unnamed:
         return []
-    found: list[str] = []
     kept = list(groups)
-    for at in unnamed:
-        if any(len({str(rows[number][at]) for number in group}) > 1 for group in kept):
-            found.append(columns[at])
-    return found
+    return [columns[at] for at in unnamed if any(len({str(rows[number][at]) for number in group}) > 1 for group in kept)]
 
 
 def read_metadata(request: Request, reply: HttpReply, *, name: str, options: NasdaqOptions) -> Page:

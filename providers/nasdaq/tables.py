@@ -55,7 +55,7 @@ _SYMBOLS: Final = ("ticker", "symbol")
 _CLOSES: Final = ("close", "settle", "last", "value", "price", "rate", "index value")
 #: A name of a column that says that the prices beside it may be adjusted; which of them are, no name tells.
 _SUGGESTS_ADJUSTMENT: Final = re.compile(r"adj|split|factor")
-#: A table with as few columns may have them by chance.
+#: A dataset with as few columns may have them by chance.
 _FEW_COLUMNS: Final = 4
 _FREQUENCIES: Final[Mapping[str, Timespan]] = MappingProxyType({"daily": "1d", "weekly": "1w", "monthly": "1mo"})
 
@@ -80,7 +80,8 @@ def mapping_by_columns(name: str, columns: Sequence[str], *, kind: Literal["data
     have = {plain(column): column for column in columns}
     for known in () if name else KNOWN.values():
         named = _names(known)
-        if known.kind == kind and len(named) > _FEW_COLUMNS and all(plain(column) in have for column in named):
+        told = known.key or len(named) > _FEW_COLUMNS
+        if known.kind == kind and told and all(plain(column) in have for column in named):
             return known
     date = next((have[plain(column)] for column in _DATES if plain(column) in have), None)
     symbol = next((have[column] for column in _SYMBOLS if column in have), None)
@@ -93,8 +94,8 @@ def mapping_by_columns(name: str, columns: Sequence[str], *, kind: Literal["data
     mapping = ColumnMapping(kind=kind, date=date, symbol=symbol, raw=PriceColumns(close=close, **prices))
     if doubtful := [column for column in columns if _SUGGESTS_ADJUSTMENT.search(plain(column))]:
         raise BadRequest(
-            f"Nasdaq Data Link: the columns {', '.join(doubtful)} of {name or 'this table'} suggest that some prices are adjusted, "
-            f"and which ones is never guessed. Name the columns of each adjustment in marketfetch.toml: "
+            f"Nasdaq Data Link: the columns {', '.join(doubtful)} of {name or 'this table'} suggest that some prices are "
+            f"adjusted, and which ones is never guessed. Name the columns of each adjustment in marketfetch.toml: "
             f"{_setting(name, mapping)}, and what is adjusted as split = {{ ... }} or split_dividend = {{ ... }}",
             status=200,
         )

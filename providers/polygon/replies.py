@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import numpy as np
 
-from marketfetch.schemas.bars import PRICE_COLUMNS, BarColumns, BarSeries, Flags, Ints
+from marketfetch.schemas.bars import PRICE_COLUMNS, BarSeries, Flags, Ints
 from marketfetch.schemas.integrity import Rows
 from marketfetch.schemas.page import Page, Quirk
 from marketfetch.schemas.price_rules import PriceKind, kind_by

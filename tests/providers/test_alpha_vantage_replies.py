@@ -55,7 +55,7 @@ def test_wall_time_becomes_utc_on_both_sides_of_the_spring_change():
 def test_a_time_that_the_spring_change_skips_is_a_reject():
     page = read_body(intraday("2025-03-09 03:00:00", "2025-03-09 02:30:00", "2025-03-09 01:30:00"))
     assert utc(page) == ["03-09 06:30", "03-09 07:00"]
-    assert [(one.row, one.field, one.value) for one in page.rejects] == [(1, "ts", "2025-03-09 02:30:00")]
+    assert [(one.row, one.field, one.value) for one in page.rejects] == [(1, "timestamp", "2025-03-09 02:30:00")]
 
 
 def test_the_autumn_hour_that_is_lived_twice_gives_both_its_bars():
@@ -139,16 +139,31 @@ def test_a_bad_row_is_set_aside_with_its_own_number_and_value_and_the_others_sta
     page = read_body(body)
     assert [len(one.bars) for one in page.series] == [1, 1]
     assert [(one.row, one.field, one.value) for one in page.rejects] == [
-        (1, "high", "n/a"),
-        (2, "open", "-4.0"),
-        (3, "ts", "not a day"),
+        (1, "2. high", "n/a"),
+        (2, "1. open", "-4.0"),
+        (3, "timestamp", "not a day"),
     ]
 
 
-def test_a_day_that_stands_twice_is_rejected_once():
-    page = read_body(b'{"Time Series (Daily)": {"2021-04-23": %s, "2021-04-23": %s}}' % ((json.dumps(row()).encode(),) * 2))
+def two_rows_of_a_day(first: dict[str, str], second: dict[str, str]) -> bytes:
+    days = tuple(json.dumps(one).encode() for one in (first, second))
+    return b'{"Time Series (Daily)": {"2021-04-23": %s, "2021-04-23": %s}}' % days
+
+
+def test_a_day_that_stands_twice_is_one_bar():
+    page = read_body(two_rows_of_a_day(row(), row()))
     assert len(page.series[0].bars) == 1
-    assert [one.reason for one in page.rejects] == ["timestamp stands twice in this reply"]
+    assert page.rejects == ()
+    assert [(one.name, one.rows) for one in page.quirks] == [("identical row", 1)]
+
+
+def test_two_rows_of_a_day_that_differ_are_rejects_with_both_values():
+    page = read_body(two_rows_of_a_day(row(), row(**{"5. volume": "9"})))
+    assert page.rows == 0
+    assert [(one.row, one.field, one.value) for one in page.rejects] == [
+        (0, "5. volume", "7.0, in row 1 9.0"),
+        (1, "5. volume", "9.0, in row 0 7.0"),
+    ]
 
 
 DAILY_CAP = "We have detected your API key as QWERTYUIOPASDFGH and our standard API rate limit is 25 requests per day."

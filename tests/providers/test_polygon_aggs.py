@@ -14,6 +14,7 @@ from marketfetch.providers.polygon.aggregates import FIELDS, Aggs, by_contract, 
 
 from marketfetch.schemas.bars import FLOAT_COLUMNS
 from marketfetch.vendors.errors import FetchError
+from marketfetch.vendors.absence import is_absent
 from marketfetch.vendors.http import HttpReply
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "polygon"
@@ -121,7 +122,7 @@ def test_each_row_is_a_bar_as_it_stands_there_or_a_reject(body):
         assert held.bars.ts[at] == int(row["t"])
         for name, ours in FIELDS.items():
             said = row.get(name)
-            value = math.nan if said is None else float(str(said))  # more digits than a float has are infinite
+            value = math.nan if is_absent(said) else float(str(said))  # more digits than a float has are infinite
             assert np.array_equal(getattr(held.bars, ours)[at], value, equal_nan=True)
 
 

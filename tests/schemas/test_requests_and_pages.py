@@ -43,15 +43,11 @@ def test_the_generation_of_a_closed_range_is_empty_and_of_an_open_one_its_day():
     assert spec.model_copy(update={"as_of": "2024-01-31"}).generation == "2024-01-31"
 
 
-def test_a_row_that_gave_two_series_counts_once_in_the_share_and_twice_in_what_is_stored():
+def test_a_row_that_gave_two_series_counts_once_in_the_reply_and_twice_in_what_is_stored():
     page = Page(series=(_series("raw", 3), _series("split_dividend", 3)), rejects=(Reject.of(7, "close", -1, "bad"),))
     assert page.rows == 6
     assert page.reply_rows == 3
-    assert page.reject_share == 0.25
-
-
-def test_an_empty_page_has_no_share():
-    assert Page().reject_share == 0.0
+    assert page.bad_rows == 1
 
 
 def test_a_mapping_without_prices_is_refused():

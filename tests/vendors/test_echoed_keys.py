@@ -33,6 +33,8 @@ KEYS = ("Zq9X+pW/7=&k%3Tmv", "a\"b'c\\d<e>f1", "KEYABCDE", "?k: v/&;\\\\#")
 EACH_KEY = pytest.mark.parametrize("key", KEYS)
 DATASETS = [(name, one.name) for name in ("alpha_vantage", "nasdaq", "polygon") for one in vendor(name).datasets]
 DAY_MS = 86_400_000
+#: Midnight in New York, in winter.
+FIRST_DAY_MS = 18_000_000
 
 
 def texts(found: object) -> Iterator[str]:
@@ -89,7 +91,7 @@ def test_a_next_url_keeps_its_cursor_and_no_parameter_with_the_key(key, spelled)
         for value in (written, quote_plus(written), quote_plus(quote_plus(written))):
             document = {
                 "status": "OK",
-                "results": [{"t": DAY_MS, "o": 1, "h": 1, "l": 1, "c": 1}],
+                "results": [{"t": FIRST_DAY_MS, "o": 1, "h": 1, "l": 1, "c": 1}],
                 "next_url": f"https://api.polygon.io/v2/aggs/ticker/IBM/range?cursor=abc&{name}={value}",
             }
             found = read(Request(provider="polygon", symbol="IBM"), HttpReply(200, {}, json.dumps(document).encode()), key)
@@ -103,7 +105,7 @@ def test_a_key_that_equals_the_symbol_changes_neither_the_rows_nor_the_way_to_th
     document = {
         "status": "OK",
         "ticker": "KEYABCDE",
-        "results": [{"t": DAY_MS * n, "o": 1, "h": 1, "l": 1, "c": 1, "v": 12_345_678} for n in range(1, 5)],
+        "results": [{"t": FIRST_DAY_MS + DAY_MS * n, "o": 1, "h": 1, "l": 1, "c": 1, "v": 12_345_678} for n in range(1, 5)],
         "next_url": "https://api.polygon.io/v2/aggs/ticker/KEYABCDE/range/1/day/1/2?cursor=abc",
     }
     request = Request(provider="polygon", symbol="KEYABCDE")

@@ -91,7 +91,11 @@ def _row(provider: str, dataset: str, kind: str, n: int) -> str:
         values = ('"x"', "true", "[]", '"y"', "{}")
     o, h, low, c, v = values
     if provider == "polygon" and dataset == "bars":
-        return "{}" if kind.startswith("empty") else f'{{"t":{86_400_000 * n},"o":{o},"h":{h},"l":{low},"c":{c},"v":{v}}}'
+        return (
+            "{}"
+            if kind.startswith("empty")
+            else f'{{"t":{18_000_000 + 86_400_000 * n},"o":{o},"h":{h},"l":{low},"c":{c},"v":{v}}}'
+        )
     if provider == "polygon":
         return (
             "{}" if kind.startswith("empty") else f'{{"ticker":{c},"execution_date":"{day}","split_to":{o},"cash_amount":{o}}}'
