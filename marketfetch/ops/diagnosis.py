@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from marketfetch import vendors
 from marketfetch.addresses import database_url, state_dir
-from marketfetch.configured import keys
+from marketfetch.configured import keys, options
 from marketfetch.local import sandbox_note
 from marketfetch.ops.finding import Finding, Level, Trial, as_sentence
 from marketfetch.ops.redis_diagnosis import of_redis
@@ -89,6 +89,8 @@ def _provider(name: str) -> Iterator[Finding]:
         yield Finding(level="error", subject=name, sentence=sentence)
         return
     yield Finding(level="ok", subject=name, sentence=f"Keys: {labels}. Asked at {host.scheme}://{host.netloc}.")
+    for sentence in vendors.vendor(name).describe(options(name)):
+        yield Finding(level="ok", subject=name, sentence=sentence)
     if host.scheme == "http" and host.hostname not in ("127.0.0.1", "::1", "localhost"):
         yield Finding(
             level="warning",

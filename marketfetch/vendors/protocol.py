@@ -83,6 +83,10 @@ class SymbolForm:
 Options = TypeVar("Options", bound=VendorOptions)
 
 
+def _says_nothing(_options: VendorOptions) -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Vendor(Generic[Options]):
     """One vendor. The functions are pure: no clock, no network, no logging of bodies.
@@ -110,6 +114,8 @@ class Vendor(Generic[Options]):
     read_reply: Callable[[Request, HttpReply, Options], Page]
     most_rows: int = 50_000
     pages_in_order: bool = False
+    #: Returns sentences about the options for `marketfetch check`, such as what the prices of a mapped table are.
+    describe: Callable[[Options], tuple[str, ...]] = _says_nothing
 
     def __post_init__(self) -> None:
         if not re.fullmatch(PROVIDER_NAME, self.name):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from marketfetch.schemas.non_bar_rows import Dividend, Quote, Split
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.rejects import RejectBook
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import NoData
+from marketfetch.vendors.record_reading import read_record
 from marketfetch.vendors.reply_size import check_rows
 
 from .datasets import MOST_ROWS
@@ -57,11 +58,11 @@ def read_record_object(body: Mapping[str, object], *, request: Request) -> Page 
     return _page(rows, request=request, kind=Split if splits else Dividend, symbol=str(body.get("symbol") or ""))
 
 
-def read_record_rows(names: list[str], rows: list[list[str]], *, request: Request) -> Page:
-    """Parses records from a CSV; `names` is its header in lower case with spaces. Raises NoData."""
-    kinds: dict[str, type[BaseModel]] = {"symbol": Quote, "effective date": Split}
-    kind = kinds.get(names[0], Dividend)
-    return _page([dict(zip(names, row, strict=False)) for row in rows], request=request, kind=kind)
+def read_record_rows(header: list[str], rows: list[list[str]], *, request: Request) -> Page:
+    """Parses records from a CSV. Raises NoData."""
+    kinds: dict[str, type[BaseModel]] = {"symbol": Quote, "effective_date": Split}
+    kind = kinds.get(header[0].lower(), Dividend)
+    return _page([dict(zip(header, row, strict=False)) for row in rows], request=request, kind=kind)
 
 
 def _page(rows: Sequence[object], *, request: Request, kind: type[BaseModel], symbol: str = "") -> Page:
@@ -69,20 +70,14 @@ def _page(rows: Sequence[object], *, request: Request, kind: type[BaseModel], sy
     records: list[BaseModel] = []
     book = RejectBook()
     check_rows(len(rows), most_rows=MOST_ROWS, who=WHO)
+    known = {"old": 1} if kind is Split else {}
     for number, row in enumerate(rows):
-        values: dict[str, object] = {"symbol": symbol or request.symbol}
-        if kind is Split:
-            values["old"] = 1
-        for key, value in row.items() if isinstance(row, dict) else ():
-            name = names.get(re.sub(r"^\d+\. ", "", str(key)).replace("_", " ").lower())
-            if name:
-                values[name] = None if value in ("None", "") else value
-        try:
-            records.append(kind.model_validate(values))
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False)[0]
-            field = str(first["loc"][0]) if first["loc"] else "row"
-            book.add(number, field, values.get(field, ""), str(first["msg"]).lower(), symbol=request.symbol)
+        keys = row if isinstance(row, dict) else ()
+        plain = {key: re.sub(r"^\d+\. ", "", str(key)).replace("_", " ").lower() for key in keys}
+        named = {key: names[name] for key, name in plain.items() if name in names}
+        record = read_record(kind, row, named, number=number, book=book, symbol=symbol or request.symbol, **known)
+        if record is not None:
+            records.append(record)
     rejects = book.rejects()
     if not records and not rejects:
         raise NoData(f"{WHO} has no {kind.__name__.lower()}s for {request.symbol}")

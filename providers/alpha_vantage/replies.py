@@ -152,7 +152,7 @@ def _read_csv(request: Request, function: Function | None, reply: HttpReply, opt
     header, rows = parse_csv(reply, who=WHO)
     names = [name.lower().replace("_", " ") for name in header]
     if names[0] in ("symbol", "effective date", "ex dividend date"):
-        return read_record_rows(names, rows, request=request)
+        return read_record_rows(header, rows, request=request)
     if names[:1] != ["timestamp"] or "close" not in names:
         raise Unavailable(f"{WHO} returned neither JSON nor a known CSV table for {request.symbol}")
     dates = [row[0] for row in rows]

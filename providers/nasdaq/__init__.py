@@ -13,6 +13,7 @@ from .datasets import DATASETS, LONGEST_REPLY
 from .options import NasdaqOptions
 from .published_plans import PLANS
 from .symbol_forms import SYMBOL_FORMS, zone
+from .tables import describe
 from .wishes import plan
 
 if TYPE_CHECKING:
@@ -38,5 +39,6 @@ VENDOR: Final = Vendor(
     plan=plan,
     build_request=build_request,
     read_reply=read_reply,
+    describe=describe,
     most_rows=LONGEST_REPLY,
 )

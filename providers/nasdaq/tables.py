@@ -14,6 +14,7 @@ from marketfetch.schemas.timespans import Timespan
 from marketfetch.vendors.errors import BadRequest
 
 from .column_mapping import ColumnMapping, PriceColumns, plain
+from .options import NasdaqOptions
 
 WIKI_PRICES: Final = "WIKI/PRICES"
 
@@ -100,6 +101,17 @@ def mapping_by_columns(name: str, columns: Sequence[str], *, kind: Literal["data
             status=200,
         )
     return mapping
+
+
+def describe(options: NasdaqOptions) -> tuple[str, ...]:
+    """Returns a sentence for each table that the settings map: what its prices are, by the columns that hold them."""
+    sentences = []
+    for name, mapping in options.tables.items():
+        columns = {one: prices.model_dump(exclude_none=True).values() for one, prices in mapping.prices().items()}
+        kinds = [f"{one} ({mapping.kind_of(one)} prices) from {', '.join(named)}" for one, named in columns.items()]
+        key = f"a series for each {' and '.join(mapping.key)}" if mapping.key else "one series"
+        sentences.append(f"The table {name} has {key}: {'; '.join(kinds)}.")
+    return tuple(sentences)
 
 
 def timespan_of(frequency: object) -> Timespan | None:

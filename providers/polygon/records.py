@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from marketfetch.schemas.non_bar_rows import Dividend, Split, Ticker
 from marketfetch.schemas.page import Page
@@ -17,6 +17,7 @@ from marketfetch.schemas.rejects import RejectBook
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import NoData, SuspectEmpty, Unavailable
 from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.record_reading import read_record
 from marketfetch.vendors.reply_parsing import parse_object
 from marketfetch.vendors.reply_size import check_rows
 
@@ -69,13 +70,7 @@ def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[objec
     records: list[BaseModel] = []
     book = RejectBook()
     for number, row in enumerate(rows):
-        values = {ours: row[theirs] for theirs, ours in names.items() if theirs in row} if isinstance(row, dict) else {}
-        try:
-            records.append(kind.model_validate(values))
-        except ValidationError as problem:
-            first = problem.errors(include_url=False, include_context=False)[0]
-            field = str(first["loc"][0]) if first["loc"] else "row"
-            symbol = values.get("symbol", "")
-            known = symbol if isinstance(symbol, str) else ""
-            book.add(number, field, values.get(field, ""), str(first["msg"]).lower(), symbol=known)
+        record = read_record(kind, row, names, number=number, book=book)
+        if record is not None:
+            records.append(record)
     return Page(records=tuple(records), rejects=book.rejects(), next=following)

@@ -261,7 +261,7 @@ def test_a_json_quote_and_json_splits_are_read():
 def test_a_record_with_a_bad_value_is_a_reject():
     page = read_body(b"effective_date,split_factor\n2021-11-04,1.5\n2020-01-01,-2\n")
     assert len(page.records) == 1
-    assert [(one.row, one.field, one.value) for one in page.rejects] == [(1, "new", "-2")]
+    assert [(one.row, one.field, one.value) for one in page.rejects] == [(1, "split_factor", "-2")]
 
 
 def test_windows_line_ends_are_read():

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from marketfetch.providers.polygon.aggregates import FIELDS, Aggs, by_contract, quick
 
 from marketfetch.schemas.bars import FLOAT_COLUMNS
-from marketfetch.vendors.errors import FetchError
 from marketfetch.vendors.absence import is_absent
+from marketfetch.vendors.errors import FetchError
 from marketfetch.vendors.http import HttpReply
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "polygon"

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from marketfetch.schemas.bars import FLOAT_COLUMNS, HIGHEST_PRICE, Bar, BarColumns
 from marketfetch.schemas.integrity import Range, check_bars
+from marketfetch.schemas.price_rules import PRICE_KINDS, PriceKind
 
 _ODD = (0.0, -0.0, -1.0, 1.0, 1.5, 2.0, 3.0, math.inf, -math.inf, HIGHEST_PRICE, HIGHEST_PRICE * 1.01, 5e-324)
 _value = st.none() | st.sampled_from(_ODD) | st.floats(allow_nan=False, min_value=-10, max_value=1e11)
@@ -18,14 +19,12 @@ _likely = st.sampled_from((1.0, 1.5, 2.0, 3.0))
 _row = st.fixed_dictionaries(dict.fromkeys(FLOAT_COLUMNS, _likely | _value))
 
 
-def _accepted_by_model(row: dict[str, float | None], *, required: tuple[str, ...]) -> bool:
-    if any(row[name] is None for name in required):
-        return False
+def _accepted_by_model(row: dict[str, float | None], *, required: tuple[str, ...], kind: PriceKind) -> bool:
     try:
-        Bar.model_validate({"ts": 0, **row})
+        bar = Bar.model_validate({"ts": 0, "kind": kind, **row})
     except ValidationError:
         return False
-    return True
+    return all(row[name] is not None for name in required if name == "close" or not bar.close_alone)
 
 
 def _columns(rows: list[dict[str, float | None]]) -> BarColumns:
@@ -36,17 +35,27 @@ def _columns(rows: list[dict[str, float | None]]) -> BarColumns:
     return BarColumns.build(np.arange(len(rows), dtype=np.int64) * 60_000, partial=None, **floats)
 
 
+ALL = ("open", "high", "low", "close")
 _MINIMAL: dict[str, float | None] = dict.fromkeys(FLOAT_COLUMNS)
 
 
 @settings(deadline=None)
-@given(rows=st.lists(_row, max_size=20), required=st.sampled_from((("close",), ("open", "high", "low", "close"))))
-@example(rows=[{**_MINIMAL, "close": 1.0, "trades": 1.5}], required=("close",))
-@example(rows=[{**_MINIMAL, "close": 9e11}], required=("close",))
-@example(rows=[{**_MINIMAL, "close": 1.0, "low": 2.0, "high": 1.0}], required=("close",))
-def test_columns_and_row_model_reject_the_same_rows(rows, required):
-    bad = {reject.row for reject in check_bars(_columns(rows), required=required).rejects}
-    assert bad == {i for i, row in enumerate(rows) if not _accepted_by_model(row, required=required)}
+@given(
+    rows=st.lists(_row, max_size=20),
+    required=st.sampled_from((("close",), ("open", "high", "low", "close"))),
+    kind=st.sampled_from(PRICE_KINDS),
+)
+@example(rows=[{**_MINIMAL, "close": 1.0, "trades": 1.5}], required=("close",), kind="traded")
+@example(rows=[{**_MINIMAL, "close": 9e11}], required=("close",), kind="traded")
+@example(rows=[{**_MINIMAL, "close": 9e11}], required=("close",), kind="adjusted")
+@example(rows=[{**_MINIMAL, "close": 1.0, "low": 2.0, "high": 1.0}], required=("close",), kind="value")
+@example(rows=[{**_MINIMAL, "close": 1.0, "low": 2.0, "high": 3.0, "open": 0.0}], required=("close",), kind="settlement")
+@example(rows=[{**_MINIMAL, "close": -37.6, "low": -40.3, "high": 17.9, "open": 17.7}], required=ALL, kind="settlement")
+@example(rows=[{**_MINIMAL, "close": 60.7, "low": 0.0, "high": 0.0, "open": 0.0, "volume": 0.0}], required=ALL, kind="traded")
+@example(rows=[{**_MINIMAL, "close": 60.7, "low": 0.0, "high": 0.0, "open": 0.0, "volume": 5.0}], required=ALL, kind="traded")
+def test_columns_and_row_model_reject_the_same_rows(rows, required, kind):
+    bad = {reject.row for reject in check_bars(_columns(rows), required=required, kind=kind).rejects}
+    assert bad == {i for i, row in enumerate(rows) if not _accepted_by_model(row, required=required, kind=kind)}
 
 
 @settings(deadline=None)
