@@ -92,7 +92,7 @@ def test_the_body_may_come_from_stdin_and_rejects_are_told_with_their_reasons(re
     document = told(read("polygon", "bars", "-", "--json", input=json.dumps(body).encode()))
     assert (document["outcome"], document["rows"]) == ("rows", 5)
     (reject,) = document["rejects"]
-    assert (reject["row"], reject["field"], reject["value"]) == (3, "high", "1.0")
+    assert (reject["row"], reject["field"], reject["value"]) == (3, "h", "1.0")
     assert "high is below" in reject["reason"]
 
 
@@ -100,7 +100,7 @@ def test_people_get_a_calm_table(read: Read) -> None:
     result = read("alpha_vantage", "bars", str(RECORDINGS / "alpha_vantage" / "ts_daily_IBM.csv"), "--symbol", "IBM")
     assert result.exit_code == 0
     assert "outcome    rows" in result.stdout
-    assert "IBM 1d raw: 100 bars" in result.stdout
+    assert "IBM 1d raw (traded prices): 100 bars" in result.stdout
     assert "2025-12-22 05:00 to 2026-05-15 04:00 (UTC" in result.stdout
 
 
