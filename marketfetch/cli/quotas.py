@@ -67,8 +67,8 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
             )
         if one.key.unknown_sentences:
             hint(
-                f"{one.provider} {one.key.label}: a sentence we do not know came {one.key.unknown_sentences} times, please report "
-                f"it. The last one: {one.key.last_sentence}"
+                f"{one.provider} {one.key.label}: a sentence we do not know ({one.key.unknown_sentences} so far), please "
+                f"report it. The last one: {one.key.last_sentence}"
             )
 
 

@@ -22,12 +22,17 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 #: What is wrong with the next page that a reply names (marketfetch/sandbox/page_faults.py).
 PAGE_WAYS: Final = ("circle", "same rows", "empty", "huge cursor")
 #: The field that a fault of this kind must have, and its values.
-_CHOICES: Final = {"pages": ("way", PAGE_WAYS), "echo_key": ("stage", PLACES), "odd": ("way", ODD_WAYS), "verdict": ("way", VERDICT_WAYS)}
+_CHOICES: Final = {
+    "pages": ("way", PAGE_WAYS),
+    "echo_key": ("stage", PLACES),
+    "odd": ("way", ODD_WAYS),
+    "verdict": ("way", VERDICT_WAYS),
+}
 
 
 @dataclass(slots=True)
 class Fault:
-    """Applies to calls of `provider`, `symbol` and `key` (None: any): the next `count` of them, or each with probability `rate`.
+    """Applies to calls of `provider`, `symbol` and `key` (None: any): the next `count`, or each with probability `rate`.
 
     `retry_after` is the Retry-After header of 503 and 429 in seconds, None for none. `stage` and `way` say where and how a
     fault of the kind "misbehave" goes wrong on the wire (marketfetch/sandbox/misbehaviour.py has the table); `way` alone says

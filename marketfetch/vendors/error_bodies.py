@@ -43,7 +43,7 @@ def error_object(reply: HttpReply) -> dict[str, object] | None:
 
 
 def odd_object(reply: HttpReply) -> dict[str, object] | None:
-    """The JSON object of a short body that is not UTF-8, which readers of data refuse; None for every other body.
+    """The JSON object of a short body that is not plain UTF-8, which readers of data refuse; None for every other body.
 
     For vendors that report errors with status 200. It costs a look at the body's bytes where that is short.
     """
@@ -52,9 +52,8 @@ def odd_object(reply: HttpReply) -> dict[str, object] | None:
     try:
         reply.body.decode()
     except UnicodeDecodeError:
-        found = _in_latin_1(reply)
-        return found if isinstance(found, dict) else None
-    return None
+        return error_object(reply)
+    return error_object(reply) if reply.body.startswith(_BOM) else None
 
 
 def without_urls(sentence: str) -> str:

@@ -304,7 +304,7 @@ class GateMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.children)
     @rule(n=pick, rest_ms=st.sampled_from((500, 3_000)), unknown=st.sampled_from(("", "sentence", "refusal", "refusal")))
     def a_call_brings_no_answer(self, n: int, rest_ms: int, unknown: Any) -> None:
-        """The third time in a row the key rests; before that the request tries again. The fifth unknown refusal ends the key."""
+        """The third time in a row the key rests; before that the request tries again. A fifth unknown refusal ends it."""
         child = self.child(n)
         unsent = self.never_sent(child)
         self.children.remove(child)
