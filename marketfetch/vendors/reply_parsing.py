@@ -20,8 +20,7 @@ from marketfetch.vendors.http import HttpReply
 #: Statuses other than 5xx with which a proxy in front of a vendor reports a timeout.
 _GAVE_UP: Final = (408, 425, 499)
 _HTML: Final = re.compile(rb"^\s*<(!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
-#: Plain texts of what stands in front of a vendor. Cloudflare: "error code: 1020"; Envoy and Istio; ingress-nginx; Varnish.
-#: https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/
+#: Plain texts of what stands in front of a vendor. Cloudflare (its 1xxx errors); Envoy and Istio; ingress-nginx; Varnish.
 _PROXY_TEXT: Final = re.compile(
     rb"^\s*(error code: \d{3,4}\b|upstream (connect error|request timeout)|no healthy upstream|rbac: access denied|"
     rb"default backend - 404|fault filter abort|error \d{3} .*\bvarnish|request unsuccessful\. incapsula)",

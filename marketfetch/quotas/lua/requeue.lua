@@ -9,7 +9,7 @@
 --       7 "unsent" when the call was never made, so that it is not counted; or ""
 --       8 the key's label: when the grant was lost meanwhile, the request may have another key by now
 --       9 what is not known of an unusable reply's words: "sentence", "refusal" (a 401 or 403), or ""   10 the words
---       11... the labels of the pool's other keys, for "suspect"
+--       11 label of another key of the pool, and so on to the end, for "suspect"
 -- Returns 1, or 0 when the grant was lost meanwhile: then only the key's state is kept; or 2 when the request spends an
 -- attempt: the circuit breaker is closed, or this call was its probe; 3 when this has set the key aside; or 4 when the key is
 -- rejected a second time and no other key is in service: then nothing changes.
