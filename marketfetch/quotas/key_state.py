@@ -86,10 +86,11 @@ class KeyState:
         return bool(self._scripts.pause(keys=self._keys("counts"), args=[self.prefix, label, pause_ms, why]))
 
     def resume(self, label: str) -> None:
-        """Ends the key's pause or suspicion, or returns a key that was set aside to service."""
+        """Ends the key's pause or suspicion, or returns a key that was set aside to service. Forgets unknown sentences."""
         self.redis.hdel(
             f"{self.prefix}key:{label}",
-            *("until", "why", "aside", "strikes", "struck", "ill", "illby", "suspect", "verdict", "unknown"),
+            *("until", "why", "aside", "strikes", "struck", "ill", "illby"),
+            *("suspect", "verdict", "unknown", "sentences", "sentence"),
         )
         self.wake()
 

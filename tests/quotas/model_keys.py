@@ -92,7 +92,7 @@ class ModelOfKeys(ModelOfRecords):
 
     def resume(self, label: str) -> None:
         state = self.key(label)
-        state.until_ms = state.strikes = state.struck = state.ill = state.suspect = state.unknown = 0
+        state.until_ms = state.strikes = state.struck = state.ill = state.suspect = state.unknown = state.sentences = 0
         state.ill_by = ""
         state.aside = ""
 
