@@ -19,8 +19,7 @@ from marketfetch import vendors
 from marketfetch.configured import counted, keys, options
 from marketfetch.jobs import batches
 from marketfetch.quotas import Gate, Parking, Start
-from marketfetch.quotas.reporting import report
-from marketfetch.quotas.values import VendorCount
+from marketfetch.quotas.values import KeyVerdict, VendorCount
 from marketfetch.redaction import redact_bytes
 from marketfetch.schemas.bars import BarSeries
 from marketfetch.schemas.ledger import Batch, LedgerRow
@@ -54,11 +53,6 @@ T = TypeVar("T")
 _REPORT_AGAIN_S: Final = 0.5
 #: An event that is never set: waiting for it lets time pass.
 _NOTHING: Final = Event()
-
-
-def others_can_serve(gate: Gate, provider: str, label: str) -> bool:
-    """True if another key of the pool is in service, so that it can serve a refused key's requests."""
-    return any(not one.aside_why for one in report(gate, keys(provider)) if one.label != label)
 
 
 class Run:
@@ -209,9 +203,7 @@ class Run:
     def handle_error(self, error: FetchError, provider: str, symbol: str) -> Reference:
         """Logs an error of the tree with its next step, then takes exactly that step."""
         step = outcomes.next_step(error, attempts=self.turn.attempts, most=self.task.max_retries)
-        refused = isinstance(error, BadCredentials) and not self.unsent
-        aside = refused and others_can_serve(self.gate, provider, self.turn.key_label)
-        rests = isinstance(error, Unavailable) and self._rests(error, provider)
+        of_key = self._step_of_key(error, provider)
         log.warning(
             "fetch failed",
             provider=provider,
@@ -222,9 +214,25 @@ class Run:
             attempt=self.turn.attempts + 1,
             outcome=type(error).__name__,
             error=error.message,
-            next_step=str(Step.ASIDE if aside else Step.REST if rests else step),
+            next_step=str(of_key or step),
         )
-        if rests:
+        if isinstance(error, Unavailable) and error.unknown:
+            log.warning(
+                "a sentence we do not know",
+                provider=provider,
+                key=self.turn.key_label,
+                error=error.message,
+                next_step="report it to us, so that the next release knows it",
+            )
+        if of_key is Step.ASIDE:
+            log.error(
+                "key set aside",
+                provider=provider,
+                key=self.turn.key_label,
+                why=error.message,
+                next_step=f"its requests wait for other keys; marketfetch quotas resume {self.turn.key_label}",
+            )
+        if of_key is not None:
             raise Ignore
         if isinstance(error, RateLimited):
             pause_ms = outcomes.pause_ms(error, most_ms=self._longest_wait_ms(provider))
@@ -234,16 +242,6 @@ class Run:
             self.requeue(pause_ms=pause_ms, why=why, then=then)
             log.warning(
                 "key paused", provider=provider, key=self.turn.key_label, at_least_ms=pause_ms, why=error.message + said
-            )
-            raise Ignore
-        if aside:
-            self.requeue(why=error.message, then="aside")
-            log.error(
-                "key set aside",
-                provider=provider,
-                key=self.turn.key_label,
-                why=error.message,
-                next_step=f"its requests go on with other keys; marketfetch quotas resume {self.turn.key_label}",
             )
             raise Ignore
         if step is Step.FAIL:
@@ -258,8 +256,23 @@ class Run:
             raise self.task.retry(exc=error, countdown=wait_ms / 1000)
         raise error  # Celery's autoretry publishes it again, and our sender parks it with a not-before
 
-    def _rests(self, error: Unavailable, provider: str) -> bool:
-        """True when the circuit breaker is open: the request has returned to the lane, no attempt spent, and the key pauses."""
+    def _step_of_key(self, error: FetchError, provider: str) -> Step | None:
+        """Reports what the error says of the key. The step if the request has returned to the lane, None if it has not."""
+        if isinstance(error, BadCredentials) and not self.unsent:
+            others = [one.label for one in keys(provider) if one.label != self.turn.key_label]
+            verdict = self.report(
+                lambda: self.gate.suspect(
+                    self.id, fence=self.fence, key_label=self.turn.key_label, why=error.message, others=others
+                )
+            )
+        elif isinstance(error, Unavailable):
+            verdict = self._rests(error, provider)
+        else:
+            return None
+        return outcomes.OF_KEY[verdict]
+
+    def _rests(self, error: Unavailable, provider: str) -> KeyVerdict:
+        """Reports an unusable reply to the circuit breaker; "rests" where it is open."""
         named_ms = error.retry_after_ms or 0
         rest_ms = max(outcomes.REST_MS, outcomes.capped_ms(named_ms, most_ms=self._longest_wait_ms(provider)))
         said = outcomes.said_ms(named_ms, rest_ms)
@@ -271,6 +284,8 @@ class Run:
                 rest_ms=rest_ms,
                 why=f"{provider} gives no usable answer: {error.message}{said}",
                 unsent=not error.sent,
+                unknown=error.unknown,
+                words=error.message if error.unknown else "",
             )
         )
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from marketfetch.quotas.limits import Calendar, KeyLimits
+from marketfetch.quotas.values import KeyVerdict
 from marketfetch.vendors.errors import (
     BadCredentials,
     Fatal,
@@ -29,6 +30,7 @@ class Step(StrEnum):
     RECORD_EMPTY = "record as empty"
     FAIL = "record as failed"
     ASIDE = "set the key aside, requeue the request for another key"
+    SUSPECT = "suspect the key, requeue the request, no retry spent: a second call decides"
     REST = "pause the key and requeue the request, no retry spent: the vendor is unhealthy"
 
 
@@ -41,6 +43,15 @@ TABLE: Final[tuple[tuple[type[FetchError], Step], ...]] = (
     (BadCredentials, Step.FAIL),
     (Fatal, Step.FAIL),
 )
+
+#: The step of a request after what its reply has done to the key; None: the step of the table.
+OF_KEY: Final[dict[KeyVerdict, Step | None]] = {
+    "suspected": Step.SUSPECT,
+    "aside": Step.ASIDE,
+    "rests": Step.REST,
+    "spends": None,
+    "refused": None,
+}
 
 #: The pause of a refused key when the vendor names no time: the window that it named, a little longer.
 _PAUSE_MS: Final[dict[Scope, int]] = {
@@ -110,6 +121,8 @@ def sentence(error: FetchError, *, provider: str, symbol: str, key_label: str) -
     """The reason of a failed request, for the ledger: symbol, class, the vendor's sentence, and the runner's advice."""
     text = f"{symbol}: {type(error).__name__}: {error.message.rstrip('.')}."
     if isinstance(error, BadCredentials | NotEntitled):
+        return f"{text} The key is the one labelled {key_label!r}."
+    if isinstance(error, Unavailable) and error.unknown == "refusal":
         return f"{text} The key is the one labelled {key_label!r}."
     if isinstance(error, Unavailable):
         return f"{text} Look whether the vendor is up, and whether providers.{provider}.base_url is right."

@@ -60,6 +60,16 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
             )
         elif one.key.paused_ms:
             hint(f"{one.provider} {one.key.label} rests for {one.key.paused_ms / 1000:.0f} s more: {one.key.paused_why}")
+        if one.key.suspected_why:
+            hint(
+                f"{one.provider} {one.key.label} is suspected and makes one call at a time, which decides: "
+                f"{one.key.suspected_why}"
+            )
+        if one.key.unknown_sentences:
+            hint(
+                f"{one.provider} {one.key.label}: a sentence we do not know ({one.key.unknown_sentences} so far), please "
+                f"report it. The last one: {one.key.last_sentence}"
+            )
 
 
 @quotas.command()

@@ -175,6 +175,8 @@ def _of_key(provider: str, key: KeyReport) -> str:
         return f"T{name[1:]} is set aside: {key.aside_why}. `marketfetch quotas resume {key.label}` tries it again."
     if key.paused_ms:
         return f"Calls with {name} rest for {key.paused_ms / 1000:.0f} s more: {key.paused_why}"
+    if key.suspected_why:
+        return f"Calls with {name} go one at a time, and the next one decides on it: {key.suspected_why}"
     full = [use for use in key.limits if use.resets_ms > _WORTH_AN_ALERT_MS]
     if not full:
         return ""

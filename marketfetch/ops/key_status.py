@@ -62,7 +62,10 @@ def pause(label: str, *, provider: str | None, seconds: float) -> str:
 
 
 def resume(label: str, *, provider: str | None) -> str:
-    """Ends a key's pause, or returns a key that was set aside to service. Returns the vendor. Raises MarketfetchError."""
+    """Ends a key's pause or suspicion, or returns a key that was set aside to service. Returns the vendor.
+
+    Raises MarketfetchError.
+    """
     owner = _owner(label, provider)
     try:
         connections.gate(owner).resume(label)

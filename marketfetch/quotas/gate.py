@@ -9,13 +9,13 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Final, Literal
+from typing import Final
 
 from redis import Redis
 
+from marketfetch.quotas.key_state import KeyState
 from marketfetch.quotas.limits import KeyLimits, pool_argument
 from marketfetch.quotas.script_values import count_arguments, grant_of, parking_arguments
-from marketfetch.quotas.scripts import Scripts
 from marketfetch.quotas.values import (
     Admission,
     Call,
@@ -31,9 +31,6 @@ from marketfetch.quotas.values import (
     Withdrawn,
 )
 
-#: The releasers subscribe to this channel; a message is a pool's name. call.lua publishes to it under the same name.
-WAKE_CHANNEL: Final = "mf:wake"
-
 _PARK_AT_ONCE: Final = 500
 _ADMIT_AT_ONCE: Final = 1000
 #: Admission stops after this long without a stored batch: a store that hangs must not pile up batches. It equals the default
@@ -46,14 +43,11 @@ _RAW_KEPT_MS: Final = 7 * 86_400_000
 _MOST_RAW: Final = 20
 
 
-class Gate:
+class Gate(KeyState):
     """The gate of one pool (the keys of one vendor that may serve the same requests). Raises RedisError when Redis is away."""
 
     def __init__(self, redis: Redis, *, pool: str) -> None:
-        self.redis = redis
-        self._scripts = Scripts(redis)
-        self.pool = pool
-        self.prefix = f"mf:{{{pool}}}:"
+        super().__init__(redis, pool=pool)
 
     def park(
         self,
@@ -154,43 +148,6 @@ class Gate:
         )
         return bool(done)
 
-    def requeue(
-        self,
-        request_id: str,
-        *,
-        fence: int,
-        key_label: str,
-        pause_ms: int = 0,
-        why: str = "",
-        then: Literal["", "grow", "aside"] = "",
-        unsent: bool = False,
-    ) -> bool:
-        """Returns a refused or unsent request to its old place in the lane; no attempt is spent.
-
-        Its key is paused for `pause_ms`, doubled with each refusal in a row for `then` "grow"; "aside" sets the key aside
-        until `resume`. `unsent`: the call was never made, so it is not counted.
-        """
-        done = self._scripts.requeue(
-            keys=self._keys("running", "granted", "ready", "counts"),
-            args=[self.prefix, request_id, fence, pause_ms, why, then, "unsent" if unsent else "", key_label],
-        )
-        return bool(done)
-
-    def rest_if_unhealthy(
-        self, request_id: str, *, fence: int, key_label: str, rest_ms: int, why: str, unsent: bool = False
-    ) -> bool:
-        """Circuit breaker, reported after an unusable reply. Three in a row, to different requests, make the vendor unhealthy.
-
-        The request then returns to its old place, no attempt spent; its key pauses for `rest_ms`, doubled each time in a row,
-        and then probes with one call at a time until a reply is usable. False: the request spends an attempt, because the
-        vendor is healthy or because this call was the probe; a failed probe also goes to the end of the lane.
-        """
-        done = self._scripts.requeue(
-            keys=self._keys("running", "granted", "ready", "counts"),
-            args=[self.prefix, request_id, fence, rest_ms, why, "unhealthy", "unsent" if unsent else "", key_label],
-        )
-        return int(done) != 2
-
     def return_grants(self, grants: Sequence[Grant]) -> int:
         """Returns unstarted grants to their place in the lane, with their share of the limits; returns how many.
 
@@ -226,15 +183,6 @@ class Gate:
         Nothing is admitted until a batch is stored again. Returns the delay in ms, 0 when the request is not held.
         """
         return int(self._scripts.postpone(keys=self._keys("held", "counts"), args=[self.prefix, request_id, delay_ms, most_ms]))
-
-    def pause(self, label: str, *, pause_ms: int, why: str) -> bool:
-        """Pauses the key for `pause_ms`; running calls continue. False if a longer pause is in force."""
-        return bool(self._scripts.pause(keys=self._keys("counts"), args=[self.prefix, label, pause_ms, why]))
-
-    def resume(self, label: str) -> None:
-        """Ends the key's pause, or returns a key that was set aside to service."""
-        self.redis.hdel(f"{self.prefix}key:{label}", "until", "why", "aside", "strikes", "struck", "ill", "illby")
-        self.wake()
 
     def settle(self, request_id: str, *, outcome: str = "") -> bool:
         """Deletes record and batch once the ledger has the request, and notifies its waiters. False if it was settled before.
@@ -387,13 +335,6 @@ class Gate:
                 pipe.zrange(f"{self.prefix}{name}", 0, -1)
             return {one.decode() for some in pipe.execute() for one in some}
 
-    def wake(self) -> None:
-        """Wakes the releasers that sleep until this gate's next opening."""
-        self.redis.publish(WAKE_CHANNEL, self.pool)
-
     def _kept(self, name: str) -> bytes | None:
         found = self.redis.get(f"{self.prefix}{name}")
         return found if isinstance(found, bytes) else None
-
-    def _keys(self, *names: str) -> list[str]:
-        return [f"{self.prefix}{name}" for name in names]

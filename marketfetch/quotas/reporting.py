@@ -13,6 +13,8 @@ from marketfetch.quotas.values import Health, KeyReport, LimitUse
 #: Work that may run is admitted within milliseconds, so this long without an admission means that no worker admits.
 _STUCK_MS: Final = 60_000
 _A_DAY_MS: Final = 86_400_000
+#: What a key's hash has of the vendor's words about it: see lua/call.lua.
+_VERDICTS: Final = ["suspect", "verdict", "unknown", "sentences", "sentence"]
 #: A request whose grant has expired unstarted this often in a row: a message that is lost once or twice is no reason to alert.
 _AGAIN_AND_AGAIN: Final = 5
 #: What a sentence says of such requests, after their number.
@@ -54,6 +56,7 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
     long = [f"lost:{window.window_ms * 1000}" for window in key.windows]
     with gate.redis.pipeline() as pipe:
         pipe.hmget(f"{gate.prefix}key:{key.label}", ["until", "why", "aside", "full", "lost", *long])
+        pipe.hmget(f"{gate.prefix}key:{key.label}", _VERDICTS)
         pipe.scard(f"{gate.prefix}open:{key.label}")
         pipe.hmget(f"{gate.prefix}key:*", ["full", "lost", *long])
         pipe.zcard(f"{gate.prefix}granted")
@@ -65,7 +68,7 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
             pipe.zrevrange(name, 0, window.count - 1, withscores=True)
         for calendar in key.calendars:
             pipe.get(f"{gate.prefix}{_counter(key.label, calendar, now)}")
-        (until, why, aside, *unknown), own, unknown_of_pool, granted, running, *rest = pipe.execute()
+        (until, why, aside, *unknown), verdicts, own, unknown_of_pool, granted, running, *rest = pipe.execute()
     uses = [
         _window(
             window,
@@ -82,7 +85,8 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
         for calendar, used in zip(key.calendars, rest[2 * len(key.windows) :], strict=True)
     ]
     paused_ms = max(0, int(until or 0) - now_us // 1000)
-    busy = key.concurrency is not None and own >= key.concurrency
+    suspect, verdict, refusals, sentences, sentence = verdicts
+    busy = (key.concurrency is not None and own >= key.concurrency) or (suspect and own > 0)
     waits = [use.resets_ms for use in uses]
     opens_ms = None if aside or busy or -1 in waits else max([paused_ms, *waits])
     return KeyReport(
@@ -94,6 +98,10 @@ def _key(gate: Gate, key: KeyLimits) -> KeyReport:
         aside_why=aside.decode() if aside else "",
         opens_ms=opens_ms,
         open_for_ms=_open_for_ms(uses, since_pause_ms=now_us // 1000 - int(until or 0)) if opens_ms == 0 else 0,
+        suspected_why=verdict.decode() if suspect and verdict else "",
+        refusals=int(refusals or 0),
+        unknown_sentences=int(sentences or 0),
+        last_sentence=sentence.decode() if sentence else "",
     )
 
 

@@ -14,6 +14,10 @@ Verdict = Literal["go", "held", "over", "lost", "answered"]
 #: started, and its call was not sent. sent: its call may have reached the vendor.
 Call = Literal["before", "unsent", "sent"]
 
+#: What a reply has done to its key. rests, spends: see `rest_if_unhealthy`. suspected: one more call decides. aside: the key is
+#: out of service until an operator resumes it. refused: rejected for the second time, with no other key in service.
+KeyVerdict = Literal["rests", "spends", "suspected", "aside", "refused"]
+
 
 @dataclass(frozen=True, slots=True)
 class Parking:
@@ -166,6 +170,9 @@ class LimitUse:
 class KeyReport:
     """One key at this moment. `opens_ms` None: the key opens at the end of an open call, or when an operator resumes it.
     `open_for_ms`: for how long the key has allowed a call.
+
+    `suspected_why`: the words with which the vendor has rejected the key; one more call decides. `refusals`: 401s and 403s in a
+    row whose words are not known. `unknown_sentences`: how many words of the vendor were not known, `last_sentence` the latest.
     """
 
     label: str
@@ -176,6 +183,10 @@ class KeyReport:
     aside_why: str
     opens_ms: int | None
     open_for_ms: int = 0
+    suspected_why: str = ""
+    refusals: int = 0
+    unknown_sentences: int = 0
+    last_sentence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

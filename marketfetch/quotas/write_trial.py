@@ -7,7 +7,7 @@ from typing import Final
 
 from redis import Redis
 
-from marketfetch.quotas.gate import WAKE_CHANNEL
+from marketfetch.quotas.key_state import WAKE_CHANNEL
 from marketfetch.quotas.scripts import Scripts
 
 _EXPIRES_MS: Final = 30_000

@@ -20,6 +20,7 @@ from marketfetch.sandbox.odd_replies import LENGTHS, odd
 from marketfetch.sandbox.page_faults import mislead
 from marketfetch.sandbox.reply import Reply, json_reply
 from marketfetch.sandbox.service import Call
+from marketfetch.sandbox.verdicts import verdict
 
 HANG_SECONDS: Final = 60.0
 _HTML: Final = b"""<!DOCTYPE html>
@@ -81,6 +82,7 @@ REPLIES: Final[dict[str, Callable[[Call, Fault, Reply], Reply]]] = {
     "pages": mislead,
     "echo_key": lambda call, fault, reply: echo(call.vendor, call.key, fault.stage or "", reply),
     "odd": lambda call, fault, reply: odd(call.vendor, fault.way or "", reply),
+    "verdict": lambda call, fault, reply: verdict(call.vendor, fault.way or "", reply),
 }
 
 

@@ -10,28 +10,35 @@ from marketfetch.sandbox.accounts import VENDORS
 from marketfetch.sandbox.echoes import PLACES
 from marketfetch.sandbox.misbehaviour import CASES
 from marketfetch.sandbox.odd_replies import WAYS as ODD_WAYS
+from marketfetch.sandbox.verdicts import WAYS as VERDICT_WAYS
 
 # fmt: off
 Kind = Literal[
     "500", "503", "hang", "reset", "truncate", "cut_json", "html", "429", "bad_rows", "results_null",
-    "misbehave", "pages", "echo_key", "odd",
+    "misbehave", "pages", "echo_key", "odd", "verdict",
 ]
 # fmt: on
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 #: What is wrong with the next page that a reply names (marketfetch/sandbox/page_faults.py).
 PAGE_WAYS: Final = ("circle", "same rows", "empty", "huge cursor")
 #: The field that a fault of this kind must have, and its values.
-_CHOICES: Final = {"pages": ("way", PAGE_WAYS), "echo_key": ("stage", PLACES), "odd": ("way", ODD_WAYS)}
+_CHOICES: Final = {
+    "pages": ("way", PAGE_WAYS),
+    "echo_key": ("stage", PLACES),
+    "odd": ("way", ODD_WAYS),
+    "verdict": ("way", VERDICT_WAYS),
+}
 
 
 @dataclass(slots=True)
 class Fault:
-    """Applies to calls of `provider` and `symbol` (None: any): the next `count` of them, or each with probability `rate`.
+    """Applies to calls of `provider`, `symbol` and `key` (None: any): the next `count`, or each with probability `rate`.
 
     `retry_after` is the Retry-After header of 503 and 429 in seconds, None for none. `stage` and `way` say where and how a
     fault of the kind "misbehave" goes wrong on the wire (marketfetch/sandbox/misbehaviour.py has the table); `way` alone says
     where the next page of a fault of the kind "pages" leads; of "echo_key", `stage` is the place where the caller's key is
-    repeated (marketfetch/sandbox/echoes.py); of "odd", `way` is what is hostile in it (marketfetch/sandbox/odd_replies.py).
+    repeated (marketfetch/sandbox/echoes.py); of "odd", `way` is what is hostile in it (marketfetch/sandbox/odd_replies.py);
+    of "verdict", `way` is what is said of the key, or of nothing (marketfetch/sandbox/verdicts.py).
     """
 
     kind: Kind
@@ -42,6 +49,7 @@ class Fault:
     retry_after: float | None = None
     stage: str | None = None
     way: str | None = None
+    key: str | None = None
     struck: int = 0
 
     @classmethod
@@ -77,10 +85,10 @@ class Faults:
     draw: random.Random
     waiting: list[Fault] = field(default_factory=list)
 
-    def strike(self, provider: str, symbol: str) -> Fault | None:
+    def strike(self, provider: str, symbol: str, key: str = "") -> Fault | None:
         """The fault for this call, if any; the call uses up one of a counted fault."""
         for fault in self.waiting:
-            if fault.provider not in (None, provider) or not _meant(fault.symbol, symbol):
+            if fault.provider not in (None, provider) or fault.key not in (None, key) or not _meant(fault.symbol, symbol):
                 continue
             if fault.rate is not None and self.draw.random() >= fault.rate:
                 continue

@@ -49,7 +49,7 @@ class VendorHandler(RequestHandler):
         try:
             reply = state.service.answer(call)
             # A refused call gets no fault, as it would use one up.
-            fault = state.faults.strike(call.vendor, call.symbol) if reply.good else None
+            fault = state.faults.strike(call.vendor, call.symbol, call.key) if reply.good else None
             if fault is None:
                 served = call.symbol if reply.good else None
             elif fault.kind == "bad_rows":

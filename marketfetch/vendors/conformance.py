@@ -25,7 +25,18 @@ from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan
-from marketfetch.vendors.errors import BadCredentials, FetchError, NotEntitled, PlanError, RateLimited, Unavailable
+from marketfetch.vendors.errors import (
+    BadCredentials,
+    BadRequest,
+    Fatal,
+    FetchError,
+    Gone,
+    NotEntitled,
+    PlanError,
+    RateLimited,
+    Unavailable,
+    UnknownSymbol,
+)
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.protocol import Vendor, VendorOptions
 from marketfetch.vendors.times import period_end, period_start, zone_info
@@ -42,6 +53,15 @@ _RANGES: Final = (
 #: The number of places where the suite truncates a recorded body.
 _CUTS: Final = 97
 _HTML: Final = b"<!DOCTYPE html><html><body>Incident 42: request blocked</body></html>"
+_PROXIES: Final = (
+    *(b"error code: 1020", b"error code: 1015\n", b"RBAC: access denied", b"default backend - 404", b"no healthy upstream"),
+    b"upstream connect error or disconnect/reset before headers. reset reason: connection failure",
+)
+#: Words that no vendor knows, with what might be a key, and a sentence of the kind that ended a good key.
+_LEAK: Final = "QWERTYUIOPASDFGH"
+_UNKNOWN: Final = f"the wind has turned for {_LEAK}"
+_EXAMPLE_URL: Final = "the wind has turned, for a quote see e.g. https://vendor.test/query?symbol=ZZZ&apikey=demo."
+_SENTENCES: Final = ("error", "message", "detail", "Error Message", "Information")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +75,24 @@ class Recording:
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedError:
+    """An error of the vendor as it came, and the name of its class in the error tree."""
+
+    status: int
+    body: bytes
+    kind: str
+
+
 class VendorConformance:
-    """Subclass it with a `vendor`, and with `recordings` of good replies; pytest runs every test below.
+    """Subclass it with a `vendor`, with `recordings` of good replies and `errors`; pytest runs every test below.
 
     `options` are the vendor's options other than `base_url`.
     """
 
     vendor: ClassVar[Vendor[Any]]
     recordings: ClassVar[Sequence[Recording]] = ()
+    errors: ClassVar[Sequence[RecordedError]] = ()
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     # --- the Vendor value ---
@@ -181,6 +211,49 @@ class VendorConformance:
         for status in (401, 403):
             for body in (b'{"error": "no"}', b"", _HTML):
                 self._raises((BadCredentials, NotEntitled, Unavailable), body, what=f"status {status}", status=status)
+
+    # --- verdicts on keys: docs/decisions/0020 ---
+
+    def test_the_text_of_a_proxy_is_unavailable_and_blames_no_key(self) -> None:
+        for status in (200, 401, 403, 404):
+            for body in _PROXIES:
+                error = self._raises(Unavailable, body, what=f"status {status} with {body[:40]!r}", status=status)
+                blamed = isinstance(error, Unavailable) and error.unknown == "refusal"
+                _must(not blamed, f"status {status} with {body[:40]!r} counts as a refusal of the key")
+
+    def test_an_unknown_refusal_is_unavailable_counts_and_is_quoted_without_a_key(self) -> None:
+        for status in (401, 403):
+            for said in (_UNKNOWN, _EXAMPLE_URL):
+                quotes = [json.dumps({name: said}).encode() for name in _SENTENCES]
+                for body in (said.encode(), *quotes):
+                    error = self._raises(Unavailable, body, what=f"status {status} with {body[:60]!r}", status=status)
+                    counts = isinstance(error, Unavailable) and error.unknown == "refusal"
+                    _must(counts, f"status {status} with {body[:60]!r} is not raised by unknown_refusal")
+                    _must("the wind" in error.message, f"the words of {body[:60]!r} are not quoted: {error.message}")
+                    _must(_LEAK not in error.message and "=demo" not in error.message, f"quoted with a key: {error.message}")
+            self._raises(Unavailable, b"{}", what=f"status {status} with an empty object", status=status)
+
+    def test_a_sentence_that_quotes_an_example_url_blames_no_key(self) -> None:
+        for status in (200, 400, 404, 422):
+            for name in _SENTENCES:
+                error = self._raises(FetchError, json.dumps({name: _EXAMPLE_URL}).encode(), what="a sentence", status=status)
+                _must(not isinstance(error, BadCredentials), f"status {status}, {name}: an example URL blames the key")
+
+    def test_a_404_in_plain_text_is_final(self) -> None:
+        for body in (b"404 page not found\n", b"Not Found", b"no such page"):
+            error = self._raises(Fatal, body, what=f"a 404 with {body!r}", status=404, headers={"content-type": "text/plain"})
+            final = isinstance(error, BadRequest | UnknownSymbol | Gone)
+            _must(final, f"a 404 with {body!r} is {type(error).__name__}, not BadRequest, UnknownSymbol or Gone")
+
+    def test_a_recorded_error_is_its_class_with_a_byte_order_mark_and_in_latin_1_too(self) -> None:
+        for number, one in enumerate(self.errors):
+            bodies = [one.body, b"\xef\xbb\xbf" + one.body]
+            if one.body.lstrip()[:1] == b"{":
+                bodies.append(one.body.replace(b"{", b'{"served by": "Jos\xe9", ', 1))
+            for body in bodies:
+                error = self._raises(FetchError, body, what=f"error {number}", status=one.status)
+                found = type(error).__name__
+                _must(found == one.kind, f"error {number} ({body[:60]!r}) is {found}, not {one.kind}")
 
     # --- wishes, requests and responses for the tests ---
 

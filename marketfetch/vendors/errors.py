@@ -3,11 +3,12 @@
 FetchError
 ├── RateLimited      the key (or the address) is over a limit      pause the key, requeue the request, no retry spent
 ├── Transient
-│   ├── Unavailable  5xx, timeouts, resets, truncated or non-JSON bodies, HTML       backoff, then failed; three in a row open
-│   │                                                                                the circuit breaker (docs/decisions/0010)
+│   ├── Unavailable  5xx, timeouts, resets, truncated or non-JSON bodies, HTML,      backoff, then failed; three in a row open
+│   │                unknown sentences, unknown 401 and 403                          the circuit breaker (docs/decisions/0010)
 │   └── SuspectEmpty an empty response that may be wrong (null for a list)           one retry, then NoData
 ├── NoData           the vendor has no data for this range          done, zero rows, recorded as empty
-├── BadCredentials   the vendor rejects the key                     the key is set aside; with no other key: failed
+├── BadCredentials   the vendor's own words reject the key          the key is suspected; a second call that says the same sets
+│                                                                   it aside, with no other key: failed (docs/decisions/0020)
 └── Fatal            a retry can't help                             failed at once
     ├── NotEntitled    the plan does not include this
     ├── UnknownSymbol  no such instrument (some vendors return the same for bad parameters)
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 #: The limit that a vendor reports: calls per second, per minute, per other window ("window"), per day, or concurrent calls.
 Scope = Literal["second", "minute", "window", "day", "concurrency"]
+
+#: The words of a body that its vendor's reader does not know, "" where it knows them.
+Unknown = Literal["", "sentence", "refusal"]
 
 
 class FetchError(Exception):
@@ -74,9 +78,13 @@ class Unavailable(Transient):
     """No usable response: 5xx, a timeout, a connection reset, a truncated body, not JSON, or an HTML page.
 
     `unread` True: the vendor's reader raised what is no error of this tree. The body is kept for a developer to look at.
+
+    `unknown`: the vendor's reader does not know the words of the body, and the message quotes them. "sentence": a sentence in
+    place of data. "refusal": a 401 or 403, which five times in a row sets the key aside.
     """
 
     unread: bool = False
+    unknown: Unknown = ""
 
 
 class SuspectEmpty(Transient):
@@ -88,7 +96,7 @@ class NoData(FetchError):
 
 
 class BadCredentials(FetchError):
-    """The vendor rejects the key."""
+    """The vendor rejects the key, in words that are known as its own: a status alone, or a proxy's text, never says so."""
 
 
 class Fatal(FetchError):

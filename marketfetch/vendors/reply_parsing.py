@@ -23,16 +23,24 @@ from marketfetch.vendors.http import HttpReply
 #: Statuses other than 5xx with which a proxy in front of a vendor reports a timeout.
 _GAVE_UP: Final = (408, 425, 499)
 _HTML: Final = re.compile(rb"^\s*<(!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
+#: Plain texts of what stands in front of a vendor. Cloudflare (its 1xxx errors); Envoy and Istio; ingress-nginx; Varnish.
+_PROXY_TEXT: Final = re.compile(
+    rb"^\s*(error code: \d{3,4}\b|upstream (connect error|request timeout)|no healthy upstream|rbac: access denied|"
+    rb"default backend - 404|fault filter abort|error \d{3} .*\bvarnish|request unsuccessful\. incapsula)",
+    re.IGNORECASE,
+)
 #: What a Retry-After of never, or of the year 9999, comes to: a number that every store and every message can hold.
 LONGEST_WAIT_MS: Final = 9_999 * 366 * 86_400_000
 #: Characters of a header that are looked at; a date has thirty.
 _LONGEST_HEADER: Final = 100
+#: The query of a URL: an example URL has a key in it, if a short one.
+_QUERY: Final = re.compile(r"(https?://[^\s?]{1,500})\?[^\s)\"'>]*", re.IGNORECASE)
 #: Characters that might be a key: a long run without a space.
 _KEY_LIKE: Final = re.compile(r"[A-Za-z0-9_\-]{12,}")
 
 
 def check_whole(reply: HttpReply, *, who: str) -> None:
-    """Raises Unavailable for 5xx and `_GAVE_UP`, HTML pages and empty bodies, whatever their content type."""
+    """Raises Unavailable for 5xx and `_GAVE_UP`, HTML pages, a proxy's text and empty bodies, whatever their content type."""
     status = reply.status
     if status >= 500 or status in _GAVE_UP:
         raise Unavailable(
@@ -48,8 +56,16 @@ def check_whole(reply: HttpReply, *, who: str) -> None:
             f"proves nothing about the key or the symbol",
             status=status,
         )
+    if _PROXY_TEXT.match(reply.body[:500]):
+        raise Unavailable(
+            f"{who} returned the error text of a CDN or proxy (status {status}): {quoted(reply.body[:200].decode('latin-1'))}. "
+            f"It proves nothing about the key or the symbol",
+            status=status,
+        )
     if not reply.body.strip():
-        raise Unavailable(f"{who} returned an empty body (status {status})", status=status)
+        empty = Unavailable(f"{who} returned an empty body (status {status})", status=status)
+        empty.unknown = "refusal" if status in (401, 403) else ""
+        raise empty
 
 
 def as_utf8(reply: HttpReply) -> HttpReply:
@@ -174,7 +190,7 @@ def rate_limited(reply: HttpReply, message: str, *, scope: Scope, else_ms: int |
 
 def quoted(text: object) -> str:
     """Returns a vendor's message in a safe form: one line, at most 200 characters, without anything that might be a key."""
-    line = " ".join(str(text)[:2_000].split())
+    line = _QUERY.sub(r"\1?…", " ".join(str(text)[:2_000].split()))
     if len(line) > 200:
         # Cut between words: a key that is cut in two is not found any more.
         line = f"{line[:200].rpartition(' ')[0]} ..."

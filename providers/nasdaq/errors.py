@@ -5,10 +5,17 @@ https://docs.data.nasdaq.com/docs/error-codes
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Final
 
+from marketfetch.vendors.error_bodies import (
+    body_text,
+    check_address,
+    error_object,
+    unknown_refusal,
+    unknown_sentence,
+    without_urls,
+)
 from marketfetch.vendors.errors import BadCredentials, BadRequest, FetchError, Gone, NotEntitled, Unavailable, UnknownSymbol
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reply_parsing import check_whole, quoted, rate_limited
@@ -46,16 +53,12 @@ def check_status(reply: HttpReply, *, symbol: str) -> None:
 
 def error_code(reply: HttpReply) -> tuple[str, str]:
     """Returns code and message of an error, ("", "") for other responses. An error in CSV has the header `code,message`."""
-    body = reply.body.strip()
-    if body.startswith(b"code,message"):
-        code, _, message = body.decode(errors="replace").partition("\n")[2].strip().partition(",")
+    if reply.body.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"code,message"):
+        code, _, message = body_text(reply).lstrip().partition("\n")[2].strip().partition(",")
         return code.strip() or "?", message.strip()
-    if not body.startswith(b"{") or b"quandl_error" not in body[:2_000]:
+    if b"quandl_error" not in reply.body[:2_000]:
         return "", ""
-    try:
-        error = json.loads(body).get("quandl_error")
-    except (ValueError, RecursionError):
-        return "", ""
+    error = (error_object(reply) or {}).get("quandl_error")
     if not isinstance(error, dict):
         return "", ""
     return str(error.get("code") or "?"), str(error.get("message") or "")
@@ -70,7 +73,7 @@ def _coded(code: str, message: str, reply: HttpReply, *, symbol: str) -> FetchEr
     kind = match[1] if (match := _CODE.match(code)) else ""
     if kind == "L" or code == _SPEED_OF_A_KEY or status == 429:
         return _limit(code, message, reply, symbol=symbol)
-    if kind == "A" or code in _ANONYMOUS or (kind == "P" and _NEEDS_KEY.search(message)):
+    if kind == "A" or code in _ANONYMOUS or (kind == "P" and _NEEDS_KEY.search(without_urls(message))):
         return BadCredentials(f"{WHO} rejected the API key ({code}): check api_keys", status=status)
     if kind == "P":
         return NotEntitled(
@@ -88,7 +91,7 @@ def _coded(code: str, message: str, reply: HttpReply, *, symbol: str) -> FetchEr
         return BadRequest(f"{WHO} rejected the request for {symbol} ({code}): {quoted(message)}", status=status)
     if kind in ("M", "X"):
         return Unavailable(f"{WHO} reported an internal error for {symbol} ({code})", status=status)
-    return _bare(reply, symbol=symbol)
+    return _bare(reply, symbol=symbol, said=f"{code} {message}")
 
 
 def _limit(code: str, message: str, reply: HttpReply, *, symbol: str) -> FetchError:
@@ -104,21 +107,20 @@ def _limit(code: str, message: str, reply: HttpReply, *, symbol: str) -> FetchEr
     return rate_limited(reply, f"{WHO} reported that this key has reached its rate limit ({symbol}, {code})", scope="window")
 
 
-def _bare(reply: HttpReply, *, symbol: str) -> FetchError:
-    """Classifies an error without a known code by its status."""
+def _bare(reply: HttpReply, *, symbol: str, said: str = "") -> FetchError:
+    """Classifies an error without a known code by its status; `said` is an unknown code with its message."""
     status = reply.status
     if status == 429:
         return rate_limited(reply, f"{WHO} reported a rate limit (status 429) for {symbol}: slow down", scope="window")
-    if status == 401:
-        return BadCredentials(f"{WHO} rejected the API key (status 401): check api_keys", status=status)
-    if status == 403:
-        return NotEntitled(
-            f"{WHO}: this key is not entitled to {symbol} (status 403): subscribe to the database", status=status
-        )
+    if status in (401, 403):
+        return unknown_refusal(reply, who=WHO, symbol=symbol, said=said)
+    check_address(reply, who=WHO, symbol=symbol)
     if status == 404:
         return UnknownSymbol(f"{WHO} does not know {symbol} (status 404): check the spelling", status=status)
     if status >= 400:
         return BadRequest(f"{WHO} rejected the request for {symbol} (status {status}): check its parameters", status=status)
+    if said:
+        return unknown_sentence(reply, who=WHO, symbol=symbol, said=said)
     return Unavailable(f"{WHO} responded with status {status} and no data for {symbol}", status=status)
 
 

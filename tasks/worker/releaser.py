@@ -36,7 +36,7 @@ from marketfetch.ops.alerts import Alert, Outage
 from marketfetch.ops.workers import HEARTBEAT
 from marketfetch.quotas import Gate, Grant
 from marketfetch.quotas.epoch import Epoch
-from marketfetch.quotas.gate import WAKE_CHANNEL
+from marketfetch.quotas.key_state import WAKE_CHANNEL
 from marketfetch.settings import get_settings
 from marketfetch.storage.store import StoreError
 

@@ -156,6 +156,7 @@ def test_the_keys_state_is_said_in_words(monkeypatch: pytest.MonkeyPatch, shell:
         key("open", LimitUse("1/second", 1, 1, resets_ms=-1)),
         key("resting", minute, paused_ms=300_000, paused_why="429"),
         key("refused", aside_why="unknown key"),
+        key("blamed", suspected_why="rejected", unknown_sentences=3, last_sentence="the wind"),
     ]
     monkeypatch.setattr(key_status, "lines", lambda: found)
     done = shell.invoke(marketfetch, ["quotas"])
@@ -167,6 +168,8 @@ def test_the_keys_state_is_said_in_words(monkeypatch: pytest.MonkeyPatch, shell:
     assert ["polygon", "resting", "5/minute", "5/5", "in 5 min", "1", "7"] in cells
     assert ["polygon", "refused", "no limits", "set aside", "1", "7"] in cells
     assert "polygon refused is set aside: unknown key. `marketfetch quotas resume refused`" in done.stderr
+    assert "polygon blamed is suspected and makes one call at a time, which decides: rejected" in done.stderr
+    assert "polygon blamed: a sentence we do not know (3 so far), please report it. The last one: the wind" in done.stderr
     assert "polygon resting rests for 300 s more: 429" in done.stderr
     monkeypatch.setattr(key_status, "lines", list)
     assert "No API key is configured" in shell.invoke(marketfetch, ["quotas"]).stderr

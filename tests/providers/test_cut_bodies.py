@@ -7,18 +7,14 @@ from pathlib import Path
 import pytest
 
 from marketfetch.schemas.request import Request
-from marketfetch.vendors import names, vendor
+from marketfetch.vendors import vendor
 from marketfetch.vendors.errors import FetchError, Gone, RateLimited, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reading import read
+from tests.providers.test_every_recording import ONLY_DATES, ROWS
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
-WITH_DATA = sorted(
-    str(path.relative_to(RECORDINGS))
-    for vendor in names()
-    for path in (RECORDINGS / vendor).glob("*")
-    if not path.name.startswith(("err_", "empty_")) and path.name != "v1_dataset_112.csv"
-)
+WITH_DATA = sorted(name for name in ROWS if name != ONLY_DATES)
 #: Cuts tried per file: a prime number of steps, so that they fall on ever other places of a row.
 CUTS = 97
 

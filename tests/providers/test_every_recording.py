@@ -25,7 +25,14 @@ def _manifest() -> dict[str, dict[str, str]]:
 
 
 MANIFEST = _manifest()
-ERRORS = {name: line for name, line in MANIFEST.items() if "/err_" in name or "/empty_" in name}
+
+
+def _names_an_error(line: dict[str, str]) -> bool:
+    word = re.match(r"\w+", line["what a good client makes of it"])
+    return word is not None and isinstance(getattr(errors, word[0], None), type)
+
+
+ERRORS = {name: line for name, line in MANIFEST.items() if _names_an_error(line)}
 ROWS = {name: line for name, line in MANIFEST.items() if name not in ERRORS}
 
 #: What the reply's reader is told, as `marketfetch read` would be; "bars" wherever the reply speaks for itself.

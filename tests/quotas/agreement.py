@@ -39,6 +39,9 @@ def both_keep_the_same_books(model: Model, found: Snapshot, labels: Sequence[str
         for name, stamps in (("done", [one.done for one in ours]), ("early", [one.early for one in ours])):
             stamped = found.stamps.get(f"{name}:{label}", [])
             assert [one for one in stamped if one > young] == sorted(one for one in stamps if one and one > young)
+        state, kept = model.key(label), found.keys.get(label, {})
+        verdicts = [int(kept.get(name, 0)) for name in ("suspect", "unknown", "sentences")]
+        assert [*verdicts, "aside" in kept] == [state.suspect, state.unknown, state.sentences, bool(state.aside)]
     counts = {name: found.counts.get(name, 0) for name in model.events}
     assert counts == model.events
     assert found.counts.get("bytes", 0) == model.unstored_bytes()

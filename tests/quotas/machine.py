@@ -276,7 +276,7 @@ class GateMachine(RuleBasedStateMachine):
             ) == self.model.finish(child.id, fence=child.fence, batch=b"no", unsent=True, held_again_ms=HELD_AGAIN_MS)
 
     @precondition(lambda self: self.children)
-    @rule(n=pick, how=st.sampled_from((("", 3_000), ("grow", 1_000), ("grow", 1_000), ("aside", 0), ("", 0))))
+    @rule(n=pick, how=st.sampled_from((("", 3_000), ("grow", 1_000), ("grow", 1_000), ("", 0))))
     def a_call_is_refused(self, n: int, how: tuple[Any, int]) -> None:
         child = self.child(n)
         unsent = self.never_sent(child)
@@ -290,19 +290,33 @@ class GateMachine(RuleBasedStateMachine):
         )  # fmt: skip
 
     @precondition(lambda self: self.children)
-    @rule(n=pick, rest_ms=st.sampled_from((500, 3_000)))
-    def a_call_brings_no_answer(self, n: int, rest_ms: int) -> None:
-        """The third time in a row the key rests; before that the request tries again."""
+    @rule(n=pick)
+    def a_call_rejects_the_key(self, n: int) -> None:
+        """The first time it is suspected; the second time it is set aside, or the request fails."""
+        child = self.child(n)
+        if self.never_sent(child):
+            return
+        self.children.remove(child)
+        others = [one for one in self.limits if one != child.label]
+        verdict = self.gate.suspect(child.id, fence=child.fence, key_label=child.label, why="why", others=others)
+        assert verdict == self.model.suspect(child.id, fence=child.fence, label=child.label, others=others)
+
+    @precondition(lambda self: self.children)
+    @rule(n=pick, rest_ms=st.sampled_from((500, 3_000)), unknown=st.sampled_from(("", "sentence", "refusal", "refusal")))
+    def a_call_brings_no_answer(self, n: int, rest_ms: int, unknown: Any) -> None:
+        """The third time in a row the key rests; before that the request tries again. A fifth unknown refusal ends it."""
         child = self.child(n)
         unsent = self.never_sent(child)
         self.children.remove(child)
         rests = self.gate.rest_if_unhealthy(
-            child.id, fence=child.fence, key_label=child.label, rest_ms=rest_ms, why="why", unsent=unsent
-        )
-        assert rests == self.model.rest_if_unhealthy(
-            child.id, fence=child.fence, label=child.label, rest_ms=rest_ms, unsent=unsent
+            child.id, fence=child.fence, key_label=child.label, rest_ms=rest_ms, why="why", unsent=unsent,
+            unknown="" if unsent else unknown, words="w" if unknown and not unsent else "",
         )  # fmt: skip
-        if not rests:
+        assert rests == self.model.rest_if_unhealthy(
+            child.id, fence=child.fence, label=child.label, rest_ms=rest_ms, unsent=unsent,
+            unknown="" if unsent else unknown, words="w" if unknown and not unsent else "",
+        )  # fmt: skip
+        if rests == "spends":
             assert self.gate.delay(child.id, fence=child.fence, delay_ms=2_000, unsent=unsent) == self.model.delay(
                 child.id, fence=child.fence, delay_ms=2_000, unsent=unsent
             )

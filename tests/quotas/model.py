@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from marketfetch.quotas.limits import KeyLimits
-from tests.quotas.model_keys import ModelOfKeys
-from tests.quotas.model_records import DIED, ILL, LEFT_FOR_MS, Call, Record
+from tests.quotas.model_records import DIED, LEFT_FOR_MS, Call, Record
+from tests.quotas.model_verdicts import ModelOfVerdicts
 
 #: What `admit` grants: id, fence, key label, attempts, arguments, message, kind.
 Granted = tuple[str, int, str, int, str, str, str]
 
 
-class Model(ModelOfKeys):
+class Model(ModelOfVerdicts):
     """One pool's gate. `now` is set by whoever lets time pass."""
 
     def __init__(self, now: int) -> None:
@@ -198,7 +198,8 @@ class Model(ModelOfKeys):
             return "go", one.label, one.attempts, one.calls, "", max(0, one.sent - self.now), one.kills
         if one.place != "granted" or one.fence != fence:
             return "lost", "", 0, 0, "", 0, 0
-        if self.key(one.label).until_ms * 1000 > self.now:
+        suspected = self.key(one.label).suspect and any(other.label == one.label for other in self.at("running"))
+        if self.key(one.label).until_ms * 1000 > self.now or suspected:
             self._close(one, made=False)
             self._enter(one)
             return "lost", "", 0, 0, "", 0, 0
@@ -221,7 +222,7 @@ class Model(ModelOfKeys):
         )
         one.calls -= unsent
         state = self.key(one.label)
-        state.strikes, state.ill, state.ill_by = 0, 0, ""
+        state.strikes, state.ill, state.ill_by, state.suspect, state.unknown = 0, 0, "", 0, 0
         self.stored_ms = self.stored_ms if self.unstored_bytes() else self.now_ms
         one.batch, one.place, one.at_ms = batch, "held", self.now_ms + held_again_ms
         wanted = [who for who in (one.owner, *one.waiters) if who not in one.gone]
@@ -235,46 +236,6 @@ class Model(ModelOfKeys):
             self._enter(following)
             one.page = page
             self.events["parked"] += 1
-        return True
-
-    def requeue(self, name: str, *, fence: int, label: str, pause_ms: int = 0, then: str = "", unsent: bool = False) -> bool:
-        one, state = self.records.get(name), self.key(label)
-        if then == "aside":
-            state.aside = "why"
-            self.events["refused"] += 1
-        elif pause_ms:
-            if then == "grow":
-                sent = one.sent if one else 0
-                rests = state.until_ms > self.now_ms
-                if state.strikes == 0 or (not rests and sent > state.struck):
-                    state.strikes, state.struck = state.strikes + 1, self.now
-                pause_ms *= 2 ** min(state.strikes - 1, 6)
-            self.pause(label, pause_ms=pause_ms)
-            self.events["refused"] += 1
-        if one is None or one.place not in ("granted", "running") or one.fence != fence:
-            return False
-        ran = one.place == "running"
-        self._close(one, made=ran and not unsent)
-        one.calls -= ran and unsent
-        if self._still_wanted(one):
-            self._enter(one)
-        return True
-
-    def rest_if_unhealthy(self, name: str, *, fence: int, label: str, rest_ms: int, unsent: bool = False) -> bool:
-        state = self.key(label)
-        if state.ill_by != name:
-            state.ill, state.ill_by = state.ill + 1, name
-        if state.ill < ILL:
-            return False
-        one = self.records.get(name)
-        if state.strikes and state.until_ms <= self.now_ms and one and one.sent > state.struck:
-            state.strikes, state.struck = state.strikes + 1, self.now
-            self.pause(label, pause_ms=rest_ms * 2 ** min(state.strikes - 1, 6))
-            self.events["refused"] += 1
-            if self._leased(name, fence):
-                one.tag = 0
-            return False
-        self.requeue(name, fence=fence, label=label, pause_ms=rest_ms, then="grow", unsent=unsent)
         return True
 
     def return_grants(self, grants: Sequence[tuple[str, int]]) -> int:
@@ -319,10 +280,6 @@ class Model(ModelOfKeys):
             one.attempts += 1
             one.place, one.at_ms = "delayed", self.now_ms + delay_ms
         return True
-
-    def _leased(self, name: str, fence: int) -> Record | None:
-        one = self.records.get(name)
-        return one if one and one.place == "running" and one.fence == fence else None
 
     # --- 5 to 7: held, over, withdrawn ----------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ class ModelOfKeys(ModelOfRecords):
         mine = [one for one in self.calls if one.label == key.label]
         if state.aside or (key.concurrency and sum(one.done is None for one in mine) >= key.concurrency):
             return None
-        if state.ill >= ILL and any(one.done is None for one in mine):
+        if (state.ill >= ILL or state.suspect) and any(one.done is None for one in mine):
             return None
         moments = [self.now, state.until_ms * 1000]
         for window in key.windows:
@@ -92,7 +92,7 @@ class ModelOfKeys(ModelOfRecords):
 
     def resume(self, label: str) -> None:
         state = self.key(label)
-        state.until_ms = state.strikes = state.struck = state.ill = 0
+        state.until_ms = state.strikes = state.struck = state.ill = state.suspect = state.unknown = state.sentences = 0
         state.ill_by = ""
         state.aside = ""
 
@@ -126,6 +126,7 @@ class ModelOfKeys(ModelOfRecords):
         if step_ms:
             state.trips = state.struck = 0
             state.until_ms += step_ms if state.until_ms else 0
+            state.suspect += step_ms * 1000 if state.suspect else 0
         if lost == 0:
             return
         if lost > 0:

@@ -10,6 +10,8 @@ NO_MATTER = datetime.fromtimestamp(0, UTC)
 DAY_US = 86_400_000_000
 #: So many unusable answers in a row to different requests, and a vendor counts as ill.
 ILL = 3
+#: So many unknown 401s and 403s in a row set a key aside.
+REFUSED = 5
 #: A deadline of a newer release's request is looked at again after so long.
 LEFT_FOR_MS = 3_000
 DIED = "its worker died three times while it ran"
@@ -82,6 +84,10 @@ class Key:
     struck: int = 0
     ill: int = 0
     ill_by: str = ""
+    #: Since when the vendor's words reject it, 0 where they do not; unknown 401s and 403s in a row.
+    suspect: int = 0
+    unknown: int = 0
+    sentences: int = 0
     trips: int = 0
     fastest: int = 0
     slack: int = -1

@@ -56,7 +56,8 @@ def test_what_nobody_has_started_is_taken_back_to_its_place_and_what_runs_goes_o
 
 
 def unanswered(gate, grant):
-    return gate.rest_if_unhealthy(grant.id, fence=grant.fence, key_label="main", rest_ms=1_000, why="no usable answer")
+    found = gate.rest_if_unhealthy(grant.id, fence=grant.fence, key_label="main", rest_ms=1_000, why="no usable answer")
+    return found == "rests"
 
 
 def test_a_vendor_that_answers_nobody_is_asked_by_one_call_at_a_time_until_it_answers(gate):
@@ -394,7 +395,7 @@ def test_events_are_counted(gate):
     park(gate, "a", "b")
     one, two = (started(gate, grant) for grant in admitted(gate).grants)
     gate.requeue(one.id, fence=latest(gate, one.id), key_label="main", pause_ms=50, why="refused")
-    gate.requeue(two.id, fence=latest(gate, two.id), key_label="main", why="bad key", then="aside")
+    gate.suspect(two.id, fence=latest(gate, two.id), key_label="main", why="bad key", others=())
     assert gate.events() == Events(parked=2, admitted=2, paused=1, refused=2, expired=0)
 
 

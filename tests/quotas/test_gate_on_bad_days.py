@@ -13,7 +13,7 @@ import pytest
 
 from marketfetch.quotas import Parking, key_limits
 from marketfetch.quotas.epoch import Epoch
-from marketfetch.quotas.gate import WAKE_CHANNEL
+from marketfetch.quotas.key_state import WAKE_CHANNEL
 from marketfetch.quotas.limits import Calendar, KeyLimits
 from marketfetch.quotas.reporting import report
 from marketfetch.quotas.values import Counts, KeyHistory
@@ -218,8 +218,8 @@ def test_a_late_refusal_of_one_key_does_not_stop_another(gate):
     assert gate.start("a", fence=old.fence, end_by_ms=0).verdict == "go"
     (new,) = eventually(lambda: admit(gate, two).grants, within_s=5)
     assert (old.key_label, new.key_label) == ("one", "two")
-    gate.requeue("a", fence=old.fence, key_label="one", why="key one is wrong", then="aside")
-    assert report(gate, [two])[0].aside_why == ""
+    gate.suspect("a", fence=old.fence, key_label="one", why="key one is wrong", others=("two",))
+    assert [key.suspected_why for key in report(gate, [one, two])] == ["key one is wrong", ""]
 
 
 # --- the lane ---------------------------------------------------------------------------------------------------------

@@ -177,20 +177,6 @@ def test_changed_settings_take_effect_without_forgetting_what_was_counted(gate):
     assert admit(gate, key_limits("main", ["2/hour"])).grants == ()
 
 
-def test_a_key_set_aside_serves_nothing_until_it_is_resumed(gate):
-    park(gate, *names(2))
-    keys = (key_limits("bad", []), key_limits("good", []))
-    grants = admit(gate, *keys).grants
-    refused = next(one for one in grants if one.key_label == "bad")
-    gate.start(refused.id, fence=refused.fence)
-    assert gate.requeue(refused.id, fence=refused.fence, key_label="bad", why="key refused", then="aside")
-    (again,) = admit(gate, *keys).grants
-    assert (again.id, again.key_label) == (refused.id, "good")
-    assert [one.aside_why for one in report(gate, keys)] == ["key refused", ""]
-    gate.resume("bad")
-    assert report(gate, keys)[0].aside_why == ""
-
-
 def test_an_operators_pause_stops_a_key(gate):
     park(gate, *names(1))
     key = key_limits("main", [])

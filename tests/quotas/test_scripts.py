@@ -31,7 +31,7 @@ STEPS: dict[str, list[Any]] = {
         lambda gate: gate.finish("a", fence=1, batch=b"x", next_page=PAGE, counted=VendorCount(1, 1_000, strict=True)),
         1,
     ],
-    "requeue": [lambda gate: gate.requeue("a", fence=1, key_label="x"), 1],
+    "requeue": [lambda gate: gate.suspect("a", fence=1, key_label="x", why="no", others=("y", "z")), 1],
     "return_grants": [lambda gate: gate.return_grants([Grant("a", 1, "x", 0, ""), Grant("b", 2, "x", 0, "")]), 1],
     "raised": [lambda gate: gate.raised("a", fence=1, reason="why"), [b"again", 1, b""]],
     "delay": [lambda gate: gate.delay("a", fence=1, delay_ms=1), 1],
@@ -49,7 +49,7 @@ STEPS: dict[str, list[Any]] = {
     ],
 }
 #: After the arguments that have a number come these many more for each of several.
-OPEN_ENDED = {"park": 5, "withdraw": 1, "return_grants": 2, "claim": 1, "release_claims": 1, "knows": 1}
+OPEN_ENDED = {"park": 5, "withdraw": 1, "return_grants": 2, "requeue": 1, "claim": 1, "release_claims": 1, "knows": 1}
 
 
 class Header:
@@ -146,7 +146,8 @@ def test_the_gate_passes_what_the_header_names(name):
 
 def test_every_script_is_a_method_of_the_gate_and_the_other_way_round():
     assert sorted(STEPS) == SCRIPTS
-    code = (ROOT / "marketfetch" / "quotas" / "gate.py").read_text(encoding="utf-8")
+    files = [ROOT / "marketfetch" / "quotas" / name for name in ("gate.py", "key_state.py")]
+    code = "".join(path.read_text(encoding="utf-8") for path in files)
     assert sorted(set(re.findall(r"self\._scripts\.(\w+)\(", code))) == SCRIPTS
 
 

@@ -66,7 +66,7 @@ def test_each_ends_as_a_named_error_that_a_terminal_can_show(sandbox: Sandbox, n
 
 
 def test_a_fault_without_its_place_is_refused_with_the_choices() -> None:
-    for kind, field in (("pages", "way"), ("echo_key", "stage"), ("odd", "way")):
+    for kind, field in (("pages", "way"), ("echo_key", "stage"), ("odd", "way"), ("verdict", "way")):
         with pytest.raises(ValueError, match=f"a fault of the kind {kind} has a {field}, one of: "):
             Fault.parse({"kind": kind, field: "nothing"})
-    assert {"pages", "echo_key", "odd"} <= set(get_args(Kind))
+    assert {"pages", "echo_key", "odd", "verdict"} <= set(get_args(Kind))

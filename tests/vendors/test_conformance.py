@@ -12,7 +12,8 @@ import pytest
 
 from marketfetch.schemas.page import Page
 from marketfetch.vendors import vendor
-from marketfetch.vendors.conformance import Recording, VendorConformance
+from marketfetch.vendors.conformance import RecordedError, Recording, VendorConformance
+from marketfetch.vendors.errors import BadCredentials, Unavailable
 from marketfetch.vendors.http import HttpRequest, KeyPlace
 from marketfetch.vendors.protocol import Vendor
 
@@ -24,6 +25,10 @@ def recorded(name: str, rows: int, dataset: str = "bars") -> Recording:
     return Recording((RECORDINGS / name).read_bytes(), rows, dataset=dataset)
 
 
+def refused(name: str, kind: str, status: int = 200) -> RecordedError:
+    return RecordedError(status, (RECORDINGS / name).read_bytes(), kind)
+
+
 class TestAlphaVantage(VendorConformance):
     vendor = vendor("alpha_vantage")
     recordings = (
@@ -31,6 +36,11 @@ class TestAlphaVantage(VendorConformance):
         recorded("alpha_vantage/daily_adjusted_small.json", 2),
         recorded("alpha_vantage/intraday_1min_MSFT.json", 100),
         recorded("alpha_vantage/fx_daily_EURUSD.csv", 100),
+    )
+    errors = (
+        refused("alpha_vantage/err_missing_key.json", "BadCredentials"),
+        refused("alpha_vantage/err_info_daily_cap.json", "RateLimited"),
+        refused("alpha_vantage/err_invalid_call_unknown_symbol.json", "UnknownSymbol"),
     )
 
 
@@ -40,6 +50,11 @@ class TestPolygon(VendorConformance):
         recorded("polygon/mock_aggs_daily_AAPL.json", 2),
         recorded("polygon/openbb_equity_daily_AAPL_2023-01-01_2023-01-10.json", 6),
     )
+    errors = (
+        refused("polygon/err_401_unknown_key.json", "BadCredentials", 401),
+        refused("polygon/err_403_entitlement.json", "NotEntitled", 403),
+        refused("polygon/err_400_bad_date.json", "BadRequest", 400),
+    )
 
 
 class TestNasdaq(VendorConformance):
@@ -48,6 +63,11 @@ class TestNasdaq(VendorConformance):
         recorded("nasdaq/dataset_MULTPL_SP500_PE_excerpt.json", 12, dataset="datasets"),
         recorded("nasdaq/datatable_NDAQ_RTAT10_excerpt.json", 12, dataset="NDAQ/RTAT10"),
         recorded("nasdaq/wiki_prices_table_export.csv", 916, dataset="WIKI/PRICES"),
+    )
+    errors = (
+        refused("nasdaq/err_403_QEPx04.json", "NotEntitled", 403),
+        refused("nasdaq/err_404_QECx02.json", "UnknownSymbol", 404),
+        refused("nasdaq/err_422_QESx08.json", "BadRequest", 422),
     )
 
 
@@ -77,6 +97,18 @@ def _calls_another_host(request, options):
     return HttpRequest("@evil.test/x", (), KeyPlace("query", "key"))
 
 
+def _blames_the_key_for_a_status(request, reply, options):
+    if reply.status in (401, 403):
+        raise BadCredentials("the key is rejected", status=reply.status)
+    return _GOOD.read_reply(request, reply, options)
+
+
+def _asks_again_for_a_missing_address(request, reply, options):
+    if reply.status == 404:
+        raise Unavailable("retry later", status=reply.status)
+    return _GOOD.read_reply(request, reply, options)
+
+
 def _never_raises(request, reply, options):
     return Page()
 
@@ -87,6 +119,14 @@ def _never_raises(request, reply, options):
         ({"plan": _leaves_a_day_out}, "test_the_requests_cover_every_asked_day_once"),
         ({"plan": _asks_the_clock}, "test_a_plan_is_the_same_every_time_without_network_and_clock"),
         ({"build_request": _calls_another_host}, "test_a_call_stays_below_the_base_url_and_carries_no_key"),
+        ({"read_reply": _blames_the_key_for_a_status}, "test_the_text_of_a_proxy_is_unavailable_and_blames_no_key"),
+        (
+            {"read_reply": _blames_the_key_for_a_status},
+            "test_an_unknown_refusal_is_unavailable_counts_and_is_quoted_without_a_key",
+        ),
+        ({"read_reply": _asks_again_for_a_missing_address}, "test_a_404_in_plain_text_is_final"),
+        ({"read_reply": _never_raises}, "test_a_sentence_that_quotes_an_example_url_blames_no_key"),
+        ({"read_reply": _never_raises}, "test_a_recorded_error_is_its_class_with_a_byte_order_mark_and_in_latin_1_too"),
         ({"read_reply": _never_raises}, "test_a_refused_key_is_never_rows"),
         ({"read_reply": _never_raises}, "test_a_cut_body_is_never_a_success"),
     ],

@@ -192,7 +192,7 @@ end
 -- open call or by an operator.
 local function look(key)
   key.free, key.at, key.shut = 0, nil, true
-  local state = redis.call('HMGET', prefix .. 'key:' .. key.label, 'until', 'aside', 'keep', 'ttl', 'slack', 'full', 'lost', 'ill')
+  local state = redis.call('HMGET', prefix .. 'key:' .. key.label, 'until', 'aside', 'keep', 'ttl', 'slack', 'full', 'lost', 'ill', 'suspect')
   if state[3] ~= tostring(key.keep) or state[4] ~= tostring(key.ttl) or state[5] ~= tostring(key.slack) then
     redis.call('HSET', prefix .. 'key:' .. key.label, 'keep', key.keep, 'ttl', key.ttl, 'slack', key.slack)
     redis.call('HSET', prefix .. 'key:*', 'keep', key.pool_keep, 'ttl', key.pool_ttl)
@@ -204,7 +204,8 @@ local function look(key)
   if at > now then free = 1 end
   if key.concurrency > 0 then free = math.min(free, key.concurrency - key.open) end
   -- Circuit breaker half open: one probe tells whether the vendor has recovered; further calls would be wasted.
-  if tonumber(state[8] or '0') >= UNHEALTHY_FROM then free = math.min(free, 1 - key.open) end
+  -- A suspected key: one call decides, and others would be refused with it.
+  if tonumber(state[8] or '0') >= UNHEALTHY_FROM or state[9] then free = math.min(free, 1 - key.open) end
   for _, window in ipairs(key.windows) do
     if free <= 0 then return end
     local fit, opens = of_window(key, window, free)

@@ -17,7 +17,9 @@
 --   done:<label>   sorted set id:fence:when -> when its reply had arrived (us): exact at the vendor under any latency
 --   early:<label>  the same, earlier by the minimum network time of the round trip: for short windows
 --   key:<label>    hash: until and why of a pause, aside (the reason), strikes (refusals in a row), struck (when the
---                  last one came), `ill` (unusable replies in a row to different requests) and `illby` (the last of those), keep, ttl, slack, n round trips, r
+--                  last one came), `ill` (unusable replies in a row to different requests) and `illby` (the last of those), suspect (since when
+--                  the vendor's words reject the key, us) and verdict (those words), unknown (401s and 403s in a row whose words
+--                  are not known), sentences (how many words were not known) and sentence (the last of them), keep, ttl, slack, n round trips, r
 --                  the fastest, lost calls without a stamp (-1: an unknown number) and full, when the last was made;
 --                  lost:<us>, instead of lost, for a window of that length
 --   day:<label>:<zone>:<date>   calls counted for a calendar day
@@ -31,6 +33,7 @@
 -- stored = when one was stored last, or when the oldest waiting one began to wait (ms).
 
 local UNHEALTHY_FROM = 3  -- unusable replies in a row to different requests that open the circuit breaker of a key
+local REFUSED_FROM = 5  -- 401s and 403s in a row whose words are not known that set a key aside
 local FORMAT = 2  -- the only place of the format number; docs/decisions/0008-versions-in-redis.md says when it is raised
 
 local function clock()

@@ -24,8 +24,8 @@ local sent = tonumber(ARGV[12])
 close_call(prefix, id, record, now - tonumber(ARGV[8]), ARGV[12] ~= 'unsent', sent and now - sent)
 if ARGV[12] == 'unsent' then redis.call('HINCRBY', record, 'c', -1) end
 redis.call('HDEL', prefix .. 'key:' .. label, 'strikes')
--- A usable reply closes the circuit breaker. A failed request may have had none.
-if ARGV[13] == '' then redis.call('HDEL', prefix .. 'key:' .. label, 'ill', 'illby') end
+-- A usable reply closes the circuit breaker and clears the key of suspicion. A failed request may have had none.
+if ARGV[13] == '' then redis.call('HDEL', prefix .. 'key:' .. label, 'ill', 'illby', 'suspect', 'verdict', 'unknown') end
 redis.call('ZREM', KEYS[1], id)
 redis.call('SET', prefix .. 'batch:' .. id, ARGV[4])
 if redis.call('HINCRBY', KEYS[4], 'bytes', #ARGV[4]) == #ARGV[4] then

@@ -49,8 +49,9 @@ local function fill(label, lost, reserved)
   if step ~= 0 then
     redis.call('DEL', prefix .. 'done:' .. label, prefix .. 'early:' .. label)
     redis.call('HDEL', key, 'n', 'r', 'struck')
-    local pause = redis.call('HGET', key, 'until')
-    if pause then redis.call('HSET', key, 'until', us(tonumber(pause) + step)) end
+    local pause = redis.call('HMGET', key, 'until', 'suspect')
+    if pause[1] then redis.call('HSET', key, 'until', us(tonumber(pause[1]) + step)) end
+    if pause[2] then redis.call('HSET', key, 'suspect', us(tonumber(pause[2]) + step * 1000)) end
   end
   if lost == 0 then return end
   -- The lost calls of an earlier gap add up with those of this one, as long as a window reaches back to it.

@@ -5,7 +5,7 @@
 -- Returns { verdict, key label, attempts, calls, reason, us to wait before sending, worker crashes }: "go" once per fence;
 -- "held" when the reply is here already, with the reason if it is a failure; "answered" when another task's call has fetched
 -- what this one asked for, with the outcome (JSON) as the reason; "over" when the request has ended; "lost" for every other holder of an old grant, where the key
--- has been paused meanwhile (then the request has returned to its place), and for a request of a newer release: its grant
+-- has been paused meanwhile, or is suspected and has another call running (then the request has returned to its place), and for a request of a newer release: its grant
 -- expires.
 --
 -- A grant may be some ms ahead of its slot, so that the message's time to the child costs the slot nothing.
@@ -35,12 +35,18 @@ if state ~= 'granted' or fence ~= ARGV[3] then
 end
 local now = clock()
 -- The key has been paused since the grant, so the vendor would refuse this call too.
-local pause = redis.call('HGET', ARGV[1] .. 'key:' .. fields[3], 'until')
-if pause and tonumber(pause) * 1000 > now then
+local key = redis.call('HMGET', ARGV[1] .. 'key:' .. fields[3], 'until', 'suspect')
+local returns = key[1] and tonumber(key[1]) * 1000 > now
+-- The key has become suspected since the grant, and makes one call at a time.
+for _, other in ipairs(key[2] and redis.call('SMEMBERS', ARGV[1] .. 'open:' .. fields[3]) or {}) do
+  returns = returns or redis.call('ZSCORE', KEYS[2], other)
+end
+if returns then
   redis.call('ZREM', KEYS[1], ARGV[2])
   close_call(ARGV[1], ARGV[2], record, now, false)
   redis.call('HSET', record, 's', 'parked')
   enter_lane(ARGV[1], ARGV[2], record)
+  if key[2] then wake(ARGV[1]) end
   return { 'lost', '', 0, 0, '', 0, 0 }
 end
 local sent = math.max(now, tonumber(fields[6] or '0'))

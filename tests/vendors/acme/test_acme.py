@@ -4,9 +4,14 @@ from pathlib import Path
 
 from acme_prices import VENDOR
 
-from marketfetch.vendors.conformance import Recording, VendorConformance
+from marketfetch.vendors.conformance import RecordedError, Recording, VendorConformance
 
 
 class TestAcme(VendorConformance):
     vendor = VENDOR
     recordings = (Recording((Path(__file__).parent / "recordings" / "anvil.json").read_bytes(), rows=3),)
+    errors = (
+        RecordedError(401, b'{"error": "unknown key"}', "BadCredentials"),
+        RecordedError(403, b'{"error": "not in your plan"}', "NotEntitled"),
+        RecordedError(404, b'{"error": "no such symbol"}', "UnknownSymbol"),
+    )
