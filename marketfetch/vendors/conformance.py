@@ -39,6 +39,8 @@ from marketfetch.vendors.errors import (
 )
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.protocol import Vendor, VendorOptions
+from marketfetch.vendors.reply_parsing import as_utf8
+from marketfetch.vendors.reply_variants import WORDS, fields_of, in_other_bytes, shuffled, with_values
 from marketfetch.vendors.times import period_end, period_start, zone_info
 
 _BASE: Final = "http://vendor.test/below"
@@ -183,18 +185,40 @@ class VendorConformance:
                 if is_json or not body.endswith(b"\n"):  # a CSV cut behind a line end is whole; Content-Length tells
                     self._raises(Unavailable, body, what=f"recording {number} cut after {end} bytes", recording=recording)
 
-    def test_rows_in_another_order_or_twice_never_make_a_wrong_series(self) -> None:
+    def test_rows_in_another_order_or_twice_are_the_same_series(self) -> None:
         for number, recording in enumerate(self.recordings):
-            original = set(_bars(self._read(recording, recording.body)))
-            for what, body in _shuffled(recording.body):
-                try:
-                    found = _bars(self._read(recording, body))
-                except FetchError:
-                    continue
-                _must(set(found) <= original, f"recording {number}, {what}: bars that the response does not have")
-                _must(len(set(found)) == len(found), f"recording {number}, {what}: a duplicate bar")
-                order = [(bar[0], bar[1]) for bar in found]
-                _must(order == sorted(order), f"recording {number}, {what}: a series is out of order")
+            original = _bars(self._read(recording, recording.body))
+            for what, body in shuffled(recording.body) if original else ():
+                page = self._read(recording, body)
+                _must(_bars(page) == original, f"recording {number}, {what}: other bars than the response has")
+                _must(not page.rejects, f"recording {number}, {what}: {list(page.rejects)[:1]}")
+
+    def test_an_absent_value_is_absent_in_every_spelling_or_a_reject(self) -> None:
+        for number, recording in enumerate(self.recordings):
+            original = _bars(self._read(recording, recording.body))
+            for row, field in fields_of(recording.body) if original else ():
+                found = {word: self._good_and_bad(recording, with_values(recording.body, row, field, word)) for word in WORDS}
+                odd = [word for word, counts in found.items() if counts != found[None]]
+                _must(not odd, f"recording {number}, row {row}, {field!r}: {odd} are read otherwise than null: {found}")
+                good, bad = found[None]
+                _must(
+                    good + bad >= recording.rows, f"recording {number}, row {row}: without {field!r} it is no row and no reject"
+                )
+
+    def test_the_same_bytes_in_another_spelling_are_the_same_rows(self) -> None:
+        for number, recording in enumerate(self.recordings):
+            original = self._read(recording, recording.body)
+            for what, body in in_other_bytes(recording.body):
+                page = self._read(recording, body)
+                same = _bars(page) == _bars(original) and page.records == original.records
+                _must(same, f"recording {number}: {what} changes the rows")
+
+    def test_bad_rows_never_take_the_good_ones_with_them(self) -> None:
+        for number, recording in enumerate(self.recordings):
+            original = _bars(self._read(recording, recording.body))
+            for row, name in fields_of(recording.body) if original else ():
+                good, bad = self._good_and_bad(recording, with_values(recording.body, row, name, -1))
+                _must(good >= recording.rows - 1, f"recording {number}: -1 in {name!r} of row {row} costs {bad} rows")
 
     def test_what_is_no_answer_of_the_vendor_is_unavailable(self) -> None:
         pages = [(200, _HTML), (403, _HTML), (404, _HTML), (200, b""), (200, b" \r\n")]
@@ -286,7 +310,15 @@ class VendorConformance:
 
     def _read(self, recording: Recording, body: bytes) -> Page:
         request = Request(provider=self.vendor.name, dataset=recording.dataset, symbol=recording.symbol)
-        return self.vendor.read_reply(request, HttpReply(200, recording.headers, body), self._options())
+        return self.vendor.read_reply(request, as_utf8(HttpReply(200, recording.headers, body)), self._options())
+
+    def _good_and_bad(self, recording: Recording, body: bytes) -> tuple[int, int]:
+        """The rows of the response that are read, and those that are rejects; without any row, all are bad."""
+        try:
+            page = self._read(recording, body)
+        except FetchError:
+            return 0, recording.rows
+        return page.reply_rows, page.bad_rows
 
     def _raises(
         self,
@@ -302,7 +334,8 @@ class VendorConformance:
         known = recording or Recording(b"", 0)
         request = asked[0] if asked else Request(provider=self.vendor.name, dataset=known.dataset, symbol=known.symbol)
         try:
-            page = self.vendor.read_reply(request, HttpReply(status, headers or known.headers, body), self._options())
+            reply = as_utf8(HttpReply(status, headers or known.headers, body))
+            page = self.vendor.read_reply(request, reply, self._options())
         except kind as error:
             return error
         except Exception as error:
@@ -323,28 +356,6 @@ def _bars(page: Page) -> list[tuple[str, int, float]]:
         for one in sorted(page.series, key=lambda one: (one.symbol, one.timespan, one.adjustment))
         for ts, close in zip(one.bars.ts, one.bars.close, strict=True)
     ]
-
-
-def _shuffled(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yields a JSON response with its longest list or object reordered, and with a duplicate row; nothing for other formats."""
-    try:
-        for what in ("reversed", "rotated", "a row twice"):
-            document = json.loads(body)
-            longest = max(_containers(document), key=len)
-            rows: list[Any] = list(longest.items()) if isinstance(longest, dict) else list(longest)
-            changed = {"reversed": rows[::-1], "rotated": rows[1:] + rows[:1], "a row twice": [*rows, *rows[-1:]]}[what]
-            longest.clear()
-            longest.update(changed) if isinstance(longest, dict) else longest.extend(changed)
-            yield what, json.dumps(document).encode()
-    except ValueError:
-        return
-
-
-def _containers(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict | list):
-        yield value
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _containers(one)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""What vendors' error bodies have in common: their bytes as text, and the words that a vendor's reader does not know.
+"""What vendors' error bodies have in common, and the words that a vendor's reader does not know.
 
-A vendor's reader first looks for the words that it knows; what is left is handed to `address_unknown`, `unknown_refusal` or
+A vendor's reader first looks for the words that it knows; what is left is handed to `check_address`, `unknown_refusal` or
 `unknown_sentence`. Only words that are known as the vendor's own may become BadCredentials: docs/decisions/0020.
 """
 
@@ -14,46 +14,25 @@ from marketfetch.vendors.errors import BadRequest, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reply_parsing import looks_like_html, looks_like_json, quoted
 
-#: No error body is longer, so a longer body that is not UTF-8 is not decoded a second time.
-_LONGEST_ERROR: Final = 65_536
-_BOM: Final = b"\xef\xbb\xbf"
+#: More than any error text has.
+_LONGEST_TEXT: Final = 65_536
 _URL: Final = re.compile(r"\b(?:https?://|www\.)[^\s\"'<>]*", re.IGNORECASE)
 
 
 def body_text(reply: HttpReply) -> str:
-    """The first 64 kB as text: UTF-8 with or without a byte order mark, otherwise latin-1, which decodes any bytes."""
-    body = reply.body[:_LONGEST_ERROR].removeprefix(_BOM)
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return body.decode("latin-1")
+    """The beginning of the body as text, for a sentence that quotes it."""
+    return reply.body[:_LONGEST_TEXT].decode(errors="replace")
 
 
 def error_object(reply: HttpReply) -> dict[str, object] | None:
-    """The JSON object of an error body, with a byte order mark or in latin-1 too; None for anything else."""
+    """The JSON object of an error body; None for anything else."""
     if not looks_like_json(reply):
         return None
     try:
         found = json.loads(reply.body)
-    except UnicodeDecodeError:
-        found = _in_latin_1(reply)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def odd_object(reply: HttpReply) -> dict[str, object] | None:
-    """The JSON object of a short body that is not plain UTF-8, which readers of data refuse; None for every other body.
-
-    For vendors that report errors with status 200. It costs a look at the body's bytes where that is short.
-    """
-    if len(reply.body) > _LONGEST_ERROR or not looks_like_json(reply):
-        return None
-    try:
-        reply.body.decode()
-    except UnicodeDecodeError:
-        return error_object(reply)
-    return error_object(reply) if reply.body.startswith(_BOM) else None
 
 
 def without_urls(sentence: str) -> str:
@@ -90,10 +69,3 @@ def unknown_sentence(reply: HttpReply, *, who: str, symbol: str, said: str) -> U
     error = Unavailable(f'{who} sent a sentence we do not know for {symbol}: "{quoted(said)}"', status=reply.status)
     error.unknown = "sentence"
     return error
-
-
-def _in_latin_1(reply: HttpReply) -> object:
-    try:
-        return json.loads(reply.body.decode("latin-1"))
-    except (ValueError, RecursionError):
-        return None

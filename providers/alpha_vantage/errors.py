@@ -11,7 +11,6 @@ from typing import Final
 from marketfetch.vendors.error_bodies import (
     check_address,
     error_object,
-    odd_object,
     unknown_refusal,
     unknown_sentence,
     without_urls,
@@ -53,12 +52,12 @@ def check_status(reply: HttpReply, *, symbol: str) -> None:
         )
     if status < 400 and status != 200:
         raise Unavailable(f"{WHO} responded to {symbol} with status {status}, which is no status of data", status=status)
-    body = odd_object(reply) if status < 400 else error_object(reply)
-    error = error_in(body, reply, symbol=symbol) if body else None
-    if error is not None and not (status >= 400 and _is_unknown(error)):
-        raise error
     if status < 400:
         return
+    body = error_object(reply)
+    error = error_in(body, reply, symbol=symbol) if body else None
+    if error is not None and not _is_unknown(error):
+        raise error
     said = _sentence(body or {})
     check_address(reply, who=WHO, symbol=symbol)
     if status == 410:

@@ -53,7 +53,7 @@ def check_status(reply: HttpReply, *, symbol: str) -> None:
 
 def error_code(reply: HttpReply) -> tuple[str, str]:
     """Returns code and message of an error, ("", "") for other responses. An error in CSV has the header `code,message`."""
-    if reply.body.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"code,message"):
+    if reply.body.lstrip().startswith(b"code,message"):
         code, _, message = body_text(reply).lstrip().partition("\n")[2].strip().partition(",")
         return code.strip() or "?", message.strip()
     if b"quandl_error" not in reply.body[:2_000]:

@@ -11,7 +11,6 @@ from typing import Final
 from marketfetch.vendors.error_bodies import (
     check_address,
     error_object,
-    odd_object,
     unknown_refusal,
     unknown_sentence,
     without_urls,
@@ -37,10 +36,6 @@ def check_status(reply: HttpReply, *, symbol: str) -> None:
     """Raises for every status but 200, and for an unusable body."""
     check_whole(reply, who=WHO)
     if reply.status == 200:
-        if odd := odd_object(reply):
-            error = error_in(str(odd.get("status", "")), _reason(odd), reply, symbol=symbol)
-            if error is not None:
-                raise error
         return
     if reply.status in (410, 429):
         raise _error(reply, {}, symbol=symbol)

@@ -16,7 +16,7 @@ from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reading import read
 from marketfetch.vendors.reply_parsing import quoted
 
-RECORDINGS = Path(__file__).parent.parent / "recordings"
+RECORDINGS = Path(__file__).parent.parent / "recordings" / "cases"
 VENDORS = ("alpha_vantage", "nasdaq", "polygon")
 KEY = "QWERTYUIOPASDFGH"
 FINAL = (errors.BadRequest, errors.UnknownSymbol, errors.Gone)
