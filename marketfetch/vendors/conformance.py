@@ -196,14 +196,12 @@ class VendorConformance:
     def test_an_absent_value_is_absent_in_every_spelling_or_a_reject(self) -> None:
         for number, recording in enumerate(self.recordings):
             original = _bars(self._read(recording, recording.body))
-            for row, field in fields_of(recording.body) if original else ():
-                found = {word: self._good_and_bad(recording, with_values(recording.body, row, field, word)) for word in WORDS}
+            for row, name in fields_of(recording.body) if original else ():
+                where = f"recording {number}, {name!r} of row {row}"
+                found = {one: self._good_and_bad(recording, with_values(recording.body, row, name, one)) for one in WORDS}
                 odd = [word for word, counts in found.items() if counts != found[None]]
-                _must(not odd, f"recording {number}, row {row}, {field!r}: {odd} are read otherwise than null: {found}")
-                good, bad = found[None]
-                _must(
-                    good + bad >= recording.rows, f"recording {number}, row {row}: without {field!r} it is no row and no reject"
-                )
+                _must(not odd, f"{where}: {odd} are read otherwise than null: {found}")
+                _must(sum(found[None]) >= recording.rows, f"{where}: without it the row is neither a row nor a reject")
 
     def test_the_same_bytes_in_another_spelling_are_the_same_rows(self) -> None:
         for number, recording in enumerate(self.recordings):
