@@ -12,7 +12,7 @@ from .calls import build_request
 from .datasets import DATASETS, MOST_ROWS
 from .options import AlphaVantageOptions
 from .published_plans import PLANS
-from .symbol_forms import SYMBOL_FORMS, zone
+from .symbol_forms import SYMBOL_FORMS, finality, zone
 from .wishes import plan
 
 if TYPE_CHECKING:
@@ -38,5 +38,6 @@ VENDOR: Final = Vendor(
     plan=plan,
     build_request=build_request,
     read_reply=read_reply,
+    finality=finality,
     most_rows=MOST_ROWS,
 )
