@@ -26,9 +26,10 @@ from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan
 from marketfetch.vendors.errors import BadCredentials, FetchError, NotEntitled, PlanError, RateLimited, Unavailable
+from marketfetch.vendors.finality import is_final
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.protocol import Vendor, VendorOptions
-from marketfetch.vendors.times import period_end, period_start, zone_info
+from marketfetch.vendors.times import day_start_ms, period_end, period_start, zone_info
 
 _BASE: Final = "http://vendor.test/below"
 _AS_OF: Final = "2026-11-20"
@@ -41,6 +42,9 @@ _RANGES: Final = (
 )
 #: The number of places where the suite truncates a recorded body.
 _CUTS: Final = 97
+_DAY_MS: Final = 86_400_000
+#: A month, and the longest delay that settings allow.
+_LATEST_DAYS: Final = 31 + 30 + 4
 _HTML: Final = b"<!DOCTYPE html><html><body>Incident 42: request blocked</body></html>"
 
 
@@ -115,6 +119,25 @@ class VendorConformance:
         _must(
             spec.end < expected <= period_end(spec.end, spec.timespan) + timedelta(days=1), f"{symbol}: ends before {expected}"
         )
+
+    # --- finality ---
+
+    def test_bars_are_final_some_time_after_their_day_and_not_before(self) -> None:
+        for spec in self._wishes():
+            for request in self._plan(spec):
+                with _isolated():
+                    finality = self.vendor.finality_of(request, self._options())
+                    again = self.vendor.finality_of(request, self._options())
+                _must(finality == again, f"{request}: the finality differs the second time")
+                assert request.end is not None
+                what = f"{request.symbol}, bars of {request.timespan} until {request.end}"
+                begins_ms = day_start_ms(request.end, self.vendor.zone(request, self._options()))
+                noon_ms, late_ms = begins_ms + _DAY_MS // 2, begins_ms + _LATEST_DAYS * _DAY_MS
+                _must(not is_final(finality, request.timespan, request.end, noon_ms), f"{what}: final at noon of that day")
+                _must(
+                    is_final(finality, request.timespan, request.end, late_ms),
+                    f"{what}: not final after {_LATEST_DAYS} days, so that each wish for them would call again",
+                )
 
     # --- calls ---
 

@@ -177,7 +177,7 @@ def test_a_task_of_the_future_is_refused_unless_it_runs_then(monkeypatch):
 
 def test_a_recorded_request_is_found_under_either_generation_and_only_under_its_own_nonce():
     range_ = {"start": "2024-11-01", "end": "2024-11-29"}
-    spec = make_spec("polygon", ["AAPL"], again=False, timespan="1d", dataset="bars", **range_)
+    spec = JobSpec.model_validate(wish("polygon", "AAPL", **range_, as_of="2024-11-29T17:00Z"))
     closed = Request(provider="polygon", symbol="AAPL", start=date(2024, 11, 1), end=date(2024, 11, 29))
     (other,) = other_generations(spec, closed)
     assert other.generation == spec.as_of
