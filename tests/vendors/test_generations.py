@@ -128,7 +128,7 @@ def test_of_an_intraday_year_only_the_last_piece_is_asked_for_again():
     assert [one.id for one in first[:-1]] == [one.id for one in second[:-1]]
     assert first[-1].id != second[-1].id
     assert {one.generation for one in first[:-1]} == {""}
-    # Half past eleven at night in New York, six hours after the extended trading of a half day.
+    # Half past eleven in New York: the extended trading of the half day has been over for six hours.
     final = polygon(**year, as_of="2024-11-30T04:30Z")
     assert {one.generation for one in final} == {""}
     assert [one.id for one in final] == [one.id for one in polygon(**year, as_of="2025-06-01T00:00Z")]
@@ -153,8 +153,8 @@ def test_a_range_that_lies_in_the_future_is_refused_with_the_date_of_today_in_th
     with pytest.raises(PlanError) as caught:
         polygon("X:BTCUSD AAPL", start="2024-11-30", end="2024-12-31", as_of="2024-11-30T03:00Z")
     assert str(caught.value) == (
-        "AAPL: the range begins on 2024-11-30, which lies in the future (today is 2024-11-29 in America/New_York), so there can "
-        "be no bars yet and nothing was sent. Ask for an earlier start; the end may lie in the future."
+        "AAPL: the range begins on 2024-11-30, which lies in the future (today is 2024-11-29 in America/New_York), so there "
+        "can be no bars yet and nothing was sent. Ask for an earlier start; the end may lie in the future."
     )
     # What the release before has recorded goes on as it did.
     assert len(polygon("AAPL", start="2025-11-30", end="2025-12-31", as_of="2024-11-30")) == 1
