@@ -8,11 +8,12 @@ from marketfetch.schemas.request import Request
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.protocol import Vendor
 
+from .calendars import finality
 from .calls import build_request
 from .datasets import DATASETS, MOST_ROWS
 from .options import AlphaVantageOptions
 from .published_plans import PLANS
-from .symbol_forms import SYMBOL_FORMS, finality, zone
+from .symbol_forms import SYMBOL_FORMS, zone
 from .wishes import plan
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Polygon's symbol forms, and the time zone and the calendar of each kind's days.
+"""Polygon's symbol forms, and the time zone of each kind's days.
 
 https://massive.com/docs/rest/quickstart (ticker prefixes: O: options, I: indices, C: currencies, X: crypto)
 """
@@ -8,10 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from marketfetch.schemas.request import Request
-from marketfetch.vendors.finality import Finality
 from marketfetch.vendors.protocol import SymbolForm
 from marketfetch.vendors.times import NEW_YORK, UTC_ZONE
-from marketfetch.vendors.trading_days import EVERY_DAY, WEEK_OF_CURRENCIES
 
 from .options import PolygonOptions
 
@@ -23,10 +21,6 @@ SYMBOL_FORMS: Final = (
     SymbolForm("FX", ("C:EURUSD",)),
     SymbolForm("crypto", ("X:BTCUSD",)),
 )
-
-#: Stocks trade until four hours after the close: 20:00, or 17:00 on a half day. Trades of these hours are in intraday bars, and
-#: may be in a day's volume.
-_EXTENDED_MINUTES: Final = 240
 
 
 def is_stock_like(symbol: str) -> bool:
@@ -42,13 +36,3 @@ def zone_of(symbol: str) -> str:
 def zone(request: Request, options: PolygonOptions) -> str:  # noqa: ARG001 (every vendor's zone takes these two)
     """Returns the zone of a request's symbol."""
     return zone_of(request.symbol)
-
-
-def finality(request: Request, options: PolygonOptions) -> Finality:
-    """Returns the calendar of a request's symbol: currencies' week, every day for crypto, else New York's sessions."""
-    after = options.final_after_minutes
-    if request.symbol[:2] == "X:":
-        return Finality(calendar=EVERY_DAY, delay_minutes=after)
-    if request.symbol[:2] == "C:":
-        return Finality(calendar=WEEK_OF_CURRENCIES, delay_minutes=after)
-    return Finality(calendar="XNYS", extended_minutes=_EXTENDED_MINUTES, delay_minutes=after)
