@@ -25,7 +25,6 @@ from marketfetch.schemas.bars import BarSeries
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
-from marketfetch.schemas.timespans import LONGEST_MS
 from marketfetch.settings import get_settings
 from marketfetch.vendors import page_chain, reading, transport
 from marketfetch.vendors.errors import (
@@ -38,6 +37,7 @@ from marketfetch.vendors.errors import (
     Transient,
     Unavailable,
 )
+from marketfetch.vendors.finality import first_partial_ms
 from marketfetch.vendors.wire import steady_ns, steady_s
 
 from . import outcomes
@@ -194,9 +194,12 @@ class Run:
         return batches.encode(batch), Parking(id=following.id, arguments=following.arguments) if following else None
 
     def _series(self, page: Page) -> tuple[BarSeries, ...]:
-        """The page's bars, with those marked whose period was not over at the call."""
+        """The page's bars, with those marked that were not final at the call."""
+        if self.request is None:
+            return ()
+        finality = vendors.vendor(self.request.provider).finality_of(self.request, options(self.request.provider))
         return tuple(
-            replace(one, bars=one.bars.marked_partial(LONGEST_MS[one.timespan], called_at_ms=self.called_at_ms))
+            replace(one, bars=one.bars.marked_partial(first_ms=first_partial_ms(finality, one.timespan, self.called_at_ms)))
             for one in page.series
         )
 

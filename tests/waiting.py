@@ -10,6 +10,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+def early_in_a_minute(*, left_s: float = 12) -> None:
+    """Returns when this minute of the clock goes on for so long: wishes within it are one job."""
+    eventually(lambda: time.time() % 60 < 60 - left_s, within_s=left_s + 1, what="a minute has begun")
+
+
 def eventually(condition: Callable[[], T], *, within_s: float = 20, what: str | Callable[[], str] = "") -> T:
     """Asks again until the answer is truthy, and returns it. Fails with the last answer after `within_s` seconds.
 

@@ -63,7 +63,8 @@ def fetch(
 ) -> None:
     """Fetch bars of SYMBOLS from PROVIDER, a vendor as `marketfetch check` names it.
 
-    Prints the job's id and returns at once; workers do the rest. The same arguments twice are one job.
+    Prints the job's id and returns at once; workers do the rest. The same arguments later fetch only what could
+    still change; within a minute they are one job.
     """
     from marketfetch import submit
 
@@ -83,7 +84,8 @@ def fetch(
     )
     if wait:
         first = start or _a_year_before(last)
-        ctx.exit(_wait(job, name=provider, as_json=as_json, surely_traded=(last - first).days >= _SURELY_TRADED_DAYS))
+        over = min(last, datetime.now(UTC).date())  # what lies ahead has no rows yet
+        ctx.exit(_wait(job, name=provider, as_json=as_json, surely_traded=(over - first).days >= _SURELY_TRADED_DAYS))
     if as_json:
         click.echo(json.dumps({"job": job.job_id, "requests": job.requests, "new": job.new}))
     else:

@@ -19,6 +19,7 @@ from marketfetch.ops import alerts
 from marketfetch.quotas import Gate, Parking
 from marketfetch.schemas.request import Request
 from marketfetch.storage.store import Job, Store, StoreError, StoreUnavailable, Unfinished
+from marketfetch.vendors.generations import other_generations
 
 log = logger("marketfetch.feeding")
 
@@ -134,8 +135,13 @@ def _wants_more(store: Store, job: Job) -> bool:
 
 def _todo(store: Store, job: Job, planned: list[Request]) -> list[Request]:
     """The remaining requests, at most AHEAD, in the order of the plan."""
-    by_root = {request.root: position for position, request in enumerate(planned)}
+    by_root = {request.root: (position, request) for position, request in enumerate(planned)}
     unfinished = store.unfinished(job.id)
+    if any(one.root not in by_root for one in unfinished):
+        # A newer calendar or another delay may judge today what was final at the wish otherwise: the record decides.
+        spec = spec_of(job)
+        others = ((place, other) for place, one in enumerate(planned) for other in other_generations(spec, one))
+        by_root |= {other.root: (place, other) for place, other in others}
     lost = [one.root for one in unfinished if one.root not in by_root]
     if lost:
         alerts.report(
@@ -143,8 +149,8 @@ def _todo(store: Store, job: Job, planned: list[Request]) -> list[Request]:
             f"{len(lost)} requests of job {job.id} are not in its plan any more, since settings have changed how ranges are "
             f"split (page_limit, symbols_per_request, plan): set them back, or cancel the job and submit it anew.",
         )
-    wanted = sorted((one for one in unfinished if one.root in by_root), key=lambda one: (by_root[one.root], one.page))
-    return [_page(planned[by_root[one.root]], one) for one in wanted[:AHEAD]]
+    wanted = sorted((one for one in unfinished if one.root in by_root), key=lambda one: (by_root[one.root][0], one.page))
+    return [_page(by_root[one.root][1], one) for one in wanted[:AHEAD]]
 
 
 def _page(request: Request, one: Unfinished) -> Request:

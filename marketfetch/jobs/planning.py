@@ -16,8 +16,8 @@ from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError, UnreadableJob
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
-from marketfetch.schemas.timespans import is_intraday
 from marketfetch.vendors.errors import PlanError
+from marketfetch.vendors.generations import as_of_text, with_generations
 
 if TYPE_CHECKING:
     from marketfetch.storage.store import Job
@@ -29,10 +29,13 @@ _OF_TASKS: Final = ("start", "end", "timespan", "dataset", "adjustment", "again"
 _MOST_SHOWN: Final = 100
 
 
-def of_task(provider: str, unnamed: Sequence[Any], named: Mapping[str, Any], *, task_id: str) -> Request:
+def of_task(
+    provider: str, unnamed: Sequence[Any], named: Mapping[str, Any], *, task_id: str, at: datetime | None = None
+) -> Request:
     """The one request of a task with these arguments, with the identity that a job would give it. Raises BadRequestError.
 
-    `again` is a new generation, named after the task: a message that comes twice makes the same request.
+    `again` is a new generation, named after the task: a message that comes twice makes the same request. `at` is when the task
+    may run, if that is not now: what lies in the future may have happened by then.
     """
     wish = dict(named)
     if len(unnamed) > 1 or (unnamed and "symbol" in wish):
@@ -49,7 +52,7 @@ def of_task(provider: str, unnamed: Sequence[Any], named: Mapping[str, Any], *, 
     if not isinstance(again, bool):
         raise BadRequestError(f"again is True or False (got {_shown(again)}).")
     nonce = hashlib.sha256(task_id.encode()).hexdigest()[:12]
-    requests = plan(make_spec(provider, (symbol,), again=again, nonce=nonce, **{"timespan": "1d", **wish}))
+    requests = plan(make_spec(provider, (symbol,), again=again, nonce=nonce, at=at, **{"timespan": "1d", **wish}))
     if len(requests) > 1:
         raise BadRequestError(f"This range takes {len(requests)} calls, and a task makes one: submit a job, or ask for less.")
     return requests[0]
@@ -59,24 +62,32 @@ def _shown(value: Any) -> str:
     return repr(value)[:_MOST_SHOWN]
 
 
-def make_spec(provider: str, symbols: Sequence[str], *, again: bool, nonce: str = "", **wish: Any) -> JobSpec:
-    """A job as it will be recorded. `nonce` names the generation for `again`, "" for a random one. Raises BadRequestError."""
+def make_spec(
+    provider: str, symbols: Sequence[str], *, again: bool, nonce: str = "", at: datetime | None = None, **wish: Any
+) -> JobSpec:
+    """A job as it will be recorded. `nonce` names the generation for `again`, "" for a random one. Raises BadRequestError.
+
+    `at` is the time of the wish, by default now.
+    """
     if provider not in vendors.names():
         raise BadRequestError(vendors.unknown(str(provider)))
     if not isinstance(symbols, Iterable) or isinstance(symbols, str) or not all(isinstance(one, str) for one in symbols):
         raise BadRequestError(f"The symbols are a list of words, such as ['AAPL', 'MSFT'] (got {symbols!r}).")
-    now = datetime.now(UTC)
-    as_of = now.strftime("%Y-%m-%dT%H:%M") if is_intraday(wish["timespan"]) else now.date().isoformat()
     try:
         return JobSpec(
             provider=provider,
             symbols=tuple(symbols),
-            as_of=as_of,
+            as_of=as_of_text(at or wished_at()),
             again=(nonce or uuid4().hex[:12]) if again else "",
             **wish,
         )
     except ValidationError as error:
         raise BadRequestError(f"The job can't be planned: {'; '.join(_clause(one) for one in error.errors())}.") from None
+
+
+def wished_at() -> datetime:
+    """Now. Tests replace it: a wish of a later minute is another job."""
+    return datetime.now(UTC)
 
 
 def spec_of(job: Job) -> JobSpec:
@@ -108,8 +119,9 @@ def _clause(error: ErrorDetails) -> str:
 
 
 def plan(spec: JobSpec) -> list[Request]:
-    """The requests of a job, in order. Raises BadRequestError."""
+    """The requests of a job, in order. Raises BadRequestError, also for a range that lies in the future."""
+    vendor, ours = vendors.vendor(spec.provider), options(spec.provider)
     try:
-        return vendors.vendor(spec.provider).plan(spec, options(spec.provider))
+        return with_generations(spec, vendor.plan(spec, ours), vendor, ours)
     except PlanError as error:
         raise BadRequestError(str(error)) from error

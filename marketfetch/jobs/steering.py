@@ -44,8 +44,8 @@ def wait(job_id: str, *, timeout_s: float | None = None) -> JobStatus:
 def cancel(job_id: str) -> JobStatus:
     """Stops a job: parked requests leave Redis, running ones end and are stored. Returns the status after that.
 
-    Requests that another job shares stay parked for it. `resume`, or the same `submit` again, lets the job go on. Raises
-    UnknownJob and UnavailableError.
+    Requests that another job shares stay parked for it. `resume` lets the job go on. Raises UnknownJob and
+    UnavailableError.
     """
     store = database()
     job = known_job(store, job_id)

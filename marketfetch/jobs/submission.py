@@ -26,7 +26,7 @@ class Submitted:
     """A recorded job.
 
     `job_id`: 16 hex digits, derived from what is asked. `requests`: the calls that it takes, not counting further pages.
-    `new`: False if the same job was submitted before; it goes on where it is.
+    `new`: False if the same job was submitted in the same minute; it goes on where it is.
     """
 
     job_id: str
@@ -45,11 +45,14 @@ def submit(
     adjustment: str | None = None,
     again: bool = False,
 ) -> Submitted:
-    """Records a job and returns; workers fetch it. The same arguments again are the same job, which goes on if it had stopped.
+    """Records a job and returns; workers fetch it. The same arguments within a minute are one job; later a new one.
+
+    A new job calls only for what no job has, and for what could still change when it was asked for: bars whose session had not
+    closed, or for which the vendor's delay had not passed. A range that was final costs no second call.
 
     provider    the name of an installed vendor, as `marketfetch check` lists them
     symbols     the vendor's own spelling, each once: ["AAPL", "MSFT"]
-    start, end  dates in the exchange's zone, both inclusive
+    start, end  dates in the exchange's zone, both inclusive; the end may lie in the future, the start may not
     timespan    the length of a bar: "1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo"
     dataset     the vendor's name for the data; "bars" lets the vendor choose
     adjustment  "raw", "split" or "split_dividend"; None: what the vendor serves by default

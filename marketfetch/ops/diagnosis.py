@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,6 +19,7 @@ from marketfetch.settings import config_path, example_of_keys, get_settings
 from marketfetch.storage import open_store
 from marketfetch.storage.free_space import has_space, is_full
 from marketfetch.storage.store import StoreError
+from marketfetch.vendors import trading_days
 
 #: The most seconds that Redis, the database and the state folder may take. They are tried at the same time.
 _REDIS_S: Final = 10.0
@@ -25,6 +27,8 @@ _DATABASE_S: Final = 10.0
 _FOLDER_S: Final = 5.0
 #: How long another program's lock on an SQLite file may hold up the check.
 _BUSY_MS: Final = 5_000
+#: How long before its end the table of sessions is worth a warning.
+_AHEAD: Final = timedelta(days=90)
 
 
 def findings(*, celery: bool = True) -> list[Finding]:
@@ -36,6 +40,7 @@ def findings(*, celery: bool = True) -> list[Finding]:
     """
     settings = get_settings()
     found = [*_settings(), *(one for provider in vendors.names() for one in _provider(provider))]
+    found += of_trading_days(datetime.now(UTC).date())
     trials = (
         Trial("redis", lambda: of_redis(celery=celery), seconds=_REDIS_S, next_step="Look at its log and its machine."),
         Trial("database", _database, seconds=_DATABASE_S, next_step="Look at its server, or at its disk."),
@@ -43,6 +48,19 @@ def findings(*, celery: bool = True) -> list[Finding]:
     )
     found += [one for trial in trials for one in trial.findings()]
     return [one.model_copy(update={"sentence": redact(one.sentence, settings.secrets())}) for one in found]
+
+
+def of_trading_days(today: date) -> Iterator[Finding]:
+    """Warns of exchanges whose sessions are known for less than `_AHEAD` from today."""
+    for code in trading_days.exchanges():
+        last = trading_days.exchange(code).last
+        if last < today + _AHEAD:
+            ends = "ended" if last < today else "ends"
+            sentence = (
+                f"The table of the sessions of {code} {ends} on {last}. After that day every weekday counts as a session with "
+                f"the usual close, so bars near a holiday count as partial for longer. Install a newer release."
+            )
+            yield Finding(level="warning", subject="calendar", sentence=sentence)
 
 
 def upgrade() -> str:

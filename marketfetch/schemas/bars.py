@@ -121,10 +121,10 @@ class BarColumns:
         floats = {name: getattr(self, name)[index] for name in FLOAT_COLUMNS}
         return BarColumns(ts=self.ts[index], partial=self.partial[index], **floats)
 
-    def marked_partial(self, timespan_ms: int, *, called_at_ms: int) -> BarColumns:
-        """Flags the bars whose period ends after the call: their values may still change."""
+    def marked_partial(self, *, first_ms: int) -> BarColumns:
+        """Flags the bars that start at `first_ms` or later: their values may still change."""
         floats = {name: getattr(self, name) for name in FLOAT_COLUMNS}
-        return BarColumns(ts=self.ts, partial=self.ts + timespan_ms > called_at_ms, **floats)
+        return BarColumns(ts=self.ts, partial=self.ts >= first_ms, **floats)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

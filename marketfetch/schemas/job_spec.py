@@ -20,9 +20,9 @@ class JobSpec(BaseModel):
     """A user's wish: bars of `symbols` from `start` to `end`, both dates inclusive, in the exchange's zone.
 
     `dataset` is the vendor's name for the data; with "bars" the vendor chooses it by symbol, timespan and adjustment.
-    `adjustment` None means the vendor's default. `as_of` is the time of the wish (ISO date, or minute for intraday bars); it
-    is part of a request's identity only if the range was still open at that time. `again` is a nonce that makes an
-    otherwise equal job a new one.
+    `adjustment` None means the vendor's default. `as_of` is the minute of the wish in UTC ("2026-11-20T10:15Z"; the release
+    before wrote a date, or a minute without Z); it is part of a request's identity only if the request's bars were not final
+    then. `again` is a nonce that makes an otherwise equal job a new one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,10 +50,3 @@ class JobSpec(BaseModel):
     def id(self) -> str:
         """16 hex digits of SHA-256 over the wish, so two equal wishes have the same id."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
-
-    @property
-    def generation(self) -> str:
-        """ "" if the range was closed at the time of the wish, so that its bars can't change; else `as_of`."""
-        if self.again:
-            return self.again
-        return "" if self.end.isoformat() < self.as_of[:10] else self.as_of

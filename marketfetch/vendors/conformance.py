@@ -37,11 +37,12 @@ from marketfetch.vendors.errors import (
     Unavailable,
     UnknownSymbol,
 )
+from marketfetch.vendors.finality import is_final
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.protocol import Vendor, VendorOptions
 from marketfetch.vendors.reply_parsing import as_utf8
 from marketfetch.vendors.reply_variants import WORDS, fields_of, in_other_bytes, shuffled, with_values
-from marketfetch.vendors.times import period_end, period_start, zone_info
+from marketfetch.vendors.times import day_start_ms, period_end, period_start, zone_info
 
 _BASE: Final = "http://vendor.test/below"
 _AS_OF: Final = "2026-11-20"
@@ -54,6 +55,11 @@ _RANGES: Final = (
 )
 #: The number of places where the suite truncates a recorded body.
 _CUTS: Final = 97
+_DAY_MS: Final = 86_400_000
+#: A Wednesday that is a holiday of no large exchange.
+_SESSION: Final = date(2024, 11, 13)
+#: A month, and the longest delay that settings allow.
+_LATEST_DAYS: Final = 31 + 30 + 4
 _HTML: Final = b"<!DOCTYPE html><html><body>Incident 42: request blocked</body></html>"
 _PROXIES: Final = (
     *(b"error code: 1020", b"error code: 1015\n", b"RBAC: access denied", b"default backend - 404", b"no healthy upstream"),
@@ -147,6 +153,18 @@ class VendorConformance:
         _must(
             spec.end < expected <= period_end(spec.end, spec.timespan) + timedelta(days=1), f"{symbol}: ends before {expected}"
         )
+
+    # --- finality ---
+
+    def test_bars_are_final_some_time_after_their_day_and_not_before(self) -> None:
+        for request in (request for spec in self._wishes() for request in self._plan(spec)):
+            with _isolated():
+                finality = self.vendor.finality_of(request, self._options())
+            what = f"{request.symbol}, bars of {request.timespan} until {_SESSION}"
+            begins_ms = day_start_ms(_SESSION, self.vendor.zone(request, self._options()))
+            noon_ms, late_ms = begins_ms + _DAY_MS // 2, begins_ms + _LATEST_DAYS * _DAY_MS
+            _must(not is_final(finality, request.timespan, _SESSION, noon_ms), f"{what}: final at noon of that day")
+            _must(is_final(finality, request.timespan, _SESSION, late_ms), f"{what}: not final after {_LATEST_DAYS} days")
 
     # --- calls ---
 

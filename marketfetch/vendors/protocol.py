@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from marketfetch.schemas.job_spec import PROVIDER_NAME, JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, Timespan
+from marketfetch.vendors.finality import Finality
 from marketfetch.vendors.http import HttpReply, HttpRequest
 
 if TYPE_CHECKING:
@@ -30,13 +31,15 @@ class VendorOptions(BaseModel):
     """The settings that a vendor's functions take: the section `[providers.<name>]` without the keys.
 
     A vendor subclasses it with a default for `base_url`, and with options of its own, each with a default. `page_limit` is the
-    number of rows per page; None means the vendor's maximum.
+    number of rows per page; None means the vendor's maximum. `final_after_minutes` is how long after the end of its session the
+    vendor may still change a bar, or not have it yet; a vendor that publishes a figure has it as the default.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_url: str = Field(pattern=BASE_URL)
     page_limit: int | None = Field(default=None, ge=1, le=50_000)
+    final_after_minutes: int = Field(default=1_440, ge=0, le=43_200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ class Vendor(Generic[Options]):
     build_request: Callable[[Request, Options], HttpRequest]
     #: Decodes and validates a response. Raises the error tree of `errors.py`.
     read_reply: Callable[[Request, HttpReply, Options], Page]
+    #: Returns when the bars of this request are final. None: `final_after_minutes` after the end of their day in the zone.
+    finality: Callable[[Request, Options], Finality] | None = None
     most_rows: int = 50_000
     pages_in_order: bool = False
     #: Returns sentences about the options for `marketfetch check`, such as what the prices of a mapped table are.
@@ -124,3 +129,9 @@ class Vendor(Generic[Options]):
             raise ValueError("a vendor has at least one plan: without one its keys would have no limits")
         if not self.symbol_forms or not all(form.examples for form in self.symbol_forms):
             raise ValueError("a vendor has at least one symbol form, and each form has an example")
+
+    def finality_of(self, request: Request, options: Options) -> Finality:
+        """Returns when the bars of this request are final: the vendor's word, or a cautious default."""
+        if self.finality is not None:
+            return self.finality(request, options)
+        return Finality(zone=self.zone(request, options), delay_minutes=options.final_after_minutes)

@@ -9,7 +9,10 @@ from marketfetch.schemas.job_spec import JobSpec
 
 
 def generation_of(spec: JobSpec, end: date) -> str:
-    """Returns a request's generation: empty if its own range was closed at the time of the wish, even in an open job."""
+    """Returns a request's generation by the rule of the release before: "" if its range ended before the day of the wish.
+
+    It holds for the jobs of that release. A vendor need not set a generation: `generations.py` does, for all of them.
+    """
     if spec.again:
         return spec.again
     return "" if end.isoformat() < spec.as_of[:10] else spec.as_of

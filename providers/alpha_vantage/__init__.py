@@ -8,6 +8,7 @@ from marketfetch.schemas.request import Request
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.protocol import Vendor
 
+from .calendars import finality
 from .calls import build_request
 from .datasets import DATASETS, MOST_ROWS
 from .options import AlphaVantageOptions
@@ -38,5 +39,6 @@ VENDOR: Final = Vendor(
     plan=plan,
     build_request=build_request,
     read_reply=read_reply,
+    finality=finality,
     most_rows=MOST_ROWS,
 )

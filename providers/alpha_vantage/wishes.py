@@ -14,7 +14,7 @@ from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, Timespan, is_intraday
 from marketfetch.vendors.errors import PlanError
-from marketfetch.vendors.ranges import generation_of, split_by_months
+from marketfetch.vendors.ranges import split_by_months
 
 from .calls import COMPACT, has_outputsize, pair
 from .functions import INTERVALS, MARKETS, Function, function_for, function_named
@@ -50,7 +50,6 @@ def plan(spec: JobSpec, options: AlphaVantageOptions) -> list[Request]:  # noqa:
             adjustment=adjustment,
             start=start,
             end=end,
-            generation=generation_of(spec, end),
             cursor=cursor,
         )
         for symbol in spec.symbols

@@ -13,7 +13,8 @@ class NasdaqOptions(VendorOptions):
     """https://docs.data.nasdaq.com/docs/getting-started
 
     `symbols_per_request` is the number of symbols in one call of a datatable. `tables` maps the columns of datasets
-    ("DB/CODE") and datatables ("VENDOR/TABLE") that have no built-in mapping.
+    ("DB/CODE") and datatables ("VENDOR/TABLE") that have no built-in mapping. `final_after_minutes` keeps the default of a day:
+    an assumption, since every table has a publisher of its own. A table that is published later needs more.
     """
 
     base_url: str = Field(default="https://data.nasdaq.com/api/v3", pattern=BASE_URL)

@@ -10,7 +10,6 @@ from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, is_intraday
 from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors.errors import PlanError
-from marketfetch.vendors.ranges import generation_of
 
 from .column_mapping import ColumnMapping
 from .options import NasdaqOptions
@@ -42,7 +41,6 @@ def plan(spec: JobSpec, options: NasdaqOptions) -> list[Request]:
                     adjustment=_adjustment_of(spec, name, mapping),
                     start=spec.start,
                     end=spec.end,
-                    generation=generation_of(spec, spec.end),
                 )
             )
     return requests

@@ -1,4 +1,4 @@
-"""The section [providers.polygon] of the settings: the base URL, and the rows per page."""
+"""The section [providers.polygon] of the settings: the base URL, the rows per page, and when a bar is final."""
 
 from __future__ import annotations
 
@@ -11,3 +11,6 @@ class PolygonOptions(VendorOptions):
     """https://massive.com/docs/rest/quickstart (Polygon.io until 2025-10)"""
 
     base_url: str = Field(default="https://api.massive.com", pattern=BASE_URL)
+    # An assumption: the vendor publishes no figure. The free plan has "end of day" data, and six hours after the last trade the
+    # day is over in New York. Too long costs a call when the same range is asked for again; too short leaves a hole.
+    final_after_minutes: int = Field(default=360, ge=0, le=43_200)

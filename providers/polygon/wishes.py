@@ -13,7 +13,7 @@ from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, is_intraday
 from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors.errors import PlanError
-from marketfetch.vendors.ranges import generation_of, split_by_days, split_by_months
+from marketfetch.vendors.ranges import split_by_days, split_by_months
 
 from .calls import rows_per_page
 from .datasets import BARS, RECORD_PATHS
@@ -44,7 +44,6 @@ def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
             adjustment=_adjustment_of(spec, symbol),
             start=start,
             end=end,
-            generation=generation_of(spec, end),
         )
         for symbol in spec.symbols
         for start, end in _pieces(spec, symbol, rows_per_page(options))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Task
@@ -24,5 +26,13 @@ class CheckedTask(Task):  # type: ignore[misc]  # Celery is untyped
         """Celery's, with the arguments checked. Raises BadRequestError."""
         # Outside of a task the sender checks. Inside, `parent_id` marks what Celery itself sends: links, and own retries.
         if in_a_task() and "parent_id" not in options:
-            of_task(self.name.removeprefix(FETCH_PREFIX), args or (), kwargs or {}, task_id="")
+            of_task(self.name.removeprefix(FETCH_PREFIX), args or (), kwargs or {}, task_id="", at=_runs_at(options))
         return super().apply_async(args, kwargs, *more, **options)
+
+
+def _runs_at(options: Mapping[str, Any]) -> datetime | None:
+    """When a task with these options may run; None for now, and for what Celery itself will refuse."""
+    eta, countdown = options.get("eta"), options.get("countdown")
+    if isinstance(countdown, int | float):
+        return datetime.now(UTC) + timedelta(seconds=countdown)
+    return eta if isinstance(eta, datetime) else None

@@ -103,7 +103,7 @@ class _ParkingProducer:
             "body": body,
             "properties": {key: properties[key] for key in ("correlation_id", "reply_to") if key in properties},
         }
-        request = _planned(self._provider, body, task_id)
+        request = _planned(self._provider, body, task_id, wait_ms=wait_ms)
         if wait_ms:
             request = None  # tasks with an ETA are not deduplicated: a shared call could answer early
         # Before parking: a worker may start it at once, and its state must be the later one.
@@ -136,7 +136,7 @@ class _ParkingProducer:
         self._app.amqp.parked_events.publish("task-parked", event, self._producer)
 
 
-def _planned(provider: str, body: Any, task_id: str) -> Request | None:
+def _planned(provider: str, body: Any, task_id: str, *, wait_ms: int) -> Request | None:
     """The request of a task, so that two tasks with the same wish make one call. None where this process can't plan it.
 
     Raises BadRequestError for wrong arguments. A worker that sends the next link of a chain parks it all the same, since the
@@ -146,8 +146,9 @@ def _planned(provider: str, body: Any, task_id: str) -> Request | None:
     from marketfetch.jobs.planning import of_task
 
     args, kwargs, *_ = body
+    at = datetime.now(UTC) + timedelta(milliseconds=wait_ms) if wait_ms else None
     try:
-        return of_task(provider, args, kwargs, task_id=task_id)
+        return of_task(provider, args, kwargs, task_id=task_id, at=at)
     except BadRequestError:
         if in_a_task():
             return None

@@ -21,6 +21,7 @@ import pytest
 
 from marketfetch.local import sandbox_note
 from marketfetch.local.valkey_server import find_valkey
+from tests.waiting import early_in_a_minute
 
 #: The state folder of `up --sandbox`.
 SANDBOX = sandbox_note.home(Path(".marketfetch"))
@@ -89,6 +90,7 @@ def test_fetch_without_wait_prints_the_job_and_status_finds_it(running: tuple[An
 
 def test_the_same_wish_again_is_the_same_job_unless_it_is_asked_anew(running: tuple[Any, Any]) -> None:
     shell, _ = running
+    early_in_a_minute()
     wish = ("fetch", "nasdaq", "AAPL", "--start", "2014-01-01", "--end", "2014-12-31", "--wait", "--json")
     first, second, anew = (json.loads(shell.run(*wish, *more).stdout) for more in ((), (), ("--again",)))
     assert first == second

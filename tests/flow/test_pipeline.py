@@ -7,6 +7,8 @@ import json
 import pytest
 import requests
 
+from tests.waiting import early_in_a_minute
+
 ASKED = {
     "alpha_vantage": {"symbols": ("IBM", "MSFT"), "start": "2024-01-02", "end": "2024-12-31"},
     "polygon": {"symbols": ("AAPL", "MSFT", "X:BTCUSD"), "start": "2022-01-03", "end": "2024-12-31"},
@@ -77,6 +79,7 @@ def test_intraday_bars_come_page_by_page_and_each_page_is_a_request(place, sandb
 
 def test_the_same_wish_twice_is_one_job_and_asks_nothing_again(place, sandbox):
     place.worker()
+    early_in_a_minute()
     first = place.fetch("polygon", "AAPL", "MSFT", start="2024-01-02", end="2024-02-29")
     calls = sandbox.log()["calls"]
     second = place.fetch("polygon", "AAPL", "MSFT", start="2024-01-02", end="2024-02-29")
@@ -105,4 +108,5 @@ def test_a_job_submitted_without_a_worker_waits_and_says_so(place):
     assert status["requests"] == {"total": 1, "parked": 1, "running": 0, "stored": 0, "failed": 0, "cancelled": 0}
     assert any("No worker is running" in sentence for sentence in status["trouble"])
     place.worker()
-    assert place.fetch("polygon", "AAPL", start="2024-01-02", end="2024-01-31")["job"] == job
+    assert place.fetch("polygon", "AAPL", start="2024-01-02", end="2024-01-31")["state"] == "done"
+    assert place.status(job)["state"] == "done"

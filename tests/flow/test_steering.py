@@ -16,7 +16,7 @@ from tests.flow.conftest import SECRETS, LimitedJob
 from tests.flow.test_recovery import DAYS, SOON, once_each, stored, submit
 from tests.flow.test_releaser import calm
 from tests.flow.test_releaser_stops import REMAPPED
-from tests.waiting import eventually
+from tests.waiting import early_in_a_minute, eventually
 
 #: No sweep of its own accord within a test.
 SELDOM = {"MARKETFETCH_TIMINGS__SWEEP": "3600"}
@@ -274,7 +274,8 @@ def test_retry_makes_the_failed_ones_again_and_no_other(place, sandbox):
     assert place.marketfetch("retry", status["job"]).stdout == f"No request of {status['job']} has failed.\n"
 
 
-def test_the_same_wish_twice_is_one_job_unless_again(place):
+def test_the_same_wish_twice_within_a_minute_is_one_job_unless_again(place):
+    early_in_a_minute()
     names = [submit(place, "AAPL"), submit(place, "AAPL")]
     done = place.marketfetch("fetch", "polygon", "AAPL", *DAYS, "--again")
     assert names[0] == names[1] != done.stdout.strip()

@@ -89,14 +89,6 @@ def test_a_polygon_piece_never_has_more_minutes_than_a_page(days, page_limit):
             assert open_days * minutes <= page_limit
 
 
-def test_the_closed_months_of_an_open_range_have_an_identity_that_outlives_the_day():
-    today = plan("alpha_vantage", "IBM", timespan="5m", start=date(2026, 9, 10), end=date(2026, 11, 20))
-    later = plan("alpha_vantage", "IBM", timespan="5m", start=date(2026, 9, 10), end=date(2026, 11, 20), as_of="2026-11-21")
-    assert [request.generation for request in today] == ["", "", AS_OF]
-    assert [request.id for request in today[:2]] == [request.id for request in later[:2]]
-    assert [request.generation for request in plan("polygon", again="x")] == ["x"]
-
-
 def test_overlapping_jobs_share_the_pieces_between_them():
     first = plan("polygon", timespan="1m", start=date(2024, 1, 1), end=date(2024, 6, 30))
     second = plan("polygon", timespan="1m", start=date(2024, 3, 1), end=date(2024, 12, 31))

@@ -37,12 +37,6 @@ def test_reversed_dates_are_refused_with_advice():
         JobSpec(provider="polygon", symbols=("A",), start=date(2024, 2, 1), end=date(2024, 1, 1), as_of="2024-03-01")
 
 
-def test_the_generation_of_a_closed_range_is_empty_and_of_an_open_one_its_day():
-    spec = JobSpec(provider="polygon", symbols=("A",), start=date(2024, 1, 1), end=date(2024, 1, 31), as_of="2024-02-01")
-    assert spec.generation == ""
-    assert spec.model_copy(update={"as_of": "2024-01-31"}).generation == "2024-01-31"
-
-
 def test_a_row_that_gave_two_series_counts_once_in_the_reply_and_twice_in_what_is_stored():
     page = Page(series=(_series("raw", 3), _series("split_dividend", 3)), rejects=(Reject.of(7, "close", -1, "bad"),))
     assert page.rows == 6

@@ -14,6 +14,7 @@ from marketfetch.schemas.page import Page
 from marketfetch.vendors import vendor
 from marketfetch.vendors.conformance import RecordedError, Recording, VendorConformance
 from marketfetch.vendors.errors import BadCredentials, Unavailable
+from marketfetch.vendors.finality import Finality
 from marketfetch.vendors.http import HttpRequest, KeyPlace
 from marketfetch.vendors.protocol import Vendor
 
@@ -109,6 +110,18 @@ def _asks_again_for_a_missing_address(request, reply, options):
     return _GOOD.read_reply(request, reply, options)
 
 
+def _never_final(request, options):
+    return Finality(calendar="XNYS", delay_minutes=60 * 24 * 365)
+
+
+def _final_before_the_session(request, options):
+    return Finality(calendar="24/7", zone="Pacific/Kiritimati", delay_minutes=0)
+
+
+def _asks_the_clock_for_the_delay(request, options):
+    return Finality(delay_minutes=int(time.time()))
+
+
 def _never_raises(request, reply, options):
     return Page()
 
@@ -118,6 +131,9 @@ def _never_raises(request, reply, options):
     [
         ({"plan": _leaves_a_day_out}, "test_the_requests_cover_every_asked_day_once"),
         ({"plan": _asks_the_clock}, "test_a_plan_is_the_same_every_time_without_network_and_clock"),
+        ({"finality": _never_final}, "test_bars_are_final_some_time_after_their_day_and_not_before"),
+        ({"finality": _final_before_the_session}, "test_bars_are_final_some_time_after_their_day_and_not_before"),
+        ({"finality": _asks_the_clock_for_the_delay}, "test_bars_are_final_some_time_after_their_day_and_not_before"),
         ({"build_request": _calls_another_host}, "test_a_call_stays_below_the_base_url_and_carries_no_key"),
         ({"read_reply": _blames_the_key_for_a_status}, "test_the_text_of_a_proxy_is_unavailable_and_blames_no_key"),
         (

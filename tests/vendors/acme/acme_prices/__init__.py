@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from marketfetch.schemas.request import Request
+from marketfetch.vendors.finality import Finality
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.protocol import Dataset, Plan, SymbolForm, Vendor
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 def zone(request: Request, options: AcmeOptions) -> str:
     """Acme lists US stocks only."""
     return "America/New_York"
+
+
+def finality(request: Request, options: AcmeOptions) -> Finality:
+    """A bar is final so many minutes after its session has closed in New York, at 13:00 on a half day."""
+    return Finality(calendar="XNYS", delay_minutes=options.final_after_minutes)
 
 
 def read_reply(request: Request, reply: HttpReply, options: AcmeOptions) -> Page:
@@ -42,4 +48,5 @@ VENDOR = Vendor(
     plan=plan,
     build_request=build_request,
     read_reply=read_reply,
+    finality=finality,
 )

@@ -8,7 +8,7 @@ from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.http import HttpRequest, KeyPlace
-from marketfetch.vendors.ranges import generation_of, split_by_months
+from marketfetch.vendors.ranges import split_by_months
 
 from .options import AcmeOptions
 
@@ -18,13 +18,10 @@ def plan(spec: JobSpec, options: AcmeOptions) -> list[Request]:
     if (spec.dataset, spec.timespan, spec.adjustment or "raw") != ("bars", "1d", "raw"):
         raise PlanError("acme has daily bars as traded only: ask for the dataset bars, the timespan 1d, the adjustment raw")
     return [
-        Request(
-            provider="acme", symbol=symbol, timespan="1d", adjustment="raw", start=start, end=end,
-            generation=generation_of(spec, end),
-        )
+        Request(provider="acme", symbol=symbol, timespan="1d", adjustment="raw", start=start, end=end)
         for symbol in spec.symbols
         for start, end in split_by_months(spec.start, spec.end, months=12 * options.years_per_request)
-    ]  # fmt: skip
+    ]
 
 
 def build_request(request: Request, options: AcmeOptions) -> HttpRequest:

@@ -1,0 +1,69 @@
+"""The generation of a planned request: what its identity says of the time at which it was wished for.
+
+"" if its bars were final then, so that the same request is never made again; else `as_of`, so that a later wish makes it anew.
+The core sets it for every vendor: a vendor names the finality of its bars, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.request import Request
+from marketfetch.vendors.errors import PlanError
+from marketfetch.vendors.finality import is_final, lies_ahead
+from marketfetch.vendors.protocol import Options, Vendor
+from marketfetch.vendors.ranges import generation_of
+from marketfetch.vendors.times import unix_ms
+
+#: An `as_of` that ends with it is judged by the calendar; one without is of the release before.
+_UTC: Final = "Z"
+_MOST_SHOWN: Final = 100
+
+
+def as_of_text(now: datetime) -> str:
+    """Returns the `as_of` of a wish made now: UTC, to the minute before."""
+    return now.astimezone(UTC).strftime(f"%Y-%m-%dT%H:%M{_UTC}")
+
+
+def with_generations(spec: JobSpec, requests: Sequence[Request], vendor: Vendor[Options], options: Options) -> list[Request]:
+    """Returns the requests with their generations, without those that begin in the future. Raises PlanError.
+
+    PlanError if nothing of a symbol is left. A spec of the release before keeps that release's rule, and so its ids.
+    """
+    if not spec.as_of.endswith(_UTC):
+        return [_named(one, generation_of(spec, one.end) if one.end else one.generation) for one in requests]
+    at_ms = unix_ms(datetime.fromisoformat(spec.as_of))
+    found: list[Request] = []
+    ahead: dict[str, str] = {}
+    for one in requests:
+        if one.start is None or one.end is None:
+            found.append(one)
+            continue
+        zone = vendor.zone(one, options)
+        if today := lies_ahead(one.start, one.timespan, at_ms, zone=zone):
+            ahead.setdefault(one.symbol, f"today is {today} in {zone}")
+            continue
+        final = is_final(vendor.finality_of(one, options), one.timespan, one.end, at_ms)
+        found.append(_named(one, spec.again or ("" if final else spec.as_of)))
+    if ahead and (nothing := ahead.keys() - {one.symbol for one in found}):
+        symbol = next(one for one in ahead if one in nothing)
+        raise PlanError(
+            f"{symbol[:_MOST_SHOWN]}: the range begins on {spec.start}, which lies in the future ({ahead[symbol]}), so there "
+            f"can be no bars yet and nothing was sent. Ask for an earlier start; the end may lie in the future."
+        )
+    return found
+
+
+def other_generations(spec: JobSpec, request: Request) -> list[Request]:
+    """Returns the request as it would be named had its bars been final at the wish, or not: for one of a recorded job.
+
+    Calendars, delays and releases change; what was recorded does not.
+    """
+    return [_named(request, one) for one in ("", spec.as_of) if not spec.again and one != request.generation]
+
+
+def _named(request: Request, generation: str) -> Request:
+    return request if request.generation == generation else request.model_copy(update={"generation": generation})
