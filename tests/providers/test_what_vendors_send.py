@@ -1,4 +1,4 @@
-"""Every recorded reply, and every reply of people's public troubles, is read as its line in MANIFEST.tsv says."""
+"""Every recorded reply, and every reply of public problem reports, is read as its line in MANIFEST.tsv says."""
 
 from __future__ import annotations
 
