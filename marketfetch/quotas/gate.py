@@ -15,7 +15,7 @@ from redis import Redis
 
 from marketfetch.quotas.key_state import KeyState
 from marketfetch.quotas.limits import KeyLimits, pool_argument
-from marketfetch.quotas.script_values import count_arguments, grant_of, parking_arguments
+from marketfetch.quotas.script_values import count_arguments, grant_of, page_arguments, parking_arguments
 from marketfetch.quotas.values import (
     Admission,
     Call,
@@ -129,22 +129,21 @@ class Gate(KeyState):
         held_again_ms: int = 30_000,
         failed: str = "",
         chain: bytes = b"",
+        then: str = "",
     ) -> bool:
         """Records a reply: keeps its batch until it is stored, parks the next page. False if the lease was lost.
 
         `replied_ago_us`, `sent_ago_us`: the time since the whole reply had arrived and since the call was written to the wire,
         by this machine's steady clock. `unsent`: the call was never written, so it is not counted. `counted`: the vendor's own
         count of the key's calls; it can only lower what is left. `failed`: the reason, for a request that has failed. `chain`:
-        what its pages have brought so far, for the reader of the next page; see `chain`.
+        what its pages have brought so far, for the reader of the next page; see `chain`. `then`: the arguments of one more call
+        that this request needs before it is over: it has no batch yet, and returns to its old place with all its waiters.
         """
-        page = (next_page.id, next_page.arguments) if next_page else ("", "")
         sent = "unsent" if unsent else "" if sent_ago_us is None else sent_ago_us
+        reply = (*page_arguments(next_page), replied_ago_us, *count_arguments(counted), sent, failed, chain, then)
         done = self._scripts.finish(
             keys=self._keys("running", "held", "ready", "counts"),
-            args=[
-                *(self.prefix, request_id, fence, batch, held_again_ms, *page, replied_ago_us),
-                *(*count_arguments(counted), sent, failed, chain),
-            ],
+            args=[self.prefix, request_id, fence, batch, held_again_ms, *reply],
         )
         return bool(done)
 

@@ -12,6 +12,11 @@ def parking_arguments(one: Parking) -> tuple[str, str, str, str, int]:
     return one.id, one.arguments, one.task, one.message, one.expires_ms
 
 
+def page_arguments(following: Parking | None) -> tuple[str, str]:
+    """The two arguments of finish.lua for the next page: its id, and what it is parked with."""
+    return (following.id, following.arguments) if following else ("", "")
+
+
 def count_arguments(counted: VendorCount | None) -> tuple[int, int | str, int | str]:
     """The three arguments of finish.lua for the vendor's own count: calls, then window and strictness, or a day's counter."""
     if counted is None:

@@ -249,6 +249,21 @@ class GateMachine(RuleBasedStateMachine):
             replied_ago=ago_ms * 1000, sent_ago=sent_ago,
         )  # fmt: skip
 
+    @precondition(lambda self: self.children)
+    @rule(n=pick, told=st.booleans(), trip_ms=st.sampled_from((2, 700)))
+    def a_reply_needs_another_call(self, n: int, told: bool, trip_ms: int) -> None:
+        """Its request returns to its place with other arguments, and with everyone who waits for it."""
+        child = self.child(n)
+        self.passes_to(child.sent + trip_ms * 1000)
+        self.children.remove(child)
+        self.arrives(child, self.true)
+        sent_ago = self.true - child.sent if told else None
+        assert self.gate.finish(
+            child.id, fence=child.fence, batch=b"", held_again_ms=HELD_AGAIN_MS, sent_ago_us=sent_ago, then=f"check {child.id}"
+        ) == self.model.finish(
+            child.id, fence=child.fence, batch=b"", held_again_ms=HELD_AGAIN_MS, sent_ago=sent_ago, then=f"check {child.id}"
+        )  # fmt: skip
+
     def arrives(self, child: SimpleNamespace, replied: int) -> None:
         """A fifth of the round trip after it was sent, and never later than a slack that was promised."""
         slacks = [one.slack_ms for key in self.keys() if key.label == child.label for one in key.windows if one.slack_ms]

@@ -212,7 +212,7 @@ class Model(ModelOfVerdicts):
 
     def finish(
         self, name: str, *, fence: int, batch: bytes, held_again_ms: int, page: str = "", replied_ago: int = 0,
-        sent_ago: int | None = None, unsent: bool = False,
+        sent_ago: int | None = None, unsent: bool = False, then: str = "",
     ) -> bool:  # fmt: skip
         one = self._leased(name, fence)
         if one is None:
@@ -223,6 +223,11 @@ class Model(ModelOfVerdicts):
         one.calls -= unsent
         state = self.key(one.label)
         state.strikes, state.ill, state.ill_by, state.suspect, state.unknown = 0, 0, "", 0, 0
+        if then:
+            if self._still_wanted(one):
+                one.arguments = then
+                self._enter(one)
+            return True
         self.stored_ms = self.stored_ms if self.unstored_bytes() else self.now_ms
         one.batch, one.place, one.at_ms = batch, "held", self.now_ms + held_again_ms
         wanted = [who for who in (one.owner, *one.waiters) if who not in one.gone]

@@ -1,4 +1,5 @@
--- Rows 4a and 4d of the state machine: running -> held. Stamp, batch, next page and the freed slot are one atomic step.
+-- Rows 4a, 4d and 4g of the state machine: running -> held, or -> parked for another call. Stamp, batch, next page and the
+-- freed slot are one atomic step.
 --
 -- KEYS  1 running   2 held   3 ready   4 counts
 -- ARGV  1 prefix   2 id   3 fence   4 batch (bytes)   5 ms until it is redelivered   6 id of the next page or ""
@@ -7,6 +8,8 @@
 --       or in 10 the counter of a calendar day and in 11 ""   12 us since the call was written to the wire, "" when not known,
 --       "unsent" when it never was   13 why the request has failed, "" when it has not
 --       14 what the chain of pages has brought (bytes), kept for the next page; "" keeps what is there, and the last page ends it
+--       15 the arguments of another call that this request needs before it is over, "" when it needs none: then there is no
+--       batch yet, and the request returns to its old place with these arguments, its waiters unchanged, no attempt spent
 -- Returns 1, or 0 when the lease was lost meanwhile: then nothing is written, and the caller drops the reply.
 --
 -- The next page inherits the job, the priority, the waiting jobs and the place of its request, so that the pages of one range
@@ -27,15 +30,21 @@ redis.call('HDEL', prefix .. 'key:' .. label, 'strikes')
 -- A usable reply closes the circuit breaker and clears the key of suspicion. A failed request may have had none.
 if ARGV[13] == '' then redis.call('HDEL', prefix .. 'key:' .. label, 'ill', 'illby', 'suspect', 'verdict', 'unknown') end
 redis.call('ZREM', KEYS[1], id)
-redis.call('SET', prefix .. 'batch:' .. id, ARGV[4])
-if redis.call('HINCRBY', KEYS[4], 'bytes', #ARGV[4]) == #ARGV[4] then
-  redis.call('HSET', KEYS[4], 'stored', math.floor(now / 1000))  -- the first waiting batch starts the clock of the store
-end
-redis.call('HSET', record, 's', 'held')
-if ARGV[13] ~= '' then redis.call('HSET', record, 'w', ARGV[13]) end
 -- The raw reply of a request that has failed stays for a developer, until it expires.
 if ARGV[13] == '' and redis.call('DEL', prefix .. 'raw:' .. id) == 1 then redis.call('LREM', prefix .. 'raws', 0, id) end
-redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[5]), id)
+local over = ARGV[15] == ''
+if over then
+  redis.call('SET', prefix .. 'batch:' .. id, ARGV[4])
+  if redis.call('HINCRBY', KEYS[4], 'bytes', #ARGV[4]) == #ARGV[4] then
+    redis.call('HSET', KEYS[4], 'stored', math.floor(now / 1000))  -- the first waiting batch starts the clock of the store
+  end
+  redis.call('HSET', record, 's', 'held')
+  if ARGV[13] ~= '' then redis.call('HSET', record, 'w', ARGV[13]) end
+  redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[5]), id)
+elseif still_wanted(prefix, record, now) then
+  redis.call('HSET', record, 's', 'parked', 'q', ARGV[15])
+  enter_lane(prefix, id, record)
+end
 
 local page = prefix .. 'req:' .. ARGV[6]
 if ARGV[6] ~= '' and not fields[8] and redis.call('EXISTS', page) == 0 then
@@ -62,7 +71,7 @@ end
 local chain = prefix .. 'pages:' .. string.match(id, '^[^/]*')
 if ARGV[14] ~= '' then
   redis.call('SET', chain, ARGV[14], 'EX', 1209600)
-elseif ARGV[6] == '' and ARGV[13] == '' and string.find(id, '/', 1, true) then
+elseif over and ARGV[6] == '' and ARGV[13] == '' and string.find(id, '/', 1, true) then
   redis.call('DEL', chain)
 end
 
