@@ -34,7 +34,7 @@ from marketfetch.vendors.wire import SendTooLate, steady_s
 from .app import app
 from .attempt import Run
 from .deliveries import BEGUN, MOST_RAISED, RETURNED, why
-from .reference import Reference, reference, reference_of
+from .reference import Reference, failure, reference, reference_of
 from .sending.checked_task import CheckedTask
 from .sending.parking import FETCH_PREFIX, GRANT_HEADER, SENT
 from .store import hand_on, send_to_store
@@ -201,7 +201,7 @@ def not_ours_to_send(task: Task, provider: str, symbol: str, record: str, turn: 
     if turn.verdict == "held" and turn.reason:
         # The request has failed, and its row is not in the ledger yet: the task fails with the same reason.
         send_to_store(reference(provider, symbol, record, outcome="failed"))
-        raise Fatal(turn.reason if turn.reason.startswith(symbol) else f"{symbol}: {turn.reason}")
+        raise failure(turn.reason if turn.reason.startswith(symbol) else f"{symbol}: {turn.reason}", symbol=symbol)
     if turn.verdict == "lost":
         log.info("grant was lost, nothing sent", provider=provider, symbol=symbol, request=record)
         raise Ignore

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal, TypedDict
 
+from marketfetch.vendors import errors
 from marketfetch.vendors.errors import Fatal
 
 
@@ -25,12 +26,22 @@ def reference(provider: str, symbol: str, request: str, *, outcome: Any, rows: i
 
 
 def reference_of(provider: str, symbol: str, record: str, text: str) -> Reference:
-    """The reference of a task whose outcome another task's call has brought. Raises Fatal where that call had failed.
+    """The reference of a task whose outcome another task's call has brought. Raises `failure` where that call had failed.
 
     `text` is the outcome's JSON. `record` is the task's own, for an outcome of a release that did not name the request.
     """
     ended = json.loads(text)
     if ended["outcome"] == "failed":
-        raise Fatal(ended["reason"])
+        raise failure(ended["reason"], symbol=symbol)
     request = ended.get("request", record)
     return reference(provider, symbol, request, outcome=ended["outcome"], rows=ended["rows"], rejects=ended["rejects"])
+
+
+def failure(reason: str, *, symbol: str) -> Fatal:
+    """The error for a reason of the ledger, "SYMBOL: Class: ...": of that class, so that every waiter gets the same one.
+
+    Fatal where the reason names no class, or one that Celery would retry.
+    """
+    named = reason.removeprefix(f"{symbol}: ").partition(":")[0]
+    kind = getattr(errors, named, None)
+    return (kind if isinstance(kind, type) and issubclass(kind, Fatal) else Fatal)(reason)

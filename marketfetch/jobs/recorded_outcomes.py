@@ -17,12 +17,20 @@ def outcome_json(row: LedgerRow) -> str:
 
 
 def from_ledger(request: Request) -> LedgerRow | None:
-    """The ledger row of a request that ended before the task came; None when it has not, or the database is unavailable."""
+    """The ledger row of a request that ended before the task came; None when it has not, or the database is unavailable.
+
+    Of an empty first page whose next page has failed it is that failure: release 0.1 recorded a check (see Page) in this way.
+    """
+    following = f"{request.id}/1"
     try:
-        return connections.ledger().outcomes([request.id]).get(request.id)
+        found = connections.ledger().outcomes([request.id, following])
     except StoreError:
         # Fail open: a duplicate call is better than a task that waits for the database.
         return None
+    row = found.get(request.id)
+    if row and row.outcome == "empty" and row.next_cursor and following in found and found[following].outcome == "failed":
+        return found[following]
+    return row
 
 
 def forget_failure(request: Request) -> None:

@@ -41,6 +41,9 @@ class Page:
 
     `rejects` keeps the first hundred rejects of each reason; `rejected` and `reject_counts` count all of them. `counts` has
     every series of the response, also one without a good row; a vendor may leave it out.
+
+    `check` belongs to a page without rows whose emptiness alone says too little: the cursor of a call that tells whether the
+    vendor has no rows or does not know the symbol. The same request makes that call, once, and its reply is the outcome.
     """
 
     series: tuple[BarSeries, ...] = ()
@@ -49,6 +52,7 @@ class Page:
     quirks: tuple[Quirk, ...] = ()
     next: str | None = None
     counts: tuple[SeriesCount, ...] = ()
+    check: str | None = None
 
     @property
     def rows(self) -> int:

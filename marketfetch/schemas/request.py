@@ -51,3 +51,7 @@ class Request(BaseModel):
     def next_page(self, cursor: str) -> Request:
         """Returns the request for the next page, at the vendor's `cursor`."""
         return self.model_copy(update={"page": self.page + 1, "cursor": cursor})
+
+    def check(self, cursor: str) -> Request | None:
+        """Returns this same request at the cursor of a check (see Page); None where it has made such a call already."""
+        return self.model_copy(update={"cursor": cursor}) if not self.page and self.cursor is None else None

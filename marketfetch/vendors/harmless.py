@@ -35,6 +35,7 @@ def harmless_page(page: Page, request: Request, secrets: Sequence[str]) -> Page:
         rejects=_rejects(page, request, secrets),
         quirks=tuple(Quirk(harmless_text(one.name, secrets, _NAME), one.rows) for one in page.quirks),
         next=_cursor(page.next, request, secrets),
+        check=_cursor(page.check, request, secrets),
     )
 
 

@@ -72,8 +72,8 @@ def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> P
         if following:
             return Page(next=following)
         if _surely_trades(request):
-            # No bars at all: the next page is a request that checks whether the ticker exists.
-            return Page(next=f"{TICKER}{quote(request.symbol, safe=':')}")
+            # No bars at all: the same request asks whether the ticker exists before it is over.
+            return Page(check=f"{TICKER}{quote(request.symbol, safe=':')}")
         raise NoData(
             f"{WHO} has no bars for {request.symbol} in this range (the response is the same for an unknown ticker)",
             status=reply.status,
@@ -86,8 +86,8 @@ def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> P
 
 
 def _surely_trades(request: Request) -> bool:
-    """True for the first page of a range in which a listed ticker has traded, so that no bars are suspicious."""
-    if request.page or request.start is None or request.end is None:
+    """True for the first call of a range in which a listed ticker has traded, so that no bars are suspicious."""
+    if request.page or request.cursor or request.start is None or request.end is None:
         return False
     return (request.end - request.start).days >= _SURELY_TRADES_DAYS
 

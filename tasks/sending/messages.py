@@ -26,10 +26,9 @@ class FetchMessage:
 
         Its grant names the request planned when it was sent, null where that could not be planned.
         """
-        planned = None if grant.id.startswith(USER_TASK) else json.loads(grant.arguments)
         header = _grant_header(grant)
         if grant.kind == "go":
-            header["user"] = planned
+            header["user"] = _planned(grant)
         headers = {**message["headers"], "eta": None, "retries": grant.attempts, GRANT_HEADER: header}
         return cls(body=message["body"], headers=headers, properties={"delivery_mode": 2, **message["properties"]})
 
@@ -60,6 +59,22 @@ def job_message(app: Any, provider: str, grant: Grant) -> FetchMessage:
     headers[GRANT_HEADER] = _grant_header(grant)
     properties = {"correlation_id": properties["correlation_id"], "delivery_mode": 2}
     return FetchMessage(body=body, headers=headers, properties=properties)
+
+
+def _planned(grant: Grant) -> dict[str, Any] | None:
+    """The request that a user's task has come to; None for a task with a record of its own, which is planned in the worker.
+
+    Such a record has the words of Celery's argsrepr instead of a request, until a check (see Page) has made it one.
+    """
+    try:
+        planned: dict[str, Any] = json.loads(grant.arguments)
+    except ValueError:
+        if grant.id.startswith(USER_TASK):
+            return None
+        raise
+    if grant.id.startswith(USER_TASK) and not (isinstance(planned, dict) and planned.get("cursor")):
+        return None
+    return planned
 
 
 def _grant_header(grant: Grant) -> dict[str, Any]:

@@ -199,6 +199,7 @@ WAYS: Final = {
     "error 500": Way(lambda flow: [flow.job()], ({"kind": "500"},)),
     "error 500 for good": Way(lambda flow: [flow.task()], ({"kind": "500", "count": 30},), tasks=True),
     "unknown symbol": Way(lambda flow: [flow.job("NOSUCHX")]),
+    "checked": Way(lambda flow: [flow.job("ZZZZ", end="2024-02-29")]),
     "damaged": Way(lambda flow: [flow.job()], ({"kind": "cut_json"},)),
     "empty": Way(lambda flow: [flow.job(start="2024-01-06", end="2024-01-07")]),
     "too late to send": Way(lambda flow: [flow.job()], instead=SendTooLate),

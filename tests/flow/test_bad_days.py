@@ -105,7 +105,7 @@ def test_an_empty_answer_is_recorded_as_empty_with_the_vendors_sentence(place, s
 def test_a_long_range_without_a_bar_makes_polygon_say_whether_the_ticker_exists(place, sandbox):
     place.worker()
     status = place.fetch("polygon", "ZZZZ", **RANGE)
-    assert status["requests"] == {"total": 2, "parked": 0, "running": 0, "stored": 1, "failed": 1, "cancelled": 0}
+    assert status["requests"] == {"total": 1, "parked": 0, "running": 0, "stored": 0, "failed": 1, "cancelled": 0}
     (failure,) = status["failures"]
     assert failure["reason"].startswith("ZZZZ: UnknownSymbol: Polygon does not know ZZZZ")
 

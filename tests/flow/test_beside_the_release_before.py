@@ -126,3 +126,24 @@ def test_the_error_of_a_task_that_one_release_has_written_is_read_by_the_other(p
     for reader in (place, older):
         assert "Alpha Vantage does not know the symbol ZZZZ" in message(reader, unknown)
         assert "timespam is no argument of ours" in message(reader, unplanned)
+
+
+def test_a_worker_of_the_release_before_makes_the_check_that_this_one_has_parked(place, older, sandbox):
+    """A check (see Page) is page 0 with a cursor, which the release before knows from other vendors' first pages."""
+    code = (
+        "from marketfetch import connections\nfrom marketfetch.jobs.planning import of_task\n"
+        "from marketfetch.quotas import Parking\n"
+        "request = of_task('polygon', ('ZZZZ',), {'start': '2024-01-02', 'end': '2024-01-31'}, task_id='t')\n"
+        "check = request.check('/v3/reference/tickers/ZZZZ')\n"
+        "connections.gate('polygon').park([Parking(id=check.id, arguments=check.arguments)], job='J')\n"
+        "print(check.id)"
+    )
+    done = place.run("-c", code)
+    assert done.returncode == 0, done.stderr
+    older.celery("worker", "-c", "1", "--loglevel", "info", log="before.log")
+    is_ready(older.folder / "before.log")
+    eventually(lambda: place.rows("SELECT count(*) FROM ledger") == [(1,)], what="it is over")
+    ((request, outcome, reason),) = place.rows("SELECT request_id, outcome, reason FROM ledger")
+    assert (request, outcome) == (done.stdout.strip(), "failed")
+    assert reason.startswith("ZZZZ: UnknownSymbol: ")
+    assert sandbox.log()["calls"] == 1
