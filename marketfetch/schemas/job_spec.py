@@ -8,12 +8,12 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from marketfetch.schemas.symbol_text import Symbol
 from marketfetch.schemas.timespans import Adjustment, Timespan
 
 #: A vendor's name in commands, settings, tasks and queues. marketfetch/vendors knows which are installed.
 PROVIDER_NAME: Final = r"^[a-z][a-z0-9_]{0,31}$"
 Provider = Annotated[str, Field(pattern=PROVIDER_NAME)]
-Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9:._/\-^=+]+$")]
 
 
 class JobSpec(BaseModel):
@@ -29,7 +29,7 @@ class JobSpec(BaseModel):
 
     provider: Provider
     dataset: str = "bars"
-    symbols: tuple[Symbol, ...] = Field(min_length=1)
+    symbols: tuple[Symbol, ...]
     timespan: Timespan = "1d"
     adjustment: Adjustment | None = None
     start: date
@@ -41,6 +41,9 @@ class JobSpec(BaseModel):
     def _dates_in_order(self) -> Self:
         if self.end < self.start:
             raise ValueError(f"the end date {self.end} is before the start date {self.start}: swap them")
+        # No minimum of the field itself: of a single bad symbol that would be a second error.
+        if not self.symbols:
+            raise ValueError("there is no symbol: name at least one")
         if len(set(self.symbols)) != len(self.symbols):
             twice = sorted({symbol for symbol in self.symbols if self.symbols.count(symbol) > 1})
             raise ValueError(f"symbols named twice: {', '.join(twice)}: name each once")
