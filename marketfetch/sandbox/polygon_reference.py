@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote, urlencode
 
 import numpy as np
 
@@ -20,6 +20,7 @@ _OPERATORS: Final = ("gte", "gt", "lte", "lt")
 def answer(path: str, query: Query, *, market: Market) -> Reply:
     """One page of a list, or one ticker. What the sandbox does not have is a 404, as an unknown path is."""
     kind, _, name = path.removeprefix(_ROOT).partition("/")
+    name = unquote(name)
     asked = _cursor_or(query)
     if path.startswith(_ROOT) and kind == "tickers" and name:
         symbol = ticker(name)

@@ -11,7 +11,7 @@ import uuid
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import numpy as np
 
@@ -67,7 +67,9 @@ def bars(path: tuple[str, ...], query: Query, *, market: Market, account: Accoun
         span_path = f"{more}/{to_text}" if rising else f"{from_text}/{more}"
         asked["limit"] = str(limit)
         cursor = base64.urlsafe_b64encode(urlencode(sorted(asked.items())).encode()).decode().rstrip("=")
-        document["next_url"] = f"{HOST}/v2/aggs/ticker/{name}/range/{multiplier}/{span}/{span_path}?cursor={cursor}"
+        document["next_url"] = (
+            f"{HOST}/v2/aggs/ticker/{quote(name, safe=':')}/range/{multiplier}/{span}/{span_path}?cursor={cursor}"
+        )
     return polygon_reply(document, symbol=name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import unquote
 
 from marketfetch.sandbox import (
     alpha_vantage_facts,
@@ -22,13 +23,13 @@ from marketfetch.sandbox.market import Market
 from marketfetch.sandbox.reply import Query, Reply, one
 
 _AGGS: Final = re.compile(r"/v2/aggs/ticker/([^/]+)/range/([^/]+)/([^/]+)/([^/]+)/([^/]+)")
-_DATASET: Final = re.compile(r"/api/v3/datasets/([^/]+)/([^/.]+)(?:/(data|metadata))?(?:\.(json|csv))?/?")
+_DATASET: Final = re.compile(r"/api/v3/datasets/([^/]+)/([^/]+?)(?:/(data|metadata))?(?:\.(json|csv))?/?")
 _TABLE: Final = re.compile(r"/api/v3/datatables/([^/]+/[^/.]+)(?:/(metadata))?(?:\.(json|csv))?/?")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An incoming call, with its vendor and key."""
+    """An incoming call, with its vendor and key. `path` is as it came: its parts are percent-decoded once, each by itself."""
 
     vendor: str
     key: str
@@ -44,9 +45,9 @@ class Call:
             return "/".join(filter(None, (one(self.query, name) for name in names)))
         if self.vendor == "polygon":
             aggs = _AGGS.fullmatch(self.path)
-            return aggs.group(1) if aggs else self.path.rsplit("/", 1)[-1]
+            return unquote(aggs.group(1) if aggs else self.path.rsplit("/", 1)[-1])
         if dataset := _DATASET.fullmatch(self.path):
-            return dataset.group(2)
+            return unquote(dataset.group(2))
         asked = one(self.query, "ticker") or ",".join(self.query.get("ticker[]", []))
         return asked or self.path.removeprefix("/api/v3/datatables/")
 
@@ -99,11 +100,13 @@ def _vendor(call: Call, account: Account, market: Market) -> Reply:
         return alpha_vantage_facts.answer(name, call.query, market=market, account=account)
     if call.vendor == "polygon":
         if aggs := _AGGS.fullmatch(call.path):
-            return polygon_wire.bars(aggs.groups(), call.query, market=market, account=account)
+            return polygon_wire.bars(tuple(map(unquote, aggs.groups())), call.query, market=market, account=account)
         return polygon_reference.answer(call.path, call.query, market=market)
     if dataset := _DATASET.fullmatch(call.path):
         database, code, part, form = dataset.groups()
-        return nasdaq_datasets.answer(database, code, part or "", form or call.form, call.query, market=market)
+        return nasdaq_datasets.answer(
+            unquote(database), unquote(code), part or "", form or call.form, call.query, market=market
+        )
     if table := _TABLE.fullmatch(call.path):
         code, part, form = table.groups()
         return nasdaq_tables.answer(code, part or "", form or call.form, call.query, market=market)

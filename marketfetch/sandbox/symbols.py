@@ -23,7 +23,8 @@ _STOCKS: Final = (
 #: The symbols in replies to a whole-table request and to a list of tickers.
 UNIVERSE: Final = tuple(_STOCKS.split())
 _LISTED: Final = {"ZEN": date(2014, 5, 15), "TSLA": date(2010, 6, 29)}
-_STOCK: Final = re.compile(r"[A-Z]{1,5}([._-][A-Z]{1,3})?")
+#: With the signs that real symbols have: M&M.BSE, BRK/B, BAC-PL, ES1!, AB~T, (AB).
+_STOCK: Final = re.compile(r"[(^]?[A-Z]{1,5}([&'~$#@^=+!*%?)][A-Z0-9]{0,3}|/[A-Z])?([._-][A-Z]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Symbol:
 
 
 def stock(name: str) -> Symbol | None:
-    """Any one to five capitals, with a class or market behind "." "_" "-" if need be. What begins with ZZZZ is unknown."""
+    """Any one to five capitals, with a sign, and a class or market behind "." "_" "-", if need be. ZZZZ... is unknown."""
     if name.startswith("ZZZZ") or not _STOCK.fullmatch(name):
         return None
     return Symbol(name, "stock", _LISTED.get(name) or _listed(name), 4)
