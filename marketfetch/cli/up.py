@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import shlex
 import threading
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +23,8 @@ _EVERY_SECONDS: Final = 0.5
 _SERVERS_EVERY: Final = 4
 _LOCK: Final = "up.lock"
 _LOOK: Final = "SELECT * FROM bars LIMIT 5"
+#: Where the command that is shown begins: the second where a vendor has nothing after the first.
+_STARTS: Final = (date(2024, 1, 1), date(2014, 1, 1))
 
 
 @click.command()
@@ -145,18 +149,31 @@ def _start(
         arguments = celery("flower", "--address=127.0.0.1", f"--port={flower}")
         child = processes.start("flower", *arguments, variables=environment, vital=False)
         _line("flower", f"http://127.0.0.1:{flower}; log {child.log}")
-    click.echo(f"In another terminal, in this folder: {command()} fetch {_example()} --start 2024-01-01 --wait")
+    click.echo(f"In another terminal, in this folder: {command()} fetch {_example()} --wait")
     if vendors:
         click.echo(f'Then look at the rows: sqlite3 {shlex.quote(str(vendors.database))} "{_LOOK}"')
 
 
 def _example() -> str:
-    """A vendor and two of its symbols, for the command that is shown: a vendor with a key where there is one."""
+    """A vendor with a key where there is one, two of its symbols, and a start that it serves, for the command that is shown."""
     from marketfetch import vendors
     from marketfetch.settings import get_settings
 
     shown = vendors.example(tuple(name for name in vendors.names() if get_settings().provider(name).keys))
-    return " ".join((shown.name, *shown.symbol_forms[0].examples[:2]))
+    symbols = shown.symbol_forms[0].examples[:2]
+    start = next((day for day in _STARTS if _may_be_asked(shown.name, symbols, day)), _STARTS[0])
+    return " ".join((shown.name, *map(shlex.quote, symbols), f"--start {start}"))
+
+
+def _may_be_asked(provider: str, symbols: Sequence[str], start: date) -> bool:
+    from marketfetch.exceptions import BadRequestError
+    from marketfetch.jobs.planning import make_spec, plan_new
+
+    try:
+        plan_new(make_spec(provider, symbols, again=False, start=start, end=datetime.now(UTC).date(), timespan="1d"))
+    except BadRequestError:
+        return False
+    return True
 
 
 def _warn() -> None:

@@ -16,13 +16,14 @@ from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError, UnreadableJob
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.symbol_text import BAD_SYMBOL
 from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.generations import as_of_text, with_generations
 
 if TYPE_CHECKING:
     from marketfetch.storage.store import Job
 
-#: How many mistakes of an unreadable job are reported: the others mostly follow from these.
+#: How many mistakes of a wish, or of an unreadable job, are reported: the others mostly follow from these.
 _MOST_REPORTED: Final = 3
 #: What a fetch task takes besides its symbol.
 _OF_TASKS: Final = ("start", "end", "timespan", "dataset", "adjustment", "again")
@@ -52,7 +53,7 @@ def of_task(
     if not isinstance(again, bool):
         raise BadRequestError(f"again is True or False (got {_shown(again)}).")
     nonce = hashlib.sha256(task_id.encode()).hexdigest()[:12]
-    requests = plan(make_spec(provider, (symbol,), again=again, nonce=nonce, at=at, **{"timespan": "1d", **wish}))
+    requests = plan_new(make_spec(provider, (symbol,), again=again, nonce=nonce, at=at, **{"timespan": "1d", **wish}))
     if len(requests) > 1:
         raise BadRequestError(f"This range takes {len(requests)} calls, and a task makes one: submit a job, or ask for less.")
     return requests[0]
@@ -82,7 +83,7 @@ def make_spec(
             **wish,
         )
     except ValidationError as error:
-        raise BadRequestError(f"The job can't be planned: {'; '.join(_clause(one) for one in error.errors())}.") from None
+        raise BadRequestError(f"The job can't be planned: {_clauses(error)}.") from None
 
 
 def wished_at() -> datetime:
@@ -108,14 +109,36 @@ def _unreadable(job: Job, why: str) -> UnreadableJob:
     )
 
 
+def _clauses(error: ValidationError) -> str:
+    """What is wrong with a wish: the first mistakes, and how many more there are."""
+    clauses = [_clause(one) for one in error.errors()]
+    more = len(clauses) - _MOST_REPORTED
+    return "; ".join(clauses[:_MOST_REPORTED]) + (f"; and {more:,} more" if more > 0 else "")
+
+
 def _clause(error: ErrorDetails) -> str:
-    """One thing that is wrong with a wish: which argument, what, and what was given."""
+    """One thing that is wrong with a wish: which argument, what, and what was given. A bad symbol's message says all of it."""
+    if error["type"] == BAD_SYMBOL:
+        return error["msg"]
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{where} is no argument of ours"
     text = error["msg"].removeprefix("Value error, ")
     got = f" (got {error['input']!r})" if where and isinstance(error["input"], str) else ""
     return f"{where}: {text}{got}" if where else f"{text}{got}"
+
+
+def plan_new(spec: JobSpec) -> list[Request]:
+    """The requests of a wish that a person has just written: refused where they are sure to bring nothing as it is written.
+
+    A recorded job is planned without that check, so that every release can end the jobs of the others. Raises BadRequestError.
+    """
+    requests = plan(spec)
+    try:
+        vendors.vendor(spec.provider).check_wish(spec, options(spec.provider))
+    except PlanError as error:
+        raise BadRequestError(str(error)) from error
+    return requests
 
 
 def plan(spec: JobSpec) -> list[Request]:

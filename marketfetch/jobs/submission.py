@@ -14,7 +14,7 @@ from marketfetch import connections
 from marketfetch.configured import labels
 from marketfetch.exceptions import UnavailableError
 from marketfetch.jobs.feeding import feed
-from marketfetch.jobs.planning import make_spec, plan
+from marketfetch.jobs.planning import make_spec, plan_new
 from marketfetch.ops import redis_writes
 from marketfetch.storage.store import Job, Store, StoreError
 
@@ -64,7 +64,7 @@ def submit(
     spec = make_spec(
         provider, symbols, start=start, end=end, timespan=timespan, dataset=dataset, adjustment=adjustment, again=again
     )
-    requests = plan(spec)
+    requests = plan_new(spec)
     if not labels(spec.provider):
         raise UnavailableError(
             f"No API key is configured for {provider}, so nothing was submitted. Set "

@@ -120,6 +120,10 @@ class VendorConformance:
                 zone_info(self.vendor.zone(request, self._options()))
                 self.vendor.build_request(request, self._options())
 
+    def test_the_vendors_own_symbol_forms_are_not_refused(self) -> None:
+        for spec in (one for one in self._wishes() if one.start == _RANGES[3][0]):
+            self.vendor.check_wish(spec, self._options())  # its PlanError names the symbol
+
     # --- plan ---
 
     def test_a_plan_is_the_same_every_time_without_network_and_clock(self) -> None:

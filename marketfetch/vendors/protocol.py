@@ -90,6 +90,10 @@ def _says_nothing(_options: VendorOptions) -> tuple[str, ...]:
     return ()
 
 
+def _no_objection(spec: JobSpec, options: VendorOptions) -> None:
+    """The `check_wish` of a vendor that sends every wish as it is written."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Vendor(Generic[Options]):
     """One vendor. The functions are pure: no clock, no network, no logging of bodies.
@@ -117,6 +121,9 @@ class Vendor(Generic[Options]):
     read_reply: Callable[[Request, HttpReply, Options], Page]
     #: Returns when the bars of this request are final. None: `final_after_minutes` after the end of their day in the zone.
     finality: Callable[[Request, Options], Finality] | None = None
+    #: Raises PlanError, with what to write instead, for a new wish that is sure to bring nothing as it is written: a symbol in
+    #: another vendor's spelling, a range after the end of a table. Whatever the vendor may know is sent as it is.
+    check_wish: Callable[[JobSpec, Options], None] = _no_objection
     most_rows: int = 50_000
     pages_in_order: bool = False
     #: Returns sentences about the options for `marketfetch check`, such as what the prices of a mapped table are.

@@ -14,7 +14,7 @@ from .datasets import DATASETS, MOST_ROWS
 from .options import AlphaVantageOptions
 from .published_plans import PLANS
 from .symbol_forms import SYMBOL_FORMS, zone
-from .wishes import plan
+from .wishes import check_wish, plan
 
 if TYPE_CHECKING:
     from marketfetch.schemas.page import Page
@@ -37,6 +37,7 @@ VENDOR: Final = Vendor(
     symbol_forms=SYMBOL_FORMS,
     zone=zone,
     plan=plan,
+    check_wish=check_wish,
     build_request=build_request,
     read_reply=read_reply,
     finality=finality,

@@ -15,10 +15,12 @@ from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, Timespan, is_intraday
 from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.ranges import split_by_months
+from marketfetch.vendors.spellings import object_to
 
 from .calls import COMPACT, has_outputsize, pair
 from .functions import INTERVALS, MARKETS, Function, function_for, function_named
 from .options import AlphaVantageOptions
+from .symbol_forms import advice
 
 #: FX and crypto intraday bars have no `month=`: "full" returns only the trailing days.
 _TRAILING_DAYS: Final = 30
@@ -55,6 +57,12 @@ def plan(spec: JobSpec, options: AlphaVantageOptions) -> list[Request]:  # noqa:
         for symbol in spec.symbols
         for start, end in pieces
     ]
+
+
+def check_wish(spec: JobSpec, options: AlphaVantageOptions) -> None:  # noqa: ARG001 (every vendor's takes these two)
+    """Raises PlanError for symbols that belong to another dataset, or in a spelling that is surely another vendor's."""
+    function, _ = _function_of(spec)
+    object_to(said for symbol in spec.symbols if (said := advice(symbol, function.market)))
 
 
 def _function_of(spec: JobSpec) -> tuple[Function, Timespan]:

@@ -14,7 +14,7 @@ from .options import NasdaqOptions
 from .published_plans import PLANS
 from .symbol_forms import SYMBOL_FORMS, zone
 from .tables import describe
-from .wishes import plan
+from .wishes import check_wish, plan
 
 if TYPE_CHECKING:
     from marketfetch.schemas.page import Page
@@ -37,6 +37,7 @@ VENDOR: Final = Vendor(
     symbol_forms=SYMBOL_FORMS,
     zone=zone,
     plan=plan,
+    check_wish=check_wish,
     build_request=build_request,
     read_reply=read_reply,
     describe=describe,

@@ -5,9 +5,11 @@ https://docs.data.nasdaq.com/docs/time-series, https://docs.data.nasdaq.com/docs
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
 from marketfetch.schemas.request import Request
+from marketfetch.vendors import spellings
 from marketfetch.vendors.protocol import SymbolForm
 from marketfetch.vendors.times import NEW_YORK
 
@@ -20,6 +22,27 @@ SYMBOL_FORMS: Final = (
     SymbolForm("share class", ("BRK_B",), dataset=WIKI_PRICES),
     SymbolForm("series", ("MULTPL/SP500_PE_RATIO_MONTH",), dataset="datasets", timespan="1mo"),
 )
+
+#: The last day of the database WIKI, which is still served. https://data.nasdaq.com/databases/WIKIP/documentation
+WIKI_ENDED: Final = date(2018, 3, 27)
+
+
+def advice(symbol: str) -> str | None:
+    """What to write instead of a symbol that is sure to be unknown to WIKI/PRICES; None for one that may be known.
+
+    That table has stocks of the US by their tickers, which have no sign but the underscore of a class.
+    """
+    meant = spellings.read(symbol)
+    if meant is None or not meant.form:
+        return None
+    if meant.kind == "class":
+        wrong = meant.form != "_"
+        right = f"{meant.first}_{meant.second}"
+        return f"A share class has an underscore in {WIKI_PRICES}: write {right} instead of {symbol}." if wrong else None
+    return (
+        f"{symbol} is no stock, and {WIKI_PRICES} has stocks of the US alone: write a time series as DATABASE/CODE, name "
+        f"another table with --dataset VENDOR/TABLE, or ask another vendor."
+    )
 
 
 def zone(request: Request, options: NasdaqOptions) -> str:

@@ -10,9 +10,11 @@ from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, is_intraday
 from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors.errors import PlanError
+from marketfetch.vendors.spellings import object_to
 
 from .column_mapping import ColumnMapping
 from .options import NasdaqOptions
+from .symbol_forms import WIKI_ENDED, advice
 from .tables import WIKI_PRICES, mapping_named
 
 _DATASETS: Final = "datasets"
@@ -44,6 +46,22 @@ def plan(spec: JobSpec, options: NasdaqOptions) -> list[Request]:
                 )
             )
     return requests
+
+
+def check_wish(spec: JobSpec, options: NasdaqOptions) -> None:
+    """Raises PlanError for a range after the end of WIKI, and for symbols that are surely not in WIKI/PRICES."""
+    by_dataset = _by_dataset(spec, options)
+    of_wiki = [
+        *by_dataset.get(WIKI_PRICES, ()),
+        *(code for code in by_dataset.get(_DATASETS, ()) if code.upper().startswith("WIKI/")),
+    ]
+    object_to(said for symbol in by_dataset.get(WIKI_PRICES, ()) if (said := advice(symbol)))
+    if of_wiki and spec.start > WIKI_ENDED:
+        named = "The default table WIKI/PRICES" if spec.dataset.lower() == "bars" else "The database WIKI"
+        raise PlanError(
+            f"{named} ended on {WIKI_ENDED}, so it has nothing of {of_wiki[0]} from {spec.start} on: ask for a range that "
+            f"begins by then (--start), name another table with --dataset VENDOR/TABLE, or ask another vendor."
+        )
 
 
 def _by_dataset(spec: JobSpec, options: NasdaqOptions) -> dict[str, list[str]]:

@@ -5,9 +5,11 @@ https://massive.com/docs/rest/quickstart (ticker prefixes: O: options, I: indice
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Final
 
 from marketfetch.schemas.request import Request
+from marketfetch.vendors import spellings
 from marketfetch.vendors.protocol import SymbolForm
 from marketfetch.vendors.times import NEW_YORK, UTC_ZONE
 
@@ -21,6 +23,31 @@ SYMBOL_FORMS: Final = (
     SymbolForm("FX", ("C:EURUSD",)),
     SymbolForm("crypto", ("X:BTCUSD",)),
 )
+
+
+#: Widely known indices whose ticker here is not the one that others give them.
+_INDICES: Final = MappingProxyType({"GSPC": "SPX", "IXIC": "COMP"})
+
+
+def advice(symbol: str) -> str | None:
+    """What to write instead of a symbol that is sure to be unknown here, as a sentence; None for a symbol that may be known.
+
+    Tickers are case-sensitive: letters of a preferred stock are small (BACpL), and no ticker has small letters alone.
+    """
+    meant = spellings.read(symbol)
+    kind, form = (meant.kind, meant.form) if meant else ("", "")
+    pair = f"{meant.first}{meant.second}" if meant else ""
+    if meant and kind == "class" and form != ".":
+        return f"A share class has a dot here: write {meant.first}.{meant.second} instead of {symbol}."
+    if kind == "fx" and form != "C:":
+        return f"A pair of currencies has the prefix C: here: write C:{pair} instead of {symbol}."
+    if kind == "crypto" and form != "X:":
+        return f"A pair with a crypto currency has the prefix X: here: write X:{pair} instead of {symbol}."
+    if meant and form == "^":
+        return f"An index has the prefix I: here: write I:{_INDICES.get(meant.first, meant.first)} instead of {symbol}."
+    if kind == "future":
+        return f"{symbol} is a future, and futures are no dataset here: ask for a fund that follows it, or ask another vendor."
+    return f"Tickers are case-sensitive here: write {symbol.upper()} instead of {symbol}." if symbol.islower() else None
 
 
 def is_stock_like(symbol: str) -> bool:

@@ -14,11 +14,12 @@ from marketfetch.schemas.timespans import Adjustment, is_intraday
 from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.ranges import split_by_days, split_by_months
+from marketfetch.vendors.spellings import object_to
 
 from .calls import rows_per_page
 from .datasets import BARS, RECORD_PATHS
 from .options import PolygonOptions
-from .symbol_forms import is_stock_like
+from .symbol_forms import advice, is_stock_like
 
 #: Stocks trade 04:00 to 20:00 New York, five days of seven; the others may trade every minute.
 _STOCK_MINUTES: Final = 960
@@ -48,6 +49,11 @@ def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
         for symbol in spec.symbols
         for start, end in _pieces(spec, symbol, rows_per_page(options))
     ]
+
+
+def check_wish(spec: JobSpec, options: PolygonOptions) -> None:  # noqa: ARG001 (every vendor's takes these two)
+    """Raises PlanError for symbols in a spelling that is surely another vendor's."""
+    object_to(said for symbol in spec.symbols if (said := advice(symbol)))
 
 
 def _pieces(spec: JobSpec, symbol: str, limit: int) -> list[tuple[date, date]]:

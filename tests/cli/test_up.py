@@ -19,6 +19,8 @@ from typing import Any
 import psutil
 import pytest
 
+from marketfetch import vendors
+from marketfetch.cli import up
 from marketfetch.local import sandbox_note
 from marketfetch.local.valkey_server import find_valkey
 from tests.waiting import early_in_a_minute
@@ -223,3 +225,9 @@ def test_after_a_kill_the_next_up_takes_over_the_data_and_ends_the_rest(shell: A
         assert second.end(signal.SIGTERM) == 0, second.text
     assert find_valkey(shell.folder / SANDBOX) is None
     assert sandbox_note.find(shell.folder / ".marketfetch") == {}
+
+
+def test_the_command_that_is_shown_asks_for_what_the_vendor_has():
+    assert up._may_be_asked("polygon", ("AAPL", "MSFT"), up._STARTS[0])
+    assert not up._may_be_asked("nasdaq", ("AAPL",), up._STARTS[0]), "its default table has ended"
+    assert all(up._may_be_asked(name, vendors.vendor(name).symbol_forms[0].examples, up._STARTS[1]) for name in vendors.names())

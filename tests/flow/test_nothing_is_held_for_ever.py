@@ -40,7 +40,7 @@ WRONG = {
     "polygon.delay(start='2024-01-02', end='2024-01-31')": "one symbol",
     "polygon.delay(['X', 'Y'], start='2024-01-02', end='2024-01-31')": "one symbol",
     "polygon.delay(7, start='2024-01-02', end='2024-01-31')": "one symbol",
-    "polygon.delay('', start='2024-01-02', end='2024-01-31')": "symbols",
+    "polygon.delay('', start='2024-01-02', end='2024-01-31')": "a symbol is empty",
     "polygon.delay('X', start='2024-01-31', end='2024-01-02')": "swap them",
     "polygon.delay('X', timespan='1m', start='2014-01-02', end='2024-01-31')": "a task makes one",
     "polygon.apply_async(('X',), dict(timespam='1d'), countdown=60)": "timespam",

@@ -60,7 +60,7 @@ def test_keys_are_in_no_log_no_redis_no_result_no_database_no_event_and_no_excep
         "threading.Thread(target=listen, daemon=True).start(); ready.wait(5)\n"
         "from tasks.fetch import alpha_vantage, polygon, nasdaq\n"
         "from tests.waiting import eventually\n"
-        "sent = [task.delay(symbol, start='2024-01-02', end='2024-01-31') for task in (alpha_vantage, polygon, nasdaq)\n"
+        "sent = [task.delay(symbol, start='2018-01-02', end='2018-01-31') for task in (alpha_vantage, polygon, nasdaq)\n"
         "        for symbol in ('AAPL', 'MSFT', 'TSLA', 'ZZZZNONE')]\n"
         "eventually(lambda: all(one.ready() for one in sent), within_s=60)\n"
         "print(json.dumps([repr(one.result) + str(one.traceback) for one in sent] + [repr(events)]))\n"
@@ -71,7 +71,7 @@ def test_keys_are_in_no_log_no_redis_no_result_no_database_no_event_and_no_excep
     assert sum("Unavailable" in one for one in said) >= 2
     assert "task-failed" in said[-1]
     for provider, symbol in (("alpha_vantage", "AAPL"), ("polygon", "MSFT"), ("nasdaq", "ZZZZNONE")):
-        place.fetch(provider, symbol, start="2024-01-29", end="2024-01-31")
+        place.fetch(provider, symbol, start="2018-01-29", end="2018-01-31")
     database = b"".join(path.read_bytes() for path in place.folder.glob("marketfetch.db*"))
     haystack = {
         "worker log": place.worker_log.encode(),

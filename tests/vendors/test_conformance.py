@@ -13,7 +13,7 @@ import pytest
 from marketfetch.schemas.page import Page
 from marketfetch.vendors import vendor
 from marketfetch.vendors.conformance import RecordedError, Recording, VendorConformance
-from marketfetch.vendors.errors import BadCredentials, Unavailable
+from marketfetch.vendors.errors import BadCredentials, PlanError, Unavailable
 from marketfetch.vendors.finality import Finality
 from marketfetch.vendors.http import HttpRequest, KeyPlace
 from marketfetch.vendors.protocol import Vendor
@@ -79,7 +79,7 @@ def _failures(broken: Vendor[Any]) -> set[str]:
         if name.startswith("test_"):
             try:
                 getattr(suite, name)()
-            except (AssertionError, IndexError):
+            except (AssertionError, IndexError, PlanError):
                 failed.add(name)
     return failed
 
@@ -92,6 +92,10 @@ def _asks_the_clock(spec, options):
 def _leaves_a_day_out(spec, options):
     found = _GOOD.plan(spec, options)
     return [one.model_copy(update={"start": spec.start + timedelta(days=1)}) for one in found]
+
+
+def _refuses_its_own(spec, options):
+    raise PlanError("no symbol is right")
 
 
 def _calls_another_host(request, options):
@@ -134,6 +138,7 @@ def _never_raises(request, reply, options):
         ({"finality": _never_final}, "test_bars_are_final_some_time_after_their_day_and_not_before"),
         ({"finality": _final_before_the_session}, "test_bars_are_final_some_time_after_their_day_and_not_before"),
         ({"finality": _asks_the_clock_for_the_delay}, "test_bars_are_final_some_time_after_their_day_and_not_before"),
+        ({"check_wish": _refuses_its_own}, "test_the_vendors_own_symbol_forms_are_not_refused"),
         ({"build_request": _calls_another_host}, "test_a_call_stays_below_the_base_url_and_carries_no_key"),
         ({"read_reply": _blames_the_key_for_a_status}, "test_the_text_of_a_proxy_is_unavailable_and_blames_no_key"),
         (
