@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from marketfetch.cli.screen import command, counted, hint
+from marketfetch.cli.symbol_list import symbols_of
 
 if TYPE_CHECKING:
     from marketfetch import Submitted
@@ -36,7 +37,11 @@ class _FetchCommand(click.Command):
 @click.command(cls=_FetchCommand)
 @click.argument("provider")
 @click.argument("symbols", nargs=-1)
-@click.option("--symbols-file", type=click.File("r"), help="More symbols, one a line (- for stdin; # begins a comment).")
+@click.option(
+    "--symbols-file",
+    type=click.File("rb"),
+    help="More symbols: a line each, or a CSV with a column symbol or ticker (- for stdin; # begins a comment).",
+)
 @click.option("--timespan", default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo.")
 @click.option("--start", type=_DAY, callback=_day, help="First day, YYYY-MM-DD.  [default: one year before --end]")
 @click.option("--end", type=_DAY, callback=_day, help="Last day, inclusive.  [default: today in UTC]")
@@ -51,7 +56,7 @@ def fetch(
     *,
     provider: str,
     symbols: tuple[str, ...],
-    symbols_file: IO[str] | None,
+    symbols_file: IO[bytes] | None,
     timespan: str,
     start: date | None,
     end: date | None,
@@ -63,12 +68,13 @@ def fetch(
 ) -> None:
     """Fetch bars of SYMBOLS from PROVIDER, a vendor as `marketfetch check` names it.
 
+    SYMBOLS are in the vendor's own spelling, with blanks or commas between them; one that is named twice is asked once.
     Prints the job's id and returns at once; workers do the rest. The same arguments later fetch only what could
     still change; within a minute they are one job.
     """
     from marketfetch import submit
 
-    wanted = (*symbols, *_listed(symbols_file))
+    wanted = symbols_of(symbols, symbols_file)
     if not wanted:
         raise click.UsageError("name at least one symbol, or give --symbols-file")
     last = end or datetime.now(UTC).date()
@@ -110,11 +116,6 @@ def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> i
     else:
         click.echo("\n".join(sentences(state)))
     return 0 if state.state == "done" and (state.rows or not surely_traded) else 1
-
-
-def _listed(file: IO[str] | None) -> list[str]:
-    lines = [line.partition("#")[0].strip() for line in file or ()]
-    return [line for line in lines if line]
 
 
 def _a_year_before(day: date) -> date:

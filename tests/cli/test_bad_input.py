@@ -60,8 +60,13 @@ def ready(shell: Any, redis: str) -> Any:
     [
         (("polygn", "AAPL"), ["no vendor 'polygn'", "Did you mean 'polygon'?"]),
         (("bloomberg", "AAPL"), ["no vendor 'bloomberg'", "alpha_vantage, nasdaq, polygon"]),
-        (("polygon", "AA PL"), ["symbols", "AA PL"]),
-        (("polygon", "AAPL", "AAPL"), ["AAPL", "twice"]),
+        (("polygon", "A[B]PL"), ["symbol 'A[B]PL'", "'['"]),
+        (("polygon", "AAPL", ""), ["a symbol is empty"]),
+        (("polygon", "AAPL", "M\x1b[31mSFT"), [r"'M\x1b[31mSFT'", "can't be seen"]),
+        (("polygon", "A" * 70), ["'AAA", "70 characters"]),
+        (("polygon", "AAPL", "BRK-B"), ["write BRK.B instead of BRK-B"]),
+        (("alpha_vantage", "EUR/USD"), ["EUR/USD", "--dataset fx"]),
+        (("nasdaq", "AAPL"), ["WIKI/PRICES ended on 2018-03-27", "--dataset VENDOR/TABLE"]),
         (("polygon", "AAPL", "--start", "2024-02-01", "--end", "2024-01-01"), ["2024-01-01", "before", "2024-02-01"]),
         (("polygon", "AAPL", "--timespan", "7m"), ["timespan", "7m", "1m", "1d"]),
         (("nasdaq", "AAPL", "--timespan", "5m"), ["nasdaq", "5m", "1d"]),
@@ -77,6 +82,19 @@ def test_a_wish_that_can_not_be_served_is_refused_before_anything_is_kept(
     for words in says:
         assert words in sentence
     assert not any(stored(ready.folder).values())
+
+
+def test_symbols_in_a_file_and_in_words_are_understood_and_asked_once(ready: Any) -> None:
+    (ready.folder / "s.csv").write_bytes(
+        b'\xef\xbb\xbfSymbol,Name\r\nM&M.BSE,"Mahindra, Ltd"\r\n"BRK.B",Berkshire\r\nAAPL,Apple\r\n'
+    )
+    done = ready.run("fetch", "polygon", "AAPL,MSFT", "'AAPL'", "--symbols-file", "s.csv", *DAYS, "--json")
+    assert done.returncode == 0, done.stderr
+    with sqlite3.connect(ready.folder / "marketfetch.db") as database:
+        ((spec,),) = database.execute("SELECT spec FROM jobs").fetchall()
+    database.close()
+    assert json.loads(spec)["symbols"] == ["AAPL", "MSFT", "M&M.BSE", "BRK.B"]
+    assert json.loads(done.stdout)["requests"] == 4
 
 
 def test_no_key_configured(shell: Any, redis: str, one_sentence: Sentence) -> None:
@@ -191,7 +209,7 @@ def station(make_shell: Callable[[], Any]) -> Iterator[Any]:
     [
         ("alpha_vantage", "ZZZZ", ["ZZZZ", "UnknownSymbol", "spelling"]),
         ("polygon", "AAPL", ["AAPL", "BadCredentials", "'stale'"]),
-        ("nasdaq", "AAPL", ["AAPL", "Unavailable", "connection"]),
+        ("nasdaq", "EOD/AAPL", ["EOD/AAPL", "Unavailable", "connection"]),
     ],
 )
 def test_what_the_vendor_refuses_fails_with_its_reason_and_stores_nothing(
