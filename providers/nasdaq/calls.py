@@ -20,9 +20,8 @@ from .tables import WIKI_PRICES, mapping_named
 #: The most rows of a datatable's page. https://docs.data.nasdaq.com/docs/in-depth-usage-1
 MOST_ROWS: Final = 10_000
 
-#: Our own cursors: the table's metadata, for the doubtful columns that follow; and its rows, whose columns are no key.
+#: Our own cursor: the table's metadata, for the doubtful columns that follow it.
 METADATA: Final = "metadata:"
-TRUSTED: Final = "trusted:"
 
 _ACCEPT: Final = MappingProxyType({"Accept": "application/json"})
 
@@ -50,8 +49,8 @@ def build_request(request: Request, options: NasdaqOptions) -> HttpRequest:
     params = list(zip(symbols, parts, strict=False))
     params += [(f"{date}.gte", start.isoformat()), (f"{date}.lte", end.isoformat())]
     params.append(("qopts.per_page", str(min(options.page_limit or MOST_ROWS, MOST_ROWS))))
-    if cursor := (request.cursor or "").removeprefix(TRUSTED):
-        params.append(("qopts.cursor_id", cursor))
+    if request.cursor is not None:
+        params.append(("qopts.cursor_id", request.cursor))
     return HttpRequest(f"/datatables/{quote(table)}.json", tuple(params), key, headers=_ACCEPT)
 
 

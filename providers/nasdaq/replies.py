@@ -22,12 +22,12 @@ from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv, parse_
 from marketfetch.vendors.reply_size import check_rows
 from marketfetch.vendors.times import bar_start_ms, day_start_ms, parse_day
 
-from .calls import METADATA, TRUSTED, dataset_name
+from .calls import METADATA, dataset_name
 from .column_mapping import ColumnMapping, PriceColumns, plain
 from .datasets import LONGEST_REPLY
 from .errors import WHO, check_status
 from .options import NasdaqOptions
-from .series_keys import doubtful_columns, read_metadata
+from .series_keys import doubtful_columns, refusal_by_metadata
 from .tables import mapping_by_columns, mapping_named, missing, timespan_of, unmapped, unmapped_key
 
 _VAGUE: Final = ("bars", "datasets", "dataset", "datatables", "datatable")
@@ -53,16 +53,14 @@ def read_reply(request: Request, reply: HttpReply, options: NasdaqOptions) -> Pa
     check_status(reply, symbol=request.symbol)
     name = _name(request, options)
     if request.cursor is not None and request.cursor.startswith(METADATA):
-        return read_metadata(request, reply, name=name, options=options)
+        raise refusal_by_metadata(request, reply, name=name, options=options)
     table = _json_table(reply, request) if looks_like_json(reply) else _csv_table(reply, request)
     check_rows(len(table.rows), most_rows=LONGEST_REPLY, who=WHO)
     if len(table.columns) > _MOST_COLUMNS:
         raise Unavailable(f"{WHO} sent a table of {len(table.columns):,} columns: none has more than {_MOST_COLUMNS:,}")
-    trusted = request.cursor is not None and request.cursor.startswith(TRUSTED)
-    following = f"{TRUSTED}{table.next}" if trusted and table.next else table.next
     if not table.rows:
-        if following:
-            return Page(next=following)
+        if table.next:
+            return Page(next=table.next)
         raise NoData(f"{WHO} has no rows for {request.symbol} in this range", status=reply.status)
     mapping = mapping_named(name, options.tables) if name else None
     mapping = mapping or mapping_by_columns(name, table.columns, kind=table.kind)
@@ -70,15 +68,15 @@ def read_reply(request: Request, reply: HttpReply, options: NasdaqOptions) -> Pa
         raise unmapped(name or request.symbol, table.columns)
     timespan = _timespan(request, table, mapping, known=name)
     groups, unreadable, quirks = _by_symbol(request, table, mapping, name=name or request.symbol)
-    if not trusted and (key := doubtful_columns(table.columns, table.rows, groups.values(), mapping)):
+    if doubtful := doubtful_columns(table.columns, table.rows, groups.values(), mapping):
         if table.kind == "table" and request.start is not None and not request.page:
-            # The vendor knows which columns are the key: the next page is that question.
-            return Page(next=f"{METADATA}{','.join(key)}")
-        raise unmapped_key(name, mapping, key, sure=False)
+            # The vendor knows which columns are the key: the same request asks it before it is over.
+            return Page(check=f"{METADATA}{','.join(doubtful)}")
+        raise unmapped_key(name, mapping, doubtful, sure=False)
     page = PageBuilder(unreadable)
     page.count(quirks)
     _add_series(page, request, reply, table, mapping, groups, name=name or request.symbol, timespan=timespan)
-    return page.page(following=following)
+    return page.page(following=table.next)
 
 
 def _name(request: Request, options: NasdaqOptions) -> str:

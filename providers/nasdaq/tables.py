@@ -124,13 +124,25 @@ def unmapped_key(name: str, mapping: ColumnMapping, key: Sequence[str], *, sure:
     named = " and ".join(key)
     why = f"the key of {name} includes {named}" if sure else f"the values of {named} differ within one series of {name}"
     whole = mapping.model_copy(update={"symbol": (*mapping.key, *key)})
-    ignored = ", ".join(_quoted(one) for one in key)
-    other = "" if sure else f"; if they name no series, add ignore = [{ignored}]"
+    other = "" if sure else f"; if they name no series, add {_ignoring(key)}"
     return BadRequest(
         f"Nasdaq Data Link: {why}, which no mapping names, so several series would be mixed. Name it in marketfetch.toml: "
         f"{_setting(name, whole)}{other}",
         status=200,
     )
+
+
+def no_key(name: str, mapping: ColumnMapping, columns: Sequence[str]) -> BadRequest:
+    """Returns the error for columns that look like a key, where the vendor says that the key is another."""
+    return BadRequest(
+        f"Nasdaq Data Link: the values of {' and '.join(columns)} differ within one series of {name}, and they are no part of "
+        f"its key. Say so in marketfetch.toml: {_setting(name, mapping)}, {_ignoring(columns)}",
+        status=200,
+    )
+
+
+def _ignoring(columns: Sequence[str]) -> str:
+    return f"ignore = [{', '.join(_quoted(one) for one in columns)}]"
 
 
 def _setting(name: str, mapping: ColumnMapping) -> str:

@@ -25,6 +25,12 @@ IDS = ["indicator_id", "region_id", "date", "value"]
 TWO = [["Z", 1, "2024-01-02", -1.5], ["Z", 2, "2024-01-02", 2.5], ["Z", 1, "2024-01-03", 3.5]]
 
 
+def checked(column: str) -> Request:
+    found = ASKED.check(f"metadata:{column}")
+    assert found is not None
+    return found
+
+
 def options(**tables: object) -> NasdaqOptions:
     return NasdaqOptions.model_validate({"base_url": "http://vendor.test", "tables": tables})
 
@@ -65,8 +71,8 @@ def named_in(error: errors.BadRequest) -> dict[str, object]:
 
 def test_columns_of_texts_or_ids_that_differ_are_asked_for_in_the_tables_metadata():
     page = read_one(table(IDS, TWO))
-    assert (page.rows, page.next) == (0, "metadata:region_id")
-    call = build_request(ASKED.next_page(str(page.next)), options())
+    assert (page.rows, page.next, page.check) == (0, None, "metadata:region_id")
+    call = build_request(checked("region_id"), options())
     assert (call.path, call.params) == ("/datatables/ACME/RATES/metadata.json", ())
 
 
@@ -75,7 +81,7 @@ def metadata(key: object) -> HttpReply:
 
 
 def test_a_key_that_no_mapping_names_is_refused_and_the_setting_to_write_reads_as_two_series():
-    asked = ASKED.next_page("metadata:region_id")
+    asked = checked("region_id")
     with pytest.raises(errors.BadRequest, match="key of ACME/RATES includes indicator_id and region_id") as caught:
         read_one(metadata(["indicator_id", "region_id", "date"]), asked)
     written = options(**named_in(caught.value))
@@ -88,22 +94,19 @@ def test_a_key_that_no_mapping_names_is_refused_and_the_setting_to_write_reads_a
         build_request(ASKED, written)
 
 
-def test_columns_that_are_no_key_are_read_from_then_on():
-    asked = ASKED.next_page("metadata:note")
-    page = read_one(reply({"datatable": {"columns": ["date", "value", "note"], "primary_key": ["date"]}}), asked)
-    assert (page.rows, page.next) == (0, "trusted:")
-    rows = asked.next_page(str(page.next))
-    assert ("qopts.cursor_id", "") not in build_request(rows, options()).params
-    columns = ["ticker", "date", "value", "note"]
-    found = read_one(table(columns, [["A", "2024-01-02", 1.5, "x"], ["A", "2024-01-03", 2.5, "y"]], cursor="abc"), rows)
-    assert (found.rows, found.next) == (2, "trusted:abc")
-    assert ("qopts.cursor_id", "abc") in build_request(rows.next_page(str(found.next)), options()).params
+def test_columns_that_are_no_key_are_refused_with_the_setting_that_reads_them():
+    columns, rows = ["ticker", "date", "value", "note"], [["A", "2024-01-02", 1.5, "x"], ["A", "2024-01-03", 2.5, "y"]]
+    assert read_one(table(columns, rows)).check == "metadata:note"
+    answer = reply({"datatable": {"columns": columns, "primary_key": ["ticker", "date"]}})
+    with pytest.raises(errors.BadRequest, match=r"note differ .* no part of its key") as caught:
+        read_one(answer, checked("note"))
+    assert read_one(table(columns, rows), chosen=options(**named_in(caught.value))).rows == 2
 
 
 @pytest.mark.parametrize("key", [None, [], "ticker", ["date"] * 0])
 def test_without_a_primary_key_the_doubtful_columns_are_named(key):
     with pytest.raises(errors.BadRequest, match=r"values of region_id differ.*ignore = \[\"region_id\"\]"):
-        read_one(metadata(key), ASKED.next_page("metadata:region_id"))
+        read_one(metadata(key), checked("region_id"))
 
 
 def test_a_saved_reply_and_a_dataset_are_refused_at_once_naming_the_columns():
