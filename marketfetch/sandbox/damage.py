@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from marketfetch.sandbox.reply import Reply
 
-#: The kinds of damage, in turn. `duplicate` repeats the row behind itself: the second one is the bad one.
-KINDS: Final = ("negative price", "high below low", "not a number", "missing field", "duplicate")
+#: The kinds of damage, in turn.
+KINDS: Final = ("negative price", "high below low", "not a number", "missing field", "negative volume")
 
 #: A spoilt row's entry in the log.
 Entry = dict[str, Any]
@@ -31,9 +31,8 @@ def damage(vendor: str, reply: Reply, *, count: int) -> tuple[Reply, list[Entry]
     elif vendor == "alpha_vantage":
         key = next((name for name in document if name.startswith(("Time Series", "Weekly", "Monthly"))), None)
         if key:
-            rows = list(document[key].items())
-            rows, entries = _spoil(rows, count, _alpha_vantage_row, lambda row: row[0])
-            return replace(reply, body=_with_doubles(document, key, rows)), entries
+            rows, entries = _spoil(list(document[key].items()), count, _alpha_vantage_row, lambda row: row[0])
+            document[key] = dict(rows)
     elif vendor == "nasdaq":
         holder, names = nasdaq_table(document)
         if holder is not None:
@@ -47,7 +46,7 @@ def damage(vendor: str, reply: Reply, *, count: int) -> tuple[Reply, list[Entry]
 def _spoil(
     rows: list[Any], count: int, spoil: Callable[[Any, str], tuple[Any, str]], when: Callable[[Any], Any]
 ) -> tuple[list[Any], list[Entry]]:
-    """Replaces rows by spoilt copies; a duplicate moves the rows behind it by one."""
+    """Replaces rows by spoilt copies."""
     kinds = {int((i + 0.5) * len(rows) / count): KINDS[i % len(KINDS)] for i in range(min(count, len(rows)))}
     found: list[Any] = []
     entries: list[Entry] = []
@@ -56,11 +55,7 @@ def _spoil(
         if kind is None:
             found.append(row)
             continue
-        if kind == "duplicate":
-            found.append(row)
-            bad, field = row, "ts"
-        else:
-            bad, field = spoil(row, kind)
+        bad, field = spoil(row, kind)
         entries.append({"row": len(found), "kind": kind, "field": field, "at": when(row)})
         found.append(bad)
     return found, entries
@@ -73,6 +68,8 @@ def _polygon_row(row: dict[str, Any], kind: str) -> tuple[dict[str, Any], str]:
         return row | {"h": row["l"], "l": row["h"] + 1}, "low"
     if kind == "not a number":
         return row | {"c": "NaN"}, "close"
+    if kind == "negative volume":
+        return row | {"v": -1.0}, "volume"
     return {name: value for name, value in row.items() if name != "o"}, "open"
 
 
@@ -86,6 +83,8 @@ def _alpha_vantage_row(row: tuple[str, dict[str, str]], kind: str) -> tuple[tupl
         return (at, numbers | swapped), "low"
     if kind == "not a number":
         return (at, numbers | {names["close"]: "NaN"}), "close"
+    if kind == "negative volume" and "volume" in names:
+        return (at, numbers | {names["volume"]: "-1"}), "volume"
     return (at, {name: value for name, value in numbers.items() if name != names["open"]}), "open"
 
 
@@ -101,6 +100,9 @@ def _nasdaq_row(row: list[Any], kind: str, at: dict[str, int]) -> tuple[list[Any
     if kind == "not a number":
         row[value] = "NaN"
         return row, "close"
+    if kind == "negative volume" and "volume" in at:
+        row[at["volume"]] = -1.0
+        return row, "volume"
     row[at["open"]] = None
     return row, "open"
 
@@ -113,13 +115,6 @@ def nasdaq_table(document: dict[str, Any]) -> tuple[dict[str, Any] | None, list[
     if isinstance(table, dict) and "data" in table:
         return table, [column["name"] for column in table["columns"]]
     return None, []
-
-
-def _with_doubles(document: dict[str, Any], key: str, rows: list[tuple[str, dict[str, str]]]) -> bytes:
-    """JSON whose series may name one moment twice, which no dict can hold."""
-    series = ",".join(f"{json.dumps(at)}:{json.dumps(numbers)}" for at, numbers in rows)
-    others = ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in document.items() if name != key)
-    return f"{{{others},{json.dumps(key)}:{{{series}}}}}".encode()
 
 
 def _csv(reply: Reply, count: int) -> tuple[Reply, list[Entry]]:
@@ -143,6 +138,9 @@ def _csv(reply: Reply, count: int) -> tuple[Reply, list[Entry]]:
         if kind == "not a number":
             row[names.index("close")] = "NaN"
             return row, "close"
+        if kind == "negative volume" and "volume" in names:
+            row[names.index("volume")] = "-1"
+            return row, "volume"
         row[names.index("open")] = ""
         return row, "open"
 

@@ -152,7 +152,7 @@ def test_bad_rows_are_exactly_those_that_the_log_tells(sandbox: Sandbox) -> None
     bad = get(sandbox).json()["results"]
     told = sandbox.control.log()["damaged"]
     assert [one["kind"] for one in told] == [
-        "negative price", "high below low", "not a number", "missing field", "duplicate"
+        "negative price", "high below low", "not a number", "missing field", "negative volume"
     ]  # fmt: skip
     assert {(one["provider"], one["symbol"]) for one in told} == {("polygon", "IBM")}
     rows = {one["kind"]: bad[one["row"]] for one in told}
@@ -160,27 +160,26 @@ def test_bad_rows_are_exactly_those_that_the_log_tells(sandbox: Sandbox) -> None
     assert rows["high below low"]["h"] < rows["high below low"]["l"]
     assert rows["not a number"]["c"] == "NaN"
     assert "o" not in rows["missing field"]
-    duplicate = told[-1]["row"]
-    assert bad[duplicate] == bad[duplicate - 1]
+    assert rows["negative volume"]["v"] == -1
     spoilt = {one["row"] for one in told}
     kept = [row for i, row in enumerate(bad) if i not in spoilt]
     assert kept == [row for row in good if row in kept]
-    assert len(bad) == len(good) + 1
+    assert len(bad) == len(good)
     assert all(bad[one["row"]]["t"] == one["at"] for one in told)
 
 
 @pytest.mark.parametrize("path", [DAILY, FX])
-def test_alpha_vantages_bad_rows_may_name_one_moment_twice(sandbox: Sandbox, path: str) -> None:
+def test_alpha_vantages_bad_rows_keep_their_moments(sandbox: Sandbox, path: str) -> None:
     good = series(get(sandbox, path).content)
     sandbox.control.faults(kind="bad_rows")
     bad = series(get(sandbox, path).content)
     told = {one["kind"]: one for one in sandbox.control.log()["damaged"]}
     assert len(told) == 5
-    assert len(bad) == len(good) + 1
+    assert len(bad) == len(good)
     assert float(bad[told["negative price"]["row"]][1]["3. low"]) < 0
     assert math.isnan(float(bad[told["not a number"]["row"]][1]["4. close"]))
     assert "1. open" not in bad[told["missing field"]["row"]][1]
-    assert bad[told["duplicate"]["row"]] == bad[told["duplicate"]["row"] - 1]
+    assert bad[told["negative volume"]["row"]][1].get("5. volume", "-1") == "-1"
     assert all(bad[one["row"]][0] == one["at"] for one in told.values())
 
 
