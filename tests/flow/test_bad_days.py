@@ -93,6 +93,25 @@ def test_bad_rows_are_rejected_with_reasons_and_the_good_rows_stored(place, sand
     assert place.rows("SELECT count(*) FROM bars WHERE low > high OR close <= 0 OR close IS NULL") == [(0,)]
 
 
+def test_a_series_that_is_not_trustworthy_fails_and_the_other_one_of_the_reply_is_stored(place, sandbox):
+    """The sandbox damages five rows of a reply, and prices as traded only: more than a fifth of a month's sessions."""
+    march = ("--start", "2016-03-01", "--end", "2016-03-31", "--wait")
+    sandbox.faults(kind="bad_rows", provider="nasdaq", symbol="AAPL", count=1)
+    place.worker()
+    done = place.marketfetch("fetch", "nasdaq", "AAPL", *march)
+    assert done.returncode == 1
+    ((outcome, reason, rows, rejects),) = place.rows("SELECT outcome, reason, rows, rejects FROM ledger")
+    assert (outcome, rows, rejects) == ("failed", 22, 5)
+    assert "AAPL: TooManyRejects: nasdaq AAPL: 5 of 22 rows of AAPL raw failed their checks" in reason
+    assert "The other series are kept" in reason
+    kept = "SELECT adjustment, count(*) FROM bars GROUP BY adjustment ORDER BY adjustment"
+    assert place.rows(kept) == [("split_dividend", 22)]
+
+    job = place.rows("SELECT id FROM jobs")[0][0]
+    assert place.marketfetch("retry", job, "--wait").returncode == 0
+    assert place.rows(kept) == [("raw", 22), ("split_dividend", 22)]
+
+
 def test_an_empty_answer_is_recorded_as_empty_with_the_vendors_sentence(place, sandbox):
     place.worker()
     status = place.fetch("polygon", "AAPL", start="2024-01-06", end="2024-01-07")
