@@ -46,43 +46,47 @@ class Bar(BaseModel):
 
     @property
     def close_alone(self) -> bool:
-        """True for a day without a trade: open, high and low are absent or 0, and the close is the one of another day.
+        """True for a day without a trade: open, high and low are absent or 0, and the close is all that is known."""
+        return not any((self.open, self.high, self.low)) and bool(self.close)
 
-        A settlement stands by itself whatever the volume is: it counts trades that are negotiated off the exchange.
-        """
-        if any((self.open, self.high, self.low)) or not self.close:
-            return False
-        return self.kind == "settlement" or not self.volume
+    @property
+    def without_zeros(self) -> tuple[float | None, float | None, float | None]:
+        """Open, high and low, each None where it is 0 and outside the range of the others, which says that there is none."""
+        opened, high, low = self.open, self.high, self.low
+        if self.close_alone:
+            return None, None, None
+        if self.kind == "settlement":
+            if low == 0 and high is not None and high > 0 and self.close > 0:
+                return opened or None, high, None
+            if high == 0 and low is not None and low > 0:
+                return opened or None, None, low
+        if opened == 0 and ((low is not None and low > 0) or (high is not None and high < 0)):
+            opened = None
+        return opened, high, low
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         rule = RULES[self.kind]
-        alone = self.close_alone
-        names = ("close",) if alone else PRICE_COLUMNS
-        for name in names:
-            price = getattr(self, name)
+        opened, high, low = self.without_zeros
+        for name, price in zip(PRICE_COLUMNS, (opened, high, low, self.close), strict=True):
             if price is not None and not (math.isfinite(price) and (price > 0 or not rule.positive)):
                 raise ValueError(f"{name} is not a finite{' positive' if rule.positive else ''} price")
             if price is not None and price > rule.highest:
                 raise ValueError(f"{name} is above {rule.highest:.0e}")
-        if not alone:
-            self._in_range()
+        if self.kind == "settlement" and self.open == self.high == self.low == self.close == 0:
+            raise ValueError("all prices are 0")
+        body = [one for one in (opened, self.close if rule.close_in_range else None) if one is not None]
+        if low is not None and body and low > min(body):
+            raise ValueError("low is above open or close")
+        if high is not None and body and high < max(body):
+            raise ValueError("high is below open or close")
+        if low is not None and high is not None and low > high:
+            raise ValueError("low is above high")
         for name in ("volume", "trades", "vwap"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and (value >= 0 or (name == "vwap" and not rule.positive))):
                 raise ValueError(f"{name} is negative or not finite")
         return self
-
-    def _in_range(self) -> None:
-        # In tables of settlements an open of 0 means that no trade opened the day.
-        opened = None if self.kind == "settlement" and not self.open else self.open
-        body = [one for one in (opened, self.close if RULES[self.kind].close_in_range else None) if one is not None]
-        if self.low is not None and body and self.low > min(body):
-            raise ValueError("low is above open or close")
-        if self.high is not None and body and self.high < max(body):
-            raise ValueError("high is below open or close")
-        if self.low is not None and self.high is not None and self.low > self.high:
-            raise ValueError("low is above high")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ error (a vwap outside the bar) counts as a quirk. What a price may be depends on
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,6 +17,9 @@ from marketfetch.schemas.page import Quirk
 from marketfetch.schemas.price_rules import RULES, PriceKind
 from marketfetch.schemas.rejects import MOST_KEPT, Reject, RejectBook, Rejects
 from marketfetch.schemas.twins import Twins, find_twins
+
+#: The reason of rows of one time that contradict each other.
+TWINS_DIFFER = "two rows of one time differ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,10 @@ def check_bars(
         order = np.argsort(bars.ts, kind="stable")
         bars, rows = bars.take(order), rows.take(order)
     has_range = not all(np.isnan(getattr(bars, name)).all() for name in ("open", "high", "low"))
-    bars, alone = _without_a_trade(bars, kind)
+    bars, alone, zeros = _without_a_trade(bars, kind)
     checks = _Checks(bars, rows.numbers, symbol)
     with np.errstate(invalid="ignore"):
-        _check_values(checks, required=required, kind=kind, alone=alone)
+        _check_values(checks, required=required, kind=kind, alone=alone, zeros=zeros)
         if asked is not None:
             outside = (bars.ts < asked.start_ms) | (bars.ts >= asked.end_ms)
             checks.reject(outside, "ts", "timestamp is outside the asked range")
@@ -87,6 +91,7 @@ def check_bars(
         "vwap outside the bar": odd_vwap,
         # A series that has closes alone has no day without a trade.
         "day without a trade": int(np.count_nonzero(alone & ~checks.bad)) if has_range else 0,
+        "open of 0": int(np.count_nonzero(zeros["open"] & ~alone & ~checks.bad)),
         "identical row": twins.identical if twins else 0,
         "earlier version of a bar": twins.earlier if twins else 0,
     }
@@ -125,11 +130,17 @@ class _Checks:
         self.book.add_rows(f"{name}: {reason}", array("q", self.numbers[where].tobytes()), kept)
 
 
-def _check_values(checks: _Checks, *, required: tuple[str, ...], kind: PriceKind, alone: Flags) -> None:
+def _check_values(
+    checks: _Checks, *, required: tuple[str, ...], kind: PriceKind, alone: Flags, zeros: Mapping[str, Flags]
+) -> None:
     bars, rule = checks.bars, RULES[kind]
     for name in required:
         absent = np.isnan(getattr(bars, name))
-        checks.reject(absent if name == "close" else absent & ~alone, name, "required field is missing or not a number")
+        missing = absent if name == "close" else absent & ~alone & ~zeros[name]
+        checks.reject(missing, name, "required field is missing or not a number")
+    if kind == "settlement":
+        empty = (bars.open == 0) & (bars.high == 0) & (bars.low == 0) & (bars.close == 0)
+        checks.reject(empty, "close", "all prices are 0")
     for name in PRICE_COLUMNS:
         column = getattr(bars, name)
         if rule.positive:
@@ -151,23 +162,25 @@ def _check_values(checks: _Checks, *, required: tuple[str, ...], kind: PriceKind
     checks.reject(~np.isnan(bars.trades) & (bars.trades != np.rint(bars.trades)), "trades", "trades is not a whole number")
 
 
-def _without_a_trade(bars: BarColumns, kind: PriceKind) -> tuple[BarColumns, Flags]:
-    """The bars with absent prices where a 0 says that there was no trade, and the days of which only the close is known."""
-    close_only = np.ones(len(bars), dtype=np.bool_)
-    for name in ("open", "high", "low") if kind == "settlement" else ("open", "high", "low", "volume"):
+def _without_a_trade(bars: BarColumns, kind: PriceKind) -> tuple[BarColumns, Flags, dict[str, Flags]]:
+    """The bars with absent prices where a 0 says so, the days of which only the close is known, and the zeros."""
+    close_only = ~np.isnan(bars.close) & (bars.close != 0)
+    for name in ("open", "high", "low"):
         column = getattr(bars, name)
         close_only &= np.isnan(column) | (column == 0)
-    close_only &= ~np.isnan(bars.close) & (bars.close != 0)
-    unopened = close_only
-    if kind == "settlement":
-        with np.errstate(invalid="ignore"):
-            unopened = close_only | ((bars.open == 0) & ((bars.low > 0) | (bars.high < 0)))
-    zeros = {name: close_only & (getattr(bars, name) == 0) for name in ("high", "low")}
-    zeros["open"] = unopened & (bars.open == 0)
+    with np.errstate(invalid="ignore"):
+        # A price of 0 outside the range of the others is none. A settlement may be negative, and its day go through 0.
+        zeros = {"open": (bars.open == 0) & ((bars.low > 0) | (bars.high < 0))}
+        if kind == "settlement":
+            zeros["low"] = (bars.low == 0) & (bars.high > 0) & (bars.close > 0)
+            zeros["high"] = (bars.high == 0) & (bars.low > 0)
+            zeros["open"] |= (bars.open == 0) & (zeros["low"] | zeros["high"])
+    for name in ("open", "high", "low"):
+        zeros[name] = (zeros.get(name, close_only) | close_only) & (getattr(bars, name) == 0)
     changed = {name: where for name, where in zeros.items() if where.any()}
     if changed:
         bars = replace(bars, **{name: np.where(where, np.nan, getattr(bars, name)) for name, where in changed.items()})
-    return bars, close_only
+    return bars, close_only, zeros
 
 
 def _check_twins(checks: _Checks, rows: Rows) -> Twins:
@@ -178,7 +191,10 @@ def _check_twins(checks: _Checks, rows: Rows) -> Twins:
     for name, (where, others) in twins.different.items():
         failed, other = np.zeros(len(checks.bad), dtype=np.bool_), np.zeros(len(checks.bad), dtype=np.int64)
         failed[where], other[where] = True, others
-        checks.reject(failed, name, "two rows of one time differ", other)
+        checks.reject(failed, name, TWINS_DIFFER, other)
+    shorter = np.zeros(len(checks.bad), dtype=np.bool_)
+    shorter[twins.shorter] = True
+    checks.reject(shorter, "ts", "its week or month has several rows: these are bars of a shorter timespan")
     return twins
 
 

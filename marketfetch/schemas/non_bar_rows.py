@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class _Record(BaseModel):
@@ -23,6 +23,12 @@ class Quote(_Record):
     low: float | None = Field(default=None, gt=0)
     volume: float | None = Field(default=None, ge=0)
     previous_close: float | None = Field(default=None, gt=0)
+
+    @field_validator("open", "high", "low", "previous_close", mode="before")
+    @classmethod
+    def _zero_is_absent(cls, value: object) -> object:
+        """Before the open, vendors send 0 for the prices of the day."""
+        return None if value in (0, "0") or (isinstance(value, str) and value.strip("0.") == "") else value
 
 
 class Split(_Record):

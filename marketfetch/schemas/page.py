@@ -26,7 +26,10 @@ class Quirk:
 
 @dataclass(frozen=True, slots=True)
 class SeriesCount:
-    """How many rows of the response are good and bad for one series, and what its prices are."""
+    """How many rows of the response are good and bad for one series, and what its prices are.
+
+    The symbol "" stands for the bad rows that belong to no series.
+    """
 
     symbol: str
     adjustment: Adjustment

@@ -10,25 +10,31 @@ import numpy as np
 
 from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, Ints
 
+#: A vendor gives the current week or month as of today beside the former one; more versions than that are no versions.
+_PERIODS_PER_VERSION = 4
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Twins:
     """Positions of bars. `dropped`: another row stands for each of them, `identical` and `earlier` count why.
 
-    `different` has, by the first column that differs, the rows that contradict another one, and that other row.
+    `different` has, by the first column that differs, the rows that contradict another one, and that other row. `shorter` has
+    rows of a period that has too many of them.
     """
 
     dropped: Ints
     identical: int = 0
     earlier: int = 0
     different: Mapping[str, tuple[Ints, Ints]] = field(default_factory=lambda: MappingProxyType({}))
+    shorter: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 def find_twins(bars: BarColumns, good: Ints, *, moments: Ints | None, numbers: Ints, open_from_ms: int | None) -> Twins:
     """Compares the `good` bars, positions in ascending order of `ts`, that have one time.
 
     Two rows with different `moments` describe one period as of different days, and two rows from `open_from_ms` on a period
-    that is not over: these are versions, and the later in the reply is kept.
+    that is not over: these are versions, and the later in the reply is kept. Where every other period has several days, the
+    rows are of a shorter timespan, and no day is the bar of its week or month.
     """
     ts = bars.ts[good]
     equal = ts[1:] == ts[:-1]
@@ -47,7 +53,12 @@ def find_twins(bars: BarColumns, good: Ints, *, moments: Ints | None, numbers: I
         same &= (left == right) | (np.isnan(left) & np.isnan(right))
     again = np.concatenate(([False], same))
     distinct, identical = some[~again], some[again]
-    return _versions(bars, distinct, identical, moment=moment[~again], numbers=numbers, open_from_ms=open_from_ms)
+    found = _versions(bars, distinct, identical, moment=moment[~again], numbers=numbers, open_from_ms=open_from_ms)
+    periods = int(np.count_nonzero(~equal)) + 1
+    if moments is None or found.earlier <= 1 + periods // _PERIODS_PER_VERSION:
+        return found
+    several = distinct[np.isin(bars.ts[distinct], bars.ts[found.dropped[found.identical :]])]
+    return Twins(identical, identical=len(identical), shorter=several)
 
 
 def _versions(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_ABSENT: Final = frozenset({"", "null", "none", "nan", "n/a", "na", "-", "--", "."})
+_ABSENT: Final = frozenset({"", "null", "none", "nan", "n/a", "na", "-", "--", ".", "0000-00-00"})
 _LONGEST: Final = max(map(len, _ABSENT))
 
 

@@ -19,6 +19,7 @@ class PageBuilder:
         self._series: list[BarSeries] = []
         self._counts: list[SeriesCount] = []
         self._rejects: list[Rejects] = [rejects or Rejects()]
+        self._strays = len(self._rejects[0].bad_rows)
         self._quirks: dict[tuple[str, str], int] = {}
         self._known: set[tuple[int, str]] = set()
 
@@ -49,5 +50,5 @@ class PageBuilder:
             rejects=Rejects.together(*self._rejects),
             quirks=tuple(Quirk(name, rows) for name, rows in quirks.items()),
             next=following,
-            counts=tuple(self._counts),
+            counts=(*self._counts, *([SeriesCount("", "raw", "value", good=0, bad=self._strays)] if self._strays else [])),
         )

@@ -93,8 +93,10 @@ def _judge(page: Page, request: Request, reply: HttpReply, *, max_reject_share: 
         return good + bad >= fewest and bad > max_reject_share * (good + bad)
 
     bad, good = page.bad_rows, page.reply_rows
-    everything = refused(good, bad, fewest=fewest_judged if good else 1)
-    series = [one for one in page.counts if refused(one.good, one.bad)]
+    series = [one for one in page.counts if one.symbol and refused(one.good, one.bad)]
+    # A page with series is judged by each of them, and by the rows that belong to none; any other page as a whole.
+    strays = next((one.bad for one in page.counts if not one.symbol), 0) if page.counts else bad
+    everything = refused(good, strays, fewest=fewest_judged if good else 1) or (not good and refused(good, bad, fewest=1))
     if not everything and not series:
         return
     names = {(one.symbol, one.adjustment) for one in series}

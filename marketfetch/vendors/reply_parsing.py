@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -78,11 +79,15 @@ def as_utf8(reply: HttpReply) -> HttpReply:
         body.decode()
     except UnicodeDecodeError:
         body = body.decode("latin-1").encode()
-    return replace(reply, body=body)
+    headers = reply.headers
+    if headers.get("content-length", "").strip() == str(len(reply.body)):
+        headers = {**headers, "content-length": str(len(body))}
+    return replace(reply, body=body, headers=headers)
 
 
 def looks_like_html(reply: HttpReply) -> bool:
-    return reply.content_type in ("text/html", "application/xhtml+xml") or bool(_HTML.match(reply.body[:200]))
+    labelled = reply.content_type in ("text/html", "application/xhtml+xml") and not looks_like_json(reply)
+    return labelled or bool(_HTML.match(reply.body[:200]))
 
 
 def looks_like_json(reply: HttpReply) -> bool:
@@ -118,7 +123,8 @@ def parse_csv(reply: HttpReply, *, who: str) -> tuple[list[str], list[list[str]]
         raise cut("the last line has no line end")
     try:
         text = reply.body.decode("utf-8-sig")
-        rows = [line for line in csv.reader(text.splitlines(), strict=True) if line]
+        # Not by `splitlines`, which cuts at characters that end no line of a CSV.
+        rows = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
     except (UnicodeDecodeError, csv.Error):
         raise cut("it is not valid text") from None
     if not rows:

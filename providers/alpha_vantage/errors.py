@@ -15,7 +15,16 @@ from marketfetch.vendors.error_bodies import (
     unknown_sentence,
     without_urls,
 )
-from marketfetch.vendors.errors import BadCredentials, BadRequest, FetchError, NoData, NotEntitled, Unavailable, UnknownSymbol
+from marketfetch.vendors.errors import (
+    BadCredentials,
+    BadRequest,
+    FetchError,
+    NoData,
+    NotEntitled,
+    RateLimited,
+    Unavailable,
+    UnknownSymbol,
+)
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reply_parsing import check_whole, quoted, rate_limited
 
@@ -36,10 +45,12 @@ _MADE_UP: Final = re.compile(r"this is a premium|\bartificial\b|sample data", re
 _INTERNAL: Final = re.compile(r"internal or external error|(internal|server) error|try again later", re.IGNORECASE)
 #: The vendor's own verdict on a key: nothing less, as a key that is condemned waits for a person.
 _KEY: Final = re.compile(
-    r"\*\*demo\*\* api key|demo api key is|api ?key (is|was|you provided is) (invalid|missing|not valid)|invalid api ?key",
+    r"\*\*demo\*\* api key|demo api key is|api ?key (is|was|you provided is) (invalid|missing|not valid)(?! (the|an?) )|"
+    r"invalid api ?key",
     re.IGNORECASE,
 )
 _INVALID: Final = re.compile(r"invalid api call", re.IGNORECASE)
+_WRONG: Final = re.compile(r"invalid inputs?\b|api function .{0,80}does not exist", re.IGNORECASE)
 
 
 def check_status(reply: HttpReply, *, symbol: str) -> None:
@@ -47,6 +58,9 @@ def check_status(reply: HttpReply, *, symbol: str) -> None:
     check_whole(reply, who=WHO)
     status = reply.status
     if status == 429:
+        said_so = error_in(error_object(reply) or {}, reply, symbol=symbol)
+        if isinstance(said_so, RateLimited):
+            raise said_so
         raise rate_limited(
             reply, f"{WHO} reported a rate limit (status 429) for {symbol}: slow down", scope="minute", else_ms=60_000
         )
@@ -75,7 +89,7 @@ def error_in(body: dict[str, object], reply: HttpReply, *, symbol: str) -> Fetch
     if isinstance(body.get("message"), str) and ("endpoint" in body or _PREMIUM.search(str(body["message"]))):
         return _made_up(reply, symbol)
     has_data = any(_DATA.search(name) and isinstance(value, dict | list) and value for name, value in body.items())
-    sentences = {name: str(body[name])[:2_000] for name in _SENTENCES if name in body}
+    sentences = {name: str(body[name])[:2_000] for name in _SENTENCES if body.get(name)}
     if has_data and any(map(_MADE_UP.search, sentences.values())):
         return _made_up(reply, symbol)
     found = [
@@ -135,6 +149,8 @@ def _reported(sentence: str, reply: HttpReply, *, symbol: str) -> FetchError:
             f"Check the spelling (suffixes are its own, such as TSCO.LON)",
             status=status,
         )
+    if _WRONG.search(sentence):
+        return BadRequest(f"{WHO} rejected the request for {symbol}: {quoted(whole)}", status=status)
     if _THROTTLE.search(sentence):
         return rate_limited(reply, f"{WHO} reported a rate limit of this key ({symbol})", scope="minute")
     return unknown_sentence(reply, who=WHO, symbol=symbol, said=whole)

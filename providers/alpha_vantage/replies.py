@@ -24,7 +24,7 @@ from marketfetch.vendors.times import NEW_YORK, UTC_ZONE, parse_day
 from .calls import COMPACT, FULL
 from .datasets import MOST_ROWS
 from .errors import WHO, check_status, error_in
-from .functions import MARKETS, TIMESPAN_OF_INTERVAL, Function, Market, function_named
+from .functions import MARKETS, TIMESPAN_OF_INTERVAL, Function, Market, function_named, split_pair
 from .options import AlphaVantageOptions
 from .records import read_record_object, read_record_rows
 from .series import Table, bars_page
@@ -34,6 +34,9 @@ _SERIES_KEY: Final = re.compile(
 )
 _WORDS: Final[dict[str, Timespan]] = {"daily": "1d", "weekly": "1w", "monthly": "1mo"}
 _FIELD: Final = re.compile(r"^\d+([ab]?)\. (.+?)(?: \((\w+)\))?$")
+#: The fields that name a stock, a pair of currencies, or a crypto currency and its market.
+_META_SYMBOL: Final = re.compile(r"^\d+\. (Symbol|From Symbol|To Symbol|Digital Currency Code|Market Code)$")
+_PAIR: Final = ("From Symbol", "Digital Currency Code", "To Symbol", "Market Code")
 _ADJUSTED: Final = "adjusted close"
 _BAR_FIELDS: Final = ("open", "high", "low", "close", "volume", _ADJUSTED)
 
@@ -70,6 +73,7 @@ def _read_json(request: Request, function: Function | None, reply: HttpReply, op
             _check_is_what_was_asked(request, function, shape)
             meta = body.get("Meta Data")
             table = _series_table(list(value.items()), meta=dict(meta.items()) if isinstance(meta, dict) else {})
+            _check_symbol(request, table, shape)
             return _page(request, shape, table, reply, options)
     page = read_record_object(body, request=request)
     if page is None:
@@ -125,6 +129,17 @@ def _check_is_what_was_asked(request: Request, function: Function | None, shape:
         )
 
 
+def _check_symbol(request: Request, table: Table, shape: _Shape) -> None:
+    """Raises Unavailable for the bars of another symbol than the one that was asked for."""
+    if request.start is None or not table.symbol:
+        return
+    same = table.symbol.casefold() == request.symbol.casefold()
+    if shape.market != "stocks":
+        same = split_pair(table.symbol) == split_pair(request.symbol)
+    if not same:
+        raise Unavailable(f"{WHO} returned bars of another symbol than {request.symbol}: no bar was kept")
+
+
 def _series_table(pairs: list[tuple[str, object]], *, meta: dict[str, object]) -> Table:
     """Columns from `{"2021-04-23": {"1. open": "719.8", ...}, ...}`; old crypto keys name their currency: `1a. open (CNY)`."""
     names: dict[str, str] = {}
@@ -137,7 +152,8 @@ def _series_table(pairs: list[tuple[str, object]], *, meta: dict[str, object]) -
                     names[match[2]] = key
     zone = next((str(value) for key, value in meta.items() if key.endswith("Time Zone")), None)
     size = next((str(value) for key, value in meta.items() if key.endswith("Output Size")), "")
-    symbol = next((str(value) for key, value in meta.items() if re.match(r"^\d+\. Symbol$", key)), "")
+    named = {match[1]: str(value) for key, value in meta.items() if (match := _META_SYMBOL.match(key))}
+    symbol = named.get("Symbol") or "/".join(named[one] for one in _PAIR if one in named)
     return Table(
         dates=[date for date, _ in pairs],
         fields={name: [row.get(key) if isinstance(row, dict) else None for _, row in pairs] for name, key in names.items()},
@@ -156,7 +172,13 @@ def _read_csv(request: Request, function: Function | None, reply: HttpReply, opt
     if names[:1] != ["timestamp"] or "close" not in names:
         raise Unavailable(f"{WHO} returned neither JSON nor a known CSV table for {request.symbol}")
     dates = [row[0] for row in rows]
-    fields = {name: [row[i] if i < len(row) else None for row in rows] for i, name in enumerate(names) if name in _BAR_FIELDS}
+    # The fields of a row that is too short, or too long, may stand in the wrong columns.
+    whole = [len(row) == len(header) for row in rows]
+    fields = {
+        name: [row[i] if is_whole else None for row, is_whole in zip(rows, whole, strict=True)]
+        for i, name in enumerate(names)
+        if name in _BAR_FIELDS
+    }
     names_of = {name.lower().replace("_", " "): name for name in header}
     table = Table(dates=dates, fields=fields, zone=None, symbol="", compact=request.cursor == COMPACT, names=names_of)
     market: Market = function.market if function else MARKETS[request.dataset.lower()]
@@ -192,7 +214,15 @@ def _page(request: Request, shape: _Shape, table: Table, reply: HttpReply, optio
         raise NoData(f"{WHO} has no bars for {request.symbol}", status=reply.status)
     named = options.zones.get(request.symbol) or table.zone
     zone = named or (NEW_YORK if shape.market == "stocks" else UTC_ZONE)
-    page = bars_page(request, reply, table, timespan=shape.timespan, stocks=shape.market == "stocks", zone=zone)
+    page = bars_page(
+        request,
+        reply,
+        table,
+        timespan=shape.timespan,
+        stocks=shape.market == "stocks",
+        zone=zone,
+        sunday_is_monday=shape.market == "fx",
+    )
     if _cut_short(request, shape, table):
         # The request has waited too long in the queue: the newest 100 points no longer include its start.
         page = replace(page, next=FULL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from itertools import pairwise
 from typing import Final
@@ -22,6 +23,7 @@ from marketfetch.vendors.page_building import PageBuilder
 from marketfetch.vendors.times import bar_start_ms, day_start_ms, parse_day, wall_to_unix_ms
 
 _ADJUSTED: Final = "adjusted close"
+_SUNDAY: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,24 @@ class Table:
     names: Mapping[str, str]
 
 
-def bars_page(request: Request, reply: HttpReply, table: Table, *, timespan: Timespan, stocks: bool, zone: str) -> Page:
+def bars_page(
+    request: Request,
+    reply: HttpReply,
+    table: Table,
+    *,
+    timespan: Timespan,
+    stocks: bool,
+    zone: str,
+    sunday_is_monday: bool = False,
+) -> Page:
     """Returns one series, or two if the response has an adjusted close: `raw` as quoted, and `split_dividend`.
 
     The adjusted series has open, high and low times adjusted close ÷ close, the adjusted close itself, and the volume as
-    quoted: the vendor does not document whether it adjusts volume.
+    quoted: the vendor does not document whether it adjusts volume. `sunday_is_monday`: the week of currencies begins on Sunday
+    evening, and a row of that day belongs to the week that follows.
     """
     try:
-        starts, moments = _starts(table.dates, timespan=timespan, zone=zone)
+        starts, moments = _starts(table.dates, timespan=timespan, zone=zone, sunday_is_monday=sunday_is_monday)
     except ValueError:
         raise Unavailable(f"Alpha Vantage named an unknown time zone for {request.symbol}") from None
     symbol = table.symbol if request.start is None and table.symbol else request.symbol
@@ -76,10 +88,14 @@ def bars_page(request: Request, reply: HttpReply, table: Table, *, timespan: Tim
     return page.page()
 
 
-def _starts(dates: Sequence[str], *, timespan: Timespan, zone: str) -> tuple[list[int | None], list[int | None]]:
+def _starts(
+    dates: Sequence[str], *, timespan: Timespan, zone: str, sunday_is_monday: bool
+) -> tuple[list[int | None], list[int | None]]:
     """Returns the `ts` of every row, and its own moment; None where the text is no time of this exchange."""
     if not is_intraday(timespan):
         days = [parse_day(text) for text in dates]
+        if timespan == "1w" and sunday_is_monday:
+            days = [day + timedelta(days=1) if day is not None and day.weekday() == _SUNDAY else day for day in days]
         starts = [None if day is None else bar_start_ms(day, timespan, zone) for day in days]
         return starts, [None if day is None else day_start_ms(day, zone) for day in days]
     order = _in_time(dates)

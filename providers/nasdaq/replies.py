@@ -14,11 +14,11 @@ from marketfetch.schemas.page import Page, Quirk
 from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan
-from marketfetch.vendors.columns import asked_range, open_from, parse
+from marketfetch.vendors.columns import asked_range, parse
 from marketfetch.vendors.errors import BadRequest, NoData, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.page_building import PageBuilder
-from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv, parse_object
+from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv, parse_object, quoted
 from marketfetch.vendors.reply_size import check_rows
 from marketfetch.vendors.times import bar_start_ms, day_start_ms, parse_day
 
@@ -27,11 +27,13 @@ from .column_mapping import ColumnMapping, PriceColumns, plain
 from .datasets import LONGEST_REPLY
 from .errors import WHO, check_status
 from .options import NasdaqOptions
-from .series_keys import doubtful_columns, refusal_by_metadata
+from .series_keys import Columns, doubtful_columns, refusal_by_metadata
 from .tables import mapping_by_columns, mapping_named, missing, timespan_of, unmapped, unmapped_key
 
 _VAGUE: Final = ("bars", "datasets", "dataset", "datatables", "datatable")
 _LONGEST_NAME: Final = 200
+#: The types of columns of texts. https://docs.data.nasdaq.com/docs/tables-1
+_TEXTS: Final = ("string", "text", "varchar", "char")
 #: The widest tables have a few hundred.
 _MOST_COLUMNS: Final = 5_000
 _FIELDS: Final = (*PRICE_COLUMNS, "volume", "vwap")
@@ -46,14 +48,15 @@ class _Table:
     rows: Sequence[Sequence[object]]
     next: str | None = None
     frequency: object = None
+    texts: frozenset[int] = frozenset()
 
 
 def read_reply(request: Request, reply: HttpReply, options: NasdaqOptions) -> Page:
     """Reads a dataset, or a page of a datatable. Each symbol and adjustment in it becomes a series. Raises the error tree."""
-    check_status(reply, symbol=request.symbol)
     name = _name(request, options)
     if request.cursor is not None and request.cursor.startswith(METADATA):
         raise refusal_by_metadata(request, reply, name=name, options=options)
+    check_status(reply, symbol=request.symbol)
     table = _json_table(reply, request) if looks_like_json(reply) else _csv_table(reply, request)
     check_rows(len(table.rows), most_rows=LONGEST_REPLY, who=WHO)
     if len(table.columns) > _MOST_COLUMNS:
@@ -62,20 +65,22 @@ def read_reply(request: Request, reply: HttpReply, options: NasdaqOptions) -> Pa
         if table.next:
             return Page(next=table.next)
         raise NoData(f"{WHO} has no rows for {request.symbol} in this range", status=reply.status)
-    mapping = mapping_named(name, options.tables) if name else None
-    mapping = mapping or mapping_by_columns(name, table.columns, kind=table.kind)
+    stated = mapping_named(name, options.tables) if name else None
+    mapping = stated or mapping_by_columns(name, table.columns, kind=table.kind)
     if mapping is None:
         raise unmapped(name or request.symbol, table.columns)
     timespan = _timespan(request, table, mapping, known=name)
     groups, unreadable, quirks = _by_symbol(request, table, mapping, name=name or request.symbol)
-    if doubtful := doubtful_columns(table.columns, table.rows, groups.values(), mapping):
+    columns = Columns(table.columns, table.texts)
+    whole = stated is not None or not table.next
+    if doubtful := doubtful_columns(columns, table.rows, groups.values(), mapping, whole=whole):
         if table.kind == "table" and request.start is not None and not request.page:
             # The vendor knows which columns are the key: the same request asks it before it is over.
             return Page(check=f"{METADATA}{','.join(doubtful)}")
         raise unmapped_key(name, mapping, doubtful, sure=False)
     page = PageBuilder(unreadable)
     page.count(quirks)
-    _add_series(page, request, reply, table, mapping, groups, name=name or request.symbol, timespan=timespan)
+    _add_series(page, request, table, mapping, groups, name=name or request.symbol, timespan=timespan)
     return page.page(following=table.next)
 
 
@@ -99,7 +104,9 @@ def _json_table(reply: HttpReply, request: Request) -> _Table:
             raise odd
         names = [str(column.get("name") if isinstance(column, dict) else column)[:_LONGEST_NAME] for column in columns]
         cursor = meta.get("next_cursor_id")
-        return _Table("table", names, _as_rows(rows), next=str(cursor) if cursor else None)
+        types = [str(column.get("type") if isinstance(column, dict) else "").lower() for column in columns]
+        texts = frozenset(at for at, kind in enumerate(types) if kind.startswith(_TEXTS))
+        return _Table("table", names, _as_rows(rows), next=str(cursor) if cursor else None, texts=texts)
     data = body.get("dataset_data") or body.get("dataset")
     if not isinstance(data, dict) or not isinstance(data.get("column_names"), list):
         raise odd
@@ -142,7 +149,6 @@ def _timespan(request: Request, table: _Table, mapping: ColumnMapping, *, known:
 def _add_series(
     page: PageBuilder,
     request: Request,
-    reply: HttpReply,
     table: _Table,
     mapping: ColumnMapping,
     groups: Mapping[str, list[int]],
@@ -166,7 +172,6 @@ def _add_series(
                 fields,
                 rows=groups[symbol],
                 moments=[None if day is None else day_start_ms(day, mapping.zone) for day in days],
-                open_from_ms=open_from(reply, timespan),
                 symbol=symbol,
             )
             checked = parsed.checked(
@@ -204,7 +209,7 @@ def _by_symbol(
     key = [column(title) for title in mapping.key]
     asked = {symbol.casefold(): symbol for symbol in request.symbol.split(",")}
     groups: dict[str, list[int]] = {}
-    unasked = 0
+    unasked, other = 0, ""
     # A saved dataset has its own name, if the caller gave one.
     alone = request.symbol if request.start is not None else name
     book = RejectBook()
@@ -212,18 +217,32 @@ def _by_symbol(
         if len(row) != len(table.columns):
             book.add(number, "row", len(row), f"the row has not the {len(table.columns)} fields of its table")
             continue
-        parts = ["" if row[at] is None else str(row[at]) for at in key]
+        parts = [_key_text(row[at]) for at in key]
         symbol = "+".join(parts) if key else alone
         if key and request.start is not None and all(parts):
             if symbol.casefold() not in asked:
                 unasked += 1
+                other = other or symbol
                 continue
             symbol = asked[symbol.casefold()]
         if not all(parts) or not symbol:
             book.add(number, mapping.key[0] if key else "symbol", symbol, "required field is missing")
             continue
         groups.setdefault(symbol, []).append(number)
+    if other and not groups and not book.rejects():
+        raise BadRequest(
+            f"{WHO}: no row of {name} is of {request.symbol}; the first one is of {quoted(other)}. Write the symbol as the "
+            f"table has it, or correct the mapping of its key",
+            status=200,
+        )
     return groups, book.rejects(), (Quirk("row of a symbol that was not asked for", unasked),) if unasked else ()
+
+
+def _key_text(value: object) -> str:
+    """A value of a key as text: without blanks around it, and a whole number without a fraction, as a filter has it."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value).strip()
 
 
 def _fields(

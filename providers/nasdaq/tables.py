@@ -55,7 +55,7 @@ _DATES: Final = ("date", "trade date", "month", "quarter", "year", "period end d
 _SYMBOLS: Final = ("ticker", "symbol")
 _CLOSES: Final = ("close", "settle", "last", "value", "price", "rate", "index value")
 #: A name of a column that says that the prices beside it may be adjusted; which of them are, no name tells.
-_SUGGESTS_ADJUSTMENT: Final = re.compile(r"adj|split|factor")
+_SUGGESTS_ADJUSTMENT: Final = re.compile(r"adj|spli?t|factor|totalreturn|closetr$|^aclose|dividendclose")
 #: A dataset with as few columns may have them by chance.
 _FEW_COLUMNS: Final = 4
 _FREQUENCIES: Final[Mapping[str, Timespan]] = MappingProxyType({"daily": "1d", "weekly": "1w", "monthly": "1mo"})
@@ -161,12 +161,15 @@ def _quoted(text: str) -> str:
 
 def unmapped(name: str, columns: Sequence[str]) -> BadRequest:
     """Returns the error for a table without a column that is surely a price; the message shows the setting to write."""
-    close = next((column for column in columns if plain(column) not in {plain(one) for one in _DATES}), "COLUMN")
-    date = columns[0] if columns else "date"
+    have = {plain(column): column for column in columns}
+    date = next((have[plain(one)] for one in _DATES if plain(one) in have), None)
+    date = date or next((column for column in columns if "date" in plain(column)), columns[0] if columns else "date")
+    symbol = next((have[one] for one in _SYMBOLS if one in have), None)
+    close = next((column for column in columns if column not in (date, symbol)), "COLUMN")
     return BadRequest(
         f"Nasdaq Data Link: {name} has the columns {', '.join(columns)}, and none is surely a price. "
-        f"Name it in marketfetch.toml: "
-        f'[providers.nasdaq.tables."{name}"] with date = "{date}" and raw = {{ close = "{close}" }}',
+        f"Name it in marketfetch.toml, for example: "
+        f"{_setting(name, ColumnMapping(date=date, symbol=symbol, raw=PriceColumns(close=close)))}",
         status=200,
     )
 

@@ -34,13 +34,13 @@ from .errors import WHO
 FIELDS: Final = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "vw": "vwap", "n": "trades"}
 
 #: 2100-01-01. A later `t` is in another unit, or garbage.
-_LATEST_MS: Final = 4_102_444_800_000
+LATEST_MS: Final = 4_102_444_800_000
 
 _Number = Annotated[float, Field(strict=True)]
 
 
 class Row(TypedDict):
-    t: Annotated[float, Field(strict=True, ge=-_LATEST_MS, le=_LATEST_MS, multiple_of=1)]
+    t: Annotated[float, Field(strict=True, ge=-LATEST_MS, le=LATEST_MS, multiple_of=1)]
     #: Absent on a day without a trade; the checks of bars require them on every other day.
     o: NotRequired[_Number]
     h: NotRequired[_Number]
@@ -52,9 +52,9 @@ class Row(TypedDict):
 
 
 class Envelope(TypedDict):
-    status: NotRequired[str]
-    ticker: NotRequired[str]
-    adjusted: NotRequired[bool]
+    status: NotRequired[str | None]
+    ticker: NotRequired[str | None]
+    adjusted: NotRequired[bool | None]
     resultsCount: NotRequired[int | None]
     queryCount: NotRequired[int | None]
     count: NotRequired[int | None]
@@ -139,7 +139,7 @@ def quick(body: bytes) -> Aggs | None:
     wide = len(FIELDS) + 1
     table = np.fromiter(values, dtype=np.float64, count=wide * len(found.results)).reshape(-1, wide).T
     moments = table[0]
-    if not np.all((np.abs(moments) <= _LATEST_MS) & (moments == np.rint(moments))):
+    if not np.all((np.abs(moments) <= LATEST_MS) & (moments == np.rint(moments))):
         return None
     envelope = _envelope(msgspec.structs.asdict(found))
     return Aggs(envelope, _columns(table), np.arange(len(found.results), dtype=np.int64))

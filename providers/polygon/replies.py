@@ -26,11 +26,11 @@ from marketfetch.vendors.columns import Parsed, asked_range, open_from, parse
 from marketfetch.vendors.errors import BadRequest, NoData, NotEntitled, SuspectEmpty, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.page_building import PageBuilder
-from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv
+from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv, parse_object
 from marketfetch.vendors.reply_size import check_rows
 from marketfetch.vendors.times import bar_start_ms, local_date, session_starts
 
-from .aggregates import FIELDS, Aggs, read_aggs
+from .aggregates import FIELDS, LATEST_MS, Aggs, read_aggs
 from .datasets import MOST_ROWS
 from .errors import WHO, check_status, error_in
 from .options import PolygonOptions
@@ -44,6 +44,10 @@ COLUMNS: Final = ("t", *FIELDS)
 _MOMENT: Final = re.compile(r"-?[0-9]{1,14}")
 #: Our names of the fields, and Polygon's.
 _NAMES: Final = MappingProxyType({"ts": "t", **{ours: theirs for theirs, ours in FIELDS.items()}})
+#: A row of a reply with bars of many tickers, which must not become one series.
+_TICKERS: Final = re.compile(rb'"T"\s*:')
+_BEGINNING: Final = 4_000
+_GROUPED: Final = f"{WHO} returned bars of many tickers in one reply, which are not read as bars of one: no bar was kept"
 _SHORTEST_DAY_MS: Final = 20 * 3_600_000
 #: No market closes for holidays as long as this.
 _SURELY_TRADES_DAYS: Final = 10
@@ -64,6 +68,8 @@ def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> P
         raise BadRequest(f"{WHO} has no dataset {request.dataset!r} for {request.symbol}: choose bars, {', '.join(RECORDS)}")
     if not looks_like_json(reply):
         return _read_csv(request, reply)
+    if _TICKERS.search(reply.body[:_BEGINNING]):
+        raise BadRequest(_GROUPED)
     aggs = read_aggs(reply, symbol=request.symbol)
     said = aggs.envelope
     _check_envelope(aggs, request, reply)
@@ -96,10 +102,16 @@ def _whether_listed(request: Request, reply: HttpReply) -> NoData:
     """Returns the error for an empty range of a known ticker. Raises UnknownSymbol for an unknown one."""
     try:
         check_status(reply, symbol=request.symbol)
+        body = parse_object(reply, who=WHO)
+        error = error_in(str(body.get("status", "OK")), str(body.get("error") or ""), reply, symbol=request.symbol)
+        if error is not None:
+            raise error
     except NotEntitled:
         return NoData(
             f"{WHO} has no bars for {request.symbol} in this range; this key is not entitled to check whether it is listed"
         )
+    if not isinstance(body.get("results"), dict):
+        raise Unavailable(f"{WHO} did not say whether it lists {request.symbol}", status=reply.status)
     return NoData(f"{WHO} lists {request.symbol} and has no bars for it in this range", status=reply.status)
 
 
@@ -164,6 +176,12 @@ def _bars_page(
     return page.page(following=following)
 
 
+def _moment(text: str | None) -> int | None:
+    """The Unix time in ms of a CSV's field; None for another unit, and for what is no number."""
+    moment = int(text) if text and _MOMENT.fullmatch(text) else None
+    return None if moment is None or abs(moment) > LATEST_MS else moment
+
+
 def _timespan_by_steps(ts: Ints, timespan: Timespan) -> Timespan:
     """The timespan of a saved response whose request is unknown: bars that are hours apart are no daily bars."""
     steps = np.diff(np.unique(ts))
@@ -211,13 +229,17 @@ def _weekend_quirks(series: BarSeries) -> tuple[Quirk, ...]:
 def _read_csv(request: Request, reply: HttpReply) -> Page:
     """Reads `c,h,l,n,o,t,v,vw` with a header row. A CSV names no next page, so only saved responses may be CSV."""
     header, rows = parse_csv(reply, who=WHO)
+    if "T" in header:
+        raise BadRequest(_GROUPED)
     if not {"t", "o", "h", "l", "c"} <= set(header):
         raise Unavailable(f"{WHO} returned neither JSON nor a CSV table of bars for {request.symbol}")
     if not rows:
         raise NoData(f"{WHO} has no bars for {request.symbol} in this range", status=reply.status)
     check_rows(len(rows), most_rows=MOST_ROWS, who=WHO)
-    column = {name: [row[i] if i < len(row) else None for row in rows] for i, name in enumerate(header) if name in COLUMNS}
-    moments = [int(text) if text and _MOMENT.fullmatch(text) else None for text in column["t"]]
+    # The fields of a row that is too short, or too long, may stand in the wrong columns.
+    lines = [row if len(row) == len(header) else [None] * len(header) for row in rows]
+    column = {name: [row[i] for row in lines] for i, name in enumerate(header) if name in COLUMNS}
+    moments = [_moment(text) for text in column["t"]]
     fields = {FIELDS[name]: column[name] for name in column if name in FIELDS}
     parsed = parse(moments, column["t"], fields, rows=range(len(rows)), symbol=request.symbol)
     return _bars_page(request, reply, parsed, symbol=request.symbol, adjustment=request.adjustment, following=None)

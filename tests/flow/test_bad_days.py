@@ -108,7 +108,8 @@ def test_a_series_that_is_not_trustworthy_fails_and_the_other_one_of_the_reply_i
     assert place.rows(kept) == [("split_dividend", 22)]
 
     job = place.rows("SELECT id FROM jobs")[0][0]
-    assert place.marketfetch("retry", job, "--wait").returncode == 0
+    assert place.marketfetch("retry", job).returncode == 0
+    eventually(lambda: place.status(job)["state"] == "done", what="the job is over")
     assert place.rows(kept) == [("raw", 22), ("split_dividend", 22)]
 
 

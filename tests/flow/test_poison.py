@@ -97,7 +97,7 @@ def test_a_chord_with_a_dead_member_fails_instead_of_waiting_for_ever(place):
 def test_a_task_without_its_arguments_leaves_the_lane_for_the_list_and_is_not_released_again(place, sandbox):
     place.worker()
     # As the release before parked it, which did not check arguments.
-    code = "from tasks.sending import parking\nparking._planned = lambda *_: None\n"
+    code = "from tasks.sending import parking\nparking._planned = lambda *_, **__: None\n"
     code += "answer = app.send_task('tasks.fetch.polygon').id"
     name, sentence = answer(place, SENTENCE.format(answer(place, code)))
     assert (name, "missing a required argument: 'symbol'" in sentence) == ("UnreadableMessage", True)

@@ -110,7 +110,7 @@ def test_a_range_without_any_row_is_no_data():
 
 def test_a_week_is_kept_where_any_of_its_days_was_asked_for():
     body = (RECORDINGS / "weekly_adjusted.json").read_bytes()
-    request = asked("TIME_SERIES_WEEKLY_ADJUSTED", date(2021, 4, 15), date(2021, 4, 20), timespan="1w")
+    request = asked("TIME_SERIES_WEEKLY_ADJUSTED", date(2021, 4, 15), date(2021, 4, 20), timespan="1w", symbol="TSLA")
     assert utc(read_body(body, request)) == ["04-12 04:00", "04-19 04:00"]
 
 

@@ -53,6 +53,9 @@ _MINIMAL: dict[str, float | None] = dict.fromkeys(FLOAT_COLUMNS)
 @example(rows=[{**_MINIMAL, "close": -37.6, "low": -40.3, "high": 17.9, "open": 17.7}], required=ALL, kind="settlement")
 @example(rows=[{**_MINIMAL, "close": 60.7, "low": 0.0, "high": 0.0, "open": 0.0, "volume": 0.0}], required=ALL, kind="traded")
 @example(rows=[{**_MINIMAL, "close": 60.7, "low": 0.0, "high": 0.0, "open": 0.0, "volume": 5.0}], required=ALL, kind="traded")
+@example(rows=[{**_MINIMAL, "close": 5.1, "low": 5.0, "high": 5.2, "open": 0.0}], required=ALL, kind="traded")
+@example(rows=[{**_MINIMAL, "close": 5.1, "low": 0.0, "high": 5.2, "open": 0.0}], required=ALL, kind="settlement")
+@example(rows=[{**_MINIMAL, "close": 0.0, "low": 0.0, "high": 0.0, "open": 0.0}], required=ALL, kind="settlement")
 def test_columns_and_row_model_reject_the_same_rows(rows, required, kind):
     bad = {reject.row for reject in check_bars(_columns(rows), required=required, kind=kind).rejects}
     assert bad == {i for i, row in enumerate(rows) if not _accepted_by_model(row, required=required, kind=kind)}

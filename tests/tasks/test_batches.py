@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marketfetch.jobs.batches import VERSION, NewerBatch, UnreadableBatch, decode, encode
@@ -30,6 +30,8 @@ def series(draw):
     return BarSeries("polygon", draw(st.text(max_size=8)), "1d", "split", BarColumns(ts=ts, partial=partial, **floats))
 
 
+# How long an input takes to make says nothing where other work shares the cores.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(series(), max_size=3), st.lists(st.builds(Reject, st.integers(0, 9), st.text(), st.text(), st.text()), max_size=3)
 )
