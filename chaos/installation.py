@@ -178,5 +178,5 @@ def pause(seconds: float) -> None:
 
 def any_child(installation: Installation, draw: random.Random) -> psutil.Process | None:
     """A random child of all workers' children, None when there is none."""
-    found = [child for worker in installation.workers for child in worker.children()]
+    found = [child for worker in installation.workers for child in worker.mortal_children()]
     return draw.choice(found) if found else None

@@ -28,6 +28,7 @@ class Worker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
+            self._log_begins = log.tell()
             process = subprocess.Popen(
                 self._command, cwd=self._folder, env=self._env, stdout=log, stderr=log, start_new_session=True
             )
@@ -47,6 +48,13 @@ class Worker:
         self._killed = True
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def mortal_children(self) -> list[psutil.Process]:
+        """Its children, but for one of a worker that is not ready: if all die before that, it ends by itself, as it should."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_begins)
+            is_ready = b" ready." in log.read()
+        return self.children()[0 if is_ready else 1 :]
 
     def children(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):

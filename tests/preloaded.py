@@ -20,6 +20,10 @@ from typing import IO, Any
 ROOT = Path(__file__).parents[1]
 
 
+#: Variables that a library reads when it is imported, which the preloader has done without them: billiard/common.py.
+READ_AT_IMPORT = frozenset({"REMAP_SIGTERM"})
+
+
 class Preloaded:
     """Starts processes that end with the test run, or before."""
 
@@ -49,8 +53,18 @@ class Preloaded:
         stderr: int,
         stdin: int | None = None,
         start_new_session: bool = False,
-    ) -> Process:
+    ) -> subprocess.Popen[bytes]:
         """`python <arguments>`: as `subprocess.Popen`, of which it takes these options, with files as descriptors."""
+        if READ_AT_IMPORT & env.keys():
+            return subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=start_new_session,
+            )
         question = {"arguments": arguments, "folder": str(cwd), "environment": dict(env), "session": start_new_session}
         with Path(os.devnull).open("rb") as nothing:
             files = (nothing.fileno() if stdin is None else stdin, stdout, stderr)

@@ -200,4 +200,4 @@ def quoted(text: object) -> str:
     if len(line) > 200:
         # Cut between words: a key that is cut in two is not found any more.
         line = f"{line[:200].rpartition(' ')[0]} ..."
-    return _KEY_LIKE.sub(lambda run: run[0] if run[0].isalpha() and run[0].islower() and len(run[0]) < 16 else "[…]", line)
+    return _KEY_LIKE.sub(lambda run: run[0] if run[0].isalpha() and run[0][1:].islower() and len(run[0]) < 16 else "[…]", line)

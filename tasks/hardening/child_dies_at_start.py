@@ -14,13 +14,8 @@ from celery.concurrency.asynpool import AsynPool
 
 
 class ChildDiesAtStart(AsynPool):  # type: ignore[misc]  # Celery is untyped
-    """Replaces a child that dies at the start like one that dies later.
-
-    If all have ended by themselves, no child can live here. One that was killed by a signal, by the kernel for its memory or by
-    an operator, says nothing of the next one.
-    """
+    """Replaces a child that dies at the start like one that dies later. If all are dead, no child can live here."""
 
     def did_start_ok(self) -> bool:
-        killed = any(child.exitcode is not None and child.exitcode < 0 for child in self._pool)
         # The question itself removes the dead children from the list.
-        return bool(super().did_start_ok()) or bool(self._pool) or killed
+        return bool(super().did_start_ok()) or bool(self._pool)

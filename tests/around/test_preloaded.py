@@ -30,6 +30,12 @@ def test_a_process_has_what_it_was_given_and_its_output_and_code_come_back(tmp_p
     assert (done.returncode, done.stderr) == (3, "__main__\n")
 
 
+def test_what_a_library_reads_when_it_is_imported_is_read(tmp_path):
+    code = "from billiard.common import REMAP_SIGTERM; print(REMAP_SIGTERM)"
+    given = ENVIRONMENT | {"REMAP_SIGTERM": "SIGQUIT"}
+    assert preloaded().run("-c", code, cwd=tmp_path, env=given, timeout=30).stdout == "SIGQUIT\n"
+
+
 def test_no_setting_and_no_celery_app_is_loaded_before_it_begins(tmp_path):
     code = "import sys; from marketfetch import settings as s; print('tasks' in sys.modules, s.get_settings.cache_info()[3])"
     assert preloaded().run("-c", code, cwd=tmp_path, env=ENVIRONMENT, timeout=30).stdout == "False 0\n"
