@@ -18,7 +18,7 @@ from redis import Redis
 
 from marketfetch.local.sandbox_process import Sandbox, start_sandbox
 from marketfetch.local.valkey_server import start_valkey
-from marketfetch.settings import environment
+from marketfetch.settings import unrelated_environment
 
 ROOT = Path(__file__).parents[1]
 #: The network delay to the vendor, and back, each drawn for every call.
@@ -35,7 +35,7 @@ class Testbed:
         self.vendors = vendors
         self.redis = stack.enter_context(Redis.from_url(redis_url))
         self._stack = stack
-        plain = {name: value for name, value in environment().items() if not name.startswith("MARKETFETCH_")}
+        plain = unrelated_environment()
         self.env = {
             **plain,
             "PYTHONPATH": str(ROOT),

@@ -27,7 +27,7 @@ from marketfetch.local.postgres_server import Postgres, start_postgres
 from marketfetch.local.sandbox_process import Sandbox, start_sandbox
 from marketfetch.local.valkey_server import Valkey, start_valkey
 from marketfetch.sandbox.misbehaviour import CASES
-from marketfetch.settings import environment
+from marketfetch.settings import unrelated_environment
 
 _ROOT: Final = Path(__file__).parents[1]
 _NOTHING: Final = threading.Event()
@@ -56,7 +56,7 @@ class Installation:
         self.redis_url = valkey.url
         self.database_url = postgres.database("market")
         self.workers: list[Worker] = []
-        plain = {name: value for name, value in environment().items() if not name.startswith("MARKETFETCH_")}
+        plain = unrelated_environment()
         self.env = {
             **plain,
             "PYTHONPATH": f"{_ROOT}",

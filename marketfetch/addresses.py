@@ -6,7 +6,8 @@ from pathlib import Path
 
 from marketfetch.local.valkey_server import find_valkey
 from marketfetch.redis_urls import WrongRedisUrl, checked
-from marketfetch.settings import SettingsError, get_settings
+from marketfetch.setting_sources import PREFIX
+from marketfetch.settings import SettingsError, get_settings, origin
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
@@ -21,8 +22,14 @@ def redis_url() -> str:
         try:
             return checked(settings.redis_url.get_secret_value())
         except WrongRedisUrl as error:
-            raise SettingsError(f"redis_url: {error} (MARKETFETCH_REDIS_URL).") from None
+            raise SettingsError(f"redis_url: {error} ({origin('redis_url')}).") from None
     return find_valkey(state_dir()) or DEFAULT_REDIS_URL
+
+
+def redis_setting() -> str:
+    """Returns the setting to correct if that URL is wrong, and where it stands, or could."""
+    where = origin("redis_url") if get_settings().redis_url is not None else f"as a variable: {PREFIX}REDIS_URL"
+    return f"redis_url ({where})"
 
 
 def database_url() -> str:

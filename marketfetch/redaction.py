@@ -16,6 +16,7 @@ from functools import lru_cache
 from html.entities import html5
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
@@ -56,6 +57,14 @@ def redact_bytes(data: bytes, secrets: Iterable[str]) -> bytes:
     pattern = _pattern(tuple(secrets))
     # latin-1 gives every byte a character of its own, so that nothing else in the body changes.
     return pattern.sub(CUT, data.decode("latin-1")).encode("latin-1") if pattern else data
+
+
+def passwords(url: str) -> set[str]:
+    """Returns the password of a URL as it stands there and decoded; the user if there is none, as it may be a token."""
+    userinfo, at, _ = url.partition("://")[2].rpartition("@")
+    user, colon, password = userinfo.partition(":")
+    secret = password if colon else user
+    return {secret, unquote(secret)} if at else set()
 
 
 class Redactor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from hypothesis import settings
 from redis import Redis
 
 from marketfetch.local.valkey_server import start_valkey
+from marketfetch.settings import key_variables
 from tests.scheduling import (  # noqa: F401 (pytest finds its hooks here)
     pytest_addoption,
     pytest_collection_modifyitems,
@@ -19,6 +21,11 @@ from tests.scheduling import (  # noqa: F401 (pytest finds its hooks here)
 
 # A shell starts background jobs with SIGINT ignored, and every process inherits that: Ctrl-C in a test would do nothing.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A developer may have real keys in the vendors' own variables: no test, and nothing that a test starts, sees them.
+for _variables in key_variables().values():
+    for _variable in _variables:
+        os.environ.pop(_variable, None)
 
 #: `make stress`: for tests that do not say their own number. Without it they make 100 examples each.
 settings.register_profile("stress", max_examples=5000, deadline=None)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from marketfetch import settings
+from marketfetch import setting_faults, settings
 from marketfetch.cli.locks import only_one
 from marketfetch.cli.sandboxed import as_variables, vendors_at
 from marketfetch.local import sandbox_note
@@ -63,7 +63,7 @@ def test_the_environment_beats_the_file(read: Read) -> None:
 
 def test_a_refusal_says_where_the_value_was_read(read: Read) -> None:
     toml = '[providers.polygon]\nlimits = ["5/parsec"]\n'
-    assert "(in marketfetch.toml; as a variable: MARKETFETCH_PROVIDERS__POLYGON__LIMITS)" in refused(read, toml)
+    assert refused(read, toml).endswith("(in marketfetch.toml, line 2)")
     refusal = refused(read, PROVIDERS__POLYGON__LIMITS='["5/parsec"]')
     assert "(in the environment: MARKETFETCH_PROVIDERS__POLYGON__LIMITS)" in refusal
 
@@ -87,9 +87,15 @@ def test_another_file_may_be_named(read: Read, tmp_path: Path) -> None:
         ("", {"MAX_REJECT_SHARE": "much"}, ["max_reject_share", "MARKETFETCH_MAX_REJECT_SHARE", "number"]),
         ("[timings]\ncall = 30\n", {}, ["timings", "end_by", "longer than call"]),
         ("[timings]\nconnect = 0\n", {}, ["timings.connect", "greater than 0"]),
-        ("[retries]\nmost = -1\n", {}, ["retries.most", "MARKETFETCH_RETRIES__MOST"]),
+        ("[retries]\nmost = -1\n", {}, ["retries.most", "in marketfetch.toml, line 2"]),
         ("", {"PROVIDERS__POLYGON__BASE_URL": "api.massive.com"}, ["providers.polygon.base_url", "pattern"]),
-        ("", {"PROVIDERS__POLYGON__API_KEYS": SECRET}, ["API_KEYS", "JSON", "main:SECRET"]),
+        ("", {"PROVIDERS__POLYGON__API_KEYS": f'["{SECRET}"'}, ["POLYGON__API_KEYS is not valid JSON", "main:SECRET"]),
+        (
+            "",
+            {"PROVIDERS__POLYGON__API_KEYS": f"a:{SECRET},b"},
+            ["POLYGON__API_KEYS holds a comma", "JSON list", "main:SECRET"],
+        ),
+        ("", {"PROVIDERS__POLYGON__PROXY": f"https://me:{SECRET}@host:3128"}, ["polygon.proxy", "write http://host:3128"]),
         ("", {"PROVIDERS__POLYGON__API_KEYS": f'["a:{SECRET}", "b:{SECRET}"]'}, ["more than once", "a, b"]),
         ("", {"PROVIDERS__NASDAQ__API_KEYS": f'["a:{SECRET}", "a:other"]'}, ["two keys have the label 'a'"]),
         ("", {"PROVIDERS__POLYGON__API_KEYS": '["main:"]'}, ["a key is empty"]),
@@ -246,7 +252,7 @@ def leaves(document: dict[str, object], prefix: str = "") -> dict[str, object]:
 
 def expected() -> Iterator[str]:
     """Every leaf of the settings model."""
-    names = [name for name, _ in settings._fields(settings.model())]
+    names = [name for name, _ in setting_faults.fields(settings.model())]
     for name in names:
         if not any(other.startswith(f"{name}__") for other in names):
             yield name.replace("__", ".")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from marketfetch.settings import PREFIX
+from marketfetch.setting_sources import PREFIX
 from marketfetch.vendors import names
 
 

@@ -117,7 +117,8 @@ def _start(
     from marketfetch.addresses import database_url
     from marketfetch.cli.processes import REMAPPED, celery
     from marketfetch.cli.sandboxed import as_variables
-    from marketfetch.settings import PREFIX, get_settings
+    from marketfetch.setting_sources import PREFIX
+    from marketfetch.settings import get_settings
     from marketfetch.storage import safe_url
 
     configured = get_settings()

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
-from marketfetch.addresses import redis_url
+from marketfetch.addresses import redis_setting, redis_url
 from marketfetch.extras import MissingExtra, need
 from marketfetch.ops import alerts, redis_writes
 from marketfetch.ops.finding import Finding, as_sentence
@@ -61,7 +61,7 @@ def of_redis(*, celery: bool) -> Iterator[Finding]:
             for sentence in alerts.of_messages(redis):
                 yield Finding(level="warning", subject="messages", sentence=sentence)
     except (AuthenticationError, NoPermissionError) as error:
-        sentence = f"{where} refuses us ({error}). Correct user and password in MARKETFETCH_REDIS_URL, or the user's rights."
+        sentence = f"{where} refuses us ({error}). Correct user and password in {redis_setting()}, or the user's rights."
         yield Finding(level="error", subject="redis", sentence=sentence)
     except (RedisError, OSError, ValueError) as error:
         why = str(error).replace(url, where).rstrip(".")
@@ -148,9 +148,7 @@ def _celery(where: str) -> Iterator[Finding]:
             getattr(side, trial)()
         except Exception as error:
             why = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-            sentence = (
-                f"Workers can't use {where} ({why}). Correct redis_url (MARKETFETCH_REDIS_URL), or the user's rights there."
-            )
+            sentence = f"Workers can't use {where} ({why}). Correct {redis_setting()}, or the user's rights there."
             yield Finding(level="error", subject=subject, sentence=sentence)
         else:
             yield Finding(level="ok", subject=subject, sentence=works)

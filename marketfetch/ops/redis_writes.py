@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import BusyLoadingError, MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from marketfetch.addresses import redis_url
+from marketfetch.addresses import redis_setting, redis_url
 from marketfetch.settings import get_settings
 from marketfetch.storage import safe_url
 
@@ -86,8 +86,8 @@ def told(error: RedisError, consequence: str) -> str:
 def remedy_of_silence() -> str:
     """Returns what to do about a Redis that does not answer: `up` starts one only where none is configured."""
     if get_settings().redis_url is not None:
-        return "Start the Redis that is configured, or correct redis_url (MARKETFETCH_REDIS_URL)."
-    return "Start one with `marketfetch up` in this folder, or set redis_url (MARKETFETCH_REDIS_URL)."
+        return f"Start the Redis that is configured, or correct {redis_setting()}."
+    return f"Start one with `marketfetch up` in this folder, or set {redis_setting()}."
 
 
 def _what(redis: Redis, refused: str, error: RedisError) -> tuple[str, str]:
@@ -100,7 +100,7 @@ def _what(redis: Redis, refused: str, error: RedisError) -> tuple[str, str]:
             "Give it more memory (`CONFIG SET maxmemory`), or free some by `marketfetch cancel JOB` or `dead drop --all`.",
         )
     if refused == "READONLY":
-        return "is a read-only replica", "Name the primary in MARKETFETCH_REDIS_URL."
+        return "is a read-only replica", f"Name the primary in {redis_setting()}."
     if refused == "NOREPLICAS":
         return "has too few replicas to take writes", "Start them again, or lower its min-replicas-to-write."
     if refused in ("LOADING", "MASTERDOWN"):

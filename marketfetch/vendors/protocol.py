@@ -126,6 +126,9 @@ class Vendor(Generic[Options]):
     check_wish: Callable[[JobSpec, Options], None] = _no_objection
     most_rows: int = 50_000
     pages_in_order: bool = False
+    #: Names of the environment's variables in which people have their key for the vendor's own client, the preferred one first.
+    #: The first one that is set gives the key, if the settings say nothing about keys.
+    key_variables: tuple[str, ...] = ()
     #: Returns sentences about the options for `marketfetch check`, such as what the prices of a mapped table are.
     describe: Callable[[Options], tuple[str, ...]] = _says_nothing
 
@@ -136,6 +139,9 @@ class Vendor(Generic[Options]):
             raise ValueError("a vendor has at least one plan: without one its keys would have no limits")
         if not self.symbol_forms or not all(form.examples for form in self.symbol_forms):
             raise ValueError("a vendor has at least one symbol form, and each form has an example")
+        for one in self.key_variables:
+            if not re.fullmatch(r"[A-Z][A-Z0-9_]*", one) or one.startswith("MARKETFETCH_"):
+                raise ValueError(f"the key variable {one!r} must be capitals, digits and underscores, without MARKETFETCH_")
 
     def finality_of(self, request: Request, options: Options) -> Finality:
         """Returns when the bars of this request are final: the vendor's word, or a cautious default."""

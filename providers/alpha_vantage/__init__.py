@@ -42,4 +42,5 @@ VENDOR: Final = Vendor(
     read_reply=read_reply,
     finality=finality,
     most_rows=MOST_ROWS,
+    key_variables=("ALPHAVANTAGE_API_KEY", "ALPHA_VANTAGE_API_KEY"),
 )

@@ -42,4 +42,5 @@ VENDOR: Final = Vendor(
     read_reply=read_reply,
     describe=describe,
     most_rows=LONGEST_REPLY,
+    key_variables=("NASDAQ_DATA_LINK_API_KEY",),
 )

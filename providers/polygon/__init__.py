@@ -43,4 +43,5 @@ VENDOR: Final = Vendor(
     finality=finality,
     most_rows=MOST_ROWS,
     pages_in_order=True,
+    key_variables=("MASSIVE_API_KEY", "POLYGON_API_KEY"),
 )

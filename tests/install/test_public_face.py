@@ -296,7 +296,7 @@ def test_a_wait_that_is_too_short_is_a_timeout_error(here):
         ("MARKETFETCH_DATABASE_URL", "sqlite:////proc/nowhere/x.db"),
         ("MARKETFETCH_DATABASE_URL", "mysql://user:S3CR3T@host/x"),
         ("MARKETFETCH_PROVIDERS__POLYGON__API_KEYS", "[]"),
-        ("MARKETFETCH_PROVIDERS__POLYGON__API_KEYS", "S3CR3T"),
+        ("MARKETFETCH_PROVIDERS__POLYGON__API_KEYS", "a:S3CR3T,b:S3CR3T"),
         ("MARKETFETCH_TIMINGS__CALL", "never"),
     ],
 )

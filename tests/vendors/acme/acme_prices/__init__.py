@@ -49,4 +49,5 @@ VENDOR = Vendor(
     build_request=build_request,
     read_reply=read_reply,
     finality=finality,
+    key_variables=("ACME_API_KEY",),
 )

@@ -1,0 +1,210 @@
+"""The sections of the settings: a vendor's keys, limits and proxy, timings, retries, logs. No source is read here."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from marketfetch.quotas.limits import parse
+from marketfetch.redaction import passwords
+from marketfetch.suggestions import did_you_mean
+from marketfetch.vendors import vendor
+from marketfetch.vendors.protocol import VendorOptions
+
+#: The userinfo's own signs are percent-encoded in it.
+_PROXY: Final = re.compile(r"http://(?:[^\s/?#@]+@)?[^\s/?#@]+/?")
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Key(NamedTuple):
+    """An API key, and the label that replaces it in logs, messages and tables."""
+
+    label: str
+    secret: SecretStr
+
+
+def bare_label(secret: str) -> str:
+    """Returns the label of a key that was given none: `key-` and 6 hex digits of its SHA-256."""
+    return f"key-{hashlib.sha256(secret.encode(errors='backslashreplace')).hexdigest()[:6]}"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProviderSettings(VendorOptions):
+    """One vendor: its own options, the keys, and their limits.
+
+    `plan` names a published plan (`published_plans.py` in the vendor's folder); `limits` such as "5/minute" replace the plan's
+    ([]: no limits), and `key_limits` replace both for single keys, by label. `concurrency` is the maximum of concurrent calls
+    with a key (None: the plan's maximum, or none). `reserve` is the share of every limit, 0 to 1, that marketfetch leaves to
+    other users of the same keys.
+
+    `proxy` is an HTTP proxy through which this vendor is called (`http://user:password@host:3128`), and `ca_file` a PEM file of
+    the authorities that may vouch for it, instead of the usual ones. An empty text is the same as neither.
+    """
+
+    api_keys: list[SecretStr] = Field(default_factory=list)
+    plan: str = "free"
+    limits: list[str] | None = None
+    key_limits: dict[str, list[str]] = Field(default_factory=dict)
+    concurrency: int | None = Field(default=None, ge=1)
+    reserve: float = Field(default=0.0, ge=0, lt=1)
+    proxy: SecretStr | None = None
+    ca_file: Path | None = None
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _empty_is_no_key(cls, found: Any) -> Any:
+        return [] if found == "" else found
+
+    @field_validator("proxy", "ca_file", mode="before")
+    @classmethod
+    def _empty_is_none(cls, found: Any) -> Any:
+        return found or None
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_can_be_called(cls, proxy: SecretStr | None) -> SecretStr | None:
+        if proxy is not None and not is_proxy(proxy.get_secret_value()):
+            raise ValueError(
+                "this is no URL of an HTTP proxy: write http://host:3128 or http://user:password@host:3128, with @ : / % and # "
+                "in the password percent-encoded"
+            )
+        return proxy
+
+    @model_validator(mode="after")
+    def _keys_are_distinct(self) -> Self:
+        labels = [key.label for key in self.keys]
+        secrets = [key.secret.get_secret_value() for key in self.keys]
+        if "" in secrets:
+            label = labels[secrets.index("")]
+            raise ValueError(f"api_keys: a key is empty (label {label!r}); write the secret, or label:secret")
+        for label, secret in zip(labels, secrets, strict=True):
+            if not (secret.isascii() and secret.isprintable()):
+                raise ValueError(
+                    f"api_keys: the key labelled {label!r} can't be sent, because it holds a character that no key has "
+                    f"(a line break, a control character, or a letter outside ASCII): copy it again"
+                )
+        for label, secret in zip(labels, secrets, strict=True):
+            if secrets.count(secret) > 1:
+                both = ", ".join(one for one, other in zip(labels, secrets, strict=True) if other == secret)
+                raise ValueError(f"api_keys: the same secret appears more than once ({both}); keep one of them")
+            if labels.count(label) > 1:
+                raise ValueError(f"api_keys: two keys have the label {label!r}; a label stands for one key")
+            if label == "*" or not label.isprintable():
+                raise ValueError(f"api_keys: {label!r} can't be a label; write a word, such as main:secret")
+        return self
+
+    @field_validator("key_limits", mode="before")
+    @classmethod
+    def _null_clears_key_limits(cls, found: Any) -> Any:
+        return {} if found is None else found
+
+    @field_validator("limits")
+    @classmethod
+    def _limits_are_understood(cls, limits: list[str] | None) -> list[str] | None:
+        for text in limits or ():
+            parse(text)
+        return limits
+
+    @model_validator(mode="after")
+    def _key_limits_are_of_keys(self) -> Self:
+        labels = [key.label for key in self.keys]
+        for label, limits in self.key_limits.items():
+            if label not in labels:
+                raise ValueError(f"key_limits: no key is labelled {label!r}; labels are: {', '.join(labels) or 'none'}")
+            for text in limits:
+                parse(text)
+        return self
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """`label:secret` splits at the first colon; `bare_label` names a bare secret."""
+        found = []
+        for one in self.api_keys:
+            text = one.get_secret_value().strip()
+            label, colon, secret = text.partition(":")
+            if not colon:
+                label, secret = bare_label(text), text
+            found.append(Key(label.strip(), SecretStr(secret.strip())))
+        return tuple(found)
+
+    def hidden(self) -> frozenset[str]:
+        """Returns what redaction cuts: the secrets of the keys, and the proxy's password in both spellings."""
+        found = {key.secret.get_secret_value() for key in self.keys}
+        if self.proxy is not None:
+            found |= passwords(self.proxy.get_secret_value())
+        return frozenset(found - {""})
+
+
+def is_proxy(url: str) -> bool:
+    """True for `http://host:port` with or without user and password: a tunnel over TLS or SOCKS is not built."""
+    try:
+        found = urlsplit(url)
+        # urlsplit reads a port only when asked for it.
+        return bool(_PROXY.fullmatch(url) and url.isascii() and url.isprintable() and found.hostname and found.port)
+    except ValueError:
+        return False
+
+
+class Providers(_Section):
+    """A section for every installed vendor, by its name. `model()` adds the fields."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> ProviderSettings: ...
+
+    @model_validator(mode="after")
+    def _plans_exist(self) -> Self:
+        for name in type(self).model_fields:
+            plan, known = getattr(self, name).plan, tuple(vendor(name).plans)
+            if plan not in known:
+                meant = did_you_mean(plan, known, as_written="{!r}")
+                raise ValueError(f"{name}.plan: there is no plan {plan!r}; there are {', '.join(known)}. {meant}".rstrip())
+        return self
+
+
+class Timings(_Section):
+    """Seconds. A call connects within `connect` and ends within `call`. A grant expires if its call does not start within
+    `start_by`; the lease of a call expires `end_by` after its start.
+
+    A batch that no worker has stored is redelivered after `held_again`. Every `sweep` seconds a worker parks the unfinished
+    requests that are not parked.
+    """
+
+    connect: Seconds = 5
+    call: Seconds = 20
+    start_by: Seconds = 10
+    end_by: Seconds = 25
+    held_again: Seconds = 20
+    sweep: Seconds = 15
+
+    @model_validator(mode="after")
+    def _end_is_after_the_call(self) -> Self:
+        if self.end_by <= self.call:
+            raise ValueError(
+                f"end_by ({self.end_by:g} s) must be longer than call ({self.call:g} s): the lease must outlive the call"
+            )
+        return self
+
+
+class Retries(_Section):
+    """Retries of transient errors: at most `most`, after about `backoff` seconds, then doubling up to `backoff_max`."""
+
+    most: int = Field(default=5, ge=0, le=100)
+    backoff: int = Field(default=2, ge=1)
+    backoff_max: int = Field(default=300, ge=1)
+
+
+class LogSettings(_Section):
+    """`format` text is for people, json for machines."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"

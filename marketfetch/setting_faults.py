@@ -1,0 +1,51 @@
+"""Sentences about wrong settings: the setting, what is wrong, what was perhaps meant, and where the value was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from marketfetch.setting_sources import Source, places
+from marketfetch.suggestions import did_you_mean
+
+#: A setting whose name holds one of these may have a secret as its value.
+_SECRET: Final = ("key", "url", "proxy")
+
+
+def sentence(error: ValidationError, model: type[BaseModel], sources: Sequence[Source]) -> str:
+    """Returns a clause for each error: setting, fault, suggestion, place. Quotes a value only if it can't be a secret."""
+    clauses = []
+    for one in error.errors(include_url=False, include_input=True):
+        path = ".".join(str(part) for part in one["loc"])
+        message = one["msg"].removeprefix("Value error, ")
+        clause = f"{path}: {message}"
+        if one["type"] == "extra_forbidden":
+            parents = [str(part) for part in one["loc"][:-1]]
+            siblings = [name.split("__")[-1] for name, _ in fields(model) if name.split("__")[:-1] == parents]
+            meant = did_you_mean(str(one["loc"][-1]), siblings, as_written=".".join([*parents, "{}"]))
+            clause = f"{path} is no setting of marketfetch. {meant}".rstrip()
+        elif one["type"] == "literal_error":
+            meant = did_you_mean(str(one["input"]), _choices(path, model), as_written="{!r}")
+            clause += f", not {one['input']!r}. {meant}".rstrip()
+        elif isinstance(one["input"], int | float | str) and not any(word in path for word in _SECRET):
+            clause += f", got {one['input']!r}"
+        where = places(sources, one["loc"], message)
+        clauses.append(f"{clause} ({where})" if where else clause)
+    return "; ".join(clauses)
+
+
+def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields every setting and section: the name of its variable in lower case, and its annotation."""
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}", field.annotation
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from fields(field.annotation, f"{prefix}{name}__")
+
+
+def _choices(path: str, model: type[BaseModel]) -> list[str]:
+    found: Any = model
+    for part in path.split("."):
+        found = found.model_fields[part].annotation
+    return [str(choice) for choice in get_args(found)]

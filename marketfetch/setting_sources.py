@@ -1,0 +1,187 @@
+"""From where a value of the settings comes, and how messages name that place. Values are arguments: no source is read here.
+
+The sources in their order: the note of a running sandbox, the environment, marketfetch.toml, the vendors' own variables. The
+first one that holds a value wins, setting by setting: so the place of a value is that of the first source that holds its path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+
+from marketfetch.sections import bare_label
+from marketfetch.toml_lines import line_of
+
+PREFIX: Final = "MARKETFETCH_"
+
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What one source gives, nested as in marketfetch.toml. Subclasses know how to name a place in it."""
+
+    values: Mapping[str, Any]
+
+    def holds(self, path: Location) -> bool:
+        """True if this source gives a value, or a part of a table, at this path."""
+        found: Any = self.values
+        for part in path:
+            if isinstance(found, Mapping) and part in found:
+                found = found[str(part)]
+            elif isinstance(found, list) and isinstance(part, int) and part < len(found):
+                found = found[part]
+            else:
+                return False
+        return True
+
+    def place(self, path: Location) -> str:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxNote(Source):
+    """What a running `marketfetch up --sandbox` overrides."""
+
+    def place(self, path: Location) -> str:  # noqa: ARG002
+        return "given by the running `marketfetch up --sandbox`"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment(Source):
+    """The MARKETFETCH_ variables; `variables` are their names as they are spelled."""
+
+    variables: tuple[str, ...]
+
+    def place(self, path: Location) -> str:
+        # A list has one variable, not one for each entry; a variable may also hold a whole table as JSON.
+        parts = [str(one).upper() for one in path if isinstance(one, str)]
+        spelled = {one.upper(): one for one in self.variables}
+        for length in range(len(parts), 0, -1):
+            if (name := PREFIX + "__".join(parts[:length])) in spelled:
+                return f"in the environment: {spelled[name]}"
+        below = sorted(name for name in spelled if name.startswith(PREFIX + "__".join(parts)))
+        return f"in the environment: {', '.join(spelled[one] for one in below) or PREFIX}"
+
+
+@dataclass(frozen=True, slots=True)
+class TomlFile(Source):
+    """The settings file."""
+
+    path: Path
+    text: str
+
+    def place(self, path: Location) -> str:
+        line = line_of(self.text, tuple(one for one in path if isinstance(one, str)))
+        return f"in {self.path}, line {line}" if line else f"in {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnVariables(Source):
+    """The variables that the vendors' own clients read; `chosen` is the name of the one that is used, by vendor."""
+
+    chosen: Mapping[str, str]
+
+    def place(self, path: Location) -> str:
+        return f"in the environment: {self.chosen[str(path[1])]}"
+
+
+def place(sources: Sequence[Source], path: Location) -> str:
+    """Returns the place of the value at `path`, or of the nearest table above it that a source gives; "" if none gives any."""
+    for length in range(len(path), 0, -1):
+        for one in sources:
+            if one.holds(path[:length]):
+                return one.place(path[:length])
+    return ""
+
+
+def places(sources: Sequence[Source], path: Location, message: str) -> str:
+    """The same for an error at `path`. If that is a table, the values are meant that the message names.
+
+    `<vendor>.plan: there is no plan ...` names one at its beginning, `end_by must be longer than call` two in its text.
+    """
+    beginning = re.match(r"([\w.]+): ", message)
+    if beginning:
+        named = (*path, *beginning[1].split("."))
+        if any(one.holds(named) for one in sources):
+            return place(sources, named)
+    names = {name for one in sources for name in _table(one.values, path) if re.search(rf"\b{re.escape(name)}\b", message)}
+    found = {name: place(sources, (*path, name)) for name in sorted(names)}
+    if len(set(found.values())) > 1:
+        return "; ".join(f"{name} {where}" for name, where in found.items())
+    return next(iter(found.values()), "") or place(sources, path)
+
+
+def _table(values: Any, path: Location) -> Iterable[str]:
+    for part in path:
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return [str(name) for name in values] if isinstance(values, Mapping) else ()
+
+
+class UnreadableVariable(ValueError):
+    """A variable's text is none that can be read. `name` is the last part of the setting's name."""
+
+    def __init__(self, name: str, text: str, fault: str) -> None:
+        super().__init__(fault)
+        self.name = name
+        self.text = text
+        self.fault = fault
+
+
+class Variables(EnvSettingsSource):
+    """The MARKETFETCH_ variables: lists and tables as JSON, except that a single API key may stand as it is."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """Raises UnreadableVariable."""
+        text = str(value).strip()
+        if field_name == "api_keys" and text[:1] not in ("[", "{", '"'):
+            if re.search(r"[,;\s]", text):
+                # Half of a key that holds a comma would be sent as a key: a guess is no option.
+                fault = "holds a comma, a semicolon or a blank, so it may be several keys. Write several keys as a JSON list"
+                raise UnreadableVariable(field_name, str(value), fault)
+            return [text]
+        try:
+            found = super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            fault = "is not valid JSON. Write lists and tables as JSON"
+            raise UnreadableVariable(field_name, str(value), fault) from None
+        # Some shells and files keep the quotes around a value.
+        return [found] if field_name == "api_keys" and isinstance(found, str) else found
+
+
+class KeyVariables(PydanticBaseSettingsSource):
+    """The keys in the vendors' own variables, for vendors of which no other source says anything about keys."""
+
+    def __init__(self, settings_cls: type[BaseSettings], found: OwnVariables) -> None:
+        super().__init__(settings_cls)
+        self._found = found
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        """Part of the library's interface; `__call__` gives the whole."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(self._found.values)
+
+
+def own_variables(by_vendor: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> OwnVariables:
+    """Returns for each vendor the key in the first of its variables that is set and not empty.
+
+    The whole text is the secret: a colon divides no label from it. The label is that of a bare secret, so that a key keeps its
+    history of calls when it moves into the settings.
+    """
+    chosen: dict[str, str] = {}
+    providers: dict[str, Any] = {}
+    for vendor, variables in by_vendor.items():
+        for one in variables:
+            if secret := environment.get(one, "").strip():
+                chosen[vendor] = one
+                providers[vendor] = {"api_keys": [f"{bare_label(secret)}:{secret}"]}
+                break
+    return OwnVariables({"providers": providers} if providers else {}, chosen)
