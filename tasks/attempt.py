@@ -99,6 +99,7 @@ class Run:
             provider=request.provider,
             key_label=key.label,
             key=key.secret,
+            way=transport.Way(section.proxy, str(section.ca_file) if section.ca_file else None),
             timeouts=transport.Timeouts(connect_s=settings.timings.connect, total_s=settings.timings.call),
             # Measured from before `start`: a machine that slept since then must not send a request that has a new holder.
             send_by=self.lease_ends - settings.timings.call,

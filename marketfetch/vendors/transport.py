@@ -1,4 +1,4 @@
-"""The only place that talks to a vendor: one `requests.Session` per process, vendor and host; the key goes in here only.
+"""The only place that talks to a vendor: one `requests.Session` per process, vendor, host and way; the key goes in here only.
 
 urllib3's own retries are off (it would sleep on Retry-After by itself), redirects are never followed (they could carry a
 key to another host), and no exception of ours holds one of `requests`' as cause or context, because those hold URLs.
@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from marketfetch.redaction import passwords
 from marketfetch.vendors.errors import BadRequest, FetchError, Unavailable
 from marketfetch.vendors.harmless import harmless_text
 from marketfetch.vendors.http import HttpReply, HttpRequest
@@ -50,7 +51,23 @@ def _without_query(record: logging.LogRecord) -> bool:
 for _name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
     logging.getLogger(_name).addFilter(_without_query)
 
-_sessions: dict[tuple[int, str, str], requests.Session] = {}
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a vendor is reached. `proxy`: the URL of an HTTP proxy, which may hold a password. `ca_file`: a PEM file of the
+    authorities that may vouch for the vendor, instead of the usual ones."""
+
+    proxy: SecretStr | None = None
+    ca_file: str | None = None
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """What no message may hold: the proxy's password."""
+        return tuple(passwords(self.proxy.get_secret_value())) if self.proxy else ()
+
+
+_DIRECT: Final = Way()
+_sessions: dict[tuple[int, str, str, Way], requests.Session] = {}
 _sessions_lock = threading.Lock()
 
 
@@ -72,6 +89,7 @@ def send(
     provider: str,
     key_label: str,
     key: SecretStr,
+    way: Way = _DIRECT,
     timeouts: Timeouts | None = None,
     send_by: float | None = None,
 ) -> HttpReply:
@@ -91,7 +109,7 @@ def send(
     failure: FetchError
     wire.begin(send_by=send_by, total_s=limits.total_s, idle_s=limits.read_s, body_bytes=limits.max_bytes)
     try:
-        return _exchange(url, headers, base_url=base_url, provider=provider, who=who, secret=secret, limits=limits)
+        return _exchange(url, headers, base_url=base_url, provider=provider, who=who, secret=secret, way=way, limits=limits)
     except FetchError as error:
         failure = error
     except SendTooLate:
@@ -100,26 +118,33 @@ def send(
         failure = Unavailable(f"{who}: {error}; {_counted()}", sent=bool(wire.sent_ns))
     except Exception as error:
         # The last border: whatever a library raises about a reply is a reply that can't be used.
-        failure = Unavailable(f"{who}: {_what_happened(error, limits)}; {_counted()}", sent=bool(wire.sent_ns))
+        what = _on_the_way(error, provider, way) or _what_happened(error, limits)
+        failure = Unavailable(f"{who}: {what}; {_counted()}", sent=bool(wire.sent_ns))
     # Raised outside the except blocks: inside them `__context__` would still hold the exception with the URL.
     raise failure
 
 
 def _exchange(
-    url: str, headers: dict[str, str], *, base_url: str, provider: str, who: str, secret: str, limits: Timeouts
+    url: str, headers: dict[str, str], *, base_url: str, provider: str, who: str, secret: str, way: Way, limits: Timeouts
 ) -> HttpReply:
-    session = _session(provider, base_url)
+    session = _session(provider, base_url, way)
     prepared = session.prepare_request(requests.Request("GET", url, headers=headers))
     # Handed to the adapter itself: a session would read the body of a redirect by itself, without any limit.
     response = session.get_adapter(prepared.url or url).send(
-        prepared, stream=True, timeout=(limits.connect_s, limits.read_s), verify=True
+        prepared,
+        stream=True,
+        timeout=(limits.connect_s, limits.read_s),
+        verify=way.ca_file or True,
+        proxies=dict.fromkeys(("http", "https"), way.proxy.get_secret_value()) if way.proxy else {},
     )
     with response:
         status = response.status_code
         if status < 200:
             raise Unavailable(f"{who}: the vendor sent the interim status {status} and no reply", status=status)
         if 300 <= status < 400:
-            raise _redirected(response, who=who, secret=secret)
+            raise _redirected(response, who=who, secrets=(secret, *way.hidden))
+        if status == 407 and way.proxy:
+            raise Unavailable(f"{who}: {_refused_by_proxy(provider, 407)}; the vendor has not seen the call")
         # An error is a sentence, so a long body of one says nothing more.
         most = limits.max_bytes if status == 200 else min(limits.max_bytes, _ERROR_BYTES)
         body = _body(response, who=who, max_bytes=most)
@@ -149,9 +174,9 @@ def close_sessions() -> None:
         session.close()
 
 
-def _session(provider: str, base_url: str) -> requests.Session:
+def _session(provider: str, base_url: str, way: Way) -> requests.Session:
     """A session made by this process: sockets that a fork inherited belong to the parent's conversations."""
-    name = (os.getpid(), provider, urlsplit(base_url).netloc)
+    name = (os.getpid(), provider, urlsplit(base_url).netloc, way)
     with _sessions_lock:
         session = _sessions.get(name)
         if session is None:
@@ -236,10 +261,10 @@ class _Gunzip:
         return plain
 
 
-def _redirected(response: requests.Response, *, who: str, secret: str) -> FetchError:
+def _redirected(response: requests.Response, *, who: str, secrets: tuple[str, ...]) -> FetchError:
     try:
         target = urlsplit(response.headers.get("Location", ""))
-        where = harmless_text(f"{target.netloc}{target.path}", (secret,), _LONGEST_SHOWN) or "nowhere"
+        where = harmless_text(f"{target.netloc}{target.path}", secrets, _LONGEST_SHOWN) or "nowhere"
     except ValueError:
         where = "an address that can't be read"
     message = f"{who}: the vendor redirects to {where} (status {response.status_code}), which is never followed"
@@ -266,6 +291,28 @@ def _stays_at(url: str, base_url: str) -> bool:
     path = unquote(urlsplit(url).path)
     below = unquote(urlsplit(base_url.rstrip("/")).path) + "/"
     return path.startswith(below) and not _LEAVES.search(path)
+
+
+def _on_the_way(error: BaseException, provider: str, way: Way) -> str:
+    """A sentence about a failure of the proxy or of the file of authorities; "" for every other failure."""
+    if wire.sent_ns:
+        return ""
+    if way.ca_file and not os.access(way.ca_file, os.R_OK):
+        return f"the file of authorities {way.ca_file} can't be read: correct providers.{provider}.ca_file"
+    if way.ca_file and isinstance(error, requests.exceptions.SSLError):
+        return f"the TLS connection could not be trusted by the authorities in {way.ca_file}, or was broken"
+    # The number in an exception's text is no secret; the rest of it may be.
+    if way.proxy and (refused := re.search(r"Tunnel connection failed: ([0-9]{3})\b", str(error))):
+        return _refused_by_proxy(provider, int(refused[1]))
+    if way.proxy and isinstance(error, requests.exceptions.ProxyError):
+        return f"the proxy can't be reached or broke the connection: look at it, or correct providers.{provider}.proxy"
+    return ""
+
+
+def _refused_by_proxy(provider: str, status: int) -> str:
+    if status == 407:
+        return f"the proxy asks for a user and a password (status 407): correct them in providers.{provider}.proxy"
+    return f"the proxy refused the tunnel to the vendor (status {status}): allow it there"
 
 
 def _what_happened(error: BaseException, limits: Timeouts) -> str:

@@ -244,9 +244,24 @@ class _Bounded:
     """What both kinds of connection do within the bounds of the call."""
 
     sock: Any
+    timeout: float | None
+    _tunnelling = False
 
     def _new_conn(self) -> socket.socket:
         return _connected(self)
+
+    def _tunnel(self) -> None:
+        """Asks the proxy for a tunnel to the vendor, within the bounds of the call. The call itself is not sent by that."""
+        plain = self.sock
+        self.sock, self._tunnelling = BoundedSocket(plain), True
+        try:
+            super()._tunnel()  # type: ignore[misc]
+        finally:
+            self._tunnelling = False
+            if self.sock is not None:
+                self.sock = plain
+        # TLS's handshake with the vendor comes next, in one go.
+        plain.settimeout(min(self.timeout or wire.idle_s, wire.left_s()))
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
@@ -255,7 +270,8 @@ class _Bounded:
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        wire.about_to_write()
+        if not self._tunnelling:
+            wire.about_to_write()
         super().send(data)  # type: ignore[misc]
 
     def getresponse(self) -> HTTPResponse:
@@ -287,6 +303,13 @@ class BoundedAdapter(HTTPAdapter):
     """requests' adapter, with connections that stay within the bounds of `wire`."""
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **more: Any) -> None:
-        manager = PoolManager(num_pools=connections, maxsize=maxsize, block=block, **more)
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
-        self.poolmanager = manager
+        self.poolmanager = _bounded(PoolManager(num_pools=connections, maxsize=maxsize, block=block, **more))
+
+    def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
+        """Makes the pools of a proxy, with bounded connections too."""
+        return _bounded(super().proxy_manager_for(proxy, **more))
+
+
+def _bounded(manager: Any) -> Any:
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+    return manager
