@@ -6,16 +6,15 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
 
 from marketfetch import vendors
 from marketfetch.addresses import database_url, state_dir
-from marketfetch.configured import keys, options
 from marketfetch.local import sandbox_note
 from marketfetch.ops.finding import Finding, Level, Trial, as_sentence
 from marketfetch.ops.redis_diagnosis import of_redis
+from marketfetch.ops.vendor_diagnosis import of_vendor
 from marketfetch.redaction import redact
-from marketfetch.settings import config_path, example_of_keys, get_settings
+from marketfetch.settings import config_path, example_of_keys, get_settings, origin
 from marketfetch.storage import open_store
 from marketfetch.storage.free_space import has_space, is_full
 from marketfetch.storage.store import StoreError
@@ -39,7 +38,7 @@ def findings(*, celery: bool = True) -> list[Finding]:
     creates a missing database, as the first worker would. No sentence holds a password or a key.
     """
     settings = get_settings()
-    found = [*_settings(), *(one for provider in vendors.names() for one in _provider(provider))]
+    found = [*_settings(), *(one for provider in vendors.names() for one in of_vendor(provider))]
     found += of_trading_days(datetime.now(UTC).date())
     trials = (
         Trial("redis", lambda: of_redis(celery=celery), seconds=_REDIS_S, next_step="Look at its log and its machine."),
@@ -91,55 +90,14 @@ def _settings() -> Iterator[Finding]:
         )
 
 
-def _provider(name: str) -> Iterator[Finding]:
-    section = get_settings().provider(name)
-    labels = ", ".join(key.label for key in section.keys)
-    if not labels:
-        yield Finding(
-            level="warning",
-            subject=name,
-            sentence=f"No API key, so jobs for it are refused. Set providers.{name}.api_keys if you want it.",
-        )
-        return
-    host = urlsplit(section.base_url)
-    if not _can_be_called(host):
-        sentence = f"providers.{name}.base_url is no URL that can be called ({section.base_url}). Correct it."
-        yield Finding(level="error", subject=name, sentence=sentence)
-        return
-    yield Finding(level="ok", subject=name, sentence=f"Keys: {labels}. Asked at {host.scheme}://{host.netloc}.")
-    for sentence in vendors.vendor(name).describe(options(name)):
-        yield Finding(level="ok", subject=name, sentence=sentence)
-    if host.scheme == "http" and host.hostname not in ("127.0.0.1", "::1", "localhost"):
-        yield Finding(
-            level="warning",
-            subject=name,
-            sentence=f"providers.{name}.base_url begins with http://, so keys travel in clear. Write https://.",
-        )
-    allowed = keys(name)[0]
-    texts = [*(one.text for one in allowed.windows), *(one.text for one in allowed.calendars)]
-    if texts:
-        origin = "your limits" if section.limits is not None else f"the plan {section.plan!r}"
-        most = f", {allowed.concurrency} at once" if allowed.concurrency else ""
-        yield Finding(level="ok", subject=name, sentence=f"By {origin}, each key makes {' and '.join(texts)}{most}.")
-    else:
-        yield Finding(
-            level="warning",
-            subject=name,
-            sentence="No limits are set, so only the vendor's refusals slow us down. "
-            f'Set what your plan allows, for example providers.{name}.limits = ["5/minute"].',
-        )
-
-
-def _can_be_called(url: SplitResult) -> bool:
-    try:
-        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:  # a port that is no number
-        return False
-
-
 def _database() -> Iterator[Finding]:
     try:
         store = open_store(database_url(), busy_ms=_BUSY_MS)
+    except StoreError as error:
+        sentence = f"{as_sentence(str(error))} The URL is database_url ({origin('database_url')})."
+        yield Finding(level="error", subject="database", sentence=sentence)
+        return
+    try:
         try:
             store.create()
             yield Finding(level="ok", subject="database", sentence=f"{store.check()}.")
