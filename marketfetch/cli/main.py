@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from marketfetch.cli.catalogue import datasets, vendors
 from marketfetch.cli.check import check
 from marketfetch.cli.dead import dead
 from marketfetch.cli.demo import demo
@@ -75,7 +76,7 @@ def marketfetch(*, traceback: bool) -> None:
     """Market data at the full rate that your API keys allow, and not one call more."""
 
 
-for command in (demo, init, up, fetch, status, cancel, resume, retry, quotas, dead, read, check, purge):
+for command in (demo, init, up, fetch, vendors, datasets, status, cancel, resume, retry, quotas, dead, read, check, purge):
     marketfetch.add_command(command)
 
 

@@ -1,0 +1,112 @@
+"""`marketfetch vendors` and `marketfetch datasets` list what can be fetched, and how fast, without settings and servers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from marketfetch.cli.screen import hint, table
+
+if TYPE_CHECKING:
+    from marketfetch.vendors.protocol import Dataset, Plan, SymbolForm, Vendor
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def vendors(*, as_json: bool) -> None:
+    """List the installed vendors with the limits of their published plans and their symbols.
+
+    The limits are those of one key, from the page that is named beside them, read in the month that is named. Settings may
+    replace them: `marketfetch check` shows what is in force here.
+    """
+    from marketfetch.vendors import names, vendor
+
+    found = [vendor(name) for name in names()]
+    if as_json:
+        click.echo(json.dumps({"vendors": [_vendor(one) for one in found]}))
+        return
+    for number, one in enumerate(found):
+        if number:
+            click.echo()
+        rows = [(one.name, f"{one.title}, {one.documentation}")]
+        rows += [(f"plan {name}", _limits(plan)) for name, plan in one.plans.items()]
+        rows += [("datasets", ", ".join(dataset.name for dataset in one.datasets))]
+        rows += [("symbols", _symbols(one.symbol_forms))]
+        rows += [("key", f"{' or '.join(one.key_variables)}, or api_keys in the settings")] if one.key_variables else []
+        table(rows, styles={one.name: "bold"})
+
+
+@click.command()
+@click.argument("name", metavar="[VENDOR]", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def datasets(*, name: str | None, as_json: bool) -> None:
+    """List the datasets of a vendor, or of all: timespans, adjustments and examples of symbols.
+
+    A dataset without timespans has records that are no bars: `marketfetch read` shows a saved reply of it.
+    """
+    from marketfetch.vendors import UnknownVendor, names, vendor
+
+    try:
+        found = [(one, dataset) for one in map(vendor, [name] if name else names()) for dataset in one.datasets]
+    except UnknownVendor as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps({"datasets": [{"vendor": one.name, **_dataset(one, dataset)} for one, dataset in found]}))
+        return
+    rows = [("vendor", "dataset", "what", "timespans", "adjustments", "symbols")]
+    for one, dataset in found:
+        bars = (", ".join(dataset.timespans), ", ".join(dataset.adjustments)) if dataset.has_bars else ("no bars", "")
+        rows.append((one.name, dataset.name, dataset.title, *bars, _symbols(_forms(one, dataset))))
+    table(rows)
+    hint("Fetch with: marketfetch fetch VENDOR SYMBOL ... --dataset DATASET --timespan TIMESPAN --adjustment ADJUSTMENT")
+
+
+def _limits(plan: Plan) -> str:
+    limits = " and ".join(plan.limits) or "no limits"
+    most = f", {plan.concurrency} at once" if plan.concurrency else ""
+    return f"{limits}{most} ({plan.source}, read in {plan.read_on})"
+
+
+def _symbols(forms: list[SymbolForm] | tuple[SymbolForm, ...]) -> str:
+    return "; ".join(f"{one.kind} {', '.join(one.examples)}" for one in forms)
+
+
+def _forms(one: Vendor[Any], dataset: Dataset) -> list[SymbolForm]:
+    return [form for form in one.symbol_forms if form.dataset == dataset.name]
+
+
+def _vendor(one: Vendor[Any]) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "title": one.title,
+        "documentation": one.documentation,
+        "key_variables": list(one.key_variables),
+        "plans": [
+            {
+                "name": name,
+                "limits": list(plan.limits),
+                "concurrency": plan.concurrency,
+                "source": plan.source,
+                "read_on": plan.read_on,
+            }
+            for name, plan in one.plans.items()
+        ],
+        "datasets": [_dataset(one, dataset) for dataset in one.datasets],
+        "symbols": [_form(form) for form in one.symbol_forms],
+    }
+
+
+def _dataset(one: Vendor[Any], dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "title": dataset.title,
+        "timespans": list(dataset.timespans),
+        "adjustments": list(dataset.adjustments),
+        "symbols": [_form(form) for form in _forms(one, dataset)],
+    }
+
+
+def _form(form: SymbolForm) -> dict[str, Any]:
+    return {"kind": form.kind, "examples": list(form.examples), "dataset": form.dataset, "timespan": form.timespan}
