@@ -33,7 +33,9 @@ from marketfetch.vendors.wire import BoundedAdapter, CallGivenUp, SendTooLate, w
 #: What stands in a URL where the key was.
 REDACTED: Final = "[key]"
 _CHUNK_BYTES: Final = 65_536
-_POOL_SIZE: Final = 8
+#: As many as the calls that a worker may make at once (the most that `--concurrency` takes): beyond it each call would open a
+#: connection of its own. A connection is opened when a call finds none idle, so a process has as many as it made calls at once.
+_POOL_SIZE: Final = 512
 #: The most bytes of a reply that is no 200.
 _ERROR_BYTES: Final = 262_144
 #: Characters of a redirect's target in a message.
