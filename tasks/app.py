@@ -23,7 +23,9 @@ app = Celery(
 )
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), f"{_HERE}.sending.result_backend:HardenedBackend")
 app.config_from_object(f"{_HERE}.celeryconfig")
-app.steps["worker"].update((f"{_HERE}.worker.releaser:Releaser", f"{_HERE}.worker.sweeper:Sweeper"))
+app.steps["worker"].update(
+    f"{_HERE}.worker.{step}" for step in ("supported_pools:SupportedPools", "releaser:Releaser", "sweeper:Sweeper")
+)
 
 
 @worker_init.connect

@@ -34,6 +34,7 @@ from marketfetch.vendors.wire import SendTooLate, steady_s
 from .app import app
 from .attempt import Run
 from .deliveries import BEGUN, MOST_RAISED, RETURNED, why
+from .neighbours import NoPlace, a_place
 from .reference import Reference, failure, reference, reference_of
 from .sending.checked_task import CheckedTask
 from .sending.parking import FETCH_PREFIX, GRANT_HEADER, SENT
@@ -63,9 +64,13 @@ def fetch(task: Task, provider: str, args: tuple[Any, ...], query: dict[str, Any
     grant[BEGUN] = True
     try:
         try:
-            ref = granted(task, provider, symbol, grant, asked)
+            with a_place(connections.gate(provider), grant["id"]):
+                ref = granted(task, provider, symbol, grant, asked)
         except (FetchError, Ignore, Reject, Retry, RedisError, OperationalError):
             raise
+        except NoPlace:
+            log.info("no place among the threads, nothing sent", provider=provider, symbol=symbol, request=grant["id"])
+            raise Ignore from None
         except Exception as error:
             ref = end_delivery(task, provider, symbol, grant, error)
     except (RedisError, OperationalError) as error:

@@ -25,6 +25,7 @@ from marketfetch.settings import get_settings
 from marketfetch.storage.store import StoreError, StoreMismatch, StoreUnavailable
 
 from .app import app
+from .neighbours import NoPlace, a_place
 from .outcomes import kept_reply
 from .reference import Reference, reference
 
@@ -68,7 +69,10 @@ def send_to_store(ref: Reference) -> None:
 def store_batch(ref: Reference) -> Reference:
     """Stores the batch of a fetch task. Idempotent: the ledger's row makes a second run a no-op."""
     try:
-        return stored(ref)
+        with a_place(connections.gate(ref["provider"]), ref["request"]):
+            return stored(ref)
+    except NoPlace:
+        raise Ignore from None  # the gate redelivers the batch
     except (RedisError, OperationalError) as error:
         # The batch has a deadline in Redis, so the gate redelivers it.
         _redis_outage.goes_on("Redis", error)

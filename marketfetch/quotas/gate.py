@@ -296,6 +296,17 @@ class Gate(KeyState):
         found = self.redis.hget(f"{self.prefix}req:{request_id}", "q")
         return found.decode() if isinstance(found, bytes) else None
 
+    def crashes(self, request_id: str, *, busy_ms: int) -> int:
+        """How often a worker has crashed in this request's call, or while it stored its batch; 0 when the request is gone.
+
+        `busy_ms`: for how long a claim on a batch is in force; a younger one may still be stored. By this machine's clock: a
+        wrong one makes the answer late, or one too many.
+        """
+        crashes, claims = self.redis.hmget(f"{self.prefix}req:{request_id}", ["k", "u"])
+        tries, _, began_ms = (claims or b"0:0").decode().partition(":")
+        in_force = int(tries) > 0 and time.time() * 1000 < int(began_ms or 0) + busy_ms
+        return int(crashes or 0) + int(tries) - in_force
+
     def counts(self) -> Counts:
         """The pool's requests by state, at one moment."""
         with self.redis.pipeline() as pipe:
