@@ -14,6 +14,7 @@ import click
 
 from marketfetch.cli.ports import FLOWER_PORT, refusal
 from marketfetch.cli.screen import command
+from marketfetch.worker_pools import WORKER_POOLS, refused_pool
 
 if TYPE_CHECKING:
     from marketfetch.cli.embedded import EmbeddedRedis, EmbeddedVendors
@@ -27,9 +28,27 @@ _LOOK: Final = "SELECT * FROM bars LIMIT 5"
 _STARTS: Final = (date(2024, 1, 1), date(2014, 1, 1))
 
 
+class WorkerPool(click.ParamType):
+    """The name of a pool that a worker may have."""
+
+    name = "pool"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is. Fails with the names that work."""
+        return value if value in WORKER_POOLS else self.fail(f"{refused_pool(value)}.", param, ctx)
+
+
 @click.command()
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Workers to start.")
-@click.option("--concurrency", type=click.IntRange(1, 512), default=4, show_default=True, help="Processes of a worker.")
+@click.option("--concurrency", type=click.IntRange(1, 512), default=4, show_default=True, help="Calls of a worker at once.")
+@click.option(
+    "--pool",
+    type=WorkerPool(),
+    default=WORKER_POOLS[0],
+    show_default=True,
+    metavar=f"[{'|'.join(WORKER_POOLS)}]",
+    help="A process per call, or threads of one process.",
+)
 @click.option(
     "--flower",
     type=click.IntRange(1, 65535),
@@ -39,7 +58,7 @@ _STARTS: Final = (date(2024, 1, 1), date(2014, 1, 1))
     help=f"Also start Flower, on 127.0.0.1 only.  [port {FLOWER_PORT} unless given]",
 )
 @click.option("--sandbox", is_flag=True, help="Ask simulated vendors instead, with a Redis and a database of their own.")
-def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> None:
+def up(*, workers: int, concurrency: int, pool: str, flower: int | None, sandbox: bool) -> None:
     """Run everything for one machine: Redis (embedded, if none is configured), workers, beat.
 
     `fetch`, `status` and `celery -A marketfetch worker` in the same folder find what it started. Ctrl-C stops all of it:
@@ -78,7 +97,7 @@ def up(*, workers: int, concurrency: int, flower: int | None, sandbox: bool) -> 
                 redis = stack.enter_context(EmbeddedRedis(home, configured=None if sandbox else configured.redis_url))
                 vendors = stack.enter_context(EmbeddedVendors(folder, redis_url=redis.url)) if sandbox else None
             processes = stack.enter_context(Processes(home / "run", home / "logs"))
-            _start(processes, redis, vendors, workers=workers, concurrency=concurrency, flower=flower)
+            _start(processes, redis, vendors, workers=workers, concurrency=concurrency, pool=pool, flower=flower)
             _warn()
             _watch(processes, redis, vendors)
     except (ProcessError, ServerError) as error:
@@ -112,6 +131,7 @@ def _start(
     *,
     workers: int,
     concurrency: int,
+    pool: str,
     flower: int | None,
 ) -> None:
     from marketfetch.addresses import database_url
@@ -136,11 +156,11 @@ def _start(
     for number in range(1, workers + 1):
         name = f"worker-{number}"
         # Events cost half of the throughput, so workers send them only where Flower shows them.
-        options = (f"--hostname={name}@%h", f"--concurrency={concurrency}", f"--loglevel={level}")
+        options = (f"--hostname={name}@%h", f"--pool={pool}", f"--concurrency={concurrency}", f"--loglevel={level}")
         arguments = celery("worker", *options, *(["-E"] if flower else []))
         # A database that is configured as a file is the user's, and as open as the user's other files.
         child = processes.start(name, *arguments, variables=environment | REMAPPED, umask=-1)
-        _line(name, f"{concurrency} processes; log {child.log}")
+        _line(name, f"{concurrency} {'processes' if pool == 'prefork' else pool}; log {child.log}")
     schedule = redis.folder / "celerybeat-schedule"
     child = processes.start("beat", *celery("beat", f"--schedule={schedule}"), variables=environment)
     _line("beat", f"log {child.log}")

@@ -78,6 +78,8 @@ def test_a_mistyped_command_is_guessed(runner: CliRunner) -> None:
         (["read", "polygon", "bars", "absent.json"], "absent.json"),
         (["read", "polygon", "bars", "-", "--header", "no header"], "Retry-After: 5"),
         (["up", "--workers", "0"], "--workers"),
+        (["up", "--pool", "gevent"], "The pool 'gevent' does not work with marketfetch"),
+        (["up", "--pool", "gevent"], "Use `threads` for many calls at once in one process, or `prefork`"),
         (["fetch", "polygon", "AAPL", "--wiat"], "--wait"),
     ],
 )

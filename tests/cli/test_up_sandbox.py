@@ -130,7 +130,8 @@ def test_what_is_configured_is_named_once_and_left_alone(shell: Any, vendor: San
 
 def test_every_command_and_a_plain_worker_follow_the_running_sandbox(shell: Any, vendor: Sandbox) -> None:
     shell.variables |= variables(vendor.base_urls, label="main")
-    with up(shell):
+    with up(shell, "--pool", "threads") as started:
+        assert "1 threads; log" in started.text
         mine = fetched(shell, "KO")["job"]
     with up(shell, "--sandbox") as started:
         job = left_open(shell, "T")
