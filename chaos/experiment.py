@@ -43,7 +43,7 @@ def run(size: Size, *, seed: int, folder: Path, settings: Mapping[str, str], log
         for job in first:
             installation.submit(job)
         faults(installation)
-        installation.start_workers(size.workers, slots=size.slots)
+        installation.start_workers(size)
         phase = _chaos(installation, size, mine, seed=seed, log=log)
         installation.vendors.control.clear_faults()
         emptied = _emptied(installation, second, done=phase.over, log=log, within_s=size.seconds + 120)

@@ -29,7 +29,7 @@ def kill_child(installation: Installation, draw: random.Random) -> bool:
 
 
 def kill_worker(installation: Installation, draw: random.Random) -> bool:
-    living = [worker for worker in installation.workers if worker.children()]
+    living = [worker for worker in installation.workers if worker.alive()]
     if not living:
         return False
     draw.choice(living).kill()

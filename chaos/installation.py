@@ -22,7 +22,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from chaos.worker_process import Worker
-from chaos.workload import FAULTS, MISBEHAVES, PROVIDERS, Job, Limits
+from chaos.workload import FAULTS, MISBEHAVES, PROVIDERS, Job, Limits, Size
 from marketfetch.local.postgres_server import Postgres, start_postgres
 from marketfetch.local.sandbox_process import Sandbox, start_sandbox
 from marketfetch.local.valkey_server import Valkey, start_valkey
@@ -68,10 +68,13 @@ class Installation:
         }
         (folder / "chaos_app.py").write_text(_APP)
 
-    def start_workers(self, count: int, *, slots: int) -> None:
+    def start_workers(self, size: Size) -> None:
         """Starts workers; returns when all of them release."""
-        self.workers = [Worker(f"worker-{n}", self.folder, self.env, slots=slots) for n in range(1, count + 1)]
-        until(lambda: len(self.redis().keys("mf:releaser:*")) >= count, what="all workers release", within_s=120)
+        pools = [("threads", size.threads)] * size.threaded + [("prefork", size.slots)] * (size.workers - size.threaded)
+        self.workers = [
+            Worker(f"worker-{n}", self.folder, self.env, pool=pool, slots=slots) for n, (pool, slots) in enumerate(pools, 1)
+        ]
+        until(lambda: len(self.redis().keys("mf:releaser:*")) >= size.workers, what="all workers release", within_s=120)
 
     def tend(self) -> None:
         for worker in self.workers:

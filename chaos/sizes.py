@@ -16,6 +16,7 @@ def full(*, requests: int, minutes: float) -> Size:
         redis_away_s=10,
         cuts=5,
         postgres_away_s=20,
+        threaded=2,
     )
 
 

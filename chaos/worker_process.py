@@ -16,13 +16,13 @@ import psutil
 class Worker:
     """One `celery worker`, restarted whenever it ends; `own_ends` holds the exit codes of ends that no fault had caused."""
 
-    def __init__(self, name: str, folder: Path, env: Mapping[str, str], *, slots: int) -> None:
+    def __init__(self, name: str, folder: Path, env: Mapping[str, str], *, pool: str, slots: int) -> None:
         self._folder, self._env = folder, env
         self.log = folder / f"{name}.log"
         self.own_ends: list[int] = []
         self.sessions: list[int] = []
         self._killed = False
-        options = ("-c", f"{slots}", "-n", f"{name}@%h", "--loglevel", "INFO")
+        options = ("-P", pool, "-c", f"{slots}", "-n", f"{name}@%h", "--loglevel", "INFO")
         self._command = [sys.executable, "-m", "celery", "-A", "chaos_app", "worker", *options]
         self.process = self._start()
 
@@ -56,7 +56,11 @@ class Worker:
             is_ready = b" ready." in log.read()
         return self.children()[0 if is_ready else 1 :]
 
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
     def children(self) -> list[psutil.Process]:
+        """The children of a pool of processes; a pool of threads has none."""
         with contextlib.suppress(psutil.NoSuchProcess):
             return psutil.Process(self.process.pid).children()
         return []

@@ -26,7 +26,10 @@ MISBEHAVES: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`seconds`: the duration of an undisturbed run under the limits alone. The other fields count faults and their lengths."""
+    """`seconds`: the duration of an undisturbed run under the limits alone. The next fields count faults and their lengths.
+
+    Of the `workers`, `threaded` have a pool of `threads` each; the others have `slots` children each.
+    """
 
     requests: int
     seconds: float
@@ -37,6 +40,8 @@ class Size:
     postgres_away_s: float
     workers: int = 4
     slots: int = 2
+    threaded: int = 1
+    threads: int = 6
 
 
 @dataclass(frozen=True, slots=True)
