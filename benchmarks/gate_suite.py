@@ -25,6 +25,7 @@ from benchmarks.gate_latency import latency
 from benchmarks.gate_memory import worker_memory
 from benchmarks.gate_million import million
 from benchmarks.gate_naive import naively
+from benchmarks.gate_pools import pools
 from benchmarks.gate_scenarios import SCENARIOS, Scenario
 
 RESULTS = Path(__file__).parent / "gate.json"
@@ -48,6 +49,7 @@ ROWS: dict[str, Callable[[bool], dict[str, Any]]] = {
     "admit": admit_costs,
     "million": million,
     "latency": latency,
+    "pools": pools,
 }
 JUDGED = {"judged": judged, "naive": naively}
 

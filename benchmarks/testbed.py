@@ -60,10 +60,11 @@ class Testbed:
             raise RuntimeError(f"{' '.join(arguments[:3])} ended with {done.returncode}: {done.stderr[-2000:]}")
         return done.stdout
 
-    def workers(self, count: int = 2, *, slots: int = 4) -> list[subprocess.Popen[bytes]]:
+    def workers(self, count: int = 2, *, slots: int = 4, pool: str = "prefork") -> list[subprocess.Popen[bytes]]:
         """Starts workers with shipped defaults; returns when all of them release."""
         started = [
-            self.start("-m", "celery", "-A", "tasks", "worker", "-c", f"{slots}", "-n", f"w{n}@%h") for n in range(count)
+            self.start("-m", "celery", "-A", "tasks", "worker", "-P", pool, "-c", f"{slots}", "-n", f"w{n}@%h")
+            for n in range(count)
         ]
         until(lambda: len(self.redis.keys("mf:releaser:*")) >= count, what="workers that release", within_s=180)
         return started
@@ -102,14 +103,17 @@ def a_testbed(
     limits: Mapping[str, Sequence[str]],
     *,
     concurrency: int | None = None,
-    delay: bool = True,
+    delay: bool | tuple[float, float] = True,
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Testbed]:
-    """`limits`: key -> its limits, as settings write them. The vendor judges each key by the same limits."""
+    """`limits`: key -> its limits, as settings write them. The vendor judges each key by the same limits.
+
+    `delay`: the usual one each way, none, or the least and the most ms of each way.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         valkey = stack.enter_context(start_valkey(folder / "valkey"))
-        delay_ms = DELAY_MS if delay else (0.0, 0.0)
+        delay_ms = delay if isinstance(delay, tuple) else DELAY_MS if delay else (0.0, 0.0)
         vendors = stack.enter_context(start_sandbox(delay_in_ms=delay_ms, delay_out_ms=delay_ms))
         for key, texts in limits.items():
             vendors.control.keys("polygon", secret(key), limits=list(texts), concurrency=concurrency, enforce=False)
