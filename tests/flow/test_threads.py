@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 
@@ -17,11 +16,11 @@ SOONER = SOON | {"MARKETFETCH_TIMINGS__CALL": "1", "MARKETFETCH_TIMINGS__END_BY"
 
 
 def test_a_worker_with_threads_is_killed_three_times_and_every_request_ends(place, sandbox):
-    job = LimitedJob(place, sandbox, requests=70)
+    job = LimitedJob(place, sandbox, requests=60)
     place.env |= SHORT_LEASES
     worker = place.worker("-P", "threads", concurrency=THREADS)
     job.submit()
-    for over in (10, 25, 40):
+    for over in (8, 20, 32):
         job.reaches(over, within_s=20)
         worker.kill()
         worker.wait(timeout=10)
@@ -85,4 +84,3 @@ def test_sigterm_ends_a_worker_whose_threads_are_in_a_call(place, sandbox):
     assert time.monotonic() - before < 4, "the call has 5 s without a byte, and no thread can be ended"
     assert "Traceback" not in place.worker_log
     assert place.status(job)["state"] == "running"
-    assert json.loads(place.marketfetch("quotas", "--json").stdout)["keys"]

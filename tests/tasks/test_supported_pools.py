@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +14,7 @@ from tasks import neighbours
 from tasks.worker.child_pool import HardenedPool
 from tasks.worker.supported_pools import SupportedPools, UnsupportedPool
 from tasks.worker.thread_pool import HardenedThreads
+from tests.preloaded import preloaded
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,8 +67,7 @@ def test_any_other_pool_is_refused_with_what_to_use(pool, name):
 def test_a_worker_whose_environment_names_such_a_pool_ends_with_the_sentence(tmp_path):
     """As by the option `-P`, except that Celery then replaces Python's threads before it imports our app."""
     variables = {**environment(), "PYTHONPATH": str(ROOT), "CELERY_WORKER_POOL": "gevent"}
-    command = [sys.executable, "-m", "celery", "-A", "tasks", "worker"]
-    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    done = preloaded().run("-m", "celery", "-A", "tasks", "worker", cwd=tmp_path, env=variables, timeout=60)
     assert done.returncode == 1
     assert "Error: The pool 'gevent' does not work with marketfetch" in done.stderr
     assert "Traceback" not in done.stderr
