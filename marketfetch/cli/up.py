@@ -28,14 +28,11 @@ _LOOK: Final = "SELECT * FROM bars LIMIT 5"
 _STARTS: Final = (date(2024, 1, 1), date(2014, 1, 1))
 
 
-class WorkerPool(click.ParamType):
-    """The name of a pool that a worker may have."""
-
-    name = "pool"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name as it is. Fails with the names that work."""
-        return value if value in WORKER_POOLS else self.fail(f"{refused_pool(value)}.", param, ctx)
+def _pool(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """The name of a pool that works. Raises BadParameter with the names that do."""
+    if value not in WORKER_POOLS:
+        raise click.BadParameter(f"{refused_pool(value)}.", ctx, param)
+    return value
 
 
 @click.command()
@@ -43,7 +40,7 @@ class WorkerPool(click.ParamType):
 @click.option("--concurrency", type=click.IntRange(1, 512), default=4, show_default=True, help="Calls of a worker at once.")
 @click.option(
     "--pool",
-    type=WorkerPool(),
+    callback=_pool,
     default=WORKER_POOLS[0],
     show_default=True,
     metavar=f"[{'|'.join(WORKER_POOLS)}]",

@@ -303,7 +303,7 @@ class Gate(KeyState):
         wrong one makes the answer late, or one too many.
         """
         crashes, claims = self.redis.hmget(f"{self.prefix}req:{request_id}", ["k", "u"])
-        tries, _, began_ms = (claims or b"0:0").decode().partition(":")
+        tries, _, began_ms = (claims.decode() if isinstance(claims, bytes) else "0:0").partition(":")
         in_force = int(tries) > 0 and time.time() * 1000 < int(began_ms or 0) + busy_ms
         return int(crashes or 0) + int(tries) - in_force
 

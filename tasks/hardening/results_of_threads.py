@@ -50,7 +50,9 @@ class ResultsOfThreads(TaskPool):  # type: ignore[misc]  # Celery is untyped
         **_: Any,
     ) -> None:
         """Celery's. It returns no result to wait for, as the worker waits for none."""
-        self.executor.submit(self._run, partial(target, *(args or ()), **(kwargs or {})), callback, accept_callback, error_callback)
+        self.executor.submit(
+            self._run, partial(target, *(args or ()), **(kwargs or {})), callback, accept_callback, error_callback
+        )
 
     def on_stop(self) -> None:
         super().on_stop()
