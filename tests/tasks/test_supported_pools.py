@@ -56,11 +56,14 @@ def test_a_solo_worker_gets_the_grants_of_one_task_at_a_time():
     assert (issubclass(worker.pool_cls, solo.TaskPool), worker.concurrency) == (True, 1)
 
 
-@pytest.mark.parametrize(("pool", "name"), [(gevent.TaskPool, "gevent"), (Other, "Other")])
-def test_any_other_pool_is_refused_with_what_to_use(pool, name):
+@pytest.mark.parametrize(
+    ("pool", "name", "why"),
+    [(gevent.TaskPool, "gevent", "does not work with marketfetch"), (Other, "Other", "is none that marketfetch supports")],
+)
+def test_any_other_pool_is_refused_with_what_to_use(pool, name, why):
     with pytest.raises(UnsupportedPool) as refused:
         SupportedPools(SimpleNamespace(pool_cls=pool, concurrency=7))
-    assert f"The pool '{name}' does not work with marketfetch" in str(refused.value)
+    assert str(refused.value).startswith(f"The pool {name!r} {why}")
     assert "Use `threads` for many calls at once" in str(refused.value)
 
 
