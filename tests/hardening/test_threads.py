@@ -24,7 +24,7 @@ def handled(kind, task):
     """What the pool reports of a task, each with the thread in which it does so, and after how many seconds the last."""
     found, took_s, over, hub = [], [], threading.Event(), Hub()
     reading, writing = os.pipe()
-    hub.add_reader(reading, id)  # with nothing to read from, a loop sleeps for a tenth of a second only
+    hub.add_reader(reading, os.read, reading, 1)  # with nothing to read from, a loop sleeps for a tenth of a second only
     pool = kind(limit=2)
     pool.start()
     pool.register_with_event_loop(hub)
@@ -39,7 +39,7 @@ def handled(kind, task):
 
         return noted
 
-    hub.call_soon(lambda: None)
+    os.write(writing, b".")
     hub.run_once()  # the loop exists from here on
     began = time.monotonic()
     pool.apply_async(task, callback=note("ended"), accept_callback=note("accepted"), error_callback=note("lost"))
