@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..hardening.results_of_threads import ResultsOfThreads
+from ..hardening.exit_in_a_thread import ExitInAThread
 from ..hardening.tasks_without_an_end import ThreadsWithoutAnEnd
 
 
-class HardenedThreads(ResultsOfThreads, ThreadsWithoutAnEnd):
+class HardenedThreads(ExitInAThread, ThreadsWithoutAnEnd):
     """All workarounds in one pool of threads."""

@@ -1,77 +1,59 @@
-"""Pools without child processes: where a task's end is handled, and what happens at a cold shutdown."""
+"""Pools without child processes: a task that raises SystemExit, and what happens at a cold shutdown."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
+from typing import Any
 
 import pytest
 from billiard.einfo import ExceptionInfo
 from celery.concurrency import solo, thread
 from celery.exceptions import WorkerLostError
 from celery.worker import state
-from kombu.asynchronous import Hub
 
-from tasks.hardening.results_of_threads import ResultsOfThreads
+from tasks.hardening.exit_in_a_thread import ExitInAThread
 from tasks.hardening.tasks_without_an_end import SoloWithoutAnEnd, ThreadsWithoutAnEnd
 from tasks.worker.thread_pool import HardenedThreads
 
 FUTURE_S = 5
 
 
-def handled(kind, task):
-    """What the pool reports of a task, each with the thread in which it does so, and after how many seconds the last."""
-    found, took_s, over, hub = [], [], threading.Event(), Hub()
-    reading, writing = os.pipe()
-    hub.add_reader(reading, os.read, reading, 1)  # with nothing to read from, a loop sleeps for a tenth of a second only
-    pool = kind(limit=2)
+def reported(kind, task):
+    """What a pool reports of a task, by the callback that it calls."""
+    found: list[tuple[str, Any]] = []
+    pool, over = kind(limit=2), threading.Event()
     pool.start()
-    pool.register_with_event_loop(hub)
 
     def note(what):
         def noted(*values):
-            found.append((what, threading.current_thread() is threading.main_thread(), values[-1]))
-            took_s.append(time.monotonic() - began)
+            found.append((what, values[-1]))
             if what != "accepted":
                 over.set()
-                os.write(writing, b".")  # ends the poll that follows
 
         return noted
 
-    os.write(writing, b".")
-    hub.run_once()  # the loop exists from here on
-    began = time.monotonic()
     pool.apply_async(task, callback=note("ended"), accept_callback=note("accepted"), error_callback=note("lost"))
-    while not over.is_set() and time.monotonic() - began < FUTURE_S:
-        hub.run_once()
+    assert over.wait(FUTURE_S)
     pool.stop()
-    hub.close()
-    os.close(reading)
-    os.close(writing)
-    return found, took_s[-1]
+    assert found[0][0] == "accepted"
+    return found[1]
 
 
 def leaves():
-    threading.Event().wait(0.1)
     raise SystemExit(1)
 
 
-def test_the_end_of_a_task_is_handled_in_the_event_loop():
-    (accepted, ended), _ = handled(thread.TaskPool, lambda: "done")
-    assert (accepted[:2], ended[:2]) == (("accepted", False), ("ended", False)), "Celery's own: in the thread of the task"
-    (accepted, ended), took_s = handled(HardenedThreads, lambda: threading.Event().wait(0.1) or "done")
-    assert accepted[:2] == ("accepted", True)
-    assert ended == ("ended", True, "done")
-    assert took_s < 0.9, "the loop is woken: its poll would have slept for a second"
+@pytest.mark.parametrize("kind", [thread.TaskPool, ExitInAThread, HardenedThreads])
+def test_the_result_of_a_task_is_reported(kind):
+    assert reported(kind, lambda: "done") == ("ended", "done")
 
 
 def test_a_task_that_raises_system_exit_is_reported_as_a_lost_child_is():
-    (_, ended), _ = handled(thread.TaskPool, leaves)
-    assert ended[0] == "ended", "Celery's own hands an exception to the callback of results, which then fails"
-    for kind in (ResultsOfThreads, HardenedThreads):
-        (_, (what, in_loop, lost)), _ = handled(kind, leaves)
-        assert (what, in_loop, isinstance(lost, ExceptionInfo)) == ("lost", True, True)
+    assert reported(thread.TaskPool, leaves)[0] == "ended", "Celery's own: the callback of results, which can't read it"
+    for kind in (ExitInAThread, HardenedThreads):
+        what, lost = reported(kind, leaves)
+        assert (what, isinstance(lost, ExceptionInfo)) == ("lost", True)
         assert isinstance(getattr(lost.exception, "exc", lost.exception), WorkerLostError)
         assert "SystemExit(1)" in str(lost.exception)
 
