@@ -25,7 +25,7 @@ class ExportPlace:
     def __init__(self, url: str) -> None:
         import fsspec
 
-        self.shown = safe_url(url)
+        self.shown = safe_url(url).rstrip("/") or "/"
         self._secrets = _secrets(url)
         try:
             self._files, root = fsspec.core.url_to_fs(url)

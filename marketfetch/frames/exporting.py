@@ -74,7 +74,7 @@ def export(
         series = found(store, asked)
         ranges = spans(series, start, end)
         with arrow(store) as source:
-            if suffix:
+            if suffix in FORMATS:
                 return _one_file(destination, source, series, ranges, to=to, overwrite=overwrite, told=told)
             wanted = {
                 "format": to,
@@ -95,8 +95,8 @@ def _one_file(
     overwrite: bool,
     told: Callable[[int, int, StoredSeries], None],
 ) -> Exported:
-    folder, _, name = destination.rpartition("/")
-    place = ExportPlace(folder or ("/" if destination.startswith("/") else "."))
+    folder, slash, name = destination.rpartition("/")
+    place = ExportPlace(f"{folder}{slash}" or ".")
     if place.exists(name) and not overwrite:
         raise BadRequestError(f"{place.shown}/{name} is there already: name another file, or write --overwrite.")
     told(0, 1, series[0])
