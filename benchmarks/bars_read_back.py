@@ -7,6 +7,7 @@ handed to polars. The slow peer is what most programs do: the rows of `sqlite3` 
 from __future__ import annotations
 
 import gc
+import importlib
 import resource
 import sqlite3
 import statistics
@@ -16,7 +17,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -29,6 +29,7 @@ import marketfetch
 from marketfetch import settings
 from marketfetch.local.postgres_server import start_postgres
 from marketfetch.schemas.bars import BarColumns, BarSeries
+from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.storage import open_store
 from marketfetch.storage.arrow_reading import STORED_COLUMNS
@@ -69,8 +70,9 @@ def _fill(url: str, rows: int) -> list[str]:
             close = np.round(100 + random.normal(size=_BARS).cumsum() * 0.01, 2)
             ts = _BEGIN_MS + 60_000 * np.arange(_BARS, dtype=np.int64)
             whole = random.integers(1, 10**6, _BARS).astype(np.float64)
-            of = {"open": close, "high": close + 0.01, "low": close - 0.01, "close": close, "vwap": close}
-            bars = BarColumns.build(ts, volume=whole, trades=whole, **of)
+            prices = (close, close + 0.01, close - 0.01, close)
+            of = dict(zip(FLOAT_COLUMNS, (*prices, whole, close, whole), strict=True))
+            bars = BarColumns(ts=ts, partial=np.zeros(_BARS, dtype=np.bool_), **of)
             row = LedgerRow(symbol, symbol, 0, "polygon", symbol, "stored", rows=_BARS, calls=1, called_at_ms=1)
             store.store([Batch(row, (BarSeries("polygon", symbol, "1m", "split", bars),))])
     return symbols
@@ -99,15 +101,11 @@ def _measure(url: str, symbols: list[str], *, rounds: int, slow: bool) -> dict[s
 
 
 def _by_driver(url: str, *, sqlite: bool) -> pl.DataFrame:
-    driver: Any
+    driver = importlib.import_module(f"adbc_driver_{'sqlite' if sqlite else 'postgresql'}.dbapi")
+    options: dict[str, str] = {}
+    target = url
     if sqlite:
-        from adbc_driver_sqlite import dbapi as driver
-
         options, target = {"adbc.sqlite.query.batch_rows": "65536"}, url.removeprefix("sqlite:///")
-    else:
-        from adbc_driver_postgresql import dbapi as driver
-
-        options, target = {}, url
     with driver.connect(target, autocommit=True) as connection, connection.cursor(adbc_stmt_kwargs=options) as cursor:
         cursor.execute(_SQL)
         found = pl.from_arrow(cursor.fetch_arrow_table())

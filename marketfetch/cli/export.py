@@ -24,7 +24,11 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @click.command()
 @click.argument("destination", metavar="DEST")
 @click.option(
-    "--to", type=click.Choice(["parquet", "csv", "arrow"]), default="parquet", show_default=True, help="The format of the files."
+    "--to",
+    type=click.Choice(["parquet", "csv", "arrow"]),
+    default="parquet",
+    show_default=True,
+    help="The format of the files.",
 )
 @click.option("--symbols", multiple=True, help="Symbols, with blanks or commas between them.  [default: all]")
 @click.option("--symbols-file", type=click.File("rb"), help="More symbols, as in `marketfetch fetch`.")
@@ -51,8 +55,8 @@ def export(
 ) -> None:
     """Write stored bars as files into DEST, a folder or any URL that fsspec knows (s3://bucket/bars, needs s3fs).
 
-    One file a series, in folders provider=P/symbol=S/timespan=T/adjustment=A, and _manifest.json last; or one file for all, if DEST
-    ends in .parquet, .csv or .arrow. After an interruption, the same command goes on where it stopped.
+    One file a series, in folders provider=P/symbol=S/timespan=T/adjustment=A, and _manifest.json last; or one file for all, if
+    DEST ends in .parquet, .csv or .arrow. After an interruption, the same command goes on where it stopped.
     """
     from marketfetch.frames.choosing import wish
     from marketfetch.frames.exporting import export as exported

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from marketfetch.storage.stored_series import StoredSeries
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
-_MOST_BLOCKS: Final = 60
+_MOST_BLOCKS: Final = 50
+#: The widths of a price, and of a change or a volume: with a time, two blanks between columns and the mark they fill 79 columns.
 _LONGEST: Final = 9
+_SHORT: Final = 7
 
 
 @click.command()
@@ -70,13 +72,14 @@ def _print(series: StoredSeries, bars: BarColumns) -> None:
     click.echo(f"{name}: the latest {counted(len(closes), 'bar')}")
     click.echo(f"close {_spark(closes)} {_price(min(closes))} to {_price(max(closes))}\n")
     intraday = is_intraday(series.timespan)  # type: ignore[arg-type]
-    rows = [("UTC" if intraday else "date", *(one.rjust(_LONGEST) for one in ("open", "high", "low", "close", "change", "volume")))]
+    titles = [one.rjust(_LONGEST) for one in ("open", "high", "low", "close")]
+    rows = [("UTC" if intraday else "date", *titles, *(one.rjust(_SHORT) for one in ("change", "volume")))]
     for i, ts in enumerate(bars.ts.tolist()):
         day = f"{datetime.fromtimestamp(ts / 1000, UTC):%Y-%m-%d %H:%M}" if intraday else f"{session_date(ts)}"
         prices = [_price(float(getattr(bars, column)[i])) for column in ("open", "high", "low", "close")]
         change = _change(closes[i - 1], closes[i]) if i else ""
-        cells = [one.rjust(_LONGEST) for one in (*prices, change, _compact(float(bars.volume[i])))]
-        rows.append((day, *cells[:-1], cells[-1] + (" *" if bars.partial[i] else "")))
+        volume = _compact(float(bars.volume[i])).rjust(_SHORT) + ("*" if bars.partial[i] else "")
+        rows.append((day, *(one.rjust(_LONGEST) for one in prices), change.rjust(_SHORT), volume))
     table(rows)
     if bars.partial.any():
         click.echo("* could still change when it was fetched")
@@ -104,7 +107,7 @@ def _change(before: float, now: float) -> str:
     if before <= 0 or now <= 0:
         return ""
     text = f"{(now / before - 1) * 100:+.2f}%"
-    return text if len(text) <= _LONGEST else ""
+    return text if len(text) <= _SHORT else f"{(now / before - 1) * 100:+.0f}%"[:_SHORT]
 
 
 def _compact(value: float) -> str:
@@ -113,7 +116,5 @@ def _compact(value: float) -> str:
     for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             text = f"{value / size:.2f}{letter}"
-            return text if len(text) <= _LONGEST else f"{value:.1e}"
-    return f"{value:g}" if len(f"{value:g}") <= _LONGEST else f"{value:.1e}"
-
-
+            return text if len(text) <= _SHORT else f"{value:.1e}"
+    return f"{value:g}" if len(f"{value:g}") <= _SHORT else f"{value:.1e}"

@@ -85,7 +85,7 @@ def bars(
                 "partial", which None stands for; "provider", "timespan" and "adjustment" besides
     as_         "polars", "pandas" or "arrow"
 
-    `ts` is the start of a bar, a UTC timestamp in milliseconds; `partial` a bool, true for a bar that could still change when it
+    `ts` is the start of a bar, a UTC timestamp in milliseconds; `partial` true for a bar that could still change when it
     was fetched; texts are strings, all else float64, null where the vendor sent no value. A range without bars is an empty
     frame with these types. The database's driver writes Arrow's buffers: no row becomes a Python object.
 
@@ -109,7 +109,7 @@ def bars(
         return table
     if as_ == "pandas":
         try:
-            import pandas  # noqa: F401, ICN001 (pyarrow's conversion needs it)
+            import pandas  # noqa: F401 (pyarrow's conversion needs it)
         except ImportError:
             raise MissingExtra("as_='pandas' needs pandas, which is not installed: run `pip install pandas`.") from None
         return table.to_pandas()

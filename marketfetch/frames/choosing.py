@@ -1,4 +1,4 @@
-"""Which stored series a question means. What is ambiguous, unknown or stored otherwise ends in a sentence with what to write."""
+"""Which stored series a question means. What is ambiguous, unknown or stored otherwise ends in a sentence."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def matching(asked: Wish, stored: Sequence[StoredSeries], known: Callable[[], Se
 
 
 def one_of_each(asked: Wish, found: Sequence[StoredSeries]) -> list[StoredSeries]:
-    """The series of `matching`, where each symbol has one. Raises BadRequestError, which names those of the first that has more."""
+    """The series of `matching`, where each symbol has one. Raises BadRequestError, which names those of a symbol with more."""
     of_symbols: dict[str, list[StoredSeries]] = {}
     for one in found:
         of_symbols.setdefault(one.symbol, []).append(one)
@@ -85,7 +85,7 @@ def one_of_each(asked: Wish, found: Sequence[StoredSeries]) -> list[StoredSeries
         words = _listed([f"{one.provider} {one.adjustment}" for one in several])
         example = ", ".join(asked.option(field, getattr(several[0], field)) for field in fields)
         raise BadRequestError(
-            f"{_shown(name)} has {asked.timespan} bars of several series: {words}. Write which one you mean, such as {example}."
+            f"{_shown(name)} has {asked.timespan} bars of several series: {words}. Write which one, such as {example}."
         )
     return list(found)
 

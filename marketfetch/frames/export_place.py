@@ -107,8 +107,8 @@ class ExportPlace:
 
     def _failed(self, error: Exception) -> UnavailableError:
         return UnavailableError(
-            f"{self.shown} can't be used ({self._cut(error)}): see that it exists, that you may write there, and its free space. "
-            "The same command goes on where it stopped."
+            f"{self.shown} can't be used ({self._cut(error)}): see that it exists, that you may write there, and its free "
+            "space. The same command goes on where it stopped."
         )
 
     def _cut(self, error: Exception) -> str:

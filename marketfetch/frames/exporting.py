@@ -97,12 +97,13 @@ def _one_file(
 ) -> Exported:
     folder, slash, name = destination.rpartition("/")
     place = ExportPlace(f"{folder}{slash}" or ".")
+    shown = f"{place.shown}{'' if place.shown.endswith('/') else '/'}{name}" if slash else name
     if place.exists(name) and not overwrite:
-        raise BadRequestError(f"{place.shown}/{name} is there already: name another file, or write --overwrite.")
+        raise BadRequestError(f"{shown} is there already: name another file, or write --overwrite.")
     told(0, 1, series[0])
     with place.replacing(name) as file:
         rows, _ = _write(file, batches(source, series, ranges, COLUMNS), to)
-    return Exported(1, 0, rows, f"{place.shown}/{name}")
+    return Exported(1, 0, rows, shown)
 
 
 def _folder(
@@ -147,7 +148,9 @@ def _begun(place: ExportPlace, wanted: dict[str, Any], *, overwrite: bool) -> di
     """What an earlier run of this export has finished, by name. Raises BadRequestError where another export stands."""
     manifest, unfinished = place.read(MANIFEST), place.read(UNFINISHED)
     if overwrite:
-        place.remove([MANIFEST, *(one["file"] for found in (manifest, unfinished) if found for one in found["files"]), UNFINISHED])
+        place.remove(
+            [MANIFEST, *(one["file"] for found in (manifest, unfinished) if found for one in found["files"]), UNFINISHED]
+        )
         manifest = unfinished = None
     if manifest is not None:
         raise BadRequestError(

@@ -1,11 +1,12 @@
 """Bars read by ADBC: the drivers write Arrow's buffers themselves, and no row becomes a Python object.
 
-ADBC has no way to pass values to a query that it streams from Postgres (by COPY), so that numbers stand in the statement: numbers
-of series and Unix ms, never a text of a user.
+ADBC has no way to pass values to a query that it streams from Postgres (by COPY), so numbers stand in the statement: those of
+series and Unix ms, never a text of a user.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -61,8 +62,10 @@ class ArrowSource:
         time = self._spelling.time
         parts = []
         if self._spelling.folder == "sqlite":
-            # SQLite's values have the types, not its columns: the driver takes those of the first row, where a null is an integer.
-            parts.append("SELECT " + ", ".join(["-1 AS n", *(f"{0.0 if name in FLOAT_COLUMNS else 0} AS {name}" for name in columns)]))
+            # In SQLite values have types, columns have none: the driver takes those of the first rows, a null as an integer.
+            parts.append(
+                "SELECT " + ", ".join(["-1 AS n", *(f"{0.0 if name in FLOAT_COLUMNS else 0} AS {name}" for name in columns)])
+            )
         values = [f"CAST({name} AS double precision) AS {name}" if name == "trades" else name for name in columns]
         for n, (number, start_ms, end_ms) in enumerate(spans, first):
             asked = [f"series_id = {number:d}"]
@@ -94,13 +97,13 @@ def open_arrow(url: str, spelling: Spelling) -> Iterator[ArrowSource]:
     """
     where, secret = safe_url(url), ""
     if spelling.folder == "sqlite":
-        from adbc_driver_sqlite import dbapi as driver
+        name = "adbc_driver_sqlite"
 
         path = sqlite_path(url).absolute()
         where, target = f"the database file {path}", f"file:{quote(str(path))}?mode=rw"
         settings = f"PRAGMA busy_timeout = {_BUSY_MS}"
     else:
-        from adbc_driver_postgresql import dbapi as driver
+        name = "adbc_driver_postgresql"
         from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
         from marketfetch.storage.postgres.database import DEFAULTS
@@ -110,7 +113,7 @@ def open_arrow(url: str, spelling: Spelling) -> Iterator[ArrowSource]:
         where, target = f"the database {where}", make_conninfo("", **{**DEFAULTS, **given})
         settings = _POSTGRES_SETTINGS
     with failures(where, secret):
-        connection = driver.connect(target, autocommit=True)
+        connection = importlib.import_module(f"{name}.dbapi").connect(target, autocommit=True)
     try:
         with failures(where, secret), connection.cursor() as cursor:
             cursor.execute(settings)

@@ -30,7 +30,9 @@ def stored_series(store: Store, symbols: Sequence[str] | None = None) -> list[St
         rows = store.database.read(sql["every"])
     else:
         rows = store.database.read(sql["of_symbols"], store.database.listing(symbols))
-    return sorted((StoredSeries(*row) for row in rows), key=lambda one: (one.symbol, one.provider, one.timespan, one.adjustment))
+    return sorted(
+        (StoredSeries(*row) for row in rows), key=lambda one: (one.symbol, one.provider, one.timespan, one.adjustment)
+    )
 
 
 def stored_symbols(store: Store) -> list[str]:

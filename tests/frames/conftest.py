@@ -34,7 +34,7 @@ def columns_of(ts: Sequence[int] | np.ndarray, *, nulls: int = 0, seed: int = 0)
 
 
 def kept(
-    store: Store,
+    into: Store,
     symbol: str,
     bars: BarColumns,
     *,
@@ -44,7 +44,7 @@ def kept(
 ) -> BarColumns:
     name = f"{provider}-{symbol}-{timespan}-{adjustment}"
     row = LedgerRow(name, name, 0, provider, symbol, "stored", rows=len(bars), calls=1, called_at_ms=1)
-    assert store.store([Batch(row, (BarSeries(provider, symbol, timespan, adjustment, bars),))]) == [True]
+    assert into.store([Batch(row, (BarSeries(provider, symbol, timespan, adjustment, bars),))]) == [True]
     return bars
 
 

@@ -91,7 +91,9 @@ def test_a_range_without_bars_is_an_empty_frame_with_the_same_types(configured, 
 # --- the range --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("midnight", [JANUARY_2, JANUARY_2 - 5 * 3_600_000, JANUARY_2 - 14 * 3_600_000], ids=["NY", "UTC", "Tokyo"])
+@pytest.mark.parametrize(
+    "midnight", [JANUARY_2, JANUARY_2 - 5 * 3_600_000, JANUARY_2 - 14 * 3_600_000], ids=["NY", "UTC", "Tokyo"]
+)
 def test_both_dates_are_sessions_of_the_exchange_and_inclusive(in_sqlite, midnight):
     in_sqlite("AAPL", columns_of(days(10, midnight)))
     frame = marketfetch.bars("AAPL", start=date(2024, 1, 3), end="2024-01-05")
@@ -146,7 +148,7 @@ def test_several_vendors_of_a_symbol_are_named_with_what_to_write(in_sqlite):
         marketfetch.bars("AAPL")
     assert "nasdaq raw, polygon raw and polygon split" in str(caught.value)
     assert "provider='nasdaq', adjustment='raw'" in str(caught.value)
-    with pytest.raises(BadRequestError, match="polygon raw and polygon split. .* such as adjustment='raw'"):
+    with pytest.raises(BadRequestError, match=r"polygon raw and polygon split\. .* such as adjustment='raw'"):
         marketfetch.bars("AAPL", provider="polygon")
     assert same(marketfetch.bars("AAPL", provider="nasdaq"), first)
     assert same(marketfetch.bars("AAPL", adjustment="split"), last)
@@ -205,7 +207,7 @@ def test_a_database_that_is_away_is_unavailable_and_names_no_password(tmp_path, 
 def test_a_database_of_another_schema_is_unavailable_with_what_to_do(configured, keep, store):
     keep("AAPL", columns_of(days(3)))
     store.database.change(lambda execute: execute("UPDATE schema_version SET version = 99"))
-    with pytest.raises(UnavailableError, match="has tables of schema 99.*: install the marketfetch that made it"):
+    with pytest.raises(UnavailableError, match=r"has tables of schema 99.*: install the marketfetch that made it"):
         marketfetch.bars("AAPL")
 
 
@@ -215,8 +217,9 @@ def test_a_locked_database_file_is_unavailable(tmp_path, monkeypatch):
         made.create()
         kept(made, "AAPL", columns_of(days(3)))
     monkeypatch.setattr(stored_bars, "_BUSY_MS", 50)
-    with closing(sqlite3.connect(tmp_path / "bars.db", isolation_level=None)) as other, settings.override(
-        {"MARKETFETCH_DATABASE_URL": url}
+    with (
+        closing(sqlite3.connect(tmp_path / "bars.db", isolation_level=None)) as other,
+        settings.override({"MARKETFETCH_DATABASE_URL": url}),
     ):
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")

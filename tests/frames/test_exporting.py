@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,8 @@ def test_a_name_with_the_formats_ending_is_one_file(three, tmp_path):
 
 
 def test_an_interrupted_export_goes_on_and_writes_only_what_is_missing(three, tmp_path, monkeypatch):
-    whole, written = exporting._write, []
+    whole = exporting._write
+    written: list[Any] = []
 
     def interrupted(file, found, to):
         if len(written) == 2:
@@ -148,11 +148,16 @@ def test_a_place_that_can_not_be_written_is_one_sentence_without_a_password(thre
 def test_a_file_that_could_not_be_written_whole_is_not_there_and_the_older_one_stays(tmp_path):
     place = ExportPlace(str(tmp_path))
     place.write("one.json", {"a": 1})
-    with pytest.raises(marketfetch.UnavailableError, match="goes on where it stopped"), place.replacing("one.json") as file:
-        file.write(b"half")
-        raise OSError("disk full")
+
+    def fails():
+        with place.replacing("one.json") as file:
+            file.write(b"half")
+            raise OSError("disk full")
+
+    with pytest.raises(marketfetch.UnavailableError, match="goes on where it stopped"):
+        fails()
     assert place.read("one.json") == {"a": 1}
-    assert os.listdir(tmp_path) == ["one.json"]
+    assert list(files(tmp_path)) == ["one.json"]
 
 
 def test_rows_are_written_while_they_are_read(in_sqlite, tmp_path):

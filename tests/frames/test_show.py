@@ -21,7 +21,7 @@ def run(*arguments: str) -> Result:
 def test_the_latest_bars_stand_in_a_table_with_their_session_dates(configured, keep):
     bars = keep("AAPL", columns_of([JANUARY_2 + n * DAY_MS for n in range(40)], nulls=39))
     done = run("AAPL", "--last", "3")
-    first, spark, blank, titles, *rows, note = done.stdout.splitlines()
+    first, spark, _blank, titles, *rows, note = done.stdout.splitlines()
     assert first == "AAPL 1d split from polygon: the latest 3 bars"
     assert spark.startswith("close ")
     assert set(spark.split()[1]) <= set("▁▂▃▄▅▆▇█")
@@ -29,7 +29,7 @@ def test_the_latest_bars_stand_in_a_table_with_their_session_dates(configured, k
     assert titles.split() == ["date", "open", "high", "low", "close", "change", "volume"]
     assert [row.split()[0] for row in rows] == ["2024-02-08", "2024-02-09", "2024-02-10"]
     assert f"{bars.close[-1]:.2f}" in rows[-1]
-    assert rows[-1].endswith(" *")
+    assert rows[-1].endswith("*")
     assert note == "* could still change when it was fetched"
 
 
@@ -38,7 +38,7 @@ def test_the_latest_bars_stand_in_a_table_with_their_session_dates(configured, k
 def test_it_fits_eighty_columns(in_sqlite, price, timespan):
     ts = np.array([JANUARY_2 + n * DAY_MS for n in range(100)], dtype=np.int64)
     close = price * np.linspace(1, 9, 100)
-    values = {name: close for name in ("open", "high", "low", "close")}
+    values = dict.fromkeys(("open", "high", "low", "close"), close)
     partial = np.ones(100, dtype=np.bool_)
     in_sqlite("AAPL", BarColumns.build(ts, partial=partial, volume=close * 1e9, **values), timespan=timespan)
     done = run("AAPL", "--timespan", timespan, "--last", "100")

@@ -203,7 +203,15 @@ def test_a_strict_project_sees_real_types(checked):
 def test_a_strict_project_is_warned_of_wrong_arguments(checked):
     errors = [line for line in checked.splitlines() if line.startswith("wrong.py") and ": error:" in line]
     found = {int(line.split(":")[1]): line.rpartition("[")[2].rstrip("]") for line in errors}
-    assert found == {4: "arg-type", 5: "arg-type", 6: "call-arg", 7: "attr-defined", 8: "attr-defined", 9: "call-overload", 10: "call-overload"}
+    assert found == {
+        4: "arg-type",
+        5: "arg-type",
+        6: "call-arg",
+        7: "attr-defined",
+        8: "attr-defined",
+        9: "call-overload",
+        10: "call-overload",
+    }
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
