@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _MOST_BLOCKS: Final = 50
-#: The widths of a price, and of a change or a volume: with a time, two blanks between columns and the mark they fill 79 columns.
+#: The widths of a price, and of a change or a volume: with a time and blanks between they fill 79 columns.
 _LONGEST: Final = 9
 _SHORT: Final = 7
 
