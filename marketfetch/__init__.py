@@ -5,9 +5,10 @@
     job = marketfetch.submit(VENDOR, ["AAPL", "MSFT"], start=date(2020, 1, 1), end=date(2024, 12, 31))
     marketfetch.status(job.job_id).requests.stored
     marketfetch.wait(job.job_id)
+    marketfetch.bars(["AAPL", "MSFT"])  # a frame of polars
 
 VENDOR is the name of an installed vendor; `marketfetch check` lists them. Every name below is loaded at first use: importing
-this package loads no Celery, no vendor and no numpy. `app` is the Celery app, so that `celery -A marketfetch
+this package loads no Celery, no vendor, no numpy and no polars. `app` is the Celery app, so that `celery -A marketfetch
 worker|beat|flower` works in any folder; it never becomes a process's current app.
 
 Every function raises MarketfetchError (marketfetch/exceptions.py draws the tree): an app returns 404 for UnknownJob,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from marketfetch.exceptions import MarketfetchError as MarketfetchError
     from marketfetch.exceptions import UnavailableError as UnavailableError
     from marketfetch.exceptions import UnknownJob as UnknownJob
+    from marketfetch.frames.bar_frames import bars as bars
     from marketfetch.jobs.job_status import Counts as Counts
     from marketfetch.jobs.job_status import Failure as Failure
     from marketfetch.jobs.job_status import JobStatus as JobStatus
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 #: Where each public name stands.
 _PUBLIC = {
     "exceptions": ("MarketfetchError", "UnknownJob", "BadRequestError", "UnavailableError"),
+    "frames.bar_frames": ("bars",),
     "jobs.job_status": ("status", "list_jobs", "Counts", "Failure", "JobStatus", "JobSummary"),
     "jobs.steering": ("cancel", "resume", "retry", "wait"),
     "jobs.submission": ("submit", "Submitted"),
@@ -56,6 +59,7 @@ __all__ = [
     "Submitted",
     "UnavailableError",
     "UnknownJob",
+    "bars",
     "cancel",
     "list_jobs",
     "resume",

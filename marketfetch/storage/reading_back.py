@@ -45,9 +45,7 @@ def bars(
 
     `adjustment` None takes the one that is stored. Raises StoreError where several are, and the store's own errors.
     """
-    import numpy as np  # only a process that reads bars needs it
-
-    from marketfetch.schemas.bars import BarColumns
+    from marketfetch.schemas.bars import BarColumns  # only a process that reads bars needs numpy
 
     found = _read(store, "adjustments", provider, symbol, timespan)
     stored = [row[0] for row in found]
@@ -57,7 +55,19 @@ def bars(
         return BarColumns.empty()
     first = _EARLIEST_MS if start_ms is None else start_ms
     last = _LATEST_MS if end_ms is None else end_ms
-    rows = _read(store, "bars", provider, symbol, timespan, adjustment or stored[0], first, last)
+    return _columns(_read(store, "bars", provider, symbol, timespan, adjustment or stored[0], first, last))
+
+
+def last_bars(store: Store, provider: str, symbol: str, timespan: str, adjustment: str, limit: int) -> BarColumns:
+    """The latest `limit` bars of one series, by time. Raises the store's errors."""
+    return _columns(_read(store, "last_bars", provider, symbol, timespan, adjustment, limit)[::-1])
+
+
+def _columns(rows: list[tuple[Any, ...]]) -> BarColumns:
+    import numpy as np
+
+    from marketfetch.schemas.bars import BarColumns
+
     if not rows:
         return BarColumns.empty()
     ts, partial, *floats = zip(*rows, strict=True)

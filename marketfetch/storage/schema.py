@@ -62,6 +62,12 @@ class Schema:
         server, place = self._database.probe(try_writing)
         return f"{server}, schema {SCHEMA_VERSION}, writable: {place}"
 
+    def verify(self) -> None:
+        present = self._present(self._database.read)
+        self._refuse_foreign(self._database.read, present)
+        if self._version(self._database.read, present) is None:
+            raise no_tables(self._where)
+
     def _step(self, execute: Execute) -> int:
         """Takes the tables one version further; returns the version that was found."""
         present = self._present(execute)

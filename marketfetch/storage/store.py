@@ -55,6 +55,10 @@ class Store:
         """Tries a write and rolls it back; returns one line for people (kind, version, where; no password)."""
         return self._schema.check()
 
+    def verify(self) -> None:
+        """Raises StoreMismatch unless the tables are there and have this version. Writes nothing, and waits for no writer."""
+        self._schema.verify()
+
     def store(self, batches: Sequence[Batch]) -> list[bool]:
         """Writes whole batches in one transaction: ledger row first, then rejects and bars, in the order of request ids.
 

@@ -19,7 +19,7 @@ def open_store(url: str, *, busy_ms: int = BUSY_MS) -> Store:
 
     `busy_ms`: how long it waits for another writer of the same SQLite file.
     """
-    scheme, _, rest = url.strip().partition("://")
+    scheme = url.strip().partition("://")[0]
     if scheme in ("postgresql", "postgres"):
         try:
             from marketfetch.storage.postgres.database import PostgresDatabase  # loads psycopg, which SQLite does not need
@@ -34,11 +34,16 @@ def open_store(url: str, *, busy_ms: int = BUSY_MS) -> Store:
         server = PostgresDatabase(url.strip(), shown=safe_url(url))
         return Store(server, PostgresBatches(server))
     if scheme == "sqlite":
-        name = unquote(rest.partition("?")[0])
-        if name.startswith("/") and len(name) > 1:
-            return sqlite_store(Path(name[1:]), busy_ms=busy_ms)
-        raise StoreMismatch(f"the database URL {safe_url(url)} names no file: write one of {_FORMS}")
+        return sqlite_store(sqlite_path(url), busy_ms=busy_ms)
     raise StoreMismatch(f"no store for the database URL {safe_url(url)}: write one of {_FORMS}")
+
+
+def sqlite_path(url: str) -> Path:
+    """The file that a URL of SQLite names. Raises StoreMismatch if it names none."""
+    name = unquote(url.strip().partition("://")[2].partition("?")[0])
+    if name.startswith("/") and len(name) > 1:
+        return Path(name[1:])
+    raise StoreMismatch(f"the database URL {safe_url(url)} names no file: write one of {_FORMS}")
 
 
 def sqlite_store(path: Path, *, busy_ms: int = BUSY_MS) -> Store:

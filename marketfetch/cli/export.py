@@ -1,0 +1,86 @@
+"""`marketfetch export`: stored bars as files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext
+from dataclasses import asdict
+from datetime import datetime
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from marketfetch.cli.screen import counted, err
+from marketfetch.cli.symbol_list import symbols_of
+
+if TYPE_CHECKING:
+    from marketfetch.frames.exporting import Format
+    from marketfetch.storage.stored_series import StoredSeries
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command()
+@click.argument("destination", metavar="DEST")
+@click.option(
+    "--to",
+    type=click.Choice(["parquet", "csv", "arrow"]),
+    default="parquet",
+    show_default=True,
+    help="The format of the files.",
+)
+@click.option("--symbols", multiple=True, help="Symbols, with blanks or commas between them.  [default: all]")
+@click.option("--symbols-file", type=click.File("rb"), help="More symbols, as in `marketfetch fetch`.")
+@click.option("--start", type=_DAY, help="First day, YYYY-MM-DD.")
+@click.option("--end", type=_DAY, help="Last day, inclusive.")
+@click.option("--timespan", help="Only bars of this length.")
+@click.option("--provider", help="Only bars of this vendor.")
+@click.option("--adjustment", help="Only raw, split or split_dividend bars.")
+@click.option("--overwrite", is_flag=True, help="Remove an earlier export in DEST first.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def export(
+    *,
+    destination: str,
+    to: Format,
+    symbols: tuple[str, ...],
+    symbols_file: IO[bytes] | None,
+    start: datetime | None,
+    end: datetime | None,
+    timespan: str | None,
+    provider: str | None,
+    adjustment: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Write stored bars as files into DEST, a folder or any URL that fsspec knows (s3://bucket/bars, needs s3fs).
+
+    One file a series, in folders provider=P/symbol=S/timespan=T/adjustment=A, and _manifest.json last; or one file for all, if
+    DEST ends in .parquet, .csv or .arrow. After an interruption, the same command goes on where it stopped.
+    """
+    from marketfetch.frames.choosing import wish
+    from marketfetch.frames.exporting import export as exported
+
+    named = symbols_of(symbols, symbols_file) if symbols or symbols_file else None
+    asked = wish(named, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}")
+    status = err().status("") if sys.stderr.isatty() else nullcontext()
+    with status as line:
+
+        def told(done: int, all_of_them: int, one: StoredSeries) -> None:
+            if line is not None:
+                line.update(f"{done:,} of {all_of_them:,}: {one.provider} {one.symbol} {one.timespan} {one.adjustment}")
+
+        done = exported(
+            destination,
+            asked,
+            to=to,
+            start=start.date() if start else None,
+            end=end.date() if end else None,
+            overwrite=overwrite,
+            told=told,
+        )
+    if as_json:
+        click.echo(json.dumps(asdict(done)))
+        return
+    before = f" ({counted(done.skipped, 'file')} of the run before)" if done.skipped else ""
+    click.echo(f"Wrote {counted(done.files, 'file')} to {done.destination}{before}, {counted(done.rows, 'row')} in all.")

@@ -1,0 +1,120 @@
+"""`marketfetch show`: the latest stored bars of a symbol as a table, with a spark line."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from marketfetch.cli.screen import counted, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from marketfetch.schemas.bars import BarColumns
+    from marketfetch.storage.stored_series import StoredSeries
+
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
+_MOST_BLOCKS: Final = 50
+#: The widths of a price, and of a change or a volume: with a time and blanks between they fill 79 columns.
+_LONGEST: Final = 9
+_SHORT: Final = 7
+
+
+@click.command()
+@click.argument("symbol")
+@click.option("--timespan", default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo.")
+@click.option("--last", type=click.IntRange(1, 100_000), default=30, show_default=True, help="How many bars, the latest ones.")
+@click.option("--provider", help="The vendor, where several have bars of SYMBOL.")
+@click.option("--adjustment", help="raw, split or split_dividend, where several are stored.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def show(*, symbol: str, timespan: str, last: int, provider: str | None, adjustment: str | None, as_json: bool) -> None:
+    """Show the latest stored bars of SYMBOL, oldest first. Calls no vendor.
+
+    Times are the starts of the bars: the date of the session, or UTC for bars that are shorter than a day.
+    """
+    from marketfetch.frames.choosing import one_of_each, wish
+    from marketfetch.frames.stored_bars import found, reading
+    from marketfetch.storage.reading_back import last_bars
+
+    asked = wish(symbol, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}")
+    with reading() as store:
+        (series,) = one_of_each(asked, found(store, asked))
+        bars = last_bars(store, series.provider, series.symbol, series.timespan, series.adjustment, last)
+    if as_json:
+        click.echo(json.dumps(_document(series, bars)))
+    else:
+        _print(series, bars)
+
+
+def _document(series: StoredSeries, bars: BarColumns) -> dict[str, object]:
+    from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS
+
+    rows = []
+    for i, ts in enumerate(bars.ts.tolist()):
+        values = {name: float(getattr(bars, name)[i]) for name in FLOAT_COLUMNS}
+        numbers = {name: None if math.isnan(value) else value for name, value in values.items()}
+        at = datetime.fromtimestamp(ts / 1000, UTC).isoformat().replace("+00:00", "Z")
+        rows.append({"ts": ts, "at": at, **numbers, "partial": bool(bars.partial[i])})
+    of_series = {"provider": series.provider, "symbol": series.symbol, "timespan": series.timespan}
+    return {**of_series, "adjustment": series.adjustment, "bars": rows}
+
+
+def _print(series: StoredSeries, bars: BarColumns) -> None:
+    from marketfetch.frames.date_bounds import session_date
+    from marketfetch.schemas.timespans import is_intraday
+
+    closes = bars.close.tolist()
+    name = f"{series.symbol} {series.timespan} {series.adjustment} from {series.provider}"
+    click.echo(f"{name}: the latest {counted(len(closes), 'bar')}")
+    click.echo(f"close {_spark(closes)} {_price(min(closes))} to {_price(max(closes))}\n")
+    intraday = is_intraday(series.timespan)  # type: ignore[arg-type]
+    titles = [one.rjust(_LONGEST) for one in ("open", "high", "low", "close")]
+    rows = [("UTC" if intraday else "date", *titles, *(one.rjust(_SHORT) for one in ("change", "volume")))]
+    for i, ts in enumerate(bars.ts.tolist()):
+        day = f"{datetime.fromtimestamp(ts / 1000, UTC):%Y-%m-%d %H:%M}" if intraday else f"{session_date(ts)}"
+        prices = [_price(float(getattr(bars, column)[i])) for column in ("open", "high", "low", "close")]
+        change = _change(closes[i - 1], closes[i]) if i else ""
+        volume = _compact(float(bars.volume[i])).rjust(_SHORT) + ("*" if bars.partial[i] else "")
+        rows.append((day, *(one.rjust(_LONGEST) for one in prices), change.rjust(_SHORT), volume))
+    table(rows)
+    if bars.partial.any():
+        click.echo("* could still change when it was fetched")
+
+
+def _spark(values: Sequence[float]) -> str:
+    """The values as blocks, from the least to the greatest; of many, the last one of each equal part."""
+    count = min(len(values), _MOST_BLOCKS)
+    shown = [values[(n + 1) * len(values) // count - 1] for n in range(count)]
+    least, most = min(shown), max(shown)
+    if most == least:
+        return _BLOCKS[3] * count
+    return "".join(_BLOCKS[round((one - least) / (most - least) * (len(_BLOCKS) - 1))] for one in shown)
+
+
+def _price(value: float) -> str:
+    """At most nine characters, for the screen: no more digits than fit."""
+    if math.isnan(value):
+        return ""
+    text = f"{value:.2f}" if abs(value) >= 1 or value == 0 else f"{value:.4g}"
+    return text if len(text) <= _LONGEST else _compact(value)
+
+
+def _change(before: float, now: float) -> str:
+    if before <= 0 or now <= 0:
+        return ""
+    text = f"{(now / before - 1) * 100:+.2f}%"
+    return text if len(text) <= _SHORT else f"{(now / before - 1) * 100:+.0f}%"[:_SHORT]
+
+
+def _compact(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            text = f"{value / size:.2f}{letter}"
+            return text if len(text) <= _SHORT else f"{value:.1e}"
+    return f"{value:g}" if len(f"{value:g}") <= _SHORT else f"{value:.1e}"

@@ -1,0 +1,136 @@
+"""`marketfetch.bars`: stored bars as a frame of polars or pandas, or as an Arrow table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Literal, cast, overload
+
+from marketfetch.exceptions import BadRequestError
+from marketfetch.extras import MissingExtra, need
+from marketfetch.frames.choosing import one_of_each, wish
+from marketfetch.frames.date_bounds import Moment
+from marketfetch.frames.stored_bars import COLUMNS, arrow, batches, found, reading, schema, spans
+from marketfetch.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+#: What a frame has if nothing is asked.
+_USUAL: Final = tuple(name for name in COLUMNS if name not in ("provider", "timespan", "adjustment"))
+_KINDS: Final = ("polars", "pandas", "arrow")
+
+
+@overload
+def bars(
+    symbols: str | Sequence[str],
+    *,
+    start: Moment = ...,
+    end: Moment = ...,
+    timespan: str = ...,
+    provider: str | None = ...,
+    adjustment: str | None = ...,
+    columns: Sequence[str] | None = ...,
+    as_: Literal["polars"] = ...,
+) -> pl.DataFrame: ...
+
+
+@overload
+def bars(
+    symbols: str | Sequence[str],
+    *,
+    start: Moment = ...,
+    end: Moment = ...,
+    timespan: str = ...,
+    provider: str | None = ...,
+    adjustment: str | None = ...,
+    columns: Sequence[str] | None = ...,
+    as_: Literal["pandas"],
+) -> pd.DataFrame: ...
+
+
+@overload
+def bars(
+    symbols: str | Sequence[str],
+    *,
+    start: Moment = ...,
+    end: Moment = ...,
+    timespan: str = ...,
+    provider: str | None = ...,
+    adjustment: str | None = ...,
+    columns: Sequence[str] | None = ...,
+    as_: Literal["arrow"],
+) -> pa.Table: ...
+
+
+def bars(
+    symbols: str | Sequence[str],
+    *,
+    start: Moment = None,
+    end: Moment = None,
+    timespan: str = "1d",
+    provider: str | None = None,
+    adjustment: str | None = None,
+    columns: Sequence[str] | None = None,
+    as_: Literal["polars", "pandas", "arrow"] = "polars",
+) -> pl.DataFrame | pd.DataFrame | pa.Table:
+    """Stored bars of one or several symbols, by symbol and time. Calls no vendor; needs the extra `[data]`, and no Redis.
+
+    symbols     "AAPL" or ["AAPL", "MSFT"], as they were fetched
+    start, end  dates in the exchange's zone, both inclusive, as in `submit`; or moments with a time zone. None leaves it open
+    timespan    the length of a bar: "1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo"
+    provider, adjustment  needed where several are stored for a symbol: an error then names them
+    columns     names in the order that you want: "symbol", "ts", "open", "high", "low", "close", "volume", "vwap", "trades" and
+                "partial", which None stands for; "provider", "timespan" and "adjustment" besides
+    as_         "polars", "pandas" or "arrow"
+
+    `ts` is the start of a bar, a UTC timestamp in milliseconds; `partial` true for a bar that could still change when it
+    was fetched; texts are strings, all else float64, null where the vendor sent no value. A range without bars is an empty
+    frame with these types. The database's driver writes Arrow's buffers: no row becomes a Python object.
+
+    Raises BadRequestError for a symbol of which nothing is stored (it names near ones), for one that is stored in several ways,
+    and for a wrong argument; UnavailableError for a database that is away, locked or of another schema, and without `[data]`.
+    """
+    if as_ not in _KINDS:
+        raise BadRequestError(f"A frame is one of {', '.join(_KINDS)}: write as_='polars' (got {as_!r}).")
+    names = _checked(columns)
+    asked = wish(symbols, timespan=timespan, provider=provider, adjustment=adjustment, written="{name}={value!r}")
+    need("pyarrow", *(("polars",) if as_ == "polars" else ()), for_what="marketfetch.bars")
+    with reading() as store:
+        need(f"adbc_driver_{_driver(store.database.spelling.folder)}", for_what="marketfetch.bars")
+        series = one_of_each(asked, found(store, asked))
+        ranges = spans(series, start, end)
+        import pyarrow as pa
+
+        with arrow(store) as source:
+            table = pa.Table.from_batches(batches(source, series, ranges, names), schema=schema(names))
+    if as_ == "arrow":
+        return table
+    if as_ == "pandas":
+        try:
+            import pandas  # noqa: F401 (pyarrow's conversion needs it)
+        except ImportError:
+            raise MissingExtra("as_='pandas' needs pandas, which is not installed: run `pip install pandas`.") from None
+        return table.to_pandas()
+    import polars as pl
+
+    return cast("pl.DataFrame", pl.from_arrow(table))
+
+
+def _driver(folder: str) -> str:
+    return "postgresql" if folder == "postgres" else folder
+
+
+def _checked(columns: Sequence[str] | None) -> tuple[str, ...]:
+    """The asked columns, or the usual ones. Raises BadRequestError."""
+    if columns is None:
+        return _USUAL
+    names = () if isinstance(columns, str) else tuple(columns)
+    if not names or len(set(names)) < len(names):
+        raise BadRequestError(f"The columns are a list of names, each once, such as ['ts', 'close'] (got {columns!r}).")
+    for name in names:
+        if name not in COLUMNS:
+            meant = did_you_mean(str(name), COLUMNS, as_written="{!r}")
+            raise BadRequestError(f"A bar has no column {name!r}. {meant}{' ' if meant else ''}There are {', '.join(COLUMNS)}.")
+    return names

@@ -1,0 +1,126 @@
+"""Where exported files go: a folder, or any URL that fsspec knows. A file appears whole, under its name, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import posixpath
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, Final
+from urllib.parse import urlsplit
+
+from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
+from marketfetch.storage import safe_url
+
+#: Readers of data sets skip names that begin so.
+_UNFINISHED: Final = "_"
+_TEMPORARY: Final = ".tmp"
+
+
+class ExportPlace:
+    """The folder behind a path or a URL. Every method raises UnavailableError where it can't be read or written."""
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        self.shown = safe_url(url).rstrip("/") or "/"
+        self._secrets = _secrets(url)
+        try:
+            self._files, root = fsspec.core.url_to_fs(url)
+        except ImportError as error:
+            raise UnavailableError(f"{self.shown} needs a library that is not installed: {error}") from None
+        except ValueError as error:
+            raise BadRequestError(f"{self.shown} is no place that fsspec knows ({self._cut(error)}).") from None
+        except Exception as error:  # libraries of storage services have errors of their own
+            raise self._failed(error) from None
+        self._root = root.rstrip("/")
+
+    def exists(self, name: str) -> bool:
+        with self._failures():
+            return bool(self._files.exists(self._path(name)))
+
+    def read(self, name: str) -> Any:
+        """The JSON document of that name; None if there is none, or none that can be read."""
+        with self._failures():
+            if not self._files.exists(self._path(name)):
+                return None
+            try:
+                return json.loads(self._files.cat_file(self._path(name)))
+            except ValueError:
+                return None
+
+    def write(self, name: str, document: object) -> None:
+        """Replaces a JSON document."""
+        with self.replacing(name) as file:
+            file.write(json.dumps(document, indent=1).encode() + b"\n")
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Removes these files where they are."""
+        with self._failures():
+            for name in names:
+                if self._files.exists(self._path(name)):
+                    self._files.rm(self._path(name))
+
+    def remove_unfinished(self) -> None:
+        """Removes what killed exports have left under temporary names."""
+        with self._failures():
+            for path in self._files.find(self._root) if self._files.exists(self._root) else ():
+                if posixpath.basename(path).startswith(_UNFINISHED) and path.endswith(_TEMPORARY):
+                    self._files.rm(path)
+
+    @contextlib.contextmanager
+    def replacing(self, name: str) -> Iterator[IO[bytes]]:
+        """A file that gets its name when the block has ended; after an error there is none, and an older one stays."""
+        final = self._path(name)
+        folder, base = posixpath.split(final)
+        part = f"{folder}/{_UNFINISHED}{base}.{uuid.uuid4().hex[:8]}{_TEMPORARY}"
+        with self._failures():
+            try:
+                self._files.makedirs(folder, exist_ok=True)
+                with self._files.open(part, "wb") as file:
+                    yield file
+                    file.flush()
+                    # On the disk before it has its name: a power cut leaves no whole name with half a file.
+                    with contextlib.suppress(AttributeError, OSError):
+                        os.fsync(file.fileno())
+                self._files.mv(part, final)
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    self._files.rm(part)
+                raise
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}" if name else self._root
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        from marketfetch.storage.store_errors import StoreError
+
+        try:
+            yield
+        except (MarketfetchError, StoreError, ImportError):
+            raise
+        except Exception as error:  # libraries of storage services have errors of their own
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> UnavailableError:
+        return UnavailableError(
+            f"{self.shown} can't be used ({self._cut(error)}): see that it exists, that you may write there, and its free "
+            "space. The same command goes on where it stopped."
+        )
+
+    def _cut(self, error: Exception) -> str:
+        text = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text[:200]
+
+
+def _secrets(url: str) -> list[str]:
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return []
+    return [password] if password else []

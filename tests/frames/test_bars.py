@@ -1,0 +1,236 @@
+"""`marketfetch.bars`: what is stored comes back, typed the same from both databases; each mistake ends in what to write."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import marketfetch
+from marketfetch import BadRequestError, UnavailableError, settings
+from marketfetch.frames import stored_bars
+from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS
+from marketfetch.storage import arrow_reading, open_store
+from marketfetch.storage.arrow_reading import failures
+from marketfetch.storage.store_errors import StoreUnavailable
+from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of, kept
+
+TYPES = {
+    "symbol": pl.String(),
+    "ts": pl.Datetime("ms", "UTC"),
+    **dict.fromkeys(FLOAT_COLUMNS, pl.Float64()),
+    "partial": pl.Boolean(),
+}
+WITHOUT_TYPES: Any = marketfetch
+
+
+def days(count: int, first: int = JANUARY_2) -> list[int]:
+    return [first + n * DAY_MS for n in range(count)]
+
+
+def same(frame: pl.DataFrame, bars: Any) -> bool:
+    """Whether the frame has exactly these bars; NaN of a bar is null in a frame."""
+    numbers = all(np.array_equal(frame[name].to_numpy(), getattr(bars, name), equal_nan=True) for name in FLOAT_COLUMNS)
+    times = frame["ts"].dt.epoch("ms").to_list() == bars.ts.tolist()
+    return numbers and times and frame["partial"].to_list() == bars.partial.tolist()
+
+
+def test_what_was_stored_comes_back_by_symbol_and_time_with_the_same_types(configured, keep):
+    # SQLite's driver takes the types of the first rows: here it sees thousands of nulls, also where a batch ends.
+    long = keep("MSFT", columns_of(days(3_000), nulls=2_500, seed=1))
+    short = keep("AAPL", columns_of(days(3), seed=2))
+    keep("IBM", columns_of(days(3)))
+    frame = marketfetch.bars(["MSFT", "AAPL", "MSFT"])
+    assert dict(frame.schema) == TYPES
+    assert frame["symbol"].unique(maintain_order=True).to_list() == ["AAPL", "MSFT"]
+    assert same(frame.filter(symbol="AAPL"), short)
+    assert same(frame.filter(symbol="MSFT"), long)
+    assert frame["open"].null_count() == 2_500
+    assert not frame["open"].is_nan().any()
+
+
+def test_more_series_than_fit_into_a_statement_stay_in_order(configured, keep, monkeypatch):
+    monkeypatch.setattr(arrow_reading, "_MOST_SERIES", 3)
+    monkeypatch.setattr(arrow_reading, "_SQLITE_ROWS", 2)
+    stored = {f"S{n}": keep(f"S{n}", columns_of(days(4), nulls=n % 5, seed=n)) for n in reversed(range(8))}
+    frame = marketfetch.bars(list(stored))
+    assert frame.select("symbol", "ts").equals(frame.select("symbol", "ts").sort("symbol", "ts"))
+    assert all(same(frame.filter(symbol=name), bars) for name, bars in stored.items())
+
+
+def test_an_arrow_table_and_a_frame_of_pandas_have_the_same_rows(configured, keep):
+    keep("AAPL", columns_of(days(3)))
+    table = marketfetch.bars("AAPL", as_="arrow")
+    assert isinstance(table, pa.Table)
+    assert table.schema.field("ts").type == pa.timestamp("ms", tz="UTC")
+    of_pandas = marketfetch.bars("AAPL", as_="pandas")
+    assert str(of_pandas["ts"].dtype) == "datetime64[ms, UTC]"
+    assert of_pandas["close"].tolist() == table["close"].to_pylist() == marketfetch.bars("AAPL")["close"].to_list()
+
+
+def test_columns_come_in_the_asked_order_and_alone(configured, keep):
+    keep("AAPL", columns_of(days(2)))
+    frame = marketfetch.bars("AAPL", columns=["close", "provider", "ts", "adjustment", "timespan"])
+    assert frame.columns == ["close", "provider", "ts", "adjustment", "timespan"]
+    assert frame.row(0)[1:] == ("polygon", datetime(2024, 1, 2, 5, tzinfo=UTC), "split", "1d")
+    assert marketfetch.bars("AAPL", columns=["symbol"])["symbol"].to_list() == ["AAPL", "AAPL"]
+
+
+def test_a_range_without_bars_is_an_empty_frame_with_the_same_types(configured, keep):
+    keep("AAPL", columns_of(days(3)))
+    frame = marketfetch.bars("AAPL", start="2030-01-01")
+    assert (len(frame), dict(frame.schema)) == (0, TYPES)
+
+
+# --- the range --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "midnight", [JANUARY_2, JANUARY_2 - 5 * 3_600_000, JANUARY_2 - 14 * 3_600_000], ids=["NY", "UTC", "Tokyo"]
+)
+def test_both_dates_are_sessions_of_the_exchange_and_inclusive(in_sqlite, midnight):
+    in_sqlite("AAPL", columns_of(days(10, midnight)))
+    frame = marketfetch.bars("AAPL", start=date(2024, 1, 3), end="2024-01-05")
+    assert frame["ts"].dt.epoch("ms").to_list() == [midnight + n * DAY_MS for n in (1, 2, 3)]
+
+
+def test_an_intraday_date_is_a_day_in_the_exchanges_zone(in_sqlite):
+    evening = JANUARY_2 + 19 * 3_600_000  # 19:00 in New York is the next day in UTC
+    in_sqlite("AAPL", columns_of([JANUARY_2 - 60_000, JANUARY_2, evening, JANUARY_2 + DAY_MS]), timespan="1m")
+    in_sqlite("X:BTCUSD", columns_of([JANUARY_2, evening]), timespan="1m")
+    assert marketfetch.bars("AAPL", timespan="1m", start="2024-01-02", end="2024-01-02").height == 2
+    assert marketfetch.bars("X:BTCUSD", timespan="1m", start="2024-01-02", end="2024-01-02").height == 1
+
+
+def test_a_week_counts_if_a_day_of_it_lies_in_the_range(in_sqlite):
+    monday = JANUARY_2 - DAY_MS
+    in_sqlite("AAPL", columns_of([monday, monday + 7 * DAY_MS, monday + 14 * DAY_MS]), timespan="1w")
+    frame = marketfetch.bars("AAPL", timespan="1w", start=date(2024, 1, 3), end=date(2024, 1, 8))
+    assert frame["ts"].dt.day().to_list() == [1, 8]
+
+
+def test_a_moment_with_a_zone_is_exact(in_sqlite):
+    in_sqlite("AAPL", columns_of(days(3)))
+    at = datetime(2024, 1, 3, 5, tzinfo=UTC)
+    assert marketfetch.bars("AAPL", start=at, end=at)["ts"].to_list() == [at]
+
+
+@pytest.mark.parametrize(
+    ("dates", "says"),
+    [
+        ({"start": "01/02/2024"}, "write it as 2024-01-31"),
+        ({"end": datetime(2024, 1, 2)}, "has no time zone"),  # noqa: DTZ001
+        ({"start": 5}, "The start is a date"),
+        ({"start": "2024-02-01", "end": "2024-01-01"}, "after its end"),
+        ({"end": "0001-01-01"}, "outside of the years"),
+    ],
+)
+def test_a_wrong_range_is_a_bad_request(in_sqlite, dates, says):
+    in_sqlite("AAPL", columns_of(days(3)))
+    with pytest.raises(BadRequestError, match=says):
+        WITHOUT_TYPES.bars("AAPL", **dates)
+
+
+# --- which series -----------------------------------------------------------------------------------------------------
+
+
+def test_several_vendors_of_a_symbol_are_named_with_what_to_write(in_sqlite):
+    first = in_sqlite("AAPL", columns_of(days(3), seed=1), provider="nasdaq", adjustment="raw")
+    in_sqlite("AAPL", columns_of(days(3), seed=2), provider="polygon", adjustment="raw")
+    last = in_sqlite("AAPL", columns_of(days(3), seed=3), provider="polygon", adjustment="split")
+    with pytest.raises(BadRequestError) as caught:
+        marketfetch.bars("AAPL")
+    assert "nasdaq raw, polygon raw and polygon split" in str(caught.value)
+    assert "provider='nasdaq', adjustment='raw'" in str(caught.value)
+    with pytest.raises(BadRequestError, match=r"polygon raw and polygon split\. .* such as adjustment='raw'"):
+        marketfetch.bars("AAPL", provider="polygon")
+    assert same(marketfetch.bars("AAPL", provider="nasdaq"), first)
+    assert same(marketfetch.bars("AAPL", adjustment="split"), last)
+
+
+@pytest.mark.parametrize(
+    ("symbols", "says"),
+    [
+        ("AAPLE", "No bars of AAPLE are stored. Did you mean AAPL?"),
+        ("aapl", "Did you mean AAPL?"),
+        (["AAPL", "ZZZZ", "YYYY"], "No bars of ZZZZ and YYYY are stored."),
+        ("QQQ", "Stored are AAPL and MSFT. `marketfetch fetch PROVIDER QQQ` fetches"),
+    ],
+)
+def test_an_unknown_symbol_is_an_error_with_near_ones_and_the_command(in_sqlite, symbols, says):
+    in_sqlite("AAPL", columns_of(days(3)))
+    in_sqlite("MSFT", columns_of(days(3)))
+    with pytest.raises(BadRequestError) as caught:
+        marketfetch.bars(symbols)
+    assert says in str(caught.value)
+
+
+def test_an_empty_database_says_how_to_begin(in_sqlite):
+    with pytest.raises(BadRequestError, match="nor of any other symbol: begin with `marketfetch fetch`"):
+        marketfetch.bars("AAPL")
+
+
+def test_a_symbol_that_is_stored_otherwise_names_how(in_sqlite):
+    in_sqlite("AAPL", columns_of(days(3)))
+    with pytest.raises(BadRequestError) as caught:
+        marketfetch.bars("AAPL", timespan="1h")
+    assert "No 1h bars of AAPL are stored; stored are polygon 1d split. Write timespan='1d'" in str(caught.value)
+    assert "`marketfetch fetch polygon AAPL --timespan 1h`" in str(caught.value)
+
+
+# --- a database that is not there -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("postgresql://user:S3CR3T@127.0.0.1:1/x", "can't be reached"),
+        ("postgresql://user:S3CR3T@127.0.0.1:port/x", "can't be read"),
+        ("sqlite:////proc/nowhere/x.db", "no marketfetch tables yet"),
+        ("mysql://user:S3CR3T@host/x", "no store for the database URL"),
+    ],
+)
+def test_a_database_that_is_away_is_unavailable_and_names_no_password(tmp_path, monkeypatch, url, says):
+    monkeypatch.chdir(tmp_path)
+    with settings.override({"MARKETFETCH_DATABASE_URL": url}), pytest.raises(UnavailableError) as caught:
+        marketfetch.bars("AAPL")
+    assert says in str(caught.value)
+    assert "S3CR3T" not in str(caught.value)
+
+
+def test_a_database_of_another_schema_is_unavailable_with_what_to_do(configured, keep, store):
+    keep("AAPL", columns_of(days(3)))
+    store.database.change(lambda execute: execute("UPDATE schema_version SET version = 99"))
+    with pytest.raises(UnavailableError, match=r"has tables of schema 99.*: install the marketfetch that made it"):
+        marketfetch.bars("AAPL")
+
+
+def test_a_locked_database_file_is_unavailable(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path}/bars.db"
+    with closing(open_store(url)) as made:
+        made.create()
+        kept(made, "AAPL", columns_of(days(3)))
+    monkeypatch.setattr(stored_bars, "_BUSY_MS", 50)
+    with (
+        closing(sqlite3.connect(tmp_path / "bars.db", isolation_level=None)) as other,
+        settings.override({"MARKETFETCH_DATABASE_URL": url}),
+    ):
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(UnavailableError, match="locked by another program"):
+            marketfetch.bars("AAPL")
+        other.execute("ROLLBACK")
+        other.close()
+        assert marketfetch.bars("AAPL").height == 3
+
+
+def test_an_error_of_a_driver_is_cut(tmp_path):
+    with pytest.raises(StoreUnavailable) as caught, failures("the database x", "S3CR3T"):
+        raise OSError("no way to u:S3CR3T@host\nand more")
+    assert str(caught.value) == "the database x could not be read (no way to u:***@host): `marketfetch check` says what to do"

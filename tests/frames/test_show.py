@@ -1,0 +1,72 @@
+"""`marketfetch show`: the latest bars as a table that fits a terminal of 80 columns, or as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import marketfetch
+from marketfetch.cli.main import marketfetch as command
+from marketfetch.schemas.bars import BarColumns
+from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, ["show", *arguments])
+
+
+def test_the_latest_bars_stand_in_a_table_with_their_session_dates(configured, keep):
+    bars = keep("AAPL", columns_of([JANUARY_2 + n * DAY_MS for n in range(40)], nulls=39))
+    done = run("AAPL", "--last", "3")
+    first, spark, _blank, titles, *rows, note = done.stdout.splitlines()
+    assert first == "AAPL 1d split from polygon: the latest 3 bars"
+    assert spark.startswith("close ")
+    assert set(spark.split()[1]) <= set("▁▂▃▄▅▆▇█")
+    assert len(spark.split()[1]) == 3
+    assert titles.split() == ["date", "open", "high", "low", "close", "change", "volume"]
+    assert [row.split()[0] for row in rows] == ["2024-02-08", "2024-02-09", "2024-02-10"]
+    assert f"{bars.close[-1]:.2f}" in rows[-1]
+    assert rows[-1].endswith("*")
+    assert note == "* could still change when it was fetched"
+
+
+@pytest.mark.parametrize("price", [0.00001234, 0.5, 187.5, 741_000.0, 12_345_678.9, 1e15])
+@pytest.mark.parametrize("timespan", ["1d", "1m"])
+def test_it_fits_eighty_columns(in_sqlite, price, timespan):
+    ts = np.array([JANUARY_2 + n * DAY_MS for n in range(100)], dtype=np.int64)
+    close = price * np.linspace(1, 9, 100)
+    values = dict.fromkeys(("open", "high", "low", "close"), close)
+    partial = np.ones(100, dtype=np.bool_)
+    in_sqlite("AAPL", BarColumns.build(ts, partial=partial, volume=close * 1e9, **values), timespan=timespan)
+    done = run("AAPL", "--timespan", timespan, "--last", "100")
+    assert done.exit_code == 0, done.output
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert len(done.stdout.splitlines()) == 105
+
+
+def test_json_has_the_stored_numbers(configured, keep):
+    keep("AAPL", columns_of([JANUARY_2 + n * DAY_MS for n in range(4)], nulls=3))
+    document = json.loads(run("AAPL", "--last", "2", "--json").stdout)
+    frame = marketfetch.bars("AAPL").tail(2)
+    assert {name: document[name] for name in document if name != "bars"} == {
+        "provider": "polygon", "symbol": "AAPL", "timespan": "1d", "adjustment": "split",
+    }  # fmt: skip
+    assert [one["close"] for one in document["bars"]] == frame["close"].to_list()
+    assert [one["open"] for one in document["bars"]] == frame["open"].to_list()
+    assert [one["ts"] for one in document["bars"]] == frame["ts"].dt.epoch("ms").to_list()
+    assert document["bars"][-1]["at"] == "2024-01-05T05:00:00Z"
+
+
+def test_what_is_not_stored_names_what_is_and_the_command(in_sqlite):
+    assert "begin with `marketfetch fetch`" in run("AAPL").output
+    in_sqlite("AAPL", columns_of([JANUARY_2]), provider="nasdaq", adjustment="raw")
+    in_sqlite("AAPL", columns_of([JANUARY_2]))
+    unknown = run("APPL")
+    assert unknown.exit_code == 1
+    assert "Did you mean AAPL? Stored are AAPL. `marketfetch fetch PROVIDER APPL`" in unknown.output
+    assert "such as --provider nasdaq, --adjustment raw" in run("AAPL").output
+    assert "Write --timespan 1d" in run("AAPL", "--timespan", "1h").output
+    assert run("AAPL", "--provider", "nasdaq").stdout.startswith("AAPL 1d raw from nasdaq: the latest 1 bar\n")
