@@ -54,10 +54,13 @@ def find_twins(bars: BarColumns, good: Ints, *, moments: Ints | None, numbers: I
     again = np.concatenate(([False], same))
     distinct, identical = some[~again], some[again]
     found = _versions(bars, distinct, identical, moment=moment[~again], numbers=numbers, open_from_ms=open_from_ms)
+    # Periods with several days, by the days themselves: two rows of a bar that is not over have one.
+    days, starts = moment[~again], bars.ts[distinct]
+    another_day = (starts[1:] == starts[:-1]) & (days[1:] != days[:-1])
     periods = int(np.count_nonzero(~equal)) + 1
-    if moments is None or found.earlier <= 1 + periods // _PERIODS_PER_VERSION:
+    if np.count_nonzero(another_day) <= 1 + periods // _PERIODS_PER_VERSION:
         return found
-    several = distinct[np.isin(bars.ts[distinct], bars.ts[found.dropped[found.identical :]])]
+    several = distinct[np.isin(starts, starts[1:][another_day])]
     return Twins(identical, identical=len(identical), shorter=several)
 
 

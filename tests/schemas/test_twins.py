@@ -67,6 +67,18 @@ def test_of_two_rows_of_a_bar_that_is_not_over_the_later_one_in_the_reply_counts
     assert [one.row for one in found.rejects] == [0, 1]
 
 
+def test_several_rows_of_a_day_that_is_not_over_are_no_shorter_timespan():
+    found = checked([(9, 1.0, 5), (9, 1.5, 6), (9, 1.2, 7)], moments=[9, 9, 9], open_from_ms=9)
+    assert (found.bars.close.tolist(), found.rejects) == ([1.2], ())
+
+
+def test_weeks_with_many_days_have_no_bar():
+    weeks = [(7 * week + day, 1.0 + day, 5.0) for week in range(1, 4) for day in range(5)]
+    found = checked([(ts // 7 * 7, close, volume) for ts, close, volume in weeks], moments=[ts for ts, _, _ in weeks])
+    assert len(found.bars) == 0
+    assert {one.reason for one in found.rejects} == {"its week or month has several rows: these are bars of a shorter timespan"}
+
+
 @settings(deadline=None)
 @given(data=st.data(), rows=st.lists(st.tuples(st.integers(0, 5), st.sampled_from((1.0, 1.5)), st.just(5.0)), min_size=1))
 def test_the_order_of_rows_never_matters(data, rows):
