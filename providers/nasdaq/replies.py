@@ -27,7 +27,7 @@ from .column_mapping import ColumnMapping, PriceColumns, plain
 from .datasets import LONGEST_REPLY
 from .errors import WHO, check_status
 from .options import NasdaqOptions
-from .series_keys import Columns, doubtful_columns, refusal_by_metadata
+from .series_keys import Columns, asks_metadata, doubtful_columns, refusal_by_metadata
 from .tables import mapping_by_columns, mapping_named, missing, timespan_of, unmapped, unmapped_key
 
 _VAGUE: Final = ("bars", "datasets", "dataset", "datatables", "datatable")
@@ -76,7 +76,7 @@ def read_reply(request: Request, reply: HttpReply, options: NasdaqOptions) -> Pa
     if doubtful := doubtful_columns(columns, table.rows, groups.values(), mapping, whole=whole):
         if table.kind == "table" and request.start is not None and not request.page:
             # The vendor knows which columns are the key: the same request asks it before it is over.
-            return Page(check=f"{METADATA}{','.join(doubtful)}")
+            return Page(check=asks_metadata(doubtful))
         raise unmapped_key(name, mapping, doubtful, sure=False)
     page = PageBuilder(unreadable)
     page.count(quirks)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote, unquote
 
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.absence import is_absent
@@ -34,6 +35,8 @@ _FEW: Final = 0.1
 #: How many values of each series tell whether a column has texts.
 _LOOKED_AT: Final = 50
 _LONGEST_NAME: Final = 200
+#: How many doubtful columns a refusal names.
+_MOST_NAMED: Final = 10
 _UNKNOWN: Final = ColumnMapping(raw=PriceColumns(close="COLUMN"))
 
 
@@ -90,12 +93,17 @@ def _of_one_date(
     return differ if several > _FEW * sum(map(len, groups)) else set()
 
 
+def asks_metadata(doubtful: Sequence[str]) -> str:
+    """Returns the cursor of the call for the metadata. It carries the first doubtful columns, as ASCII: a name may be any text."""
+    return METADATA + ",".join(quote(one, safe="") for one in doubtful[:_MOST_NAMED])
+
+
 def refusal_by_metadata(request: Request, reply: HttpReply, *, name: str, options: NasdaqOptions) -> BadRequest:
     """Returns the error with the setting to write: the key that the table's metadata name, or the columns that are no key.
 
     The rows are asked for once the setting says what the columns are: guessing anew would cost every request two calls.
     """
-    suspected = (request.cursor or "").removeprefix(METADATA).split(",")
+    suspected = [unquote(one) for one in (request.cursor or "").removeprefix(METADATA).split(",")]
     try:
         check_status(reply, symbol=request.symbol)
     except Fatal:

@@ -154,6 +154,16 @@ def test_a_column_with_one_value_is_doubtful_while_pages_follow():
     assert answer("nasdaq", table(columns, rows), dataset="A/B").rows == len(SESSIONS)
 
 
+def test_a_doubtful_column_may_have_any_name():
+    rows = [["IBM", str(day), 10.0, "EUR" if n % 2 else "USD"] for n, day in enumerate(SESSIONS)]
+    page = answer("nasdaq", table([TICKER, DATE, CLOSE, ("Währung, lokal", "String")], rows), dataset="A/B")
+    assert page.check is not None
+    assert page.check.isascii()
+    error = {"quandl_error": {"code": "QECx02", "message": "no"}}
+    with pytest.raises(errors.BadRequest, match="values of Währung, lokal differ"):
+        answer("nasdaq", error, status=404, dataset="A/B", cursor=page.check)
+
+
 def test_dates_of_an_update_and_absent_texts_divide_nothing():
     rows = [["IBM", str(day), 10.0, str(day), None if n % 2 else "USD"] for n, day in enumerate(SESSIONS)]
     columns = [TICKER, DATE, CLOSE, ("lastupdated", "Date"), ("currency", "String")]
