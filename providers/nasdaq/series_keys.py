@@ -94,7 +94,7 @@ def _of_one_date(
 
 
 def asks_metadata(doubtful: Sequence[str]) -> str:
-    """Returns the cursor of the call for the metadata. It carries the first doubtful columns, as ASCII: a name may be any text."""
+    """Returns the cursor of the call for the metadata. It carries the first doubtful columns, as ASCII."""
     return METADATA + ",".join(quote(one, safe="") for one in doubtful[:_MOST_NAMED])
 
 
