@@ -26,6 +26,10 @@ def outage_as_sentence(record: logging.LogRecord) -> bool:
     if record.name == "py.warnings" and "worker_cancel_long_running_tasks_on_connection_loss" in record.getMessage():
         return False  # tasks/celeryconfig.py has chosen that setting
     error = record.exc_info[1] if record.exc_info else None
+    if record.name == "celery.bootsteps" and _stops_what_is_gone(record, error):
+        record.msg, record.args = f"{record.getMessage()} (its connection was gone before). It goes on by itself.", ()
+        record.exc_info = record.exc_text = None
+        return True
     if isinstance(error, Reject):
         error = error.reason  # a retry that could not be parked
     while record.name == "celery.bootsteps" and error is not None and not isinstance(error, RedisError):
@@ -41,3 +45,14 @@ def outage_as_sentence(record: logging.LogRecord) -> bool:
         record.msg, record.args = f"{record.getMessage()} (Redis: {why}). It goes on by itself when Redis {then}.", ()
         record.exc_info = record.exc_text = None
     return True
+
+
+def _stops_what_is_gone(record: logging.LogRecord, error: BaseException | None) -> bool:
+    """True for a part that is stopped after its connection was dropped: kombu then reads attributes of None."""
+    about = record.args if isinstance(record.args, tuple) else ()
+    ends = bool(about) and str(about[0]) in ("restarting", "stopping", "closing", "terminating")
+    while ends and isinstance(error, AttributeError) and "'NoneType' object" in str(error):
+        if error.__context__ is None:
+            return True
+        error = error.__context__
+    return False

@@ -10,10 +10,11 @@ from typing import Any
 from ..hardening.refused_writes import RefusalsAsConnectionErrors
 from ..hardening.result_consumer_reconnect import ResultConsumerReconnect
 from ..hardening.result_exception_names import ResultExceptionNames
+from ..hardening.results_in_an_outage import ResultsInAnOutage
 
 
-class HardenedBackend(ResultExceptionNames, ResultConsumerReconnect):
-    """Reconnects after an outage, writes stable names of exceptions, and tries a refused write again like a lost connection."""
+class HardenedBackend(ResultExceptionNames, ResultsInAnOutage, ResultConsumerReconnect):
+    """Waits for Redis in a task, reconnects, writes stable names of exceptions, and tries a refused write again."""
 
     def _get_client(self) -> Any:
         return RefusalsAsConnectionErrors

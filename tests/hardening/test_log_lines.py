@@ -5,17 +5,22 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import billiard.util
+import pytest
 from billiard.exceptions import WorkerLostError
+from kombu.common import ignore_errors
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tasks.hardening.lost_child_tracebacks import lost_child_as_sentence
 from tasks.hardening.outage_tracebacks import outage_as_sentence
 from tasks.hardening.pool_log_lines import log_pool_lines_by
 
+Filters = tuple[Callable[[logging.LogRecord], bool], ...]
 
-def logged(name: str, message: str, error: Exception, *, filters: tuple[Callable[[logging.LogRecord], bool], ...]) -> str:
+
+def logged(name: str, message: str, error: Exception, *, filters: Filters, arguments: tuple[str, ...] = ()) -> str:
     """What a logger of that name writes about an error, as Celery logs it: `exc_info=True`."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
@@ -26,7 +31,7 @@ def logged(name: str, message: str, error: Exception, *, filters: tuple[Callable
     try:
         raise error
     except type(error):
-        logger.critical(message, error, exc_info=True)
+        logger.critical(message, *arguments, error, exc_info=True)
     finally:
         logger.removeHandler(handler)
     return stream.getvalue()
@@ -39,6 +44,22 @@ def test_an_outage_is_a_traceback():
     ours = logged("celery.worker.request", "Couldn't ack 5, reason:%r", error, filters=(outage_as_sentence,))
     assert len(ours.splitlines()) == 1
     assert ours.endswith("It goes on by itself when Redis is back.\n")
+
+
+def test_a_part_that_is_stopped_without_its_connection_is_a_traceback():
+    gone: Any = None
+
+    def told(error: Exception, **filters: Any) -> str:
+        return logged("celery.bootsteps", "Error on %s %s: %r", error, arguments=("restarting", "Gossip"), **filters)
+
+    with pytest.raises(AttributeError) as found:
+        ignore_errors(gone, lambda: gone.cycle)
+    assert "Traceback (most recent call last)" in told(found.value, filters=())
+    ours = told(found.value, filters=(outage_as_sentence,))
+    assert len(ours.splitlines()) == 1
+    assert ours.startswith("Error on restarting Gossip: AttributeError(")
+    assert ours.endswith("It goes on by itself.\n")
+    assert "Traceback" in told(ValueError("a fault of ours"), filters=(outage_as_sentence,))
 
 
 def test_a_killed_child_is_a_traceback():

@@ -1,16 +1,22 @@
-"""A Redis of the results that is away: Celery asks for a restart of the application, ours raises OperationalError."""
+"""A Redis of the results that is away: Celery asks for a restart or fails tasks, ours raises OperationalError or waits."""
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 from celery import Celery
+from celery.app.trace import build_tracer
 from celery.backends.redis import RedisBackend
 from kombu.exceptions import OperationalError
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
 
 from marketfetch.local.valkey_server import start_valkey
 from tasks.hardening.result_consumer_reconnect import ResultConsumerReconnect
+from tasks.hardening.results_in_an_outage import ResultsInAnOutage
 
 #: Celery 5.7 calls it when it writes a result.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
@@ -57,3 +63,60 @@ def test_a_redis_that_is_away_asks_for_a_restart(tmp_path, backends):
             if not ours.result_consumer.subscribed_to & {ours.get_key_for_task("waited for before")}:
                 break
         assert ours.get_key_for_task("waited for before") not in ours.result_consumer.subscribed_to, "its result has arrived"
+
+
+def traced(kind: type[RedisBackend], url: str, body: Any, *, track: bool = False) -> RedisBackend:
+    """Runs a task as a child of a worker does, and returns the backend that has its result."""
+    app = Celery(set_as_current=False)
+    app.conf.update(result_backend_transport_options={"retry_policy": TRIES}, task_track_started=track)
+    task = app.task(body, name="of a user", shared=False)
+    task.backend = kind(app=app, url=url)
+    task.backend.connparams["retry"] = Retry(NoBackoff(), 0)  # redis-py's own pauses are random
+    build_tracer(task.name, task, app=app)("id", (), {}, {"id": "id", "delivery_info": {}})
+    return task.backend
+
+
+def stored() -> str:
+    return "stored"
+
+
+def test_redis_is_away_while_a_result_is_written(tmp_path):
+    server, back = start_valkey(tmp_path), threading.Event()
+
+    def starts_again() -> None:
+        with start_valkey(tmp_path, port=server.port):
+            back.wait(30)
+
+    again = threading.Timer(0.6, starts_again)
+
+    def body() -> str:
+        server.stop()
+        again.start()
+        return "stored"
+
+    try:
+        assert traced(ResultsInAnOutage, server.url, body).get_state("id") == "SUCCESS"
+    finally:
+        back.set()
+        again.join()
+    with (
+        pytest.warns(RuntimeWarning, match="outside body"),
+        pytest.raises(RedisConnectionError),  # of writing that it failed
+    ):
+        traced(RedisBackend, server.url, stored)
+
+
+def test_a_task_runs_although_its_start_cannot_be_written(tmp_path):
+    server = start_valkey(tmp_path)
+    server.stop()
+    ran = []
+
+    def body() -> str:
+        ran.append(start_valkey(tmp_path, port=server.port))
+        return "stored"
+
+    try:
+        assert traced(ResultsInAnOutage, server.url, body, track=True).get_state("id") == "SUCCESS"
+    finally:
+        for one in ran:
+            one.stop()
