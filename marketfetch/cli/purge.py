@@ -1,21 +1,28 @@
-"""`marketfetch purge` deletes old jobs, requests, rejects and dead messages. Bars stay."""
+"""`marketfetch purge` deletes old records, or what is parked. Bars stay."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from marketfetch.cli.screen import counted
+from marketfetch.cli.screen import counted, hint
+
+if TYPE_CHECKING:
+    from marketfetch.jobs.lane_purge import PurgedLane
 
 _LETTERS: Final = {"d": 1, "w": 7}
 _LONGEST_DAYS: Final = 36_500
+#: In the place of a job: everything that is parked.
+_ALL: Final = "all"
 
 
-def _age(_ctx: click.Context, _param: click.Parameter, value: str) -> timedelta:
+def _age(_ctx: click.Context, _param: click.Parameter, value: str | None) -> timedelta | None:
     """Reads `90d` or `12w` as a timedelta."""
+    if value is None:
+        return None
     found = re.fullmatch(r"([0-9]{1,6})([dw])", value.strip().lower())
     days = int(found[1]) * _LETTERS[found[2]] if found else 0
     if not 3 <= days <= _LONGEST_DAYS:
@@ -24,15 +31,29 @@ def _age(_ctx: click.Context, _param: click.Parameter, value: str) -> timedelta:
 
 
 @click.command()
-@click.option(
-    "--older-than", required=True, callback=_age, help="The least age: days or weeks since a job was over, such as 90d or 12w."
-)
+@click.option("--older-than", callback=_age, help="Old records: days or weeks since a job was over, such as 90d or 12w.")
+@click.option("--parked", metavar="JOB|all", help="Cancel this job, or all jobs and tasks, and remove what they have parked.")
+@click.option("--yes", is_flag=True, help="With --parked: do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def purge(*, older_than: timedelta, as_json: bool) -> None:
-    """Delete old jobs that are over or cancelled, the requests and rejects that no other job asks for, and dead messages.
+def purge(*, older_than: timedelta | None, parked: str | None, yes: bool, as_json: bool) -> None:
+    """Delete old records (--older-than), or what is parked (--parked). Every bar stays.
 
-    Every bar stays. What a purged job had asked is fetched anew when it is submitted again.
+    --older-than deletes jobs that are over or cancelled, the requests and rejects that no other job asks for, and dead
+    messages. What a purged job had asked is fetched anew when it is submitted again.
+
+    --parked JOB cancels the job: its parked requests leave Redis, running ones end and are stored, and what other jobs and
+    tasks share with it stays. `marketfetch resume JOB` lets it go on. --parked all does so with every open job, and revokes the
+    parked tasks of your apps.
     """
+    if (older_than is None) == (parked is None):
+        raise click.UsageError("say what: --older-than AGE, such as 90d, or --parked JOB|all")
+    if parked is not None:
+        _purge_lane(parked, yes=yes, as_json=as_json)
+    elif older_than is not None:
+        _purge_old(older_than, as_json=as_json)
+
+
+def _purge_old(older_than: timedelta, *, as_json: bool) -> None:
     from marketfetch.ops import retention
 
     gone = retention.purge(older_than=older_than)
@@ -46,3 +67,45 @@ def purge(*, older_than: timedelta, as_json: bool) -> None:
         counted(gone.dead_messages, "dead message"),
     )
     click.echo(f"Purged {', '.join(parts)}. Every bar is kept.")
+
+
+def _purge_lane(name: str, *, yes: bool, as_json: bool) -> None:
+    from marketfetch.jobs.lane_purge import purge_all, purge_job
+
+    if not yes:
+        click.confirm(_question(name), abort=True, err=True)
+    purged = purge_all() if name == _ALL else purge_job(name)
+    if as_json:
+        click.echo(purged.model_dump_json())
+    else:
+        _say(name, purged)
+
+
+def _question(name: str) -> str:
+    """Says what would be purged. Raises MarketfetchError."""
+    import marketfetch
+    from marketfetch.jobs.lane_purge import parked
+
+    if name == _ALL:
+        found = parked()
+        lanes = ", ".join(f"{many:,} of {vendor}" for vendor, many in found.requests.items()) or "none"
+        return f"Cancel {counted(found.jobs, 'job')} and revoke {counted(found.tasks, 'task')}? Parked requests: {lanes}."
+    requests = marketfetch.status(name).requests
+    return f"Cancel job {name}? Of its requests {requests.parked:,} are parked; {requests.running:,} run and will be stored."
+
+
+def _say(name: str, purged: PurgedLane) -> None:
+    for one in purged.jobs:
+        if not one.requests + one.running:
+            click.echo(f"{one.job}: nothing of it was parked.")
+            continue
+        runs = f"; {counted(one.running, 'running one')} will be stored" if one.running else ""
+        click.echo(f"{one.job}: cancelled, {counted(one.requests, 'request')} purged{runs}.")
+        hint(f"`marketfetch resume {one.job}` lets it go on.")
+    if name == _ALL:
+        tasks, others = counted(purged.tasks, "task"), counted(purged.others, "request")
+        click.echo(
+            f"Purged {counted(len(purged.jobs), 'job')}, {tasks}, and {others} of jobs that this database does not know."
+        )
+    if purged.tasks:
+        hint("A worker marks the tasks as REVOKED within seconds, or when one starts.")
