@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from marketfetch import connections, vendors
 from marketfetch.exceptions import BadRequestError, MarketfetchError
-from marketfetch.jobs import recorded_outcomes
+from marketfetch.jobs import recorded_outcomes, relative_days
 from marketfetch.jobs.planning import of_task
 from marketfetch.quotas import Start
 from marketfetch.schemas.ledger import LedgerRow
@@ -186,6 +186,10 @@ def park_again(task: Task, provider: str, symbol: str, args: tuple[Any, ...], qu
         raise BadRequest(f"{symbol}: {error}") from None
     except MarketfetchError:
         log.info("stray task can't be planned here", task=task.name, task_id=task.request.id)
+    if relative_days.are_in(query) and connections.gate(provider).request_of(task.request.id):
+        # The message has come twice, and its relative days are those of the first time.
+        log.info("stray task is parked already", task=task.name, task_id=task.request.id)
+        raise Ignore
     task.signature_from_request(task.request, countdown=0, retries=task.request.retries).apply_async()
     log.info("stray task parked", task=task.name, task_id=task.request.id)
     raise Ignore

@@ -15,6 +15,22 @@ if TYPE_CHECKING:
     from marketfetch import Submitted
 
 
+class _Day(click.DateTime):
+    """A date, or a day relative to now, such as -5d."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        from marketfetch.exceptions import BadRequestError
+        from marketfetch.jobs import relative_days
+
+        if isinstance(value, str) and not value[:1].isdigit():
+            try:
+                found = relative_days.day(param.name if param and param.name else "day", value, datetime.now(UTC))
+            except BadRequestError as error:
+                self.fail(str(error), param, ctx)
+            value = found.isoformat()
+        return super().convert(value, param, ctx)
+
+
 def _day(_ctx: click.Context, _param: click.Parameter, value: datetime | None) -> date | None:
     return value.date() if value else None
 
@@ -22,7 +38,7 @@ def _day(_ctx: click.Context, _param: click.Parameter, value: datetime | None) -
 #: No market closes for longer: a range of so many days without a single row is a wrong symbol, not a holiday.
 _SURELY_TRADED_DAYS = 10
 
-_DAY = click.DateTime(["%Y-%m-%d"])
+_DAY = _Day(["%Y-%m-%d"])
 
 
 class _FetchCommand(click.Command):
@@ -43,8 +59,13 @@ class _FetchCommand(click.Command):
     help="More symbols: a line each, or a CSV with a column symbol or ticker (- for stdin; # begins a comment).",
 )
 @click.option("--timespan", default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo.")
-@click.option("--start", type=_DAY, callback=_day, help="First day, YYYY-MM-DD.  [default: one year before --end]")
-@click.option("--end", type=_DAY, callback=_day, help="Last day, inclusive.  [default: today in UTC]")
+@click.option(
+    "--start",
+    type=_DAY,
+    callback=_day,
+    help="First day: YYYY-MM-DD, today, yesterday, -5d, -2w, -3mo or -1y (before today, UTC).  [default: a year before --end]",
+)
+@click.option("--end", type=_DAY, callback=_day, help="Last day, inclusive, in the same words.  [default: today in UTC]")
 @click.option("--dataset", default="bars", show_default=True, help="The vendor's name for the data, such as WIKI/PRICES.")
 @click.option("--adjustment", help="raw, split or split_dividend.  [default: what the vendor serves]")
 @click.option("--again", is_flag=True, help="Fetch anew what an earlier equal job has stored.")

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from marketfetch import vendors
 from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError, UnreadableJob
+from marketfetch.jobs import relative_days
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.symbol_text import BAD_SYMBOL
@@ -68,19 +69,20 @@ def make_spec(
 ) -> JobSpec:
     """A job as it will be recorded. `nonce` names the generation for `again`, "" for a random one. Raises BadRequestError.
 
-    `at` is the time of the wish, by default now.
+    `at` is the time of the wish, by default now; relative days are those before it.
     """
     if provider not in vendors.names():
         raise BadRequestError(vendors.unknown(str(provider)))
     if not isinstance(symbols, Iterable) or isinstance(symbols, str) or not all(isinstance(one, str) for one in symbols):
         raise BadRequestError(f"The symbols are a list of words, such as ['AAPL', 'MSFT'] (got {symbols!r}).")
+    at = at or wished_at()
     try:
         return JobSpec(
             provider=provider,
             symbols=tuple(symbols),
-            as_of=as_of_text(at or wished_at()),
+            as_of=as_of_text(at),
             again=(nonce or uuid4().hex[:12]) if again else "",
-            **wish,
+            **relative_days.absolute(wish, at),
         )
     except ValidationError as error:
         raise BadRequestError(f"The job can't be planned: {_clauses(error)}.") from None

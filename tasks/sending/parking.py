@@ -98,6 +98,7 @@ class _ParkingProducer:
 
     def _park(self, gate: Gate, body: Any, headers: dict[str, Any], properties: dict[str, Any]) -> None:
         task_id, wait_ms = headers["id"], _ms_until(headers.get("eta"))
+        body = _with_absolute_days(body, wait_ms=wait_ms)
         kept = {
             "headers": {key: value for key, value in headers.items() if key != GRANT_HEADER},
             "body": body,
@@ -136,6 +137,21 @@ class _ParkingProducer:
         self._app.amqp.parked_events.publish("task-parked", event, self._producer)
 
 
+def _with_absolute_days(body: Any, *, wait_ms: int) -> Any:
+    """The message's body with absolute days, so that a retry, and a message that comes twice, mean the days of the first send.
+
+    They are relative to when the task may run. Wrong words stay: the task is refused, or fails, with the sentence.
+    """
+    from marketfetch.exceptions import BadRequestError
+    from marketfetch.jobs import planning, relative_days
+
+    args, kwargs, embed = body
+    try:
+        return args, relative_days.absolute(kwargs, planning.wished_at() + timedelta(milliseconds=wait_ms)), embed
+    except BadRequestError:
+        return body
+
+
 def _planned(provider: str, body: Any, task_id: str, *, wait_ms: int) -> Request | None:
     """The request of a task, so that two tasks with the same wish make one call. None where this process can't plan it.
 
@@ -143,12 +159,12 @@ def _planned(provider: str, body: Any, task_id: str, *, wait_ms: int) -> Request
     link before has succeeded: the link fails with the sentence when its turn comes.
     """
     from marketfetch.exceptions import BadRequestError, MarketfetchError
-    from marketfetch.jobs.planning import of_task
+    from marketfetch.jobs import planning
 
     args, kwargs, *_ = body
-    at = datetime.now(UTC) + timedelta(milliseconds=wait_ms) if wait_ms else None
+    at = planning.wished_at() + timedelta(milliseconds=wait_ms) if wait_ms else None
     try:
-        return of_task(provider, args, kwargs, task_id=task_id, at=at)
+        return planning.of_task(provider, args, kwargs, task_id=task_id, at=at)
     except BadRequestError:
         if in_a_task():
             return None

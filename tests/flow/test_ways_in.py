@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 from tests.waiting import eventually
 
@@ -81,6 +82,41 @@ def test_send_task_by_an_app_that_does_not_know_us_is_parked_under_its_own_id(pl
     )
     assert answer(place, code)["outcome"] == "stored"
     assert "stray task parked" in place.worker_log
+
+
+def test_relative_days_are_those_of_the_send_whichever_way_the_task_goes_and_however_often(place):
+    """Parked twice by a sender, then by a worker for an app that knows the name alone, whose message comes twice."""
+    code = (
+        "from marketfetch.jobs import planning\nfrom datetime import UTC, datetime\nfrom kombu.utils.json import loads\n"
+        "planning.wished_at = lambda: datetime(2024, 6, 10, 23, 59, tzinfo=UTC)\n"
+        "from marketfetch import connections\ngate = connections.gate('polygon')\n"
+        "def parked(sent):\n"
+        "    record = f'{gate.prefix}req:{gate.request_of(sent.id)}'\n"
+        "    kwargs = loads(gate.redis.hget(record, 'm'))['body'][1]\n"
+        "    return [kwargs['start'], kwargs['end']]\n"
+        "days = {'start': '-5d', 'end': 'today', 'adjustment': 'split'}\n"
+        "answer = [parked(polygon.delay('AAPL', **days)), parked(polygon.apply_async(('AAPL',), days, countdown=3 * 86400))]"
+    )
+    assert answer(place, code) == [["2024-06-05", "2024-06-10"], ["2024-06-08", "2024-06-13"]]
+    place.redis().flushall()
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = '["1/hour"]'
+    place.worker(concurrency=1)  # in the order in which they are sent
+    code = (
+        "from celery import Celery\nfrom tests.waiting import eventually\nfrom marketfetch import connections\n"
+        "bare = Celery(broker=app.conf.broker_url, backend=app.conf.result_backend)\n"
+        f"polygon.delay('MSFT', {ASKED}).get(timeout=20)\n"  # it has the only call
+        "for days in ('-5d', '-6d'):\n"  # as a day later
+        "    bare.send_task('tasks.fetch.polygon', ('AAPL',), {'start': days, 'end': 'today'}, task_id='twice')\n"
+        "gate = connections.gate('polygon')\n"
+        "last = bare.send_task('tasks.fetch.polygon', ('TSLA',), {'start': '-5d', 'end': 'today'})\n"
+        "eventually(lambda: gate.request_of(last.id))\n"
+        "answer = [gate.counts().parked, gate.arguments(gate.request_of('twice'))]"
+    )
+    parked, arguments = answer(place, code)
+    today = datetime.now(UTC).date()
+    assert parked == 2, "the second message of the same task is no second request"
+    assert json.loads(arguments)["start"] in {str(today - timedelta(days=n)) for n in (5, 6)}
+    eventually(lambda: "stray task is parked already" in place.worker_log, what="the second message")
 
 
 def test_wrong_arguments_fail_with_the_arguments_name(place):
