@@ -24,13 +24,12 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
     """Show every key's limits: used and allowed, when one more call is free, what is paused and why."""
     if ctx.invoked_subcommand:
         return
-    from marketfetch.ops.key_status import events, lines
+    from marketfetch.ops.key_status import events, lines, unserved
 
-    found = lines()
-    counted = events() if as_json else {}
+    found, waits = lines(), unserved()
     if as_json:
-        events_of = {provider: asdict(one) for provider, one in counted.items()}
-        click.echo(json.dumps({"keys": [_document(one) for one in found], "events": events_of}))
+        events_of = {provider: asdict(one) for provider, one in events().items()}
+        click.echo(json.dumps({"keys": [_document(one) for one in found], "events": events_of, "unserved": waits}))
         return
     if not found:
         hint("No API key is configured. `marketfetch check` says how to set one.")
@@ -53,6 +52,8 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
                 )
             )
     table(rows)
+    for sentence in dict.fromkeys(waits.values()):
+        hint(sentence)
     for one in found:
         if one.key.aside_why:
             hint(
@@ -125,6 +126,7 @@ def health(ctx: click.Context, *, as_json: bool) -> None:
     from marketfetch.quotas.reporting import UNSTARTED
 
     found = key_status.health()
+    unserved = key_status.unserved() if not all(one.ok for one in found) else {}
     ok = all(one.ok for one in found)
     if as_json:
         click.echo(json.dumps({"ok": ok, "pools": [asdict(one) for one in found]}))
@@ -133,5 +135,6 @@ def health(ctx: click.Context, *, as_json: bool) -> None:
             waits = f"{one.waiting} wait that may run, a key is open, and nothing was admitted for {one.stuck_ms / 1000:.0f} s"
             if one.unstarted:
                 waits = f"{one.unstarted} {UNSTARTED}"
-            click.echo(f"{one.pool}: {'fine' if one.ok else f'{waits}. Is a worker running? `marketfetch check` looks.'}")
+            why = unserved.get(one.pool, "Is a worker running? `marketfetch check` looks.")
+            click.echo(f"{one.pool}: {'fine' if one.ok else f'{waits}. {why}'}")
     ctx.exit(0 if ok else 1)

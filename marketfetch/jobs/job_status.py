@@ -18,7 +18,7 @@ from marketfetch.exceptions import BadRequestError, UnavailableError, UnknownJob
 from marketfetch.jobs.planning import spec_of
 from marketfetch.jobs.submission import database
 from marketfetch.ops import alerts, redis_writes
-from marketfetch.ops.workers import releasers
+from marketfetch.ops.workers import heartbeats, unserved
 from marketfetch.quotas.estimates import seconds_for
 from marketfetch.quotas.reporting import report
 from marketfetch.quotas.values import KeyReport
@@ -161,10 +161,8 @@ def _in_redis(provider: str | None, unfinished: bool) -> tuple[list[KeyReport], 
     # Workers that wait for Redis may not renew their heartbeat, so this check precedes "no worker".
     if refused := redis_writes.sentence(redis, safe_url(redis_url())):
         sentences.append(refused)
-    elif unfinished and not releasers(redis):
-        sentences.append(
-            "No worker is running, so nothing is fetched. Start one: `marketfetch up`, or `celery -A marketfetch worker`."
-        )
+    elif unfinished:
+        sentences.append(unserved(provider, heartbeats(redis)))
     return now, gate.moving(), [sentence for sentence in sentences if sentence]
 
 

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from marketfetch import connections, vendors
 from marketfetch.configured import keys
 from marketfetch.exceptions import BadRequestError, UnavailableError
-from marketfetch.ops import redis_writes
+from marketfetch.ops import redis_writes, workers
 from marketfetch.quotas import reporting
 from marketfetch.quotas.values import Events, Health, KeyReport
 
@@ -41,6 +41,19 @@ def events() -> dict[str, Events]:
         return {provider: connections.gate(provider).events() for provider in vendors.names()}
     except RedisError as error:
         raise _away(error) from error
+
+
+def unserved() -> dict[str, str]:
+    """Why nothing is granted of vendors that have parked requests and no worker, by vendor.
+
+    Raises MarketfetchError when Redis is away.
+    """
+    try:
+        waiting = [name for name in vendors.names() if connections.gate(name).counts().parked]
+        alive = workers.heartbeats(connections.redis()) if waiting else []
+    except RedisError as error:
+        raise _away(error) from error
+    return {name: sentence for name in waiting if (sentence := workers.unserved(name, alive))}
 
 
 def health() -> list[Health]:

@@ -1,8 +1,8 @@
 """Releaser: asks the gates which requests may run now, and publishes exactly those.
 
 It is a step of the worker's blueprint, so it outlives the consumer's reconnects. It has its own connections and needs no
-leader, as admit is atomic. It runs only in workers that consume a fetch queue, and sleeps until the next opening or a wake
-message.
+leader, as admit is atomic. It releases for the vendors whose queues its worker consumes at the moment: a message in a queue
+that no worker consumes would hold quota until its grant expires. It sleeps until the next opening or a wake message.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from .. import deliveries
 from ..hardening.fork_with_locks import at_work
 from ..sending.messages import FetchMessage, job_message
 from ..sending.revoke import mark_revoked
+from .consumed_queues import consumed_vendors
 from .key_history import ended_since, key_histories
 from .reservations import Reservations
 from .sweeper import sweep_now
@@ -74,12 +75,9 @@ class Releaser(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is unty
         self._loop: ReleasingLoop | None = None
 
     def start(self, worker: Any) -> None:
-        consumed = set(worker.app.amqp.queues.consume_from)
-        providers = tuple(one for one in vendors.names() if f"fetch.{one}" in consumed)
-        if providers:
-            self._loop = ReleasingLoop(worker.app, providers=providers, slots=worker.concurrency)
-            self._loop.start()
-            worker.wait_for_soft_shutdown = partial(_soft_shutdown, self._loop, worker.wait_for_soft_shutdown)
+        self._loop = ReleasingLoop(worker.app, consumed=partial(consumed_vendors, worker.app), slots=worker.concurrency)
+        self._loop.start()
+        worker.wait_for_soft_shutdown = partial(_soft_shutdown, self._loop, worker.wait_for_soft_shutdown)
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002 (Celery's signature)
         if self._loop:
@@ -97,14 +95,17 @@ def _soft_shutdown(loop: ReleasingLoop, wait: Callable[[], None]) -> None:
 class ReleasingLoop(threading.Thread):
     """The thread: admits, publishes, sleeps; without Redis it waits and continues. At its end it returns unstarted grants."""
 
-    def __init__(self, app: Any, *, providers: tuple[str, ...], slots: int) -> None:
+    def __init__(self, app: Any, *, consumed: Callable[[], tuple[str, ...]], slots: int) -> None:
+        """`consumed` returns the vendors whose queues the worker consumes."""
         super().__init__(name="releaser", daemon=True)
         self._app = app
-        self._providers = providers
+        self._consumed = consumed
+        #: The vendors that this releaser serves now.
+        self._providers: tuple[str, ...] = ()
         self._most_granted = 4 * slots
         self._ending = threading.Event()
         self._outage = Outage("releaser")
-        self._newer = {provider: Alert(f"newer requests of {provider}") for provider in providers}
+        self._newer = {provider: Alert(f"newer requests of {provider}") for provider in vendors.names()}
         #: When the next heartbeat is due, on the monotonic clock.
         self._alive_until = 0.0
         #: The most bytes of batches that wait to be stored, per pool.
@@ -114,10 +115,14 @@ class ReleasingLoop(threading.Thread):
         self._reservations = Reservations()
         self._name = f"{HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
         #: The latest grants of this releaser, with their pools; older ones are started, or back in their place.
-        self._granted: deque[tuple[str, Grant]] = deque(maxlen=len(providers) * self._most_granted)
+        self._granted: deque[tuple[str, Grant]] = deque(maxlen=len(vendors.names()) * self._most_granted)
 
     def run(self) -> None:
         while not self._ending.is_set():
+            self._serves(self._consumed())
+            if not self._providers:
+                self._ending.wait(_STOP_CHECK_S)
+                continue
             try:
                 with Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5, retry=_NO_RETRY) as redis:
                     self._release(redis)
@@ -143,8 +148,21 @@ class ReleasingLoop(threading.Thread):
         self.end()
         self.join(timeout=5)
 
+    def _serves(self, providers: tuple[str, ...]) -> None:
+        if providers != self._providers:
+            log.info(
+                "releases calls of other vendors", before=" ".join(self._providers) or "none", now=" ".join(providers) or "none"
+            )
+            self._providers = providers
+
+    def _goes_on(self) -> bool:
+        return not self._ending.is_set() and self._consumed() == self._providers
+
     def _release(self, redis: Redis) -> None:
-        """Serves every gate until the connection breaks; the epochs are valid only for this connection."""
+        """Serves the gates until the connection breaks, or the worker consumes other queues.
+
+        The epochs are valid only for this connection.
+        """
         with at_work:
             epochs = [self._begin(Gate(redis, pool=provider)) for provider in self._providers]
         with redis.pubsub(ignore_subscribe_messages=True) as wakes, self._app.connection_for_write() as connection:
@@ -153,10 +171,10 @@ class ReleasingLoop(threading.Thread):
             # Per pool, when the next admit is due; a wake message brings it forward.
             due = {epoch.gate.pool: 0.0 for epoch in epochs}
             self._alive_until = 0.0
-            while not self._ending.is_set():
+            while self._goes_on():
                 with at_work:
                     if time.monotonic() > self._alive_until:
-                        redis.set(self._name, "", ex=15)
+                        redis.set(self._name, " ".join(self._providers), ex=15)
                         self._most_unstored = _most_unstored(redis)
                         self._alive_until = time.monotonic() + _HEARTBEAT_S
                     for epoch in epochs:
@@ -165,20 +183,21 @@ class ReleasingLoop(threading.Thread):
                     self._outage.over()
                 for pool in self._sleep(wakes, until=min(due.values())):
                     due[pool] = 0.0
-            self._return_grants(redis)
+            left = () if self._ending.is_set() else self._consumed()
+            self._return_grants(redis, [one for one in self._providers if one not in left])
             redis.delete(self._name)
 
-    def _return_grants(self, redis: Redis) -> None:
+    def _return_grants(self, redis: Redis, providers: Sequence[str]) -> None:
         """Returns unstarted grants: in the lane they keep their place and hold no quota."""
-        for provider in self._providers:
+        for provider in providers:
             returned = Gate(redis, pool=provider).return_grants([grant for pool, grant in self._granted if pool == provider])
             if returned:
                 log.info("returned unstarted grants", pool=provider, requests=returned)
 
     def _sleep(self, wakes: Any, *, until: float) -> set[str]:
-        """Sleeps until that moment, a wake message, or the worker's end; returns the pools that were woken."""
+        """Sleeps until that moment, a wake message, other queues, or the worker's end; returns the pools that were woken."""
         woken: set[str] = set()
-        while not self._ending.is_set():
+        while self._goes_on():
             left_s = until - time.monotonic()
             message = wakes.get_message(timeout=max(0.0, min(left_s, _STOP_CHECK_S)))
             while message:  # one admit serves every wake message that has come meanwhile

@@ -1,13 +1,15 @@
 """Sweeper: checks every few seconds that the gate has the requests of every open job, and feeds the missing ones.
 
 The database knows what a job still needs, so the sweeper treats an emptied Redis, a crash between recording and parking, and a
-job larger than what is parked ahead alike. It is a step of the worker's blueprint, beside the releaser, in workers that
-consume a fetch queue; one sweeper of all workers sweeps at a time.
+job larger than what is parked ahead alike. It is a step of the worker's blueprint, beside the releaser, and sweeps while its
+worker consumes a fetch queue; one sweeper of all workers sweeps at a time.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -24,6 +26,7 @@ from marketfetch.storage.store import StoreError
 
 from ..hardening.fork_with_locks import ForkGuard
 from ..store import store_held
+from .consumed_queues import consumed_vendors
 
 log = structlog.get_logger("marketfetch.sweeper")
 
@@ -45,10 +48,9 @@ class Sweeper(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is untyp
         self._loop: SweepingLoop | None = None
 
     def start(self, worker: Any) -> None:
-        consumed = set(worker.app.amqp.queues.consume_from)
-        if any(f"fetch.{one}" in consumed for one in vendors.names()):
-            self._loop = SweepingLoop(every_s=get_settings().timings.sweep)
-            self._loop.start()
+        fetches = partial(consumed_vendors, worker.app)
+        self._loop = SweepingLoop(fetches=fetches, every_s=get_settings().timings.sweep)
+        self._loop.start()
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002 (Celery's signature)
         if self._loop:
@@ -60,8 +62,10 @@ class Sweeper(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is untyp
 class SweepingLoop(threading.Thread):
     """The thread: sweeps, sleeps; during an outage it waits and continues."""
 
-    def __init__(self, *, every_s: float) -> None:
+    def __init__(self, *, fetches: Callable[[], object], every_s: float) -> None:
+        """`fetches` returns something false while the worker only stores."""
         super().__init__(name="sweeper", daemon=True)
+        self._fetches = fetches
         self._every_s = every_s
         self._ending = False
         self._outage = Outage("sweeper")
@@ -69,9 +73,10 @@ class SweepingLoop(threading.Thread):
     def run(self) -> None:
         while not self._ending:
             try:
-                with _guard:
-                    sweep()
-                self._outage.over()
+                if self._fetches():
+                    with _guard:
+                        sweep()
+                    self._outage.over()
             except StoreError as error:
                 self._outage.goes_on("the database", error)
             except (RedisError, OperationalError, OSError) as error:

@@ -383,7 +383,7 @@ def test_one_message_that_cannot_be_read_does_not_stop_the_others(gate, monkeypa
     monkeypatch.setattr(releaser, "keys", lambda _pool: (key_limits("main", []),))
     epoch = Epoch(gate, histories=list, late_ms=10_000)
     epoch.begin()
-    loop = releaser.ReleasingLoop(app, providers=("polygon",), slots=1)
+    loop = releaser.ReleasingLoop(app, consumed=lambda: ("polygon",), slots=1)
     loop._serve(epoch, producer)
     assert published == ["good"]
     assert gate.counts() == Counts(parked=0, granted=1, running=0, held=0)

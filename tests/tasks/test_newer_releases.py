@@ -97,7 +97,7 @@ def test_a_releaser_tells_once_a_minute_what_it_leaves_to_a_newer_release(gate, 
     gate.park([Parking(id="a", arguments="{}"), Parking(id="b", arguments="{}")], job="J")
     for name in ("a", "b"):
         redis.hset(f"mf:{{polygon}}:req:{name}", "r", 99)
-    loop = ReleasingLoop(app, providers=("polygon",), slots=1)
+    loop = ReleasingLoop(app, consumed=lambda: ("polygon",), slots=1)
     epoch = SimpleNamespace(gate=gate, name="", clock_us=lambda: 0)
     waits = [loop._serve(epoch, producer=None) for _ in range(3)]  # type: ignore[arg-type]
     assert waits == [1.0, 1.0, 1.0], "it sleeps as long as with an empty lane"
