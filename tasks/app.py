@@ -24,7 +24,8 @@ app = Celery(
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), f"{_HERE}.sending.result_backend:HardenedBackend")
 app.config_from_object(f"{_HERE}.celeryconfig")
 app.steps["worker"].update(
-    f"{_HERE}.worker.{step}" for step in ("supported_pools:SupportedPools", "releaser:Releaser", "sweeper:Sweeper")
+    f"{_HERE}.worker.{step}"
+    for step in ("eager_setting:NoEagerWorker", "supported_pools:SupportedPools", "releaser:Releaser", "sweeper:Sweeper")
 )
 
 

@@ -36,7 +36,7 @@ from .attempt import Run
 from .deliveries import BEGUN, MOST_RAISED, RETURNED, why
 from .neighbours import NoPlace, a_place
 from .reference import Reference, failure, reference, reference_of
-from .sending.checked_task import CheckedTask
+from .sending.checked_task import CheckedTask, refuse_here
 from .sending.parking import FETCH_PREFIX, GRANT_HEADER, SENT
 from .store import hand_on, send_to_store
 
@@ -59,6 +59,8 @@ def fetch(task: Task, provider: str, args: tuple[Any, ...], query: dict[str, Any
     symbol = _symbol_of(args, query)
     grant = task.request.get(GRANT_HEADER)
     if grant is None:
+        if task.request.called_directly or task.request.is_eager:
+            refuse_here(task, "it was called as a function")
         park_again(task, provider, symbol, args, query)
     asked = partial(asked_for, grant, provider, args, query, task_id=task.request.id)
     grant[BEGUN] = True

@@ -61,8 +61,11 @@ def hand_on(task: Task, ref: Reference) -> Reference:
 
 
 def send_to_store(ref: Reference) -> None:
-    """Sends the store task beside the chain. If this message is lost, the gate redelivers the batch."""
-    store_batch.apply_async((ref,), ignore_result=True)
+    """Sends the store task beside the chain. If this message is lost, the gate redelivers the batch.
+
+    No child of the running task: a child without a result never ends for `AsyncResult.collect` and `children`.
+    """
+    store_batch.apply_async((ref,), ignore_result=True, add_to_parent=False)
 
 
 @app.task(name=STORE_TASK, throws=(StoreError,))

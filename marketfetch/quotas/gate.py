@@ -33,6 +33,8 @@ from marketfetch.quotas.values import (
 
 _PARK_AT_ONCE: Final = 500
 _ADMIT_AT_ONCE: Final = 1000
+#: How many tasks with one id may wait at once: as in park.lua.
+_MOST_OF_ONE_ID: Final = 16
 #: Admission stops after this long without a stored batch: a store that hangs must not pile up batches. It equals the default
 #: start-by, so at most one round of grants is added. In normal operation some batch is stored within a second.
 _UNSTORED_MS: Final = 10_000
@@ -238,6 +240,12 @@ class Gate(KeyState):
         """The request that a user's task waits for, None when it waits for none here."""
         found = self.redis.hget(f"{self.prefix}tasks", task_id)
         return found.decode() if isinstance(found, bytes) else None
+
+    def requests_of(self, task_id: str) -> dict[str, str]:
+        """The requests that the tasks with this id wait for, by the name under which each waits: see park.lua."""
+        names = [task_id, *(f"{task_id}\x1f{number}" for number in range(2, _MOST_OF_ONE_ID + 1))]
+        found = self.redis.hmget(f"{self.prefix}tasks", names)
+        return {name: one.decode() for name, one in zip(names, found, strict=True) if isinstance(one, bytes)}
 
     def claim(self, request_ids: Sequence[str], *, busy_ms: int, most_tried: int | None = None) -> list[Claim]:
         """Claims the batches of held requests for the caller to store; each is redelivered after `busy_ms`.

@@ -1,13 +1,14 @@
-"""The class of the fetch tasks: wrong arguments are refused where they are written, with a sentence."""
+"""The class of the fetch tasks: wrong arguments, and ways around the gate, are refused where they are written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from celery import Task
 
+from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs.planning import of_task
 
 from .parking import FETCH_PREFIX, in_a_task
@@ -23,11 +24,48 @@ class CheckedTask(Task):  # type: ignore[misc]  # Celery is untyped
     typing = False
 
     def apply_async(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
-        """Celery's, with the arguments checked. Raises BadRequestError."""
+        """Celery's, with the arguments checked. Raises BadRequestError, also where Celery would run the task here."""
+        if self.app.conf.task_always_eager:
+            refuse_here(self, "task_always_eager is set on marketfetch's app, which runs a task in the process that sends it")
         # Outside of a task the sender checks. Inside, `parent_id` marks what Celery itself sends: links, and own retries.
         if in_a_task() and "parent_id" not in options:
             of_task(self.name.removeprefix(FETCH_PREFIX), args or (), kwargs or {}, task_id="", at=_runs_at(options))
         return super().apply_async(args, kwargs, *more, **options)
+
+    def apply(self, *_: Any, **__: Any) -> NoReturn:
+        """Celery's runs the task in this process. Raises BadRequestError."""
+        eager = self.app.conf.task_always_eager
+        refuse_here(self, "task_always_eager is set on marketfetch's app" if eager else "apply() runs it in this process")
+
+    def map(self, *_: Any) -> NoReturn:
+        """Celery's makes all calls in one task. Raises BadRequestError."""
+        _refuse_many(self, "map")
+
+    def starmap(self, *_: Any) -> NoReturn:
+        """Celery's makes all calls in one task. Raises BadRequestError."""
+        _refuse_many(self, "starmap")
+
+    def chunks(self, *_: Any) -> NoReturn:
+        """Celery's makes the calls of a chunk in one task. Raises BadRequestError."""
+        _refuse_many(self, "chunks")
+
+
+def refuse_here(task: Task, why: str) -> NoReturn:
+    """Raises BadRequestError for a task that runs without a grant: its call would be outside of every limit."""
+    vendor = task.name.removeprefix(FETCH_PREFIX)
+    raise BadRequestError(
+        f"{task.name} runs in workers only, where every call has a place in the limits of its key, and {why}: nothing was "
+        f"fetched. Send it, such as {vendor}.delay('AAPL', start='2024-01-02', end='2024-01-31')."
+    )
+
+
+def _refuse_many(task: Task, name: str) -> NoReturn:
+    vendor = task.name.removeprefix(FETCH_PREFIX)
+    raise BadRequestError(
+        f"{name}() makes many calls in one task, and {task.name} makes one, with a place of its own in the limits of its key: "
+        f"nothing was sent. Send a group, such as group({vendor}.s(one, start='2024-01-02', end='2024-01-31') for one in "
+        f"symbols), or submit a job for all symbols: marketfetch.submit({vendor!r}, symbols, ...)."
+    )
 
 
 def _runs_at(options: Mapping[str, Any]) -> datetime | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -113,7 +114,7 @@ class _ParkingProducer:
             [
                 Parking(
                     id=request.id if request else f"{USER_TASK}{task_id}",
-                    arguments=request.arguments if request else headers.get("argsrepr") or "",
+                    arguments=request.arguments if request else _words(headers),
                     task=task_id,
                     message=dumps(kept),
                     expires_ms=_unix_ms(headers["expires"]) if headers.get("expires") else 0,
@@ -150,6 +151,11 @@ def _with_absolute_days(body: Any, *, wait_ms: int) -> Any:
         return args, relative_days.absolute(kwargs, planning.wished_at() + timedelta(milliseconds=wait_ms)), embed
     except BadRequestError:
         return body
+
+
+def _words(headers: Mapping[str, Any]) -> str:
+    """The arguments of a task without a request as Celery writes them; by them two tasks with one id differ."""
+    return f"{headers.get('argsrepr') or ''} {headers.get('kwargsrepr') or ''}".strip()
 
 
 def _planned(provider: str, body: Any, task_id: str, *, wait_ms: int) -> Request | None:

@@ -29,18 +29,17 @@ class ParkingControl(Control):  # type: ignore[misc]  # Celery is untyped
 
 
 def withdraw(app: Any, task_id: str) -> bool:
-    """Removes a parked task from the lane. False if it is not parked: then only Celery's own revoke applies."""
+    """Removes the parked tasks with this id from the lane. False if none is parked: then only Celery's own revoke applies."""
+    withdrawn = False
     for provider in vendors.names():
         gate = connections.gate(provider)
-        request_id = gate.request_of(task_id)
-        if request_id is None:
-            continue
-        (left,) = gate.withdraw([request_id], who=f"{USER_TASK}{task_id}")
-        if left.what in ("gone", "left"):
-            mark_revoked(app, loads(left.message), reason="revoked")
-            gate.settle(f"{USER_TASK}{task_id}")
-            return True
-    return False
+        for name, request_id in gate.requests_of(task_id).items():
+            (left,) = gate.withdraw([request_id], who=f"{USER_TASK}{name}")
+            if left.what in ("gone", "left"):
+                mark_revoked(app, loads(left.message), reason="revoked")
+                gate.settle(f"{USER_TASK}{name}")
+                withdrawn = True
+    return withdrawn
 
 
 def mark_revoked(app: Any, message: dict[str, Any], *, reason: str) -> None:

@@ -131,10 +131,11 @@ def _left_to_the_gate(carried: _Carried, task_id: str, why: str, *, again: bool)
     gate, record = carried.gate, carried.record
     if gate.arguments(record) is None:
         return _Told(why)
-    if again and gate.request_of(task_id) == record:
-        (left,) = gate.withdraw([record], who=f"{USER_TASK}{task_id}")
+    name = next((name for name, one in gate.requests_of(task_id).items() if one == record), None)
+    if again and name is not None:
+        (left,) = gate.withdraw([record], who=f"{USER_TASK}{name}")
         if left.what in ("gone", "left") or record.startswith(USER_TASK):
-            gate.settle(f"{USER_TASK}{task_id}")
+            gate.settle(f"{USER_TASK}{name}")
         return _Told(why)
     reason = f"its message can't be used: {dead_letters.clean(why)}. It is kept: `marketfetch dead`"
     end = deliveries.end(gate, record, fence=carried.fence, reason=reason)

@@ -3,7 +3,7 @@
 -- KEYS  1 ready    sorted set, score = priority * 2^48 + tag
 --       2 delayed  sorted set, score = not-before in Unix ms
 --       3 tags     hash, see call.lua
---       4 tasks    hash, task id -> the request that a user's task waits for
+--       4 tasks    hash, task id, or that and a number, see `named` -> the request that a user's task waits for
 --       5 counts   hash, see call.lua
 --       6 over     sorted set, score = when a request was over, or job:<job> cancelled, in us
 --       7 granted  8 running   9 held   where a known one may be
@@ -36,6 +36,23 @@ local function since_the_look(name)
 end
 if since_the_look('job:' .. job) then return 0 end
 
+-- The name under which a task waits, and the id of its request. It is the task's own id, with a number where another request
+-- waits for a task with that id: two tasks with one id are two, as in Celery. A record of one task alone (`task:<name>`) is
+-- another's where its arguments differ. Nil for a 17th.
+local UNIT_SEPARATOR = string.char(31)  -- in no id that a person writes, so that no id is the numbered name of another
+local function named(task, id, arguments)
+  local own = id == 'task:' .. task
+  for n = 1, 16 do
+    local name = n == 1 and task or (task .. UNIT_SEPARATOR .. n)
+    local request = own and ('task:' .. name) or id
+    local other = redis.call('HGET', KEYS[4], name)
+    if not other or redis.call('EXISTS', prefix .. 'req:' .. other) == 0 then return name, request end
+    if other == request and (not own or redis.call('HGET', prefix .. 'req:' .. request, 'q') == arguments) then
+      return name, request
+    end
+  end
+end
+
 local function place(id)
   tag = tag + 1
   redis.call('ZADD', KEYS[1], us(priority * 281474976710656 + tag), id)
@@ -61,6 +78,8 @@ end
 
 for i = 6, #ARGV, 5 do
   local id, task, message, expires = ARGV[i], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  if task ~= '' then task, id = named(task, id, ARGV[i + 1]) end
+  if not task then return redis.error_reply('16 tasks with this id wait already: give each task an id of its own') end
   local record = prefix .. 'req:' .. id
   local known = redis.call('HMGET', record, 's', 'p', 'o', 'j')
   local who = task ~= '' and ('task:' .. task) or job
