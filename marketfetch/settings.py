@@ -29,6 +29,7 @@ from marketfetch.local import sandbox_note
 from marketfetch.local.valkey_server import password_of
 from marketfetch.quotas.limits import parse
 from marketfetch.redaction import passwords
+from marketfetch.schemas.handle import Words
 from marketfetch.sections import LogSettings, Providers, ProviderSettings, Retries, Timings
 from marketfetch.setting_faults import fields, sentence
 from marketfetch.setting_sources import (
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     database_url: SecretStr = SecretStr("sqlite:///marketfetch.db")
     state_dir: Path = Path(".marketfetch")
+    owner: Words = ""
     providers: Providers = Providers()
     timings: Timings = Timings()
     retries: Retries = Retries()

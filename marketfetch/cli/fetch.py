@@ -69,6 +69,8 @@ class _FetchCommand(click.Command):
 @click.option("--dataset", default="bars", show_default=True, help="The vendor's name for the data, such as WIKI/PRICES.")
 @click.option("--adjustment", help="raw, split or split_dividend.  [default: what the vendor serves]")
 @click.option("--again", is_flag=True, help="Fetch anew what an earlier equal job has stored.")
+@click.option("--name", default="", help="A name for the job, to find it by.")
+@click.option("--tag", "tags", multiple=True, help="A word to find the job by: `status --tag TAG`. May be given several times.")
 @click.option("--wait", is_flag=True, help="Show progress until the job is over; exit with 1 if anything failed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
@@ -84,6 +86,8 @@ def fetch(
     dataset: str,
     adjustment: str | None,
     again: bool,
+    name: str,
+    tags: tuple[str, ...],
     wait: bool,
     as_json: bool,
 ) -> None:
@@ -91,9 +95,11 @@ def fetch(
 
     SYMBOLS are in the vendor's own spelling, with blanks or commas between them; one that is named twice is asked once.
     Prints the job's id and returns at once; workers do the rest. The same arguments later fetch only what could
-    still change; within a minute they are one job.
+    still change; within a minute they are one job. The job is yours (the setting owner, or your name on this system): the same
+    wish of another user, or with another --name or --tag, is a job of its own that shares the calls.
     """
     from marketfetch import submit
+    from marketfetch.cli.owner import owner
 
     wanted = symbols_of(symbols, symbols_file)
     if not wanted:
@@ -108,6 +114,9 @@ def fetch(
         dataset=dataset,
         adjustment=adjustment,
         again=again,
+        owner=owner(),
+        name=name,
+        tags=tags,
     )
     if wait:
         first = start or _a_year_before(last)

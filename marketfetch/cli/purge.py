@@ -90,8 +90,11 @@ def _question(name: str) -> str:
         found = parked()
         lanes = ", ".join(f"{many:,} of {vendor}" for vendor, many in found.requests.items()) or "none"
         return f"Cancel {counted(found.jobs, 'job')} and revoke {counted(found.tasks, 'task')}? Parked requests: {lanes}."
-    requests = marketfetch.status(name).requests
-    return f"Cancel job {name}? Of its requests {requests.parked:,} are parked; {requests.running:,} run and will be stored."
+    state = marketfetch.status(name)
+    requests = state.requests
+    return (
+        f"Cancel job {state.job}? Of its requests {requests.parked:,} are parked; {requests.running:,} run and will be stored."
+    )
 
 
 def _say(name: str, purged: PurgedLane) -> None:

@@ -16,7 +16,7 @@ def cancel(*, job: str) -> None:
 
     state = marketfetch.cancel(job)
     click.echo("\n".join(sentences(state)))
-    goes_on = f"`marketfetch resume {job}` lets it go on."
+    goes_on = f"`marketfetch resume {state.job}` lets it go on."
     hint(goes_on if state.requests.cancelled else "No request of it was left to cancel.")
 
 
@@ -32,7 +32,7 @@ def resume(ctx: click.Context, *, job: str | None) -> None:
     import marketfetch
     from marketfetch.jobs.steering import resume_all
 
-    fed = resume_all() if job is None else {job: marketfetch.resume(job)}
+    fed = resume_all() if job is None else {(name := _whole(job)): marketfetch.resume(name)}
     for name, requests in fed.items():
         if isinstance(requests, Exception):
             hint(str(requests))
@@ -49,12 +49,21 @@ def retry(*, job: str) -> None:
     """Make the failed requests of JOB again."""
     import marketfetch
 
+    job = _whole(job)
     failed = marketfetch.retry(job)
     click.echo(
         f"{_many(failed)} of {job} {'is' if failed == 1 else 'are'} to do again."
         if failed
         else f"No request of {job} has failed."
     )
+
+
+def _whole(job: str) -> str:
+    """The id of the job that is meant by the beginning of one."""
+    from marketfetch.jobs.lookup import known_job
+    from marketfetch.jobs.submission import database
+
+    return known_job(database(), job).id
 
 
 def _many(requests: int) -> str:

@@ -14,8 +14,9 @@ from redis.exceptions import RedisError
 from marketfetch import connections
 from marketfetch.addresses import redis_url
 from marketfetch.configured import keys
-from marketfetch.exceptions import BadRequestError, UnavailableError, UnknownJob, UnreadableJob
-from marketfetch.jobs.planning import spec_of
+from marketfetch.exceptions import BadRequestError, UnavailableError, UnreadableJob
+from marketfetch.jobs.lookup import known_job
+from marketfetch.jobs.planning import make_handle, spec_of
 from marketfetch.jobs.submission import database
 from marketfetch.ops import alerts, redis_writes
 from marketfetch.ops.workers import heartbeats, unserved
@@ -24,8 +25,7 @@ from marketfetch.quotas.reporting import report
 from marketfetch.quotas.values import KeyReport
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.storage import safe_url
-from marketfetch.storage.store import Job, Store, StoreError, Tally
-from marketfetch.suggestions import did_you_mean
+from marketfetch.storage.store import Job, StoreError, Tally
 
 #: Stands for the vendor's name of a job that can't be read.
 UNKNOWN: Final = "unknown"
@@ -60,7 +60,7 @@ class JobStatus(BaseModel):
 
     `state` is "failed" when the job is over and at least one request failed. `eta_seconds`: the time left at the limits of the
     keys, else at the pace so far; None while neither is known. `reject_reasons`: rows rejected, by reason. `trouble`: what an
-    operator should act on, one sentence each.
+    operator should act on, one sentence each. `owner`, `name`, `tags`: as `submit` was given them, "" and empty without.
     """
 
     job: str
@@ -73,6 +73,9 @@ class JobStatus(BaseModel):
     failures: list[Failure]
     reject_reasons: dict[str, int]
     trouble: list[str]
+    owner: str = ""
+    name: str = ""
+    tags: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +91,22 @@ class JobSummary:
     end: date | None
     created_at: datetime
     trouble: str = ""
+    owner: str = ""
+    name: str = ""
+    tags: tuple[str, ...] = ()
 
 
 def status(job_id: str) -> JobStatus:
     """Returns the state of a job. Costs a few queries and a few Redis calls, however many requests are parked.
 
+    `job_id` may be the beginning of an id, 4 digits or more, that no other job has; here and wherever a job is named.
+
     While Redis is away, and for a job that can't be read, the counts come from the database alone; `trouble` says so. Raises
-    UnknownJob and UnavailableError.
+    UnknownJob, BadRequestError (several jobs begin so) and UnavailableError.
     """
     store = database()
     job = known_job(store, job_id)
+    job_id = job.id
     try:
         tally, failed, todo = store.tally(job_id), store.failures(job_id), store.unfinished(job_id)
     except StoreError as error:
@@ -132,15 +141,22 @@ def status(job_id: str) -> JobStatus:
         failures=[Failure(request=row.request_id, symbol=row.symbol, reason=row.reason) for row in failed],
         reject_reasons=tally.reject_reasons,
         trouble=sentences,
+        owner=job.owner,
+        name=job.name,
+        tags=list(job.tags),
     )
 
 
-def list_jobs(limit: int = 20) -> list[JobSummary]:
-    """Returns the latest jobs, newest first, at most `limit` (1 or more). Raises BadRequestError and UnavailableError."""
+def list_jobs(limit: int = 20, *, owner: str = "", tag: str = "") -> list[JobSummary]:
+    """Returns the latest jobs, newest first, at most `limit` (1 or more); of one owner, or with one tag, where it is given.
+
+    Raises BadRequestError and UnavailableError.
+    """
     if not isinstance(limit, int) or limit < 1:
         raise BadRequestError(f"The limit of the list of jobs is 1 or more (got {limit}).")
+    asked = make_handle(owner, tags=[tag] if tag else [])
     try:
-        jobs = database().latest_jobs(limit)
+        jobs = database().latest_jobs(limit, owner=asked.owner, tag="".join(asked.tags))
     except StoreError as error:
         raise UnavailableError(f"The jobs can't be listed: {error}") from error
     return [_summary(job) for job in jobs]
@@ -205,25 +221,6 @@ def _eta_seconds(job: Job, provider: str, tally: Tally, now: Sequence[KeyReport]
     return round(at_limits) if at_limits else round(at_pace)
 
 
-def known_job(store: Store, job_id: str) -> Job:
-    """Returns the recorded job of this id. Raises UnknownJob, UnavailableError."""
-    if not isinstance(job_id, str):
-        raise UnknownJob(f"A job's id is a text, such as submit(...).job_id (got {job_id!r}).")
-    try:
-        job = store.job(job_id)
-        if job is None:
-            raise UnknownJob(_unknown_job(job_id, store))
-    except StoreError as error:
-        raise UnavailableError(f"Job {job_id} can't be looked up: {error}") from error
-    return job
-
-
-def _unknown_job(job_id: str, store: Store) -> str:
-    if meant := did_you_mean(job_id, [job.id for job in store.latest_jobs(50)], cutoff=0.5):
-        return f"There is no job {job_id!r}. {meant}"
-    return f"There is no job {job_id!r} in this database. `marketfetch status` lists the latest ones."
-
-
 def spec_or_reason(job: Job) -> tuple[JobSpec | None, str]:
     """Returns what was asked and ""; None and the reason if the record can't be read."""
     try:
@@ -235,6 +232,7 @@ def spec_or_reason(job: Job) -> tuple[JobSpec | None, str]:
 def _summary(job: Job) -> JobSummary:
     created = datetime.fromtimestamp(job.created_at_ms / 1000, UTC)
     spec, unreadable = spec_or_reason(job)
+    handle = (job.owner, job.name, job.tags)
     if spec is None:
-        return JobSummary(job.id, UNKNOWN, 0, "", None, None, created, unreadable)
-    return JobSummary(job.id, spec.provider, len(spec.symbols), spec.timespan, spec.start, spec.end, created)
+        return JobSummary(job.id, UNKNOWN, 0, "", None, None, created, unreadable, *handle)
+    return JobSummary(job.id, spec.provider, len(spec.symbols), spec.timespan, spec.start, spec.end, created, "", *handle)

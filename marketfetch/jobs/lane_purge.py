@@ -68,10 +68,10 @@ def purge_job(job_id: str) -> PurgedLane:
     """Cancels a job and removes its parked requests. A job that is over stays as it is. Raises UnknownJob, UnavailableError."""
     before = status(job_id)
     if before.state in ("done", "failed"):
-        return PurgedLane(jobs=[PurgedJob(job=job_id, requests=0, running=0)])
-    after = cancel(job_id)
+        return PurgedLane(jobs=[PurgedJob(job=before.job, requests=0, running=0)])
+    after = cancel(before.job)
     purged = max(0, after.requests.cancelled - before.requests.cancelled)
-    return PurgedLane(jobs=[PurgedJob(job=job_id, requests=purged, running=after.requests.running)])
+    return PurgedLane(jobs=[PurgedJob(job=before.job, requests=purged, running=after.requests.running)])
 
 
 def purge_all() -> PurgedLane:

@@ -15,6 +15,7 @@ from marketfetch import vendors
 from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError, UnreadableJob
 from marketfetch.jobs import relative_days
+from marketfetch.schemas.handle import Handle
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.symbol_text import BAD_SYMBOL
@@ -86,6 +87,16 @@ def make_spec(
         )
     except ValidationError as error:
         raise BadRequestError(f"The job can't be planned: {_clauses(error)}.") from None
+
+
+def make_handle(owner: str | None, *, name: str = "", tags: Iterable[str] = ()) -> Handle:
+    """Whose wish a job is to be. Raises BadRequestError."""
+    if isinstance(tags, str):
+        raise BadRequestError(f"The tags are a list of words, such as ['nightly'] (got {tags!r}).")
+    try:
+        return Handle.model_validate({"owner": owner or "", "name": name or "", "tags": tags})
+    except ValidationError as error:
+        raise BadRequestError(f"The job can't be recorded: {_clauses(error)}.") from None
 
 
 def wished_at() -> datetime:

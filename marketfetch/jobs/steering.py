@@ -12,7 +12,8 @@ from redis.exceptions import RedisError
 from marketfetch import connections, vendors
 from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
 from marketfetch.jobs.feeding import feed, withdraw
-from marketfetch.jobs.job_status import JobStatus, known_job, spec_or_reason, status
+from marketfetch.jobs.job_status import JobStatus, spec_or_reason, status
+from marketfetch.jobs.lookup import known_job
 from marketfetch.jobs.planning import spec_of
 from marketfetch.jobs.submission import database, with_redis
 from marketfetch.ops import redis_writes
@@ -32,6 +33,7 @@ def wait(job_id: str, *, timeout_s: float | None = None) -> JobStatus:
     while True:
         began = time.monotonic()
         found = status(job_id)
+        job_id = found.job
         if found.state != "running":
             return found
         # `status` of a job of a million requests is expensive: at least four fifths of the time are left to the workers.
@@ -49,6 +51,7 @@ def cancel(job_id: str) -> JobStatus:
     """
     store = database()
     job = known_job(store, job_id)
+    job_id = job.id
     spec, _ = spec_or_reason(job)
     # The vendor of an unreadable job is unknown, so its requests are looked for in every vendor's pool.
     gates = [connections.gate(name) for name in ((spec.provider,) if spec else vendors.names())]
@@ -73,6 +76,7 @@ def resume(job_id: str) -> int:
     """
     store = database()
     job = known_job(store, job_id)
+    job_id = job.id
     spec_of(job)  # raises before anything of an unreadable job changes
     with_redis(lambda: redis_writes.must_take_writes(connections.redis()), "nothing was resumed")
     try:
@@ -114,6 +118,7 @@ def retry(job_id: str) -> int:
     """
     store = database()
     job = known_job(store, job_id)
+    job_id = job.id
     spec_of(job)
     try:
         revives = job.cancelled_at_ms is not None and store.unfinished(job_id, limit=1)

@@ -14,8 +14,9 @@ from marketfetch import connections
 from marketfetch.configured import labels
 from marketfetch.exceptions import UnavailableError
 from marketfetch.jobs.feeding import feed
-from marketfetch.jobs.planning import make_spec, plan_new
+from marketfetch.jobs.planning import make_handle, make_spec, plan_new
 from marketfetch.ops import redis_writes
+from marketfetch.settings import get_settings
 from marketfetch.storage.store import Job, Store, StoreError
 
 T = TypeVar("T")
@@ -25,7 +26,8 @@ T = TypeVar("T")
 class Submitted:
     """A recorded job.
 
-    `job_id`: 16 hex digits, derived from what is asked. `requests`: the calls that it takes, not counting further pages.
+    `job_id`: 16 hex digits, derived from what is asked, the owner, the name and the tags. `requests`: the calls that it takes,
+    not counting further pages.
     `new`: False if the same job was submitted in the same minute; it goes on where it is.
     """
 
@@ -44,8 +46,14 @@ def submit(
     dataset: str = "bars",
     adjustment: str | None = None,
     again: bool = False,
+    owner: str | None = None,
+    name: str = "",
+    tags: Sequence[str] = (),
 ) -> Submitted:
     """Records a job and returns; workers fetch it. The same arguments within a minute are one job; later a new one.
+
+    The same wish of another owner, or with another name or other tags, is another job: it shares the calls, and is cancelled,
+    resumed and purged alone.
 
     A new job calls only for what no job has, and for what could still change when it was asked for: bars whose session had not
     closed, or for which the vendor's delay had not passed. A range that was final costs no second call.
@@ -58,6 +66,8 @@ def submit(
     dataset     the vendor's name for the data; "bars" lets the vendor choose
     adjustment  "raw", "split" or "split_dividend"; None: what the vendor serves by default
     again       True fetches everything anew, as another job
+    owner       whose job it is, such as the user of an app; None: the setting `owner`, which is empty by default
+    name, tags  words to find it by: `list_jobs(tag="nightly")`, `marketfetch status --tag nightly`
 
     Costs one database transaction, and a few Redis calls per thousand requests. Raises BadRequestError, which names the wrong
     argument, and UnavailableError; after either nothing is recorded, unless the sentence says so.
@@ -65,6 +75,7 @@ def submit(
     spec = make_spec(
         provider, symbols, start=start, end=end, timespan=timespan, dataset=dataset, adjustment=adjustment, again=again
     )
+    handle = make_handle(get_settings().owner if owner is None else owner, name=name, tags=tags)
     requests = plan_new(spec)
     if not labels(spec.provider):
         raise UnavailableError(
@@ -73,7 +84,14 @@ def submit(
         )
     store = database()
     with_redis(lambda: redis_writes.must_take_writes(connections.redis()), "nothing was submitted")
-    job = Job(id=spec.id, spec=spec.model_dump_json(), created_at_ms=time.time_ns() // 1_000_000)
+    job = Job(
+        id=handle.job_id(spec),
+        spec=spec.model_dump_json(),
+        created_at_ms=time.time_ns() // 1_000_000,
+        owner=handle.owner,
+        name=handle.name,
+        tags=handle.tags,
+    )
     try:
         new = store.save_job(job, [request.root for request in requests])
     except StoreError as error:

@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 class Job:
     """A job as it was submitted. `spec` is the JSON of its JobSpec; times are Unix ms.
 
-    `cancelled_at_ms` is None for a job that was not cancelled, or was resumed.
+    `cancelled_at_ms` is None for a job that was not cancelled, or was resumed. `owner`, `name` and `tags` are those of its
+    Handle.
     """
 
     id: str
     spec: str
     created_at_ms: int
     cancelled_at_ms: int | None = None
+    owner: str = ""
+    name: str = ""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -24,7 +25,8 @@ class RecordedJobs:
 
     def save(self, job: Job, roots: Sequence[str]) -> bool:
         def add(execute: Execute) -> bool:
-            if not execute(self._sql["add"], job.id, job.spec, job.created_at_ms):
+            tags = json.dumps(job.tags, ensure_ascii=False)
+            if not execute(self._sql["add"], job.id, job.spec, job.created_at_ms, job.owner, job.name, tags):
                 execute(self._sql["resume"], job.id)
                 return False
             execute(self._sql["add_requests"], job.id, self._database.listing(sorted(set(roots))))
@@ -39,8 +41,12 @@ class RecordedJobs:
         found = self._jobs("one", job_id)
         return found[0] if found else None
 
-    def latest(self, limit: int) -> list[Job]:
-        return self._jobs("latest", limit)
+    def latest(self, limit: int, *, owner: str, tag: str) -> list[Job]:
+        return self._jobs("latest", owner, owner, tag, tag, limit)
+
+    def beginning_with(self, prefix: str, limit: int) -> list[Job]:
+        # Behind every id of hexadecimal digits that begins with it.
+        return self._jobs("beginning_with", prefix, f"{prefix}g", limit)
 
     def cancelled(self, limit: int) -> list[Job]:
         return self._jobs("cancelled", limit)
@@ -52,7 +58,7 @@ class RecordedJobs:
         with contextlib.suppress(StoreUnavailable):
             for start in range(0, len(over), _NOTED_AT_ONCE):
                 self._note_over(over[start : start + _NOTED_AT_ONCE])
-        return [Job(*row[:-1]) for row in found if row[-1]]
+        return [_job(*row[:-1]) for row in found if row[-1]]
 
     def tally(self, job_id: str) -> Tally:
         counts: dict[str, int] = {}
@@ -79,8 +85,8 @@ class RecordedJobs:
         # Next pages matter only up to the last first page.
         return first + self._database.read(self._sql["some_next_pages_up_to"], job_id, first[-1][0], limit)
 
-    def _jobs(self, statement: str, value: object) -> list[Job]:
-        return [Job(*row) for row in self._database.read(self._sql[statement], value)]
+    def _jobs(self, statement: str, *values: object) -> list[Job]:
+        return [_job(*row) for row in self._database.read(self._sql[statement], *values)]
 
     def _note_over(self, job_ids: Sequence[str]) -> None:
         ids = self._database.listing(job_ids)
@@ -91,3 +97,11 @@ class RecordedJobs:
             execute(self._sql["note_over"], ids)
 
         self._database.change(note)
+
+
+def _job(id_: str, spec: str, created: int, cancelled: int | None, owner: str, name: str, tags: str) -> Job:
+    found: object = None
+    with contextlib.suppress(ValueError):
+        found = json.loads(tags)
+    # Tags that another program has damaged must not keep the job from going on.
+    return Job(id_, spec, created, cancelled, owner, name, tuple(map(str, found)) if isinstance(found, list) else ())

@@ -12,8 +12,8 @@ from marketfetch.storage.database_protocol import Database, Execute
 from marketfetch.storage.statements import script, statements
 from marketfetch.storage.store_errors import StoreMismatch
 
-#: Raised with every change of the tables; `create` and `check` refuse any other.
-SCHEMA_VERSION: Final = 2
+#: Raised with every change of the tables; `create` and `check` refuse tables that are not marked as usable with it.
+SCHEMA_VERSION: Final = 3
 
 #: More than the free space that the pages of a table usually have, and what a small batch needs.
 _TRIED_BYTES: Final = 128 << 10
@@ -53,7 +53,7 @@ class Schema:
 
     def check(self) -> str:
         def try_writing(execute: Execute) -> None:
-            if self._version(execute, present := self._present(execute)) is None:
+            if self._versions(execute, present := self._present(execute)) is None:
                 raise no_tables(self._where)
             self._refuse_foreign(execute, present)
             # Random, so that a database which compresses long texts needs the space all the same.
@@ -65,18 +65,19 @@ class Schema:
     def verify(self) -> None:
         present = self._present(self._database.read)
         self._refuse_foreign(self._database.read, present)
-        if self._version(self._database.read, present) is None:
+        if self._versions(self._database.read, present) is None:
             raise no_tables(self._where)
 
     def _step(self, execute: Execute) -> int:
         """Takes the tables one version further; returns the version that was found."""
         present = self._present(execute)
-        version = self._version(execute, present)
-        if version is None:
+        versions = self._versions(execute, present)
+        if versions is None:
             self._refuse_foreign(execute, present)
             raise no_tables(self._where)
-        if version == SCHEMA_VERSION:
-            return version
+        if SCHEMA_VERSION in versions:
+            return SCHEMA_VERSION
+        version = max(versions)
         step = self._steps_after(version)
         if not step:
             self._refuse_foreign(execute, present)
@@ -84,7 +85,7 @@ class Schema:
             raise self._taken(taken[0])
         for statement in step:
             execute(statement)
-        execute(self._sql["set_version"], version + 1)
+        execute(self._sql["add_version" if version in upgrades.STILL_USABLE else "set_version"], version + 1)
         return version
 
     def _steps_after(self, version: int) -> list[str]:
@@ -103,24 +104,26 @@ class Schema:
     def _present(self, execute: Execute) -> set[str]:
         return {row[0] for row in execute(self._relations)}
 
-    def _version(self, execute: Execute, present: AbstractSet[str]) -> int | None:
-        """None where there is no table of the version, 0 where it is empty."""
+    def _versions(self, execute: Execute, present: AbstractSet[str]) -> set[int] | None:
+        """The schemas whose releases can use the tables. None where there is no table of them, 0 where it is empty."""
         if "schema_version" not in present:
             return None
-        found = execute(self._sql["version"])
-        return int(found[0][0]) if found else 0
+        return {int(row[0]) for row in execute(self._sql["versions"])} or {0}
 
     def _refuse_foreign(self, execute: Execute, present: AbstractSet[str]) -> None:
         """Raises StoreMismatch where the tables in `present` are not ours, or of another version."""
-        version = self._version(execute, present)
-        if version is None and (taken := sorted(present & set(self._tables))):
+        versions = self._versions(execute, present)
+        if versions is None and (taken := sorted(present & set(self._tables))):
             raise self._taken(taken[0])
-        if version is not None and version != SCHEMA_VERSION:
+        if versions is not None and SCHEMA_VERSION not in versions:
+            version = max(versions)
             todo = "name a new database, or install the marketfetch that made it"
             if version > SCHEMA_VERSION:
                 todo = "install the marketfetch that made it"
             elif self._steps_after(version):
                 todo = "stop the workers and run `marketfetch check --upgrade`, which keeps every row"
+                if version in upgrades.STILL_USABLE:
+                    todo = "run `marketfetch check --upgrade`, which keeps every row; workers of that release may go on"
             raise StoreMismatch(
                 f"{self._where} has tables of schema {version}, this marketfetch knows schema {SCHEMA_VERSION}: {todo}"
             )

@@ -2,7 +2,7 @@
 
 A statement begins behind a line `-- name: tally`; other lines that begin with `--` are comments. Values are `?`. What stands in
 braces is filled in when the file is loaded: `{columns}` with the statement of that name in the same file, `{ms:called_at}`,
-`{time:?}`, `{among}`, `{listed}` and `{for_update}` with the database's own spelling.
+`{time:?}`, `{among}`, `{listed}`, `{among_tags}` and `{for_update}` with the database's own spelling.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Spelling:
     among: str
     #: The same values as a relation with one column, `value`.
     listed: str
+    #: Whether the column `tags`, a JSON list, holds the one `?`.
+    among_tags: str
     #: Row-lock suffix of a SELECT.
     for_update: str
 

@@ -99,9 +99,13 @@ class Store:
     def job(self, job_id: str) -> Job | None:
         return self._jobs.job(job_id)
 
-    def latest_jobs(self, limit: int = 20) -> list[Job]:
-        """Newest first."""
-        return self._jobs.latest(limit)
+    def latest_jobs(self, limit: int = 20, *, owner: str = "", tag: str = "") -> list[Job]:
+        """Newest first; only those of an owner, or with a tag, where one is given."""
+        return self._jobs.latest(limit, owner=owner, tag=tag)
+
+    def jobs_beginning_with(self, prefix: str, limit: int) -> list[Job]:
+        """The jobs whose id begins with `prefix`, which is of hexadecimal digits, newest first."""
+        return self._jobs.beginning_with(prefix, limit)
 
     def cancelled_jobs(self, limit: int = 200) -> list[Job]:
         """Jobs that are cancelled and were not resumed, the latest cancelled first."""

@@ -51,7 +51,11 @@ def is_ready(log: Path) -> None:
 
 
 def submitted(place: Place, *symbols: str) -> str:
-    done = place.marketfetch("fetch", "polygon", *symbols, *ASKED)
+    return printed(place, "fetch", "polygon", *symbols, *ASKED)
+
+
+def printed(place: Place, *arguments: str) -> str:
+    done = place.marketfetch(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -88,7 +92,12 @@ def test_the_manifest_says_where_the_release_comes_from():
 def test_workers_of_both_releases_share_the_work_of_both_and_store_it_once(place, older, sandbox):
     sandbox.keys("polygon", SECRETS["polygon"], limits=[LIMIT], enforce=False)
     theirs = submitted(older, *THEIRS)
+    assert "workers of that release may go on" in place.marketfetch("status").stderr
+    printed(place, "check", "--upgrade")
+    # Two handles of one wish: the worker of the release before knows no handle, and feeds each as a job.
     ours = submitted(place, *OURS)
+    named = printed(place, "fetch", "polygon", *OURS, *ASKED, "--name", "ours", "--tag", "beside")
+    assert ours != named
     for one, name in ((older, "before"), (place, "now")):
         one.celery("worker", "-c", "2", "--loglevel", "info", "--hostname", f"{name}@%h", log=f"{name}.log")
         is_ready(one.folder / f"{name}.log")
@@ -102,9 +111,9 @@ def test_workers_of_both_releases_share_the_work_of_both_and_store_it_once(place
     for name in ("before", "now"):
         text = (place.folder / f"{name}.log").read_text(encoding="utf-8")
         assert "[marketfetch.store] outcome=stored" in text, f"the worker of the release {name} has stored nothing"
-    for job in (ours, theirs):
+    for job in (ours, named, theirs):
         found = json.loads(place.marketfetch("status", job, "--json").stdout)
-        assert found == json.loads(older.marketfetch("status", job, "--json").stdout)
+        assert found.items() >= json.loads(older.marketfetch("status", job, "--json").stdout).items()
         assert (found["state"], found["requests"]["stored"]) == ("done", 26)
     log = sandbox.log()
     assert (log["violations"], log["calls"]) == (0, len(symbols))

@@ -143,7 +143,7 @@ reveal_type(marketfetch.bars(["AAPL", "MSFT"], start=date(2024, 1, 2), columns=[
 WRONG = """
 from datetime import date
 import marketfetch
-marketfetch.submit("polygon", ["AAPL"], start="yesterday", end=date(2024, 1, 31))
+marketfetch.submit("polygon", ["AAPL"], start=20240102, end=date(2024, 1, 31))
 marketfetch.status(17)
 marketfetch.wait("0123", timeout=5)
 marketfetch.sumbit
@@ -168,14 +168,15 @@ def checked(installed, tmp_path_factory) -> str:
 
 
 REVEALED = """
-    def (provider: str, symbols: Sequence[str], *, start: date, end: date, timespan: str = ..., dataset: str = ...,
-      adjustment: str | None = ..., again: bool = ...) -> Submitted
+    def (provider: str, symbols: Sequence[str], *, start: date | str, end: date | str, timespan: str = ..., dataset: str = ...,
+      adjustment: str | None = ..., again: bool = ..., owner: str | None = ..., name: str = ...,
+      tags: Sequence[str] = ...) -> Submitted
     def (job_id: str) -> JobStatus
     def (job_id: str, *, timeout_s: float | None = ...) -> JobStatus
     def (job_id: str) -> JobStatus
     def (job_id: str) -> int
     def (job_id: str) -> int
-    def (limit: int = ...) -> list[JobSummary]
+    def (limit: int = ..., *, owner: str = ..., tag: str = ...) -> list[JobSummary]
     int
     Literal['running'] | Literal['done'] | Literal['failed'] | Literal['cancelled']
     str

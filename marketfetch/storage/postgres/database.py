@@ -25,6 +25,7 @@ SPELLING: Final = Spelling(
     time_of="to_timestamp({} / 1000.0)",
     among="= ANY(?::text[])",
     listed="unnest(?::text[]) AS listed (value)",
+    among_tags="tags::jsonb @> to_jsonb(?::text)",
     for_update="FOR UPDATE",
 )
 _SQL: Final = statements("postgres/session.sql", SPELLING)

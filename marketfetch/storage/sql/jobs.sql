@@ -1,17 +1,20 @@
 -- name: columns
-id, spec, {ms:created_at}, {ms:cancelled_at}
+id, spec, {ms:created_at}, {ms:cancelled_at}, owner, name, tags
 
 -- name: one
 SELECT {columns} FROM jobs WHERE id = ?
 
 -- name: latest
-SELECT {columns} FROM jobs ORDER BY created_at DESC, id LIMIT ?
+SELECT {columns} FROM jobs WHERE (? = '' OR owner = ?) AND (? = '' OR {among_tags}) ORDER BY created_at DESC, id LIMIT ?
+
+-- name: beginning_with
+SELECT {columns} FROM jobs WHERE id >= ? AND id < ? ORDER BY created_at DESC, id LIMIT ?
 
 -- name: cancelled
 SELECT {columns} FROM jobs WHERE cancelled_at IS NOT NULL ORDER BY cancelled_at DESC, id LIMIT ?
 
 -- name: add
-INSERT INTO jobs (id, spec, created_at) VALUES (?, ?, {time:?}) ON CONFLICT (id) DO NOTHING RETURNING id
+INSERT INTO jobs (id, spec, created_at, owner, name, tags) VALUES (?, ?, {time:?}, ?, ?, ?) ON CONFLICT (id) DO NOTHING RETURNING id
 
 -- A purge that was stopped may have left requests of an older job of this id.
 -- name: add_requests

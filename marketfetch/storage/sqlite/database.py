@@ -32,6 +32,7 @@ SPELLING: Final = Spelling(
     # One JSON value instead of a question mark each: SQLite limits how many of those a statement may have.
     among="IN (SELECT value FROM json_each(?))",
     listed="(SELECT value FROM json_each(?)) AS listed",
+    among_tags="EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)",
     for_update="",  # a transaction that writes has the whole file
 )
 

@@ -1,11 +1,12 @@
 -- The tables of SQLite, one block each. Times are Unix ms.
 
--- Raised with every change of the tables: see upgrades/.
+-- A row for each schema whose releases can use these tables, the newest last: see upgrades/.
 -- name: schema_version
 CREATE TABLE schema_version (
     version INTEGER NOT NULL
 );
 INSERT INTO schema_version (version) VALUES (2);
+INSERT INTO schema_version (version) VALUES (3);
 
 -- name: series
 CREATE TABLE series (
@@ -77,6 +78,7 @@ CREATE TABLE rejects (
 CREATE INDEX rejects_by_request ON rejects (request_id);
 
 -- `done_at`: when the last request was over. The first look at a job that is over fills it in, and spares the next one.
+-- `owner`, `name` and `tags` (a JSON list, sorted) make the handle; a job without them has none.
 -- name: jobs
 CREATE TABLE jobs (
     id TEXT NOT NULL,
@@ -84,6 +86,9 @@ CREATE TABLE jobs (
     created_at BIGINT NOT NULL,
     cancelled_at BIGINT,
     done_at BIGINT,
+    owner TEXT NOT NULL DEFAULT '',
+    name TEXT NOT NULL DEFAULT '',
+    tags TEXT NOT NULL DEFAULT '[]',
     PRIMARY KEY (id)
 );
 CREATE INDEX jobs_by_age ON jobs (created_at);

@@ -1,0 +1,53 @@
+"""Finds the job that a user means: by its id, or by the beginning of it that no other job has, as git does with commits."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from marketfetch.exceptions import BadRequestError, UnavailableError, UnknownJob
+from marketfetch.storage.store import Job, Store, StoreError
+from marketfetch.suggestions import did_you_mean
+
+#: A beginning of an id, in either case; shorter ones would soon mean several jobs.
+_BEGINNING: Final = re.compile(r"[0-9a-f]{4,16}", re.IGNORECASE)
+_MOST_SHOWN: Final = 5
+
+
+def known_job(store: Store, job_id: str) -> Job:
+    """Returns the recorded job whose id is `job_id`, or the only one whose id begins with it (4 digits or more).
+
+    Raises UnknownJob, BadRequestError (several jobs, which the sentence names) and UnavailableError.
+    """
+    if not isinstance(job_id, str):
+        raise UnknownJob(f"A job's id is a text, such as submit(...).job_id (got {job_id!r}).")
+    try:
+        if job := store.job(job_id):
+            return job
+        found = store.jobs_beginning_with(job_id.lower(), _MOST_SHOWN + 1) if _BEGINNING.fullmatch(job_id) else []
+        if not found:
+            raise UnknownJob(_unknown_job(job_id, store))
+    except StoreError as error:
+        raise UnavailableError(f"Job {job_id} can't be looked up: {error}") from error
+    if len(found) > 1:
+        raise BadRequestError(_several(job_id, found))
+    return found[0]
+
+
+def _unknown_job(job_id: str, store: Store) -> str:
+    if meant := did_you_mean(job_id, [job.id for job in store.latest_jobs(50)], cutoff=0.5):
+        return f"There is no job {job_id!r}. {meant}"
+    return f"There is no job {job_id!r} in this database. `marketfetch status` lists the latest ones."
+
+
+def _several(beginning: str, found: list[Job]) -> str:
+    shown = ", ".join(_told_apart(job) for job in found[:_MOST_SHOWN])
+    more = ", and more" if len(found) > _MOST_SHOWN else ""
+    return f"Several jobs begin with {beginning!r}: {shown}{more}. Write more of the id."
+
+
+def _told_apart(job: Job) -> str:
+    """The id with what tells the user which job it is."""
+    submitted = f"{datetime.fromtimestamp(job.created_at_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{job.id} ({', '.join([submitted, *filter(None, (job.owner, job.name))])})"
