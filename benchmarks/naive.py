@@ -36,7 +36,7 @@ from marketfetch.vendors.http import HttpReply
 
 QUEUE = "naive"
 
-app = Celery("naive", broker=redis_url())
+app = Celery("naive", broker=redis_url().text)
 app.conf.update(
     task_default_queue=QUEUE,
     task_acks_late=True,
@@ -120,12 +120,12 @@ def release(lock: Lock | None) -> None:
 
 @lru_cache(maxsize=1)
 def limiter() -> MovingWindowRateLimiter:
-    return MovingWindowRateLimiter(RedisStorage(redis_url()))
+    return MovingWindowRateLimiter(RedisStorage(redis_url().text))
 
 
 @lru_cache(maxsize=1)
 def redis() -> Redis:
-    return Redis.from_url(redis_url())
+    return Redis.from_url(redis_url().text)
 
 
 @lru_cache(maxsize=1)

@@ -5,25 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 
 from marketfetch.local.valkey_server import find_valkey
-from marketfetch.redis_urls import WrongRedisUrl, checked
+from marketfetch.redis_urls import RedisUrl, read
+from marketfetch.sentinel_urls import WrongRedisUrl
 from marketfetch.setting_sources import PREFIX
 from marketfetch.settings import SettingsError, get_settings, origin
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
 
-def redis_url() -> str:
-    """The URL of the configured Redis; else of the embedded one that `marketfetch up` runs here; else a local default.
+def redis_url() -> RedisUrl:
+    """The configured Redis; else the embedded one that `marketfetch up` runs here; else a local default.
 
     Raises SettingsError for a URL that is none, or that workers could not use.
     """
     settings = get_settings()
     if settings.redis_url is not None:
         try:
-            return checked(settings.redis_url.get_secret_value())
+            return read(settings.redis_url.get_secret_value())
         except WrongRedisUrl as error:
             raise SettingsError(f"redis_url: {error} ({origin('redis_url')}).") from None
-    return find_valkey(state_dir()) or DEFAULT_REDIS_URL
+    return read(find_valkey(state_dir()) or DEFAULT_REDIS_URL)
+
+
+def redis_prefix() -> str:
+    """What the name of each key and channel in Redis begins with, where several installations share a database; mostly ""."""
+    prefix = get_settings().redis_prefix
+    return f"{prefix}:" if prefix else ""
 
 
 def redis_setting() -> str:

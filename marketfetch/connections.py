@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from typing import Any
 
 from redis import Redis
 
-from marketfetch.addresses import database_url, redis_url
+from marketfetch.addresses import database_url, redis_prefix, redis_url
 from marketfetch.quotas import Gate, failpoints
+from marketfetch.redis_clients import open_client
 from marketfetch.settings import failpoint
 from marketfetch.storage import open_store
 from marketfetch.storage.store import Store
@@ -17,6 +19,11 @@ from marketfetch.storage.store import Store
 def redis() -> Redis:
     """Redis, with timeouts on every call. Raises SettingsError for a URL that is none."""
     return _redis(os.getpid())
+
+
+def new_redis(**options: Any) -> Redis:
+    """A client of its own, for a caller with other patience. `options` are redis-py's. Raises SettingsError."""
+    return open_client(redis_url(), prefix=redis_prefix(), **options)
 
 
 def gate(provider: str) -> Gate:
@@ -41,7 +48,7 @@ def marks() -> Store:
 
 @lru_cache(maxsize=1)
 def _redis(_pid: int) -> Redis:
-    return Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5, health_check_interval=25)
+    return new_redis(socket_timeout=10, socket_connect_timeout=5, health_check_interval=25)
 
 
 @lru_cache(maxsize=1)

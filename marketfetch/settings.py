@@ -53,6 +53,10 @@ CONFIG_VARIABLE = "MARKETFETCH_CONFIG"
 FAILPOINT_VARIABLE = "MARKETFETCH_FAILPOINT"
 
 
+#: The parameters of a URL that are one: of a Unix socket, of a TLS key, of Sentinel itself.
+_PASSWORDS = ("password", "ssl_password", "sslpassword", "sentinel_password")
+
+
 class SettingsError(click.ClickException, UnavailableError):
     """A setting is wrong. The message names it, and has the reason and a suggestion.
 
@@ -71,6 +75,7 @@ class Settings(BaseSettings):
     )
 
     redis_url: SecretStr | None = None
+    redis_prefix: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")
     database_url: SecretStr = SecretStr("sqlite:///marketfetch.db")
     state_dir: Path = Path(".marketfetch")
     owner: Words = ""
@@ -107,10 +112,11 @@ class Settings(BaseSettings):
         found = {one for name in type(self.providers).model_fields for one in self.provider(name).hidden()}
         for url in (self.redis_url, self.database_url):
             if url:
-                found |= passwords(url.get_secret_value())
-                # of a Unix socket, and of a TLS key
-                given = parse_qsl(url.get_secret_value().partition("?")[2])
-                found |= {value for name, value in given if name in ("password", "ssl_password", "sslpassword")}
+                # of several Sentinels each may have a URL of its own
+                for one in {url.get_secret_value(), *url.get_secret_value().split(";")}:
+                    found |= passwords(one)
+                    given = parse_qsl(one.partition("?")[2])
+                    found |= {value for name, value in given if name in _PASSWORDS}
         # The embedded Valkey's stands in a file of the state folder: no setting names it.
         found.add(password_of(self.state_dir))
         found.add(password_of(sandbox_note.home(self.state_dir)))

@@ -21,7 +21,11 @@ app = Celery(
     log=f"{_HERE}.worker.log_setup:RedactedLogging",
     control=f"{_HERE}.sending.revoke:ParkingControl",
 )
-app.loader.override_backends = dict.fromkeys(("redis", "rediss"), f"{_HERE}.sending.result_backend:HardenedBackend")
+_results = f"{_HERE}.sending.result_backend:Hardened"
+app.loader.override_backends = {
+    **dict.fromkeys(("redis", "rediss"), f"{_results}Backend"),
+    "sentinel": f"{_results}SentinelBackend",
+}
 app.config_from_object(f"{_HERE}.celeryconfig")
 app.steps["worker"].update(
     f"{_HERE}.worker.{step}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from kombu import Queue
 
 from marketfetch import vendors as _vendors
+from marketfetch.addresses import redis_prefix as _redis_prefix
 from marketfetch.addresses import redis_url as _redis_url
 
 from .celery_redis import celery_redis as _celery_redis
@@ -16,7 +17,7 @@ from .celery_redis import celery_redis as _celery_redis
 _HERE = __package__
 
 # One Redis has the broker, the results and the gate, so that they fail together or not at all.
-_redis = _celery_redis(_redis_url())
+_redis = _celery_redis(_redis_url(), prefix=_redis_prefix())
 broker_url = _redis.url
 result_backend = _redis.url
 # With rediss:// the certificate is verified unless the URL says otherwise: kombu's own default is not to.
@@ -49,10 +50,10 @@ _visibility = {
     "socket_connect_timeout": 5,
     "health_check_interval": 25,
 }
-broker_transport_options = {**_visibility}
+broker_transport_options = {**_visibility, **_redis.options}
 # A sender waits for the results' Redis as long as for the broker's; a worker waits longer (tasks/app.py).
 _retry_policy = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.4, "interval_max": 1.0}
-result_backend_transport_options = {**_visibility, "retry_policy": _retry_policy}
+result_backend_transport_options = {**_visibility, **_redis.options, "retry_policy": _retry_policy}
 visibility_timeout = 900
 redis_socket_connect_timeout = 5
 # Celery hands it to every connection, and one over a Unix socket does not take it.

@@ -33,7 +33,7 @@ class EmbeddedRedis:
             self.valkey = adopt_valkey(folder) or start_valkey(folder)
             self.url = self.valkey.url
         else:
-            self.url = redis_url()
+            self.url = redis_url().text
 
     def tend(self) -> list[str]:
         """Starts an ended Valkey again: on its old port, where the workers look for it, and with its data."""

@@ -17,6 +17,7 @@ from marketfetch.jobs.planning import plan, spec_of
 from marketfetch.lazy_logger import logger
 from marketfetch.ops import alerts
 from marketfetch.quotas import Gate, Parking
+from marketfetch.redis_keys import named
 from marketfetch.schemas.request import Request
 from marketfetch.storage.store import Job, Store, StoreError, StoreUnavailable, Unfinished
 from marketfetch.vendors.generations import other_generations
@@ -86,7 +87,8 @@ def _goes_on(store: Store, job: Job) -> bool:
 def sweep() -> int:
     """Feeds every open job; returns how many requests were missing. One process sweeps at a time; others return 0."""
     # The lock has a token, so that a sweep that outlived its lock does not release the next one's.
-    sweeping = connections.redis().lock(_SWEEPING, timeout=_SWEEP_HELD_S)
+    redis = connections.redis()
+    sweeping = redis.lock(named(redis, _SWEEPING), timeout=_SWEEP_HELD_S)
     if not sweeping.acquire(blocking=False):
         return 0
     try:

@@ -24,7 +24,6 @@ from marketfetch.quotas.estimates import seconds_for
 from marketfetch.quotas.reporting import report
 from marketfetch.quotas.values import KeyReport
 from marketfetch.schemas.job_spec import JobSpec
-from marketfetch.storage import safe_url
 from marketfetch.storage.store import Job, StoreError, Tally
 
 #: Stands for the vendor's name of a job that can't be read.
@@ -175,7 +174,7 @@ def _in_redis(provider: str | None, unfinished: bool) -> tuple[list[KeyReport], 
     now = report(gate, keys(provider))
     sentences += [_of_key(provider, one) for one in now if unfinished]
     # Workers that wait for Redis may not renew their heartbeat, so this check precedes "no worker".
-    if refused := redis_writes.sentence(redis, safe_url(redis_url())):
+    if refused := redis_writes.sentence(redis, redis_url().shown):
         sentences.append(refused)
     elif unfinished:
         sentences.append(unserved(provider, heartbeats(redis)))

@@ -15,6 +15,7 @@ from marketfetch import connections, vendors
 from marketfetch.lazy_logger import logger
 from marketfetch.ops import dead_letters
 from marketfetch.quotas import Gate, reporting
+from marketfetch.redis_keys import named
 
 log = logger("marketfetch.alerts")
 
@@ -25,17 +26,19 @@ REMEMBERED_S: Final = 60
 
 def report(kind: str, sentence: str, *, redis: Redis | None = None) -> None:
     """Sets the alert of this kind, replacing an earlier one. Raises RedisError."""
-    (redis or connections.redis()).set(f"{_PREFIX}{kind}", sentence, ex=REMEMBERED_S)
+    redis = redis or connections.redis()
+    redis.set(named(redis, f"{_PREFIX}{kind}"), sentence, ex=REMEMBERED_S)
 
 
 def clear(kind: str) -> None:
     """Removes the alert of this kind. Raises RedisError."""
-    connections.redis().delete(f"{_PREFIX}{kind}")
+    redis = connections.redis()
+    redis.delete(named(redis, f"{_PREFIX}{kind}"))
 
 
 def sentences(redis: Redis) -> list[str]:
     """Every alert in force, by kind, and what is true of messages and grants. Raises RedisError."""
-    found = [redis.get(key) for key in sorted(redis.scan_iter(match=f"{_PREFIX}*", count=1000))]
+    found = [redis.get(key) for key in sorted(redis.scan_iter(match=f"{named(redis, _PREFIX)}*", count=1000))]
     return [one.decode() for one in found if isinstance(one, bytes)] + of_messages(redis)
 
 

@@ -25,6 +25,7 @@ from marketfetch.lazy_logger import logger
 from marketfetch.ops import redis_writes
 from marketfetch.quotas import Gate
 from marketfetch.redaction import Redactor
+from marketfetch.redis_keys import named
 from marketfetch.settings import get_settings
 from marketfetch.suggestions import did_you_mean
 
@@ -88,6 +89,7 @@ def bury(
     one the key is gone.
     """
     redis = connections.redis()
+    key = named(redis, KEY)
     fields = {
         "list": list_key,
         "reason": clean(reason),
@@ -98,15 +100,15 @@ def bury(
     }
     earlier = redis.get(once) if once else None
     with redis.pipeline() as pipe:
-        pipe.xadd(KEY, {name: text.encode(errors="replace") for name, text in fields.items()})
+        pipe.xadd(key, {name: text.encode(errors="replace") for name, text in fields.items()})
         if earlier:
-            pipe.xdel(KEY, earlier)
+            pipe.xdel(key, earlier)
         number = cast("bytes", pipe.execute()[0]).decode()
     if once and last:
         redis.delete(once)
     elif once:
         redis.set(once, number, ex=_REMEMBERED_S)
-    if dropped := redis.xtrim(KEY, maxlen=MOST_KEPT, approximate=False):
+    if dropped := redis.xtrim(key, maxlen=MOST_KEPT, approximate=False):
         log.warning("dead-letter list is full", dropped=dropped, next_step=f"the oldest went; it holds {MOST_KEPT:,}")
     return number
 
@@ -119,7 +121,7 @@ def clean(reason: str) -> str:
 
 def letters() -> list[DeadLetter]:
     """All of them, oldest first. Raises MarketfetchError when Redis is away."""
-    return [_letter(*one) for one in _asked(lambda redis: redis.xrange(KEY))]
+    return [_letter(*one) for one in _asked(lambda redis: redis.xrange(named(redis, KEY)))]
 
 
 def letter(number: str) -> DeadLetter:
@@ -136,20 +138,25 @@ def retry(number: str) -> DeadLetter:
             f"again. Send the task anew, and `marketfetch dead drop {number}`."
         )
 
-    def move(pipe: Pipeline) -> None:
-        _one(pipe, number)  # watched: if another command retries or drops it meanwhile, this one starts again
-        pipe.multi()
-        pipe.xdel(KEY, number)
-        pipe.lpush(found.list_key, found.raw)
+    def move(redis: Redis) -> None:
+        key = named(redis, KEY)
 
-    _asked(lambda redis: redis.transaction(move, KEY))
+        def moved(pipe: Pipeline) -> None:
+            _one(pipe, number, key=key)  # watched: if another command retries or drops it meanwhile, this one starts again
+            pipe.multi()
+            pipe.xdel(key, number)
+            pipe.lpush(named(redis, found.list_key), found.raw)
+
+        redis.transaction(moved, key)
+
+    _asked(move)
     return found
 
 
 def drop(number: str) -> DeadLetter:
     """Removes it from the list for good. Raises MarketfetchError."""
     found = letter(number)
-    _asked(lambda redis: redis.xdel(KEY, number))
+    _asked(lambda redis: redis.xdel(named(redis, KEY), number))
     return found
 
 
@@ -171,21 +178,23 @@ def reply(provider: str, request_id: str) -> bytes:
 
 def forget_before(moment_ms: int) -> int:
     """Drops the messages that were buried before this Unix time and returns how many. Raises RedisError."""
-    return connections.redis().xtrim(KEY, minid=str(max(0, moment_ms)), approximate=False)
+    redis = connections.redis()
+    return redis.xtrim(named(redis, KEY), minid=str(max(0, moment_ms)), approximate=False)
 
 
 def sentences(redis: Redis) -> list[str]:
     """The sentences of `marketfetch status` while there are any messages."""
-    count = redis.xlen(KEY)
+    count = redis.xlen(named(redis, KEY))
     if not count:
         return []
     return [f"{count:,} message{'s' if count > 1 else ''} could not be read: `marketfetch dead` shows which, and why."]
 
 
-def _one(redis: Redis, number: str) -> DeadLetter:
-    found = cast("list[Any]", redis.xrange(KEY, min=number, max=number)) if _ID.fullmatch(number) else []
+def _one(redis: Redis, number: str, *, key: str = "") -> DeadLetter:
+    key = key or named(redis, KEY)
+    found = cast("list[Any]", redis.xrange(key, min=number, max=number)) if _ID.fullmatch(number) else []
     if not found:
-        known = [one.decode() for one, _ in cast("list[Any]", redis.xrange(KEY))]
+        known = [one.decode() for one, _ in cast("list[Any]", redis.xrange(key))]
         raise BadRequestError(_unknown(number, known))
     return _letter(*found[0])
 

@@ -13,13 +13,13 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
 from marketfetch.addresses import redis_setting, redis_url
+from marketfetch.connections import new_redis
 from marketfetch.extras import MissingExtra, need
 from marketfetch.ops import alerts, redis_writes
 from marketfetch.ops.finding import Finding, as_sentence
 from marketfetch.ops.workers import releasers
 from marketfetch.quotas.write_trial import try_writing
 from marketfetch.settings import SettingsError
-from marketfetch.storage import safe_url
 
 #: The scripts of the gate are written for the commands of this version; Valkey began at 7.2.
 OLDEST_REDIS: Final = (6, 2)
@@ -43,13 +43,13 @@ def of_redis(*, celery: bool) -> Iterator[Finding]:
     except SettingsError as error:
         yield Finding(level="error", subject="redis", sentence=f"{as_sentence(error.message)} With this one no worker starts.")
         return
-    where = safe_url(url)
-    if "ssl_cert_reqs=none" in url:
+    where = url.shown
+    if (url.tls or {}).get("ssl_cert_reqs") == "none":
         sentence = "ssl_cert_reqs=none verifies no certificate: another server can take its place and read the password. "
         yield Finding(level="warning", subject="redis", sentence=f"{sentence}Name the authority's certificate in ssl_ca_certs.")
     writes = False
     try:
-        with Redis.from_url(url, socket_timeout=5, socket_connect_timeout=3, retry=_NO_RETRY) as redis:
+        with new_redis(socket_timeout=5, socket_connect_timeout=3, retry=_NO_RETRY) as redis:
             yield from _facts(redis, where)
             refused = _refusal(redis, where)
             writes = not refused
@@ -64,7 +64,7 @@ def of_redis(*, celery: bool) -> Iterator[Finding]:
         sentence = f"{where} refuses us ({error}). Correct user and password in {redis_setting()}, or the user's rights."
         yield Finding(level="error", subject="redis", sentence=sentence)
     except (RedisError, OSError, ValueError) as error:
-        why = str(error).replace(url, where).rstrip(".")
+        why = str(error).replace(url.text, where).rstrip(".")
         sentence = f"{where} can't be reached ({why}). {redis_writes.remedy_of_silence()}"
         yield Finding(level="error", subject="redis", sentence=sentence)
     if writes and celery:

@@ -13,8 +13,9 @@ from redis.exceptions import BusyLoadingError, MasterDownError, OutOfMemoryError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from marketfetch.addresses import redis_setting, redis_url
+from marketfetch.connections import new_redis
+from marketfetch.redis_keys import named
 from marketfetch.settings import get_settings
-from marketfetch.storage import safe_url
 
 #: redis-py has classes for some error codes, and removes the code from the text.
 _CLASSES: Final = {
@@ -52,7 +53,7 @@ def word(error: BaseException | None) -> str:
 
 def must_take_writes(redis: Redis) -> None:
     """Raises the RedisError that a write gets now, also if Redis does not respond."""
-    redis.setrange(_PROBED, 0, "")
+    redis.setrange(named(redis, _PROBED), 0, "")
 
 
 def sentence(redis: Redis, where: str) -> str:
@@ -75,11 +76,11 @@ def told(error: RedisError, consequence: str) -> str:
     if refused := word(error):
         try:
             # A connection of its own: one with health checks begins with PING, which also fails while the disk is full.
-            with Redis.from_url(redis_url(), socket_timeout=5, socket_connect_timeout=3) as redis:
+            with new_redis(socket_timeout=5, socket_connect_timeout=3) as redis:
                 what, remedy = _what(redis, refused, error)
         except RedisError:
             what, remedy = f"refuses to write ({_short(error)})", "Look at its log."
-        return f"Redis at {safe_url(redis_url())} {what}{consequence}. {remedy}"
+        return f"Redis at {redis_url().shown} {what}{consequence}. {remedy}"
     return f"Redis does not answer ({_short(error)}){consequence}. {remedy_of_silence()}"
 
 

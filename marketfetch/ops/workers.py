@@ -7,6 +7,8 @@ from typing import Final
 
 from redis import Redis
 
+from marketfetch.redis_keys import named
+
 #: The prefix of the heartbeat keys; behind it stand host and process id. The value names the vendors, separated by blanks; it
 #: is empty where the release before has written it, which releases for every queue that its worker consumed at its start.
 HEARTBEAT: Final = "mf:releaser:"
@@ -19,7 +21,7 @@ def releasers(redis: Redis) -> int:
 
 def heartbeats(redis: Redis) -> list[tuple[str, ...]]:
     """The vendors of each worker that releases at this moment; () for one that does not name them. Raises RedisError."""
-    names = list(redis.scan_iter(match=f"{HEARTBEAT}*", count=1000))
+    names = list(redis.scan_iter(match=f"{named(redis, HEARTBEAT)}*", count=1000))
     return [tuple(_text(value).split()) for value in redis.mget(names)] if names else []
 
 

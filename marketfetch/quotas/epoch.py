@@ -1,8 +1,8 @@
 """Epoch: detects that Redis has lost its call history or that its clock has stepped; the gate then counts as full.
 
 An epoch's name begins with the server's run id. It ends when the key is missing (an emptied Redis), when the run id differs
-(a restart: the append-only file may lack its last second), or when Redis's clock departs from our estimate by a clock that
-never steps.
+(a restart: the append-only file may lack its last second; a failover: the replica may lack more), or when Redis's clock departs
+from our estimate by a clock that never steps.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Epoch:
                 # The clock was set back while no releaser was connected.
                 self._restore(old=standing, run_id=run_id, step_ms=-ahead_ms)
             return bool(ahead_ms)
-        kept = bool(standing) and self.gate.redis.info("persistence").get("aof_enabled") == 1 and self._settle_ended()
+        kept = bool(standing) and self._settle_ended() and self._lacks_seconds_at_most()
         self._restore(old=standing, run_id=run_id, kept=kept)
         return True
 
@@ -108,6 +108,11 @@ class Epoch:
         step_ms = step_us // 1000
         self._restore(old=self.name, run_id=self.name.partition(":")[0], step_ms=step_ms)
         return True
+
+    def _lacks_seconds_at_most(self) -> bool:
+        """True for a server that has loaded its append-only file. A replica that was promoted may lack any number of calls."""
+        promoted = set(str(self.gate.redis.info("replication").get("master_replid2", ""))) - {"0"}
+        return self.gate.redis.info("persistence").get("aof_enabled") == 1 and not promoted
 
     def _stamped_ahead_ms(self) -> int:
         """By how much the latest stamp lies in an impossible future; 0 if it does not."""

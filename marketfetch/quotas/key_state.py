@@ -9,6 +9,7 @@ from redis import Redis
 
 from marketfetch.quotas.scripts import Scripts
 from marketfetch.quotas.values import KeyVerdict
+from marketfetch.redis_keys import named
 
 #: The releasers subscribe to this channel; a message is a pool's name. call.lua publishes to it under the same name.
 WAKE_CHANNEL: Final = "mf:wake"
@@ -23,7 +24,7 @@ class KeyState:
         self.redis = redis
         self._scripts = Scripts(redis)
         self.pool = pool
-        self.prefix = f"mf:{{{pool}}}:"
+        self.prefix = named(redis, f"mf:{{{pool}}}:")
 
     def requeue(
         self,
@@ -96,7 +97,7 @@ class KeyState:
 
     def wake(self) -> None:
         """Wakes the releasers that sleep until this gate's next opening."""
-        self.redis.publish(WAKE_CHANNEL, self.pool)
+        self.redis.publish(named(self.redis, WAKE_CHANNEL), self.pool)
 
     def _requeue(self, *args: str | int) -> int:
         return int(self._scripts.requeue(keys=self._keys("running", "granted", "ready", "counts"), args=[self.prefix, *args]))

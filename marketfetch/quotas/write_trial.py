@@ -9,6 +9,7 @@ from redis import Redis
 
 from marketfetch.quotas.key_state import WAKE_CHANNEL
 from marketfetch.quotas.scripts import Scripts
+from marketfetch.redis_keys import named
 
 _EXPIRES_MS: Final = 30_000
 
@@ -19,9 +20,9 @@ def try_writing(redis: Redis) -> None:
     What it writes expires, should this process end in between. The script is one that workers load too.
     """
     pool = f"check-{uuid.uuid4().hex}"
-    prefix = f"mf:{{{pool}}}:"
+    prefix = named(redis, f"mf:{{{pool}}}:")
     try:
         Scripts(redis).keep_raw(keys=[f"{prefix}raws"], args=[prefix, "tried", b"", _EXPIRES_MS, 2])
-        redis.publish(f"{WAKE_CHANNEL}:{pool}", pool)
+        redis.publish(named(redis, f"{WAKE_CHANNEL}:{pool}"), pool)
     finally:
         redis.delete(f"{prefix}raws", f"{prefix}raw:tried")

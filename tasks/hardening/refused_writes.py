@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kombu.transport.redis import PrefixedRedisPipeline, PrefixedStrictRedis
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError, ResponseError
@@ -48,6 +49,22 @@ class _Pipeline(Pipeline):
             return super().execute(raise_on_error)
         except ResponseError as error:
             raise _converted(error) from error
+
+
+class PrefixedRefusals(RefusalsAsConnectionErrors, PrefixedStrictRedis):  # type: ignore[misc]  # kombu is untyped
+    """The same for kombu's client whose keys have a prefix."""
+
+    def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> Pipeline:
+        """A transaction or pipeline with the same errors, and the prefix."""
+        kind: Any = _PrefixedPipeline
+        found: Pipeline = kind(
+            *(self.connection_pool, self.response_callbacks, transaction, shard_hint), global_keyprefix=self.global_keyprefix
+        )
+        return found
+
+
+class _PrefixedPipeline(_Pipeline, PrefixedRedisPipeline):  # type: ignore[misc]  # kombu is untyped
+    pass
 
 
 def _converted(error: ResponseError) -> RedisError:

@@ -16,15 +16,16 @@ from typing import Any, Final
 
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
-from redis import Redis
+from kombu.utils.encoding import bytes_to_str
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from marketfetch.addresses import redis_url
+from marketfetch.connections import new_redis
 from marketfetch.ops import redis_writes
 from marketfetch.ops.alerts import Outage
 from marketfetch.ops.redis_writes import WritesRefused
+from marketfetch.redis_keys import named
 
 #: Between two looks whether Redis takes writes again; doubled from the first value to the second.
 _LOOKS_AGAIN_S: Final = (0.5, 5.0)
@@ -66,10 +67,11 @@ class RefusedWritesLoseMessages(Consumer):  # type: ignore[misc]  # Celery is un
         while True:
             _pause(self._pause_s)
             try:
-                with Redis.from_url(redis_url(), socket_timeout=5, socket_connect_timeout=5, retry=_NO_RETRY) as redis:
+                with new_redis(socket_timeout=5, socket_connect_timeout=5, retry=_NO_RETRY) as redis:
                     redis_writes.must_take_writes(redis)
                     while self._stranded:
-                        redis.rpush(*self._stranded[0])
+                        key, message = self._stranded[0]
+                        redis.rpush(named(redis, bytes_to_str(key)), message)
                         del self._stranded[0]
             except RedisError as error:
                 if not redis_writes.word(error) and not self._stranded:

@@ -19,7 +19,7 @@ import re
 import zlib
 from base64 import b64encode
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, Final
 from uuid import uuid4
 
@@ -35,7 +35,7 @@ from redis.exceptions import RedisError
 from marketfetch.ops import dead_letters
 
 from ..sending.parking import GRANT_HEADER
-from .refused_writes import RefusalsAsConnectionErrors
+from .refused_writes import PrefixedRefusals, RefusalsAsConnectionErrors
 
 #: The header of our envelope around a message that kombu cannot read.
 WRAPPED: Final = "marketfetch-unreadable"
@@ -104,6 +104,12 @@ class _Client(RefusalsAsConnectionErrors):
         return answer
 
 
+class _PrefixedClient(_Client, PrefixedRefusals):
+    """The same with a prefix in front of every key. kombu's own list of commands lacks two."""
+
+    PREFIXED_SIMPLE_COMMANDS: Final = [*PrefixedRefusals.PREFIXED_SIMPLE_COMMANDS, "EXISTS", "EXPIRE"]
+
+
 class UnreadableMessages(transport.Channel):  # type: ignore[misc]  # kombu is untyped
     """Delivers a message that kombu cannot read inside an envelope that it can. The consumer buries it.
 
@@ -120,6 +126,9 @@ class UnreadableMessages(transport.Channel):  # type: ignore[misc]  # kombu is u
 
     def _get_client(self) -> Any:
         found = super()._get_client()
+        if self.global_keyprefix:
+            with_prefix: Any = _PrefixedClient
+            return partial(with_prefix, global_keyprefix=self.global_keyprefix)
         return _Client if found is Redis else found
 
     def basic_consume(self, queue: str, *args: Any, callback: Callable[[Any], Any], **kwargs: Any) -> Any:

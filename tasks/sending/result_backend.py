@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery.backends.redis import SentinelBackend
+
 from ..hardening.refused_writes import RefusalsAsConnectionErrors
 from ..hardening.result_consumer_reconnect import ResultConsumerReconnect
 from ..hardening.result_exception_names import ResultExceptionNames
@@ -18,3 +20,7 @@ class HardenedBackend(ResultExceptionNames, ResultsInAnOutage, ResultConsumerRec
 
     def _get_client(self) -> Any:
         return RefusalsAsConnectionErrors
+
+
+class HardenedSentinelBackend(HardenedBackend, SentinelBackend):  # type: ignore[misc]  # Celery is untyped
+    """The same for a server that Sentinel names."""

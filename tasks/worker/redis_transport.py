@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kombu.transport.redis import Transport
+from kombu.transport.redis import SentinelChannel, SentinelTransport, Transport
 
 from ..hardening.broadcast_messages import BroadcastMessages
 from ..hardening.refused_acks import RefusedAcks
@@ -15,10 +15,23 @@ class _Channel(BroadcastMessages, UnreadableMessages, RefusedAcks):
     """All workarounds of the channel in one."""
 
 
+class _SentinelChannel(_Channel, SentinelChannel):  # type: ignore[misc]  # kombu is untyped
+    """The same for a server that Sentinel names."""
+
+
 class HardenedTransport(Transport):  # type: ignore[misc]  # kombu is untyped
     """kombu's transport over the channel above."""
 
     Channel = _Channel
+
+
+class HardenedSentinelTransport(SentinelTransport):  # type: ignore[misc]  # kombu is untyped
+    """The same for a server that Sentinel names."""
+
+    Channel = _SentinelChannel
+
+
+_HARDENED = {"redis": HardenedTransport, "rediss": HardenedTransport, "sentinel": HardenedSentinelTransport}
 
 
 def harden(conn: Any) -> None:
@@ -27,7 +40,7 @@ def harden(conn: Any) -> None:
     The transport is named per connection and not by the setting `broker_transport`: that one would also replace the transport
     of every sender, whose errors Celery handles well, and make kombu forget the defaults of `rediss://`.
     """
-    if conn.transport_cls in ("redis", "rediss"):
+    if hardened := _HARDENED.get(conn.transport_cls):
         # This keeps the scheme in log lines that name the broker.
-        conn.resolve_aliases = {**conn.resolve_aliases, HardenedTransport: conn.transport_cls}
-        conn.transport_cls = HardenedTransport
+        conn.resolve_aliases = {**conn.resolve_aliases, hardened: conn.transport_cls}
+        conn.transport_cls = hardened

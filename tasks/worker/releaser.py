@@ -28,8 +28,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from marketfetch import vendors
-from marketfetch.addresses import redis_url
+from marketfetch import connections, vendors
 from marketfetch.configured import keys
 from marketfetch.jobs.feeding import withdraw_cancelled
 from marketfetch.ops.alerts import Alert, Outage
@@ -37,6 +36,7 @@ from marketfetch.ops.workers import HEARTBEAT
 from marketfetch.quotas import Gate, Grant
 from marketfetch.quotas.epoch import Epoch
 from marketfetch.quotas.key_state import WAKE_CHANNEL
+from marketfetch.redis_keys import named
 from marketfetch.settings import get_settings
 from marketfetch.storage.store import StoreError
 
@@ -124,7 +124,7 @@ class ReleasingLoop(threading.Thread):
                 self._ending.wait(_STOP_CHECK_S)
                 continue
             try:
-                with Redis.from_url(redis_url(), socket_timeout=10, socket_connect_timeout=5, retry=_NO_RETRY) as redis:
+                with connections.new_redis(socket_timeout=10, socket_connect_timeout=5, retry=_NO_RETRY) as redis:
                     self._release(redis)
             except StoreError as error:
                 # The database is needed when the gate has lost its history, and to reserve calls before they are published.
@@ -166,7 +166,7 @@ class ReleasingLoop(threading.Thread):
         with at_work:
             epochs = [self._begin(Gate(redis, pool=provider)) for provider in self._providers]
         with redis.pubsub(ignore_subscribe_messages=True) as wakes, self._app.connection_for_write() as connection:
-            wakes.subscribe(WAKE_CHANNEL)
+            wakes.subscribe(named(redis, WAKE_CHANNEL))
             producer = connection.Producer(serializer="json")
             # Per pool, when the next admit is due; a wake message brings it forward.
             due = {epoch.gate.pool: 0.0 for epoch in epochs}
@@ -174,7 +174,7 @@ class ReleasingLoop(threading.Thread):
             while self._goes_on():
                 with at_work:
                     if time.monotonic() > self._alive_until:
-                        redis.set(self._name, " ".join(self._providers), ex=15)
+                        redis.set(named(redis, self._name), " ".join(self._providers), ex=15)
                         self._most_unstored = _most_unstored(redis)
                         self._alive_until = time.monotonic() + _HEARTBEAT_S
                     for epoch in epochs:
@@ -185,7 +185,7 @@ class ReleasingLoop(threading.Thread):
                     due[pool] = 0.0
             left = () if self._ending.is_set() else self._consumed()
             self._return_grants(redis, [one for one in self._providers if one not in left])
-            redis.delete(self._name)
+            redis.delete(named(redis, self._name))
 
     def _return_grants(self, redis: Redis, providers: Sequence[str]) -> None:
         """Returns unstarted grants: in the lane they keep their place and hold no quota."""

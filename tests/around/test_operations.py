@@ -77,7 +77,7 @@ def test_every_setting_of_celeryconfig_is_in_the_table_and_no_other():
 def test_the_table_says_the_value_that_is_set(name):
     value = settings()[name]
     if name in ("broker_url", "result_backend"):
-        assert (rows()[name], value) == (["MARKETFETCH_REDIS_URL"], redis_url())
+        assert (rows()[name], value) == (["MARKETFETCH_REDIS_URL"], redis_url().text)
     else:
         assert rows()[name] == shown(value)
 

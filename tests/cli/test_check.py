@@ -75,7 +75,7 @@ def test_a_full_disk_is_an_error_although_everything_answers(ready: Any) -> None
     assert {one.name for one in ready.folder.iterdir()} == {"marketfetch.db"}
 
 
-def test_a_url_with_which_workers_die_is_an_error_and_they_say_the_same(ready: Any) -> None:
+def test_a_url_with_which_workers_die_is_an_error_and_they_and_up_say_the_same(ready: Any) -> None:
     url = f"redis://:{SECRET}@127.0.0.1:1/0?socket_timeout=5"
     done = ready.run("check", "--json", REDIS_URL=url)
     sentence = found(done.stdout)["redis"]["error"]
@@ -84,9 +84,12 @@ def test_a_url_with_which_workers_die_is_an_error_and_they_say_the_same(ready: A
     variables = ready.environment({"MARKETFETCH_REDIS_URL": url})
     worker = preloaded().run("-m", "celery", "-A", "tasks", "worker", cwd=ready.folder, env=variables, timeout=60)
     assert worker.returncode != 0
-    assert "'socket_timeout', which workers can't use" in worker.stderr
-    assert "Traceback" not in worker.stderr
-    assert SECRET not in done.stdout + done.stderr + worker.stdout + worker.stderr
+    everything = ready.run("up", REDIS_URL=url)
+    assert everything.returncode != 0
+    for refused in (worker, everything):
+        assert "'socket_timeout', which workers can't use" in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert SECRET not in done.stdout + done.stderr + refused.stdout + refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ import pytest
 from celery.worker.consumer import Consumer
 from kombu import Connection
 from kombu.transport.memory import Transport as Memory
+from kombu.transport.redis import SentinelChannel
 from kombu.utils.imports import symbol_by_name
 
 from tasks import celeryconfig
 from tasks.app import app
 from tasks.worker.child_pool import HardenedPool
 from tasks.worker.message_consumer import HardenedConsumer
-from tasks.worker.redis_transport import HardenedTransport
+from tasks.worker.redis_transport import HardenedSentinelTransport, HardenedTransport
 
 
 @pytest.fixture
@@ -38,6 +39,12 @@ def test_a_workers_connection_to_redis_has_our_transport_and_is_logged_as_before
     assert type(connection.transport) is HardenedTransport
     assert connection.as_uri() == Connection(valkey_url).as_uri()
     assert type(connection.clone().transport) is HardenedTransport
+
+
+def test_a_connection_through_sentinel_has_our_transport_too(ensured):
+    transport = ensured("sentinel://127.0.0.1:1;sentinel://127.0.0.1:2").transport
+    assert type(transport) is HardenedSentinelTransport
+    assert all(issubclass(transport.Channel, one) for one in (SentinelChannel, HardenedTransport.Channel))
 
 
 def test_what_kombu_does_for_rediss_stays(ensured):

@@ -41,9 +41,10 @@ local function clock()
   return time[1] * 1000000 + time[2]
 end
 
--- Wakes the releasers that sleep until this pool's next opening.
+-- Wakes the releasers that sleep until this pool's next opening. What stands before `mf:` is the prefix of the installation.
 local function wake(prefix)
-  redis.call('PUBLISH', 'mf:wake', string.match(prefix, '{(.*)}'))
+  local installation, pool = string.match(prefix, '^(.-)mf:{(.*)}:$')
+  redis.call('PUBLISH', installation .. 'mf:wake', pool)
 end
 
 -- A full Redis (maxmemory) refuses a script whose first write may need memory; after a first write that deletes it refuses none.
