@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Most tests wait most of the time, for workers, vendors and deadlines: three processes a core keep it busy.
 PROCESSES ?= 6
+# Thousands of interpreters start here: each would compile our modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test check lint types contracts coverage stress bench chaos clean
 

@@ -12,6 +12,7 @@ from redis import Redis
 
 from marketfetch.local.valkey_server import start_valkey
 from marketfetch.settings import key_variables
+from tests.built_wheel import installed, wheel  # noqa: F401 (fixtures)
 from tests.scheduling import (  # noqa: F401 (pytest finds its hooks here)
     pytest_addoption,
     pytest_collection_modifyitems,

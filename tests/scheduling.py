@@ -18,7 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 FILE = Path(__file__).with_name("durations.json")
 #: Below this a test is short, and is not in the file.
 SHORT_S = 1.0
-#: All tests of such a file share what one fixture has started, which is dearer than they are.
+#: All tests of such a file, or with such a name, share what one fixture has started, which is dearer than they are.
 TOGETHER = (
     "tests/around/test_compose.py",
     "tests/around/test_operations.py",
@@ -26,7 +26,10 @@ TOGETHER = (
     "tests/cli/test_demo.py",
     "tests/cli/test_up.py",
     "tests/flow/test_secrets.py",
+    "tests/install/test_public_face.py::test_a_strict_project",
+    "tests/install/test_wheel.py",
     "tests/sandbox/",
+    "tests/vendors/test_a_fourth_vendor.py",
 )
 
 
@@ -49,6 +52,8 @@ class LongestFirst(LoadScopeScheduling):
 
 def unit(nodeid: str, seconds: dict[str, float]) -> str:
     """What a test is dealt out with: a file's name, or the test's own."""
+    if together := next((one for one in TOGETHER if "::" in one and nodeid.startswith(one)), ""):
+        return together
     file = nodeid.partition("::")[0]
     return nodeid if nodeid in seconds and not file.startswith(TOGETHER) else file
 

@@ -21,7 +21,7 @@ import celeryconfig
 from marketfetch import settings
 from marketfetch.local.sandbox_process import start_sandbox
 from marketfetch.local.valkey_server import start_valkey
-from tests.install.conftest import ROOT, Installed
+from tests.built_wheel import ROOT, Installed
 from tests.waiting import eventually
 
 #: Written by the user, and imported by nobody but the user.
