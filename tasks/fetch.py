@@ -62,6 +62,8 @@ def fetch(task: Task, provider: str, args: tuple[Any, ...], query: dict[str, Any
         if task.request.called_directly or task.request.is_eager:
             refuse_here(task, "it was called as a function")
         park_again(task, provider, symbol, args, query)
+    if task.app is not app:
+        leave_to_our_workers(task, grant)
     asked = partial(asked_for, grant, provider, args, query, task_id=task.request.id)
     grant[BEGUN] = True
     try:
@@ -192,8 +194,22 @@ def park_again(task: Task, provider: str, symbol: str, args: tuple[Any, ...], qu
         # The message has come twice, and its relative days are those of the first time.
         log.info("stray task is parked already", task=task.name, task_id=task.request.id)
         raise Ignore
-    task.signature_from_request(task.request, countdown=0, retries=task.request.retries).apply_async()
+    # A worker of a user's own app may run it, as Celery shares tasks among the apps of a process: only our app's sender parks.
+    ours = app.tasks[task.name]
+    ours.signature_from_request(task.request, countdown=0, retries=task.request.retries).apply_async()
     log.info("stray task parked", task=task.name, task_id=task.request.id)
+    raise Ignore
+
+
+def leave_to_our_workers(task: Task, grant: dict[str, Any]) -> NoReturn:
+    """Sends nothing in a worker of another app, which has imported this module and consumes our queue. The grant expires."""
+    log.error(
+        "a fetch task came to a worker of another app",
+        app=task.app.main,
+        request=grant["id"],
+        next_step=f"not sent: that worker must not consume fetch.{task.name.removeprefix(FETCH_PREFIX)}; see docs/celery.md",
+    )
+    grant[BEGUN] = True
     raise Ignore
 
 

@@ -68,7 +68,8 @@ def send_to_store(ref: Reference) -> None:
     store_batch.apply_async((ref,), ignore_result=True, add_to_parent=False)
 
 
-@app.task(name=STORE_TASK, throws=(StoreError,))
+# Not shared with the other apps of a process: their workers may have settings that name another database.
+@app.task(name=STORE_TASK, throws=(StoreError,), shared=False)
 def store_batch(ref: Reference) -> Reference:
     """Stores the batch of a fetch task. Idempotent: the ledger's row makes a second run a no-op."""
     try:

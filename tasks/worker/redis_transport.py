@@ -7,11 +7,13 @@ from typing import Any
 from kombu.transport.redis import SentinelChannel, SentinelTransport, Transport
 
 from ..hardening.broadcast_messages import BroadcastMessages
+from ..hardening.messages_of_other_apps import RestingQueues
+from ..hardening.redelivery_for_other_apps import RedeliveryForOtherApps
 from ..hardening.refused_acks import RefusedAcks
 from ..hardening.unreadable_messages import UnreadableMessages
 
 
-class _Channel(BroadcastMessages, UnreadableMessages, RefusedAcks):
+class _Channel(RestingQueues, RedeliveryForOtherApps, BroadcastMessages, UnreadableMessages, RefusedAcks):
     """All workarounds of the channel in one."""
 
 

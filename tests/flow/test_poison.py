@@ -87,7 +87,7 @@ def test_a_chord_with_a_dead_member_fails_instead_of_waiting_for_ever(place):
     place.worker()
     code = (
         "from celery import chord\nfrom tests.waiting import eventually\n"
-        f"header = [polygon.s('AAPL', {ASKED}), app.signature('tasks.absent', queue='celery')]\n"
+        f"header = [polygon.s('AAPL', {ASKED}), app.signature('tasks.fetch.poligon', queue='celery')]\n"
         "body = chord(header)(store_batch.si({}))\n"
         "answer = eventually(lambda: body.state == 'FAILURE')"
     )

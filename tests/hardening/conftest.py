@@ -18,14 +18,16 @@ STOCK, OURS = Transport, HardenedTransport
 
 @pytest.fixture
 def listening(redis, valkey_url) -> Iterator[Callable[..., tuple[Connection, list[Any]]]]:
-    """A connection that consumes the queue `q`, and the list of what it receives."""
+    """A connection that consumes the queue `q`, or another one, and the list of what it receives."""
     with ExitStack() as stack:
 
-        def begin(transport: type, *, on_message: Callable[[Any], None] | None = None) -> tuple[Connection, list[Any]]:
+        def begin(
+            transport: type, *, on_message: Callable[[Any], None] | None = None, queue: str = "q", options: Any = None
+        ) -> tuple[Connection, list[Any]]:
             received: list[Any] = []
-            connection = stack.enter_context(Connection(valkey_url, transport=transport))
-            queue = connection.Consumer(Queue("q"), on_message=on_message or received.append, accept=["json"])
-            stack.enter_context(queue)
+            connection = stack.enter_context(Connection(valkey_url, transport=transport, transport_options=options))
+            consumer = connection.Consumer(Queue(queue), on_message=on_message or received.append, accept=["json"])
+            stack.enter_context(consumer)
             return connection, received
 
         yield begin
