@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from marketfetch.quotas.limits import parse
 from marketfetch.redaction import passwords
@@ -20,6 +20,28 @@ from marketfetch.vendors.protocol import VendorOptions
 _PROXY: Final = re.compile(r"http://(?:[^\s/?#@]+@)?[^\s/?#@]+/?")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+def module_name(name: str) -> str:
+    """A module's name as Python imports it. Raises ValueError with a sentence."""
+    name = name.strip()
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ValueError(f"{name!r} is no name of a module: write it as Python imports it, such as shop.tasks")
+    return name
+
+
+def app_name(name: str) -> str:
+    """`module` or `module:attribute`, as `celery -A` takes it; "" stays "". Raises ValueError with a sentence."""
+    module, colon, attribute = name.strip().partition(":")
+    if not module and not colon:
+        return ""
+    return f"{module_name(module)}:{module_name(attribute)}" if colon else module_name(module)
+
+
+#: A user's module, which our workers import for the tasks in it.
+ModuleName = Annotated[str, AfterValidator(module_name)]
+#: A user's own Celery app, whose worker `marketfetch up` runs beside ours; "" for none.
+AppName = Annotated[str, AfterValidator(app_name)]
 
 
 class Key(NamedTuple):

@@ -135,7 +135,7 @@ class UnreadableVariable(ValueError):
 
 
 class Variables(EnvSettingsSource):
-    """The MARKETFETCH_ variables: lists and tables as JSON, except that a single API key may stand as it is."""
+    """The MARKETFETCH_ variables: lists and tables as JSON, but a single API key, or names of modules, as they are."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         """Raises UnreadableVariable."""
@@ -146,6 +146,8 @@ class Variables(EnvSettingsSource):
                 fault = "holds a comma, a semicolon or a blank, so it may be several keys. Write several keys as a JSON list"
                 raise UnreadableVariable(field_name, str(value), fault)
             return [text]
+        if field_name == "include" and text[:1] not in ("[", '"'):
+            return [one for one in re.split(r"[,\s]+", text) if one]  # as Celery's own --include
         try:
             found = super().decode_complex_value(field_name, field, value)
         except ValueError:

@@ -30,7 +30,7 @@ from marketfetch.local.valkey_server import password_of
 from marketfetch.quotas.limits import parse
 from marketfetch.redaction import passwords
 from marketfetch.schemas.handle import Words
-from marketfetch.sections import LogSettings, Providers, ProviderSettings, Retries, Timings
+from marketfetch.sections import AppName, LogSettings, ModuleName, Providers, ProviderSettings, Retries, Timings
 from marketfetch.setting_faults import fields, sentence
 from marketfetch.setting_sources import (
     PREFIX,
@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     timings: Timings = Timings()
     retries: Retries = Retries()
     log: LogSettings = LogSettings()
+    include: list[ModuleName] = Field(default_factory=list)
+    app: AppName = ""
     max_reject_share: float = Field(default=0.2, ge=0, le=1)
     reject_share_min_rows: int = Field(default=20, ge=1, le=50_000)
     most_idle_pages: int = Field(default=5, ge=1, le=1_000)

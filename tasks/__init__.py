@@ -5,5 +5,6 @@ from marketfetch.extras import need
 need("celery", "requests", for_what="The Celery side of marketfetch (marketfetch.tasks)")
 
 from .app import app  # noqa: E402 (the sentence above comes first)
+from .hosting import install  # noqa: E402
 
-__all__ = ["app"]
+__all__ = ["app", "install"]

@@ -8,7 +8,7 @@ from celery import Celery
 from celery.signals import import_modules, worker_init, worker_process_init
 
 from marketfetch.quotas import failpoints
-from marketfetch.settings import failpoint
+from marketfetch.settings import failpoint, get_settings
 
 #: Parts are named by text, so a process loads only what it needs: `tasks` in a checkout, `marketfetch.tasks` where installed.
 _HERE = __package__
@@ -47,6 +47,16 @@ def _more_patience(**_: Any) -> None:
     """A blocked child does not hold up its siblings, so it may retry longer."""
     ours = {**app.conf.result_backend_transport_options, "retry_policy": {"max_retries": 60}}
     app.conf.result_backend_transport_options = ours
+
+
+@import_modules.connect
+def _included(sender: Any = None, **_: Any) -> None:
+    """Celery sends this signal to a worker and to beat, before the app gets its tasks. Raises UnimportableModule."""
+    if getattr(sender, "loader", None) is app.loader:
+        from .included_modules import load
+
+        for name in get_settings().include:
+            load(name)
 
 
 if failpoint():

@@ -109,6 +109,7 @@ task_routes = {
     "tasks.store.store_batch": {"queue": "store"},
 }
 imports = (f"{_HERE}.fetch", f"{_HERE}.store", f"{_HERE}.hardening.revoke_of_parked_tasks")
+# A user's own modules are imported by tasks/included_modules.py, which says in a sentence why one can't be.
 
 # Beat's state file, in the folder where beat runs.
 beat_schedule_filename = "celerybeat-schedule"

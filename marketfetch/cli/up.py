@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import shlex
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -35,6 +35,16 @@ def _pool(ctx: click.Context, param: click.Parameter, value: str) -> str:
     return value
 
 
+def _modules(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """A name of an app, or names of modules. Raises BadParameter with the form that works."""
+    from marketfetch.sections import app_name, module_name
+
+    try:
+        return tuple(map(module_name, value)) if isinstance(value, tuple) else value and app_name(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", ctx, param) from None
+
+
 @click.command()
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Workers to start.")
 @click.option("--concurrency", type=click.IntRange(1, 512), default=4, show_default=True, help="Calls of a worker at once.")
@@ -54,8 +64,30 @@ def _pool(ctx: click.Context, param: click.Parameter, value: str) -> str:
     metavar="[PORT]",
     help=f"Also start Flower, on 127.0.0.1 only.  [port {FLOWER_PORT} unless given]",
 )
+@click.option(
+    "--include",
+    callback=_modules,
+    multiple=True,
+    metavar="MODULE",
+    help="A module with tasks of your own, for our workers to run. May be given several times.",
+)
+@click.option(
+    "--app",
+    callback=_modules,
+    metavar="MODULE[:APP]",
+    help="A Celery app of your own: also start a worker of it.",
+)
 @click.option("--sandbox", is_flag=True, help="Ask simulated vendors instead, with a Redis and a database of their own.")
-def up(*, workers: int, concurrency: int, pool: str, flower: int | None, sandbox: bool) -> None:
+def up(
+    *,
+    workers: int,
+    concurrency: int,
+    pool: str,
+    flower: int | None,
+    include: tuple[str, ...],
+    app: str | None,
+    sandbox: bool,
+) -> None:
     """Run everything for one machine: Redis (embedded, if none is configured), workers, beat.
 
     `fetch`, `status` and `celery -A marketfetch worker` in the same folder find what it started. Ctrl-C stops all of it:
@@ -77,8 +109,11 @@ def up(*, workers: int, concurrency: int, pool: str, flower: int | None, sandbox
     from marketfetch.cli.signals import signals_as_exceptions, uninterrupted
     from marketfetch.local import sandbox_note
     from marketfetch.local.valkey_server import ServerError
+    from marketfetch.setting_sources import PREFIX
     from marketfetch.settings import get_settings
 
+    named = {f"{PREFIX}INCLUDE": ",".join(include), f"{PREFIX}APP": app or ""}
+    project = {name: text for name, text in named.items() if text}
     folder = state_dir()
     home = sandbox_note.home(folder) if sandbox else folder
     running = "marketfetch up --sandbox" if sandbox_note.find(folder) else "marketfetch up"
@@ -93,8 +128,9 @@ def up(*, workers: int, concurrency: int, pool: str, flower: int | None, sandbox
             with uninterrupted():
                 redis = stack.enter_context(EmbeddedRedis(home, configured=None if sandbox else configured.redis_url))
                 vendors = stack.enter_context(EmbeddedVendors(folder, redis_url=redis.url)) if sandbox else None
+            _try_project({f"{PREFIX}REDIS_URL": redis.url, **project})
             processes = stack.enter_context(Processes(home / "run", home / "logs"))
-            _start(processes, redis, vendors, workers=workers, concurrency=concurrency, pool=pool, flower=flower)
+            _start(processes, redis, vendors, project, workers=workers, concurrency=concurrency, pool=pool, flower=flower)
             _warn()
             _watch(processes, redis, vendors)
     except (ProcessError, ServerError) as error:
@@ -125,6 +161,7 @@ def _start(
     processes: Processes,
     redis: EmbeddedRedis,
     vendors: EmbeddedVendors | None,
+    project: Mapping[str, str],
     *,
     workers: int,
     concurrency: int,
@@ -150,6 +187,7 @@ def _start(
     _line("database", f"{vendors.database}, the sandbox's own: its bars are invented" if vendors else safe_url(database_url()))
     if vendors and (left := [one for one in ("redis_url", "database_url") if one in configured.model_fields_set]):
         _line("", f"the configured {' and '.join(left)} {'is' if len(left) == 1 else 'are'} not used while the sandbox runs")
+    environment |= project
     for number in range(1, workers + 1):
         name = f"worker-{number}"
         # Events cost half of the throughput, so workers send them only where Flower shows them.
@@ -161,6 +199,12 @@ def _start(
     schedule = redis.folder / "celerybeat-schedule"
     child = processes.start("beat", *celery("beat", f"--schedule={schedule}"), variables=environment)
     _line("beat", f"log {child.log}")
+    if theirs := project.get(f"{PREFIX}APP", configured.app):
+        # Its own settings hold for it. If it ends again and again, everything of ours goes on.
+        node = theirs.partition(":")[0].partition(".")[0]
+        arguments = ("-P", "-m", "celery", "-A", theirs, "worker", f"--hostname={node}@%h", f"--loglevel={level}")
+        child = processes.start("app", *arguments, variables=environment, vital=False, umask=-1)
+        _line("app", f"{theirs}, a worker of your own; log {child.log}")
     if flower and (refused := refusal(flower)):
         _line("flower", f"not started, as it can't take port {flower} ({refused}): name a free one, --flower PORT")
     elif flower:
@@ -170,6 +214,22 @@ def _start(
     click.echo(f"In another terminal, in this folder: {command()} fetch {_example()} --wait")
     if vendors:
         click.echo(f'Then look at the rows: sqlite3 {shlex.quote(str(vendors.database))} "{_LOOK}"')
+
+
+def _try_project(variables: Mapping[str, str]) -> None:
+    """Imports the user's modules in a process of its own. Raises ClickException with the first sentence that stops a worker."""
+    from marketfetch.ops.project_diagnosis import of_project
+    from marketfetch.setting_sources import PREFIX
+
+    for one in of_project(variables):
+        sentence = one.sentence
+        for variable in variables:
+            option = f"--{variable.removeprefix(PREFIX).lower()}"
+            sentence = sentence.replace(f"which {option[2:]} names (in the environment: {variable})", f"which {option} names")
+        if one.level == "error":
+            raise click.ClickException(sentence)
+        if one.level == "warning":
+            click.echo(f"  {one.level:<10}{one.subject}: {sentence}", err=True)
 
 
 def _example() -> str:

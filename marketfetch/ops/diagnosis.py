@@ -11,6 +11,7 @@ from marketfetch import vendors
 from marketfetch.addresses import database_url, state_dir
 from marketfetch.local import sandbox_note
 from marketfetch.ops.finding import Finding, Level, Trial, as_sentence
+from marketfetch.ops.project_diagnosis import PROJECT_S, of_project
 from marketfetch.ops.redis_diagnosis import of_redis
 from marketfetch.ops.vendor_diagnosis import of_vendor
 from marketfetch.redaction import redact
@@ -44,6 +45,7 @@ def findings(*, celery: bool = True) -> list[Finding]:
         Trial("redis", lambda: of_redis(celery=celery), seconds=_REDIS_S, next_step="Look at its log and its machine."),
         Trial("database", _database, seconds=_DATABASE_S, next_step="Look at its server, or at its disk."),
         Trial("folder", _state_folder, seconds=_FOLDER_S, next_step="Look at the disk of the state folder."),
+        *([Trial("include", of_project, seconds=2 * PROJECT_S, next_step="Look at this machine's load.")] if celery else []),
     )
     found += [one for trial in trials for one in trial.findings()]
     return [one.model_copy(update={"sentence": redact(one.sentence, settings.secrets())}) for one in found]

@@ -127,7 +127,7 @@ def _sentence(queue: str, task: str, tasks: Mapping[str, Any]) -> str:
     meant = did_you_mean(task, [one for one in tasks if not one.startswith("celery.")], as_written="{!r}", cutoff=0.85)
     example = dead_letters.clean(f"{task!r}. {meant}".rstrip())
     return (
-        f"The queue {queue} has messages of tasks that a worker of marketfetch does not know, such as {example} They stay in the "
-        f"queue for the worker that does. Start that one, and give its app a queue of its own (task_default_queue), or let our "
+        f"The queue {queue} has messages of tasks that a worker of marketfetch does not know, such as {example} They stay "
+        f"there for the worker that does. Start that one, and give its app a queue of its own (task_default_queue), or let our "
         f"workers run its tasks: marketfetch up --include MODULE. docs/celery.md has both."
     )

@@ -62,6 +62,21 @@ def test_everything_is_tried_and_nothing_stays(ready: Any, valkey: Valkey) -> No
     database.close()
 
 
+def test_a_users_own_modules_are_imported_and_a_wrong_one_is_named(ready: Any, valkey: Valkey) -> None:
+    (ready.folder / "desk.py").write_text("from celery import shared_task\n@shared_task\ndef report(): pass\n")
+    app = f"from celery import Celery\napp = Celery('shop', broker={valkey.url!r})\n"
+    (ready.folder / "shop.py").write_text(app)
+    done = ready.run("check", "--json", INCLUDE="desk, shop, dsk", APP="shop")
+    said = found(done.stdout)
+    assert done.returncode == 1
+    assert said["include"]["ok"] == "Our workers run the tasks of desk: desk.report."
+    assert said["include"]["warning"].startswith("shop brings no task that our workers could run")
+    assert (
+        "There is no module 'dsk', which include names (in the environment: MARKETFETCH_INCLUDE)." in said["include"]["error"]
+    )
+    assert "shop has the default queue celery in the Redis of marketfetch's workers" in said["app"]["warning"]
+
+
 def test_a_full_disk_is_an_error_although_everything_answers(ready: Any) -> None:
     assert ready.run("check").returncode == 0
     before = (ready.folder / "marketfetch.db").read_bytes()

@@ -23,6 +23,7 @@ from marketfetch import vendors
 from marketfetch.cli import up
 from marketfetch.local import sandbox_note
 from marketfetch.local.valkey_server import find_valkey
+from tests.preloaded import preloaded
 from tests.waiting import early_in_a_minute
 
 #: The state folder of `up --sandbox`.
@@ -33,11 +34,44 @@ with socket.socket() as _probe:
     FLOWER = int(_probe.getsockname()[1])
 
 
+#: A user's own project in the folder: an app with a worker of its own, and a module for our workers.
+PROJECT = {
+    "shop.py": """
+import os
+from celery import Celery
+app = Celery("shop", broker=os.environ["MARKETFETCH_REDIS_URL"], backend=os.environ["MARKETFETCH_REDIS_URL"])
+app.conf.task_default_queue = "shop"
+@app.task
+def double(number):
+    return 2 * number
+""",
+    "desk.py": """
+from celery import shared_task
+print("a module may print")
+@shared_task
+def triple(number):
+    import helping  # from the folder, while the task runs
+    return helping.TIMES * number
+""",
+    "helping.py": "TIMES = 3",
+    "broken.py": "raise RuntimeError('no licence')",
+    "leaving.py": "import os; os._exit(3)",
+    "empty.py": "",
+}
+
+
+def with_project(shell: Any) -> Any:
+    for name, text in PROJECT.items():
+        (shell.folder / name).write_text(text)
+    return shell
+
+
 @pytest.fixture(scope="module")
 def running(make_shell: Callable[[], Any], gone: Callable[[list[Any]], bool]) -> Iterator[tuple[Any, Any]]:
     """A folder in which `up --sandbox` runs, its workers ready."""
-    shell = make_shell()
-    started = shell.start("up", "--sandbox", "--workers", "2", "--concurrency", "1", "--flower", str(FLOWER))
+    shell = with_project(make_shell())
+    project = ("--include", "desk", "--app", "shop")
+    started = shell.start("up", "--sandbox", "--workers", "2", "--concurrency", "1", "--flower", str(FLOWER), *project)
     try:
         started.until(lambda: workers(shell) == 2)
         yield shell, started
@@ -146,7 +180,39 @@ def test_a_plain_celery_worker_finds_the_redis_of_the_folder(running: tuple[Any,
         check=True,
     )
     names = {name.partition("@")[0] for name in json.loads(ping.stdout)}
-    assert names == {"worker-1", "worker-2"}
+    assert names - {"shop"} == {"worker-1", "worker-2"}
+
+
+def test_a_users_own_worker_runs_beside_ours_and_ours_run_the_tasks_of_a_users_module(running: tuple[Any, Any]) -> None:
+    shell, started = running
+    valkey = find_valkey(shell.folder / SANDBOX)
+    assert valkey
+    code = (
+        "import shop\nby_name = shop.app.send_task('desk.triple', (2,), queue='celery')\n"
+        "print(shop.double.delay(2).get(timeout=60), by_name.get(timeout=60))"
+    )
+    variables = shell.environment({"MARKETFETCH_REDIS_URL": valkey})
+    done = preloaded().run("-c", code, cwd=shell.folder, env=variables, timeout=90)
+    assert (done.stdout, done.returncode) == ("4 6\n", 0), done.stderr
+    assert "shop, a worker of your own; log" in started.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--include", "absent.tasks"), "There is no module 'absent', and so no 'absent.tasks', which --include names. It is"),
+        (("--include", "broken"), "The module 'broken', which --include names, can't be imported: RuntimeError: no licence"),
+        (("--include", "leaving"), "end their process (exit code 3)"),
+        (("--app", "shop:worker"), "There is no Celery app at 'shop:worker', which --app names"),
+    ],
+)
+def test_a_wrong_module_is_named_before_anything_starts(
+    shell: Any, one_sentence: Callable[[Any], str], arguments: tuple[str, ...], words: str
+) -> None:
+    with_project(shell)
+    done = shell.run("up", *arguments)
+    assert words in one_sentence(done)
+    assert not (shell.folder / ".marketfetch" / "run").exists()
 
 
 def noted(shell: Any) -> int:
