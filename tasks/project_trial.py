@@ -61,9 +61,11 @@ def _of_app(name: str, theirs: Any) -> Found:
 
 
 def _place(one: Any) -> tuple[Any, ...]:
-    """Where an app's broker is. Connects to nothing."""
+    """Where an app's queues are. Connects to nothing."""
     info = one.connection_for_read().info()
-    return info["transport"], info["hostname"] or "localhost", info["port"] or 6379, str(info["virtual_host"]).strip("/") or "0"
+    database = str(info["virtual_host"]).strip("/") or "0"
+    prefix = one.conf.broker_transport_options.get("global_keyprefix", "")
+    return info["transport"], info["hostname"] or "localhost", info["port"] or 6379, database, prefix
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def of_project(variables: Mapping[str, str] = _NONE) -> Iterator[Finding]:
         return
     found_redis: dict[str, str] = {}
     with suppress(SettingsError):
-        found_redis = {f"{PREFIX}REDIS_URL": redis_url()}
+        found_redis = {f"{PREFIX}REDIS_URL": redis_url().text}
     try:
         need("celery", "requests", for_what="A worker")
     except MissingExtra:
