@@ -38,6 +38,7 @@ from marketfetch.vendors.errors import (
     Unavailable,
 )
 from marketfetch.vendors.finality import first_partial_ms
+from marketfetch.vendors.times import zone_info
 from marketfetch.vendors.wire import steady_ns, steady_s
 
 from . import outcomes
@@ -204,12 +205,17 @@ class Run:
         return batches.encode(batch), Parking(id=following.id, arguments=following.arguments) if following else None
 
     def _series(self, page: Page) -> tuple[BarSeries, ...]:
-        """The page's bars, with those marked that were not final at the call."""
+        """The page's bars with the zone of their days, and with those marked that were not final at the call."""
         if self.request is None:
             return ()
-        finality = vendors.vendor(self.request.provider).finality_of(self.request, options(self.request.provider))
+        vendor, of_vendor = vendors.vendor(self.request.provider), options(self.request.provider)
+        finality, zone = vendor.finality_of(self.request, of_vendor), vendor.zone(self.request, of_vendor)
         return tuple(
-            replace(one, bars=one.bars.marked_partial(first_ms=first_partial_ms(finality, one.timespan, self.called_at_ms)))
+            replace(
+                one,
+                bars=one.bars.marked_partial(first_ms=first_partial_ms(finality, one.timespan, self.called_at_ms)),
+                zone=zone_info(one.zone or zone).key,
+            )
             for one in page.series
         )
 

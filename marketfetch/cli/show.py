@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -34,7 +34,7 @@ _SHORT: Final = 7
 def show(*, symbol: str, timespan: str, last: int, provider: str | None, adjustment: str | None, as_json: bool) -> None:
     """Show the latest stored bars of SYMBOL, oldest first. Calls no vendor.
 
-    Times are the starts of the bars: the date of the session, or UTC for bars that are shorter than a day.
+    Times are the starts of the bars: the date of the session; for bars shorter than a day, the time in the exchange's zone.
     """
     from marketfetch.frames.choosing import one_of_each, wish
     from marketfetch.frames.stored_bars import found, reading
@@ -54,28 +54,40 @@ def _document(series: StoredSeries, bars: BarColumns) -> dict[str, object]:
     from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS
 
     rows = []
+    days = _days(series, bars)
     for i, ts in enumerate(bars.ts.tolist()):
         values = {name: float(getattr(bars, name)[i]) for name in FLOAT_COLUMNS}
         numbers = {name: None if math.isnan(value) else value for name, value in values.items()}
         at = datetime.fromtimestamp(ts / 1000, UTC).isoformat().replace("+00:00", "Z")
-        rows.append({"ts": ts, "at": at, **numbers, "partial": bool(bars.partial[i])})
+        day = None if days is None else str(days[i])
+        rows.append({"ts": ts, "at": at, "date": day, **numbers, "partial": bool(bars.partial[i])})
     of_series = {"provider": series.provider, "symbol": series.symbol, "timespan": series.timespan}
-    return {**of_series, "adjustment": series.adjustment, "bars": rows}
+    return {**of_series, "adjustment": series.adjustment, "zone": series.zone, "bars": rows}
+
+
+def _days(series: StoredSeries, bars: BarColumns) -> list[date] | None:
+    """The dates of the sessions; None for intraday bars whose zone is not known."""
+    from marketfetch.frames.date_bounds import session_days
+
+    days = session_days(bars.ts, series.timespan, series.zone)
+    return None if days is None else days.astype("datetime64[D]").tolist()
 
 
 def _print(series: StoredSeries, bars: BarColumns) -> None:
-    from marketfetch.frames.date_bounds import session_date
     from marketfetch.schemas.timespans import is_intraday
+    from marketfetch.vendors.times import zone_info
 
     closes = bars.close.tolist()
     name = f"{series.symbol} {series.timespan} {series.adjustment} from {series.provider}"
-    click.echo(f"{name}: the latest {counted(len(closes), 'bar')}")
-    click.echo(f"close {_spark(closes)} {_price(min(closes))} to {_price(max(closes))}\n")
     intraday = is_intraday(series.timespan)  # type: ignore[arg-type]
+    where = f", times in {series.zone or 'UTC'}" if intraday else ""
+    click.echo(f"{name}: the latest {counted(len(closes), 'bar')}{where}")
+    click.echo(f"close {_spark(closes)} {_price(min(closes))} to {_price(max(closes))}\n")
     titles = [one.rjust(_LONGEST) for one in ("open", "high", "low", "close")]
-    rows = [("UTC" if intraday else "date", *titles, *(one.rjust(_SHORT) for one in ("change", "volume")))]
+    rows = [("time" if intraday else "date", *titles, *(one.rjust(_SHORT) for one in ("change", "volume")))]
+    zone, days = zone_info(series.zone or "UTC"), _days(series, bars) or []
     for i, ts in enumerate(bars.ts.tolist()):
-        day = f"{datetime.fromtimestamp(ts / 1000, UTC):%Y-%m-%d %H:%M}" if intraday else f"{session_date(ts)}"
+        day = f"{datetime.fromtimestamp(ts / 1000, zone):%Y-%m-%d %H:%M}" if intraday else str(days[i])
         prices = [_price(float(getattr(bars, column)[i])) for column in ("open", "high", "low", "close")]
         change = _change(closes[i - 1], closes[i]) if i else ""
         volume = _compact(float(bars.volume[i])).rjust(_SHORT) + ("*" if bars.partial[i] else "")

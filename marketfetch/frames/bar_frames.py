@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: What a frame has if nothing is asked.
-_USUAL: Final = tuple(name for name in COLUMNS if name not in ("provider", "timespan", "adjustment"))
+_USUAL: Final = tuple(name for name in COLUMNS if name not in ("provider", "timespan", "adjustment", "zone"))
 _KINDS: Final = ("polars", "pandas", "arrow")
 
 
@@ -81,13 +81,14 @@ def bars(
     start, end  dates in the exchange's zone, both inclusive, as in `submit`; or moments with a time zone. None leaves it open
     timespan    the length of a bar: "1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo"
     provider, adjustment  needed where several are stored for a symbol: an error then names them
-    columns     names in the order that you want: "symbol", "ts", "open", "high", "low", "close", "volume", "vwap", "trades" and
-                "partial", which None stands for; "provider", "timespan" and "adjustment" besides
+    columns     names in the order that you want: "symbol", "ts", "open", "high", "low", "close", "volume", "vwap", "trades",
+                "partial" and "date", which None stands for; "provider", "timespan", "adjustment" and "zone" besides
     as_         "polars", "pandas" or "arrow"
 
     `ts` is the start of a bar, a UTC timestamp in milliseconds; `partial` true for a bar that could still change when it
-    was fetched; texts are strings, all else float64, null where the vendor sent no value. A range without bars is an empty
-    frame with these types. The database's driver writes Arrow's buffers: no row becomes a Python object.
+    was fetched; `date` the date of its session in the exchange's `zone`, null for an intraday bar whose zone is not known;
+    texts are strings, all else float64, null where the vendor sent no value. A range without bars is an empty frame with these
+    types. The database's driver writes Arrow's buffers: no row becomes a Python object.
 
     Raises BadRequestError for a symbol of which nothing is stored (it names near ones), for one that is stored in several ways,
     and for a wrong argument; UnavailableError for a database that is away, locked or of another schema, and without `[data]`.

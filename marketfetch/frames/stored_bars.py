@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from marketfetch.addresses import database_url
-from marketfetch.configured import options
-from marketfetch.exceptions import MarketfetchError, UnavailableError
+from marketfetch.exceptions import UnavailableError
 from marketfetch.frames.choosing import Wish, matching
-from marketfetch.frames.date_bounds import Moment, bounds
+from marketfetch.frames.date_bounds import Moment, bounds, session_days
 from marketfetch.storage import open_store
 from marketfetch.storage.arrow_reading import STORED_COLUMNS, ArrowSource, Span, open_arrow
 from marketfetch.storage.store import Store
 from marketfetch.storage.store_errors import StoreError
 from marketfetch.storage.stored_series import StoredSeries, stored_series, stored_symbols
+from marketfetch.zone_of_series import zone_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: The columns that are the same in all bars of a series.
+#: What a series is known by.
 OF_SERIES: Final = ("provider", "symbol", "timespan", "adjustment")
-#: Every column that can be asked for.
-COLUMNS: Final = (*OF_SERIES, *STORED_COLUMNS)
+#: Every column that can be asked for, in the order of the view `bars`.
+COLUMNS: Final = (*OF_SERIES, *STORED_COLUMNS, "date", "zone")
+#: The columns that are the same in all bars of a series.
+_CONSTANT: Final = (*OF_SERIES, "zone")
 
 #: How long a question waits for a program that has the whole database file to itself.
 _BUSY_MS: Final = 5_000
@@ -44,8 +47,12 @@ def reading() -> Iterator[Store]:
 
 
 def found(store: Store, asked: Wish) -> list[StoredSeries]:
-    """The series that are asked for, by symbol. Raises BadRequestError, StoreError."""
-    return matching(asked, stored_series(store, asked.symbols), lambda: stored_symbols(store))
+    """The series that are asked for, by symbol. Raises BadRequestError, StoreError.
+
+    A series whose zone the database does not know has the one that its vendor would give it today.
+    """
+    series = matching(asked, stored_series(store, asked.symbols), lambda: stored_symbols(store))
+    return [one if one.zone else replace(one, zone=zone_of(one.provider, one.symbol, one.timespan)) for one in series]
 
 
 @contextmanager
@@ -57,7 +64,7 @@ def arrow(store: Store) -> Iterator[ArrowSource]:
 
 def spans(series: Sequence[StoredSeries], start: Moment, end: Moment) -> list[Span]:
     """The range of each series in Unix ms. Raises BadRequestError."""
-    return [(one.number, *bounds(start, end, one.timespan, lambda one=one: _zone(one))) for one in series]  # type: ignore[misc]
+    return [(one.number, *bounds(start, end, one.timespan, one.zone or "UTC")) for one in series]
 
 
 def batches(
@@ -66,28 +73,38 @@ def batches(
     """Yields the bars of these series in their order, each by time, with `columns` in theirs. Raises StoreError."""
     import pyarrow as pa
 
-    texts = {name: pa.array([getattr(one, name) for one in series], type=pa.string()) for name in columns if name in OF_SERIES}
-    for batch in source.batches(ranges, [name for name in columns if name not in OF_SERIES]):
-        n = batch.column("n")
-        arrays = [texts[name].take(n) if name in texts else batch.column(name) for name in columns]
+    texts = {name: pa.array([getattr(one, name) for one in series], type=pa.string()) for name in columns if name in _CONSTANT}
+    stored = [name for name in columns if name in STORED_COLUMNS]
+    if "date" in columns and "ts" not in stored:
+        stored.append("ts")
+    for batch in source.batches(ranges, stored):
+        made = {name: texts[name].take(batch.column("n")) for name in texts}
+        if "date" in columns:
+            made["date"] = _dates(batch, series)
+        arrays = [made[name] if name in made else batch.column(name) for name in columns]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema(columns))
+
+
+def _dates(batch: pa.RecordBatch, series: Sequence[StoredSeries]) -> pa.Array:
+    """The date of each bar's session; null for intraday bars whose zone is not known."""
+    import numpy as np
+    import pyarrow as pa
+
+    ts = batch.column("ts").cast(pa.int64()).to_numpy()
+    n = batch.column("n").to_numpy()
+    ends = [*(np.flatnonzero(np.diff(n)) + 1).tolist(), len(n)]
+    parts = []
+    for first, end in zip([0, *ends], ends, strict=False):
+        one = series[int(n[first])]
+        days = session_days(ts[first:end], one.timespan, one.zone)
+        parts.append(pa.nulls(end - first, pa.date32()) if days is None else pa.array(days).view(pa.date32()))
+    return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
 
 
 def schema(columns: Sequence[str]) -> pa.Schema:
     """The types of these columns, also where there is no bar."""
     import pyarrow as pa
 
-    kinds = dict.fromkeys(OF_SERIES, pa.string()) | {"ts": pa.timestamp("ms", tz="UTC"), "partial": pa.bool_()}
+    kinds = dict.fromkeys(_CONSTANT, pa.string()) | {"ts": pa.timestamp("ms", tz="UTC"), "partial": pa.bool_()}
+    kinds["date"] = pa.date32()
     return pa.schema([(name, kinds.get(name, pa.float64())) for name in columns])
-
-
-def _zone(series: StoredSeries) -> str:
-    """The zone of the exchange; UTC for a vendor that is not installed any more."""
-    from marketfetch.schemas.request import Request
-    from marketfetch.vendors import vendor
-
-    try:
-        asked = Request.model_validate({"provider": series.provider, "symbol": series.symbol, "timespan": series.timespan})
-        return vendor(series.provider).zone(asked, options(series.provider))
-    except (KeyError, ValueError, MarketfetchError):
-        return "UTC"

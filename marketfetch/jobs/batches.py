@@ -35,6 +35,8 @@ def encode(batch: Batch) -> bytes:
         "version": VERSION,
         "ledger": asdict(batch.ledger),
         "rejects": [asdict(one) for one in batch.rejects],
+        # Beside the series, as a release that knows no zones unpacks these.
+        "zones": [one.zone for one in batch.series],
         "series": [[one.provider, one.symbol, one.timespan, one.adjustment, len(one.bars)] for one in batch.series],
     }
     text = json.dumps(head, separators=(",", ":")).encode()
@@ -56,7 +58,8 @@ def decode(data: bytes) -> Batch:
         if head["version"] != VERSION:
             raise UnreadableBatch(f"batch of version {head['version']}; this release reads version {VERSION}")
         reader = _Reader(raw, 4 + length)
-        series = tuple(_series(one, reader) for one in head["series"])
+        zones = head.get("zones") or [""] * len(head["series"])
+        series = tuple(_series(one, zone, reader) for one, zone in zip(head["series"], zones, strict=True))
     except (zlib.error, ValueError, KeyError) as error:
         raise UnreadableBatch(f"batch can't be read: {error}") from error
     rejects = tuple(Reject(**one) for one in head["rejects"])
@@ -76,9 +79,9 @@ class _Reader:
         return found
 
 
-def _series(head: list[Any], reader: _Reader) -> BarSeries:
+def _series(head: list[Any], zone: str, reader: _Reader) -> BarSeries:
     provider, symbol, timespan, adjustment, n = head
     ts = reader.take("<i8", n).astype(np.int64)
     partial = np.unpackbits(reader.take("u1", (n + 7) // 8), count=n).astype(np.bool_)
     floats = {name: reader.take("<f8", n).astype(np.float64) for name in FLOAT_COLUMNS}
-    return BarSeries(provider, symbol, timespan, adjustment, BarColumns(ts=ts, partial=partial, **floats))
+    return BarSeries(provider, symbol, timespan, adjustment, BarColumns(ts=ts, partial=partial, **floats), zone)

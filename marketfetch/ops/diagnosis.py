@@ -20,6 +20,7 @@ from marketfetch.storage import open_store
 from marketfetch.storage.free_space import has_space, is_full
 from marketfetch.storage.store import StoreError
 from marketfetch.vendors import trading_days
+from marketfetch.zone_of_series import fill
 
 #: The most seconds that Redis, the database and the state folder may take. They are tried at the same time.
 _REDIS_S: Final = 10.0
@@ -71,7 +72,9 @@ def upgrade() -> str:
     """
     store = open_store(database_url())
     try:
-        return as_sentence(store.upgrade())
+        done = as_sentence(store.upgrade())
+        zones = fill(store)
+        return f"{done} {zones:,} series got the zone of their days." if zones else done
     finally:
         store.close()
 

@@ -133,10 +133,14 @@ class BarColumns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BarSeries:
-    """The bars of one series. The other four fields and `ts` identify a bar."""
+    """The bars of one series. Its first four fields and `ts` identify a bar.
+
+    `zone` is the IANA zone whose midnight begins a day of its bars; "" where the vendor's reader leaves it to `Vendor.zone`.
+    """
 
     provider: str
     symbol: str
     timespan: Timespan
     adjustment: Adjustment
     bars: BarColumns
+    zone: str = ""

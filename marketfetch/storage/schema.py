@@ -19,6 +19,7 @@ SCHEMA_VERSION: Final = 3
 _TRIED_BYTES: Final = 128 << 10
 
 _MADE: Final = re.compile(r"CREATE (?:TABLE|VIEW) (\w+)")
+_DROPPED: Final = re.compile(r"DROP (?:TABLE|VIEW) (\w+)")
 
 
 class Schema:
@@ -81,7 +82,8 @@ class Schema:
         step = self._steps_after(version)
         if not step:
             self._refuse_foreign(execute, present)
-        if taken := sorted(present & {match[1] for one in step if (match := _MADE.match(one))}):
+        made, dropped = ({match[1] for one in step if (match := word.match(one))} for word in (_MADE, _DROPPED))
+        if taken := sorted(present & made - dropped):
             raise self._taken(taken[0])
         for statement in step:
             execute(statement)

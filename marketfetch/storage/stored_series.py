@@ -11,13 +11,14 @@ from marketfetch.storage.store import Store
 
 @dataclass(frozen=True, slots=True)
 class StoredSeries:
-    """`number` stands for the series in `bar_rows`."""
+    """`number` stands for the series in `bar_rows`. `zone` is that of its days, None where it is not known."""
 
     number: int
     provider: str
     symbol: str
     timespan: str
     adjustment: str
+    zone: str | None = None
 
 
 def stored_series(store: Store, symbols: Sequence[str] | None = None) -> list[StoredSeries]:
@@ -33,6 +34,12 @@ def stored_series(store: Store, symbols: Sequence[str] | None = None) -> list[St
     return sorted(
         (StoredSeries(*row) for row in rows), key=lambda one: (one.symbol, one.provider, one.timespan, one.adjustment)
     )
+
+
+def series_without_zone(store: Store) -> list[StoredSeries]:
+    """The series whose zone is not known: a release that recorded none has stored them. Raises StoreError."""
+    sql = statements("sql/stored_series.sql", store.database.spelling)
+    return [StoredSeries(*row) for row in store.database.read(sql["without_zone"])]
 
 
 def stored_symbols(store: Store) -> list[str]:

@@ -78,13 +78,13 @@ def bars_page(
     kind = kind_by(adjustment)
     checked = parsed.checked(asked=None, required=PRICE_COLUMNS, symbol=symbol, kind=kind, names=names)
     page = PageBuilder()
-    page.add(BarSeries("alpha_vantage", symbol, timespan, adjustment, checked.bars), checked, kind=kind)
+    page.add(BarSeries("alpha_vantage", symbol, timespan, adjustment, checked.bars, zone), checked, kind=kind)
     if _ADJUSTED in table.fields:
         # Each of its prices comes from the adjusted close, so that is what a reject of it names.
         names = {**names, **dict.fromkeys(PRICE_COLUMNS, table.names[_ADJUSTED])}
         scaled = _scaled(parsed.without(checked.rejects), parsed_from({"close": table.fields[_ADJUSTED]}))
         adjusted = scaled.checked(asked=None, required=PRICE_COLUMNS, symbol=symbol, kind="adjusted", names=names)
-        page.add(BarSeries("alpha_vantage", symbol, timespan, "split_dividend", adjusted.bars), adjusted, kind="adjusted")
+        page.add(BarSeries("alpha_vantage", symbol, timespan, "split_dividend", adjusted.bars, zone), adjusted, kind="adjusted")
     return page.page()
 
 

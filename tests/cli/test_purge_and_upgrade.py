@@ -114,6 +114,10 @@ def test_an_upgrade_keeps_every_row_and_the_second_has_nothing_to_do(here):
     of_the_release_before(here)
     done = here.run("check", "--upgrade", "--json")
     assert done.stderr.startswith("Upgraded the database file")
+    assert "every row is kept. 2 series got the zone of their days." in done.stderr
+    of_bars = "SELECT symbol, date, zone FROM bars ORDER BY symbol, ts"
+    assert table(here, of_bars)[0] == ("AAPL", "1970-01-01", "America/New_York")
+    assert {zone for *_, zone in table(here, of_bars)} == {"America/New_York"}
     (database,) = (one for one in json.loads(done.stdout)["findings"] if one["subject"] == "database")
     assert database["level"] == "ok"
     assert table(here, "SELECT id FROM jobs") == [("kept",)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 import requests
@@ -61,6 +63,8 @@ def test_what_is_stored_is_what_the_vendor_said(place, sandbox):
     ).json()["results"]
     stored = place.rows("SELECT ts, open, high, low, close, volume, vwap, trades FROM bars ORDER BY ts")
     assert stored == [(bar["t"], bar["o"], bar["h"], bar["l"], bar["c"], bar["v"], bar["vw"], bar["n"]) for bar in said]
+    days = [str(datetime.fromtimestamp(bar["t"] / 1000, ZoneInfo("America/New_York")).date()) for bar in said]
+    assert place.rows("SELECT date, zone FROM bars ORDER BY ts") == [(day, "America/New_York") for day in days]
 
 
 def test_intraday_bars_come_page_by_page_and_each_page_is_a_request(place, sandbox):

@@ -41,10 +41,11 @@ def kept(
     provider: str = "polygon",
     timespan: Timespan = "1d",
     adjustment: Adjustment = "split",
+    zone: str = "",
 ) -> BarColumns:
     name = f"{provider}-{symbol}-{timespan}-{adjustment}"
     row = LedgerRow(name, name, 0, provider, symbol, "stored", rows=len(bars), calls=1, called_at_ms=1)
-    assert into.store([Batch(row, (BarSeries(provider, symbol, timespan, adjustment, bars),))]) == [True]
+    assert into.store([Batch(row, (BarSeries(provider, symbol, timespan, adjustment, bars, zone),))]) == [True]
     return bars
 
 

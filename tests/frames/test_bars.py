@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -26,6 +27,7 @@ TYPES = {
     "ts": pl.Datetime("ms", "UTC"),
     **dict.fromkeys(FLOAT_COLUMNS, pl.Float64()),
     "partial": pl.Boolean(),
+    "date": pl.Date(),
 }
 WITHOUT_TYPES: Any = marketfetch
 
@@ -91,13 +93,34 @@ def test_a_range_without_bars_is_an_empty_frame_with_the_same_types(configured, 
 # --- the range --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "midnight", [JANUARY_2, JANUARY_2 - 5 * 3_600_000, JANUARY_2 - 14 * 3_600_000], ids=["NY", "UTC", "Tokyo"]
-)
-def test_both_dates_are_sessions_of_the_exchange_and_inclusive(in_sqlite, midnight):
-    in_sqlite("AAPL", columns_of(days(10, midnight)))
+@pytest.mark.parametrize("zone", ["America/New_York", "UTC", "Asia/Tokyo", "Pacific/Auckland"])
+def test_both_dates_are_sessions_of_the_exchange_and_inclusive(in_sqlite, zone):
+    midnight = int(datetime(2024, 1, 2, tzinfo=ZoneInfo(zone)).timestamp()) * 1000
+    in_sqlite("AAPL", columns_of(days(10, midnight)), zone=zone)
     frame = marketfetch.bars("AAPL", start=date(2024, 1, 3), end="2024-01-05")
     assert frame["ts"].dt.epoch("ms").to_list() == [midnight + n * DAY_MS for n in (1, 2, 3)]
+    assert frame["date"].to_list() == [date(2024, 1, day) for day in (3, 4, 5)]
+
+
+def test_the_dates_of_a_frame_are_those_of_the_view(configured, keep, store):
+    """Three series in a batch: across changes of the clocks, before 1970, and of a vendor that is gone and left no zone."""
+    hours = [JANUARY_2 + n * 3_600_000 for n in range(366 * 24)]
+    keep("AAPL", columns_of([-1, *hours]), timespan="1h", zone="America/New_York")
+    keep("KIWI", columns_of([*hours, hours[-1] + 1]), timespan="1h", zone="Pacific/Auckland")
+    keep("GONE", columns_of(hours[:5]), timespan="1h", provider="gone")
+    keep("DAYS", columns_of(days(366)), zone="America/New_York")
+    sql = "SELECT symbol, date, zone FROM bars WHERE timespan = ? ORDER BY symbol, ts"
+    for timespan, symbols in (("1h", ["AAPL", "KIWI", "GONE"]), ("1d", ["DAYS"])):
+        frame = marketfetch.bars(symbols, timespan=timespan, columns=["symbol", "date", "zone"])
+        rows = [(symbol, day and str(day), zone) for symbol, day, zone in store.database.read(sql, timespan)]
+        assert [(symbol, day and str(day), zone) for symbol, day, zone in frame.rows()] == rows
+    assert frame["date"].to_list()[-1] == date(2025, 1, 1)
+
+
+def test_a_series_of_the_release_before_has_the_zone_that_its_vendor_gives_it(in_sqlite):
+    in_sqlite("AAPL", columns_of([JANUARY_2 + 20 * 3_600_000]), timespan="1h")
+    frame = marketfetch.bars("AAPL", timespan="1h", columns=["date", "zone"])
+    assert frame.rows() == [(date(2024, 1, 2), "America/New_York")]
 
 
 def test_an_intraday_date_is_a_day_in_the_exchanges_zone(in_sqlite):

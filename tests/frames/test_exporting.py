@@ -32,7 +32,7 @@ def files(folder: Path) -> dict[str, int]:
 
 
 def of_aapl(frame: pl.DataFrame) -> pl.DataFrame:
-    found = frame.filter(pl.col("symbol") == "AAPL").select("symbol", "ts", "open", "close", "vwap", "partial")
+    found = frame.filter(pl.col("symbol") == "AAPL").select("symbol", "ts", "date", "open", "close", "vwap", "partial")
     return found.with_columns(pl.col("ts").cast(pl.Datetime("ms", "UTC")))
 
 
@@ -49,7 +49,7 @@ def test_each_format_has_the_stored_rows_and_a_manifest(three, tmp_path, to):
     assert json.loads(done.stdout) == {"files": 3, "skipped": 0, "rows": 15, "destination": "out"}, done.output
     name = f"provider=polygon/symbol=AAPL/timespan=1d/adjustment=split/bars.{to}"
     read = {"parquet": pl.read_parquet, "csv": lambda one: pl.read_csv(one, try_parse_dates=True), "arrow": pl.read_ipc}[to]
-    columns = ["symbol", "ts", "open", "close", "vwap", "partial"]
+    columns = ["symbol", "ts", "date", "open", "close", "vwap", "partial"]
     assert of_aapl(read(tmp_path / "out" / name)).equals(marketfetch.bars("AAPL", columns=columns))
     manifest = json.loads((tmp_path / "out" / "_manifest.json").read_text())
     assert sorted(one["file"] for one in manifest["files"]) == sorted(set(files(tmp_path / "out")) - {"_manifest.json"})
@@ -68,7 +68,7 @@ def test_a_name_with_the_formats_ending_is_one_file(three, tmp_path):
     done = run("all.parquet", "--symbols", "AAPL,MSFT", "--start", "2024-01-03", "--end", "2024-01-04")
     assert done.stdout == "Wrote 1 file to all.parquet, 4 rows in all.\n", done.output
     frame = pl.read_parquet(tmp_path / "all.parquet")
-    assert frame.columns == ["provider", "symbol", "timespan", "adjustment", *marketfetch.bars("AAPL").columns[1:]]
+    assert frame.columns == ["provider", "symbol", "timespan", "adjustment", *marketfetch.bars("AAPL").columns[1:], "zone"]
     assert frame["symbol"].to_list() == ["AAPL", "AAPL", "MSFT", "MSFT"]
     assert "is there already" in run("all.parquet").output
     assert run("all.parquet", "--overwrite").exit_code == 0

@@ -52,12 +52,20 @@ def test_json_has_the_stored_numbers(configured, keep):
     document = json.loads(run("AAPL", "--last", "2", "--json").stdout)
     frame = marketfetch.bars("AAPL").tail(2)
     assert {name: document[name] for name in document if name != "bars"} == {
-        "provider": "polygon", "symbol": "AAPL", "timespan": "1d", "adjustment": "split",
+        "provider": "polygon", "symbol": "AAPL", "timespan": "1d", "adjustment": "split", "zone": "America/New_York",
     }  # fmt: skip
     assert [one["close"] for one in document["bars"]] == frame["close"].to_list()
     assert [one["open"] for one in document["bars"]] == frame["open"].to_list()
     assert [one["ts"] for one in document["bars"]] == frame["ts"].dt.epoch("ms").to_list()
     assert document["bars"][-1]["at"] == "2024-01-05T05:00:00Z"
+    assert [one["date"] for one in document["bars"]] == ["2024-01-04", "2024-01-05"] == frame["date"].cast(str).to_list()
+
+
+def test_the_times_of_an_intraday_bar_are_those_of_the_exchange(in_sqlite):
+    in_sqlite("AAPL", columns_of([JANUARY_2 + 20 * 3_600_000]), timespan="1h", zone="America/New_York")
+    first, *_, row = run("AAPL", "--timespan", "1h").stdout.splitlines()[:5]
+    assert first.endswith("the latest 1 bar, times in America/New_York")
+    assert row.startswith("2024-01-02 20:00 ")
 
 
 def test_what_is_not_stored_names_what_is_and_the_command(in_sqlite):

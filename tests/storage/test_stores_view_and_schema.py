@@ -26,7 +26,7 @@ def columns(store: Any, url: str, table: str) -> list[str]:
 
 
 def test_the_view_bars_has_the_promised_columns_in_order(store: Any, url: str) -> None:
-    assert columns(store, url, "bars") == [*PROMISED, "fetched_at", "partial"]
+    assert columns(store, url, "bars") == [*PROMISED, "fetched_at", "partial", "date", "zone"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 
 import numpy as np
@@ -27,7 +28,14 @@ def series(draw):
     floats = {name: np.array(draw(st.lists(FLOATS, min_size=n, max_size=n)), dtype=np.float64) for name in FLOAT_COLUMNS}
     ts = np.array(draw(st.lists(st.integers(-(2**53), 2**53), min_size=n, max_size=n)), dtype=np.int64)
     partial = np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=np.bool_)
-    return BarSeries("polygon", draw(st.text(max_size=8)), "1d", "split", BarColumns(ts=ts, partial=partial, **floats))
+    return BarSeries(
+        "polygon",
+        draw(st.text(max_size=8)),
+        "1d",
+        "split",
+        BarColumns(ts=ts, partial=partial, **floats),
+        draw(st.text(max_size=8)),
+    )
 
 
 # How long an input takes to make says nothing where other work shares the cores.
@@ -40,9 +48,23 @@ def test_decode_is_the_inverse_of_encode(some, rejects):
     again = decode(encode(batch))
     assert (again.ledger, again.rejects) == (batch.ledger, batch.rejects)
     for one, other in zip(batch.series, again.series, strict=True):
-        assert (one.symbol, one.timespan, one.adjustment) == (other.symbol, other.timespan, other.adjustment)
+        names = ("symbol", "timespan", "adjustment", "zone")
+        assert [getattr(one, name) for name in names] == [getattr(other, name) for name in names]
         for name in ("ts", "partial", *FLOAT_COLUMNS):
             np.testing.assert_array_equal(getattr(one.bars, name), getattr(other.bars, name))
+
+
+def test_a_release_without_zones_reads_our_batch_and_we_read_its():
+    """It unpacks five values of each series, and has no list of zones."""
+    bars = BarColumns.build(np.array([1], dtype=np.int64), close=np.array([1.0]))
+    raw = zlib.decompress(encode(Batch(ledger=ledger(), series=(BarSeries("polygon", "A", "1d", "raw", bars, "UTC"),))))
+    length = int.from_bytes(raw[:4], "big")
+    head = json.loads(raw[4 : 4 + length])
+    assert head["series"] == [["polygon", "A", "1d", "raw", 1]]
+    del head["zones"]
+    text = json.dumps(head).encode()
+    older = zlib.compress(len(text).to_bytes(4, "big") + text + raw[4 + length :])
+    assert [one.zone for one in decode(older).series] == [""]
 
 
 def test_five_thousand_bars_take_less_than_their_json():

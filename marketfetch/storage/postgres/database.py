@@ -68,7 +68,7 @@ class PostgresDatabase:
     def probe(self, work: Callable[[Execute], None]) -> tuple[str, str]:
         def tried(db: Db) -> tuple[str, str]:
             with db.transaction(force_rollback=True):
-                work(_executing(db))
+                work(executing(db))
             return f"Postgres {db.info.server_version // 10_000}", self.where
 
         return self.run(tried)
@@ -120,7 +120,7 @@ class PostgresDatabase:
         def changed(db: Db) -> T:
             if first:
                 fetch(db, _SQL[first])
-            return work(_executing(db))
+            return work(executing(db))
 
         return self.run(changed)
 
@@ -169,5 +169,6 @@ def sent(sql: str) -> bytes:
     return sql.replace("?", "%s").encode()
 
 
-def _executing(db: Db) -> Execute:
+def executing(db: Db) -> Execute:
+    """Runs statements in the transaction of this session."""
     return lambda sql, *values: fetch(db, sql, *values)

@@ -124,8 +124,20 @@ CREATE TABLE call_marks (
     PRIMARY KEY (provider, key_label, minute)
 );
 
+-- The zone whose midnight begins a day of the series. A table of its own: the release before writes `series`, column by column.
+-- name: series_zones
+CREATE TABLE series_zones (
+    series_id INTEGER NOT NULL PRIMARY KEY,
+    zone TEXT NOT NULL
+);
+
+-- `date`: twelve hours behind its midnight, a daily bar has its date also where the clocks have changed otherwise than was known.
 -- name: bars
 CREATE VIEW bars AS
 SELECT s.provider, s.symbol, s.timespan, s.adjustment, b.ts, b.open, b.high, b.low, b.close, b.volume, b.vwap, b.trades,
-       l.request_id, b.fetched_at, b.partial
-FROM bar_rows b JOIN series s ON s.id = b.series_id LEFT JOIN ledger l ON l.id = b.ledger_id;
+       l.request_id, b.fetched_at, b.partial,
+       ((b.ts AT TIME ZONE coalesce(z.zone, CASE WHEN s.timespan IN ('1d', '1w', '1mo') THEN 'UTC' END))
+        + CASE WHEN s.timespan IN ('1d', '1w', '1mo') THEN interval '12 hours' ELSE interval '0' END)::date AS date,
+       z.zone
+FROM bar_rows b JOIN series s ON s.id = b.series_id LEFT JOIN ledger l ON l.id = b.ledger_id
+     LEFT JOIN series_zones z ON z.series_id = b.series_id;

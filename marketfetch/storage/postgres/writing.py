@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg.errors import SerializationFailure
 
 from marketfetch.schemas.ledger import Batch
-from marketfetch.storage.postgres.database import SPELLING, Db, PostgresDatabase, fetch
+from marketfetch.storage.postgres.database import SPELLING, Db, PostgresDatabase, executing, fetch
+from marketfetch.storage.series_zones import set_zones
 from marketfetch.storage.statements import statements
 from marketfetch.storage.stored_rows import reject_rows, request_row
 
@@ -55,7 +56,10 @@ class PostgresBatches:
         if keys:
             from marketfetch.storage.postgres.bar_writing import write_bars  # loads numpy, which only bars need
 
-            _lock_series(db, {one: series[one] for one in keys})
+            zones = _lock_series(db, {one: series[one] for one in keys})
+            new_zones = {series[_key(one)]: one.zone for _, batch in fresh for one in batch.series if one.zone}
+            if changed := {number: zone for number, zone in new_zones.items() if zones[number] != zone}:
+                set_zones(executing(db), SPELLING, changed)
             write_bars(db, [(series[_key(one)], number, batch, one.bars) for number, batch in fresh for one in batch.series])
         return new, db, series
 
@@ -92,12 +96,13 @@ def _known(db: Db, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
     return {(a, b, c, d): number for number, a, b, c, d in fetch(db, _SQL["find_series"], *_columns(keys))}
 
 
-def _lock_series(db: Db, series: Mapping[SeriesKey, int]) -> None:
-    """Blocks other writers of these series until the transaction ends."""
+def _lock_series(db: Db, series: Mapping[SeriesKey, int]) -> dict[int, str | None]:
+    """Blocks other writers of these series until the transaction ends. Returns the zone of each, by its number."""
     locked = fetch(db, _SQL["lock_series"], list(series.values()))
     # Also proves that a remembered number still means that series.
-    if {(a, b, c, d): number for number, a, b, c, d in locked} != series:
+    if {(a, b, c, d): number for number, a, b, c, d, _ in locked} != series:
         raise SerializationFailure("a series has another number: the tables were made anew")
+    return {number: zone for number, *_, zone in locked}
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:

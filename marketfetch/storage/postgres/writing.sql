@@ -16,14 +16,15 @@ COPY rejects (request_id, provider, symbol, row, field, value, reason, rejected_
 unnest(?::text[], ?::text[], ?::text[], ?::text[]) AS asked (provider, symbol, timespan, adjustment)
 
 -- name: find_series
-SELECT s.* FROM {keys} JOIN series s USING (provider, symbol, timespan, adjustment)
+SELECT s.id, provider, symbol, timespan, adjustment FROM {keys} JOIN series s USING (provider, symbol, timespan, adjustment)
 
 -- name: add_series
 INSERT INTO series (provider, symbol, timespan, adjustment) SELECT asked.* FROM {keys} ON CONFLICT DO NOTHING
 
 -- Always in one order, so that two writers of the same series cannot deadlock.
 -- name: lock_series
-SELECT * FROM series WHERE id = ANY(?::int[]) ORDER BY id FOR NO KEY UPDATE
+SELECT id, provider, symbol, timespan, adjustment, (SELECT zone FROM series_zones WHERE series_id = id)
+FROM series WHERE id = ANY(?::int[]) ORDER BY id FOR NO KEY UPDATE
 
 -- Joined bytes per column: as rows of a result, 50,000 bars would arrive as 50,000 Python objects.
 -- name: standing

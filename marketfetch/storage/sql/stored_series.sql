@@ -1,8 +1,15 @@
+-- name: series
+SELECT s.id, s.provider, s.symbol, s.timespan, s.adjustment, z.zone
+FROM series s LEFT JOIN series_zones z ON z.series_id = s.id
+
 -- name: of_symbols
-SELECT id, provider, symbol, timespan, adjustment FROM series WHERE symbol {among}
+{series} WHERE s.symbol {among}
 
 -- name: every
-SELECT id, provider, symbol, timespan, adjustment FROM series
+{series}
+
+-- name: without_zone
+{series} WHERE z.zone IS NULL
 
 -- name: symbols
 SELECT DISTINCT symbol FROM series

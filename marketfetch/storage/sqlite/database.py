@@ -64,11 +64,11 @@ class SqliteDatabase:
 
     def change(self, work: Callable[[Execute], T], *, alone: bool = False) -> T:  # noqa: ARG002 - every writer is alone
         with self.transaction() as db:
-            return work(_executing(db))
+            return work(executing(db))
 
     def change_tables(self, work: Callable[[Execute], T], *, make: bool = False) -> T:
         with self.transaction(make=make) as db:
-            return work(_executing(db))
+            return work(executing(db))
 
     def probe(self, work: Callable[[Execute], None]) -> tuple[str, str]:
         with self._own():
@@ -77,7 +77,7 @@ class SqliteDatabase:
                 # With so small a cache, pages are written to the file before the end of the transaction, which undoes them.
                 self._open().execute("PRAGMA cache_size = 8")
                 with self.transaction(undo=True) as db:
-                    work(_executing(db))
+                    work(executing(db))
                 self._try_to_grow()
             finally:
                 self._forget()  # the next connection has the usual busy timeout
@@ -172,7 +172,8 @@ class SqliteDatabase:
             raise StoreUnavailable(f"{self.where} can't be reached: {error.strerror or error}") from error
 
 
-def _executing(db: sqlite3.Connection) -> Execute:
+def executing(db: sqlite3.Connection) -> Execute:
+    """Runs statements in the transaction of this connection."""
     return lambda sql, *values: db.execute(sql, values).fetchall()
 
 

@@ -124,8 +124,31 @@ CREATE TABLE call_marks (
     PRIMARY KEY (provider, key_label, minute)
 ) WITHOUT ROWID;
 
+-- The zone whose midnight begins a day of the series. A table of its own: the release before writes `series`, column by column.
+-- name: series_zones
+CREATE TABLE series_zones (
+    series_id INTEGER NOT NULL PRIMARY KEY,
+    zone TEXT NOT NULL
+);
+
+-- Seconds to add to UTC, from `starts` on: SQLite knows no zones.
+-- name: zone_offsets
+CREATE TABLE zone_offsets (
+    zone TEXT NOT NULL,
+    starts BIGINT NOT NULL,
+    seconds INTEGER NOT NULL,
+    PRIMARY KEY (zone, starts)
+) WITHOUT ROWID;
+
+-- `date`: twelve hours behind its midnight, a daily bar has its date also where the clocks have changed otherwise than was known.
 -- name: bars
 CREATE VIEW bars AS
 SELECT s.provider, s.symbol, s.timespan, s.adjustment, b.ts, b.open, b.high, b.low, b.close, b.volume, b.vwap, b.trades,
-       l.request_id, b.fetched_at, b.partial
-FROM bar_rows b JOIN series s ON s.id = b.series_id LEFT JOIN ledger l ON l.id = b.ledger_id;
+       l.request_id, b.fetched_at, b.partial,
+       date(b.ts / 1000.0 + CASE WHEN s.timespan IN ('1d', '1w', '1mo') THEN 43200 ELSE 0 END
+            + coalesce((SELECT o.seconds FROM zone_offsets o WHERE o.zone = z.zone AND o.starts <= b.ts
+                        ORDER BY o.starts DESC LIMIT 1),
+                       CASE WHEN s.timespan IN ('1d', '1w', '1mo') THEN 0 END), 'unixepoch') AS date,
+       z.zone
+FROM bar_rows b JOIN series s ON s.id = b.series_id LEFT JOIN ledger l ON l.id = b.ledger_id
+     LEFT JOIN series_zones z ON z.series_id = b.series_id;

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS
 from marketfetch.schemas.ledger import Batch
-from marketfetch.storage.sqlite.database import SPELLING, SqliteDatabase
+from marketfetch.storage.series_zones import set_zones
+from marketfetch.storage.sqlite.database import SPELLING, SqliteDatabase, executing
 from marketfetch.storage.statements import statements
 from marketfetch.storage.stored_rows import reject_rows, request_row
 
@@ -76,5 +77,8 @@ def _upsert(db: sqlite3.Connection, series: BarSeries, ledger_id: int, fetched_m
 
 def _series_id(db: sqlite3.Connection, series: BarSeries) -> int:
     key = (series.provider, series.symbol, series.timespan, series.adjustment)
-    found: tuple[int] | None = db.execute(_SQL["find_series"], key).fetchone()
-    return found[0] if found else db.execute(_SQL["add_series"], key).lastrowid or 0
+    found: tuple[int, str | None] | None = db.execute(_SQL["find_series"], key).fetchone()
+    number, zone = found or (db.execute(_SQL["add_series"], key).lastrowid or 0, None)
+    if series.zone and series.zone != zone:
+        set_zones(executing(db), SPELLING, {number: series.zone})
+    return number

@@ -8,7 +8,8 @@ INSERT INTO rejects (request_id, provider, symbol, row, field, value, reason, re
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: find_series
-SELECT id FROM series WHERE provider = ? AND symbol = ? AND timespan = ? AND adjustment = ?
+SELECT s.id, z.zone FROM series s LEFT JOIN series_zones z ON z.series_id = s.id
+WHERE s.provider = ? AND s.symbol = ? AND s.timespan = ? AND s.adjustment = ?
 
 -- name: add_series
 INSERT INTO series (provider, symbol, timespan, adjustment) VALUES (?, ?, ?, ?)

@@ -90,6 +90,10 @@ CREATE TABLE series (
     PRIMARY KEY (id),
     UNIQUE (provider, symbol, timespan, adjustment)
 );
+CREATE TABLE series_zones (
+    series_id INTEGER NOT NULL PRIMARY KEY,
+    zone TEXT NOT NULL
+);
 CREATE TABLE spent_calls (
     id INTEGER NOT NULL,
     provider TEXT NOT NULL,
@@ -99,10 +103,23 @@ CREATE TABLE spent_calls (
     PRIMARY KEY (id)
 );
 CREATE INDEX spent_calls_by_key ON spent_calls (provider, key_label, called_at);
+CREATE TABLE zone_offsets (
+    zone TEXT NOT NULL,
+    starts BIGINT NOT NULL,
+    seconds INTEGER NOT NULL,
+    PRIMARY KEY (zone, starts)
+)
+ WITHOUT ROWID;
 CREATE VIEW bars AS
 SELECT s.provider, s.symbol, s.timespan, s.adjustment, b.ts, b.open, b.high, b.low, b.close, b.volume, b.vwap, b.trades,
-       l.request_id, b.fetched_at, b.partial
-FROM bar_rows b JOIN series s ON s.id = b.series_id LEFT JOIN ledger l ON l.id = b.ledger_id;
+       l.request_id, b.fetched_at, b.partial,
+       date(b.ts / 1000.0 + CASE WHEN s.timespan IN ('1d', '1w', '1mo') THEN 43200 ELSE 0 END
+            + coalesce((SELECT o.seconds FROM zone_offsets o WHERE o.zone = z.zone AND o.starts <= b.ts
+                        ORDER BY o.starts DESC LIMIT 1),
+                       CASE WHEN s.timespan IN ('1d', '1w', '1mo') THEN 0 END), 'unixepoch') AS date,
+       z.zone
+FROM bar_rows b JOIN series s ON s.id = b.series_id LEFT JOIN ledger l ON l.id = b.ledger_id
+     LEFT JOIN series_zones z ON z.series_id = b.series_id;
 
 INSERT INTO series (provider, symbol, timespan, adjustment) VALUES ('polygon', 'AAPL', '1d', 'split'), ('nasdaq', 'X', '1w', 'raw');
 INSERT INTO ledger (request_id, root, page, provider, symbol, outcome, reason, rows, rejects, key_label, calls, called_at,
@@ -122,3 +139,5 @@ UPDATE jobs SET done_at = 1700000000123 WHERE id = 'one';
 INSERT INTO spent_calls (provider, key_label, calls, called_at) VALUES ('polygon', 'k', 4, 2345);
 INSERT INTO call_marks (provider, key_label, minute, calls) VALUES ('polygon', 'k', 28333333, 5);
 UPDATE jobs SET owner = 'ana', name = 'nightly', tags = '["eod","us"]' WHERE id = 'two';
+INSERT INTO series_zones (series_id, zone) VALUES (1, 'Etc/GMT+5');
+INSERT INTO zone_offsets (zone, starts, seconds) VALUES ('Etc/GMT+5', -62135596800000, -18000);

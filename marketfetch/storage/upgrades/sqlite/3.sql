@@ -1,5 +1,27 @@
--- From schema 2: jobs have an owner, a name and tags. Releases of schema 2 go on using the tables (see STILL_USABLE), so every
--- column that is added has a default or may be null.
+-- From schema 2: jobs have an owner, a name and tags; a series has a zone, and a bar a date in it. Releases of schema 2 go on
+-- using the tables (see STILL_USABLE), so every column that is added has a default or may be null; they read `series` by
+-- `SELECT *`, so its zone has a table of its own.
 ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN name TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+CREATE TABLE series_zones (
+    series_id INTEGER NOT NULL PRIMARY KEY,
+    zone TEXT NOT NULL
+);
+CREATE TABLE zone_offsets (
+    zone TEXT NOT NULL,
+    starts BIGINT NOT NULL,
+    seconds INTEGER NOT NULL,
+    PRIMARY KEY (zone, starts)
+) WITHOUT ROWID;
+DROP VIEW bars;
+CREATE VIEW bars AS
+SELECT s.provider, s.symbol, s.timespan, s.adjustment, b.ts, b.open, b.high, b.low, b.close, b.volume, b.vwap, b.trades,
+       l.request_id, b.fetched_at, b.partial,
+       date(b.ts / 1000.0 + CASE WHEN s.timespan IN ('1d', '1w', '1mo') THEN 43200 ELSE 0 END
+            + coalesce((SELECT o.seconds FROM zone_offsets o WHERE o.zone = z.zone AND o.starts <= b.ts
+                        ORDER BY o.starts DESC LIMIT 1),
+                       CASE WHEN s.timespan IN ('1d', '1w', '1mo') THEN 0 END), 'unixepoch') AS date,
+       z.zone
+FROM bar_rows b JOIN series s ON s.id = b.series_id LEFT JOIN ledger l ON l.id = b.ledger_id
+     LEFT JOIN series_zones z ON z.series_id = b.series_id;
