@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import webbrowser
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import click
 
-from marketfetch.cli.screen import counted, table
+from marketfetch.cli.screen import counted, hint, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +34,22 @@ _SHORT: Final = 7
 @click.option("--provider", help="The vendor, where several have bars of SYMBOL.")
 @click.option("--adjustment", help="raw, split or split_dividend, where several are stored.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def show(*, symbol: str, timespan: str, last: int, provider: str | None, adjustment: str | None, as_json: bool) -> None:
-    """Show the latest stored bars of SYMBOL, oldest first. Calls no vendor.
+@click.option("--plot", is_flag=True, help="Draw price and volume into a PNG file here, and print its name.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="The file to draw into: .png, .svg or .pdf.")
+@click.option("--open", "opening", is_flag=True, help="Open the picture in the browser.")
+def show(
+    *,
+    symbol: str,
+    timespan: str,
+    last: int,
+    provider: str | None,
+    adjustment: str | None,
+    as_json: bool,
+    plot: bool,
+    output: Path | None,
+    opening: bool,
+) -> None:
+    """Show the latest stored bars of SYMBOL, oldest first, as a table or with --plot as a picture. Calls no vendor.
 
     Times are the starts of the bars: the date of the session; for bars shorter than a day, the time in the exchange's zone.
     """
@@ -44,10 +61,34 @@ def show(*, symbol: str, timespan: str, last: int, provider: str | None, adjustm
     with reading() as store:
         (series,) = one_of_each(asked, found(store, asked))
         bars = last_bars(store, series.provider, series.symbol, series.timespan, series.adjustment, last)
-    if as_json:
+    if plot or output or opening:
+        _plot(series, bars, output, opening=opening)
+    elif as_json:
         click.echo(json.dumps(_document(series, bars)))
     else:
         _print(series, bars)
+
+
+def _plot(series: StoredSeries, bars: BarColumns, output: Path | None, *, opening: bool) -> None:
+    """Draws the bars and prints the name of the file."""
+    from marketfetch.frames.bar_chart import save_chart
+
+    path = output or Path(f"{quote(series.symbol, safe='')}-{series.timespan}-{series.adjustment}.png")
+    save_chart(series, bars, _labels(series, bars), path)
+    click.echo(path)
+    if opening and not webbrowser.open(path.absolute().as_uri()):
+        hint(f"No browser was found: open {path} yourself.")
+
+
+def _labels(series: StoredSeries, bars: BarColumns) -> list[str]:
+    """The date of each bar's session; of an intraday bar its time in the exchange's zone, or in UTC where none is known."""
+    from marketfetch.schemas.timespans import is_intraday
+    from marketfetch.vendors.times import zone_info
+
+    if not is_intraday(series.timespan):  # type: ignore[arg-type]
+        return [str(day) for day in _days(series, bars) or []]
+    zone = zone_info(series.zone or "UTC")
+    return [f"{datetime.fromtimestamp(ts / 1000, zone):%Y-%m-%d %H:%M}" for ts in bars.ts.tolist()]
 
 
 def _document(series: StoredSeries, bars: BarColumns) -> dict[str, object]:
@@ -75,7 +116,6 @@ def _days(series: StoredSeries, bars: BarColumns) -> list[date] | None:
 
 def _print(series: StoredSeries, bars: BarColumns) -> None:
     from marketfetch.schemas.timespans import is_intraday
-    from marketfetch.vendors.times import zone_info
 
     closes = bars.close.tolist()
     name = f"{series.symbol} {series.timespan} {series.adjustment} from {series.provider}"
@@ -85,13 +125,12 @@ def _print(series: StoredSeries, bars: BarColumns) -> None:
     click.echo(f"close {_spark(closes)} {_price(min(closes))} to {_price(max(closes))}\n")
     titles = [one.rjust(_LONGEST) for one in ("open", "high", "low", "close")]
     rows = [("time" if intraday else "date", *titles, *(one.rjust(_SHORT) for one in ("change", "volume")))]
-    zone, days = zone_info(series.zone or "UTC"), _days(series, bars) or []
-    for i, ts in enumerate(bars.ts.tolist()):
-        day = f"{datetime.fromtimestamp(ts / 1000, zone):%Y-%m-%d %H:%M}" if intraday else str(days[i])
+    labels = _labels(series, bars)
+    for i, label in enumerate(labels):
         prices = [_price(float(getattr(bars, column)[i])) for column in ("open", "high", "low", "close")]
         change = _change(closes[i - 1], closes[i]) if i else ""
         volume = _compact(float(bars.volume[i])).rjust(_SHORT) + ("*" if bars.partial[i] else "")
-        rows.append((day, *(one.rjust(_LONGEST) for one in prices), change.rjust(_SHORT), volume))
+        rows.append((label, *(one.rjust(_LONGEST) for one in prices), change.rjust(_SHORT), volume))
     table(rows)
     if bars.partial.any():
         click.echo("* could still change when it was fetched")

