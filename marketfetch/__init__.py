@@ -7,9 +7,10 @@
     marketfetch.wait(job.job_id)
     marketfetch.bars(["AAPL", "MSFT"])  # a frame of polars
 
-VENDOR is the name of an installed vendor; `marketfetch check` lists them. Every name below is loaded at first use: importing
-this package loads no Celery, no vendor, no numpy and no polars. `app` is the Celery app, so that `celery -A marketfetch
-worker|beat|flower` works in any folder; it never becomes a process's current app.
+VENDOR is the name of an installed vendor; `marketfetch check` lists them. `AsyncMarketfetch` has the same functions for async
+apps. Every name below is loaded at first use: importing this package loads no Celery, no vendor, no numpy and no polars. `app`
+is the Celery app, so that `celery -A marketfetch worker|beat|flower` works in any folder; it never becomes a process's current
+app.
 
 Every function raises MarketfetchError (marketfetch/exceptions.py draws the tree): an app returns 404 for UnknownJob,
 422 for BadRequestError and 503 for UnavailableError. Settings come from MARKETFETCH_ variables and marketfetch.toml.
@@ -21,6 +22,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from marketfetch.async_marketfetch import AsyncMarketfetch as AsyncMarketfetch
     from marketfetch.exceptions import BadRequestError as BadRequestError
     from marketfetch.exceptions import MarketfetchError as MarketfetchError
     from marketfetch.exceptions import UnavailableError as UnavailableError
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 #: Where each public name stands.
 _PUBLIC = {
+    "async_marketfetch": ("AsyncMarketfetch",),
     "exceptions": ("MarketfetchError", "UnknownJob", "BadRequestError", "UnavailableError"),
     "frames.bar_frames": ("bars",),
     "jobs.job_status": ("status", "list_jobs", "Counts", "Failure", "JobStatus", "JobSummary"),
@@ -50,6 +53,7 @@ _PUBLIC = {
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = [
+    "AsyncMarketfetch",
     "BadRequestError",
     "Counts",
     "Failure",

@@ -36,11 +36,23 @@ def wait(job_id: str, *, timeout_s: float | None = None) -> JobStatus:
         job_id = found.job
         if found.state != "running":
             return found
-        # `status` of a job of a million requests is expensive: at least four fifths of the time are left to the workers.
-        until_next_s = max(_LOOKS_EVERY_S, 4 * (time.monotonic() - began))
-        if deadline is not None and time.monotonic() + until_next_s > deadline:
-            raise TimeoutError(f"Job {job_id} is not over after {timeout_s:g} s; it goes on, and `wait` may be called again.")
+        until_next_s = pause_s(time.monotonic() - began)
+        if timeout_s is not None and deadline is not None and time.monotonic() + until_next_s > deadline:
+            raise not_over(job_id, timeout_s)
         pause.wait(until_next_s)
+
+
+def pause_s(status_s: float) -> float:
+    """The seconds until the next look at a job whose `status` took so long: that of a million requests is expensive.
+
+    At least four fifths of the time are left to the workers.
+    """
+    return max(_LOOKS_EVERY_S, 4 * status_s)
+
+
+def not_over(job_id: str, timeout_s: float) -> TimeoutError:
+    """The error of a wait that was too short."""
+    return TimeoutError(f"Job {job_id} is not over after {timeout_s:g} s; it goes on, and `wait` may be called again.")
 
 
 def cancel(job_id: str) -> JobStatus:

@@ -22,6 +22,7 @@ from marketfetch import settings
 from marketfetch.local.valkey_server import start_valkey
 
 FUNCTIONS = ("bars", "submit", "status", "wait", "cancel", "resume", "retry", "list_jobs")
+ASYNC = ("AsyncMarketfetch",)
 ERRORS = ("MarketfetchError", "UnknownJob", "BadRequestError", "UnavailableError")
 VALUES = ("Counts", "Failure", "JobStatus", "JobSummary", "Submitted")
 #: What an app that submits has no use for, each in its own way heavy.
@@ -68,7 +69,7 @@ def cpu_s(code: str, env: dict[str, str]) -> float:
 
 
 def test_the_names_are_those_promised_and_every_one_is_documented():
-    assert set(marketfetch.__all__) == {*FUNCTIONS, *ERRORS, *VALUES}
+    assert set(marketfetch.__all__) == {*FUNCTIONS, *ASYNC, *ERRORS, *VALUES}
     for name in marketfetch.__all__:
         found = getattr(marketfetch, name)
         assert inspect.getdoc(found), name
@@ -139,6 +140,16 @@ def stored(job_id: str) -> int:
 reveal_type(submit("polygon", ["AAPL"], start=date(2024, 1, 2), end=date(2024, 1, 31)).job_id)
 reveal_type(marketfetch.bars("AAPL"))
 reveal_type(marketfetch.bars(["AAPL", "MSFT"], start=date(2024, 1, 2), columns=["ts", "close"], as_="polars"))
+
+
+async def in_an_async_app() -> None:
+    async with marketfetch.AsyncMarketfetch(threads=2) as mf:
+        reveal_type(await mf.submit("polygon", ["AAPL"], start=date(2024, 1, 2), end="2024-01-31"))
+        reveal_type(await mf.wait("0123", timeout_s=5))
+        async for seen in mf.watch("0123"):
+            reveal_type(seen)
+        reveal_type(await mf.bars("AAPL"))
+        reveal_type(await mf.list_jobs())
 """
 WRONG = """
 from datetime import date
@@ -182,6 +193,11 @@ REVEALED = """
     str
     DataFrame
     DataFrame
+    Submitted
+    JobStatus
+    JobStatus
+    DataFrame
+    list[JobSummary]
 """
 
 
