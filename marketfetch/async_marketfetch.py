@@ -7,7 +7,7 @@
         frame = await mf.bars(["AAPL", "MSFT"])
 
 Each call runs the public function in a thread of this object's own, so that the app's own threads stay free; waits are waits
-of the event loop and hold no thread. docs/decisions/0031-testing-and-async.md says why threads.
+of the event loop and hold no thread. docs/decisions/0031-async-apps.md says why threads.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +16,22 @@ from marketfetch.redis_clients import open_client
 from marketfetch.settings import failpoint
 from marketfetch.storage import open_store
 from marketfetch.storage.store import Store
+
+#: Stands for the Redis of the settings while it is set; see `replaced`.
+_instead: Redis | None = None
+
+
+@contextmanager
+def replaced(redis: Redis) -> Iterator[None]:
+    """Within the block this is the Redis of the gates, and every connection is made anew: marketfetch.testing uses it."""
+    global _instead
+    _forget()
+    _instead = redis
+    try:
+        yield
+    finally:
+        _forget()
+        _instead = None
 
 
 def redis() -> Redis:
@@ -46,8 +64,19 @@ def marks() -> Store:
     return _marks(os.getpid())
 
 
+def _forget() -> None:
+    """The next use of a connection makes another one; the databases' are closed."""
+    for opened in (_store, _ledger, _marks):
+        if opened.cache_info().currsize:
+            opened(os.getpid()).close()
+    for made in (_redis, _gate, _store, _ledger, _marks):
+        made.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def _redis(_pid: int) -> Redis:
+    if _instead is not None:
+        return _instead
     return new_redis(socket_timeout=10, socket_connect_timeout=5, health_check_interval=25)
 
 

@@ -21,6 +21,8 @@ _EXTRA_OF: Final = {
     "adbc_driver_postgresql": "data",
     "fsspec": "data",
     "matplotlib": "plot",
+    "fakeredis": "testing",
+    "lupa": "testing",
 }
 
 

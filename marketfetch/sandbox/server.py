@@ -16,8 +16,8 @@ from marketfetch.sandbox import broken, nasdaq_wire
 from marketfetch.sandbox.control import routes
 from marketfetch.sandbox.damage import KINDS as DAMAGES
 from marketfetch.sandbox.damage import damage
-from marketfetch.sandbox.reply import Reply, one
-from marketfetch.sandbox.service import Call
+from marketfetch.sandbox.reply import Reply
+from marketfetch.sandbox.service import Call, call_of
 from marketfetch.sandbox.state import State
 
 _SERVERS: Final = {"alpha_vantage": "cloudflare", "polygon": "nginx/1.19.2", "nasdaq": "istio-envoy"}
@@ -103,16 +103,7 @@ def _call(handler: RequestHandler) -> Call:
     if request.method == "POST" and request.body:
         asked = json.loads(request.body)
         query |= {name: [str(one_of) for one_of in listed(value)] for name, value in asked.items()}
-    path = request.path
-    if path.startswith("/api/v3/"):
-        key = request.headers.get("X-Api-Token") or one(query, "api_key")
-        return Call("nasdaq", key, path, query, request.headers.get("Accept", ""))
-    if path.rstrip("/") == "/query":
-        return Call("alpha_vantage", one(query, "apikey"), path, query)
-    bearer = request.headers.get("Authorization", "")
-    key = bearer.removeprefix("Bearer ").strip() if bearer.startswith("Bearer ") else one(query, "apiKey")
-    query.pop("apiKey", None)
-    return Call("polygon", key, path, query)
+    return call_of(request.path, query, request.headers)
 
 
 def listed(value: Any) -> list[Any]:

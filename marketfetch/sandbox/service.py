@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote
@@ -55,6 +56,18 @@ class Call:
     def form(self) -> str:
         """json or csv, for Nasdaq Data Link."""
         return "csv" if self.path.endswith(".csv") or (self.accept == "text/csv") else "json"
+
+
+def call_of(path: str, query: Query, headers: Mapping[str, str]) -> Call:
+    """The call of this path, query and headers: which vendor's it is, and with which key."""
+    if path.startswith("/api/v3/"):
+        key = headers.get("X-Api-Token") or one(query, "api_key")
+        return Call("nasdaq", key, path, query, headers.get("Accept", ""))
+    if path.rstrip("/") == "/query":
+        return Call("alpha_vantage", one(query, "apikey"), path, query)
+    bearer = headers.get("Authorization", "")
+    key = bearer.removeprefix("Bearer ").strip() if bearer.startswith("Bearer ") else one(query, "apiKey")
+    return Call("polygon", key, path, {name: values for name, values in query.items() if name != "apiKey"})
 
 
 @dataclass(slots=True)

@@ -105,7 +105,7 @@ def send(
     limits = timeouts or Timeouts()
     secret = key.get_secret_value()
     who = f"{provider} (key {key_label})"
-    url, headers = _with_key(http_request, base_url=base_url, secret=secret)
+    url, headers = with_key(http_request, base_url=base_url, secret=secret)
     if not _stays_at(url, base_url):
         raise BadRequest(f"{who}: the address of this call leaves base_url, so the key was not sent there")
     failure: FetchError
@@ -195,7 +195,8 @@ def _session(provider: str, base_url: str, way: Way) -> requests.Session:
         return session
 
 
-def _with_key(http_request: HttpRequest, *, base_url: str, secret: str) -> tuple[str, dict[str, str]]:
+def with_key(http_request: HttpRequest, *, base_url: str, secret: str) -> tuple[str, dict[str, str]]:
+    """The URL and the headers of a call, with the key in its place."""
     headers = dict(http_request.headers)
     params = list(http_request.params)
     filled = http_request.key.form.format(key=secret)

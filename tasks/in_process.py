@@ -1,0 +1,149 @@
+"""Workers inside the process that sends, for tests: what is sent runs at once, in the thread that sends it, to its end.
+
+Nothing of the way of a request is left out: it is parked, admitted, granted, fetched and stored by the functions that a worker
+calls, and each task is traced by Celery's own tracer. What is missing is what lies between processes: the broker is a list,
+results are in memory, and a wait is no wait, since `advance` moves the clock of the gate.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from celery import Task, current_app
+from celery.app import backends
+from celery.app.trace import build_tracer
+from celery.exceptions import NotRegistered
+from kombu.utils.json import dumps, loads
+
+from marketfetch import connections
+from marketfetch.configured import keys
+from marketfetch.jobs.feeding import sweep
+from marketfetch.quotas import Gate
+from marketfetch.settings import get_settings
+
+from . import fetch, store  # noqa: F401 (they register the tasks)
+from .app import app
+from .worker.releaser import ReleasingLoop
+
+#: Headers and body.
+Message = tuple[dict[str, Any], list[Any]]
+
+#: As many grants at once as a worker of two children has.
+_MOST_GRANTED: Final = 8
+_IN_MEMORY: Final = {"broker_url": "memory://", "broker_read_url": "memory://", "broker_write_url": "memory://"}
+
+
+class _Producer:
+    """Looks like a kombu producer to Celery's sender and to the releaser; what they publish is appended to `messages`."""
+
+    def __init__(self, messages: deque[Message], producer: Any = None) -> None:
+        self._messages = messages
+        self._producer = producer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def publish(self, body: Any, *, headers: dict[str, Any] | None = None, **_: Any) -> None:
+        if headers and "task" in headers:  # an event for Flower has none
+            # As a broker would pass them on: what is no JSON is refused here.
+            self._messages.append(tuple(loads(dumps([headers, body]))))
+
+
+class InProcessWorkers:
+    """Runs what is sent. `advance` moves the gate's clock by so many seconds."""
+
+    def __init__(self, advance: Callable[[float], None]) -> None:
+        self.held = False
+        #: The pools that have had requests.
+        self.pools: set[str] = set()
+        self._advance = advance
+        self._messages: deque[Message] = deque()
+        self._producer = _Producer(self._messages)
+        self._turn = threading.Lock()
+        self._wanted = False
+        # Never started: it knows how a grant becomes a message.
+        self._releaser = ReleasingLoop(app, consumed=tuple, slots=2)
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Within the block the app sends to these workers, and keeps results in memory."""
+        send = app.amqp.send_task_message
+        before = {name: app.conf[name] for name in _IN_MEMORY}
+        pools, backend = (app._pool, app.amqp._producer_pool), app._backend_cache  # noqa: SLF001
+        kind, url = backends.by_url("cache+memory://", app.loader)
+
+        def send_here(producer: Any, name: str, message: Any, **options: Any) -> Any:
+            return send(_Producer(self._messages, producer), name, message, **options)
+
+        app.conf.update(_IN_MEMORY)
+        app._pool = app.amqp._producer_pool = None  # noqa: SLF001
+        app._backend_cache = kind(app=app, url=url)  # noqa: SLF001
+        app.amqp.__dict__["send_task_message"] = send_here
+        try:
+            yield
+        finally:
+            app.amqp.__dict__["send_task_message"] = send
+            app._backend_cache = backend  # noqa: SLF001
+            app._pool, app.amqp._producer_pool = pools  # noqa: SLF001
+            app.conf.update(before)
+
+    def work(self, *, patience_s: float) -> None:
+        """Runs all that can run, and waits up to `patience_s` for what can't yet. Returns at once while another thread works.
+
+        That thread then runs this one's tasks too.
+        """
+        self._wanted = True
+        while self._wanted and not self.held and self._turn.acquire(blocking=False):
+            try:
+                self._wanted = False
+                self._work(patience_s)
+            finally:
+                self._turn.release()
+
+    def _work(self, left_s: float) -> None:
+        while not self.held:
+            if self._messages:
+                self._run(*self._messages.popleft())
+                continue
+            waits = [self._release(connections.gate(name)) for name in sorted(self.pools)]
+            if self._messages or sweep():
+                continue
+            wait_s = min((one for one in waits if one is not None), default=None)
+            if wait_s is None or wait_s > left_s:
+                return
+            self._advance(wait_s)
+            left_s -= wait_s
+
+    def _release(self, gate: Gate) -> float | None:
+        """Publishes what one gate admits; returns the seconds until it may admit more, None if nothing waits."""
+        timings = get_settings().timings
+        admission = gate.admit(
+            room=_MOST_GRANTED,
+            most_granted=_MOST_GRANTED,
+            keys=keys(gate.pool),
+            start_by_ms=int(timings.start_by * 1000),
+            held_again_ms=int(timings.held_again * 1000),
+        )
+        for grant in admission.grants:
+            self._releaser._publish(gate, grant, self._producer)  # noqa: SLF001
+        return None if admission.wait_ms is None else max(admission.wait_ms, 1) / 1000
+
+    def _run(self, headers: dict[str, Any], body: list[Any]) -> None:
+        """Runs one task as a worker's child does. Its outcome is its result; only SystemExit and the like are raised."""
+        args, kwargs, embed = body
+        name, task_id = headers["task"], headers["id"]
+        request = {**headers, "args": args, "kwargs": kwargs, "hostname": "in-process", "delivery_info": {}, **(embed or {})}
+        task = _task(name)
+        if task is None:
+            app.backend.mark_as_failure(task_id, NotRegistered(name))
+            return
+        build_tracer(name, task, app=task.app)(task_id, args, kwargs, request)
+
+
+def _task(name: str) -> Task | None:
+    """A task of ours, else one of the app that the test itself uses; None if neither has it."""
+    return app.tasks.get(name) or current_app.tasks.get(name)
