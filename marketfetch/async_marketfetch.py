@@ -74,6 +74,9 @@ class AsyncMarketfetch:
         dataset: str = "bars",
         adjustment: str | None = None,
         again: bool = False,
+        owner: str | None = None,
+        name: str = "",
+        tags: Sequence[str] = (),
     ) -> Submitted:
         """`marketfetch.submit`: records a job and returns; workers fetch it."""
         return await self._run(
@@ -86,6 +89,9 @@ class AsyncMarketfetch:
             dataset=dataset,
             adjustment=adjustment,
             again=again,
+            owner=owner,
+            name=name,
+            tags=tags,
         )
 
     async def status(self, job_id: str) -> JobStatus:
@@ -136,9 +142,9 @@ class AsyncMarketfetch:
         """`marketfetch.retry`: parks the failed requests of a job again; returns how many they are."""
         return await self._run(steering.retry, job_id)
 
-    async def list_jobs(self, limit: int = 20) -> list[JobSummary]:
+    async def list_jobs(self, limit: int = 20, *, owner: str = "", tag: str = "") -> list[JobSummary]:
         """`marketfetch.list_jobs`: the latest jobs, newest first."""
-        return await self._run(job_status.list_jobs, limit)
+        return await self._run(job_status.list_jobs, limit, owner=owner, tag=tag)
 
     @overload
     async def bars(
