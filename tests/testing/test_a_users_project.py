@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tomllib
-from importlib import import_module
 from pathlib import Path
 
 from marketfetch.settings import unrelated_environment
 
-ROOT = Path(__file__).parents[2]
 PROJECT = Path(__file__).parent / "user_project"
 PLUGIN = "marketfetch.testing.pytest_plugin"
 
@@ -43,9 +40,3 @@ def test_the_plug_in_loads_nothing_but_itself():
     code = f"import sys, pytest\nbefore = set(sys.modules)\nimport {PLUGIN}\nprint(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["marketfetch", "marketfetch.testing", PLUGIN]
-
-
-def test_pytest_finds_it_by_its_entry_point():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["entry-points"]["pytest11"] == {"marketfetch": PLUGIN}
-    assert import_module(PLUGIN).marketfetch_sandbox
