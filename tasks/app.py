@@ -50,7 +50,7 @@ def _more_patience(**_: Any) -> None:
 
 
 @import_modules.connect
-def _included(sender: Any = None, **_: Any) -> None:
+def import_included(sender: Any = None, **_: Any) -> None:
     """Celery sends this signal to a worker and to beat, before the app gets its tasks. Raises UnimportableModule."""
     if getattr(sender, "loader", None) is app.loader:
         from .included_modules import load

@@ -39,7 +39,8 @@ task_reject_on_worker_lost = True
 # One message per slot: no other slot can run a message that a slot has prefetched.
 worker_prefetch_multiplier = 1
 
-# Longer than any task here runs. kombu and Celery read the timeout from three settings, each for another part.
+# How long after its death a worker's messages come back: a living one renews what it holds. kombu and Celery read the timeout
+# from three settings, each for another part.
 _visibility = {
     "visibility_timeout": 900,
     # Each worker checks this often, and returns the messages of dead workers soon after the timeout.

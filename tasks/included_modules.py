@@ -69,5 +69,5 @@ def _explained(module: str, *, setting: str) -> Iterator[None]:
 
 
 def _broken(module: str, where: str, error: BaseException) -> str:
-    why = " ".join(str(error).split()) or "it says nothing more"
+    why = " ".join(str(error).split()).rstrip(".") or "it says nothing more"
     return f"The module {module!r}, {where}, can't be imported: {type(error).__name__}: {why}"

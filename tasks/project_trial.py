@@ -10,9 +10,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from celery.signals import import_modules
+
 from marketfetch.settings import get_settings
 
-from .app import app
+from .app import app, import_included
 from .included_modules import UnimportableModule, load, load_app
 
 #: Level, subject and sentence, as `marketfetch check` shows them.
@@ -22,6 +24,10 @@ Found = tuple[str, str, str]
 def findings() -> Iterator[Found]:
     """What a worker would meet. Modules before the app: ours must not be finalized by then, as in a worker."""
     settings = get_settings()
+    import_modules.disconnect(import_included)
+    for _, raised in import_modules.send(sender=app):  # as a worker does first: Celery sets up Django, where that is named
+        if isinstance(raised, Exception):
+            yield "error", "include", f"What comes before the modules fails: {type(raised).__name__}: {raised}."
     loaded = []
     for name in settings.include:
         try:

@@ -4,7 +4,7 @@ What fails without it: all apps of a database list unacknowledged messages under
 is 15 minutes returns what another app's worker has had for longer: its task of an hour, or with an ETA in an hour, runs again
 every 15 minutes, although that app has set a timeout of a day. Shown on kombu's own channel by
 tests/hardening/test_redelivery.py::test_kombu_returns_messages_of_other_apps.
-Upstream: https://github.com/celery/kombu/issues/337 (a message with an ETA beyond the timeout is delivered twice, open).
+Upstream: no upstream issue found.
 Delete when: kombu keeps unacknowledged messages apart by app, or by the queue that they came from.
 Private API: a channel's `_active_queues`, the queues that it consumes.
 """
@@ -22,7 +22,7 @@ from kombu.utils.json import loads
 _MOST_REMEMBERED: Final = 50_000
 
 
-class _QoS(transport.QoS):  # type: ignore[misc]  # kombu is untyped
+class RedeliveryForOtherApps(transport.QoS):  # type: ignore[misc]  # kombu is untyped
     """Returns overdue messages to the queues that this worker consumes, and to no others."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -61,9 +61,3 @@ class _QoS(transport.QoS):  # type: ignore[misc]  # kombu is untyped
             return frozenset(self.channel._lookup(exchange, routing_key))  # noqa: SLF001
         except InconsistencyError:  # an exchange that no queue is bound to any more
             return frozenset({routing_key})
-
-
-class RedeliveryForOtherApps(transport.Channel):  # type: ignore[misc]  # kombu is untyped
-    """A channel that leaves what other apps' workers have not acknowledged to those apps."""
-
-    QoS = _QoS

@@ -9,12 +9,19 @@ from kombu.transport.redis import SentinelChannel, SentinelTransport, Transport
 from ..hardening.broadcast_messages import BroadcastMessages
 from ..hardening.messages_of_other_apps import RestingQueues
 from ..hardening.redelivery_for_other_apps import RedeliveryForOtherApps
+from ..hardening.redelivery_of_held_messages import RedeliveryOfHeldMessages
 from ..hardening.refused_acks import RefusedAcks
 from ..hardening.unreadable_messages import UnreadableMessages
 
 
-class _Channel(RestingQueues, RedeliveryForOtherApps, BroadcastMessages, UnreadableMessages, RefusedAcks):
+class _QoS(RedeliveryForOtherApps, RedeliveryOfHeldMessages):
+    """All workarounds of what is not acknowledged yet."""
+
+
+class _Channel(RestingQueues, BroadcastMessages, UnreadableMessages, RefusedAcks):
     """All workarounds of the channel in one."""
+
+    QoS = _QoS
 
 
 class _SentinelChannel(_Channel, SentinelChannel):  # type: ignore[misc]  # kombu is untyped

@@ -77,6 +77,16 @@ def test_a_users_own_modules_are_imported_and_a_wrong_one_is_named(ready: Any, v
     assert "shop has the default queue celery in the Redis of marketfetch's workers" in said["app"]["warning"]
 
 
+def test_modules_of_a_django_project_are_imported_as_a_worker_does(ready: Any) -> None:
+    (ready.folder / "site_settings.py").write_text("INSTALLED_APPS = ['django.contrib.contenttypes']\nSECRET_KEY = 'x'\n")
+    uses = "from django.contrib.contenttypes.models import ContentType"
+    (ready.folder / "desk.py").write_text(f"{uses}\nfrom celery import shared_task\n@shared_task\ndef report(): pass\n")
+    variables = {"DJANGO_SETTINGS_MODULE": "site_settings", "MARKETFETCH_INCLUDE": "desk"}
+    trial = ("-P", "-m", "marketfetch.tasks.project_trial")
+    done = preloaded().run(*trial, cwd=ready.folder, env=ready.environment(variables), timeout=60)
+    assert json.loads(done.stdout) == [["ok", "include", "Our workers run the tasks of desk: desk.report."]], done.stderr
+
+
 def test_a_full_disk_is_an_error_although_everything_answers(ready: Any) -> None:
     assert ready.run("check").returncode == 0
     before = (ready.folder / "marketfetch.db").read_bytes()

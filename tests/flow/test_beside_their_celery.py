@@ -39,18 +39,38 @@ app = Celery("curious", broker=os.environ["MARKETFETCH_REDIS_URL"], backend=os.e
 app.conf.task_default_queue = "curious"
 """
 
+#: Tasks in our worker that end its children.
+UNLUCKY = """
+import os, signal
+from pathlib import Path
+from celery import shared_task
+
+@shared_task
+def crash():
+    with Path("crashes").open("a") as file:
+        file.write("x")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@shared_task
+def crash_once():
+    if not Path("crashed").exists():
+        Path("crashed").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "whole"
+"""
+
 
 @pytest.fixture(scope="module")
 def project(vendors, tmp_path_factory) -> Iterator[Place]:
-    """The user's folder, and one worker of ours, which runs the tasks of `desk` and has never heard of the rest."""
+    """The user's folder, and one worker of ours, which runs the tasks of two modules and has never heard of the rest."""
     vendors.control.reset(keys=True)
     folder = tmp_path_factory.mktemp("project")
     with a_place(folder, vendors_url=vendors.url, database_url="sqlite:///marketfetch.db") as place:
         place.env["PYTHONPATH"] = f"{folder}:{place.env['PYTHONPATH']}"
         place.env["APART_REDIS_URL"] = f"{place.redis_url.rpartition('/')[0]}/5"
-        for name, text in {**PROGRAMS, "plain.py": PLAIN, "curious.py": CURIOUS}.items():
+        for name, text in {**PROGRAMS, "plain.py": PLAIN, "curious.py": CURIOUS, "unlucky.py": UNLUCKY}.items():
             (folder / name).write_text(text)
-        place.env["MARKETFETCH_INCLUDE"] = "desk"
+        place.env["MARKETFETCH_INCLUDE"] = "desk,unlucky"
         options = ("-c", "2", "--loglevel", "info", "-n", "ours@%h")
         place.celery("worker", *options, log="worker.log", app="marketfetch")
         eventually(lambda: " ready." in place.worker_log, within_s=30, what="our worker ready")
@@ -143,3 +163,18 @@ def test_their_tasks_run_in_our_worker_with_retries_and_a_countdown(project):
     text, took_s = answer(project, code)
     assert text == "later, after 2 retries"
     assert took_s > 1
+
+
+def test_a_child_that_is_killed_costs_their_task_a_second_run_and_no_task_ends_children_for_ever(project):
+    code = (
+        "import shop\nnames = ('unlucky.crash_once', 'unlucky.crash')\n"
+        "once, ever = (shop.app.send_task(name, queue='celery') for name in names)\n"
+        "answer = [once.get(timeout=30), str(ever.get(timeout=30, propagate=False)), ever.id]"
+    )
+    once, ever, task_id = answer(project, code)
+    assert once == "whole"
+    assert ever.startswith("its task has ended 3 child processes (")
+    assert (project.folder / "crashes").read_text() == "xxx"
+    letters = json.loads(project.marketfetch("dead", "--json").stdout)["messages"]
+    assert [one["task_id"] for one in letters] == [task_id]
+    assert answer(project, "import shop\nanswer = shop.fetched('IBM').get(timeout=30)['outcome']") == "stored"

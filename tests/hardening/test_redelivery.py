@@ -1,4 +1,4 @@
-"""Messages that another app's worker has not acknowledged: kombu returns them after our timeout, our channel leaves them."""
+"""Messages that are not acknowledged: kombu returns them after one timeout, ours only those of dead workers of our queues."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import pytest
 from kombu import Connection, Queue
 
-from tasks.hardening import redelivery_for_other_apps
+from tasks.hardening import redelivery_for_other_apps, redelivery_of_held_messages  # noqa: F401 (every file has its test)
 from tests.flow.poisons import envelope, properties
 from tests.hardening.conftest import OURS, STOCK
 
@@ -71,3 +71,23 @@ def test_the_tags_of_others_are_remembered_up_to_a_bound(redis, listening, sweep
     with_another_worker(redis, listening, "theirs", "theirs too")
     sweeping(OURS)
     assert redis.hlen("unacked") == 2
+
+
+def test_kombu_returns_what_a_living_worker_holds(redis, listening):
+    """An hour after it was delivered, for a task that still runs, or that waits for its ETA."""
+    for transport, stays in ((STOCK, False), (OURS, True)):
+        redis.flushall()
+        redis.lpush("q", envelope(queue="q", properties=properties(queue="q", delivery_tag="held")))
+        connection, received = listening(transport, options={"visibility_timeout": 900})
+        connection.drain_events(timeout=5)
+        channel, qos = connection.default_channel, connection.default_channel.qos
+        redis.zadd("unacked_index", {"held": time.time() - AN_HOUR_S})
+        qos._renewed = time.monotonic() - 300
+        qos.restore_visible(num=None, interval=1)
+        assert (redis.hexists("unacked", "held"), redis.llen("q")) == (stays, 0 if stays else 1)
+        channel.do_restore = False
+
+    assert redis.zscore("unacked_index", "held") > time.time() - 60, "it begins again, should the worker die"
+    received[0].ack()
+    qos._renew()
+    assert not redis.exists("unacked_index", "unacked"), "what was acknowledged stays gone"
