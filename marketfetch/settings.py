@@ -27,6 +27,7 @@ from pydantic_settings import SettingsError as SourceError
 from marketfetch.exceptions import UnavailableError
 from marketfetch.local import sandbox_note
 from marketfetch.local.valkey_server import password_of
+from marketfetch.password_files import WrongPasswordFile, with_password
 from marketfetch.quotas.limits import parse
 from marketfetch.redaction import passwords
 from marketfetch.schemas.handle import Words
@@ -76,7 +77,9 @@ class Settings(BaseSettings):
 
     redis_url: SecretStr | None = None
     redis_prefix: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")
+    redis_password_file: str = ""
     database_url: SecretStr = SecretStr("sqlite:///marketfetch.db")
+    database_password_file: str = ""
     state_dir: Path = Path(".marketfetch")
     owner: Words = ""
     providers: Providers = Providers()
@@ -170,7 +173,7 @@ def get_settings() -> Settings:
         _refuse_unknown_variables()
         own = settings()
         followed = _followed(own)
-        return settings(**followed) if followed else own
+        return settings(**followed) if followed else _with_passwords(own)
     except BrokenVendor as error:
         raise SettingsError(f"{error}.") from error
     except ValidationError as error:
@@ -181,6 +184,22 @@ def get_settings() -> Settings:
         raise SettingsError(f"{config_path()} can't be read: {error.strerror}. Give this user permission.") from None
     except ValueError as error:  # tomllib.TOMLDecodeError is one, and so is a file that is no UTF-8
         raise SettingsError(f"{config_path()} is not valid TOML: {error}.") from None
+
+
+def _with_passwords(own: Settings) -> Settings:
+    """Puts the passwords of the files into the URLs, which all else reads. Raises SettingsError."""
+    found: dict[str, SecretStr] = {}
+    for name in ("redis", "database"):
+        path, url = getattr(own, f"{name}_password_file"), getattr(own, f"{name}_url")
+        if not path:
+            continue
+        try:
+            if url is None:
+                raise WrongPasswordFile(f"there is no {name}_url that needs it: name the server")
+            found[f"{name}_url"] = SecretStr(with_password(url.get_secret_value(), Path(path)))
+        except WrongPasswordFile as error:
+            raise SettingsError(f"{name}_password_file: {error}.") from None
+    return own.model_copy(update=found) if found else own
 
 
 def origin(*path: str) -> str:

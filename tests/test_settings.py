@@ -8,8 +8,11 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
+from redis import connection as redis_connection
 
 from marketfetch import setting_faults, settings
 from marketfetch.cli.locks import only_one
@@ -256,3 +259,37 @@ def expected() -> Iterator[str]:
     for name in names:
         if not any(other.startswith(f"{name}__") for other in names):
             yield name.replace("__", ".")
+
+
+@pytest.mark.parametrize("password", ["a :/?#[]@!$&'()*+,;=%20\"\\`${HOME}ü", "--x", "p"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_password_of_any_character_comes_from_a_file_and_reaches_every_client(read, tmp_path, password, end):
+    (tmp_path / "password").write_bytes(f"{password}{end}".encode())
+    toml = '{0}_url = "{1}"\n{0}_password_file = "password"\n'
+    found = read(toml.format("redis", "rediss://u@h:6379/0") + toml.format("database", "postgresql://u@h/db?connect_timeout=3"))
+    assert found.redis_url is not None
+    given = redis_connection.parse_url(found.redis_url.get_secret_value())
+    assert (given["username"], given["password"], given["host"]) == ("u", password, "h")
+    of_database = conninfo_to_dict(found.database_url.get_secret_value())
+    assert (of_database["user"], of_database["password"], of_database["dbname"]) == ("u", password, "db")
+    assert {password, quote(password, safe="")} & set(found.secrets())
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ('redis_password_file = "password"', "redis_password_file: there is no redis_url that needs it"),
+        ('redis_url = "redis://:x@h:6379/0"\nredis_password_file = "password"', "the URL has a password itself"),
+        ('redis_url = "unix:///x.sock"\nredis_password_file = "password"', "no place for a password before a host"),
+        ('database_password_file = "password"', "database_password_file: the URL has no place for a password"),
+        ('redis_url = "redis://h"\nredis_password_file = "none"', "none can't be read (No such file or directory)"),
+        ('redis_url = "redis://h"\nredis_password_file = "two"', "two holds no password: write it as the file's only line"),
+    ],
+)
+def test_a_password_file_that_can_not_be_used_is_one_sentence_without_it(read, tmp_path, toml, says):
+    (tmp_path / "password").write_text(SECRET)
+    (tmp_path / "two").write_text(f"{SECRET}\n{SECRET}\n")
+    with pytest.raises(SettingsError) as caught:
+        read(toml)
+    assert says in caught.value.message
+    assert SECRET not in caught.value.message

@@ -61,7 +61,6 @@ def test_the_readmes_commands_install_what_they_need():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "-e '.[all]'" in makefile, "make demo, and the README's session"
     assert "-e '.[dev]'" in makefile, "make test"
-    assert "'.[worker,postgres,flower]'" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_a_slim_install_submits_and_reads(without, tmp_path):
