@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from click.testing import CliRunner, Result
 from pyarrow import parquet
 
 import marketfetch
+from marketfetch import settings
 from marketfetch.cli.main import marketfetch as command
 from marketfetch.frames import exporting
 from marketfetch.frames.export_place import ExportPlace
@@ -110,6 +114,41 @@ def test_a_killed_export_leaves_nothing_that_a_later_one_keeps(three, tmp_path):
     (place / "_bars.parquet.0123abcd.tmp").write_bytes(b"half")
     assert run("out").exit_code == 0
     assert not [name for name in files(tmp_path / "out") if name.endswith(".tmp")]
+
+
+KILLED = """
+import os, signal
+from click.testing import CliRunner
+from marketfetch.cli.main import marketfetch as command
+from marketfetch.frames import exporting
+whole, seen = exporting._write, []
+def killed(file, found, to):
+    seen.append(file)
+    if len(seen) == 3:
+        file.write(b"half")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(file, found, to)
+exporting._write = killed
+CliRunner().invoke(command, ["export", "out"])
+"""
+
+
+def test_after_kill_9_in_the_middle_of_a_file_no_name_has_half_of_it_and_the_same_command_ends_the_export(three, tmp_path):
+    url = {"MARKETFETCH_DATABASE_URL": f"sqlite:///{tmp_path}/bars.db"}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED], cwd=tmp_path, env=settings.environment(**url), check=False, timeout=60
+    )
+    assert done.returncode == -signal.SIGKILL
+    left = files(tmp_path / "out")
+    assert len([name for name in left if name.endswith(".tmp")]) == 1, "it was in the middle of a file"
+    assert "_manifest.json" not in left
+    assert [parquet.read_metadata(tmp_path / "out" / name).num_rows for name in left if name.endswith(".parquet")] == [5, 5]
+    assert run("out").exit_code == 0
+    after = files(tmp_path / "out")
+    assert sorted(name.rpartition("/")[2] for name in after) == ["_manifest.json", *["bars.parquet"] * 3]
+    assert pl.read_parquet(tmp_path / "out" / "**" / "*.parquet", hive_partitioning=True).height == 15
+    assert json.loads((tmp_path / "out" / "_manifest.json").read_text())["rows"] == 15
 
 
 def test_a_whole_export_is_replaced_only_by_who_says_so(three, in_sqlite, tmp_path):
