@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from marketfetch.exceptions import UnavailableError as UnavailableError
     from marketfetch.exceptions import UnknownJob as UnknownJob
     from marketfetch.frames.bar_frames import bars as bars
-    from marketfetch.jobs.job_status import Counts as Counts
-    from marketfetch.jobs.job_status import Failure as Failure
-    from marketfetch.jobs.job_status import JobStatus as JobStatus
-    from marketfetch.jobs.job_status import JobSummary as JobSummary
-    from marketfetch.jobs.job_status import list_jobs as list_jobs
+    from marketfetch.jobs.job_list import list_jobs as list_jobs
     from marketfetch.jobs.job_status import status as status
+    from marketfetch.jobs.job_values import Counts as Counts
+    from marketfetch.jobs.job_values import Failure as Failure
+    from marketfetch.jobs.job_values import JobStatus as JobStatus
+    from marketfetch.jobs.job_values import JobSummary as JobSummary
+    from marketfetch.jobs.job_values import NextCall as NextCall
     from marketfetch.jobs.steering import cancel as cancel
     from marketfetch.jobs.steering import resume as resume
     from marketfetch.jobs.steering import retry as retry
@@ -46,7 +47,9 @@ _PUBLIC = {
     "async_marketfetch": ("AsyncMarketfetch",),
     "exceptions": ("MarketfetchError", "UnknownJob", "BadRequestError", "UnavailableError"),
     "frames.bar_frames": ("bars",),
-    "jobs.job_status": ("status", "list_jobs", "Counts", "Failure", "JobStatus", "JobSummary"),
+    "jobs.job_list": ("list_jobs",),
+    "jobs.job_status": ("status",),
+    "jobs.job_values": ("Counts", "Failure", "JobStatus", "JobSummary", "NextCall"),
     "jobs.steering": ("cancel", "resume", "retry", "wait"),
     "jobs.submission": ("submit", "Submitted"),
 }
@@ -60,6 +63,7 @@ __all__ = [
     "JobStatus",
     "JobSummary",
     "MarketfetchError",
+    "NextCall",
     "Submitted",
     "UnavailableError",
     "UnknownJob",

@@ -22,8 +22,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, overload
 
 from marketfetch.frames import bar_frames
-from marketfetch.jobs import job_status, steering, submission
-from marketfetch.jobs.job_status import JobStatus, JobSummary
+from marketfetch.jobs import job_list, job_status, steering, submission
+from marketfetch.jobs.job_values import JobStatus, JobSummary
 from marketfetch.jobs.submission import Submitted
 
 if TYPE_CHECKING:
@@ -142,9 +142,9 @@ class AsyncMarketfetch:
         """`marketfetch.retry`: parks the failed requests of a job again; returns how many they are."""
         return await self._run(steering.retry, job_id)
 
-    async def list_jobs(self, limit: int = 20, *, owner: str = "", tag: str = "") -> list[JobSummary]:
+    async def list_jobs(self, limit: int = 20, *, owner: str = "", tag: str = "", failed: bool = False) -> list[JobSummary]:
         """`marketfetch.list_jobs`: the latest jobs, newest first."""
-        return await self._run(job_status.list_jobs, limit, owner=owner, tag=tag)
+        return await self._run(job_list.list_jobs, limit, owner=owner, tag=tag, failed=failed)
 
     @overload
     async def bars(

@@ -133,14 +133,10 @@ def fetch(
 def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> int:
     """Follows the job to its end and returns the exit code: 1 also if no row came although there must be some."""
     from marketfetch.cli.outcome import sentences
-    from marketfetch.cli.progress import follow
+    from marketfetch.cli.progress import watched
 
     hint(f"job {job.job_id}: {counted(job.requests, 'request')}" + ("" if job.new else " (known already)"))
-    try:
-        state = follow({job.job_id: name})[job.job_id]
-    except KeyboardInterrupt:
-        hint(f"\nThe job goes on without you. Look again: {command()} status {job.job_id} --watch")
-        raise
+    state = watched({job.job_id: name})[job.job_id]
     if as_json:
         click.echo(state.model_dump_json())
     else:

@@ -19,7 +19,7 @@ from marketfetch.cli.purge import purge
 from marketfetch.cli.quotas import quotas
 from marketfetch.cli.read import read
 from marketfetch.cli.show import show
-from marketfetch.cli.status import status
+from marketfetch.cli.status import status, watch
 from marketfetch.cli.steer import cancel, resume, retry
 from marketfetch.cli.up import up
 
@@ -79,7 +79,7 @@ def marketfetch(*, traceback: bool) -> None:
 
 
 for command in (
-    *(demo, init, up, fetch, vendors, datasets, status, show, export),
+    *(demo, init, up, fetch, vendors, datasets, status, watch, show, export),
     *(cancel, resume, retry, quotas, dead, read, check, purge),
 ):
     marketfetch.add_command(command)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from marketfetch.cli.lengths import in_words
 from marketfetch.cli.screen import counted
 
 if TYPE_CHECKING:
-    from marketfetch import JobStatus
+    from marketfetch import JobStatus, NextCall
 
 _MOST_SHOWN: Final = 10
 
@@ -32,14 +33,18 @@ def sentences(state: JobStatus) -> list[str]:
     rows = f"{counted(state.rows, 'row')}, {counted(state.rejects, 'reject')}"
     lines = [f"{state.provider} job {state.job} {how}: {requests}, {rows}."]
     if state.state == "running" and state.eta_seconds is not None:
-        lines[0] += f" About {_duration(state.eta_seconds)} left."
+        lines[0] += f" About {in_words(state.eta_seconds)} left."
+    if state.next_call:
+        lines.append(f"  {waits(state.next_call)}")
     for reason, number in sorted(state.reject_reasons.items(), key=lambda one: -one[1])[:_MOST_SHOWN]:
         lines.append(f"  rejected: {number:,} × {reason}")
     reasons = Counter(failure.reason for failure in state.failures)
     for reason, number in list(reasons.items())[:_MOST_SHOWN]:
         lines.append(f"  failed: {f'{number:,} × ' if number > 1 else ''}{reason}")
     if len(reasons) > _MOST_SHOWN:
-        lines.append(f"  ... and for {len(reasons) - _MOST_SHOWN} more reasons; --json lists all")
+        lines.append(
+            f"  ... and for {len(reasons) - _MOST_SHOWN} more reasons; `marketfetch status {state.job} --failed` lists all"
+        )
     if any(": Unavailable: " in reason for reason in reasons):
         lines.append(
             "  A vendor gave no usable answer: `marketfetch check` shows where it is asked; then "
@@ -50,12 +55,18 @@ def sentences(state: JobStatus) -> list[str]:
     return lines
 
 
+def waits(call: NextCall, seconds: int | None = None) -> str:
+    """`next call in 37 s (limit 5/minute of key main)`; `seconds` if some have passed since."""
+    left = call.seconds if seconds is None else seconds
+    why = f"limit {call.limit} of key {call.key}" if call.limit else f"key {call.key} rests: {call.why}"
+    return f"next call {f'in {in_words(left)}' if left else 'now'} ({why})"
+
+
+def failure_lines(state: JobStatus) -> list[str]:
+    """Every failed request of a job, a line each."""
+    if not state.failures:
+        return [f"No request of {state.job} has failed."]
+    return [f"{one.request}  {one.reason}" for one in state.failures]
+
+
 _STATES: Final = {"running": "is running", "done": "is done", "failed": "is over, with failures", "cancelled": "is cancelled"}
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -114,7 +114,8 @@ def _opening(resets_ms: int) -> str:
 
 
 def _document(one: KeyLine) -> dict[str, object]:
-    return {"provider": one.provider, "parked": one.parked, **asdict(one.key)}
+    key = {name: value for name, value in asdict(one.key).items() if name != "counted_ms"}
+    return {"provider": one.provider, "parked": one.parked, **key}
 
 
 @quotas.command()

@@ -1,90 +1,161 @@
-"""`marketfetch status` shows the state of a job, or the list of jobs."""
+"""`marketfetch status` shows the state of a job, or the list of jobs; `marketfetch watch` follows them."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
-from marketfetch.cli.screen import hint, table
+from marketfetch.cli.screen import hint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from marketfetch import JobSummary
+    from marketfetch import JobStatus, JobSummary
+    from marketfetch.jobs.job_list import Listing
 
 
 @click.command()
 @click.argument("job", required=False)
-@click.option("--watch", is_flag=True, help="Follow the job until it is over.")
+@click.option("--failed", is_flag=True, help="List only jobs with failed requests; with JOB, show every failed request of it.")
+@click.option("--watch", is_flag=True, help="Follow JOB, or every listed job that runs, until it is over.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many jobs to list.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many jobs to list.")
 @click.option("--tag", default="", help="List only jobs with this tag.")
 @click.option("--mine", is_flag=True, help="List only your jobs: of the setting owner, or of your name on this system.")
 @click.pass_context
-def status(ctx: click.Context, *, job: str | None, watch: bool, as_json: bool, limit: int, tag: str, mine: bool) -> None:
+def status(
+    ctx: click.Context, *, job: str | None, failed: bool, watch: bool, as_json: bool, limit: int, tag: str, mine: bool
+) -> None:
     """Show the state of JOB, an id or its first 4 digits or more; without JOB, list the latest jobs.
 
-    Exits with 0 while a job runs and when all of it succeeded; with 1 when it is over and a request failed, or cancelled.
+    Exits with 0 while a job runs and when all of it succeeded; with 1 when JOB is over and a request failed, or cancelled, and
+    when a watched job ended so.
     """
-    import marketfetch
-    from marketfetch.cli.outcome import sentences
     from marketfetch.cli.owner import owner
-    from marketfetch.cli.progress import follow
 
-    if job is not None and (tag or mine):
-        raise click.UsageError("--tag and --mine choose jobs for the list: leave out JOB")
     if job is None:
-        if watch:
-            raise click.UsageError("--watch needs the id of a job")
-        whose = owner() if mine else ""
-        chosen = " and ".join([*([f"of {whose!r}"] if mine else []), *([f"with the tag {tag!r}"] if tag else [])])
-        _list(marketfetch.list_jobs(limit, owner=whose, tag=tag), as_json=as_json, chosen=chosen)
-        return
+        chosen = Chosen(limit, owner=owner() if mine else "", tag=tag, failed=failed)
+        ctx.exit(_show_list(chosen, watch=watch, as_json=as_json))
+    if tag or mine:
+        raise click.UsageError("--tag and --mine choose jobs for the list: leave out JOB")
+    ctx.exit(_show_job(job, failed=failed, watch=watch, as_json=as_json))
+
+
+@click.command()
+@click.argument("job", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, at the end.")
+@click.pass_context
+def watch(ctx: click.Context, *, job: str | None, as_json: bool) -> None:
+    """Follow JOB, or every job that runs, until it is over: the same as `status --watch`.
+
+    Ctrl-C ends the watching, and no job. Exits with 1 when a job ended with failures, or cancelled.
+    """
+    ctx.invoke(status, job=job, watch=True, as_json=as_json)
+
+
+def _show_job(job: str, *, failed: bool, watch: bool, as_json: bool) -> int:
+    import marketfetch
+    from marketfetch.cli.outcome import failure_lines, sentences
+    from marketfetch.cli.progress import watched
+    from marketfetch.jobs.job_status import failures
+
     state = marketfetch.status(job)
     if watch and state.state == "running":
-        state = follow({state.job: state.provider})[state.job]
+        state = watched({state.job: state.provider})[state.job]
+    if failed:
+        state.failures = failures(state.job)
     if as_json:
         click.echo(state.model_dump_json())
-    else:
-        click.echo("\n".join(sentences(state)))
-        for sentence in state.trouble:
-            hint(sentence)
-    ctx.exit(1 if state.state in ("failed", "cancelled") else 0)
+        return _exit_code([state])
+    lines = failure_lines(state) if failed else sentences(state)
+    click.echo("\n".join(lines))
+    for sentence in state.trouble:
+        hint(sentence)
+    return _exit_code([state])
 
 
-def _list(found: Sequence[JobSummary], *, as_json: bool, chosen: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which jobs to list."""
+
+    limit: int
+    owner: str
+    tag: str
+    failed: bool
+
+    def listing(self) -> Listing:
+        from marketfetch.jobs.job_list import listing
+
+        return listing(self.limit, owner=self.owner, tag=self.tag, failed=self.failed)
+
+    def none(self) -> str:
+        """What is said where there is none."""
+        if not (self.owner or self.tag):
+            return "No job has a failed request." if self.failed else "There are no jobs yet. Begin with `marketfetch fetch`."
+        of = f" of {self.owner!r}" if self.owner else ""
+        having = [*([f"the tag {self.tag!r}"] if self.tag else []), *(["a failed request"] if self.failed else [])]
+        return f"There are no jobs{of}{' with ' if having else ''}{' and '.join(having)}."
+
+
+def _show_list(chosen: Chosen, *, watch: bool, as_json: bool) -> int:
+    from marketfetch.cli.job_table import print_jobs
+    from marketfetch.cli.progress import watched
+
+    found = chosen.listing()
+    running = [one.job_id for one in found.jobs if one.state == "running"]
+    ended: list[JobStatus] = []
+    if watch and running:
+        ended = list(watched({one: one for one in running}).values())
+        found = chosen.listing()
     if as_json:
-        click.echo(json.dumps({"jobs": [_summary(one) for one in found]}))
-        return
-    if not found:
-        hint(f"There are no jobs {chosen}." if chosen else "There are no jobs yet. Begin with `marketfetch fetch`.")
-        return
-    rows = [("job", "provider", "symbols", "timespan", "start", "end", "submitted (UTC)")]
-    for one in found:
-        submitted = f"{one.created_at:%Y-%m-%d %H:%M}"
-        if one.trouble:
-            rows += [(one.job_id, one.provider, "", "", "", "", submitted)]
-        else:
-            rows += [(one.job_id, one.provider, f"{one.symbols}", one.timespan, f"{one.start}", f"{one.end}", submitted)]
-    table(rows)
-    for one in found:
-        if one.trouble:
-            hint(one.trouble)
+        click.echo(json.dumps({"jobs": [_document(one) for one in found.jobs], "trouble": found.trouble}))
+    elif found.jobs:
+        print_jobs(found.jobs)
+        _hints(found)
+    else:
+        hint(chosen.none())
+    if watch and not running and not as_json:
+        hint("No job is running.")
+    return _exit_code(ended)
 
 
-def _summary(one: JobSummary) -> dict[str, object]:
+def _exit_code(states: list[JobStatus]) -> int:
+    return 1 if any(one.state in ("failed", "cancelled") for one in states) else 0
+
+
+def _hints(found: Listing) -> None:
+    """Says below the list what waits, and what an operator should act on."""
+    from marketfetch.cli.outcome import waits
+
+    for provider, call in {one.provider: one.next_call for one in found.jobs if one.next_call}.items():
+        hint(f"{provider}: {waits(call)}")
+    for sentence in [*found.trouble, *(one.trouble for one in found.jobs if one.trouble)]:
+        hint(sentence)
+
+
+def _document(one: JobSummary) -> dict[str, object]:
     return {
         "job": one.job_id,
         "provider": one.provider,
         "symbols": one.symbols,
+        "first_symbol": one.first_symbol,
+        "dataset": one.dataset,
         "timespan": one.timespan,
+        "adjustment": one.adjustment,
         "start": one.start.isoformat() if one.start else None,
         "end": one.end.isoformat() if one.end else None,
         "created_at": one.created_at.isoformat(),
         "owner": one.owner,
         "name": one.name,
         "tags": list(one.tags),
+        "ended_at": one.ended_at.isoformat() if one.ended_at else None,
+        "state": one.state,
+        "requests": one.requests.model_dump(),
+        "rows": one.rows,
+        "rejects": one.rejects,
+        "rate_per_minute": one.rate_per_minute,
+        "eta_seconds": one.eta_seconds,
+        "next_call": one.next_call.model_dump() if one.next_call else None,
         **({"trouble": one.trouble} if one.trouble else {}),
     }

@@ -1,102 +1,38 @@
-"""The state of a job at this moment, and the list of jobs."""
+"""The state of a job at this moment."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Final, Literal
+from datetime import UTC, datetime
+from typing import Final
 
-from pydantic import BaseModel
 from redis.exceptions import RedisError
 
 from marketfetch import connections
 from marketfetch.addresses import redis_url
-from marketfetch.configured import keys
-from marketfetch.exceptions import BadRequestError, UnavailableError, UnreadableJob
+from marketfetch.exceptions import UnavailableError, UnreadableJob
+from marketfetch.jobs.job_values import Failure, JobStatus
 from marketfetch.jobs.lookup import known_job
-from marketfetch.jobs.planning import make_handle, spec_of
+from marketfetch.jobs.planning import spec_of
+from marketfetch.jobs.redis_view import RedisView, look
+from marketfetch.jobs.standing import counts_of, ended_at, eta_seconds, next_call, rate_per_minute, state_of
 from marketfetch.jobs.submission import database
-from marketfetch.ops import alerts, redis_writes
-from marketfetch.ops.workers import heartbeats, unserved
-from marketfetch.quotas.estimates import seconds_for
-from marketfetch.quotas.reporting import report
+from marketfetch.ops import redis_writes
+from marketfetch.ops.workers import unserved
+from marketfetch.quotas.reporting import UNSTARTED
 from marketfetch.quotas.values import KeyReport
 from marketfetch.schemas.job_spec import JobSpec
-from marketfetch.storage.store import Job, StoreError, Tally
+from marketfetch.storage.store import Job, Store, StoreError
 
 #: Stands for the vendor's name of a job that can't be read.
 UNKNOWN: Final = "unknown"
-#: A key that opens sooner is not worth an alert.
-_WORTH_AN_ALERT_MS = 2_000
-
-
-class Counts(BaseModel):
-    """The requests of a job by state; `total` is always the sum of the others.
-
-    `parked` wait for a free call of a key; `running` are granted, called or not stored yet; `stored` includes empty replies.
-    """
-
-    total: int = 0
-    parked: int = 0
-    running: int = 0
-    stored: int = 0
-    failed: int = 0
-    cancelled: int = 0
-
-
-class Failure(BaseModel):
-    """A failed request: its id, its symbol, and the reason as a sentence."""
-
-    request: str
-    symbol: str
-    reason: str
-
-
-class JobStatus(BaseModel):
-    """A job at this moment.
-
-    `state` is "failed" when the job is over and at least one request failed. `eta_seconds`: the time left at the limits of the
-    keys, else at the pace so far; None while neither is known. `reject_reasons`: rows rejected, by reason. `trouble`: what an
-    operator should act on, one sentence each. `owner`, `name`, `tags`: as `submit` was given them, "" and empty without.
-    """
-
-    job: str
-    provider: str
-    state: Literal["running", "done", "failed", "cancelled"]
-    requests: Counts
-    rows: int
-    rejects: int
-    eta_seconds: int | None
-    failures: list[Failure]
-    reject_reasons: dict[str, int]
-    trouble: list[str]
-    owner: str = ""
-    name: str = ""
-    tags: list[str] = []
-
-
-@dataclass(frozen=True, slots=True)
-class JobSummary:
-    """A line of the list of jobs. `symbols`: how many. `trouble`: why an unreadable job shows only its id and its date;
-    then `provider` is "unknown", and the dates are None."""
-
-    job_id: str
-    provider: str
-    symbols: int
-    timespan: str
-    start: date | None
-    end: date | None
-    created_at: datetime
-    trouble: str = ""
-    owner: str = ""
-    name: str = ""
-    tags: tuple[str, ...] = ()
+#: How many failures a JobStatus has; `failures` returns all.
+_MOST_FAILURES: Final = 100
+_ALL: Final = 1 << 31
 
 
 def status(job_id: str) -> JobStatus:
-    """Returns the state of a job. Costs a few queries and a few Redis calls, however many requests are parked.
+    """Returns the state of a job. Costs a few queries and one Redis call, however many requests are parked.
 
     `job_id` may be the beginning of an id, 4 digits or more, that no other job has; here and wherever a job is named.
 
@@ -106,83 +42,87 @@ def status(job_id: str) -> JobStatus:
     store = database()
     job = known_job(store, job_id)
     job_id = job.id
-    try:
-        tally, failed, todo = store.tally(job_id), store.failures(job_id), store.unfinished(job_id)
-    except StoreError as error:
-        raise UnavailableError(f"The status of job {job_id} is not known: {error}") from error
     spec, unreadable = spec_or_reason(job)
-    provider = spec.provider if spec else UNKNOWN
+    providers = [spec.provider] if spec else []
+    away, view = "", RedisView()
     try:
-        open_keys, moving, sentences = _in_redis(spec.provider if spec else None, bool(todo))
+        view = look(providers, [job_id])
     except RedisError as error:
         # The ledger still knows what is over.
-        open_keys, moving, sentences = [], set(), [redis_writes.told(error, ", so what runs is not known")] if todo else []
-    if unreadable and unreadable not in sentences:
-        sentences.insert(0, unreadable)
-    # Running requests of a cancelled job still end; all others that are not over count as cancelled.
-    running = min(sum(1 for one in todo if one.request_id in moving), tally.pending + tally.cancelled)
-    counts = Counts(
-        total=tally.total,
-        parked=tally.pending - (running if tally.pending else 0),
-        running=running,
-        stored=tally.stored + tally.empty,
-        failed=tally.failed,
-        cancelled=tally.cancelled - (0 if tally.pending else running),
-    )
+        away = redis_writes.told(error, ", so what runs is not known")
+    pool = view.pools.get(spec.provider) if spec else None
+    try:
+        tally, failed = store.tally(job_id), _failures(store, job, _MOST_FAILURES)
+        moving = store.pending_among([job_id], sorted(pool.moving)).get(job_id, 0) if pool else 0
+    except StoreError as error:
+        raise UnavailableError(f"The status of job {job_id} is not known: {error}") from error
+    counts = counts_of(tally, moving)
+    state = state_of(job, counts)
+    runs = state == "running"
     return JobStatus(
         job=job_id,
-        provider=provider,
-        state=_state(job, tally, running),
+        provider=spec.provider if spec else UNKNOWN,
+        state=state,
         requests=counts,
         rows=tally.rows,
         rejects=tally.rejects,
-        eta_seconds=_eta_seconds(job, provider, tally, open_keys),
-        failures=[Failure(request=row.request_id, symbol=row.symbol, reason=row.reason) for row in failed],
+        eta_seconds=(eta_seconds(job, tally, counts, pool) if pool and view.serves(pool.name) else None) if runs else 0,
+        failures=failed,
         reject_reasons=tally.reject_reasons,
-        trouble=sentences,
+        trouble=_trouble(spec, unreadable, away, view, runs=runs),
+        rate_per_minute=rate_per_minute(job, tally, time.time_ns() // 1_000_000) if runs else None,
+        next_call=next_call(pool) if pool and counts.parked else None,
+        created_at=datetime.fromtimestamp(job.created_at_ms / 1000, UTC),
+        ended_at=ended_at(job, tally, state),
         owner=job.owner,
         name=job.name,
         tags=list(job.tags),
     )
 
 
-def list_jobs(limit: int = 20, *, owner: str = "", tag: str = "") -> list[JobSummary]:
-    """Returns the latest jobs, newest first, at most `limit` (1 or more); of one owner, or with one tag, where it is given.
-
-    Raises BadRequestError and UnavailableError.
-    """
-    if not isinstance(limit, int) or limit < 1:
-        raise BadRequestError(f"The limit of the list of jobs is 1 or more (got {limit}).")
-    asked = make_handle(owner, tags=[tag] if tag else [])
+def failures(job_id: str) -> list[Failure]:
+    """Returns every failed request of a job, by symbol. Raises UnknownJob and UnavailableError."""
+    store = database()
+    job = known_job(store, job_id)
     try:
-        jobs = database().latest_jobs(limit, owner=asked.owner, tag="".join(asked.tags))
+        return _failures(store, job, _ALL)
     except StoreError as error:
-        raise UnavailableError(f"The jobs can't be listed: {error}") from error
-    return [_summary(job) for job in jobs]
+        raise UnavailableError(f"The failures of job {job.id} are not known: {error}") from error
 
 
-def _in_redis(provider: str | None, unfinished: bool) -> tuple[list[KeyReport], set[str], list[str]]:
-    """Returns the keys of the vendor's pool, the ids of running requests, and what an operator should act on.
+def _failures(store: Store, job: Job, limit: int) -> list[Failure]:
+    return [
+        Failure(request=row.request_id, symbol=row.symbol, reason=row.reason) for row in store.failures(job.id, limit=limit)
+    ]
 
-    `provider` None: the job can't be read, so its pool is unknown.
-    """
-    redis = connections.redis()
-    sentences = alerts.sentences(redis)
-    if provider is None:
-        return [], set(), sentences
-    gate = connections.gate(provider)
-    now = report(gate, keys(provider))
-    sentences += [_of_key(provider, one) for one in now if unfinished]
-    # Workers that wait for Redis may not renew their heartbeat, so this check precedes "no worker".
-    if refused := redis_writes.sentence(redis, redis_url().shown):
-        sentences.append(refused)
-    elif unfinished:
-        sentences.append(unserved(provider, heartbeats(redis)))
-    return now, gate.moving(), [sentence for sentence in sentences if sentence]
+
+def _trouble(spec: JobSpec | None, unreadable: str, away: str, view: RedisView, *, runs: bool) -> list[str]:
+    """What an operator should act on, of what concerns this job. A used-up limit is none of it: `next_call` has that."""
+    found = [unreadable, *(one for one in view.alerts if one != unreadable)]
+    if runs and away:
+        found.append(away)
+    elif runs and spec:
+        pool = view.pools[spec.provider]
+        found += [_of_key(spec.provider, key) for key in pool.keys]
+        if pool.unstarted:
+            found.append(f"Requests of {spec.provider} ({pool.unstarted:,}) {UNSTARTED}.")
+        # Workers that wait for Redis may not renew their heartbeat, so this check precedes "no worker".
+        if refused := _refusal():
+            found.append(refused)
+        else:
+            found.append(unserved(spec.provider, view.alive))
+    return [sentence for sentence in found if sentence]
+
+
+def _refusal() -> str:
+    try:
+        return redis_writes.sentence(connections.redis(), redis_url().shown)
+    except RedisError as error:
+        return redis_writes.told(error, ", so what runs is not known")
 
 
 def _of_key(provider: str, key: KeyReport) -> str:
-    """Says why a key makes no call now; "" if it may call, or opens in a moment."""
+    """Says why a key makes no call now, or few; "" if it may call, or has used up a limit."""
     name = f"the key {key.label!r} of {provider}"
     if key.aside_why:
         return f"T{name[1:]} is set aside: {key.aside_why}. `marketfetch quotas resume {key.label}` tries it again."
@@ -190,34 +130,7 @@ def _of_key(provider: str, key: KeyReport) -> str:
         return f"Calls with {name} rest for {key.paused_ms / 1000:.0f} s more: {key.paused_why}"
     if key.suspected_why:
         return f"Calls with {name} go one at a time, and the next one decides on it: {key.suspected_why}"
-    full = [use for use in key.limits if use.resets_ms > _WORTH_AN_ALERT_MS]
-    if not full:
-        return ""
-    last = max(full, key=lambda use: use.resets_ms)
-    return f"Calls with {name} have used up {last.text}; the next one is free in {last.resets_ms / 1000:.0f} s."
-
-
-def _state(job: Job, tally: Tally, running: int) -> Literal["running", "done", "failed", "cancelled"]:
-    if tally.pending or running:
-        return "running"
-    if job.cancelled_at_ms is not None and tally.cancelled:
-        return "cancelled"
-    return "failed" if tally.failed else "done"
-
-
-def _eta_seconds(job: Job, provider: str, tally: Tally, now: Sequence[KeyReport]) -> int | None:
-    if not tally.pending:
-        return 0
-    if provider == UNKNOWN:
-        return None
-    at_limits = seconds_for(tally.pending, keys(provider), now)
-    done = tally.total - tally.pending - tally.cancelled
-    elapsed_s = time.time() - job.created_at_ms / 1000
-    at_pace = elapsed_s / done * tally.pending if done else None
-    if at_pace is None:
-        return round(at_limits) if at_limits else None
-    # The limits are the better estimate: a first burst is faster than the rest, a job left alone for a day is slower.
-    return round(at_limits) if at_limits else round(at_pace)
+    return ""
 
 
 def spec_or_reason(job: Job) -> tuple[JobSpec | None, str]:
@@ -226,12 +139,3 @@ def spec_or_reason(job: Job) -> tuple[JobSpec | None, str]:
         return spec_of(job), ""
     except UnreadableJob as error:
         return None, str(error)
-
-
-def _summary(job: Job) -> JobSummary:
-    created = datetime.fromtimestamp(job.created_at_ms / 1000, UTC)
-    spec, unreadable = spec_or_reason(job)
-    handle = (job.owner, job.name, job.tags)
-    if spec is None:
-        return JobSummary(job.id, UNKNOWN, 0, "", None, None, created, unreadable, *handle)
-    return JobSummary(job.id, spec.provider, len(spec.symbols), spec.timespan, spec.start, spec.end, created, "", *handle)

@@ -12,7 +12,8 @@ from redis.exceptions import RedisError
 from marketfetch import connections, vendors
 from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
 from marketfetch.jobs.feeding import feed, withdraw
-from marketfetch.jobs.job_status import JobStatus, spec_or_reason, status
+from marketfetch.jobs.job_status import spec_or_reason, status
+from marketfetch.jobs.job_values import JobStatus
 from marketfetch.jobs.lookup import known_job
 from marketfetch.jobs.planning import spec_of
 from marketfetch.jobs.submission import database, with_redis

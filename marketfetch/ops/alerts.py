@@ -7,6 +7,7 @@ an outage is logged when it begins, each minute, and when it ends, never once pe
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from redis import Redis
@@ -22,10 +23,12 @@ log = logger("marketfetch.alerts")
 #: The key's name is older than this module's: records keep theirs.
 _PREFIX: Final = "mf:trouble:"
 REMEMBERED_S: Final = 60
+#: The kinds that concern every job.
+_OF_ALL: Final = ("database", "newer batches", "unstorable")
 
 
 def report(kind: str, sentence: str, *, redis: Redis | None = None) -> None:
-    """Sets the alert of this kind, replacing an earlier one. Raises RedisError."""
+    """Sets the alert of this kind, replacing an earlier one. `names` has the kinds that `status` shows. Raises RedisError."""
     redis = redis or connections.redis()
     redis.set(named(redis, f"{_PREFIX}{kind}"), sentence, ex=REMEMBERED_S)
 
@@ -37,14 +40,22 @@ def clear(kind: str) -> None:
 
 
 def sentences(redis: Redis) -> list[str]:
-    """Every alert in force, by kind, and what is true of messages and grants. Raises RedisError."""
+    """Every alert in force, by kind, and what is true of messages and grants. Looks through all keys. Raises RedisError."""
     found = [redis.get(key) for key in sorted(redis.scan_iter(match=f"{named(redis, _PREFIX)}*", count=1000))]
     return [one.decode() for one in found if isinstance(one, bytes)] + of_messages(redis)
 
 
+def names(redis: Redis, providers: Sequence[str], job_ids: Sequence[str]) -> list[str]:
+    """The keys of the alerts that concern these vendors and jobs: `status` reads them, and looks through no other keys."""
+    of_vendors = [f"newer requests of {one}" for one in providers]
+    of_queues = [f"messages of other apps in {queue}" for queue in ("celery", "store", *(f"fetch.{one}" for one in providers))]
+    kinds = sorted([*_OF_ALL, *of_vendors, *of_queues, *(f"job {one}" for one in job_ids)])
+    return [named(redis, f"{_PREFIX}{kind}") for kind in kinds]
+
+
 def of_messages(redis: Redis) -> list[str]:
     """One sentence while the dead-letter list is not empty, one per vendor whose grants no worker starts. Raises RedisError."""
-    found = dead_letters.sentences(redis)
+    found = dead_letters.sentences(redis.xlen(named(redis, dead_letters.KEY)))
     for provider in vendors.names():
         if many := reporting.unstarted(Gate(redis, pool=provider)):
             found.append(f"Requests of {provider} ({many:,}) {reporting.UNSTARTED}.")

@@ -182,9 +182,8 @@ def forget_before(moment_ms: int) -> int:
     return redis.xtrim(named(redis, KEY), minid=str(max(0, moment_ms)), approximate=False)
 
 
-def sentences(redis: Redis) -> list[str]:
-    """The sentences of `marketfetch status` while there are any messages."""
-    count = redis.xlen(named(redis, KEY))
+def sentences(count: int) -> list[str]:
+    """What is said of so many messages; nothing of none."""
     if not count:
         return []
     return [f"{count:,} message{'s' if count > 1 else ''} could not be read: `marketfetch dead` shows which, and why."]

@@ -58,7 +58,7 @@ def of_redis(*, celery: bool) -> Iterator[Finding]:
             else:
                 yield Finding(level="ok", subject="gate", sentence="Its scripts run and write.")
             yield _workers(releasers(redis), refused=bool(refused))
-            for sentence in alerts.of_messages(redis):
+            for sentence in alerts.sentences(redis):
                 yield Finding(level="warning", subject="messages", sentence=sentence)
     except (AuthenticationError, NoPermissionError) as error:
         sentence = f"{where} refuses us ({error}). Correct user and password in {redis_setting()}, or the user's rights."

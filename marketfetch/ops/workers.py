@@ -2,16 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from redis import Redis
 
 from marketfetch.redis_keys import named
 
+if TYPE_CHECKING:
+    from redis.client import Pipeline
+
 #: The prefix of the heartbeat keys; behind it stand host and process id. The value names the vendors, separated by blanks; it
 #: is empty where the release before has written it, which releases for every queue that its worker consumed at its start.
 HEARTBEAT: Final = "mf:releaser:"
+#: The same heartbeats in one hash, so that a command need not look through all keys of Redis: by name, the Unix time (s) at
+#: which it expires, then the vendors.
+_TOGETHER: Final = "mf:releasers"
+_LIVES_S: Final = 15
+
+
+def own_name() -> str:
+    """The name of this process's heartbeat."""
+    return f"{HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
+
+
+def beat(redis: Redis, name: str, vendors: Sequence[str]) -> None:
+    """Renews the heartbeat of this releaser, and removes those that have expired. Raises RedisError."""
+    seconds, micros = redis.time()
+    together = named(redis, _TOGETHER)
+    found = redis.hgetall(together)
+    expired = [other for other, value in found.items() if _expires_s(value) <= seconds]
+    with redis.pipeline() as pipe:
+        pipe.set(named(redis, name), " ".join(vendors), ex=_LIVES_S)
+        pipe.hset(together, name, " ".join([f"{seconds + micros / 1e6 + _LIVES_S:.3f}", *vendors]))
+        pipe.expire(together, _LIVES_S)
+        if expired:
+            pipe.hdel(together, *expired)
+        pipe.execute()
+
+
+def stop_beating(redis: Redis, name: str) -> None:
+    """Removes the heartbeat of this releaser. Raises RedisError."""
+    with redis.pipeline() as pipe:
+        pipe.delete(named(redis, name))
+        pipe.hdel(named(redis, _TOGETHER), name)
+        pipe.execute()
+
+
+def ask(redis: Redis, pipe: Pipeline) -> None:
+    """Adds the question for the heartbeats to a pipeline; `live` reads the reply."""
+    pipe.hgetall(named(redis, _TOGETHER))
+
+
+def live(reply: Mapping[bytes, bytes], now_us: int) -> list[tuple[str, ...]]:
+    """As `heartbeats`, without the workers of the release before."""
+    return [tuple(value.decode().split()[1:]) for value in reply.values() if _expires_s(value) * 1e6 > now_us]
+
+
+def _expires_s(value: bytes | str) -> float:
+    return float(_text(value).partition(" ")[0])
 
 
 def releasers(redis: Redis) -> int:
@@ -20,7 +71,10 @@ def releasers(redis: Redis) -> int:
 
 
 def heartbeats(redis: Redis) -> list[tuple[str, ...]]:
-    """The vendors of each worker that releases at this moment; () for one that does not name them. Raises RedisError."""
+    """The vendors of each worker that releases at this moment; () for one that does not name them. Looks through all keys.
+
+    Raises RedisError.
+    """
     names = list(redis.scan_iter(match=f"{named(redis, HEARTBEAT)}*", count=1000))
     return [tuple(_text(value).split()) for value in redis.mget(names)] if names else []
 

@@ -173,6 +173,7 @@ class KeyReport:
 
     `suspected_why`: the words with which the vendor has rejected the key; one more call decides. `refusals`: 401s and 403s in a
     row whose words are not known. `unknown_sentences`: how many words of the vendor were not known, `last_sentence` the latest.
+    `counted_ms`: per window, for how many ms each of its calls counts on, soonest first; None for a window of many calls.
     """
 
     label: str
@@ -187,6 +188,7 @@ class KeyReport:
     refusals: int = 0
     unknown_sentences: int = 0
     last_sentence: str = ""
+    counted_ms: tuple[tuple[int, ...] | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

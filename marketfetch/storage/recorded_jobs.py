@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from marketfetch.storage.database_protocol import Database, Execute
@@ -12,6 +14,8 @@ from marketfetch.storage.job_records import Job, Tally, Unfinished
 from marketfetch.storage.statements import statements
 from marketfetch.storage.store_errors import StoreUnavailable
 
+#: Requests that were over so long ago, or later, count in the rate of their job.
+RECENT_MS: Final = 60_000
 #: Jobs noted as over in one transaction: it looks at all their requests while SQLite's other writers wait.
 _NOTED_AT_ONCE: Final = 20
 
@@ -41,8 +45,8 @@ class RecordedJobs:
         found = self._jobs("one", job_id)
         return found[0] if found else None
 
-    def latest(self, limit: int, *, owner: str, tag: str) -> list[Job]:
-        return self._jobs("latest", owner, owner, tag, tag, limit)
+    def latest(self, limit: int, *, owner: str, tag: str, failed: bool) -> list[Job]:
+        return self._jobs("latest", owner, owner, tag, tag, "failed" if failed else "", limit)
 
     def beginning_with(self, prefix: str, limit: int) -> list[Job]:
         # Behind every id of hexadecimal digits that begins with it.
@@ -61,15 +65,48 @@ class RecordedJobs:
         return [_job(*row[:-1]) for row in found if row[-1]]
 
     def tally(self, job_id: str) -> Tally:
-        counts: dict[str, int] = {}
-        rows = rejects = 0
-        for outcome, requests, its_rows, its_rejects in self._database.read(self._sql["tally"], *[job_id] * 4):
+        counted = self.tallies([job_id])[job_id]
+        reasons = self._database.read(self._sql["reject_reasons"], job_id) if counted.rejects else []
+        return replace(counted, reject_reasons={reason: int(n) for reason, n in reasons})
+
+    def tallies(self, job_ids: Sequence[str]) -> dict[str, Tally]:
+        now_ms = self._database.now_ms()
+        ids = self._database.listing(job_ids)
+        counts: dict[str, dict[str, Any]] = {one: {} for one in job_ids}
+        for job_id, outcome, requests, *sums, first, last in self._database.read(
+            self._sql["tallies"], ids, ids, now_ms - RECENT_MS, ids
+        ):
+            job = counts[job_id]
             # A cancelled job has two such lines: what the ledger says is cancelled, and what is not in the ledger.
-            counts[outcome] = counts.get(outcome, 0) + int(requests)
-            rows += int(its_rows)
-            rejects += int(its_rejects)
-        reasons = self._database.read(self._sql["reject_reasons"], job_id) if rejects else []
-        return Tally(**counts, rows=rows, rejects=rejects, reject_reasons={reason: int(n) for reason, n in reasons})
+            for name, number in zip((outcome, "rows", "rejects", "recent"), (requests, *sums), strict=True):
+                job[name] = job.get(name, 0) + int(number)
+            if first is not None:
+                job["recent_ms"] = max(job.get("recent_ms", 0), now_ms - int(first))
+            job["last_over_ms"] = max(job.get("last_over_ms", 0), int(last or 0))
+        return {one: Tally(**found) for one, found in counts.items()}
+
+    def pending_among(self, job_ids: Sequence[str], request_ids: Sequence[str]) -> dict[str, int]:
+        if not request_ids or not job_ids:
+            return {}
+        parts = [one.partition("/") for one in request_ids]
+        pages = [(root, int(page or 0)) for root, _, page in parts if not page or page.isdecimal()]
+        named = [Unfinished(root, page, None) for root, page in pages]
+        before = [Unfinished(root, page - 1, None).request_id for root, page in pages if page]
+        looked_up = self._database.listing([one.request_id for one in named] + before)
+        over = {row[0] for row in self._database.read(self._sql["over"], looked_up)}
+        # A page is pending once the page that names it is over.
+        pending = Counter(
+            one.root
+            for one in named
+            if one.request_id not in over and (not one.page or Unfinished(one.root, one.page - 1, None).request_id in over)
+        )
+        owners = self._database.read(
+            self._sql["first_pages_of"], self._database.listing(job_ids), self._database.listing(sorted(pending))
+        )
+        found: Counter[str] = Counter()
+        for job_id, root in owners:
+            found[job_id] += pending[root]
+        return dict(found)
 
     def unfinished(self, job_id: str, limit: int | None) -> list[Unfinished]:
         if limit is None:

@@ -99,9 +99,9 @@ class Store:
     def job(self, job_id: str) -> Job | None:
         return self._jobs.job(job_id)
 
-    def latest_jobs(self, limit: int = 20, *, owner: str = "", tag: str = "") -> list[Job]:
-        """Newest first; only those of an owner, or with a tag, where one is given."""
-        return self._jobs.latest(limit, owner=owner, tag=tag)
+    def latest_jobs(self, limit: int = 20, *, owner: str = "", tag: str = "", failed: bool = False) -> list[Job]:
+        """Newest first; only those of an owner, or with a tag, where one is given, or with a failed request."""
+        return self._jobs.latest(limit, owner=owner, tag=tag, failed=failed)
 
     def jobs_beginning_with(self, prefix: str, limit: int) -> list[Job]:
         """The jobs whose id begins with `prefix`, which is of hexadecimal digits, newest first."""
@@ -113,6 +113,14 @@ class Store:
 
     def tally(self, job_id: str) -> Tally:
         return self._jobs.tally(job_id)
+
+    def tallies(self, job_ids: Sequence[str]) -> dict[str, Tally]:
+        """The counts of each of these jobs at one moment, in one query, without the reasons of rejects."""
+        return self._jobs.tallies(job_ids)
+
+    def pending_among(self, job_ids: Sequence[str], request_ids: Sequence[str]) -> dict[str, int]:
+        """Per job, how many of these requests it names and are not over. Costs the same however many a job has."""
+        return self._jobs.pending_among(job_ids, request_ids)
 
     def open_jobs(self) -> list[Job]:
         """The jobs that are neither cancelled nor over, oldest first. Looks at each job that is over only once."""

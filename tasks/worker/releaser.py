@@ -8,7 +8,6 @@ that no worker consumes would hold quota until its grant expires. It sleeps unti
 from __future__ import annotations
 
 import json
-import os
 import socket
 import threading
 import time
@@ -31,8 +30,8 @@ from redis.retry import Retry
 from marketfetch import connections, vendors
 from marketfetch.configured import keys
 from marketfetch.jobs.feeding import withdraw_cancelled
+from marketfetch.ops import workers
 from marketfetch.ops.alerts import Alert, Outage
-from marketfetch.ops.workers import HEARTBEAT
 from marketfetch.quotas import Gate, Grant
 from marketfetch.quotas.epoch import Epoch
 from marketfetch.quotas.key_state import WAKE_CHANNEL
@@ -113,7 +112,7 @@ class ReleasingLoop(threading.Thread):
         #: Pools whose keys this worker has seen used, even where ledger and gate have lost it.
         self._used_pools: set[str] = set()
         self._reservations = Reservations()
-        self._name = f"{HEARTBEAT}{socket.gethostname()}:{os.getpid()}"
+        self._name = workers.own_name()
         #: The latest grants of this releaser, with their pools; older ones are started, or back in their place.
         self._granted: deque[tuple[str, Grant]] = deque(maxlen=len(vendors.names()) * self._most_granted)
 
@@ -174,7 +173,7 @@ class ReleasingLoop(threading.Thread):
             while self._goes_on():
                 with at_work:
                     if time.monotonic() > self._alive_until:
-                        redis.set(named(redis, self._name), " ".join(self._providers), ex=15)
+                        workers.beat(redis, self._name, self._providers)
                         self._most_unstored = _most_unstored(redis)
                         self._alive_until = time.monotonic() + _HEARTBEAT_S
                     for epoch in epochs:
@@ -185,7 +184,7 @@ class ReleasingLoop(threading.Thread):
                     due[pool] = 0.0
             left = () if self._ending.is_set() else self._consumed()
             self._return_grants(redis, [one for one in self._providers if one not in left])
-            redis.delete(named(redis, self._name))
+            workers.stop_beating(redis, self._name)
 
     def _return_grants(self, redis: Redis, providers: Sequence[str]) -> None:
         """Returns unstarted grants: in the lane they keep their place and hold no quota."""

@@ -54,11 +54,11 @@ def test_a_job_without_a_row_says_what_that_may_mean() -> None:
 def test_a_running_job_says_what_waits_and_how_long() -> None:
     running = state(state="running", requests=Counts(total=9, parked=5, running=2, stored=2), eta_seconds=7200)
     assert "is running: 9 requests (2 stored, 2 running, 5 waiting)" in sentences(running)[0]
-    assert sentences(running)[0].endswith("About 2.0 h left.")
+    assert sentences(running)[0].endswith("About 2 h left.")
 
 
 def test_many_reasons_are_cut() -> None:
     failures = [Failure(request=f"{i}", symbol=f"S{i}", reason=f"S{i}: no.") for i in range(13)]
     lines = sentences(state(state="failed", requests=Counts(total=13, failed=13), failures=failures))
     assert len(lines) == 12
-    assert lines[-1] == "  ... and for 3 more reasons; --json lists all"
+    assert lines[-1] == "  ... and for 3 more reasons; `marketfetch status 0123456789abcdef --failed` lists all"

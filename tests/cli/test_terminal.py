@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,9 @@ from rich.console import Console
 
 from marketfetch.cli import progress, screen
 from marketfetch.cli.main import marketfetch
-from marketfetch.cli.progress import Bars, Lines, follow
+from marketfetch.cli.progress import Bars, Lines, follow, watched
 from marketfetch.exceptions import UnavailableError
-from marketfetch.jobs.job_status import Counts, JobStatus
+from marketfetch.jobs.job_values import Counts, JobStatus, NextCall
 from marketfetch.ops import key_status
 from marketfetch.ops.key_status import KeyLine
 from marketfetch.quotas.values import Health, KeyReport, LimitUse
@@ -49,6 +52,20 @@ def text(console: Console) -> str:
     file = console.file
     assert isinstance(file, io.StringIO)
     return file.getvalue()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that the views see, in seconds."""
+    now = [1000.0]
+    monkeypatch.setattr("marketfetch.cli.progress.time.monotonic", lambda: now[0])
+    return now
+
+
+def waiting(*, eta_seconds: int, stored: int = 2) -> JobStatus:
+    """A job of ten requests under a limit of five a minute."""
+    whole = status(stored=stored, parked=10 - stored)
+    return whole.model_copy(update={"eta_seconds": eta_seconds, "rate_per_minute": 5.0, "next_call": WAITS})
 
 
 @pytest.fixture
@@ -94,17 +111,94 @@ def test_a_log_gets_a_line_a_job_and_its_end(script: list[Any], capsys: pytest.C
     assert lines == [
         "polygon: 0 of 2 requests, 1,234 rows, 5 rejects, 2 waiting",
         "No worker runs.",
-        "polygon: 2 of 2 requests, 1,234 rows, 5 rejects, 0 waiting",
+        "polygon: 2 of 2 requests, 1,234 rows, 5 rejects",
     ]
 
 
 def test_a_sentence_is_not_repeated_at_once(terminal: Console, capsys: pytest.CaptureFixture[str]) -> None:
     for view in (Bars(terminal, {"j": "polygon"}), Lines({"j": "polygon"})):
-        for sentence in ("one", "one", "two", "one"):
+        for sentence in ("one", "one", "two"):
             view.say(sentence)
-        view.done()
-    assert text(terminal).split() == ["one", "two", "one"]
-    assert capsys.readouterr().err.split() == ["one", "two", "one"]
+    assert text(terminal).split() == ["one", "two"]
+    assert capsys.readouterr().err.split() == ["one", "two"]
+
+
+WAITS = NextCall(seconds=37, key="main", limit="5/minute")
+
+
+def test_a_countdown_and_the_time_left_move_between_two_looks(terminal: Console, clock: list[float]) -> None:
+    view = Bars(terminal, {"j": "polygon"})
+    view.update("j", waiting(eta_seconds=97))
+    line, call = str(view._picture()).split("\n")
+    assert "2/10 requests" in line
+    assert "97 s left" not in line
+    assert "2 min left" in line
+    assert "5/min" in line
+    assert call == "polygon: next call in 37 s (limit 5/minute of key main)"
+    clock[0] += 30
+    line, call = str(view._picture()).split("\n")
+    assert "67 s left" in line
+    assert "next call in 7 s" in call
+    clock[0] += 8
+    assert "next call now" in str(view._picture())
+
+
+def test_a_new_estimate_moves_the_time_left_and_does_not_jump(terminal: Console, clock: list[float]) -> None:
+    view = Bars(terminal, {"j": "polygon"})
+    left = []
+    for eta in (1000, 2000, 2000, 2000, *[2000] * 16):
+        view.update("j", waiting(eta_seconds=eta))
+        left.append(view._ends["j"].left or 0)
+        clock[0] += 0.25
+    assert max(b - a for a, b in itertools.pairwise(left)) < 260
+    assert left[-1] == pytest.approx(2000, rel=0.01)
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_no_line_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width)
+    view = Bars(console, {"0123456789abcdef": "0123456789abcdef"})
+    view.update("0123456789abcdef", waiting(eta_seconds=123_456))
+    lines = str(view._picture()).split("\n")
+    assert all(len(line) <= width for line in lines)
+    assert lines[0].startswith("0123456789abcdef")
+
+
+def test_a_log_gets_a_line_a_minute_at_most_and_only_when_something_changed(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    view = Lines({"j": "polygon"})
+    for n in range(240):  # a minute, looked at four times a second
+        view.update("j", waiting(eta_seconds=300 - n // 4, stored=n // 24))
+        clock[0] += 0.25
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].endswith("5/min, about 5 min left; next call in 37 s (limit 5/minute of key main)")
+    view.update("j", waiting(eta_seconds=200, stored=9))
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    for _ in range(10):
+        clock[0] += 60
+        view.update("j", waiting(eta_seconds=100, stored=9))
+    assert capsys.readouterr().err == "", "only the time has passed"
+
+
+def test_what_is_no_terminal_for_a_cursor_gets_lines(monkeypatch: pytest.MonkeyPatch, script: list[Any], capsys: Any) -> None:
+    dumb = Console(file=io.StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(type(dumb), "is_dumb_terminal", True)
+    monkeypatch.setattr(progress, "err", lambda: dumb)
+    script += [status("done", stored=1)]
+    follow({"j": "polygon"})
+    assert capsys.readouterr().err == "polygon: 1 of 1 request, 1,234 rows, 5 rejects\n"
+
+
+def test_ctrl_c_ends_the_watching_and_says_that_the_job_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: Console
+) -> None:
+    monkeypatch.setattr("marketfetch.status", lambda _: os.kill(os.getpid(), signal.SIGTERM), raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        watched({"0123456789abcdef": "polygon"})
+    assert capsys.readouterr().err == ("\nThe job goes on without you. Watch again: marketfetch watch 0123456789abcdef\n")
+    assert text(terminal).endswith(f"{ESC}?25h"), "the cursor is back"
 
 
 def test_a_table_is_coloured_on_a_terminal_and_shows_markup_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +253,7 @@ def test_the_keys_state_is_said_in_words(monkeypatch: pytest.MonkeyPatch, shell:
         key("blamed", suspected_why="rejected", unknown_sentences=3, last_sentence="the wind"),
     ]
     monkeypatch.setattr(key_status, "lines", lambda: found)
+    monkeypatch.setattr(key_status, "unserved", dict)
     done = shell.invoke(marketfetch, ["quotas"])
     cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in done.stdout.splitlines()]
     assert ["polygon", "busy", "5/minute", "5/5", "in 12.0 s", "1", "7"] in cells
@@ -178,6 +273,7 @@ def test_the_keys_state_is_said_in_words(monkeypatch: pytest.MonkeyPatch, shell:
 def test_health_names_what_waits_and_what_is_not_started(monkeypatch: pytest.MonkeyPatch, shell: CliRunner) -> None:
     found = [Health("polygon", ok=True, stuck_ms=0, waiting=0)]
     monkeypatch.setattr(key_status, "health", lambda: found)
+    monkeypatch.setattr(key_status, "unserved", dict)
     fine = shell.invoke(marketfetch, ["quotas", "health"])
     assert (fine.exit_code, fine.stdout) == (0, "polygon: fine\n")
     found += [

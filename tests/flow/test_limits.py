@@ -84,7 +84,8 @@ def test_a_used_up_day_waits_and_says_until_when(place, sandbox):
     eventually(lambda: place.status(job.stdout.strip())["requests"]["stored"] == 2)
     status = place.status(job.stdout.strip())
     assert status["requests"]["parked"] == 1
-    assert any("have used up 2/day@Pacific/Kiritimati" in sentence for sentence in status["trouble"])
+    assert status["next_call"]["limit"] == "2/day@Pacific/Kiritimati"
+    assert status["trouble"] == []
     assert sandbox.log()["calls"] == 2
 
 
@@ -136,8 +137,9 @@ def test_the_calls_before_redis_was_emptied_count_in_a_long_window(place, sandbo
     place.redis().flushall()
     place.marketfetch("fetch", "polygon", *SYMBOLS[4:12], "--start", "2024-01-02", "--end", "2024-01-05")
     eventually(lambda: len(place.rows("SELECT 1 FROM ledger")) == 6, within_s=60, what="what is left of it is used")
-    shut = "have used up 6/10minutes"
     name = place.rows("SELECT id FROM jobs ORDER BY created_at DESC LIMIT 1")[0][0]
-    eventually(lambda: any(shut in one for one in place.status(name)["trouble"]), within_s=20, what="the window is full")
+    eventually(
+        lambda: (place.status(name)["next_call"] or {}).get("limit") == "6/10minutes", within_s=20, what="the window is full"
+    )
     assert sandbox.log()["calls"] == 6
     assert sandbox.log()["violations"] == 0

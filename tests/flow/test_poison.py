@@ -53,7 +53,7 @@ def test_each_kind_is_set_aside_with_its_reason_while_good_requests_are_stored(p
     assert len(lines) == count
     assert "\x1b[31m" not in place.worker_log
     assert (redis.llen(queue), redis.hlen("unacked")) == (0, 0)
-    assert f"{count} messages could not be read: `marketfetch dead` shows which, and why." in place.status(jobs[0])["trouble"]
+    assert f"{count} messages could not be read: `marketfetch dead` shows which, and why." in place.marketfetch("status").stderr
 
 
 def tag_of(raw: bytes) -> str:

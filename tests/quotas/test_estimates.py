@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from marketfetch.quotas import key_limits
-from marketfetch.quotas.estimates import calls_per_second, seconds_for
+from marketfetch.quotas.estimates import Timetable, calls_per_second, seconds_for
 from marketfetch.quotas.values import KeyReport, LimitUse
 
 
@@ -31,11 +31,33 @@ def test_the_pace_of_a_pool_is_its_keys_together_within_what_is_the_pools(limits
 def test_the_first_window_is_free_and_the_rest_wait():
     keys = [key_limits("main", ["5/minute"])]
     assert seconds_for(5, keys) == 0
-    assert seconds_for(28, keys) == pytest.approx(23 * 12)
+    assert seconds_for(6, keys) == 60
+    assert seconds_for(28, keys) == 300
     assert seconds_for(1000, [key_limits("main", [])]) == 0
+
+
+def test_every_limit_of_every_key_counts_together():
+    keys = [key_limits("a", ["2/second", "3/minute"]), key_limits("b", ["1/10seconds", "2/day@UTC"])]
+    calls = {n: seconds_for(n, keys) for n in (3, 4, 5, 6)}
+    # a: 0 0 1 | 60 60 61, b: 0 10, and no more today.
+    assert calls == {3: 0, 4: 1, 5: 10, 6: 60}
+    shared = [key_limits(label, ["3/minute;pool", "2/minute"]) for label in "ab"]
+    assert seconds_for(4, shared) == 60
 
 
 def test_what_is_used_now_and_a_pause_count():
     keys = [key_limits("main", ["5/minute"])]
-    used = KeyReport("main", (LimitUse("5/minute", 5, 5, 30_000),), 0, 0, "", "", 30_000)
-    assert seconds_for(1, keys, [used]) == pytest.approx(30 + 12)
+    limit, counted = LimitUse("5/minute", 5, 5, 30_000), tuple(range(30_000, 80_000, 10_000))
+    used = KeyReport("main", (limit,), 0, 0, "", "", 30_000, counted_ms=(counted,))
+    assert [seconds_for(n, keys, [used]) for n in (1, 2, 3, 6)] == [30, 40, 50, 90]
+    paused = KeyReport("main", (), 0, 45_000, "asked to", "", 45_000)
+    assert seconds_for(1, [key_limits("main", [])], [paused]) == 45
+    aside = KeyReport("main", (), 0, 0, "", "refused", None)
+    assert Timetable(keys, [aside]).seconds(1) is None
+
+
+def test_a_million_calls_are_no_more_work_than_two_thousand_and_continue_at_the_long_run_rate():
+    table = Timetable([key_limits("main", ["50/second", "60000/hour", "1000000/day@UTC"])])
+    far, farther = table.seconds(400_000), table.seconds(500_000)
+    assert (farther or 0) - (far or 0) == pytest.approx(100_000 / (1_000_000 / 86_400))
+    assert table.seconds(2_001) == pytest.approx(table.seconds(2_000), abs=0.1)

@@ -108,12 +108,10 @@ def test_nothing_that_steers_a_terminal_is_shown():
     assert (one.task, one.reason, one.text()) == ("a?[2J b", "? ?", "?[31mred\nline")
 
 
-def test_the_operator_is_told_how_many_there_are(redis):
-    assert dead_letters.sentences(redis) == []
-    bury()
-    assert dead_letters.sentences(redis) == ["1 message could not be read: `marketfetch dead` shows which, and why."]
-    bury()
-    assert dead_letters.sentences(redis) == ["2 messages could not be read: `marketfetch dead` shows which, and why."]
+def test_the_operator_is_told_how_many_there_are():
+    assert dead_letters.sentences(0) == []
+    assert dead_letters.sentences(1) == ["1 message could not be read: `marketfetch dead` shows which, and why."]
+    assert dead_letters.sentences(2) == ["2 messages could not be read: `marketfetch dead` shows which, and why."]
 
 
 def test_a_message_is_shown_with_its_body_decoded():

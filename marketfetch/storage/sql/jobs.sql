@@ -5,7 +5,13 @@ id, spec, {ms:created_at}, {ms:cancelled_at}, owner, name, tags
 SELECT {columns} FROM jobs WHERE id = ?
 
 -- name: latest
-SELECT {columns} FROM jobs WHERE (? = '' OR owner = ?) AND (? = '' OR {among_tags}) ORDER BY created_at DESC, id LIMIT ?
+SELECT {columns} FROM jobs
+WHERE (? = '' OR owner = ?) AND (? = '' OR {among_tags}) AND (? = '' OR {has_failed})
+ORDER BY created_at DESC, id LIMIT ?
+
+-- name: has_failed
+(SELECT 1 FROM job_requests j JOIN ledger l ON l.root = j.root
+ WHERE j.job_id = jobs.id AND l.outcome = 'failed' LIMIT 1) IS NOT NULL
 
 -- name: beginning_with
 SELECT {columns} FROM jobs WHERE id >= ? AND id < ? ORDER BY created_at DESC, id LIMIT ?
@@ -70,14 +76,32 @@ UPDATE jobs SET done_at = coalesce(
     (SELECT max(l.over_at) FROM job_requests j JOIN ledger l ON l.root = j.root WHERE j.job_id = jobs.id), created_at)
 WHERE id {among} AND NOT {is_open}
 
--- A later page can be over before the one that names it, so each half looks at its own page and not at the root.
--- name: tally
-SELECT CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE id = ? AND cancelled_at IS NOT NULL) THEN 'cancelled' ELSE 'pending' END,
-       count(*), 0, 0
-FROM ({first_pages} UNION ALL {next_pages}) AS pending
+-- A later page can be over before the one that names it, so each half looks at its own page and not at the root. A job that is
+-- noted as over has nothing pending. Young: over since that moment, and since the job was recorded.
+-- name: tallies
+SELECT p.job_id, p.state, count(*), 0, 0, 0, NULL, NULL
+FROM (SELECT j.job_id, {state} FROM job_requests j JOIN jobs b ON b.id = j.job_id
+      WHERE j.job_id {among} AND b.done_at IS NULL AND {first_is_missing}
+      UNION ALL
+      SELECT j.job_id, {state} FROM job_requests j JOIN jobs b ON b.id = j.job_id JOIN ledger l ON l.root = j.root
+      WHERE j.job_id {among} AND b.done_at IS NULL AND {next_is_missing}) AS p
+GROUP BY p.job_id, p.state
 UNION ALL
-SELECT l.outcome, count(*), sum(l.rows), sum(l.rejects)
-FROM job_requests j JOIN ledger l ON l.root = j.root WHERE j.job_id = ? GROUP BY l.outcome
+SELECT o.job_id, o.outcome, count(*), sum(o.rows), sum(o.rejects), count(o.young), {ms:min(o.young)}, {ms:max(o.over_at)}
+FROM (SELECT j.job_id, l.outcome, l.rows, l.rejects, l.over_at,
+             CASE WHEN l.over_at >= {time:?} AND l.over_at >= b.created_at THEN l.over_at END AS young
+      FROM job_requests j JOIN jobs b ON b.id = j.job_id JOIN ledger l ON l.root = j.root
+      WHERE j.job_id {among}) AS o
+GROUP BY o.job_id, o.outcome
+
+-- name: state
+CASE WHEN b.cancelled_at IS NULL THEN 'pending' ELSE 'cancelled' END AS state
+
+-- name: first_pages_of
+SELECT job_id, root FROM job_requests WHERE job_id {among} AND root {among}
+
+-- name: over
+SELECT request_id FROM ledger WHERE request_id {among}
 
 -- name: reject_reasons
 SELECT r.reason, count(*)

@@ -1,0 +1,102 @@
+"""The list of jobs: how each of them stands, at the cost of a few queries and one Redis call for all of them together."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from redis.exceptions import RedisError
+
+from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.jobs.job_status import UNKNOWN, spec_or_reason
+from marketfetch.jobs.job_values import JobSummary
+from marketfetch.jobs.planning import make_handle
+from marketfetch.jobs.redis_view import PoolView, RedisView, look
+from marketfetch.jobs.standing import counts_of, ended_at, eta_seconds, next_call, rate_per_minute, state_of
+from marketfetch.jobs.submission import database
+from marketfetch.ops import dead_letters, redis_writes
+from marketfetch.ops.workers import unserved
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.storage.store import Job, StoreError, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Jobs, newest first, and what an operator should act on, one sentence each."""
+
+    jobs: list[JobSummary]
+    trouble: list[str]
+
+
+def list_jobs(limit: int = 20, *, owner: str = "", tag: str = "", failed: bool = False) -> list[JobSummary]:
+    """Returns the latest jobs, newest first, at most `limit` (1 or more); of one owner, or with one tag, where it is given.
+
+    With `failed` only those with a failed request.
+
+    While Redis is away the counts come from the database alone. Raises BadRequestError and UnavailableError.
+    """
+    return listing(limit, owner=owner, tag=tag, failed=failed).jobs
+
+
+def listing(limit: int, *, owner: str = "", tag: str = "", failed: bool = False) -> Listing:
+    """As `list_jobs`, with what an operator should act on."""
+    if not isinstance(limit, int) or limit < 1:
+        raise BadRequestError(f"The limit of the list of jobs is 1 or more (got {limit}).")
+    asked = make_handle(owner, tags=[tag] if tag else [])
+    try:
+        store = database()
+        jobs = store.latest_jobs(limit, owner=asked.owner, tag="".join(asked.tags), failed=failed)
+        specs = {job.id: spec_or_reason(job) for job in jobs}
+        view, trouble = _look(specs)
+        ids = [job.id for job in jobs]
+        tallies = store.tallies(ids)
+        open_ids = [one for one in ids if tallies[one].pending or tallies[one].cancelled]
+        moving = store.pending_among(open_ids, sorted({one for pool in view.pools.values() for one in pool.moving}))
+    except StoreError as error:
+        raise UnavailableError(f"The jobs can't be listed: {error}") from error
+    found = [_summary(job, *specs[job.id], tallies[job.id], moving.get(job.id, 0), view) for job in jobs]
+    if view.pools:
+        running = sorted({one.provider for one in found if one.state == "running"} & {*view.pools})
+        trouble += [sentence for one in running if (sentence := unserved(one, view.alive))]
+    return Listing(found, trouble)
+
+
+def _look(specs: dict[str, tuple[JobSpec | None, str]]) -> tuple[RedisView, list[str]]:
+    try:
+        view = look(sorted({spec.provider for spec, _ in specs.values() if spec}), list(specs))
+    except RedisError as error:
+        return RedisView(), [redis_writes.told(error, ", so what runs is not known")]
+    unreadable = {reason for _, reason in specs.values()}
+    return view, [*(one for one in view.alerts if one not in unreadable), *dead_letters.sentences(view.dead)]
+
+
+def _summary(job: Job, spec: JobSpec | None, unreadable: str, tally: Tally, moving: int, view: RedisView) -> JobSummary:
+    counts = counts_of(tally, moving)
+    state = state_of(job, counts)
+    runs = state == "running"
+    pool: PoolView | None = view.pools.get(spec.provider) if spec else None
+    return JobSummary(
+        job_id=job.id,
+        provider=spec.provider if spec else UNKNOWN,
+        symbols=len(spec.symbols) if spec else 0,
+        timespan=spec.timespan if spec else "",
+        start=spec.start if spec else None,
+        end=spec.end if spec else None,
+        created_at=datetime.fromtimestamp(job.created_at_ms / 1000, UTC),
+        trouble=unreadable,
+        owner=job.owner,
+        name=job.name,
+        tags=job.tags,
+        first_symbol=spec.symbols[0] if spec else "",
+        dataset=spec.dataset if spec else "",
+        adjustment=spec.adjustment if spec else None,
+        state=state,
+        requests=counts,
+        rows=tally.rows,
+        rejects=tally.rejects,
+        rate_per_minute=rate_per_minute(job, tally, time.time_ns() // 1_000_000) if runs else None,
+        eta_seconds=(eta_seconds(job, tally, counts, pool) if pool and view.serves(pool.name) else None) if runs else 0,
+        next_call=next_call(pool) if pool and counts.parked else None,
+        ended_at=ended_at(job, tally, state),
+    )

@@ -1,0 +1,190 @@
+"""How jobs stand: counts, rate, time left and the next call, from a real gate and a real ledger, in one round trip."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from redis import Redis
+from redis.client import Pipeline
+
+import marketfetch
+from marketfetch import configured, connections
+from marketfetch.cli.main import marketfetch as command
+from marketfetch.ops import alerts, dead_letters, workers
+from marketfetch.quotas import Gate
+from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.settings import override
+from marketfetch.storage.store import Job
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@pytest.fixture
+def redis(redis: Redis, valkey_url: str, tmp_path: Path) -> Iterator[Redis]:
+    """An empty Redis beside an empty database, as this process's settings name them; a worker releases, and admits nothing."""
+    variables = {
+        "MARKETFETCH_REDIS_URL": valkey_url,
+        "MARKETFETCH_PROVIDERS__POLYGON__API_KEYS": "main:secret",
+        "MARKETFETCH_PROVIDERS__POLYGON__LIMITS": '["5/minute"]',
+        "MARKETFETCH_DATABASE_URL": f"sqlite:///{tmp_path}/marketfetch.db",
+    }
+    caches = (connections._store, connections._gate, connections._redis, configured.keys)
+    with override(variables):
+        for cache in caches:
+            cache.cache_clear()
+        workers.beat(redis, workers.own_name(), ["polygon"])
+        yield redis
+        connections.store().close()
+        connections.redis().close()
+    for cache in caches:
+        cache.cache_clear()
+
+
+def submitted(*symbols: str) -> str:
+    return marketfetch.submit("polygon", symbols, start=date(2024, 1, 2), end=date(2024, 1, 5)).job_id
+
+
+def call(gate: Gate, *, most: int = 100) -> list[str]:
+    """Makes the calls that the limits allow now, and keeps their batches."""
+    grants = gate.admit(room=most, most_granted=100, keys=configured.keys("polygon")).grants
+    for grant in grants:
+        gate.start(grant.id, fence=grant.fence)
+        gate.finish(grant.id, fence=grant.fence, batch=b"x")
+    return [grant.id for grant in grants]
+
+
+def stored(*ids: str, outcome: Any = "stored") -> None:
+    """Ends requests as a store task does."""
+    rows = [LedgerRow(one, one, 0, "polygon", "AAPL", outcome, rows=4, key_label="main", calls=1) for one in ids]
+    connections.store().store([Batch(row) for row in rows])
+    for one in ids:
+        connections.gate("polygon").settle(one)
+
+
+def seconds_pass(redis: Redis, seconds: int) -> None:
+    """The calls were made so much earlier."""
+    calls: Any = redis.zrange("mf:{polygon}:done:main", 0, -1)
+    for name in calls:
+        redis.zincrby("mf:{polygon}:done:main", -seconds * 1_000_000, name)
+
+
+def test_the_countdown_and_the_time_left_follow_the_gate_and_move(redis: Redis) -> None:
+    job = submitted(*LETTERS[:13])
+    gate = connections.gate("polygon")
+    before = marketfetch.status(job)
+    assert before.next_call is None, "five calls are free"
+    assert before.eta_seconds == pytest.approx(120, abs=2), "5 now, 5 a minute later, 3 another minute later"
+    ids = call(gate)
+    stored(*ids[:3])
+    seconds_pass(redis, 23)
+    state = marketfetch.status(job)
+    assert (state.requests.stored, state.requests.running, state.requests.parked) == (3, 2, 8)
+    assert state.next_call is not None
+    assert (state.next_call.key, state.next_call.limit) == ("main", "5/minute")
+    assert state.next_call.seconds == pytest.approx(37, abs=1)
+    assert state.eta_seconds == pytest.approx(97, abs=2)
+    shown = CliRunner().invoke(command, ["status", job])
+    assert f"  next call in {state.next_call.seconds} s (limit 5/minute of key main)" in shown.output
+    seconds_pass(redis, 30)
+    later = marketfetch.status(job)
+    assert later.next_call is not None
+    assert later.next_call.seconds == pytest.approx(7, abs=1)
+    assert later.eta_seconds == pytest.approx(67, abs=2)
+    assert later.trouble == [], "a used-up limit is nothing to act on"
+
+
+def test_jobs_take_turns_so_a_small_one_behind_a_large_one_is_over_first(redis: Redis) -> None:
+    large, small = submitted(*LETTERS[:20]), submitted("AAPL", "MSFT", "IBM", "SPY")
+    same = submitted(*LETTERS[:20], "QQQ")  # shares the calls of the large one
+    call(connections.gate("polygon"), most=5)
+    found = {one.job_id: one for one in marketfetch.list_jobs()}
+    eta = {name: found[job].eta_seconds for name, job in (("large", large), ("small", small), ("same", same))}
+    assert eta["small"] == pytest.approx(60, abs=2)
+    assert eta["large"] == pytest.approx(240, abs=2), "18 calls and the two of the small one are left, 5 a minute"
+    assert eta["same"] == eta["large"]
+
+
+def test_a_key_that_rests_is_what_the_next_call_waits_for(redis: Redis) -> None:
+    job = submitted("AAPL")
+    connections.gate("polygon").pause("main", pause_ms=90_000, why="paused by an operator")
+    state = marketfetch.status(job)
+    assert state.next_call is not None
+    assert (state.next_call.limit, state.next_call.why) == ("", "paused by an operator")
+    assert state.eta_seconds == pytest.approx(90, abs=2)
+    redis.flushall()
+    assert marketfetch.status(job).eta_seconds is None, "no worker runs"
+
+
+def test_a_hundred_jobs_are_listed_with_one_question_to_redis(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = submitted(*LETTERS[:6])
+    record = connections.store().job(job)
+    assert record
+    for n in range(99):
+        connections.store().save_job(Job(f"{n:016x}", record.spec, record.created_at_ms), [f"r{n}"])
+    stored(*call(connections.gate("polygon"))[:4])
+    asked: list[list[str]] = []
+    execute = Pipeline.execute
+
+    def counting(pipe: Any, *more: Any, **named: Any) -> Any:
+        asked.append([str(command[0][0]) for command in pipe.command_stack])
+        return execute(pipe, *more, **named)
+
+    monkeypatch.setattr(Pipeline, "execute", counting)
+    monkeypatch.setattr(Redis, "execute_command", lambda *_, **__: pytest.fail("a question of its own"))
+    found = marketfetch.list_jobs(100)
+    assert len(found) == 100
+    assert len(asked) == 1
+    assert len(asked[0]) < 30, "however many jobs there are"
+    assert not {"SCAN", "KEYS", "HSCAN"} & {*asked[0]}
+    mine = next(one for one in found if one.job_id == job)
+    assert (mine.requests.stored, mine.requests.running, mine.requests.parked) == (4, 1, 1)
+    assert (mine.rate_per_minute or 0) > 0
+
+
+def test_the_list_has_everything_as_json_and_failed_ones_alone(redis: Redis) -> None:
+    good, bad = submitted("AAPL"), submitted("MSFT", "IBM")
+    requests = call(connections.gate("polygon"))
+    stored(requests[0])
+    stored(requests[1], outcome="failed")
+    document = json.loads(CliRunner().invoke(command, ["status", "--json"]).stdout)
+    by_job = {one["job"]: one for one in document["jobs"]}
+    assert by_job[good]["state"] == "done"
+    assert by_job[good]["ended_at"] >= by_job[good]["created_at"]
+    assert by_job[bad]["requests"] == {"total": 2, "parked": 0, "running": 1, "stored": 0, "failed": 1, "cancelled": 0}
+    assert (by_job[bad]["first_symbol"], by_job[bad]["symbols"], by_job[bad]["dataset"]) == ("MSFT", 2, "bars")
+    failed = CliRunner().invoke(command, ["status", "--failed"])
+    assert [line.split()[0] for line in failed.stdout.splitlines()] == ["job", bad]
+    reasons = CliRunner().invoke(command, ["status", bad, "--failed"]).stdout.splitlines()
+    assert [line.split()[0] for line in reasons] == [requests[1]]
+
+
+def test_a_job_says_only_what_concerns_it_and_the_list_says_all(redis: Redis) -> None:
+    job, other = submitted("AAPL"), submitted("MSFT")
+    alerts.report(f"job {other}", f"Job {other} does not go on.")
+    dead_letters.bury(list_key="fetch.polygon", reason="unreadable", raw=b"x", size=1, task="", task_id="")
+    assert marketfetch.status(job).trouble == []
+    assert marketfetch.status(other).trouble == [f"Job {other} does not go on."]
+    shown = CliRunner().invoke(command, ["status"]).stderr
+    assert "1 message could not be read" in shown
+    assert f"Job {other} does not go on." in shown
+
+
+def test_a_worker_of_the_release_before_counts_as_a_worker(redis: Redis) -> None:
+    job = submitted("AAPL")
+    workers.stop_beating(redis, workers.own_name())
+    assert any("No worker is running" in one for one in marketfetch.status(job).trouble)
+    redis.set("mf:releaser:host:1", "", ex=15)
+    assert marketfetch.status(job).trouble == []
+
+
+def test_a_heartbeat_that_has_stopped_is_no_worker(redis: Redis) -> None:
+    job = submitted("AAPL")
+    redis.hset("mf:releasers", workers.own_name(), f"{datetime.now(UTC).timestamp() - 1:.3f} polygon")
+    redis.delete(workers.own_name())
+    assert any("No worker is running" in one for one in marketfetch.status(job).trouble)
