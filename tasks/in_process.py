@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
+from unittest import mock
 
-from celery import Task, current_app
+from celery import Celery, Task, current_app
 from celery.app import backends
 from celery.app.trace import build_tracer
 from celery.exceptions import NotRegistered
@@ -25,7 +26,6 @@ from marketfetch.jobs.feeding import sweep
 from marketfetch.quotas import Gate
 from marketfetch.settings import get_settings
 
-from . import fetch, store  # noqa: F401 (they register the tasks)
 from .app import app
 from .worker.releaser import ReleasingLoop
 
@@ -71,6 +71,7 @@ class InProcessWorkers:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Within the block the app sends to these workers, and keeps results in memory."""
+        app.loader.import_default_modules()  # as a worker does: they register the tasks
         send = app.amqp.send_task_message
         before = {name: app.conf[name] for name in _IN_MEMORY}
         pools, backend = (app._pool, app.amqp._producer_pool), app._backend_cache  # noqa: SLF001
@@ -84,7 +85,8 @@ class InProcessWorkers:
         app._backend_cache = kind(app=app, url=url)  # noqa: SLF001
         app.amqp.__dict__["send_task_message"] = send_here
         try:
-            yield
+            with mock.patch.object(Celery, "send_task", _sent_by_its_app(Celery.send_task)):
+                yield
         finally:
             app.amqp.__dict__["send_task_message"] = send
             app._backend_cache = backend  # noqa: SLF001
@@ -142,6 +144,18 @@ class InProcessWorkers:
             app.backend.mark_as_failure(task_id, NotRegistered(name))
             return
         build_tracer(name, task, app=task.app)(task_id, args, kwargs, request)
+
+
+def _sent_by_its_app(send_task: Callable[..., Any]) -> Callable[..., Any]:
+    """Celery's `send_task`. A task of ours that another app sends is sent by our app: in production both share a Redis."""
+
+    def send(sender: Celery, name: str, *arguments: Any, **options: Any) -> Any:
+        # Celery registers a task with every app of a process, so the module tells whose it is.
+        task = app.tasks.get(name)
+        ours = task is not None and task.__module__.startswith(f"{__package__}.")
+        return send_task(app if ours else sender, name, *arguments, **options)
+
+    return send
 
 
 def _task(name: str) -> Task | None:

@@ -26,7 +26,7 @@ class CheckedTask(Task):  # type: ignore[misc]  # Celery is untyped
     def apply_async(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
         """Celery's, with the arguments checked. Raises BadRequestError, also where Celery would run the task here."""
         if self.app.conf.task_always_eager:
-            refuse_here(self, "task_always_eager is set on marketfetch's app, which runs a task in the process that sends it")
+            refuse_here(self, _eager(self))
         # Outside of a task the sender checks. Inside, `parent_id` marks what Celery itself sends: links, and own retries.
         if in_a_task() and "parent_id" not in options:
             of_task(self.name.removeprefix(FETCH_PREFIX), args or (), kwargs or {}, task_id="", at=_runs_at(options))
@@ -34,8 +34,7 @@ class CheckedTask(Task):  # type: ignore[misc]  # Celery is untyped
 
     def apply(self, *_: Any, **__: Any) -> NoReturn:
         """Celery's runs the task in this process. Raises BadRequestError."""
-        eager = self.app.conf.task_always_eager
-        refuse_here(self, "task_always_eager is set on marketfetch's app" if eager else "apply() runs it in this process")
+        refuse_here(self, _eager(self) if self.app.conf.task_always_eager else "apply() runs it in this process")
 
     def map(self, *_: Any) -> NoReturn:
         """Celery's makes all calls in one task. Raises BadRequestError."""
@@ -58,6 +57,10 @@ def refuse_here(task: Task, why: str) -> NoReturn:
         f"fetched. Send it, such as {vendor}.delay('AAPL', start='2024-01-02', end='2024-01-31'). In tests the fixture "
         f"`marketfetch_sandbox` takes the place of workers and vendors (docs/testing.md)."
     )
+
+
+def _eager(task: Task) -> str:
+    return f"task_always_eager is set on the Celery app {task.app.main!r}, which runs a task in the process that sends it"
 
 
 def _refuse_many(task: Task, name: str) -> NoReturn:

@@ -80,7 +80,7 @@ def test_running_a_fetch_task_here_is_refused(name):
 
 @pytest.mark.parametrize("name", EAGER)
 def test_sending_one_from_an_eager_app_is_refused_and_names_the_setting(name, eager):
-    with pytest.raises(BadRequestError, match="task_always_eager is set on marketfetch's app"):
+    with pytest.raises(BadRequestError, match="task_always_eager is set on the Celery app 'marketfetch'"):
         EAGER[name]()
 
 

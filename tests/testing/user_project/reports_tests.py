@@ -119,6 +119,14 @@ def test_a_wrong_fault_is_refused_where_it_is_written(marketfetch_sandbox):
         marketfetch_sandbox.fault("odd", way="odd length")
 
 
+def test_an_app_that_knows_us_by_name_alone(marketfetch_sandbox):
+    month = {"start": "2016-01-04", "end": "2016-01-29"}
+    sent = reports.app.send_task("tasks.fetch.nasdaq", ("WIKI/AAPL",), month)
+    assert sent.get(timeout=5)["outcome"] == "stored"
+    chained = reports.app.signature("tasks.fetch.nasdaq", ("WIKI/MSFT",), month) | reports.told.s()
+    assert chained.apply_async().get(timeout=5).startswith("WIKI/MSFT: ")
+
+
 def test_without_the_fixture_nothing_is_replaced():
     assert marketfetch.app.conf.broker_url.startswith("redis://")
     assert type(marketfetch.app.backend).__name__ == "HardenedBackend"
