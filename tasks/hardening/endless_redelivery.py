@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 
 from marketfetch import connections
 from marketfetch.ops import dead_letters
+from marketfetch.redis_keys import named
 
 from ..sending.parking import FETCH_PREFIX
 
@@ -79,8 +80,9 @@ class EndlessRedelivery(Consumer):  # type: ignore[misc]  # Celery is untyped
 
 
 def _count(task_id: str) -> int:
-    key = f"{_COUNTED}{task_id}"
-    with connections.redis().pipeline() as pipe:
+    redis = connections.redis()
+    key = named(redis, f"{_COUNTED}{task_id}")
+    with redis.pipeline() as pipe:
         pipe.incr(key)
         pipe.expire(key, _REMEMBERED_S)
         return int(pipe.execute()[0])
