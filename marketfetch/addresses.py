@@ -9,6 +9,7 @@ from marketfetch.redis_urls import RedisUrl, read
 from marketfetch.sentinel_urls import WrongRedisUrl
 from marketfetch.setting_sources import PREFIX
 from marketfetch.settings import SettingsError, get_settings, origin
+from marketfetch.storage.urls import absolute_url, sqlite_path
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
@@ -40,8 +41,36 @@ def redis_setting() -> str:
 
 
 def database_url() -> str:
-    """The URL of the database; it may hold a password."""
-    return get_settings().database_url.get_secret_value()
+    """The URL of the database; it may hold a password. That of a file is absolute, from the folder of this process."""
+    return absolute_url(get_settings().database_url.get_secret_value())
+
+
+def missing_database() -> Path | None:
+    """The file of the database, absolute, if it is one that does not exist yet."""
+    url = database_url()
+    if not url.strip().startswith("sqlite:"):
+        return None
+    path = sqlite_path(url)
+    return None if path.exists() else path
+
+
+def database_choice() -> str:
+    """Why it is this database, and how to name another one: a sentence, for one that has not what a user looks for."""
+    named = origin("database_url")
+    if named == "by default":
+        how = f"go to the folder of your jobs, or set {PREFIX}DATABASE_URL"
+        return f"That is the default database, in the folder where a command runs: {how}."
+    return f"database_url ({named}) names that database: correct it if your jobs are in another one."
+
+
+def redis_choice() -> str:
+    """The Redis that is asked because no other is known, as a sentence; "" where one is configured or `up` runs here."""
+    if get_settings().redis_url is not None or find_valkey(state_dir()):
+        return ""
+    return (
+        f"Looked in the Redis at {DEFAULT_REDIS_URL}, the default: redis_url is not set, and `marketfetch up` does not run in "
+        f"{Path.cwd()}. Go to the folder where it runs, or set {PREFIX}REDIS_URL."
+    )
 
 
 def state_dir() -> Path:

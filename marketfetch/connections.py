@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +15,7 @@ from marketfetch.quotas import Gate, failpoints
 from marketfetch.redis_clients import open_client
 from marketfetch.settings import failpoint
 from marketfetch.storage import open_store
-from marketfetch.storage.store import Store
+from marketfetch.storage.store import NoTables, Store
 
 #: Stands for the Redis of the settings while it is set; see `replaced`.
 _instead: Redis | None = None
@@ -54,6 +54,16 @@ def store() -> Store:
     return _store(os.getpid())
 
 
+def recorded() -> Store:
+    """The database as it stands, for all that concerns recorded jobs: no file and no table is made.
+
+    Raises StoreError for tables of another release. Without tables each query raises NoTables.
+    """
+    with suppress(NoTables):
+        _verified(os.getpid(), database_url())
+    return _database(os.getpid(), database_url())
+
+
 def ledger() -> Store:
     """The database for reading: it never waits for a writer, and creates no table. Queries raise StoreError without tables."""
     return _ledger(os.getpid())
@@ -69,7 +79,9 @@ def _forget() -> None:
     for opened in (_store, _ledger, _marks):
         if opened.cache_info().currsize:
             opened(os.getpid()).close()
-    for made in (_redis, _gate, _store, _ledger, _marks):
+    if _database.cache_info().currsize:
+        _database(os.getpid(), database_url()).close()
+    for made in (_redis, _gate, _database, _store, _verified, _ledger, _marks):
         made.cache_clear()
 
 
@@ -94,10 +106,20 @@ def _gate(pid: int, provider: str) -> Gate:
 
 
 @lru_cache(maxsize=1)
-def _store(_pid: int) -> Store:
-    opened = _opened()
+def _database(_pid: int, _url: str) -> Store:
+    return _opened()
+
+
+@lru_cache(maxsize=1)
+def _store(pid: int) -> Store:
+    opened = _database(pid, database_url())
     opened.create()
     return opened
+
+
+@lru_cache(maxsize=1)
+def _verified(pid: int, url: str) -> None:
+    _database(pid, url).verify()
 
 
 @lru_cache(maxsize=1)

@@ -25,9 +25,12 @@ def dead(ctx: click.Context, *, as_json: bool) -> None:
     """List the messages that no worker could read or run, oldest first, each with the reason."""
     if ctx.invoked_subcommand:
         return
+    from marketfetch.addresses import redis_choice
     from marketfetch.ops.dead_letters import letters
 
     found = letters()
+    if where := redis_choice():
+        hint(where)
     if as_json:
         click.echo(json.dumps({"messages": [_document(one) for one in found]}))
         return

@@ -99,12 +99,14 @@ def fetch(
     wish of another user, or with another --name or --tag, is a job of its own that shares the calls.
     """
     from marketfetch import submit
+    from marketfetch.addresses import database_choice, missing_database
     from marketfetch.cli.owner import owner
 
     wanted = symbols_of(symbols, symbols_file)
     if not wanted:
         raise click.UsageError("name at least one symbol, or give --symbols-file")
     last = end or datetime.now(UTC).date()
+    new_database = missing_database()
     job = submit(
         provider,
         wanted,
@@ -118,6 +120,8 @@ def fetch(
         name=name,
         tags=tags,
     )
+    if new_database:
+        hint(f"The database is new: {new_database}. {database_choice()}")
     if wait:
         first = start or _a_year_before(last)
         over = min(last, datetime.now(UTC).date())  # what lies ahead has no rows yet

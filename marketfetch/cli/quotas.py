@@ -24,9 +24,12 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
     """Show every key's limits: used and allowed, when one more call is free, what is paused and why."""
     if ctx.invoked_subcommand:
         return
+    from marketfetch.addresses import redis_choice
     from marketfetch.ops.key_status import events, lines, unserved
 
     found, waits = lines(), unserved()
+    if where := redis_choice():
+        hint(where)
     if as_json:
         events_of = {provider: asdict(one) for provider, one in events().items()}
         click.echo(json.dumps({"keys": [_document(one) for one in found], "events": events_of, "unserved": waits}))

@@ -92,10 +92,10 @@ class Chosen:
     def none(self) -> str:
         """What is said where there is none."""
         if not (self.owner or self.tag):
-            return "No job has a failed request." if self.failed else "There are no jobs yet. Begin with `marketfetch fetch`."
+            return "No job has a failed request" if self.failed else "There are no jobs yet"
         of = f" of {self.owner!r}" if self.owner else ""
         having = [*([f"the tag {self.tag!r}"] if self.tag else []), *(["a failed request"] if self.failed else [])]
-        return f"There are no jobs{of}{' with ' if having else ''}{' and '.join(having)}."
+        return f"There are no jobs{of}{' with ' if having else ''}{' and '.join(having)}"
 
 
 def _show_list(chosen: Chosen, *, watch: bool, as_json: bool) -> int:
@@ -114,10 +114,19 @@ def _show_list(chosen: Chosen, *, watch: bool, as_json: bool) -> int:
         print_jobs(found.jobs)
         _hints(found)
     else:
-        hint(chosen.none())
+        _say_none(chosen)
     if watch and not running and not as_json:
         hint("No job is running.")
     return _exit_code(ended)
+
+
+def _say_none(chosen: Chosen) -> None:
+    """Says that there is no such job, in which database it was looked for, and how to name another."""
+    from marketfetch.addresses import database_choice
+    from marketfetch.jobs.lookup import recorded
+
+    begin = "" if chosen.owner or chosen.tag or chosen.failed else " Begin with `marketfetch fetch`."
+    hint(f"{chosen.none()} in {recorded().database.where}.{begin} {database_choice()}")
 
 
 def _exit_code(states: list[JobStatus]) -> int:

@@ -60,10 +60,9 @@ def retry(*, job: str) -> None:
 
 def _whole(job: str) -> str:
     """The id of the job that is meant by the beginning of one."""
-    from marketfetch.jobs.lookup import known_job
-    from marketfetch.jobs.submission import database
+    from marketfetch.jobs.lookup import known_job, recorded
 
-    return known_job(database(), job).id
+    return known_job(recorded(), job).id
 
 
 def _many(requests: int) -> str:

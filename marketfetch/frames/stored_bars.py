@@ -7,14 +7,14 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from marketfetch.addresses import database_url
+from marketfetch.addresses import database_choice, database_url
 from marketfetch.exceptions import UnavailableError
 from marketfetch.frames.choosing import Wish, matching
 from marketfetch.frames.date_bounds import Moment, bounds, session_days
 from marketfetch.storage import open_store
 from marketfetch.storage.arrow_reading import STORED_COLUMNS, ArrowSource, Span, open_arrow
 from marketfetch.storage.store import Store
-from marketfetch.storage.store_errors import StoreError
+from marketfetch.storage.store_errors import NoTables, StoreError
 from marketfetch.storage.stored_series import StoredSeries, stored_series, stored_symbols
 from marketfetch.zone_of_series import zone_of
 
@@ -42,6 +42,8 @@ def reading() -> Iterator[Store]:
         with closing(open_store(database_url(), busy_ms=_BUSY_MS)) as store:
             store.verify()
             yield store
+    except NoTables as error:
+        raise UnavailableError(f"There are no bars: {error}. {database_choice()}") from error
     except StoreError as error:
         raise UnavailableError(f"The bars can't be read: {error}.") from error
 

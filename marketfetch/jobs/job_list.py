@@ -11,14 +11,14 @@ from redis.exceptions import RedisError
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.jobs.job_status import UNKNOWN, spec_or_reason
 from marketfetch.jobs.job_values import JobSummary
+from marketfetch.jobs.lookup import recorded
 from marketfetch.jobs.planning import make_handle
 from marketfetch.jobs.redis_view import PoolView, RedisView, look
 from marketfetch.jobs.standing import counts_of, ended_at, eta_seconds, next_call, rate_per_minute, state_of
-from marketfetch.jobs.submission import database
 from marketfetch.ops import dead_letters, redis_writes
 from marketfetch.ops.workers import unserved
 from marketfetch.schemas.job_spec import JobSpec
-from marketfetch.storage.store import Job, StoreError, Tally
+from marketfetch.storage.store import Job, NoTables, StoreError, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def listing(limit: int, *, owner: str = "", tag: str = "", failed: bool = False)
         raise BadRequestError(f"The limit of the list of jobs is 1 or more (got {limit}).")
     asked = make_handle(owner, tags=[tag] if tag else [])
     try:
-        store = database()
+        store = recorded()
         jobs = store.latest_jobs(limit, owner=asked.owner, tag="".join(asked.tags), failed=failed)
         specs = {job.id: spec_or_reason(job) for job in jobs}
         view, trouble = _look(specs)
@@ -53,6 +53,8 @@ def listing(limit: int, *, owner: str = "", tag: str = "", failed: bool = False)
         tallies = store.tallies(ids)
         open_ids = [one for one in ids if tallies[one].pending or tallies[one].cancelled]
         moving = store.pending_among(open_ids, sorted({one for pool in view.pools.values() for one in pool.moving}))
+    except NoTables:
+        return Listing([], [])
     except StoreError as error:
         raise UnavailableError(f"The jobs can't be listed: {error}") from error
     found = [_summary(job, *specs[job.id], tallies[job.id], moving.get(job.id, 0), view) for job in jobs]

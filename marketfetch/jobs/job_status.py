@@ -12,11 +12,10 @@ from marketfetch import connections
 from marketfetch.addresses import redis_url
 from marketfetch.exceptions import UnavailableError, UnreadableJob
 from marketfetch.jobs.job_values import Failure, JobStatus
-from marketfetch.jobs.lookup import known_job
+from marketfetch.jobs.lookup import known_job, recorded
 from marketfetch.jobs.planning import spec_of
 from marketfetch.jobs.redis_view import RedisView, look
 from marketfetch.jobs.standing import counts_of, ended_at, eta_seconds, next_call, rate_per_minute, state_of
-from marketfetch.jobs.submission import database
 from marketfetch.ops import redis_writes
 from marketfetch.ops.workers import unserved
 from marketfetch.quotas.reporting import UNSTARTED
@@ -39,7 +38,7 @@ def status(job_id: str) -> JobStatus:
     While Redis is away, and for a job that can't be read, the counts come from the database alone; `trouble` says so. Raises
     UnknownJob, BadRequestError (several jobs begin so) and UnavailableError.
     """
-    store = database()
+    store = recorded()
     job = known_job(store, job_id)
     job_id = job.id
     spec, unreadable = spec_or_reason(job)
@@ -82,7 +81,7 @@ def status(job_id: str) -> JobStatus:
 
 def failures(job_id: str) -> list[Failure]:
     """Returns every failed request of a job, by symbol. Raises UnknownJob and UnavailableError."""
-    store = database()
+    store = recorded()
     job = known_job(store, job_id)
     try:
         return _failures(store, job, _ALL)

@@ -14,8 +14,9 @@ from pydantic import BaseModel
 from marketfetch import connections, vendors
 from marketfetch.exceptions import UnavailableError
 from marketfetch.jobs.job_status import status
+from marketfetch.jobs.lookup import recorded
 from marketfetch.jobs.steering import cancel
-from marketfetch.jobs.submission import database, with_redis
+from marketfetch.jobs.submission import with_redis
 from marketfetch.quotas import Gate, lane_view
 from marketfetch.quotas.lane_view import TASK
 from marketfetch.storage.store import StoreError
@@ -91,7 +92,7 @@ def purge_all() -> PurgedLane:
 
 def _open_jobs() -> list[str]:
     try:
-        return [job.id for job in database().open_jobs()]
+        return [job.id for job in recorded().open_jobs()]
     except StoreError as error:
         raise UnavailableError(f"The open jobs are not known, so nothing was purged: {error}") from error
 

@@ -6,13 +6,23 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
+from marketfetch import connections
+from marketfetch.addresses import database_choice
 from marketfetch.exceptions import BadRequestError, UnavailableError, UnknownJob
-from marketfetch.storage.store import Job, Store, StoreError
+from marketfetch.storage.store import Job, NoTables, Store, StoreError
 from marketfetch.suggestions import did_you_mean
 
 #: A beginning of an id, in either case; shorter ones would soon mean several jobs.
 _BEGINNING: Final = re.compile(r"[0-9a-f]{4,16}", re.IGNORECASE)
 _MOST_SHOWN: Final = 5
+
+
+def recorded() -> Store:
+    """The database as it stands: looking for jobs makes no file and no table. Raises UnavailableError."""
+    try:
+        return connections.recorded()
+    except StoreError as error:
+        raise UnavailableError(f"The database can't be used: {error}") from error
 
 
 def known_job(store: Store, job_id: str) -> Job:
@@ -28,6 +38,8 @@ def known_job(store: Store, job_id: str) -> Job:
         found = store.jobs_beginning_with(job_id.lower(), _MOST_SHOWN + 1) if _BEGINNING.fullmatch(job_id) else []
         if not found:
             raise UnknownJob(_unknown_job(job_id, store))
+    except NoTables as error:
+        raise UnknownJob(f"There is no job {job_id!r}: {error}. {database_choice()}") from None
     except StoreError as error:
         raise UnavailableError(f"Job {job_id} can't be looked up: {error}") from error
     if len(found) > 1:
@@ -38,7 +50,8 @@ def known_job(store: Store, job_id: str) -> Job:
 def _unknown_job(job_id: str, store: Store) -> str:
     if meant := did_you_mean(job_id, [job.id for job in store.latest_jobs(50)], cutoff=0.5):
         return f"There is no job {job_id!r}. {meant}"
-    return f"There is no job {job_id!r} in this database. `marketfetch status` lists the latest ones."
+    listed = "`marketfetch status` lists the latest ones."
+    return f"There is no job {job_id!r} in {store.database.where}. {listed} {database_choice()}"
 
 
 def _several(beginning: str, found: list[Job]) -> str:

@@ -10,15 +10,16 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from marketfetch import connections, vendors
+from marketfetch.addresses import database_choice
 from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
 from marketfetch.jobs.feeding import feed, withdraw
 from marketfetch.jobs.job_status import spec_or_reason, status
 from marketfetch.jobs.job_values import JobStatus
-from marketfetch.jobs.lookup import known_job
+from marketfetch.jobs.lookup import known_job, recorded
 from marketfetch.jobs.planning import spec_of
-from marketfetch.jobs.submission import database, with_redis
+from marketfetch.jobs.submission import with_redis
 from marketfetch.ops import redis_writes
-from marketfetch.storage.store import Job, Store, StoreError, StoreUnavailable
+from marketfetch.storage.store import Job, NoTables, Store, StoreError, StoreUnavailable
 
 _LOOKS_EVERY_S: Final = 0.25
 
@@ -62,7 +63,7 @@ def cancel(job_id: str) -> JobStatus:
     Requests that another job shares stay parked for it. `resume` lets the job go on. Raises UnknownJob and
     UnavailableError.
     """
-    store = database()
+    store = recorded()
     job = known_job(store, job_id)
     job_id = job.id
     spec, _ = spec_or_reason(job)
@@ -87,7 +88,7 @@ def resume(job_id: str) -> int:
     Workers do the same every few seconds, except for a cancelled job. Raises UnknownJob, BadRequestError (an unreadable job)
     and UnavailableError.
     """
-    store = database()
+    store = recorded()
     job = known_job(store, job_id)
     job_id = job.id
     spec_of(job)  # raises before anything of an unreadable job changes
@@ -104,9 +105,11 @@ def resume_all() -> dict[str, int | MarketfetchError]:
 
     Raises UnavailableError if no job can go on: Redis or the database is away.
     """
-    store = database()
+    store = recorded()
     try:
         return {job.id: _resumed(store, job) for job in store.open_jobs()}
+    except NoTables as error:
+        raise UnavailableError(f"There are no jobs: {error}. {database_choice()}") from error
     except StoreError as error:
         raise UnavailableError(f"The jobs were not resumed: {error}") from error
     except RedisError as error:
@@ -129,7 +132,7 @@ def retry(job_id: str) -> int:
 
     Raises UnknownJob, UnavailableError and BadRequestError: a cancelled job must be resumed, which lets all of it go on.
     """
-    store = database()
+    store = recorded()
     job = known_job(store, job_id)
     job_id = job.id
     spec_of(job)

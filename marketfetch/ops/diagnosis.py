@@ -18,7 +18,7 @@ from marketfetch.redaction import redact
 from marketfetch.settings import config_path, example_of_keys, get_settings, origin
 from marketfetch.storage import open_store
 from marketfetch.storage.free_space import has_space, is_full
-from marketfetch.storage.store import StoreError
+from marketfetch.storage.store import NoTables, StoreError
 from marketfetch.vendors import trading_days
 from marketfetch.zone_of_series import fill
 
@@ -36,8 +36,8 @@ def findings(*, celery: bool = True) -> list[Finding]:
     """Checks settings and keys, and tries what a worker does with Redis, the database and the state folder.
 
     Takes ten seconds at most, also if one of them does not answer. `celery`: also try Celery's connections, for which it is
-    imported. Raises SettingsError when the settings themselves can't be read. Nothing that it writes stays, except that it
-    creates a missing database, as the first worker would. No sentence holds a password or a key.
+    imported. Raises SettingsError when the settings themselves can't be read. Nothing that it writes stays. No sentence holds a
+    password or a key.
     """
     settings = get_settings()
     found = [*_settings(), *(one for provider in vendors.names() for one in of_vendor(provider))]
@@ -104,8 +104,11 @@ def _database() -> Iterator[Finding]:
         return
     try:
         try:
-            store.create()
-            yield Finding(level="ok", subject="database", sentence=f"{store.check()}.")
+            try:
+                line = store.check()
+            except NoTables:
+                line = store.rehearse()
+            yield Finding(level="ok", subject="database", sentence=f"{line}.")
         finally:
             store.close()
     except StoreError as error:

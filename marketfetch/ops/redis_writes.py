@@ -81,14 +81,14 @@ def told(error: RedisError, consequence: str) -> str:
         except RedisError:
             what, remedy = f"refuses to write ({_short(error)})", "Look at its log."
         return f"Redis at {redis_url().shown} {what}{consequence}. {remedy}"
-    return f"Redis does not answer ({_short(error)}){consequence}. {remedy_of_silence()}"
+    return f"Redis does not answer ({redis_url().shown}: {_short(error)}){consequence}. {remedy_of_silence()}"
 
 
 def remedy_of_silence() -> str:
     """Returns what to do about a Redis that does not answer: `up` starts one only where none is configured."""
     if get_settings().redis_url is not None:
         return f"Start the Redis that is configured, or correct {redis_setting()}."
-    return f"Start one with `marketfetch up` in this folder, or set {redis_setting()}."
+    return f"Start one with `marketfetch up` in this folder, go to the folder where it runs, or set {redis_setting()}."
 
 
 def _what(redis: Redis, refused: str, error: RedisError) -> tuple[str, str]:

@@ -10,9 +10,10 @@ from pydantic import BaseModel
 from redis.exceptions import RedisError
 
 from marketfetch import connections
+from marketfetch.addresses import database_choice
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.ops import dead_letters, redis_writes
-from marketfetch.storage.store import StoreError
+from marketfetch.storage.store import NoTables, StoreError
 
 #: The gate reads the calls of the last days from the ledger after Redis was emptied, so no purge deletes those.
 YOUNGEST: Final = timedelta(days=3)
@@ -39,7 +40,9 @@ def purge(*, older_than: timedelta) -> Purged:
         )
     before_ms = time.time_ns() // 1_000_000 - int(older_than.total_seconds() * 1000)
     try:
-        gone = connections.store().purge(older_than_ms=before_ms)
+        gone = connections.recorded().purge(older_than_ms=before_ms)
+    except NoTables as error:
+        raise UnavailableError(f"There is nothing to purge: {error}. {database_choice()}") from error
     except StoreError as error:
         raise UnavailableError(f"Not everything old was purged: {error}. Run it again.") from error
     try:

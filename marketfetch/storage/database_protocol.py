@@ -49,8 +49,11 @@ class Database(Protocol):
         """Runs `work` in one transaction, one process at a time. `make`: makes the database's file where there is none."""
         ...
 
-    def probe(self, work: Callable[[Execute], None]) -> tuple[str, str]:
-        """Runs `work` and rolls it back, without a long wait for a lock. Returns the server or library, and the place."""
+    def probe(self, work: Callable[[Execute], None], *, make: bool = False) -> tuple[str, str]:
+        """Runs `work` and rolls it back, without a long wait for a lock. Returns the server or library, and the place.
+
+        `make`: where there is no file yet, only tries whether its folder takes one.
+        """
         ...
 
     def unhurried(self) -> AbstractContextManager[None]:

@@ -10,7 +10,7 @@ from typing import Final
 from marketfetch.storage import upgrades
 from marketfetch.storage.database_protocol import Database, Execute
 from marketfetch.storage.statements import script, statements
-from marketfetch.storage.store_errors import StoreMismatch
+from marketfetch.storage.store_errors import NoTables, StoreMismatch
 
 #: Raised with every change of the tables; `create` and `check` refuse tables that are not marked as usable with it.
 SCHEMA_VERSION: Final = 3
@@ -35,13 +35,7 @@ class Schema:
         # The first look needs no lock, which another program may hold for long.
         if self._database.renew() and not self._missing(self._database.read):
             return
-
-        def make(execute: Execute) -> None:
-            for name in self._missing(execute):
-                for statement in script(self._tables[name]):
-                    execute(statement)
-
-        self._database.change_tables(make, make=True)
+        self._database.change_tables(self._make, make=True)
 
     def upgrade(self) -> str:
         found = None
@@ -63,11 +57,20 @@ class Schema:
         server, place = self._database.probe(try_writing)
         return f"{server}, schema {SCHEMA_VERSION}, writable: {place}"
 
+    def rehearse(self) -> str:
+        server, place = self._database.probe(self._make, make=True)
+        return f"{server}, no tables yet, which the first job or worker makes: {place}"
+
     def verify(self) -> None:
         present = self._present(self._database.read)
         self._refuse_foreign(self._database.read, present)
         if self._versions(self._database.read, present) is None:
             raise no_tables(self._where)
+
+    def _make(self, execute: Execute) -> None:
+        for name in self._missing(execute):
+            for statement in script(self._tables[name]):
+                execute(statement)
 
     def _step(self, execute: Execute) -> int:
         """Takes the tables one version further; returns the version that was found."""
@@ -137,7 +140,5 @@ class Schema:
         )
 
 
-def no_tables(where: str) -> StoreMismatch:
-    return StoreMismatch(
-        f"{where} has no marketfetch tables yet: `marketfetch fetch` and `marketfetch up` make them at their start"
-    )
+def no_tables(where: str) -> NoTables:
+    return NoTables(f"{where} has no marketfetch tables yet: `marketfetch fetch` and `marketfetch up` make them at their start")

@@ -13,9 +13,20 @@ from marketfetch.storage.purging import Purging
 from marketfetch.storage.recorded_jobs import RecordedJobs
 from marketfetch.storage.reserved_calls import ReservedCalls
 from marketfetch.storage.schema import Schema
-from marketfetch.storage.store_errors import StoreError, StoreMismatch, StoreUnavailable
+from marketfetch.storage.store_errors import NoTables, StoreError, StoreMismatch, StoreUnavailable
 
-__all__ = ["Batches", "Job", "Purged", "Store", "StoreError", "StoreMismatch", "StoreUnavailable", "Tally", "Unfinished"]
+__all__ = [
+    "Batches",
+    "Job",
+    "NoTables",
+    "Purged",
+    "Store",
+    "StoreError",
+    "StoreMismatch",
+    "StoreUnavailable",
+    "Tally",
+    "Unfinished",
+]
 
 
 class Batches(Protocol):
@@ -54,6 +65,10 @@ class Store:
     def check(self) -> str:
         """Tries a write and rolls it back; returns one line for people (kind, version, where; no password)."""
         return self._schema.check()
+
+    def rehearse(self) -> str:
+        """Tries to make the tables and undoes it: no file and no table is left. Returns one line for people (no password)."""
+        return self._schema.rehearse()
 
     def verify(self) -> None:
         """Raises StoreMismatch unless the tables are there and have this version. Writes nothing, and waits for no writer."""

@@ -13,3 +13,7 @@ class StoreUnavailable(StoreError):
 
 class StoreMismatch(StoreError):
     """The database is there but is not ours to use: another schema version, or not a database at all."""
+
+
+class NoTables(StoreMismatch):
+    """There is no database of that name yet, or it is empty: no job was ever recorded in it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from marketfetch.storage.sqlite.database import BUSY_MS, SqliteDatabase
 from marketfetch.storage.sqlite.writing import SqliteBatches
@@ -44,6 +44,15 @@ def sqlite_path(url: str) -> Path:
     if name.startswith("/") and len(name) > 1:
         return Path(name[1:])
     raise StoreMismatch(f"the database URL {safe_url(url)} names no file: write one of {_FORMS}")
+
+
+def absolute_url(url: str) -> str:
+    """The URL that means the same in every folder. One that names no file stays as it is: `open_store` says what is wrong."""
+    try:
+        path = sqlite_path(url) if url.strip().startswith("sqlite:") else None
+    except StoreMismatch:
+        return url
+    return url if path is None or path.is_absolute() else f"sqlite:///{quote(str(path.absolute()))}"
 
 
 def sqlite_store(path: Path, *, busy_ms: int = BUSY_MS) -> Store:

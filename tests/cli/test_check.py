@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import sqlite3
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from marketfetch.cli import ports
 from marketfetch.cli.sandboxed import variables
 from marketfetch.local.valkey_server import Valkey, start_valkey
 from marketfetch.ops.finding import Finding, Trial
+from marketfetch.storage import open_store
 from tests.preloaded import preloaded
 
 SECRET = "checked-s3cr3t"
@@ -56,10 +56,13 @@ def test_everything_is_tried_and_nothing_stays(ready: Any, valkey: Valkey) -> No
     assert done.returncode == 0
     with Redis.from_url(valkey.url) as redis:
         assert redis.keys("*") == []
-    assert {one.name for one in ready.folder.iterdir()} == {"marketfetch.db"}, "the database that the first worker would make"
-    with sqlite3.connect(ready.folder / "marketfetch.db") as database:
-        assert database.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
-    database.close()
+    assert list(ready.folder.iterdir()) == [], "the database is made by the first job or worker"
+    made = open_store(f"sqlite:///{ready.folder}/marketfetch.db")
+    made.create()
+    made.close()
+    before = (ready.folder / "marketfetch.db").read_bytes()
+    assert "writable: /" in found(ready.run("check", "--json").stdout)["database"]["ok"]
+    assert (ready.folder / "marketfetch.db").read_bytes() == before
 
 
 def test_a_users_own_modules_are_imported_and_a_wrong_one_is_named(ready: Any, valkey: Valkey) -> None:
@@ -88,7 +91,9 @@ def test_modules_of_a_django_project_are_imported_as_a_worker_does(ready: Any) -
 
 
 def test_a_full_disk_is_an_error_although_everything_answers(ready: Any) -> None:
-    assert ready.run("check").returncode == 0
+    made = open_store(f"sqlite:///{ready.folder}/marketfetch.db")
+    made.create()
+    made.close()
     before = (ready.folder / "marketfetch.db").read_bytes()
     done = preloaded().run("-P", "-c", FULL, cwd=ready.folder, env=ready.environment({}), timeout=60)
     said = found(done.stdout)

@@ -285,8 +285,9 @@ def test_the_same_wish_twice_within_a_minute_is_one_job_unless_again(place):
 
 @pytest.mark.parametrize("verb", ["status", "cancel", "resume", "retry"])
 def test_a_job_that_is_not_there_is_said_with_a_hint(place, verb):
-    assert "`marketfetch status` lists the latest ones" in refused(place.marketfetch(verb, "nothing"))
+    assert f"{place.folder}/marketfetch.db does not exist" in refused(place.marketfetch(verb, "nothing"))
     name = submit(place, "AAPL")
+    assert "`marketfetch status` lists the latest ones" in refused(place.marketfetch(verb, "nothing"))
     nearly = f"{name[:-1]}{'0' if name[-1] != '0' else '1'}"
     assert f"There is no job {nearly!r}. Did you mean {name}?" in refused(place.marketfetch(verb, nearly))
 

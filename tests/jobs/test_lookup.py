@@ -106,7 +106,8 @@ def test_the_command_line_has_the_owner_of_the_settings_else_the_user_of_the_sys
     assert submitted() == desk, "the setting holds for Python too"
     found = json.loads(run("status", "--tag", "us", "--json").stdout)["jobs"]
     assert [(one["job"], one["owner"], one["name"], one["tags"]) for one in found] == [(mine, me, "my job", ["eod", "us"])]
-    assert "There are no jobs of 'desk 7' with the tag 'us'." in run("status", "--mine", "--tag", "us").stderr
+    none = run("status", "--mine", "--tag", "us").stderr
+    assert "There are no jobs of 'desk 7' with the tag 'us' in the database file /" in none
     assert "leave out JOB" in run("status", desk, "--mine").stderr
     done = run(*ASKED, "--tag", "a\nb")
     assert (done.exit_code, done.stdout) == (1, "")

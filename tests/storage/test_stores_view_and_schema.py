@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from marketfetch.storage import open_store
 from marketfetch.storage.statements import statements
-from marketfetch.storage.store import StoreMismatch
+from marketfetch.storage.store import NoTables, StoreMismatch
 from tests.storage.batches import batch
 
 PROMISED = [
@@ -94,6 +95,25 @@ def test_a_database_without_our_tables_says_so(url: str) -> None:
     for attempt in (empty.check, lambda: empty.tally("x"), lambda: empty.store([batch("a", {0: 1.0})])):
         with pytest.raises(StoreMismatch, match="no marketfetch tables yet"):
             attempt()
+    empty.close()
+
+
+def test_the_making_of_tables_can_be_tried_and_leaves_nothing(url: str, tmp_path: Path) -> None:
+    empty: Any = open_store(url)
+    line = empty.rehearse()
+    assert "no tables yet, which the first job or worker makes" in line
+    assert "\n" not in line
+    with pytest.raises(NoTables):
+        empty.check()
+    assert list(tmp_path.iterdir()) == []
+    if url.startswith("sqlite"):
+        _execute(url, "VACUUM")
+    assert empty.rehearse() == line
+    with pytest.raises(NoTables):
+        empty.verify()
+    _execute(url, "CREATE TABLE jobs (whatever int)")
+    with pytest.raises(StoreMismatch, match="named jobs that marketfetch did not make"):
+        empty.rehearse()
     empty.close()
 
 

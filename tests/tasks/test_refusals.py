@@ -82,7 +82,9 @@ def test_a_redis_that_does_not_answer_is_not_called_full():
     error = RedisConnectionError("Connection refused")
     with pytest.raises(RedisConnectionError):
         sentence(Fake(error), "redis://there")  # type: ignore[arg-type]
-    assert told(error, ": nothing was done").startswith("Redis does not answer (Connection refused): nothing was done. Start ")
+    assert told(error, ": nothing was done").startswith(
+        "Redis does not answer (redis://127.0.0.1:6379/0: Connection refused): nothing was done. Start "
+    )
 
 
 def test_up_is_no_remedy_where_a_redis_is_configured():

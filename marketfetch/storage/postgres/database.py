@@ -65,7 +65,7 @@ class PostgresDatabase:
     def change_tables(self, work: Callable[[Execute], T], *, make: bool = False) -> T:  # noqa: ARG002 - has no file to make
         return self._change(work, first="alone_with_the_tables")
 
-    def probe(self, work: Callable[[Execute], None]) -> tuple[str, str]:
+    def probe(self, work: Callable[[Execute], None], *, make: bool = False) -> tuple[str, str]:  # noqa: ARG002 - no file to make
         def tried(db: Db) -> tuple[str, str]:
             with db.transaction(force_rollback=True):
                 work(executing(db))

@@ -47,7 +47,8 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, *, busy_ms: int = BUSY_MS) -> None:
         self.path = path
-        self.where = f"the database file {path}"
+        # Absolute: a message may be read in another folder than the one in which the command ran.
+        self.where = f"the database file {path.absolute()}"
         self._busy_ms = busy_ms
         self._connection: sqlite3.Connection | None = None
         self._owner = os.getpid()
@@ -70,8 +71,11 @@ class SqliteDatabase:
         with self.transaction(make=make) as db:
             return work(executing(db))
 
-    def probe(self, work: Callable[[Execute], None]) -> tuple[str, str]:
+    def probe(self, work: Callable[[Execute], None], *, make: bool = False) -> tuple[str, str]:
         with self._own():
+            if make and not self.path.exists():
+                self._try_to_grow(make=True)
+                return f"SQLite {sqlite3.sqlite_version}", str(self.path.absolute())
             try:
                 self._open().execute(f"PRAGMA busy_timeout = {min(self._busy_ms, CHECK_MS)}")
                 # With so small a cache, pages are written to the file before the end of the transaction, which undoes them.
@@ -81,12 +85,12 @@ class SqliteDatabase:
                 self._try_to_grow()
             finally:
                 self._forget()  # the next connection has the usual busy timeout
-            return f"SQLite {sqlite3.sqlite_version}", str(self.path)
+            return f"SQLite {sqlite3.sqlite_version}", str(self.path.absolute())
 
-    def _try_to_grow(self) -> None:
+    def _try_to_grow(self, *, make: bool = False) -> None:
         """Writes beside the database's file and deletes: that file's log may have room left on a disk that is full.
 
-        Raises StoreUnavailable.
+        `make`: there is no file yet. Raises StoreUnavailable.
         """
         try:
             has_space(self.path.absolute().parent)
@@ -94,6 +98,8 @@ class SqliteDatabase:
             # A folder in which only the database's own files may be written is no fault.
             if is_full(error):
                 raise full(self.where) from None
+            if make:
+                raise
 
     def unhurried(self) -> AbstractContextManager[None]:
         return nullcontext()

@@ -1,0 +1,121 @@
+"""In a folder without anything no command that reads or steers makes a file, and each says where it looked and how to go on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+import marketfetch
+from marketfetch import UnknownJob, connections, settings
+from marketfetch.cli.main import marketfetch as command
+
+#: These make what they need.
+WRITING = {"demo", "init", "up", "fetch"}
+#: What the other commands are given where a word will not do.
+GIVEN = {
+    "purge": ["--older-than", "90d"],
+    "purge --parked": ["--parked", "abcdef0123456789", "--yes"],
+    "read": ["polygon", "bars", "/dev/null"],
+    "datasets": [],
+    "quotas pause": ["main"],
+    "quotas resume": ["main"],
+    "dead reply": ["polygon", "abcdef0123456789"],
+    "dead drop": ["1-0"],
+    "dead retry": ["1-0"],
+    "status": [],
+    "status JOB": ["abcdef0123456789"],
+    "resume": [],
+    "resume JOB": ["abcdef0123456789"],
+}
+#: They look into neither Redis nor the database.
+NOWHERE = {"vendors", "datasets", "read"}
+REDIS = "redis://127.0.0.1:1/0"
+
+
+def leaves(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, one in group.commands.items():
+        if isinstance(one, click.Group):
+            yield f"{before}{name}", one
+            yield from leaves(one, f"{before}{name} ")
+        elif before or name not in WRITING:
+            yield f"{before}{name}", one
+
+
+def calls() -> dict[str, list[str]]:
+    """Every command that makes nothing, as it is typed."""
+    found = {}
+    for name, one in leaves(command):
+        words = ["x" for given in one.params if isinstance(given, click.Argument) and given.required]
+        found[name] = [*name.split(), *GIVEN.get(name, words)]
+    for name in sorted(GIVEN.keys() - found.keys()):
+        found[name] = [name.split()[0], *GIVEN[name]]
+    return found
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """This process is in an empty folder; Redis does not run where the settings say."""
+    monkeypatch.chdir(tmp_path)
+    variables = {"MARKETFETCH_REDIS_URL": REDIS, "MARKETFETCH_PROVIDERS__POLYGON__API_KEYS": "main:secret"}
+    caches: tuple[Any, ...] = (connections._redis, connections._gate, connections._ledger, connections._store)
+    with settings.override(variables):
+        for one in caches:
+            one.cache_clear()
+        yield tmp_path
+    for one in caches:
+        one.cache_clear()
+
+
+@pytest.mark.parametrize("name", calls())
+def test_no_command_that_reads_or_steers_makes_a_file_and_each_says_where_it_looked(folder: Path, name: str) -> None:
+    done = run(*calls()[name])
+    assert "should not happen" not in done.output
+    assert list(folder.iterdir()) == []
+    assert done.exit_code in (0, 1), done.output
+    if name not in NOWHERE:
+        assert f"{folder}/marketfetch.db" in done.output or REDIS in done.output
+    if done.exit_code and f"{folder}/marketfetch.db" in done.stderr and "check" not in name:
+        assert "go to the folder of your jobs, or set MARKETFETCH_DATABASE_URL" in done.stderr
+
+
+def test_the_functions_make_no_file_either(folder: Path) -> None:
+    assert marketfetch.list_jobs() == []
+    where = re.escape(f"There is no job 'abcd': the database file {folder}/marketfetch.db does not exist")
+    for call in (marketfetch.status, marketfetch.cancel, marketfetch.resume, marketfetch.retry, marketfetch.wait):
+        with pytest.raises(UnknownJob, match=where):
+            call("abcd")
+    with pytest.raises(marketfetch.UnavailableError, match="There are no bars: the database file"):
+        marketfetch.bars("AAPL")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_database_that_is_configured_is_named_with_the_place_of_its_setting(folder: Path) -> None:
+    (folder / "marketfetch.toml").write_text(f'redis_url = "{REDIS}"\n\ndatabase_url = "sqlite:///other.db"\n')
+    with settings.override({}):
+        done = run("status", "abcd")
+        assert f"the database file {folder}/other.db does not exist" in done.stderr
+        assert "database_url (in marketfetch.toml, line 3) names that database: correct it" in done.stderr
+        assert {one.name for one in folder.iterdir()} == {"marketfetch.toml"}
+
+
+def test_the_default_redis_is_named_where_none_is_known(folder: Path, redis: Any, valkey_url: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr("marketfetch.addresses.DEFAULT_REDIS_URL", valkey_url)
+    with settings.override({}):
+        for arguments in (("dead",), ("quotas",)):
+            connections._redis.cache_clear()
+            connections._gate.cache_clear()
+            done = run(*arguments)
+            assert done.exit_code == 0, done.output
+            assert "the default: redis_url is not set" in done.stderr
+            assert f"`marketfetch up` does not run in {folder}" in done.stderr
+    assert redis.keys("*") == []
