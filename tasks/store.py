@@ -24,6 +24,7 @@ from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
 from marketfetch.storage.store import StoreError, StoreMismatch, StoreUnavailable
 
+from . import announcing
 from .app import app
 from .neighbours import NoPlace, a_place
 from .outcomes import kept_reply
@@ -107,6 +108,7 @@ def stored(ref: Reference) -> Reference:
         gate.settle(ref["request"], outcome=outcome_json(row))
         _redis_outage.over()
         _store_backlog(gate, ref["request"])
+        announcing.after_storing(ref["provider"], [row.root])
     except RedisError as error:
         # The rows are stored, so the task succeeds. A gate that has not settled the request redelivers the batch: a no-op.
         _redis_outage.goes_on("Redis", error)
@@ -168,6 +170,7 @@ def _store_together(gate: Gate, waiting: dict[str, bytes]) -> int:
         raise
     for one, batch in readable.items():
         gate.settle(one, outcome=outcome_json(batch.ledger))
+    announcing.after_storing(gate.pool, [batch.ledger.root for batch in readable.values()])
     log.info("stored together", batches=len(readable), new=sum(new))
     return len(readable)
 

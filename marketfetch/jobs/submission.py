@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
 from marketfetch import connections
 from marketfetch.configured import labels
-from marketfetch.exceptions import UnavailableError
+from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.jobs.callbacks import callback
 from marketfetch.jobs.feeding import feed
 from marketfetch.jobs.planning import make_handle, make_spec, plan_new
 from marketfetch.ops import redis_writes
+from marketfetch.schemas.handle import Handle
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
-from marketfetch.storage.store import Job, Store, StoreError
+from marketfetch.storage.store import Job, JobWaiter, Store, StoreError
 
 T = TypeVar("T")
 
@@ -49,6 +54,7 @@ def submit(
     owner: str | None = None,
     name: str = "",
     tags: Sequence[str] = (),
+    on_over: Mapping[str, Any] | None = None,
 ) -> Submitted:
     """Records a job and returns; workers fetch it. The same arguments within a minute are one job; later a new one.
 
@@ -68,6 +74,8 @@ def submit(
     again       True fetches everything anew, as another job
     owner       whose job it is, such as the user of an app; None: the setting `owner`, which is empty by default
     name, tags  words to find it by: `list_jobs(tag="nightly")`, `marketfetch status --tag nightly`
+    on_over     a Celery signature of a task of yours, `mine.s(...)` or the same as JSON, that names its queue. A worker sends
+                it when the job is over or cancelled, with one more argument: {"job", "outcome", "counts"}. At least once
 
     Costs one database transaction, and a few Redis calls per thousand requests. Raises BadRequestError, which names the wrong
     argument, and UnavailableError; after either nothing is recorded, unless the sentence says so.
@@ -76,16 +84,57 @@ def submit(
         provider, symbols, start=start, end=end, timespan=timespan, dataset=dataset, adjustment=adjustment, again=again
     )
     handle = make_handle(get_settings().owner if owner is None else owner, name=name, tags=tags)
-    requests = plan_new(spec)
+    job_id = handle.job_id(spec)
+    waiter = None if on_over is None else callback(job_id, on_over)
+    return record(spec, plan_new(spec), job_id=job_id, handle=handle, waiter=waiter)
+
+
+def submit_for(
+    task_id: str,
+    provider: str,
+    symbols: Sequence[str],
+    *,
+    owner: str | None = None,
+    name: str = "",
+    tags: Sequence[str] = (),
+    on_over: Any = None,
+    **wish: Any,
+) -> str:
+    """As `submit`, for the message of a task, which may come more than once: always the same job. Returns its id.
+
+    `wish`: the other arguments of `submit`; what is none is refused with its name. Raises BadRequestError, UnavailableError.
+    """
+    job_id = id_for(task_id)
+    try:
+        if database().job(job_id):
+            return job_id  # it goes on by itself, also if the worker crashed before all of it was parked
+    except StoreError as error:
+        raise UnavailableError(f"The job was not recorded: {error}") from error
+    again = wish.pop("again", False)
+    if not isinstance(again, bool):
+        raise BadRequestError(f"again is True or False (got {again!r:.100}).")
+    spec = make_spec(provider, symbols, again=again, nonce=job_id[:12], **wish)
+    handle = make_handle(get_settings().owner if owner is None else owner, name=name, tags=tags)
+    waiter = None if on_over is None else callback(job_id, on_over)
+    return record(spec, plan_new(spec), job_id=job_id, handle=handle, waiter=waiter).job_id
+
+
+def id_for(task_id: str) -> str:
+    """The id of the job that belongs to a task."""
+    return hashlib.sha256(f"task:{task_id}".encode()).hexdigest()[:16]
+
+
+def record(spec: JobSpec, requests: list[Request], *, job_id: str, handle: Handle, waiter: JobWaiter | None) -> Submitted:
+    """Records a planned job with who waits for its end, and parks its requests. Raises UnavailableError, as `submit` does."""
     if not labels(spec.provider):
         raise UnavailableError(
-            f"No API key is configured for {provider}, so nothing was submitted. Set "
-            f"MARKETFETCH_PROVIDERS__{provider.upper()}__API_KEYS='[\"label:secret\"]' or api_keys in marketfetch.toml."
+            f"No API key is configured for {spec.provider}, so nothing was submitted. Set "
+            f"MARKETFETCH_PROVIDERS__{spec.provider.upper()}__API_KEYS='[\"label:secret\"]' or api_keys in marketfetch.toml."
         )
     store = database()
     with_redis(lambda: redis_writes.must_take_writes(connections.redis()), "nothing was submitted")
     job = Job(
-        id=handle.job_id(spec),
+        id=job_id,
         spec=spec.model_dump_json(),
         created_at_ms=time.time_ns() // 1_000_000,
         owner=handle.owner,
@@ -93,7 +142,7 @@ def submit(
         tags=handle.tags,
     )
     try:
-        new = store.save_job(job, [request.root for request in requests])
+        new = store.save_job(job, [request.root for request in requests], waiter)
     except StoreError as error:
         raise UnavailableError(f"The job was not recorded: {error}") from error
     unfed = f"job {job.id} is recorded but not all of it is parked; it goes on by itself when a worker runs, or send it again"

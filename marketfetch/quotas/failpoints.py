@@ -26,7 +26,9 @@ OF_THE_GATE: Final = (
 )
 #: The points that tasks/app.py adds: publishing a grant, the database transaction of a batch, the HTTP call.
 OF_TASKS: Final = ("publish", "store", "send")
-POINTS: Final = tuple(f"{name}:{when}" for name in (*OF_THE_GATE, *OF_TASKS) for when in ("before", "after"))
+#: The point between the claim of a job's waiter and its deletion: notifying it.
+OF_JOBS: Final = ("notify",)
+POINTS: Final = tuple(f"{name}:{when}" for name in (*OF_THE_GATE, *OF_TASKS, *OF_JOBS) for when in ("before", "after"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,21 @@ class Unfinished:
 
 
 @dataclass(frozen=True, slots=True)
+class JobWaiter:
+    """Who waits for the end of a job: a callback, or a task that stands for the job.
+
+    `name`: unique among the job's waiters. `message`: JSON, of which a store knows nothing. `tries`: how often it was claimed.
+    `gives_up_at_ms`: when the waiter no longer waits; None: it waits for as long as the job takes.
+    """
+
+    job_id: str
+    name: str
+    message: str
+    tries: int = 0
+    gives_up_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Purged:
     """How many rows of each kind a purge deleted."""
 

@@ -37,6 +37,7 @@ class Purging:
             before_ms = min(older_than_ms, self._database.now_ms() - YOUNGEST_MS)
             self._jobs.open_jobs()  # notes of those that are over when they ended
             jobs = self._repeat("jobs", before_ms, before_ms, PIECE, before_ms, before_ms)
+            self._database.change(lambda execute: execute(self._sql["waiters_without_job"]), alone=True)
             for (job_id,) in self._database.read(self._sql["lists_without_job"]):
                 self._shorten_list(job_id)
             ledger, rejects = self._purge_ledger(before_ms)

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from marketfetch.storage.database_protocol import Database, Execute
-from marketfetch.storage.job_records import Job, Tally, Unfinished
+from marketfetch.storage.job_records import Job, JobWaiter, Tally, Unfinished
+from marketfetch.storage.job_waiters import JobWaiters
 from marketfetch.storage.statements import statements
 from marketfetch.storage.store_errors import StoreUnavailable
 
@@ -23,12 +24,15 @@ _NOTED_AT_ONCE: Final = 20
 class RecordedJobs:
     """Each method is one statement, or one transaction, whatever the size of the job."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, waiters: JobWaiters) -> None:
         self._database = database
+        self._waiters = waiters
         self._sql = statements("sql/jobs.sql", database.spelling)
 
-    def save(self, job: Job, roots: Sequence[str]) -> bool:
+    def save(self, job: Job, roots: Sequence[str], waiter: JobWaiter | None) -> bool:
         def add(execute: Execute) -> bool:
+            if waiter:
+                self._waiters.add(execute, waiter, due_ms=job.created_at_ms)
             tags = json.dumps(job.tags, ensure_ascii=False)
             if not execute(self._sql["add"], job.id, job.spec, job.created_at_ms, job.owner, job.name, tags):
                 execute(self._sql["resume"], job.id)
@@ -63,6 +67,13 @@ class RecordedJobs:
             for start in range(0, len(over), _NOTED_AT_ONCE):
                 self._note_over(over[start : start + _NOTED_AT_ONCE])
         return [_job(*row[:-1]) for row in found if row[-1]]
+
+    def is_over(self, job_id: str) -> bool:
+        found = self._database.read(self._sql["is_job_open"], job_id)
+        if not found or found[0][0]:
+            return False
+        self._note_over([job_id])
+        return True
 
     def tally(self, job_id: str) -> Tally:
         counted = self.tallies([job_id])[job_id]

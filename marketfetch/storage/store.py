@@ -7,7 +7,8 @@ from typing import Protocol
 
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.storage.database_protocol import Database
-from marketfetch.storage.job_records import Job, Purged, Tally, Unfinished
+from marketfetch.storage.job_records import Job, JobWaiter, Purged, Tally, Unfinished
+from marketfetch.storage.job_waiters import JobWaiters
 from marketfetch.storage.ledger_queries import LedgerQueries
 from marketfetch.storage.purging import Purging
 from marketfetch.storage.recorded_jobs import RecordedJobs
@@ -18,6 +19,7 @@ from marketfetch.storage.store_errors import NoTables, StoreError, StoreMismatch
 __all__ = [
     "Batches",
     "Job",
+    "JobWaiter",
     "NoTables",
     "Purged",
     "Store",
@@ -43,7 +45,8 @@ class Store:
         self._batches = batches
         self._schema = Schema(database)
         self._ledger = LedgerQueries(database)
-        self._jobs = RecordedJobs(database)
+        self._waiters = JobWaiters(database)
+        self._jobs = RecordedJobs(database, self._waiters)
         self._reserved = ReservedCalls(database, self._ledger)
         self._purging = Purging(database, self._jobs)
 
@@ -83,9 +86,12 @@ class Store:
         """
         return self._batches.store(batches) if batches else []
 
-    def save_job(self, job: Job, roots: Sequence[str]) -> bool:
-        """Records a job and the ids of its first pages. False if it was recorded before: then it is only resumed."""
-        return self._jobs.save(job, roots)
+    def save_job(self, job: Job, roots: Sequence[str], waiter: JobWaiter | None = None) -> bool:
+        """Records a job, the ids of its first pages, and who waits for its end, in one transaction.
+
+        False if the job was recorded before: then it is only resumed, and gains the waiter.
+        """
+        return self._jobs.save(job, roots, waiter)
 
     def cancel_job(self, job_id: str, *, at_ms: int) -> bool:
         """Marks a job as cancelled at `at_ms` (Unix ms). False if there is none of that id, or it was cancelled before."""
@@ -125,6 +131,30 @@ class Store:
     def cancelled_jobs(self, limit: int = 200) -> list[Job]:
         """Jobs that are cancelled and were not resumed, the latest cancelled first."""
         return self._jobs.cancelled(limit)
+
+    def waiters(self, job_id: str) -> list[JobWaiter]:
+        """Who waits for the end of this job and is not notified yet, by name."""
+        return self._waiters.of_job(job_id)
+
+    def awaited_jobs(self, roots: Sequence[str]) -> list[str]:
+        """The jobs with one of these requests for whose end a waiter waits."""
+        return self._waiters.jobs_of_requests(roots)
+
+    def due_waiters(self, *, now_ms: int, limit: int) -> list[JobWaiter]:
+        """The waiters of jobs that are cancelled or noted as over, and those that give up by `now_ms`; without claimed ones."""
+        return self._waiters.due(now_ms=now_ms, limit=limit)
+
+    def claim_waiter(self, waiter: JobWaiter, *, now_ms: int, until_ms: int) -> bool:
+        """Reserves a waiter for this process, which notifies it; others may after `until_ms`. False if another was first."""
+        return self._waiters.claim(waiter, now_ms=now_ms, until_ms=until_ms)
+
+    def forget_waiter(self, job_id: str, name: str) -> bool:
+        """Deletes a waiter that is notified, or waits no longer. False if it was deleted before."""
+        return self._waiters.forget(job_id, name)
+
+    def is_over(self, job_id: str) -> bool:
+        """True if each request of a job is over; notes it, as `open_jobs` does. Reads up to the first one that is not."""
+        return self._jobs.is_over(job_id)
 
     def tally(self, job_id: str) -> Tally:
         return self._jobs.tally(job_id)

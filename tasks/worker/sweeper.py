@@ -1,5 +1,7 @@
 """Sweeper: checks every few seconds that the gate has the requests of every open job, and feeds the missing ones.
 
+Then it notifies the waiters of jobs that have ended, where the process that stored the last request did not.
+
 The database knows what a job still needs, so the sweeper treats an emptied Redis, a crash between recording and parking, and a
 job larger than what is parked ahead alike. It is a step of the worker's blueprint, beside the releaser, and sweeps while its
 worker consumes a fetch queue; one sweeper of all workers sweeps at a time.
@@ -24,6 +26,7 @@ from marketfetch.ops.alerts import Outage
 from marketfetch.settings import get_settings
 from marketfetch.storage.store import StoreError
 
+from ..announcing import announce_due
 from ..hardening.fork_with_locks import ForkGuard
 from ..store import store_held
 from .consumed_queues import consumed_vendors
@@ -76,6 +79,7 @@ class SweepingLoop(threading.Thread):
                 if self._fetches():
                     with _guard:
                         sweep()
+                        announce_due()
                     self._outage.over()
             except StoreError as error:
                 self._outage.goes_on("the database", error)

@@ -65,6 +65,9 @@ WHERE j.job_id = ? AND {next_is_missing}
   AND ({first_is_missing} OR (SELECT 1 FROM ledger l WHERE l.root = j.root AND {next_is_missing} LIMIT 1) IS NOT NULL)
   LIMIT 1) IS NOT NULL)
 
+-- name: is_job_open
+SELECT {is_open} FROM jobs WHERE id = ?
+
 -- name: not_known_to_be_over
 SELECT {columns}, {is_open} FROM jobs WHERE done_at IS NULL AND cancelled_at IS NULL ORDER BY created_at, id
 

@@ -5,6 +5,9 @@ coalesce(cancelled_at, done_at) < {time:?} AND created_at < {time:?}
 -- name: jobs
 DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE {is_old} LIMIT ?) AND {is_old} RETURNING id
 
+-- name: waiters_without_job
+DELETE FROM job_waiters WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = job_waiters.job_id) RETURNING waiter
+
 -- One step through the key per job, however many requests each of them lists.
 -- name: lists_without_job
 WITH RECURSIVE listed (job_id) AS (

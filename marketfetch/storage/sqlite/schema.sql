@@ -102,6 +102,18 @@ CREATE TABLE job_requests (
 );
 CREATE INDEX job_requests_by_root ON job_requests (root);
 
+-- Who waits for the end of a job: `message` says how it is notified, `due_at` from when on (again, after a claim).
+-- name: job_waiters
+CREATE TABLE job_waiters (
+    job_id TEXT NOT NULL,
+    waiter TEXT NOT NULL,
+    message TEXT NOT NULL,
+    tries INTEGER NOT NULL,
+    due_at BIGINT NOT NULL,
+    gives_up_at BIGINT,
+    PRIMARY KEY (job_id, waiter)
+);
+
 -- Calls of failed requests that were forgotten: the vendor has counted them, so a calendar quota counts them too.
 -- name: spent_calls
 CREATE TABLE spent_calls (

@@ -43,6 +43,15 @@ CREATE TABLE jobs (
 );
 CREATE INDEX jobs_by_age ON jobs (created_at);
 CREATE INDEX jobs_open ON jobs (created_at) WHERE done_at IS NULL AND cancelled_at IS NULL;
+CREATE TABLE job_waiters (
+    job_id TEXT NOT NULL,
+    waiter TEXT NOT NULL,
+    message TEXT NOT NULL,
+    tries INTEGER NOT NULL,
+    due_at BIGINT NOT NULL,
+    gives_up_at BIGINT,
+    PRIMARY KEY (job_id, waiter)
+);
 CREATE TABLE ledger (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     request_id TEXT NOT NULL,
@@ -141,3 +150,5 @@ INSERT INTO call_marks (provider, key_label, minute, calls) VALUES ('polygon', '
 UPDATE jobs SET owner = 'ana', name = 'nightly', tags = '["eod","us"]' WHERE id = 'two';
 INSERT INTO series_zones (series_id, zone) VALUES (1, 'Etc/GMT+5');
 INSERT INTO zone_offsets (zone, starts, seconds) VALUES ('Etc/GMT+5', -62135596800000, -18000);
+INSERT INTO job_waiters (job_id, waiter, message, tries, due_at, gives_up_at)
+VALUES ('one', 'callback:c', '{"task": "mine.over"}', 1, 1700000000123, NULL);
