@@ -13,7 +13,7 @@ of the event loop and hold no thread. docs/decisions/0031-async-apps.md says why
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import date
@@ -77,6 +77,7 @@ class AsyncMarketfetch:
         owner: str | None = None,
         name: str = "",
         tags: Sequence[str] = (),
+        on_over: Mapping[str, object] | None = None,
     ) -> Submitted:
         """`marketfetch.submit`: records a job and returns; workers fetch it."""
         return await self._run(
@@ -92,6 +93,7 @@ class AsyncMarketfetch:
             owner=owner,
             name=name,
             tags=tags,
+            on_over=on_over,
         )
 
     async def status(self, job_id: str) -> JobStatus:

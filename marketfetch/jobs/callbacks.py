@@ -26,7 +26,7 @@ class _Signature(BaseModel):
     options: dict[str, Any] = {}
 
 
-def callback(job_id: str, on_over: Mapping[str, Any]) -> JobWaiter:
+def callback(job_id: str, on_over: Mapping[str, object]) -> JobWaiter:
     """The waiter of a job that is this callback; the same signature is one waiter. Raises BadRequestError."""
     try:
         _Signature.model_validate(on_over)

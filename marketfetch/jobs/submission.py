@@ -54,7 +54,7 @@ def submit(
     owner: str | None = None,
     name: str = "",
     tags: Sequence[str] = (),
-    on_over: Mapping[str, Any] | None = None,
+    on_over: Mapping[str, object] | None = None,
 ) -> Submitted:
     """Records a job and returns; workers fetch it. The same arguments within a minute are one job; later a new one.
 

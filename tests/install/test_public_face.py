@@ -181,7 +181,7 @@ def checked(installed, tmp_path_factory) -> str:
 REVEALED = """
     def (provider: str, symbols: Sequence[str], *, start: date | str, end: date | str, timespan: str = ..., dataset: str = ...,
       adjustment: str | None = ..., again: bool = ..., owner: str | None = ..., name: str = ...,
-      tags: Sequence[str] = ...) -> Submitted
+      tags: Sequence[str] = ..., on_over: Mapping[str, object] | None = ...) -> Submitted
     def (job_id: str) -> JobStatus
     def (job_id: str, *, timeout_s: float | None = ...) -> JobStatus
     def (job_id: str) -> JobStatus
