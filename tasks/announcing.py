@@ -1,4 +1,4 @@
-"""Announces the end of a job to its waiters: sends the callback that was stored with the job.
+"""Announces the end of a job to its waiters: sends a callback that was stored with the job, ends a task that stands for it.
 
 The process that stores a job's last request looks at once; the sweeper looks at every sweep, for jobs that were cancelled,
 or over when they were submitted, and after a crash. Neither is inside the transaction that stores. A waiter is claimed, then
@@ -24,6 +24,8 @@ from marketfetch.settings import get_settings
 from marketfetch.storage.store import JobWaiter, Store, StoreError, StoreUnavailable
 
 from .app import app
+from .sending.recorded_tasks import STANDS
+from .whole_jobs import end_task, give_up
 
 log = structlog.get_logger("marketfetch.announcing")
 
@@ -95,23 +97,39 @@ def _notified(store: Store, waiter: JobWaiter) -> bool:
     """Notifies a waiter, unless its job goes on or another process is at it."""
     job = store.job(waiter.job_id)
     end = end_of(store, job) if job else None
+    if waiter.gives_up_at_ms is not None and waiter.gives_up_at_ms <= _now_ms() and (end is None or end.outcome == "cancelled"):
+        end = None
+    elif end is None:
+        return False
     again_ms = min(int(get_settings().timings.held_again * 1000) << min(waiter.tries, _MOST_TRIES), _AGAIN_AT_MOST_MS)
     now_ms = _now_ms()
-    if end is None or not store.claim_waiter(waiter, now_ms=now_ms, until_ms=now_ms + again_ms):
+    if not store.claim_waiter(waiter, now_ms=now_ms, until_ms=now_ms + again_ms):
         return False
     try:
-        notify(waiter, end)
+        over = notify(store, waiter, end)
     except (RedisError, OperationalError, StoreUnavailable):
         raise
     except Exception as error:
         _failed(store, waiter, error)
         return False
-    store.forget_waiter(waiter.job_id, waiter.name)
+    if over:
+        store.forget_waiter(waiter.job_id, waiter.name)
     return True
 
 
-def notify(waiter: JobWaiter, end: JobEnd) -> None:
-    """Sends the callback. Its task has the same id each time that it is sent, so that an effect can be keyed by it."""
+def notify(store: Store, waiter: JobWaiter, end: JobEnd | None) -> bool:
+    """Sends the callback, or ends the task; `end` None: its time is over. False where a worker deletes the waiter."""
+    if waiter.name.startswith(STANDS):
+        if end is not None:
+            return end_task(store, waiter, end)
+        give_up(waiter)
+    elif end is not None:
+        _call_back(waiter, end)
+    return True
+
+
+def _call_back(waiter: JobWaiter, end: JobEnd) -> None:
+    """Sends a callback. Its task has the same id each time that it is sent, so that an effect can be keyed by it."""
     signature = app.signature(json.loads(waiter.message))
     options: dict[str, Any] = {}
     if not signature.get("subtask_type"):
@@ -122,8 +140,8 @@ def notify(waiter: JobWaiter, end: JobEnd) -> None:
 
 
 def _failed(store: Store, waiter: JobWaiter, error: Exception) -> None:
-    log.exception("callback of a job was not sent", job=waiter.job_id, waiter=waiter.name, times=waiter.tries + 1)
-    if waiter.tries + 1 >= _MOST_TRIES:
+    log.exception("waiter of a job was not notified", job=waiter.job_id, waiter=waiter.name, times=waiter.tries + 1)
+    if waiter.tries + 1 >= _MOST_TRIES and not waiter.name.startswith(STANDS):
         log.error("callback of a job is given up", job=waiter.job_id, callback=waiter.message[:300], error=str(error))
         store.forget_waiter(waiter.job_id, waiter.name)
 

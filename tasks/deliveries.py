@@ -86,7 +86,7 @@ def _around_our_body(sender: Any = None, task_id: str = "", retval: Any = None, 
     """
     name = getattr(sender, "name", "")
     grant = sender.request.get(GRANT_HEADER) if name.startswith(FETCH_PREFIX) else None
-    if not isinstance(grant, dict) or (BEGUN in grant and (RETURNED not in grant or state == states.SUCCESS)):
+    if not isinstance(grant, dict) or "job" in grant or (BEGUN in grant and (RETURNED not in grant or state == states.SUCCESS)):
         return
     provider, record = name.removeprefix(FETCH_PREFIX), grant["id"]
     error = retval if isinstance(retval, BaseException) else sys.exc_info()[1]

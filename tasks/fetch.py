@@ -21,9 +21,9 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from marketfetch import connections, vendors
-from marketfetch.exceptions import BadRequestError, MarketfetchError
+from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
 from marketfetch.jobs import recorded_outcomes, relative_days
-from marketfetch.jobs.planning import of_task
+from marketfetch.jobs.planning import of_task, plan_of_task
 from marketfetch.quotas import Start
 from marketfetch.schemas.ledger import LedgerRow
 from marketfetch.schemas.request import Request
@@ -31,14 +31,17 @@ from marketfetch.settings import get_settings
 from marketfetch.vendors.errors import BadRequest, Fatal, FetchError, SuspectEmpty, Unavailable
 from marketfetch.vendors.wire import SendTooLate, steady_s
 
+from . import announcing
 from .app import app
 from .attempt import Run
 from .deliveries import BEGUN, MOST_RAISED, RETURNED, why
 from .neighbours import NoPlace, a_place
 from .reference import Reference, failure, reference, reference_of
 from .sending.checked_task import CheckedTask, refuse_here
-from .sending.parking import FETCH_PREFIX, GRANT_HEADER, SENT
+from .sending.parking import FETCH_PREFIX, GRANT_HEADER, PARKED, SENT
+from .sending.recorded_tasks import stand_for
 from .store import hand_on, send_to_store
+from .whole_jobs import JOB, returned
 
 log = structlog.get_logger("marketfetch.fetch")
 
@@ -54,8 +57,8 @@ _RETRIES = {
 }
 
 
-def fetch(task: Task, provider: str, args: tuple[Any, ...], query: dict[str, Any]) -> Reference:
-    """The way of one request through a worker. Returns the reference that store_batch takes."""
+def fetch(task: Task, provider: str, args: tuple[Any, ...], query: dict[str, Any]) -> Reference | dict[str, Any]:
+    """The way of one request through a worker. Returns the reference that store_batch takes, or the end of a job."""
     symbol = _symbol_of(args, query)
     grant = task.request.get(GRANT_HEADER)
     if grant is None:
@@ -64,10 +67,13 @@ def fetch(task: Task, provider: str, args: tuple[Any, ...], query: dict[str, Any
         park_again(task, provider, symbol, args, query)
     if task.app is not app:
         leave_to_our_workers(task, grant)
+    if JOB in grant:
+        return returned(task, provider, symbol, grant[JOB])
     asked = partial(asked_for, grant, provider, args, query, task_id=task.request.id)
     grant[BEGUN] = True
     try:
         try:
+            record_whole_job(task, provider, args, query, grant)
             with a_place(connections.gate(provider), grant["id"]):
                 ref = granted(task, provider, symbol, grant, asked)
         except (FetchError, Ignore, Reject, Retry, RedisError, OperationalError):
@@ -165,6 +171,36 @@ def asked_for(grant: dict[str, Any], provider: str, args: tuple[Any, ...], query
     return of_task(provider, args, query, task_id=task_id)
 
 
+def record_whole_job(task: Task, provider: str, args: tuple[Any, ...], query: dict[str, Any], grant: dict[str, Any]) -> None:
+    """Records the job of a task with a record of its own that takes several calls, and returns the grant.
+
+    Such a task had a countdown, or its sender could not record it. Raises Ignore then; RedisError.
+    """
+    if grant.get("user", "") is not None:
+        return
+    try:
+        plan = plan_of_task(provider, args, query, task_id=task.request.id)
+    except MarketfetchError:
+        return  # reported where the request is built
+    gate = connections.gate(provider)
+    if plan.only:
+        return
+    if (message := gate.message(grant["id"])) is None:
+        raise Ignore  # another delivery has recorded the job, whose end is the task's, or the task was revoked
+    try:
+        job_id = stand_for(plan, message, usual_limit_s=app.conf.task_time_limit)
+    except UnavailableError as error:
+        log.warning("job of a task not recorded", task_id=task.request.id, error=str(error), next_step="when its grant expires")
+        raise Ignore from None
+    if not task.request.ignore_result:
+        task.backend.store_result(task.request.id, {"job": job_id}, PARKED)
+    # Last: while the gate has the record, a crash redelivers it.
+    gate.settle(grant["id"])
+    log.info("task stands for a job", task_id=task.request.id, job=job_id, requests=len(plan.requests))
+    announcing.announce_now(job_id)
+    raise Ignore
+
+
 def ended_before(grant: dict[str, Any], asked: Callable[[], Request]) -> LedgerRow | None:
     """The ledger's row for what a user's task asks for, None where there is none; a job asks the ledger before it parks."""
     if "user" not in grant:
@@ -184,7 +220,7 @@ def _symbol_of(args: tuple[Any, ...], query: dict[str, Any]) -> str:
 def park_again(task: Task, provider: str, symbol: str, args: tuple[Any, ...], query: dict[str, Any]) -> NoReturn:
     """Parks a message that came to the queue without a grant, with the same task id. Raises BadRequest for wrong arguments."""
     try:
-        of_task(provider, args, query, task_id=task.request.id)
+        plan_of_task(provider, args, query, task_id=task.request.id)
     except BadRequestError as error:
         # An app that does not have our sender has sent it: the task fails here, and no quota is spent.
         raise BadRequest(f"{symbol}: {error}") from None
@@ -241,7 +277,7 @@ def _task_of(name: str) -> Task:
     """The task `tasks.fetch.<name>` of an installed vendor."""
     vendor = vendors.vendor(name)
 
-    def one_call(self: Task, symbol: str, **query: Any) -> Reference:
+    def one_call(self: Task, symbol: str, **query: Any) -> Reference | dict[str, Any]:
         # The sender refuses wrong arguments. A worker buries a message without one symbol, and fails one with a wrong query.
         return fetch(self, name, (symbol,), query)
 

@@ -72,7 +72,9 @@ def send_to_store(ref: Reference) -> None:
 # Not shared with the other apps of a process: their workers may have settings that name another database.
 @app.task(name=STORE_TASK, throws=(StoreError,), shared=False)
 def store_batch(ref: Reference) -> Reference:
-    """Stores the batch of a fetch task. Idempotent: the ledger's row makes a second run a no-op."""
+    """Stores the batch of a fetch task. Idempotent: the ledger's row makes a second run a no-op, and so is the end of a job."""
+    if "job" in ref:
+        return ref  # of a task that stood for a job, whose requests are stored already
     try:
         with a_place(connections.gate(ref["provider"]), ref["request"]):
             return stored(ref)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -32,10 +33,33 @@ _OF_TASKS: Final = ("start", "end", "timespan", "dataset", "adjustment", "again"
 _MOST_SHOWN: Final = 100
 
 
+@dataclass(frozen=True, slots=True)
+class TaskPlan:
+    """What a task asks for, and the requests that it takes: one, or those of a job for which the task stands."""
+
+    spec: JobSpec
+    requests: tuple[Request, ...]
+
+    @property
+    def only(self) -> Request | None:
+        """The one request; None where there are more."""
+        return self.requests[0] if len(self.requests) == 1 else None
+
+
 def of_task(
     provider: str, unnamed: Sequence[Any], named: Mapping[str, Any], *, task_id: str, at: datetime | None = None
 ) -> Request:
-    """The one request of a task with these arguments, with the identity that a job would give it. Raises BadRequestError.
+    """The one request of a task with these arguments; see `plan_of_task`. Raises BadRequestError, also where there are more."""
+    plan = plan_of_task(provider, unnamed, named, task_id=task_id, at=at)
+    if (only := plan.only) is None:
+        raise BadRequestError(f"This range takes {len(plan.requests)} calls, and one was expected.")
+    return only
+
+
+def plan_of_task(
+    provider: str, unnamed: Sequence[Any], named: Mapping[str, Any], *, task_id: str, at: datetime | None = None
+) -> TaskPlan:
+    """The requests of a task with these arguments, with the identity that a job would give them. Raises BadRequestError.
 
     `again` is a new generation, named after the task: a message that comes twice makes the same request. `at` is when the task
     may run, if that is not now: what lies in the future may have happened by then.
@@ -55,10 +79,8 @@ def of_task(
     if not isinstance(again, bool):
         raise BadRequestError(f"again is True or False (got {_shown(again)}).")
     nonce = hashlib.sha256(task_id.encode()).hexdigest()[:12]
-    requests = plan_new(make_spec(provider, (symbol,), again=again, nonce=nonce, at=at, **{"timespan": "1d", **wish}))
-    if len(requests) > 1:
-        raise BadRequestError(f"This range takes {len(requests)} calls, and a task makes one: submit a job, or ask for less.")
-    return requests[0]
+    spec = make_spec(provider, (symbol,), again=again, nonce=nonce, at=at, **{"timespan": "1d", **wish})
+    return TaskPlan(spec, tuple(plan_new(spec)))
 
 
 def _shown(value: Any) -> str:

@@ -304,6 +304,11 @@ class Gate(KeyState):
         found = self.redis.hget(f"{self.prefix}req:{request_id}", "q")
         return found.decode() if isinstance(found, bytes) else None
 
+    def message(self, request_id: str) -> str | None:
+        """The message of the user's task that owns a request, as it was parked; None where a job owns it, or it is gone."""
+        found = self.redis.hget(f"{self.prefix}req:{request_id}", "m")
+        return found.decode() if isinstance(found, bytes) else None
+
     def crashes(self, request_id: str, *, busy_ms: int) -> int:
         """How often a worker has crashed in this request's call, or while it stored its batch; 0 when the request is gone.
 

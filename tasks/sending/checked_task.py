@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from celery import Task
 
 from marketfetch.exceptions import BadRequestError
-from marketfetch.jobs.planning import of_task
+from marketfetch.jobs.planning import plan_of_task
 
 from .parking import FETCH_PREFIX, in_a_task
 
@@ -29,7 +29,7 @@ class CheckedTask(Task):  # type: ignore[misc]  # Celery is untyped
             refuse_here(self, _eager(self))
         # Outside of a task the sender checks. Inside, `parent_id` marks what Celery itself sends: links, and own retries.
         if in_a_task() and "parent_id" not in options:
-            of_task(self.name.removeprefix(FETCH_PREFIX), args or (), kwargs or {}, task_id="", at=_runs_at(options))
+            plan_of_task(self.name.removeprefix(FETCH_PREFIX), args or (), kwargs or {}, task_id="", at=_runs_at(options))
         return super().apply_async(args, kwargs, *more, **options)
 
     def apply(self, *_: Any, **__: Any) -> NoReturn:

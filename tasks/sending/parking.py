@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from celery import current_task
 from celery.app.amqp import AMQP
@@ -25,7 +25,9 @@ from marketfetch.configured import keys
 from marketfetch.ops import redis_writes
 from marketfetch.quotas import Gate, Parking
 from marketfetch.quotas.estimates import seconds_for
-from marketfetch.schemas.request import Request
+
+if TYPE_CHECKING:
+    from marketfetch.jobs.planning import TaskPlan
 
 #: Not structlog's: this runs inside users' apps, which configure their own logging.
 log = logging.getLogger("marketfetch.sending")
@@ -105,9 +107,11 @@ class _ParkingProducer:
             "body": body,
             "properties": {key: properties[key] for key in ("correlation_id", "reply_to") if key in properties},
         }
-        request = _planned(self._provider, body, task_id, wait_ms=wait_ms)
-        if wait_ms:
-            request = None  # tasks with an ETA are not deduplicated: a shared call could answer early
+        plan = _planned(self._provider, body, task_id, wait_ms=wait_ms)
+        # Tasks with an ETA are not deduplicated: a shared call could answer early.
+        request = plan.only if plan and not wait_ms else None
+        if plan and not wait_ms and not request and self._stands(gate, plan, headers, kept):
+            return
         # Before parking: a worker may start it at once, and its state must be the later one.
         self._announce(gate, headers, wait_ms)
         gate.park(
@@ -126,11 +130,28 @@ class _ParkingProducer:
         )
         log.debug("parked task=%s task_id=%s request=%s", headers["task"], task_id, request.id if request else None)
 
-    def _announce(self, gate: Gate, headers: dict[str, Any], wait_ms: int) -> None:
-        """Writes PARKED, and from when the task may run, for AsyncResult and for Flower."""
-        ahead_s = seconds_for(gate.counts().parked + 1, keys(self._provider))
+    def _stands(self, gate: Gate, plan: TaskPlan, headers: dict[str, Any], kept: dict[str, Any]) -> bool:
+        """Records a job for a task that takes several calls. False where this process can't: a worker does at its turn."""
+        from marketfetch.exceptions import UnavailableError
+        from marketfetch.jobs.submission import id_for
+
+        from .recorded_tasks import stand_for
+
+        job_id = id_for(headers["id"])
+        self._announce(gate, headers, 0, calls=len(plan.requests), job=job_id)
+        try:
+            stand_for(plan, dumps(kept), usual_limit_s=self._app.conf.task_time_limit)
+        except UnavailableError as error:
+            log.info("task %s takes %d calls, and a worker records its job: %s", headers["id"], len(plan.requests), error)
+            return False
+        log.debug("recorded task=%s task_id=%s job=%s", headers["task"], headers["id"], job_id)
+        return True
+
+    def _announce(self, gate: Gate, headers: dict[str, Any], wait_ms: int, *, calls: int = 1, **more: str) -> None:
+        """Writes PARKED, and from when the task may run, for AsyncResult and for Flower. `more`: the job that it stands for."""
+        ahead_s = seconds_for(gate.counts().parked + calls, keys(self._provider))
         expected = datetime.now(UTC) + timedelta(seconds=max(ahead_s, wait_ms / 1000))
-        told = {"not_before": headers.get("eta"), "expected": expected.isoformat(timespec="seconds")}
+        told = {"not_before": headers.get("eta"), "expected": expected.isoformat(timespec="seconds"), **more}
         if not headers.get("ignore_result"):
             self._app.backend.store_result(headers["id"], told, PARKED)
         event = {"uuid": headers["id"], "name": headers["task"], "args": headers.get("argsrepr"), **told}
@@ -158,8 +179,8 @@ def _words(headers: Mapping[str, Any]) -> str:
     return f"{headers.get('argsrepr') or ''} {headers.get('kwargsrepr') or ''}".strip()
 
 
-def _planned(provider: str, body: Any, task_id: str, *, wait_ms: int) -> Request | None:
-    """The request of a task, so that two tasks with the same wish make one call. None where this process can't plan it.
+def _planned(provider: str, body: Any, task_id: str, *, wait_ms: int) -> TaskPlan | None:
+    """The requests of a task, so that two tasks with the same wish make one call. None where this process can't plan it.
 
     Raises BadRequestError for wrong arguments. A worker that sends the next link of a chain parks it all the same, since the
     link before has succeeded: the link fails with the sentence when its turn comes.
@@ -170,7 +191,7 @@ def _planned(provider: str, body: Any, task_id: str, *, wait_ms: int) -> Request
     args, kwargs, *_ = body
     at = planning.wished_at() + timedelta(milliseconds=wait_ms) if wait_ms else None
     try:
-        return planning.of_task(provider, args, kwargs, task_id=task_id, at=at)
+        return planning.plan_of_task(provider, args, kwargs, task_id=task_id, at=at)
     except BadRequestError:
         if in_a_task():
             return None

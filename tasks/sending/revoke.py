@@ -6,6 +6,7 @@ which needs no worker; `hardening/revoke_of_parked_tasks.py` is the worker's com
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,8 +15,13 @@ from celery.app.task import Context
 from kombu.utils.json import loads
 
 from marketfetch import connections, vendors
+from marketfetch.jobs import steering
+from marketfetch.storage.store import StoreError
 
 from .parking import USER_TASK
+from .recorded_tasks import waiting_task
+
+log = logging.getLogger("marketfetch.sending")
 
 
 class ParkingControl(Control):  # type: ignore[misc]  # Celery is untyped
@@ -39,7 +45,26 @@ def withdraw(app: Any, task_id: str) -> bool:
                 mark_revoked(app, loads(left.message), reason="revoked")
                 gate.settle(f"{USER_TASK}{name}")
                 withdrawn = True
-    return withdrawn
+    return _revoke_job(app, task_id) or withdrawn
+
+
+def _revoke_job(app: Any, task_id: str) -> bool:
+    """Revokes a task that stands for a job, and cancels the job: requests that others wait for go on. False for any other task.
+
+    Raises MarketfetchError, StoreError, RedisError: the job is cancelled then, or the task must be revoked again.
+    """
+    try:
+        waiter = waiting_task(task_id)
+    except StoreError as error:
+        # An app that sends only has no database; the workers do the same for their part.
+        log.info("no job looked up for the revoked task %s: %s", task_id, error)
+        return False
+    if waiter is None:
+        return False
+    steering.cancel(waiter.job_id)
+    mark_revoked(app, loads(waiter.message), reason=f"revoked; its job {waiter.job_id} is cancelled")
+    connections.store().forget_waiter(waiter.job_id, waiter.name)
+    return True
 
 
 def mark_revoked(app: Any, message: dict[str, Any], *, reason: str) -> None:

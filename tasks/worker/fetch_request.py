@@ -52,7 +52,8 @@ class FetchRequest(Request):  # type: ignore[misc]  # Celery is untyped
         """`recorded`: the failure is the task's result already, and its errbacks are called."""
         grant = self.request_dict.get(GRANT_HEADER)
         # A worker that stops ends its children itself, and a child that had not taken the message has not died of it.
-        if not isinstance(grant, dict) or self.time_start is None or _worker_stops():
+        # The end of a job is sent again by the sweeper.
+        if not isinstance(grant, dict) or "job" in grant or self.time_start is None or _worker_stops():
             return
         gate = connections.gate(self.task.name.removeprefix(FETCH_PREFIX))
         most = 1 if recorded and "user" in grant else deliveries.MOST_RAISED
