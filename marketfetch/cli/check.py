@@ -6,7 +6,8 @@ import json
 
 import click
 
-from marketfetch.cli.screen import counted, hint, table
+from marketfetch.cli.screen import hint, table
+from marketfetch.phrases import counted
 
 
 @click.command()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from marketfetch.cli.screen import counted, hint, table
+from marketfetch.cli.screen import hint, table
+from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from marketfetch.cli.demo_plan import EXAMPLE, FAULTS, ON_PURPOSE, WISHES
-from marketfetch.cli.screen import command, counted
+from marketfetch.cli.screen import command
+from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

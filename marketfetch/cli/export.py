@@ -11,8 +11,9 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from marketfetch.cli.screen import counted, err
+from marketfetch.cli.screen import err
 from marketfetch.cli.symbol_list import symbols_of
+from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
     from marketfetch.frames.exporting import Format

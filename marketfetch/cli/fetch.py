@@ -8,8 +8,9 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from marketfetch.cli.screen import command, counted, hint
+from marketfetch.cli.screen import command, hint
 from marketfetch.cli.symbol_list import symbols_of
+from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
     from marketfetch import Submitted
@@ -145,7 +146,10 @@ def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> i
         click.echo(state.model_dump_json())
     else:
         click.echo("\n".join(sentences(state)))
-    return 0 if state.state == "done" and (state.rows or not surely_traded) else 1
+    if state.state == "done" and not state.rows and surely_traded:
+        hint("No row at all came of a range in which every market trades, so the exit code is 1.")
+        return 1
+    return 0 if state.state == "done" else 1
 
 
 def _a_year_before(day: date) -> date:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from marketfetch.cli.lengths import in_words
-from marketfetch.cli.screen import counted
+from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
     from marketfetch import JobStatus, NextCall
@@ -17,10 +17,11 @@ _MOST_SHOWN: Final = 10
 def sentences(state: JobStatus) -> list[str]:
     """Returns a line of counts, then a line per reason, at most ten of each kind."""
     counts = state.requests
-    parts = [f"{counts.stored} stored"]
-    parts += [
-        f"{number} {word}"
+    parts = [
+        f"{number:,} {word}"
         for number, word in (
+            (counts.stored - state.empty, "stored"),
+            (state.empty, "empty"),
             (counts.failed, "failed"),
             (counts.cancelled, "cancelled"),
             (counts.running, "running"),
@@ -29,7 +30,7 @@ def sentences(state: JobStatus) -> list[str]:
         if number
     ]
     how = _STATES.get(state.state, state.state)
-    requests = f"{counted(counts.total, 'request')} ({', '.join(parts)})"
+    requests = counted(counts.total, "request") + (f" ({', '.join(parts)})" if parts else "")
     rows = f"{counted(state.rows, 'row')}, {counted(state.rejects, 'reject')}"
     lines = [f"{state.provider} job {state.job} {how}: {requests}, {rows}."]
     if state.state == "running" and state.eta_seconds is not None:
@@ -51,7 +52,7 @@ def sentences(state: JobStatus) -> list[str]:
             f"`marketfetch retry {state.job}`."
         )
     if state.state == "done" and not state.rows:
-        lines.append(f"  {state.provider} has nothing for this range, or does not know the symbols: check their spelling.")
+        lines.append(f"  {state.provider} has no rows for this range, or does not know the symbols: check range and spelling.")
     return lines
 
 

@@ -14,8 +14,9 @@ import click
 
 from marketfetch.cli.lengths import in_words, per_minute
 from marketfetch.cli.outcome import waits
-from marketfetch.cli.screen import command, counted, err, hint
+from marketfetch.cli.screen import command, err, hint
 from marketfetch.cli.signals import signals_as_exceptions
+from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

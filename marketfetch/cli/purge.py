@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from marketfetch.cli.screen import counted, hint
+from marketfetch.cli.screen import hint
+from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
     from marketfetch.jobs.lane_purge import PurgedLane
@@ -66,7 +67,8 @@ def _purge_old(older_than: timedelta, *, as_json: bool) -> None:
         counted(gone.rejects, "reject"),
         counted(gone.dead_messages, "dead message"),
     )
-    click.echo(f"Purged {', '.join(parts)}. Every bar is kept.")
+    gone_any = gone.jobs or gone.requests or gone.rejects or gone.dead_messages
+    click.echo(f"Purged {', '.join(parts)}. Every bar is kept." if gone_any else "Nothing was old enough to be purged.")
 
 
 def _purge_lane(name: str, *, yes: bool, as_json: bool) -> None:

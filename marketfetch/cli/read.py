@@ -6,7 +6,8 @@ from typing import IO, TYPE_CHECKING, Final
 
 import click
 
-from marketfetch.cli.screen import counted, table
+from marketfetch.cli.screen import table
+from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
     from marketfetch.ops.saved_replies import SavedReply

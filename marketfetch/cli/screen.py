@@ -43,11 +43,6 @@ def table(rows: Sequence[Sequence[str]], *, styles: Mapping[str, str] | None = N
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip())
 
 
-def counted(number: int, one: str, many: str = "") -> str:
-    """Returns `1 row`, `2,000 rows`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def hint(text: str) -> None:
     """Prints a sentence to stderr, beside the result."""
     click.echo(text, err=True)

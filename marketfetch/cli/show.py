@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 import click
 
-from marketfetch.cli.screen import counted, hint, table
+from marketfetch.cli.screen import hint, table
+from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from marketfetch.cli.screen import hint
+from marketfetch.phrases import counted
 
 
 @click.command()
@@ -16,8 +17,10 @@ def cancel(*, job: str) -> None:
 
     state = marketfetch.cancel(job)
     click.echo("\n".join(sentences(state)))
-    goes_on = f"`marketfetch resume {state.job}` lets it go on."
-    hint(goes_on if state.requests.cancelled else "No request of it was left to cancel.")
+    if state.requests.cancelled:
+        hint(f"`marketfetch resume {state.job}` lets it go on.")
+    elif state.state != "running":
+        hint("Nothing was cancelled: every request of the job was over already.")
 
 
 @click.command()
@@ -37,7 +40,7 @@ def resume(ctx: click.Context, *, job: str | None) -> None:
         if isinstance(requests, Exception):
             hint(str(requests))
         else:
-            click.echo(f"{name}: {_many(requests)} parked anew." if requests else f"{name}: nothing was missing.")
+            click.echo(f"{name}: {counted(requests, 'request')} parked anew." if requests else f"{name}: {_as_it_is(name)}")
     if not fed:
         click.echo("Every job is over.")
     ctx.exit(1 if any(isinstance(requests, Exception) for requests in fed.values()) else 0)
@@ -52,10 +55,22 @@ def retry(*, job: str) -> None:
     job = _whole(job)
     failed = marketfetch.retry(job)
     click.echo(
-        f"{_many(failed)} of {job} {'is' if failed == 1 else 'are'} to do again."
+        f"{counted(failed, 'failed request')} of {job} {'is' if failed == 1 else 'are'} to be made again."
         if failed
         else f"No request of {job} has failed."
     )
+
+
+def _as_it_is(job: str) -> str:
+    """What is said of a job of which nothing was parked anew."""
+    import marketfetch
+
+    state = marketfetch.status(job)
+    if state.state == "running":
+        return "nothing was missing: its requests wait for their turn, or run."
+    failed = counted(state.requests.failed, "failed request")
+    again = f" `marketfetch retry {job}` makes its {failed} again." if state.requests.failed else ""
+    return f"nothing is left to do: every request is over.{again}"
 
 
 def _whole(job: str) -> str:
@@ -63,7 +78,3 @@ def _whole(job: str) -> str:
     from marketfetch.jobs.lookup import known_job, recorded
 
     return known_job(recorded(), job).id
-
-
-def _many(requests: int) -> str:
-    return f"{requests} request{'' if requests == 1 else 's'}"

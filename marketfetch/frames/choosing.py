@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from marketfetch.exceptions import BadRequestError
+from marketfetch.phrases import joined
 from marketfetch.schemas.timespans import ADJUSTMENTS, TIMESPANS
 from marketfetch.storage.stored_series import StoredSeries
 from marketfetch.suggestions import did_you_mean
@@ -133,7 +134,7 @@ def _listed(words: Sequence[str]) -> str:
     shown = [_shown(one) for one in words[:_MOST_NAMED]]
     if len(words) > _MOST_NAMED:
         return f"{', '.join(shown)} and {len(words) - _MOST_NAMED:,} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+    return joined(shown)
 
 
 def _shown(text: str) -> str:

@@ -76,6 +76,7 @@ def status(job_id: str) -> JobStatus:
         owner=job.owner,
         name=job.name,
         tags=list(job.tags),
+        empty=tally.empty,
     )
 
 

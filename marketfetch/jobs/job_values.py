@@ -58,6 +58,7 @@ class JobStatus(BaseModel):
     requests, or at the rate if that is slower; None while neither is known, and while no worker runs. `next_call`: None when a
     call may be made now, or none waits. `failures`: the first hundred. `reject_reasons`: rows rejected, by reason. `trouble`:
     what an operator should act on, one sentence each. `owner`, `name`, `tags`: as given to `submit`, else empty.
+    `empty`: how many of the stored requests brought no row.
     """
 
     job: str
@@ -77,6 +78,7 @@ class JobStatus(BaseModel):
     owner: str = ""
     name: str = ""
     tags: list[str] = []
+    empty: int = 0
 
 
 @dataclass(frozen=True, slots=True)

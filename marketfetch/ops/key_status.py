@@ -10,6 +10,7 @@ from marketfetch import connections, vendors
 from marketfetch.configured import keys
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.ops import redis_writes, workers
+from marketfetch.phrases import joined
 from marketfetch.quotas import reporting
 from marketfetch.quotas.values import Events, Health, KeyReport
 
@@ -93,7 +94,10 @@ def _owner(label: str, provider: str | None) -> str:
     if len(owners) == 1:
         return owners[0]
     if owners:
-        raise BadRequestError(f"{' and '.join(owners)} both have a key labelled {label!r}: say which with --provider.")
+        raise BadRequestError(
+            f"{joined(owners)} {'both' if len(owners) == 2 else 'each'} have a key labelled {label!r}: "
+            "say which with --provider."
+        )
     everyone = sorted({one for labels in known.values() for one in labels})
     raise BadRequestError(
         f"No key is labelled {label!r}. Labels are: {', '.join(everyone) or 'none, as no key is configured'}."

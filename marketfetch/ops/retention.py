@@ -13,6 +13,7 @@ from marketfetch import connections
 from marketfetch.addresses import database_choice
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.ops import dead_letters, redis_writes
+from marketfetch.phrases import counted
 from marketfetch.storage.store import NoTables, StoreError
 
 #: The gate reads the calls of the last days from the ledger after Redis was emptied, so no purge deletes those.
@@ -48,13 +49,9 @@ def purge(*, older_than: timedelta) -> Purged:
     try:
         messages = dead_letters.forget_before(before_ms)
     except RedisError as error:
-        purged = f"{_many(gone.jobs, 'job')}, {_many(gone.ledger, 'request')}, {_many(gone.rejects, 'reject')}"
+        purged = f"{counted(gone.jobs, 'job')}, {counted(gone.ledger, 'request')}, {counted(gone.rejects, 'reject')}"
         why = redis_writes.told(error, "")
         raise UnavailableError(
             f"The database is purged ({purged}), the dead messages are not: {why} Then run it again."
         ) from error
     return Purged(jobs=gone.jobs, requests=gone.ledger, rejects=gone.rejects, dead_messages=messages)
-
-
-def _many(number: int, one: str) -> str:
-    return f"{number:,} {one}{'' if number == 1 else 's'}"

@@ -27,6 +27,12 @@ def test_a_job_that_went_well_is_one_line() -> None:
     assert sentences(state()) == [line]
 
 
+def test_an_empty_request_is_called_empty() -> None:
+    line = "polygon job 0123456789abcdef is done: 3 requests (1 stored, 2 empty), 4 rows, 0 rejects."
+    assert sentences(state(requests=Counts(total=3, stored=3), empty=2, rows=4)) == [line]
+    assert "1 request (1 empty), 0 rows" in sentences(state(requests=Counts(total=1, stored=1), empty=1, rows=0))[0]
+
+
 def test_equal_reasons_are_told_once_with_their_number() -> None:
     failures = [Failure(request=f"{i}", symbol="ZZZZ", reason="ZZZZ: UnknownSymbol: no.") for i in range(3)]
     failures += [Failure(request="9", symbol="YYYY", reason="YYYY: NotEntitled: no.")]
@@ -48,7 +54,7 @@ def test_rejects_are_told_by_reason_the_most_frequent_first() -> None:
 
 
 def test_a_job_without_a_row_says_what_that_may_mean() -> None:
-    assert "check their spelling" in sentences(state(rows=0))[-1]
+    assert "check range and spelling" in sentences(state(rows=0))[-1]
 
 
 def test_a_running_job_says_what_waits_and_how_long() -> None:

@@ -157,7 +157,7 @@ def test_retry_of_a_cancelled_job_does_not_bring_all_of_it_back(place, sandbox):
     assert place.rows("SELECT symbol, outcome FROM ledger") == [("AAPL", "failed")]
     # One that was over before somebody cancelled it: nothing but what has failed comes back.
     assert place.marketfetch("cancel", failed).returncode == 0
-    assert place.marketfetch("retry", failed).stdout == f"1 request of {failed} is to do again.\n"
+    assert place.marketfetch("retry", failed).stdout == f"1 failed request of {failed} is to be made again.\n"
 
 
 # --- what happens between a look at the ledger and what is done about it --------------------------------------------------

@@ -175,6 +175,22 @@ def test_a_job_says_only_what_concerns_it_and_the_list_says_all(redis: Redis) ->
     assert f"Job {other} does not go on." in shown
 
 
+def test_commands_on_a_job_that_is_over_say_so_and_what_can_be_done(redis: Redis) -> None:
+    job = submitted("AAPL", "MSFT")
+    run = CliRunner().invoke
+    assert run(command, ["resume", job]).output == f"{job}: nothing was missing: its requests wait for their turn, or run.\n"
+    first, second = call(connections.gate("polygon"))
+    stored(first, outcome="empty")
+    stored(second, outcome="failed")
+    assert "Nothing was cancelled: every request of the job was over already." in run(command, ["cancel", job]).output
+    assert "1 request (1 empty" not in run(command, ["status", job]).output
+    assert "2 requests (1 empty, 1 failed)" in run(command, ["status", job]).output
+    assert run(command, ["resume", job]).output.endswith(
+        f"every request is over. `marketfetch retry {job}` makes its 1 failed request again.\n"
+    )
+    assert run(command, ["retry", job]).output == f"1 failed request of {job} is to be made again.\n"
+
+
 def test_a_worker_of_the_release_before_counts_as_a_worker(redis: Redis) -> None:
     job = submitted("AAPL")
     workers.stop_beating(redis, workers.own_name())
