@@ -42,6 +42,9 @@ _REMEMBERED_S: Final = 86_400
 _LONGEST_REASON: Final = 400
 #: As Redis writes the ids of a stream: milliseconds, and a number within them.
 _ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
+#: The shortest beginning of an id that stands for a message, and how many of several are named.
+_SHORTEST: Final = 4
+_MOST_SHOWN: Final = 5
 #: Between a queue's name and a priority, in the name of kombu's Redis list.
 PRIORITY_MARK: Final = "\x06\x16"
 
@@ -125,7 +128,7 @@ def letters() -> list[DeadLetter]:
 
 
 def letter(number: str) -> DeadLetter:
-    """One of them. Raises MarketfetchError when there is none of that id."""
+    """One of them, by its id, or by a beginning of 4 characters or more that no other has. Raises MarketfetchError."""
     return cast("DeadLetter", _asked(lambda redis: _one(redis, number)))
 
 
@@ -134,17 +137,17 @@ def retry(number: str) -> DeadLetter:
     found = letter(number)
     if not found.whole:
         raise BadRequestError(
-            f"Message {number} had {found.size:,} bytes and only the first {BYTES_KEPT:,} were kept, so it can't be sent "
-            f"again. Send the task anew, and `marketfetch dead drop {number}`."
+            f"Message {found.id} had {found.size:,} bytes and only the first {BYTES_KEPT:,} were kept, so it can't be sent "
+            f"again. Send the task anew, and `marketfetch dead drop {found.id}`."
         )
 
     def move(redis: Redis) -> None:
         key = named(redis, KEY)
 
         def moved(pipe: Pipeline) -> None:
-            _one(pipe, number, key=key)  # watched: if another command retries or drops it meanwhile, this one starts again
+            _one(pipe, found.id, key=key)  # watched: if another command retries or drops it meanwhile, this one starts again
             pipe.multi()
-            pipe.xdel(key, number)
+            pipe.xdel(key, found.id)
             pipe.lpush(named(redis, found.list_key), found.raw)
 
         redis.transaction(moved, key)
@@ -156,7 +159,7 @@ def retry(number: str) -> DeadLetter:
 def drop(number: str) -> DeadLetter:
     """Removes it from the list for good. Raises MarketfetchError."""
     found = letter(number)
-    _asked(lambda redis: redis.xdel(named(redis, KEY), number))
+    _asked(lambda redis: redis.xdel(named(redis, KEY), found.id))
     return found
 
 
@@ -193,8 +196,14 @@ def _one(redis: Redis, number: str, *, key: str = "") -> DeadLetter:
     key = key or named(redis, KEY)
     found = cast("list[Any]", redis.xrange(key, min=number, max=number)) if _ID.fullmatch(number) else []
     if not found:
-        known = [one.decode() for one, _ in cast("list[Any]", redis.xrange(key))]
-        raise BadRequestError(_unknown(number, known))
+        kept = cast("list[Any]", redis.xrange(key))
+        found = [one for one in kept if len(number) >= _SHORTEST and one[0].decode().startswith(number)]
+        if len(found) > 1:
+            shown = ", ".join(one[0].decode() for one in found[:_MOST_SHOWN])
+            more = ", and more" if len(found) > _MOST_SHOWN else ""
+            raise BadRequestError(f"Several dead messages begin with {number!r}: {shown}{more}. Write more of the id.")
+        if not found:
+            raise BadRequestError(_unknown(number, [one.decode() for one, _ in kept]))
     return _letter(*found[0])
 
 

@@ -53,6 +53,17 @@ def test_one_message_is_shown_with_its_body_decoded(here, redis):
     assert json.loads(document["message"])["body"] == "[]"
 
 
+def test_a_beginning_of_an_id_stands_for_the_only_message_that_has_it(here, redis, one_sentence):
+    for number in ("1700000000001-0", "1700000000001-1", "1800000000001-0"):
+        redis.xadd("mf:dead", {"list": "fetch.polygon", "reason": "x", "size": 1, "raw": b64encode(b"x")}, id=number)
+    assert "Message 1800000000001-0 of queue" in here.run("dead", "retry", "1800").stderr
+    assert redis.llen("fetch.polygon") == 1
+    said = one_sentence(here.run("dead", "drop", "1700"))
+    assert "Several dead messages begin with '1700': 1700000000001-0, 1700000000001-1. Write more of the id." in said
+    assert "There is no dead message '170'" in one_sentence(here.run("dead", "drop", "170"))
+    assert redis.xlen("mf:dead") == 2
+
+
 def test_a_long_message_is_cut_on_the_screen_and_whole_in_json(here, redis):
     number = put(redis, raw=b"x" * 5000, size=9000)
     done = here.run("dead", "show", number)
@@ -80,7 +91,7 @@ def test_messages_are_sent_again_or_dropped_one_by_one_or_all(here, redis):
 def test_a_wrong_id_is_told_with_the_nearest(here, redis, one_sentence):
     assert "the list is empty" in one_sentence(here.run("dead", "show", "1-0"))
     number = put(redis)
-    assert one_sentence(here.run("dead", "drop", number[:-2])).endswith(f"Did you mean {number}?")
+    assert one_sentence(here.run("dead", "drop", f"{number[:-2]}x")).endswith(f"Did you mean {number}?")
 
 
 @pytest.mark.parametrize("arguments", [("retry",), ("drop",), ("retry", "1-0", "--all")])
