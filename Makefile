@@ -67,6 +67,10 @@ chaos: $(VENV)/.dev     ## kill everything for some minutes, then once at every 
 	@$(BIN)/python -m chaos
 	@$(BIN)/python -m pytest -n 2 tests/flow/test_failpoints.py
 
+.PHONY: rabbitmq
+rabbitmq: $(VENV)/.dev  ## the messages through a RabbitMQ of its own, which Debian's package rabbitmq-server has to provide
+	@$(BIN)/python -m tests.rabbitmq
+
 clean:           ## remove what make made
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 

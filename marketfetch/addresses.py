@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from marketfetch.broker_urls import Broker, WrongBrokerUrl, read_broker
 from marketfetch.local.valkey_server import find_valkey
 from marketfetch.redis_urls import RedisUrl, read
 from marketfetch.sentinel_urls import WrongRedisUrl
@@ -26,6 +27,22 @@ def redis_url() -> RedisUrl:
         except WrongRedisUrl as error:
             raise SettingsError(f"redis_url: {error} ({origin('redis_url')}).") from None
     return read(find_valkey(state_dir()) or DEFAULT_REDIS_URL)
+
+
+def broker() -> Broker:
+    """Where messages are: in the Redis of gate and results unless broker_url names another broker. Raises SettingsError."""
+    redis, named = redis_url(), get_settings().broker_url
+    if named is None:
+        return Broker(redis.text, redis, apart=False)
+    try:
+        return read_broker(named.get_secret_value(), gate=redis)
+    except (WrongBrokerUrl, WrongRedisUrl) as error:
+        raise SettingsError(f"broker_url: {error} ({origin('broker_url')}).") from None
+
+
+def broker_setting() -> str:
+    """Returns the setting to correct if the broker can't be used, and where it stands."""
+    return redis_setting() if get_settings().broker_url is None else f"broker_url ({origin('broker_url')})"
 
 
 def redis_prefix() -> str:

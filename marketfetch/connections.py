@@ -10,7 +10,7 @@ from typing import Any
 
 from redis import Redis
 
-from marketfetch.addresses import database_url, redis_prefix, redis_url
+from marketfetch.addresses import broker, database_url, redis_prefix, redis_url
 from marketfetch.quotas import Gate, failpoints
 from marketfetch.redis_clients import open_client
 from marketfetch.settings import failpoint
@@ -42,6 +42,12 @@ def redis() -> Redis:
 def new_redis(**options: Any) -> Redis:
     """A client of its own, for a caller with other patience. `options` are redis-py's. Raises SettingsError."""
     return open_client(redis_url(), prefix=redis_prefix(), **options)
+
+
+def new_redis_of_broker(**options: Any) -> Redis | None:
+    """The same for the Redis whose lists are the queues, which may be another; None where the broker is no Redis."""
+    found = broker().redis
+    return open_client(found, prefix=redis_prefix(), **options) if found else None
 
 
 def gate(provider: str) -> Gate:

@@ -86,6 +86,11 @@ class RedisUrl:
         return {"ssl_cert_reqs": "required", **found} if found or self.scheme == "rediss" else None
 
 
+def is_of_redis(scheme: str) -> bool:
+    """True for the scheme of a URL that `read` takes."""
+    return scheme in _FORMS or scheme in _OTHER_SCHEMES
+
+
 def read(url: str) -> RedisUrl:
     """Returns the Redis that this URL names. Raises WrongRedisUrl where the libraries would not all use the same."""
     shown = safe_url(url).partition("?")[0]

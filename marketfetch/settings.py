@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     )
 
     redis_url: SecretStr | None = None
+    broker_url: SecretStr | None = None
+    broker_options: dict[str, Any] = Field(default_factory=dict)
     redis_prefix: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")
     redis_password_file: str = ""
     database_url: SecretStr = SecretStr("sqlite:///marketfetch.db")
@@ -115,7 +117,7 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Returns every secret, longest first, so that redaction cuts a secret that contains another one as a whole."""
         found = {one for name in type(self.providers).model_fields for one in self.provider(name).hidden()}
-        for url in (self.redis_url, self.database_url):
+        for url in (self.redis_url, self.database_url, self.broker_url):
             if url:
                 # of several Sentinels each may have a URL of its own
                 for one in {url.get_secret_value(), *url.get_secret_value().split(";")}:

@@ -5,13 +5,19 @@ Both leave nothing in Redis, also if this process ends in between: what they wri
 
 from __future__ import annotations
 
+import socket
 import uuid
 from typing import Final
+
+from kombu import Exchange, Queue
+
+from marketfetch.addresses import broker
 
 from .app import app
 from .worker.redis_transport import harden
 
 _EXPIRES_S: Final = 30
+_ANSWERS_S: Final = 4
 
 
 def try_broker() -> None:
@@ -19,6 +25,9 @@ def try_broker() -> None:
 
     Raises what stops a worker at its start: an error of kombu or of redis-py.
     """
+    if broker().redis is None:
+        _try_another_broker()
+        return
     with app.connection_for_read() as connection:
         harden(connection)
         # A worker connects again and again; a person who waits gets the first error.
@@ -33,6 +42,26 @@ def try_broker() -> None:
                 raise LookupError("a message that was sent did not arrive")
         finally:
             channel.client.delete(queue)
+
+
+def _try_another_broker() -> None:
+    """The same over the public parts of kombu. The queue belongs to this machine, so that at most one stays with a broker that
+    can't delete queues.
+    """
+    with app.connection_for_read() as connection:
+        connection.ensure_connection(max_retries=1, timeout=_ANSWERS_S)
+        name = f"celery.check.{socket.gethostname()}"
+        queue = Queue(name, Exchange(""), name, durable=False, auto_delete=True, expires=_EXPIRES_S)
+        with connection.channel() as channel:
+            for one in app.amqp.queues.values():
+                one(channel).declare()  # what a worker does first, and what a user without the right to it can't
+            with connection.SimpleQueue(queue, no_ack=True) as own:
+                own.put({})
+                try:
+                    own.get(timeout=_ANSWERS_S)
+                except own.Empty:
+                    raise LookupError("a message that was sent did not arrive") from None
+            queue(channel).delete()
 
 
 def try_results() -> None:

@@ -8,20 +8,26 @@ from __future__ import annotations
 from kombu import Queue
 
 from marketfetch import vendors as _vendors
+from marketfetch.addresses import broker as _configured_broker
 from marketfetch.addresses import redis_prefix as _redis_prefix
 from marketfetch.addresses import redis_url as _redis_url
+from marketfetch.settings import get_settings as _get_settings
 
+from .celery_broker import celery_broker as _celery_broker
 from .celery_redis import celery_redis as _celery_redis
 
 #: This package's name: `tasks` in a checkout, `marketfetch.tasks` after an install.
 _HERE = __package__
 
-# One Redis has the broker, the results and the gate, so that they fail together or not at all.
+# One Redis has the broker, the results and the gate, so that they fail together or not at all; unless broker_url names another
+# broker: no state of a request depends on what that one does.
 _redis = _celery_redis(_redis_url(), prefix=_redis_prefix())
-broker_url = _redis.url
+_broker = _configured_broker()
+_messages = _celery_broker(_broker, prefix=_redis_prefix(), options=_get_settings().broker_options)
+broker_url = _messages.url
 result_backend = _redis.url
 # With rediss:// the certificate is verified unless the URL says otherwise: kombu's own default is not to.
-broker_use_ssl = _redis.tls
+broker_use_ssl = _messages.tls
 redis_backend_use_ssl = _redis.tls
 
 # Only JSON: a pickle from the broker would run the code of anyone who can write to Redis.
@@ -51,9 +57,10 @@ _visibility = {
     "socket_connect_timeout": 5,
     "health_check_interval": 25,
 }
-broker_transport_options = {**_visibility, **_redis.options}
 # A sender waits for the results' Redis as long as for the broker's; a worker waits longer (tasks/app.py).
 _retry_policy = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.4, "interval_max": 1.0}
+# A broker that is no Redis gets none of Redis's options; these end the attempts of a sender, which kombu would go on with.
+broker_transport_options = {**(_visibility if _broker.redis else _retry_policy), **_messages.options}
 result_backend_transport_options = {**_visibility, **_redis.options, "retry_policy": _retry_policy}
 visibility_timeout = 900
 redis_socket_connect_timeout = 5

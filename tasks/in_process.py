@@ -27,6 +27,7 @@ from marketfetch.quotas import Gate
 from marketfetch.settings import get_settings
 
 from .app import app
+from .sending.messages import FetchMessage
 from .worker.releaser import ReleasingLoop
 
 #: Headers and body.
@@ -38,9 +39,9 @@ _IN_MEMORY: Final = {"broker_url": "memory://", "broker_read_url": "memory://", 
 
 
 class _Producer:
-    """Looks like a kombu producer to Celery's sender and to the releaser; what they publish is appended to `messages`."""
+    """Looks like a kombu producer to Celery's sender; what it publishes is appended to `messages`."""
 
-    def __init__(self, messages: deque[Message], producer: Any = None) -> None:
+    def __init__(self, messages: deque[Message], producer: Any) -> None:
         self._messages = messages
         self._producer = producer
 
@@ -53,6 +54,16 @@ class _Producer:
             self._messages.append(tuple(loads(dumps([headers, body]))))
 
 
+class _GrantProducer:
+    """The same for the releaser's grants."""
+
+    def __init__(self, messages: deque[Message]) -> None:
+        self._messages = messages
+
+    def publish(self, message: FetchMessage, *, queue: str) -> None:  # noqa: ARG002 (one list for all queues)
+        self._messages.append(tuple(loads(dumps([message.headers, message.body]))))
+
+
 class InProcessWorkers:
     """Runs what is sent. `advance` moves the gate's clock by so many seconds."""
 
@@ -62,7 +73,7 @@ class InProcessWorkers:
         self.pools: set[str] = set()
         self._advance = advance
         self._messages: deque[Message] = deque()
-        self._producer = _Producer(self._messages)
+        self._producer = _GrantProducer(self._messages)
         self._turn = threading.Lock()
         self._wanted = False
         # Never started: it knows how a grant becomes a message.

@@ -70,6 +70,8 @@ class EmbeddedVendors:
         self.sandbox: Sandbox = start_sandbox(log=self.log)
         self.settings = {
             "redis_url": redis_url,
+            # Messages with invented rows never go through a configured broker.
+            "broker_url": redis_url,
             "database_url": f"sqlite:///{quote(str(self.database.absolute()))}",
             **vendors_at(self.sandbox.base_urls, label="sandbox"),
         }

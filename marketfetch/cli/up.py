@@ -102,7 +102,7 @@ def up(
         need("tornado", for_what="`marketfetch up --sandbox`")
     if flower:
         need("flower", for_what="`marketfetch up --flower`")
-    from marketfetch.addresses import state_dir
+    from marketfetch.addresses import broker, state_dir
     from marketfetch.cli.embedded import EmbeddedRedis, EmbeddedVendors
     from marketfetch.cli.locks import ProcessError, only_one
     from marketfetch.cli.processes import Processes
@@ -125,6 +125,8 @@ def up(
             _end_earlier(folder, sandbox=sandbox)
             if sandbox:
                 stack.enter_context(only_one(home / sandbox_note.LOCK, what=f"`{running}`"))
+            if not sandbox:
+                broker()  # a broker_url that is none is refused before any server is started
             with uninterrupted():
                 redis = stack.enter_context(EmbeddedRedis(home, configured=None if sandbox else configured.redis_url))
                 vendors = stack.enter_context(EmbeddedVendors(folder, redis_url=redis.url)) if sandbox else None
@@ -168,7 +170,7 @@ def _start(
     pool: str,
     flower: int | None,
 ) -> None:
-    from marketfetch.addresses import database_url
+    from marketfetch.addresses import broker, database_url
     from marketfetch.cli.processes import REMAPPED, celery
     from marketfetch.cli.sandboxed import as_variables
     from marketfetch.setting_sources import PREFIX
@@ -184,9 +186,13 @@ def _start(
         get_settings.cache_clear()  # from here on this process follows the sandbox too
         _line("sandbox", f"{vendors.sandbox.url}, asked instead of the vendors; log {vendors.log}")
     _line("redis", f"{safe_url(redis.url)}, " + (f"embedded, data in {redis.folder}" if redis.valkey else "as configured"))
+    if broker().apart:
+        _line("broker", f"{broker().shown}, as configured")
     _line("database", f"{vendors.database}, the sandbox's own: its bars are invented" if vendors else safe_url(database_url()))
-    if vendors and (left := [one for one in ("redis_url", "database_url") if one in configured.model_fields_set]):
-        _line("", f"the configured {' and '.join(left)} {'is' if len(left) == 1 else 'are'} not used while the sandbox runs")
+    own = ("redis_url", "broker_url", "database_url")
+    if vendors and (left := [one for one in own if one in configured.model_fields_set]):
+        names = " and ".join(filter(None, (", ".join(left[:-1]), left[-1])))
+        _line("", f"the configured {names} {'is' if len(left) == 1 else 'are'} not used while the sandbox runs")
     environment |= project
     for number in range(1, workers + 1):
         name = f"worker-{number}"

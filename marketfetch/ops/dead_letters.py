@@ -6,6 +6,7 @@ with a log line; of each message BYTES_KEPT are kept, and a message that was cut
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import zlib
@@ -20,7 +21,9 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 from marketfetch import connections, vendors
+from marketfetch.addresses import broker, broker_setting
 from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.extras import MissingExtra, need
 from marketfetch.lazy_logger import logger
 from marketfetch.ops import redis_writes
 from marketfetch.quotas import Gate
@@ -32,6 +35,9 @@ from marketfetch.suggestions import did_you_mean
 log = logger("marketfetch.dead")
 
 T = TypeVar("T")
+
+#: Named by text, as in marketfetch/ops/redis_diagnosis.py: the core does not import Celery.
+_CELERY_SIDE: Final = "marketfetch.tasks.sending.again"
 
 KEY: Final = "mf:dead"
 MOST_KEPT: Final = 1_000
@@ -141,6 +147,12 @@ def retry(number: str) -> DeadLetter:
             f"again. Send the task anew, and `marketfetch dead drop {found.id}`."
         )
 
+    if broker().apart:
+        # Two servers share no transaction: a command that is killed in between sends the message a second time.
+        _sent_again(found)
+        drop(number)
+        return found
+
     def move(redis: Redis) -> None:
         key = named(redis, KEY)
 
@@ -154,6 +166,27 @@ def retry(number: str) -> DeadLetter:
 
     _asked(move)
     return found
+
+
+def _sent_again(found: DeadLetter) -> None:
+    """Sends it to a broker apart from the gate's Redis. Raises MarketfetchError."""
+    try:
+        lists = connections.new_redis_of_broker(socket_timeout=5, socket_connect_timeout=3)
+        if lists:
+            with lists as redis:
+                redis.lpush(named(redis, found.list_key), found.raw)
+            return
+        need("celery", for_what="Sending a message to a broker that is no Redis")
+        side: Any = importlib.import_module(_CELERY_SIDE)
+        side.send_again(found.queue, found.raw)
+    except MissingExtra:
+        raise
+    except Exception as error:  # each of kombu's transports has its own
+        why = clean(str(error).partition("\n")[0].rstrip(".")) or type(error).__name__
+        raise UnavailableError(
+            f"Message {found.id} was not sent, and stays in the list: {broker().shown} does not take it ({why}). "
+            f"Start that broker, or correct {broker_setting()}."
+        ) from error
 
 
 def drop(number: str) -> DeadLetter:

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
-from marketfetch.addresses import redis_setting, redis_url
+from marketfetch.addresses import broker, broker_setting, redis_setting, redis_url
 from marketfetch.connections import new_redis
 from marketfetch.extras import MissingExtra, need
 from marketfetch.ops import alerts, redis_writes
@@ -40,6 +40,7 @@ def of_redis(*, celery: bool) -> Iterator[Finding]:
     """Connects to Redis, writes as the gate does and, with `celery`, as a worker does. Nothing that it writes stays."""
     try:
         url = redis_url()
+        broker()
     except SettingsError as error:
         yield Finding(level="error", subject="redis", sentence=f"{as_sentence(error.message)} With this one no worker starts.")
         return
@@ -69,6 +70,9 @@ def of_redis(*, celery: bool) -> Iterator[Finding]:
         yield Finding(level="error", subject="redis", sentence=sentence)
     if writes and celery:
         yield from _celery(where)
+    elif celery and broker().apart:
+        sentence = f"{broker().shown} was not tried: first the Redis of gate and results must work."
+        yield Finding(level="warning", subject="broker", sentence=sentence)
 
 
 def _facts(redis: Redis, where: str) -> Iterator[Finding]:
@@ -142,13 +146,17 @@ def _celery(where: str) -> Iterator[Finding]:
         sentence = "Not tried: Celery is not installed here, so this machine submits and reads, and runs no worker."
         yield Finding(level="ok", subject="broker", sentence=sentence)
         return
+    messages = broker()
+    used = {"broker": (messages.shown, broker_setting()), "results": (where, redis_setting())}
     side: Any = importlib.import_module(_CELERY_SIDE)
     for subject, trial, works in _CELERY_TRIALS:
+        address, setting = used[subject]
         try:
             getattr(side, trial)()
         except Exception as error:
             why = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-            sentence = f"Workers can't use {where} ({why}). Correct {redis_setting()}, or the user's rights there."
+            sentence = f"Workers can't use {address} ({why}). Correct {setting}, or the user's rights there."
             yield Finding(level="error", subject=subject, sentence=sentence)
         else:
-            yield Finding(level="ok", subject=subject, sentence=works)
+            apart = f" It is {address}." if subject == "broker" and messages.apart else ""
+            yield Finding(level="ok", subject=subject, sentence=f"{works}{apart}")

@@ -20,6 +20,8 @@ import structlog
 from celery.worker.consumer import Consumer
 from celery.worker.state import active_requests, reserved_requests
 
+from marketfetch.addresses import broker
+
 log = structlog.get_logger("marketfetch.worker")
 
 
@@ -28,10 +30,13 @@ class AckOnLostConnection(Consumer):  # type: ignore[misc]  # Celery is untyped
 
     Nothing is returned to the queue either: the lease owns a call, a granted request that was not started returns at its
     deadline, and a held batch is redelivered. A running task is acknowledged over the connection of that moment: in Redis the
-    tag of a message is valid on every connection.
+    tag of a message is valid on every connection. Any other broker numbers messages per connection, and redelivers by itself.
     """
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
+        if broker().redis is None:
+            super().on_connection_error_after_connected(exc)
+            return
         channel = getattr(self.connection, "_default_channel", None)
         if channel is not None:
             channel.do_restore = False

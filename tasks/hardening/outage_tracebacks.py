@@ -13,16 +13,18 @@ import logging
 
 from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
+from kombu.transport.pyamqp import Transport as RabbitMQ
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from marketfetch.addresses import broker
 from marketfetch.ops import redis_writes
 from marketfetch.ops.redis_writes import WritesRefused
 
 
 def outage_as_sentence(record: logging.LogRecord) -> bool:
-    """A filter: an error of Redis becomes one line that says what failed, why, and that it continues by itself."""
+    """A filter: an error of Redis, or of another broker, becomes one line that says what failed, why, and that it continues."""
     if record.name == "py.warnings" and "worker_cancel_long_running_tasks_on_connection_loss" in record.getMessage():
         return False  # tasks/celeryconfig.py has chosen that setting
     error = record.exc_info[1] if record.exc_info else None
@@ -39,10 +41,13 @@ def outage_as_sentence(record: logging.LogRecord) -> bool:
         return False  # no connection is lost: the worker logs in a line of its own what it waits for
     if not record.name.startswith(("celery", "kombu")) or record.msg.startswith("Unrecoverable error"):
         return True
-    if isinstance(error, RedisConnectionError | RedisTimeout | OperationalError) or redis_writes.word(error):
+    # In this order, as the question which broker it is may cost a look at a file, and most records are no errors.
+    apart = isinstance(error, (OperationalError, *RabbitMQ.connection_errors)) and broker().redis is None
+    if apart or isinstance(error, RedisConnectionError | RedisTimeout | OperationalError) or redis_writes.word(error):
         why = str(error) or type(error).__name__
+        who = "the broker" if apart else "Redis"
         then = "takes writes again" if redis_writes.word(error) else "is back"
-        record.msg, record.args = f"{record.getMessage()} (Redis: {why}). It goes on by itself when Redis {then}.", ()
+        record.msg, record.args = f"{record.getMessage()} ({who}: {why}). It goes on by itself when {who} {then}.", ()
         record.exc_info = record.exc_text = None
     return True
 

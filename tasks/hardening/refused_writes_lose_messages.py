@@ -21,7 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from marketfetch.connections import new_redis
+from marketfetch.connections import new_redis_of_broker
 from marketfetch.ops import redis_writes
 from marketfetch.ops.alerts import Outage
 from marketfetch.ops.redis_writes import WritesRefused
@@ -63,11 +63,17 @@ class RefusedWritesLoseMessages(Consumer):  # type: ignore[misc]  # Celery is un
         return on_task_received
 
     def _wait_for_writes(self) -> None:
-        """Waits until Redis takes writes. If it does not answer and no message is stranded, returns: Celery waits then."""
+        """Waits until Redis takes writes. If it does not answer and no message is stranded, returns: Celery waits then.
+
+        Returns at once where the broker is no Redis.
+        """
         while True:
             _pause(self._pause_s)
             try:
-                with new_redis(socket_timeout=5, socket_connect_timeout=5, retry=_NO_RETRY) as redis:
+                lists = new_redis_of_broker(socket_timeout=5, socket_connect_timeout=5, retry=_NO_RETRY)
+                if lists is None:
+                    return
+                with lists as redis:
                     redis_writes.must_take_writes(redis)
                     while self._stranded:
                         key, message = self._stranded[0]

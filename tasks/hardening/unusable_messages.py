@@ -21,6 +21,7 @@ from kombu.exceptions import ContentDisallowed
 from pydantic import AliasPath, BaseModel, Field, StringConstraints, ValidationError
 
 from marketfetch import vendors
+from marketfetch.addresses import broker
 from marketfetch.suggestions import did_you_mean
 
 from ..sending.parking import FETCH_PREFIX, GRANT_HEADER
@@ -94,7 +95,7 @@ class UnusableMessages(Consumer):  # type: ignore[misc]  # Celery is untyped
                 else:
                     receive(message)
             except Exception as error:
-                if is_of_redis(error):
+                if is_of_redis(error) or (broker().redis is None and isinstance(error, self.connection_errors)):
                     raise
                 bury(self, message, f"Celery can't handle it: {type(error).__name__}: {error}", again=True)
 

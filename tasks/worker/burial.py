@@ -9,7 +9,6 @@ import structlog
 from celery.app.task import Context
 from celery.signals import task_rejected
 from celery.worker import state
-from kombu.utils.json import dumps
 from pydantic import BaseModel, ValidationError
 
 from marketfetch import connections, vendors
@@ -18,6 +17,7 @@ from marketfetch.quotas import Gate
 
 from .. import deliveries
 from ..hardening.unreadable_messages import WRAPPED, is_of_redis
+from ..sending.again import envelope
 from ..sending.parking import FETCH_PREFIX, GRANT_HEADER, USER_TASK
 
 log = structlog.get_logger("marketfetch.poison")
@@ -56,7 +56,7 @@ def bury(consumer: Any, message: Any, why: str, *, again: bool = False) -> None:
     if note := wrapped_note(message):
         raw, size, headers = message.body or b"", note.size, note.told
     else:
-        raw = dumps(message._raw).encode()  # noqa: SLF001 (kombu keeps the envelope there, and nowhere else)
+        raw = envelope(message)
         size, headers = len(raw), _headers(message)
     task, task_id = _text(headers.get("task")), _text(headers.get("id"))
     list_key = getattr(message, "list_key", "") or str(message.delivery_info.get("routing_key"))

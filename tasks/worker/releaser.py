@@ -28,9 +28,10 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from marketfetch import connections, vendors
+from marketfetch.addresses import broker, broker_setting
 from marketfetch.configured import keys
 from marketfetch.jobs.feeding import withdraw_cancelled
-from marketfetch.ops import workers
+from marketfetch.ops import dead_letters, workers
 from marketfetch.ops.alerts import Alert, Outage
 from marketfetch.quotas import Gate, Grant
 from marketfetch.quotas.epoch import Epoch
@@ -44,6 +45,7 @@ from ..hardening.fork_with_locks import at_work
 from ..sending.messages import FetchMessage, job_message
 from ..sending.revoke import mark_revoked
 from .consumed_queues import consumed_vendors
+from .grant_producer import BrokerAway, GrantProducer, Publishes
 from .key_history import ended_since, key_histories
 from .reservations import Reservations
 from .sweeper import sweep_now
@@ -104,6 +106,7 @@ class ReleasingLoop(threading.Thread):
         self._most_granted = 4 * slots
         self._ending = threading.Event()
         self._outage = Outage("releaser")
+        self._broker_away = Alert("broker")
         self._newer = {provider: Alert(f"newer requests of {provider}") for provider in vendors.names()}
         #: When the next heartbeat is due, on the monotonic clock.
         self._alive_until = 0.0
@@ -129,6 +132,10 @@ class ReleasingLoop(threading.Thread):
                 # The database is needed when the gate has lost its history, and to reserve calls before they are published.
                 with at_work:
                     self._outage.goes_on("the database", error)
+                self._ending.wait(_LONGEST_SLEEP_S)
+            except BrokerAway as error:
+                with at_work:
+                    self._outage.goes_on("the broker", error)
                 self._ending.wait(_LONGEST_SLEEP_S)
             except (RedisError, OperationalError, OSError) as error:
                 with at_work:
@@ -164,27 +171,47 @@ class ReleasingLoop(threading.Thread):
         """
         with at_work:
             epochs = [self._begin(Gate(redis, pool=provider)) for provider in self._providers]
+            self._alive_until = 0.0
+            self._beat(redis)
         with redis.pubsub(ignore_subscribe_messages=True) as wakes, self._app.connection_for_write() as connection:
             wakes.subscribe(named(redis, WAKE_CHANNEL))
-            producer = connection.Producer(serializer="json")
-            # Per pool, when the next admit is due; a wake message brings it forward.
-            due = {epoch.gate.pool: 0.0 for epoch in epochs}
-            self._alive_until = 0.0
-            while self._goes_on():
+            try:
+                self._serve_all(redis, epochs, wakes, connection)
+            except BrokerAway as error:
                 with at_work:
-                    if time.monotonic() > self._alive_until:
-                        workers.beat(redis, self._name, self._providers)
-                        self._most_unstored = _most_unstored(redis)
-                        self._alive_until = time.monotonic() + _HEARTBEAT_S
-                    for epoch in epochs:
-                        if time.monotonic() >= due[epoch.gate.pool]:
-                            due[epoch.gate.pool] = time.monotonic() + self._serve(epoch, producer)
-                    self._outage.over()
-                for pool in self._sleep(wakes, until=min(due.values())):
-                    due[pool] = 0.0
+                    self._return_grants(redis, self._providers)
+                    why = dead_letters.clean(str(error).partition("\n")[0])
+                    self._broker_away.holds(
+                        f"The broker {broker().shown} takes no messages of the worker on {socket.gethostname()} ({why}), so "
+                        f"nothing is granted. Start that broker, or correct {broker_setting()}.",
+                        redis=redis,
+                    )
+                raise
             left = () if self._ending.is_set() else self._consumed()
             self._return_grants(redis, [one for one in self._providers if one not in left])
             workers.stop_beating(redis, self._name)
+
+    def _serve_all(self, redis: Redis, epochs: Sequence[Epoch], wakes: Any, connection: Any) -> None:
+        with at_work:
+            producer = GrantProducer(self._app, connection, self._providers)
+        # Per pool, when the next admit is due; a wake message brings it forward.
+        due = {epoch.gate.pool: 0.0 for epoch in epochs}
+        while self._goes_on():
+            with at_work:
+                self._beat(redis)
+                for epoch in epochs:
+                    if time.monotonic() >= due[epoch.gate.pool]:
+                        due[epoch.gate.pool] = time.monotonic() + self._serve(epoch, producer)
+                self._outage.over()
+            for pool in self._sleep(wakes, until=min(due.values())):
+                due[pool] = 0.0
+
+    def _beat(self, redis: Redis) -> None:
+        """Renews the heartbeat when it is due."""
+        if time.monotonic() > self._alive_until:
+            workers.beat(redis, self._name, self._providers)
+            self._most_unstored = _most_unstored(redis)
+            self._alive_until = time.monotonic() + _HEARTBEAT_S
 
     def _return_grants(self, redis: Redis, providers: Sequence[str]) -> None:
         """Returns unstarted grants: in the lane they keep their place and hold no quota."""
@@ -224,7 +251,7 @@ class ReleasingLoop(threading.Thread):
             withdraw_cancelled(gate)
         return epoch
 
-    def _serve(self, epoch: Epoch, producer: Any) -> float:
+    def _serve(self, epoch: Epoch, producer: Publishes) -> float:
         """Publishes what one gate admits; returns the seconds until its next admit is due."""
         timings = get_settings().timings
         admission = epoch.gate.admit(
@@ -262,7 +289,7 @@ class ReleasingLoop(threading.Thread):
         for grant in sorted(admission.grants, key=lambda one: one.kind == "dropped"):
             try:
                 self._publish(epoch.gate, grant, producer)
-            except (RedisError, OperationalError, OSError):
+            except (RedisError, OperationalError, OSError, BrokerAway):
                 raise
             except Exception as error:
                 self._raised(epoch.gate, grant, error)
@@ -285,7 +312,7 @@ class ReleasingLoop(threading.Thread):
             gate.return_grants([one for one in grants if one.kind == "go"])
             raise
 
-    def _publish(self, gate: Gate, grant: Grant, producer: Any) -> None:
+    def _publish(self, gate: Gate, grant: Grant, producer: Publishes) -> None:
         """Publishes one grant. An unbuildable message fails its request with a reason, so that it can't block the lane."""
         try:
             message = self._message(gate, grant)
@@ -298,9 +325,7 @@ class ReleasingLoop(threading.Thread):
             gate.settle(grant.id)
             return
         message.headers["expires"] = None  # the worker must not revoke a released task: its permit is spent
-        producer.publish(
-            message.body, exchange="", routing_key=f"fetch.{gate.pool}", headers=message.headers, **message.properties
-        )
+        producer.publish(message, queue=f"fetch.{gate.pool}")
         log.debug("admitted", pool=gate.pool, request=grant.id, key=grant.key_label, kind=grant.kind, fence=grant.fence)
 
     def _message(self, gate: Gate, grant: Grant) -> FetchMessage:

@@ -115,7 +115,7 @@ def sentences():
     found = templates([*ours, *(Path(module.__file__) for module in OF_CELERY)])
     found += [(path.read_text(encoding="utf-8"),) for path in (ROOT / "marketfetch" / "quotas" / "lua").glob("*.lua")]
     whos = re.findall(r'Outage\("(\w+)"\)', "".join(path.read_text(encoding="utf-8") for path in ours))
-    found += [(f"{who} waits for {what}",) for who in whos for what in ("Redis", "the database")]
+    found += [(f"{who} waits for {what}",) for who in whos for what in ("Redis", "the database", "the broker")]
     return found
 
 

@@ -32,6 +32,10 @@ SECRETS = {name: f"S3CR3T{name.upper().replace('_', '')}0123456789" for name in 
 CHAOS_SEED, CHAOS_S = 20240105, 60 if os.environ.get("MARKETFETCH_TEST_CHAOS") == "long" else 20
 
 
+#: `make rabbitmq` names a broker of its own for the tests of a broker apart from Redis.
+BROKER_URL = os.environ.get("MARKETFETCH_TEST_BROKER_URL", "")
+
+
 class Place:
     """What a user has in front of them: a folder, an environment, commands."""
 

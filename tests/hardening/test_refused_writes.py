@@ -81,7 +81,7 @@ def test_a_message_taken_from_a_full_redis_is_lost(redis, listening, refusing, m
         patched.setattr(RefusedWritesLoseMessages.__base__, "on_connection_error_after_connected", lambda *_: None)
         consumer.on_connection_error_after_connected(raised.value)
     assert redis.llen("q") == 0
-    monkeypatch.setattr(refused_writes_lose_messages, "new_redis", lambda **_: Redis.from_url(valkey_url))
+    monkeypatch.setattr(refused_writes_lose_messages, "new_redis_of_broker", lambda **_: Redis.from_url(valkey_url))
     redis.config_set("maxmemory", 0)
     consumer._wait_for_writes()
     assert redis.lrange("q", 0, -1) == [raw]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -374,7 +375,7 @@ def test_one_message_that_cannot_be_read_does_not_stop_the_others(gate, monkeypa
     from tasks.worker import releaser
 
     published = []
-    producer = SimpleNamespace(publish=lambda *_args, headers, **_options: published.append(headers["id"]))
+    producer: Any = SimpleNamespace(publish=lambda message, **_options: published.append(message.headers["id"]))
     for name in ("bad", "good"):
         sent = app.amqp.as_task_v2(name, "tasks.fetch.polygon", ("AAPL",), {})
         kept = json.dumps({"headers": sent.headers, "body": sent.body, "properties": {}})
