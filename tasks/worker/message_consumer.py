@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+from marketfetch.redaction import Redactor
+from marketfetch.settings import get_settings
 
 from ..hardening.ack_on_lost_connection import AckOnLostConnection
 from ..hardening.endless_redelivery import EndlessRedelivery
@@ -19,4 +24,16 @@ class HardenedConsumer(
 
     def ensure_connected(self, conn: Any) -> Any:
         harden(conn)
-        return super().ensure_connected(conn)
+        connected = super().ensure_connected(conn)
+        connected.info = partial(_shown, connected.info)
+        return connected
+
+
+def _shown(info: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `celery inspect stats` and Flower show of the connection: without the passwords that URLs and options hold.
+
+    Celery leaves out the password itself, and masks it in the alternates. kombu needs it for the address in the log.
+    """
+    found = info()
+    hold = {name: found[name] for name in ("hostname", "ssl", "transport_options") if found.get(name)}
+    return {**found, **Redactor(get_settings().secrets())(None, "info", hold)}

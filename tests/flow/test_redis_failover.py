@@ -10,7 +10,12 @@ from tests.flow.conftest import LimitedJob, end_group
 from tests.flow.watched_valkey import OF_SENTINEL, PASSWORD, watched_valkey
 from tests.waiting import eventually
 
-SENDS = "from tasks.fetch import polygon; print(polygon.delay('T', start='2024-01-02', end='2024-01-31').get(timeout=20))"
+SENDS = """
+from tasks import app
+from tasks.fetch import polygon
+print(polygon.delay('T', start='2024-01-02', end='2024-01-31').get(timeout=20))
+print(app.control.inspect(timeout=10, limit=1).stats())
+"""
 
 
 @pytest.fixture
@@ -37,8 +42,9 @@ def test_gate_messages_and_results_follow_sentinel_to_the_new_primary(place, san
     assert watched.redis().hget("mf:{polygon}:key:main", "lost") == b"-1", "every window counted as full"
     done = place.run("-c", SENDS)
     assert "stored" in done.stdout, done.stderr
+    assert "'transport': 'sentinel'" in done.stdout, "as Flower shows it"
     assert watched.redis().keys("celery-task-meta-*"), "results are where the messages are"
     assert worker.poll() is None, "the same worker"
     end_group(worker)
-    for text in (place.worker_log, said, done.stderr):
+    for text in (place.worker_log, said, done.stdout, done.stderr):
         assert not any(secret in text for secret in (PASSWORD, OF_SENTINEL))
