@@ -29,7 +29,10 @@ app.loader.override_backends = {
 app.config_from_object(f"{_HERE}.celeryconfig")
 app.steps["worker"].update(
     f"{_HERE}.worker.{step}"
-    for step in ("eager_setting:NoEagerWorker", "supported_pools:SupportedPools", "releaser:Releaser", "sweeper:Sweeper")
+    for step in (
+        *("eager_setting:NoEagerWorker", "supported_pools:SupportedPools"),
+        *("releaser:Releaser", "sweeper:Sweeper", "parked_events:ParkedEvents"),
+    )
 )
 
 

@@ -116,7 +116,10 @@ task_routes = {
     **{f"tasks.fetch.{name}": {"queue": f"fetch.{name}"} for name in _vendors.names()},
     "tasks.store.store_batch": {"queue": "store"},
 }
-imports = (f"{_HERE}.fetch", f"{_HERE}.store", f"{_HERE}.job_tasks", f"{_HERE}.hardening.revoke_of_parked_tasks")
+imports = (
+    *(f"{_HERE}.fetch", f"{_HERE}.store", f"{_HERE}.job_tasks"),
+    *(f"{_HERE}.hardening.revoke_of_parked_tasks", f"{_HERE}.worker.inspect_commands"),
+)
 # A user's own modules are imported by tasks/included_modules.py, which says in a sentence why one can't be.
 
 # Beat's state file, in the folder where beat runs.

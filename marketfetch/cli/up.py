@@ -24,6 +24,8 @@ _EVERY_SECONDS: Final = 0.5
 _SERVERS_EVERY: Final = 4
 _LOCK: Final = "up.lock"
 _LOOK: Final = "SELECT * FROM bars LIMIT 5"
+#: Flower's list of tasks: the symbol is in args, the range in kwargs, when a parked one is expected in eta.
+_COLUMNS: Final = "name,args,kwargs,state,eta,received,started,runtime,worker,uuid"
 #: Where the command that is shown begins: the second where a vendor has nothing after the first.
 _STARTS: Final = (date(2024, 1, 1), date(2014, 1, 1))
 
@@ -214,7 +216,7 @@ def _start(
     if flower and (refused := refusal(flower)):
         _line("flower", f"not started, as it can't take port {flower} ({refused}): name a free one, --flower PORT")
     elif flower:
-        arguments = celery("flower", "--address=127.0.0.1", f"--port={flower}")
+        arguments = celery("flower", "--address=127.0.0.1", f"--port={flower}", f"--tasks-columns={_COLUMNS}")
         child = processes.start("flower", *arguments, variables=environment, vital=False)
         _line("flower", f"http://127.0.0.1:{flower}; log {child.log}")
     click.echo(f"In another terminal, in this folder: {command()} fetch {_example()} --wait")

@@ -1,8 +1,10 @@
-"""Who waits in a pool's lane. Reads only."""
+"""What stands in a pool's lane, in order. Reads only, and never more of the lane than the caller asks for."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from marketfetch.quotas.gate import Gate
 
@@ -11,6 +13,82 @@ TASK: Final = "task:"
 #: The states in which a request has made no call yet.
 _WAITS: Final = (b"parked", b"granted")
 _AT_ONCE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedRequest:
+    """A request that has made no call yet. `state`: "parked" or "granted".
+
+    `arguments` is the JSON of a planned request; of a task that could not be planned, the words of its arguments. `message` is
+    that of a user's task that has a record of its own, else "". `position` counts from 1 in the order of the lane; it is 0 for
+    a granted request, and while `not_before_ms` (Unix ms) has not come. `fence` grows with every grant.
+    """
+
+    id: str
+    arguments: str
+    owner: str
+    priority: int
+    fence: int
+    message: str = ""
+    position: int = 0
+    not_before_ms: int = 0
+    state: str = "parked"
+
+
+def first(gate: Gate, most: int) -> list[ParkedRequest]:
+    """The first `most` requests in order, then the first `most` that wait for their not-before. Costs two round trips."""
+    with gate.redis.pipeline(transaction=False) as pipe:
+        pipe.zrange(f"{gate.prefix}ready", 0, most - 1)
+        pipe.zrange(f"{gate.prefix}delayed", 0, most - 1, withscores=True)
+        ready, delayed = pipe.execute()
+    places = [(one.decode(), position, 0) for position, one in enumerate(ready, 1)]
+    places += [(one.decode(), 0, int(at)) for one, at in delayed]
+    with gate.redis.pipeline(transaction=False) as pipe:
+        for one, _, _ in places:
+            pipe.hmget(f"{gate.prefix}req:{one}", _fields(one))
+        records = pipe.execute()
+    found = zip(places, records, strict=True)
+    return [_parked(one, record, position, at) for (one, position, at), record in found if record[0] is not None]
+
+
+def find(gate: Gate, request_id: str) -> ParkedRequest | None:
+    """One request by its id; None where it is unknown, or has made its call. Costs a round trip."""
+    with gate.redis.pipeline(transaction=False) as pipe:
+        pipe.hmget(f"{gate.prefix}req:{request_id}", _fields(request_id))
+        pipe.zrank(f"{gate.prefix}ready", request_id)
+        pipe.zscore(f"{gate.prefix}delayed", request_id)
+        record, rank, at = pipe.execute()
+    if record[0] not in _WAITS:
+        return None
+    return _parked(request_id, record, 0 if rank is None else rank + 1, int(at or 0))
+
+
+def states(gate: Gate, request_ids: Sequence[str]) -> list[str]:
+    """The state of each of these requests, "" where it is gone. Costs a round trip."""
+    with gate.redis.pipeline(transaction=False) as pipe:
+        for one in request_ids:
+            pipe.hget(f"{gate.prefix}req:{one}", "s")
+        return [(state or b"").decode() for state in pipe.execute()]
+
+
+def _fields(request_id: str) -> list[str]:
+    """Only a task's own record has a message that says more than the arguments."""
+    return ["s", "q", "o", "j", "p", "f", *(["m"] if request_id.startswith(TASK) else [])]
+
+
+def _parked(request_id: str, record: list[Any], position: int, not_before_ms: int) -> ParkedRequest:
+    state, arguments, owner, job, priority, fence, *message = record
+    return ParkedRequest(
+        id=request_id,
+        arguments=(arguments or b"").decode(errors="replace"),
+        owner=(owner or job or b"").decode(errors="replace"),
+        priority=int(priority or 0),
+        fence=int(fence or 0),
+        message=(message[0] or b"").decode(errors="replace") if message else "",
+        position=position,
+        not_before_ms=not_before_ms,
+        state=state.decode(),
+    )
 
 
 def waiters(gate: Gate, most: int) -> dict[str, list[str]]:

@@ -40,12 +40,17 @@ class FetchMessage:
         return (expires if expires.tzinfo else expires.replace(tzinfo=UTC)) <= now
 
 
+def job_task_id(request_id: str, fence: int) -> str:
+    """The id of the task that makes a job's request: each grant has its own."""
+    return f"{request_id.replace('/', '-')}.{fence}"
+
+
 def job_message(app: Any, provider: str, grant: Grant) -> FetchMessage:
     """The message of a job's request: readable arguments, and the store task as the rest of its chain."""
     arguments = json.loads(grant.arguments)
     symbol = arguments.pop("symbol")
     store = app.signature("tasks.store.store_batch", options={"queue": "store", "ignore_result": True})
-    task_id = f"{grant.id.replace('/', '-')}.{grant.fence}"
+    task_id = job_task_id(grant.id, grant.fence)
     headers, properties, body, _ = app.amqp.as_task_v2(
         task_id,
         f"{FETCH_PREFIX}{provider}",

@@ -51,11 +51,6 @@ class ParkingAMQP(AMQP):  # type: ignore[misc]  # Celery is untyped
     """Celery's sender, with a producer that parks for fetch tasks."""
 
     @cached_property
-    def parked_events(self) -> Any:
-        """Sends Flower the events of tasks that no worker has seen yet."""
-        return self.app.events.Dispatcher(enabled=False)
-
-    @cached_property
     def send_task_message(self) -> Any:
         """Celery's sender. This property has kombu's lock, so no thread can see Celery's own in the moment it is replaced."""
         send = super().send_task_message
@@ -148,15 +143,16 @@ class _ParkingProducer:
         return True
 
     def _announce(self, gate: Gate, headers: dict[str, Any], wait_ms: int, *, calls: int = 1, **more: str) -> None:
-        """Writes PARKED, and from when the task may run, for AsyncResult and for Flower. `more`: the job that it stands for."""
+        """Writes PARKED, and from when the task may run, for AsyncResult; a worker sends the events for viewers.
+
+        `more`: the job that it stands for.
+        """
+        if headers.get("ignore_result"):
+            return
         ahead_s = seconds_for(gate.counts().parked + calls, keys(self._provider))
         expected = datetime.now(UTC) + timedelta(seconds=max(ahead_s, wait_ms / 1000))
         told = {"not_before": headers.get("eta"), "expected": expected.isoformat(timespec="seconds"), **more}
-        if not headers.get("ignore_result"):
-            self._app.backend.store_result(headers["id"], told, PARKED)
-        event = {"uuid": headers["id"], "name": headers["task"], "args": headers.get("argsrepr"), **told}
-        event |= {"kwargs": headers.get("kwargsrepr"), "eta": told["expected"], "expires": headers.get("expires")}
-        self._app.amqp.parked_events.publish("task-parked", event, self._producer)
+        self._app.backend.store_result(headers["id"], told, PARKED)
 
 
 def _with_absolute_days(body: Any, *, wait_ms: int) -> Any:

@@ -50,4 +50,13 @@ def test_flower_shows_the_fetch_and_store_tasks_of_a_run(place, sandbox):
     parked = place.run("-c", code).stdout.strip()
     told = eventually(lambda: ask("/api/tasks").json().get(parked) or {}, what="the parked task in Flower")
     assert (told["state"], told["name"], told["args"]) == ("PARKED", "tasks.fetch.polygon", "('TSLA',)")
+    assert "2024-01-02" in told["kwargs"]
     assert told["eta"]
+    # No sender is listed as a worker, and the page of the real one has the parked task too.
+    (worker,) = {one["hostname"] for one in ask("/workers?json=1").json()["data"]}
+    assert not worker.startswith("gen")
+    ask(f"/api/workers?refresh=1&workername={worker}")
+    eventually(lambda: parked in ask(f"/worker/{worker}").text, what="the parked task on the worker's page")
+
+    place.run("-c", f"from tasks import app\napp.control.revoke('{parked}')")
+    eventually(lambda: ask("/api/tasks").json()[parked]["state"] == "WITHDRAWN", what="Flower knows that it has left")
