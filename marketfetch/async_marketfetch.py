@@ -25,6 +25,7 @@ from marketfetch.frames import bar_frames
 from marketfetch.jobs import job_list, job_status, steering, submission
 from marketfetch.jobs.job_values import JobStatus, JobSummary
 from marketfetch.jobs.submission import Submitted
+from marketfetch.schemas.job_spec import NORMAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +75,7 @@ class AsyncMarketfetch:
         dataset: str = "bars",
         adjustment: str | None = None,
         again: bool = False,
+        priority: int = NORMAL,
         owner: str | None = None,
         name: str = "",
         tags: Sequence[str] = (),
@@ -90,6 +92,7 @@ class AsyncMarketfetch:
             dataset=dataset,
             adjustment=adjustment,
             again=again,
+            priority=priority,
             owner=owner,
             name=name,
             tags=tags,

@@ -70,6 +70,13 @@ class _FetchCommand(click.Command):
 @click.option("--dataset", default="bars", show_default=True, help="The vendor's name for the data, such as WIKI/PRICES.")
 @click.option("--adjustment", help="raw, split or split_dividend.  [default: what the vendor serves]")
 @click.option("--again", is_flag=True, help="Fetch anew what an earlier equal job has stored.")
+@click.option(
+    "--priority",
+    type=click.IntRange(0, 9),
+    default=5,
+    show_default=True,
+    help="0 first, 9 last, strictly: see docs/operations.md.",
+)
 @click.option("--name", default="", help="A name for the job, to find it by.")
 @click.option("--tag", "tags", multiple=True, help="A word to find the job by: `status --tag TAG`. May be given several times.")
 @click.option("--wait", is_flag=True, help="Show progress until the job is over; exit with 1 if anything failed.")
@@ -87,6 +94,7 @@ def fetch(
     dataset: str,
     adjustment: str | None,
     again: bool,
+    priority: int,
     name: str,
     tags: tuple[str, ...],
     wait: bool,
@@ -117,6 +125,7 @@ def fetch(
         dataset=dataset,
         adjustment=adjustment,
         again=again,
+        priority=priority,
         owner=owner(),
         name=name,
         tags=tags,

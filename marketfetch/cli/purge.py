@@ -91,7 +91,8 @@ def _question(name: str) -> str:
     if name == _ALL:
         found = parked()
         lanes = ", ".join(f"{many:,} of {vendor}" for vendor, many in found.requests.items()) or "none"
-        return f"Cancel {counted(found.jobs, 'job')} and revoke {counted(found.tasks, 'task')}? Parked requests: {lanes}."
+        jobs, tasks = counted(found.jobs, "job"), counted(found.tasks, "task")
+        return f"Cancel {jobs} (of every owner) and revoke {tasks}? Parked requests: {lanes}."
     state = marketfetch.status(name)
     requests = state.requests
     return (

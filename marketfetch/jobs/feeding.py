@@ -44,7 +44,7 @@ def feed(store: Store, job: Job, planned: list[Request] | None = None) -> int:
         return 0
     todo = _todo(store, job, plan(spec) if planned is None else planned)
     waiting = [Parking(id=request.id, arguments=request.arguments) for request in todo]
-    parked = gate.park(waiting, job=job.id, looked_at_us=looked_at_us)
+    parked = gate.park(waiting, job=job.id, priority=spec.priority, looked_at_us=looked_at_us)
     if not parked:
         return 0
     # The gate may have been emptied meanwhile, or its clock stepped: then it did not remember them.

@@ -19,7 +19,7 @@ from marketfetch.jobs.feeding import feed
 from marketfetch.jobs.planning import make_handle, make_spec, plan_new
 from marketfetch.ops import redis_writes
 from marketfetch.schemas.handle import Handle
-from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.job_spec import NORMAL, JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
 from marketfetch.storage.store import Job, JobWaiter, Store, StoreError
@@ -51,6 +51,7 @@ def submit(
     dataset: str = "bars",
     adjustment: str | None = None,
     again: bool = False,
+    priority: int = NORMAL,
     owner: str | None = None,
     name: str = "",
     tags: Sequence[str] = (),
@@ -72,6 +73,7 @@ def submit(
     dataset     the vendor's name for the data; "bars" lets the vendor choose
     adjustment  "raw", "split" or "split_dividend"; None: what the vendor serves by default
     again       True fetches everything anew, as another job
+    priority    0 to 9, 0 first. While a request of a lower number may run, none of a higher number is called
     owner       whose job it is, such as the user of an app; None: the setting `owner`, which is empty by default
     name, tags  words to find it by: `list_jobs(tag="nightly")`, `marketfetch status --tag nightly`
     on_over     a Celery signature of a task of yours, `mine.s(...)` or the same as JSON, that names its queue. A worker sends
@@ -81,7 +83,15 @@ def submit(
     argument, and UnavailableError; after either nothing is recorded, unless the sentence says so.
     """
     spec = make_spec(
-        provider, symbols, start=start, end=end, timespan=timespan, dataset=dataset, adjustment=adjustment, again=again
+        provider,
+        symbols,
+        start=start,
+        end=end,
+        timespan=timespan,
+        dataset=dataset,
+        adjustment=adjustment,
+        again=again,
+        priority=priority,
     )
     handle = make_handle(get_settings().owner if owner is None else owner, name=name, tags=tags)
     job_id = handle.job_id(spec)

@@ -232,9 +232,10 @@ class Gate(KeyState):
             for first in range(0, len(request_ids), _ADMIT_AT_ONCE)
         )
 
-    def in_lane(self, job: str, *, priority: int = 5) -> int:
-        """The number of a job's requests in the lane."""
-        return int(self.redis.hget(f"{self.prefix}tags", f"N:{priority}:{job}") or 0)
+    def in_lane(self, job: str) -> int:
+        """The number of a job's requests in the lane, of every priority."""
+        found = self.redis.hmget(f"{self.prefix}tags", [f"N:{priority}:{job}" for priority in range(10)])
+        return sum(int(many or 0) for many in found)
 
     def request_of(self, task_id: str) -> str | None:
         """The request that a user's task waits for, None when it waits for none here."""

@@ -15,6 +15,10 @@ from marketfetch.schemas.timespans import Adjustment, Timespan
 PROVIDER_NAME: Final = r"^[a-z][a-z0-9_]{0,31}$"
 Provider = Annotated[str, Field(pattern=PROVIDER_NAME)]
 
+#: The priority of a job that names none; 0 is served first, 9 last. A record of it is written as the release before does.
+NORMAL: Final = 5
+Priority = Annotated[int, Field(strict=True, ge=0, le=9, exclude_if=lambda priority: priority == NORMAL)]
+
 
 class JobSpec(BaseModel):
     """A user's wish: bars of `symbols` from `start` to `end`, both dates inclusive, in the exchange's zone.
@@ -22,7 +26,8 @@ class JobSpec(BaseModel):
     `dataset` is the vendor's name for the data; with "bars" the vendor chooses it by symbol, timespan and adjustment.
     `adjustment` None means the vendor's default. `as_of` is the minute of the wish in UTC ("2026-11-20T10:15Z"; the release
     before wrote a date, or a minute without Z); it is part of a request's identity only if the request's bars were not final
-    then. `again` is a nonce that makes an otherwise equal job a new one.
+    then. `again` is a nonce that makes an otherwise equal job a new one. `priority` is no part of a request's identity: the
+    most urgent of its waiters counts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +41,7 @@ class JobSpec(BaseModel):
     end: date
     as_of: str
     again: str = ""
+    priority: Priority = NORMAL
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:

@@ -59,7 +59,7 @@ def test_all_empties_the_lanes_and_revokes_the_tasks_that_have_made_no_call(here
     assert gate.start("call", fence=running.fence).verdict == "go"
     asked = here.run("purge", "--parked", "all", stdin=b"n\n")
     assert asked.returncode == 1
-    assert "Cancel 1 job and revoke 2 tasks? Parked requests: " in asked.stderr
+    assert "Cancel 1 job (of every owner) and revoke 2 tasks? Parked requests: " in asked.stderr
     assert redis.hlen(TASKS) == 3
     done = here.run("purge", "--parked", "all", "--json", stdin=b"y\n")
     assert done.returncode == 0, done.stderr

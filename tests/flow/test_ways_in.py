@@ -247,13 +247,16 @@ def test_priority_and_task_id_and_links_keep_their_meaning(place, sandbox):
         "bare.conf.task_routes = app.conf.task_routes\n"
         "failing = bare.send_task('tasks.fetch.polygon', ('TSLA',), dict(timespam='1d'), task_id='bad', "
         "link_error=store_batch.si(over).set(task_id='errback'))\n"
+        f"app.send_task('tasks.fetch.polygon', ('AMZN',), dict({ASKED}), priority=1, task_id='second')\n"
+        f"(polygon.s('NVDA', {ASKED}).set(priority=2, task_id='third') | store_batch.s()).apply_async()\n"
         "answer = [later.id, sooner.id, sooner.state]"
     )
     later, sooner, state = answer(place, code)
     assert (sooner, state) == ("mine", "PARKED")
     gate = place.redis()
-    assert gate.zrange("mf:{polygon}:ready", 0, -1)[0].decode() == gate.hget("mf:{polygon}:tasks", "mine").decode()
-    assert gate.zrange("mf:{polygon}:ready", 0, -1)[-1].decode() == gate.hget("mf:{polygon}:tasks", later).decode()
+    lane = gate.zrange("mf:{polygon}:ready", 0, -1)
+    assert lane[:3] == [gate.hget("mf:{polygon}:tasks", name) for name in ("mine", "second", "third")]
+    assert lane[-1] == gate.hget("mf:{polygon}:tasks", later)
     place.worker(concurrency=1)
     code = (
         "from celery.result import AsyncResult\nfrom tests.waiting import eventually\n"
