@@ -121,7 +121,8 @@ class ParkedEventsLoop(threading.Thread):
         with self._worker.app.connection_for_write() as connection:
             producer = connection.Producer(serializer="json")
             for kind, fields in events:
-                dispatcher.publish(kind, fields, producer)
+                with _guard:  # an event holds the app's clock for a moment
+                    dispatcher.publish(kind, fields, producer)
 
 
 def _fields(one: ParkedTask) -> dict[str, Any]:
