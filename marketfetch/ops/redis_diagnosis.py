@@ -12,12 +12,14 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
+from marketfetch import vendors
 from marketfetch.addresses import broker, broker_setting, redis_setting, redis_url
+from marketfetch.configured import labels
 from marketfetch.connections import new_redis
 from marketfetch.extras import MissingExtra, need
 from marketfetch.ops import alerts, redis_writes
 from marketfetch.ops.finding import Finding, as_sentence
-from marketfetch.ops.workers import releasers
+from marketfetch.ops.workers import heartbeats, unserved
 from marketfetch.quotas.write_trial import try_writing
 from marketfetch.settings import SettingsError
 
@@ -58,7 +60,11 @@ def of_redis(*, celery: bool) -> Iterator[Finding]:
                 yield Finding(level="error", subject="redis", sentence=refused)
             else:
                 yield Finding(level="ok", subject="gate", sentence="Its scripts run and write.")
-            yield _workers(releasers(redis), refused=bool(refused))
+            alive = heartbeats(redis)
+            yield _workers(len(alive), refused=bool(refused))
+            for name in vendors.names() if alive else ():
+                if labels(name) and (sentence := unserved(name, alive)):
+                    yield Finding(level="warning", subject="workers", sentence=sentence)
             for sentence in alerts.sentences(redis):
                 yield Finding(level="warning", subject="messages", sentence=sentence)
     except (AuthenticationError, NoPermissionError) as error:

@@ -65,6 +65,15 @@ def test_everything_is_tried_and_nothing_stays(ready: Any, valkey: Valkey) -> No
     assert (ready.folder / "marketfetch.db").read_bytes() == before
 
 
+def test_a_vendor_whose_queue_no_worker_consumes_is_named(ready: Any, valkey: Valkey) -> None:
+    with Redis.from_url(valkey.url) as redis:
+        redis.set("mf:releaser:here:1", "alpha_vantage nasdaq")
+        said = found(ready.run("check", "--json").stdout)["workers"]
+        redis.delete("mf:releaser:here:1")
+    assert said["ok"] == "1 ready to fetch."
+    assert "No worker is running that consumes the queue fetch.polygon" in said["warning"]
+
+
 def test_a_users_own_modules_are_imported_and_a_wrong_one_is_named(ready: Any, valkey: Valkey) -> None:
     (ready.folder / "desk.py").write_text("from celery import shared_task\n@shared_task\ndef report(): pass\n")
     app = f"from celery import Celery\napp = Celery('shop', broker={valkey.url!r})\n"
