@@ -184,7 +184,7 @@ def called(grant):
     query = json.loads(grant.arguments)
     header = {"id": grant.id, "fence": grant.fence}
     request = SimpleNamespace(get=lambda name: header, chain=[{"task": STORE_TASK}], id=grant.id)
-    return fetch(SimpleNamespace(request=request, max_retries=3), "polygon", (query.pop("symbol"),), query)
+    return fetch(SimpleNamespace(request=request, max_retries=3, app=tasks.app), "polygon", (query.pop("symbol"),), query)
 
 def all_done():
     while grants := admit():
