@@ -22,7 +22,7 @@ log = structlog.get_logger("marketfetch.inspect")
 
 #: Which worker shows what is parked, for the time in which the others reply to the same broadcast.
 _SHOWS: Final = "mf:shows:"
-_SHOWS_MS: Final = 2_000
+_SHOWS_MS: Final = 5_000
 
 _celerys_scheduled = control.scheduled
 _celerys_reserved = control.reserved
