@@ -266,7 +266,7 @@ def test_ctrl_c_while_waiting_leaves_the_job_and_says_how_to_look_again(running:
     waiting = shell.start("fetch", "polygon", "T", "--start", "2023-01-01", "--end", "2023-02-01", "--wait")
     waiting.until(lambda: "polygon: 0 of 1" in waiting.text)
     assert waiting.end() == 130
-    (job,) = re.findall(r"status ([0-9a-f]{16}) --watch", waiting.text)
+    (job,) = re.findall(r"marketfetch watch ([0-9a-f]{16})", waiting.text)
     assert json.loads(shell.run("status", job, "--json").stdout)["state"] == "running"
 
 
