@@ -307,7 +307,7 @@ class Child:
     def run(self, grant, **query):
         header = {"id": grant.id, "fence": grant.fence, "user": None}
         request = SimpleNamespace(get=lambda _name: header, chain=None, id="t")
-        task = SimpleNamespace(request=request, max_retries=3)
+        task = SimpleNamespace(request=request, max_retries=3, app=self.fetch.app)
         with pytest.raises(Exception):  # noqa: B017
             self.fetch.fetch(task, "polygon", ("AAPL",), query)
 
