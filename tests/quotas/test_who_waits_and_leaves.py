@@ -300,7 +300,7 @@ def test_a_task_that_is_told_that_the_call_it_waited_for_has_failed_leaves_the_f
     (told,) = admit(gate).grants
     header = {"id": told.id, "fence": told.fence, "user": None}
     monkeypatch.setattr(fetch, "send_to_store", lambda _ref: None)
-    task = SimpleNamespace(request=SimpleNamespace(get=lambda _name: header, chain=None, id="t"))
+    task = SimpleNamespace(request=SimpleNamespace(get=lambda _name: header, chain=None, id="t"), app=fetch.app)
     with pytest.raises(Fatal, match="the vendor said no"):
         fetch.fetch(task, "polygon", ("AAPL",), {"start": "2024-01-02", "end": "2024-01-03"})
     assert place.over([request.id]) == {request.id}
