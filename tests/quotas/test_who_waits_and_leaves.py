@@ -287,7 +287,7 @@ def test_a_task_that_is_told_that_the_call_it_waited_for_has_failed_leaves_the_f
 
     from marketfetch.jobs import recorded_outcomes
     from marketfetch.vendors.errors import Fatal
-    from tasks import fetch
+    from tasks import app, fetch
 
     _, request = a_job(place)
     gate.park([Parking(id=request.id, arguments=request.arguments)], job="J")
@@ -300,7 +300,7 @@ def test_a_task_that_is_told_that_the_call_it_waited_for_has_failed_leaves_the_f
     (told,) = admit(gate).grants
     header = {"id": told.id, "fence": told.fence, "user": None}
     monkeypatch.setattr(fetch, "send_to_store", lambda _ref: None)
-    task = SimpleNamespace(request=SimpleNamespace(get=lambda _name: header, chain=None, id="t"), app=fetch.app)
+    task = SimpleNamespace(request=SimpleNamespace(get=lambda _name: header, chain=None, id="t"), app=app)
     with pytest.raises(Fatal, match="the vendor said no"):
         fetch.fetch(task, "polygon", ("AAPL",), {"start": "2024-01-02", "end": "2024-01-03"})
     assert place.over([request.id]) == {request.id}
