@@ -1,6 +1,6 @@
 """For the tests of apps that use marketfetch: simulated vendors, workers and storage in the process of the test.
 
-With pytest: the fixture `marketfetch_sandbox`. Elsewhere: `with marketfetch.testing.sandbox_in_process(folder) as sandbox`.
+With pytest: the fixture `marketfetch_sandbox`. Elsewhere: `with marketfetch.testing.in_process_sandbox(folder) as sandbox`.
 docs/testing.md shows both. Needs `pip install 'marketfetch[testing]'`.
 """
 

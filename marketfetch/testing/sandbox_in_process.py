@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,19 +100,21 @@ class InProcessSandbox:
 
 
 @contextmanager
-def in_process_sandbox(folder: Path, *, seed: int = 1) -> Iterator[InProcessSandbox]:
+def in_process_sandbox(folder: str | PathLike[str], *, seed: int = 1) -> Iterator[InProcessSandbox]:
     """Within the block marketfetch uses nothing outside this process but files in `folder`. The prices follow from `seed`.
 
-    Raises MissingExtra where the extra [testing] is not installed.
+    The folder is made if it does not exist; its database holds what an earlier block has stored there. Raises MissingExtra where the extra [testing] is not installed.
     """
     need("celery", "requests", "fakeredis", "lupa", "tornado", for_what="The in-process sandbox (marketfetch.testing)")
+    home = Path(folder).absolute()
+    home.mkdir(parents=True, exist_ok=True)
     from marketfetch.testing.gate_in_memory import GateInMemory
     from marketfetch.testing.simulated_vendors import SimulatedVendors
 
     # Before the settings of the sandbox: what the Celery app reads when it is loaded must not be theirs.
     in_process = importlib.import_module("marketfetch.tasks.in_process")
     with ExitStack() as stack:
-        stack.enter_context(settings.override(_variables(folder)))
+        stack.enter_context(settings.override(_variables(home)))
         _forget_settings()
         stack.callback(_forget_settings)
         memory = GateInMemory()

@@ -101,9 +101,17 @@ def test_an_async_app(marketfetch_sandbox):
 
 class InAUnittest(unittest.TestCase):
     def test_without_pytest_it_is_a_context_manager(self):
-        with tempfile.TemporaryDirectory() as folder, in_process_sandbox(Path(folder)) as sandbox:
+        with tempfile.TemporaryDirectory() as folder, in_process_sandbox(folder) as sandbox:
             assert reports.load(["AAPL"]).state == "done"
             assert len(sandbox.calls) == 1
+
+    def test_the_folder_is_made_and_what_was_stored_in_it_is_there_in_the_next_block(self):
+        with tempfile.TemporaryDirectory() as folder:
+            new = Path(folder) / "not" / "yet"
+            with in_process_sandbox(new):
+                assert reports.load(["AAPL"]).state == "done"
+            with in_process_sandbox(str(new)):
+                assert len(marketfetch.bars("AAPL")) == 21
 
 
 def test_a_task_that_nothing_knows_fails_with_its_name(marketfetch_sandbox):
