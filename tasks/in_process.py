@@ -35,7 +35,9 @@ Message = tuple[dict[str, Any], list[Any]]
 
 #: As many grants at once as a worker of two children has.
 _MOST_GRANTED: Final = 8
-_IN_MEMORY: Final = {"broker_url": "memory://", "broker_read_url": "memory://", "broker_write_url": "memory://"}
+#: With a host, as kombu warns of a URL that has none. It is connected to nowhere.
+_BROKER: Final = "memory://localhost"
+_IN_MEMORY: Final = {"broker_url": _BROKER, "broker_read_url": _BROKER, "broker_write_url": _BROKER}
 
 
 class _Producer:

@@ -45,6 +45,12 @@ def test_a_chain_ends_with_a_task_of_the_app(marketfetch_sandbox):
     assert reports.chained("AAPL") == "AAPL: 21 rows"
 
 
+def test_work_that_succeeds_logs_no_warning(marketfetch_sandbox, caplog):
+    assert reports.load(["AAPL"]).state == "done"
+    assert polygon.delay("MSFT", **JANUARY).get(timeout=5)["outcome"] == "stored"
+    assert [one.getMessage() for one in caplog.records if one.levelname in ("WARNING", "ERROR")] == []
+
+
 def test_a_task_and_a_group_have_results(marketfetch_sandbox):
     sent = polygon.delay("AAPL", **JANUARY)
     assert (sent.state, sent.get(timeout=5)["outcome"]) == ("SUCCESS", "stored")
