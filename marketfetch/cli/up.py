@@ -132,9 +132,12 @@ def up(
             with uninterrupted():
                 redis = stack.enter_context(EmbeddedRedis(home, configured=None if sandbox else configured.redis_url))
                 vendors = stack.enter_context(EmbeddedVendors(folder, redis_url=redis.url)) if sandbox else None
-            _try_project({f"{PREFIX}REDIS_URL": redis.url, **project})
+            own_tasks = _try_project({f"{PREFIX}REDIS_URL": redis.url, **project})
             processes = stack.enter_context(Processes(home / "run", home / "logs"))
             _start(processes, redis, vendors, project, workers=workers, concurrency=concurrency, pool=pool, flower=flower)
+            for sentence in own_tasks:
+                _line("include", sentence)
+            _say_what_next(vendors)
             _warn()
             _watch(processes, redis, vendors)
     except (ProcessError, ServerError) as error:
@@ -219,16 +222,23 @@ def _start(
         arguments = celery("flower", "--address=127.0.0.1", f"--port={flower}", f"--tasks-columns={_COLUMNS}")
         child = processes.start("flower", *arguments, variables=environment, vital=False)
         _line("flower", f"http://127.0.0.1:{flower}; log {child.log}")
+
+
+def _say_what_next(vendors: EmbeddedVendors | None) -> None:
     click.echo(f"In another terminal, in this folder: {command()} fetch {_example()} --wait")
     if vendors:
         click.echo(f'Then look at the rows: sqlite3 {shlex.quote(str(vendors.database))} "{_LOOK}"')
 
 
-def _try_project(variables: Mapping[str, str]) -> None:
-    """Imports the user's modules in a process of its own. Raises ClickException with the first sentence that stops a worker."""
+def _try_project(variables: Mapping[str, str]) -> list[str]:
+    """Imports the user's modules in a process of its own; returns what tasks they bring, a sentence for each module.
+
+    Raises ClickException with the first sentence that stops a worker.
+    """
     from marketfetch.ops.project_diagnosis import of_project
     from marketfetch.setting_sources import PREFIX
 
+    own_tasks = []
     for one in of_project(variables):
         sentence = one.sentence
         for variable in variables:
@@ -238,6 +248,9 @@ def _try_project(variables: Mapping[str, str]) -> None:
             raise click.ClickException(sentence)
         if one.level == "warning":
             click.echo(f"  {one.level:<10}{one.subject}: {sentence}", err=True)
+        elif one.subject == "include":
+            own_tasks.append(sentence)
+    return own_tasks
 
 
 def _example() -> str:
