@@ -109,7 +109,7 @@ def _unknown(names: Sequence[str], known: Sequence[str]) -> str:
     exactly = [one for one in known if one.casefold() == first.casefold()]
     meant = f"Did you mean {exactly[0]}?" if exactly else did_you_mean(first, known)
     words = f"No bars of {_listed(names)} are stored. {meant}".rstrip()
-    return f"{words} Stored are {_listed(known)}. `marketfetch fetch PROVIDER {_shown(first)}` fetches what is missing."
+    return f"{words} Stored are {_listed(known)}. `marketfetch fetch PROVIDER {_shown(first)}` fetches it, if a vendor has it."
 
 
 def _otherwise(asked: Wish, name: str, stored: Sequence[StoredSeries]) -> str:

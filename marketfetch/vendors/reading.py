@@ -107,8 +107,8 @@ def _judge(page: Page, request: Request, reply: HttpReply, *, max_reject_share: 
     others = "The other series are kept. " if left else ""
     raise TooManyRejects(
         f"{request.provider} {request.symbol}: {_said(bad, good, series, everything=everything)} failed their checks, more "
-        f"than the allowed {max_reject_share:.0%}: {listed}. {others}Look at the rejects; if the rows are right, correct the "
-        f"column mapping or the setting max_reject_share.",
+        f"than the allowed {max_reject_share:.0%}: {listed}. {others}Look at the rejects; if the rows are right, raise the "
+        f"setting max_reject_share, or correct the table's mapping where the settings have one.",
         page=kept,
         status=reply.status,
     )

@@ -146,7 +146,8 @@ def unusable(message: Any, tasks: Mapping[str, Any]) -> str:
         return f"it is no task message: {_clauses(error)}"
     if (task := tasks.get(named.task)) is None:
         meant = did_you_mean(named.task, [one for one in tasks if not one.startswith("celery.")], as_written="{!r}")
-        return f"this worker knows no task {named.task!r:.120}. {meant}".rstrip()
+        # A clause: what reports it goes on after it.
+        return f"this worker knows no task {named.task!r:.120}{meant and f' ({meant[0].lower()}{meant[1:]})'}"
     return _arguments(task, named.task, call.args, call.named or {})
 
 
