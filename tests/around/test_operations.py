@@ -154,3 +154,7 @@ def test_the_figures_of_the_page_are_the_settings():
     timings, retries = get_settings().timings, get_settings().retries
     assert (timings.start_by, timings.end_by, timings.held_again, timings.sweep) == (10, 25, 20, 15)
     assert (retries.most, retries.backoff) == (5, 2)
+    # Every `setting` (20 s) of the page.
+    said = re.findall(r"`(\w+)` \(([0-9.]+) s\)", PAGE)
+    assert {name for name, _ in said} >= {"start_by", "held_again"}
+    assert [(name, figure) for name, figure in said if float(figure) != getattr(timings, name)] == []

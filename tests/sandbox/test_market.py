@@ -146,6 +146,8 @@ def test_unknown_symbols_are_unknown() -> None:
     assert stock("ZZZZ") is None
     assert stock("ZZZZQ") is None
     assert stock("toolong") is None
+    assert stock("R1") is None
+    assert stock("ES=1") is not None
     assert pair("EUR", "EUR") is None
     assert pair("QQQ", "USD") is None
     assert ticker("X:EURUSD") is None
