@@ -103,7 +103,8 @@ class InProcessSandbox:
 def in_process_sandbox(folder: str | PathLike[str], *, seed: int = 1) -> Iterator[InProcessSandbox]:
     """Within the block marketfetch uses nothing outside this process but files in `folder`. The prices follow from `seed`.
 
-    The folder is made if it does not exist; its database holds what an earlier block has stored there. Raises MissingExtra where the extra [testing] is not installed.
+    The folder is made if it does not exist; its database holds what an earlier block has stored there.
+    Raises MissingExtra where the extra [testing] is not installed.
     """
     need("celery", "requests", "fakeredis", "lupa", "tornado", for_what="The in-process sandbox (marketfetch.testing)")
     home = Path(folder).absolute()

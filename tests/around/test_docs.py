@@ -40,6 +40,14 @@ def test_every_command_is_named_in_the_readme():
     assert [name for name in marketfetch.commands if f"marketfetch {name}" not in words(ROOT / "README.md")] == []
 
 
+def test_every_way_to_find_a_job_again_is_in_the_readme():
+    ways = {"fetch": ("--name", "--tag"), "status": ("--tag", "--mine", "--failed")}
+    for command, options in ways.items():
+        known = {one for parameter in marketfetch.commands[command].params for one in parameter.opts}
+        assert known.issuperset(options), command
+        assert [one for one in options if one not in words(ROOT / "README.md")] == [], command
+
+
 def test_the_glossary_has_the_seven_words():
     glossary = words(ROOT / "docs" / "glossary.md")
     assert all(f"| **{word}**" in glossary for word in ("job", "request", "lane", "lease", "batch", "reject", "ledger"))
