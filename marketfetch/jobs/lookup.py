@@ -14,6 +14,7 @@ from marketfetch.suggestions import did_you_mean
 
 #: A beginning of an id, in either case; shorter ones would soon mean several jobs.
 _BEGINNING: Final = re.compile(r"[0-9a-f]{4,16}", re.IGNORECASE)
+_TOO_SHORT: Final = re.compile(r"[0-9a-f]{1,3}", re.IGNORECASE)
 _MOST_SHOWN: Final = 5
 
 
@@ -50,6 +51,8 @@ def known_job(store: Store, job_id: str) -> Job:
 def _unknown_job(job_id: str, store: Store) -> str:
     if meant := did_you_mean(job_id, [job.id for job in store.latest_jobs(50)], cutoff=0.5):
         return f"There is no job {job_id!r}. {meant}"
+    if _TOO_SHORT.fullmatch(job_id):
+        return f"{job_id!r} may begin the ids of many jobs: write at least 4 digits of the id."
     listed = "`marketfetch status` lists the latest ones."
     return f"There is no job {job_id!r} in {store.database.where}. {listed} {database_choice()}"
 

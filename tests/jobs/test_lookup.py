@@ -76,6 +76,11 @@ def test_what_begins_no_id_is_no_job(others: list[str], text: str) -> None:
         marketfetch.status(text)
 
 
+def test_a_beginning_that_is_too_short_is_refused_with_how_many_digits_it_takes(others: list[str]) -> None:
+    with pytest.raises(UnknownJob, match="'abc' may begin the ids of many jobs: write at least 4 digits of the id"):
+        marketfetch.status("abc")
+
+
 def test_jobs_are_listed_by_owner_and_tag_and_the_same_handle_again_is_the_same_job(emptied: Any) -> None:
     emptied()
     plain = submitted()
