@@ -13,7 +13,7 @@ from marketfetch.cli.lengths import in_a_table, per_minute
 if TYPE_CHECKING:
     from marketfetch import JobSummary
 
-HEADER: Final = ("job", "state", "done", "rate", "eta", "symbols", "dataset", "owner")
+HEADER: Final = ("job", "state", "done", "rate", "end", "symbols", "dataset", "owner")
 #: The columns that become narrower where the terminal is, and those that go, the first one first, where that is not enough.
 _ELASTIC: Final = (5, 6, 7)
 _GO: Final = (7, 6, 5, 3, 4)
@@ -79,9 +79,10 @@ def _cut(word: str, width: int) -> str:
 
 
 def _ends(job: JobSummary, now: datetime) -> str:
+    """`in 1h16m`, `3h ago`; `?` where it is not known."""
     if job.ended_at:
         return f"{in_a_table((now - job.ended_at).total_seconds())} ago"
-    return "?" if job.eta_seconds is None else in_a_table(job.eta_seconds)
+    return "?" if job.eta_seconds is None else f"in {in_a_table(job.eta_seconds)}"
 
 
 def _short(number: int) -> str:

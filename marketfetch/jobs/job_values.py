@@ -26,8 +26,8 @@ class Counts(BaseModel):
 
     @property
     def over(self) -> int:
-        """How many are over: stored, failed or cancelled."""
-        return self.stored + self.failed + self.cancelled
+        """How many are over: stored or failed. Cancelled ones were not made, and `resume` lets them go on."""
+        return self.stored + self.failed
 
 
 class Failure(BaseModel):

@@ -36,7 +36,7 @@ def test_a_job_is_a_line_of_words() -> None:
         "running",
         "120/500",
         "50/s",
-        "1h16m",
+        "in 1h16m",
         "AAPL +499",
         "polygon 1d",
         "ann",
@@ -44,6 +44,8 @@ def test_a_job_is_a_line_of_words() -> None:
     over = replace(small, state="done", symbols=1, rate_per_minute=None, eta_seconds=0, ended_at=NOW - timedelta(hours=3))
     assert cells(over, now=NOW) == ("0123456789abcdef", "done", "120/500", "", "3h ago", "AAPL", "polygon 1d", "ann")
     assert cells(replace(small, eta_seconds=None), now=NOW)[4] == "?"
+    half = replace(small, state="cancelled", requests=Counts(total=1440, stored=150, failed=6, cancelled=1284))
+    assert cells(half, now=NOW)[2] == "156/1440", "what was cancelled was not done"
     assert cells(JOB, now=NOW)[2] == "999k/1.2M", "a job that is not over does not look as if it were"
 
 
