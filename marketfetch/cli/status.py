@@ -11,6 +11,8 @@ import click
 from marketfetch.cli.screen import hint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from marketfetch import JobStatus, JobSummary
     from marketfetch.jobs.job_list import Listing
 
@@ -20,14 +22,20 @@ if TYPE_CHECKING:
 @click.option("--failed", is_flag=True, help="List only jobs with failed requests; with JOB, show every failed request of it.")
 @click.option("--watch", is_flag=True, help="Follow JOB, or every listed job that runs, until it is over.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many jobs to list.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="List so many of the latest jobs, and each older one that runs.",
+)
 @click.option("--tag", default="", help="List only jobs with this tag.")
 @click.option("--mine", is_flag=True, help="List only your jobs: of the setting owner, or of your name on this system.")
 @click.pass_context
 def status(
     ctx: click.Context, *, job: str | None, failed: bool, watch: bool, as_json: bool, limit: int, tag: str, mine: bool
 ) -> None:
-    """Show the state of JOB, an id or its first 4 digits or more; without JOB, list the latest jobs.
+    """Show the state of JOB, an id or its first 4 digits or more; without JOB, list the latest jobs, and every one that runs.
 
     Exits with 0 while a job runs and when all of it succeeded; with 1 when JOB is over and a request failed, or cancelled, and
     when a watched job ended so.
@@ -84,10 +92,10 @@ class Chosen:
     tag: str
     failed: bool
 
-    def listing(self) -> Listing:
+    def listing(self, also: Sequence[str] = ()) -> Listing:
         from marketfetch.jobs.job_list import listing
 
-        return listing(self.limit, owner=self.owner, tag=self.tag, failed=self.failed)
+        return listing(self.limit, owner=self.owner, tag=self.tag, failed=self.failed, running=True, also=also)
 
     def none(self) -> str:
         """What is said where there is none."""
@@ -107,7 +115,7 @@ def _show_list(chosen: Chosen, *, watch: bool, as_json: bool) -> int:
     ended: list[JobStatus] = []
     if watch and running:
         ended = list(watched({one: one for one in running}).values())
-        found = chosen.listing()
+        found = chosen.listing(also=running)
     if as_json:
         click.echo(json.dumps({"jobs": [_document(one) for one in found.jobs], "trouble": found.trouble}))
     elif found.jobs:

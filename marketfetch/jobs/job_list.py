@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -39,14 +41,22 @@ def list_jobs(limit: int = 20, *, owner: str = "", tag: str = "", failed: bool =
     return listing(limit, owner=owner, tag=tag, failed=failed).jobs
 
 
-def listing(limit: int, *, owner: str = "", tag: str = "", failed: bool = False) -> Listing:
-    """As `list_jobs`, with what an operator should act on."""
+def listing(
+    limit: int, *, owner: str = "", tag: str = "", failed: bool = False, running: bool = False, also: Sequence[str] = ()
+) -> Listing:
+    """As `list_jobs`, with what an operator should act on.
+
+    `running`: behind the latest jobs, each older one that runs, however many. `also`: ids of jobs to list in any case.
+    """
     if not isinstance(limit, int) or limit < 1:
         raise BadRequestError(f"The limit of the list of jobs is 1 or more (got {limit}).")
     asked = make_handle(owner, tags=[tag] if tag else [])
     try:
         store = recorded()
-        jobs = store.latest_jobs(limit, owner=asked.owner, tag="".join(asked.tags), failed=failed)
+        chosen: dict[str, Any] = {"owner": asked.owner, "tag": "".join(asked.tags), "failed": failed}
+        jobs = store.latest_jobs(limit, **chosen)
+        older = [*(store.running_jobs(**chosen) if running else []), *filter(None, map(store.job, also))]
+        jobs = sorted({job.id: job for job in [*jobs, *older]}.values(), key=lambda job: (-job.created_at_ms, job.id))
         specs = {job.id: spec_or_reason(job) for job in jobs}
         view, trouble = _look(specs)
         ids = [job.id for job in jobs]
@@ -59,8 +69,8 @@ def listing(limit: int, *, owner: str = "", tag: str = "", failed: bool = False)
         raise UnavailableError(f"The jobs can't be listed: {error}") from error
     found = [_summary(job, *specs[job.id], tallies[job.id], moving.get(job.id, 0), view) for job in jobs]
     if view.pools:
-        running = sorted({one.provider for one in found if one.state == "running"} & {*view.pools})
-        trouble += [sentence for one in running if (sentence := unserved(one, view.alive))]
+        called = sorted({one.provider for one in found if one.state == "running"} & {*view.pools})
+        trouble += [sentence for one in called if (sentence := unserved(one, view.alive))]
     return Listing(found, trouble)
 
 

@@ -52,6 +52,9 @@ class RecordedJobs:
     def latest(self, limit: int, *, owner: str, tag: str, failed: bool) -> list[Job]:
         return self._jobs("latest", owner, owner, tag, tag, "failed" if failed else "", limit)
 
+    def chosen_open(self, *, owner: str, tag: str, failed: bool) -> list[Job]:
+        return self._jobs("chosen_open", owner, owner, tag, tag, "failed" if failed else "")
+
     def beginning_with(self, prefix: str, limit: int) -> list[Job]:
         # Behind every id of hexadecimal digits that begins with it.
         return self._jobs("beginning_with", prefix, f"{prefix}g", limit)

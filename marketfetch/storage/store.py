@@ -124,6 +124,10 @@ class Store:
         """Newest first; only those of an owner, or with a tag, where one is given, or with a failed request."""
         return self._jobs.latest(limit, owner=owner, tag=tag, failed=failed)
 
+    def running_jobs(self, *, owner: str = "", tag: str = "", failed: bool = False) -> list[Job]:
+        """The jobs that are neither cancelled nor over, newest first, chosen as by `latest_jobs`, however many."""
+        return self._jobs.chosen_open(owner=owner, tag=tag, failed=failed)
+
     def jobs_beginning_with(self, prefix: str, limit: int) -> list[Job]:
         """The jobs whose id begins with `prefix`, which is of hexadecimal digits, newest first."""
         return self._jobs.beginning_with(prefix, limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from redis.client import Pipeline
 
 import marketfetch
 from marketfetch import configured, connections
+from marketfetch.cli import progress
 from marketfetch.cli.main import marketfetch as command
 from marketfetch.ops import alerts, dead_letters, workers
 from marketfetch.quotas import Gate
@@ -162,6 +163,37 @@ def test_the_list_has_everything_as_json_and_failed_ones_alone(redis: Redis) -> 
     assert [line.split()[0] for line in failed.stdout.splitlines()] == ["job", bad]
     reasons = CliRunner().invoke(command, ["status", bad, "--failed"]).stdout.splitlines()
     assert [line.split()[0] for line in reasons] == [requests[1]]
+
+
+def test_a_job_that_runs_is_listed_and_followed_however_many_newer_ones_there_are(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = submitted("MSFT")
+    stored(*call(connections.gate("polygon")))
+    old = submitted("AAPL")
+    record = connections.store().job(over)
+    assert record
+    for n in range(3):  # newer, and over: they have no request
+        connections.store().save_job(Job(f"{n:016x}", record.spec, record.created_at_ms + 60_000 + n), [])
+    shown = CliRunner().invoke(command, ["status", "--limit", "2"]).stdout
+    assert [line.split()[:2] for line in shown.splitlines()[1:]] == [
+        [f"{2:016x}", "done"],
+        [f"{1:016x}", "done"],
+        [old, "running"],
+    ]
+    assert [one.job_id for one in marketfetch.list_jobs(2)] == [f"{2:016x}", f"{1:016x}"], "as many as a caller asks for"
+    followed: list[str] = []
+
+    def watched(jobs: Mapping[str, str]) -> dict[str, marketfetch.JobStatus]:
+        followed.extend(jobs)
+        stored(*call(connections.gate("polygon")))
+        return {job: marketfetch.status(job) for job in jobs}
+
+    monkeypatch.setattr(progress, "watched", watched)
+    done = CliRunner().invoke(command, ["status", "--watch", "--limit", "1"])
+    assert (done.exit_code, followed) == (0, [old])
+    assert [line.split()[:2] for line in done.stdout.splitlines()[1:]] == [[f"{2:016x}", "done"], [old, "done"]]
+    assert "No job is running." in CliRunner().invoke(command, ["watch"]).stderr
 
 
 def test_a_job_says_only_what_concerns_it_and_the_list_says_all(redis: Redis) -> None:

@@ -30,6 +30,12 @@ def test_a_job_is_listed_by_its_owner_and_by_each_of_its_tags(store: Any) -> Non
     assert ids(store.latest_jobs(tag=HOSTILE)) == ["0a"]
     assert store.latest_jobs(owner="ben", tag=HOSTILE) == store.latest_jobs(tag="eo") == store.latest_jobs(tag="%") == []
     assert [one.owner for one in store.open_jobs()] == ["ana", "ben", ""]
+    assert ids(store.running_jobs()) == ["0c", "0b", "0a"]
+    assert ids(store.running_jobs(tag="eod")) == ["0b", "0a"]
+    store.cancel_job("0b", at_ms=9)
+    assert ids(store.running_jobs(tag="eod")) == ["0a"]
+    store.store([batch("r", {0: 1.0})])
+    assert store.running_jobs() == []
 
 
 def test_two_handles_of_the_same_requests_are_cancelled_and_purged_alone(store: Any) -> None:

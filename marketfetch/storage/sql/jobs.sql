@@ -4,10 +4,14 @@ id, spec, {ms:created_at}, {ms:cancelled_at}, owner, name, tags
 -- name: one
 SELECT {columns} FROM jobs WHERE id = ?
 
+-- name: chosen
+(? = '' OR owner = ?) AND (? = '' OR {among_tags}) AND (? = '' OR {has_failed})
+
 -- name: latest
-SELECT {columns} FROM jobs
-WHERE (? = '' OR owner = ?) AND (? = '' OR {among_tags}) AND (? = '' OR {has_failed})
-ORDER BY created_at DESC, id LIMIT ?
+SELECT {columns} FROM jobs WHERE {chosen} ORDER BY created_at DESC, id LIMIT ?
+
+-- name: chosen_open
+SELECT {columns} FROM jobs WHERE done_at IS NULL AND cancelled_at IS NULL AND {chosen} AND {is_open} ORDER BY created_at DESC, id
 
 -- name: has_failed
 (SELECT 1 FROM job_requests j JOIN ledger l ON l.root = j.root
