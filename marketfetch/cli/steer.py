@@ -35,10 +35,13 @@ def resume(ctx: click.Context, *, job: str | None) -> None:
     import marketfetch
     from marketfetch.jobs.steering import resume_all
 
-    fed = resume_all() if job is None else {(name := _whole(job)): marketfetch.resume(name)}
+    before = marketfetch.status(job) if job is not None else None
+    fed = resume_all() if before is None else {before.job: marketfetch.resume(before.job)}
     for name, requests in fed.items():
         if isinstance(requests, Exception):
             hint(str(requests))
+        elif before and before.requests.cancelled > requests:
+            click.echo(f"{name}: {_go_on(before.requests.cancelled, requests)}")
         else:
             click.echo(f"{name}: {counted(requests, 'request')} parked anew." if requests else f"{name}: {_as_it_is(name)}")
     if not fed:
@@ -59,6 +62,14 @@ def retry(*, job: str) -> None:
         if failed
         else f"No request of {job} has failed."
     )
+
+
+def _go_on(cancelled: int, parked: int) -> str:
+    """What is said of cancelled requests of which fewer were parked anew: another job shares them, or they are very many."""
+    again = f"{counted(cancelled, 'cancelled request')} {'is' if cancelled == 1 else 'are'} to be made again"
+    if parked:
+        return f"{again}, {parked:,} of them parked anew."
+    return f"{again}: another job had parked {'it' if cancelled == 1 else 'them'} already."
 
 
 def _as_it_is(job: str) -> str:

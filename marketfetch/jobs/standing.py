@@ -39,7 +39,8 @@ def state_of(job: Job, counts: Counts) -> State:
     """`pending` requests and those that still run keep a job running."""
     if counts.parked or counts.running:
         return "running"
-    if job.cancelled_at_ms is not None and counts.cancelled:
+    # Also when another job has completed all of its requests: only `resume` ends the cancellation.
+    if job.cancelled_at_ms is not None:
         return "cancelled"
     return "failed" if counts.failed else "done"
 

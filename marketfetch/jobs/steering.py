@@ -60,7 +60,8 @@ def not_over(job_id: str, timeout_s: float) -> TimeoutError:
 def cancel(job_id: str) -> JobStatus:
     """Stops a job: parked requests leave Redis, running ones end and are stored. Returns the status after that.
 
-    Requests that another job shares stay parked for it. `resume` lets the job go on. Raises UnknownJob and
+    Requests that another job shares stay parked for it. The job stays cancelled, whatever becomes of them, until `resume` lets
+    it go on; one that is over stays as it is. Raises UnknownJob and
     UnavailableError.
     """
     store = recorded()
@@ -70,6 +71,8 @@ def cancel(job_id: str) -> JobStatus:
     # The vendor of an unreadable job is unknown, so its requests are looked for in every vendor's pool.
     gates = [connections.gate(name) for name in ((spec.provider,) if spec else vendors.names())]
     try:
+        if store.is_over(job_id):
+            return status(job_id)  # it stays done, or failed
         store.cancel_job(job_id, at_ms=time.time_ns() // 1_000_000)
     except StoreError as error:
         raise UnavailableError(f"Job {job_id} was not cancelled: {error}") from error

@@ -223,6 +223,38 @@ def test_commands_on_a_job_that_is_over_say_so_and_what_can_be_done(redis: Redis
     assert run(command, ["retry", job]).output == f"1 failed request of {job} is to be made again.\n"
 
 
+@pytest.mark.parametrize("outcome", ["stored", "failed"])
+def test_a_cancelled_job_stays_so_when_another_job_completes_its_requests(redis: Redis, outcome: str) -> None:
+    days: Any = {"start": date(2024, 1, 2), "end": date(2024, 1, 5)}
+    mine, theirs = (marketfetch.submit("polygon", ["AAPL", "MSFT"], tags=[tag], **days).job_id for tag in ("mine", "theirs"))
+    marketfetch.cancel(mine)
+    first, second = call(connections.gate("polygon"))
+    stored(first)
+    stored(second, outcome=outcome)
+    over = "done" if outcome == "stored" else "failed"
+    assert {job: marketfetch.status(job).state for job in (mine, theirs)} == {mine: "cancelled", theirs: over}
+    assert {one.job_id: one.state for one in marketfetch.list_jobs()} == {mine: "cancelled", theirs: over}
+    assert CliRunner().invoke(command, ["status", mine]).exit_code == 1
+    assert marketfetch.cancel(theirs).state == over, "a job that is over is not cancelled"
+    assert connections.store().job(theirs).cancelled_at_ms is None  # type: ignore[union-attr]
+    assert marketfetch.resume(mine) == 0
+    assert marketfetch.status(mine).state == over
+
+
+def test_resuming_a_cancelled_job_says_what_goes_on_also_where_another_job_shares_it(redis: Redis) -> None:
+    submitted("AAPL", "MSFT", "IBM")
+    for symbols in ((), ("QQQ",)):
+        mine = submitted("AAPL", "MSFT", *symbols)
+        marketfetch.cancel(mine)
+        again = f"{2 + len(symbols)} cancelled requests are to be made again"
+        how = ", 1 of them parked anew." if symbols else ": another job had parked them already."
+        assert CliRunner().invoke(command, ["resume", mine]).output == f"{mine}: {again}{how}\n"
+        assert marketfetch.status(mine).requests.parked == 2 + len(symbols)
+    alone = submitted("SPY")
+    marketfetch.cancel(alone)
+    assert CliRunner().invoke(command, ["resume", alone]).output == f"{alone}: 1 request parked anew.\n"
+
+
 def test_a_worker_of_the_release_before_counts_as_a_worker(redis: Redis) -> None:
     job = submitted("AAPL")
     workers.stop_beating(redis, workers.own_name())
