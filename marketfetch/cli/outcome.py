@@ -6,12 +6,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from marketfetch.cli.lengths import in_words
-from marketfetch.phrases import counted
+from marketfetch.phrases import counted, joined
 
 if TYPE_CHECKING:
     from marketfetch import JobStatus, NextCall
 
 _MOST_SHOWN: Final = 10
+_MOST_SYMBOLS: Final = 5
 
 
 def sentences(state: JobStatus) -> list[str]:
@@ -51,9 +52,20 @@ def sentences(state: JobStatus) -> list[str]:
             "  A vendor gave no usable answer: `marketfetch check` shows where it is asked; then "
             f"`marketfetch retry {state.job}`."
         )
-    if state.state == "done" and not state.rows:
+    if state.empty_symbols:
+        lines.append(f"  {_empty(state)}")
+    elif state.state == "done" and not state.rows:
         lines.append(f"  {state.provider} has no rows for this range, or does not know the symbols: check range and spelling.")
     return lines
+
+
+def _empty(state: JobStatus) -> str:
+    """Says both that may be so: a vendor's reply to a short range is the same for a symbol that it does not know."""
+    shown = state.empty_symbols[:_MOST_SYMBOLS]
+    more = state.empty_symbols_total - len(shown)
+    names = joined([*shown, f"{more:,} more"] if more else shown)
+    them = "it" if state.empty_symbols_total == 1 else "them"
+    return f"No row came of {names}: {state.provider} has none for this range, or does not know {them}. Check range and spelling."
 
 
 def waits(call: NextCall, seconds: int | None = None) -> str:

@@ -27,6 +27,7 @@ from marketfetch.storage.store import Job, Store, StoreError
 UNKNOWN: Final = "unknown"
 #: How many failures a JobStatus has; `failures` returns all.
 _MOST_FAILURES: Final = 100
+_MOST_EMPTY: Final = 100
 _ALL: Final = 1 << 31
 
 
@@ -53,11 +54,13 @@ def status(job_id: str) -> JobStatus:
     try:
         tally, failed = store.tally(job_id), _failures(store, job, _MOST_FAILURES)
         moving = store.pending_among([job_id], sorted(pool.moving)).get(job_id, 0) if pool else 0
+        counts = counts_of(tally, moving)
+        state = state_of(job, counts)
+        runs = state == "running"
+        # While a job runs, the next request of a symbol may bring rows.
+        empty, empty_total = store.empty_symbols(job_id, _MOST_EMPTY) if tally.empty and not runs else ([], 0)
     except StoreError as error:
         raise UnavailableError(f"The status of job {job_id} is not known: {error}") from error
-    counts = counts_of(tally, moving)
-    state = state_of(job, counts)
-    runs = state == "running"
     return JobStatus(
         job=job_id,
         provider=spec.provider if spec else UNKNOWN,
@@ -77,6 +80,8 @@ def status(job_id: str) -> JobStatus:
         name=job.name,
         tags=list(job.tags),
         empty=tally.empty,
+        empty_symbols=empty,
+        empty_symbols_total=empty_total,
     )
 
 

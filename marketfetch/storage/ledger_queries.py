@@ -37,6 +37,10 @@ class LedgerQueries:
     def failures(self, job_id: str, limit: int) -> list[LedgerRow]:
         return [LedgerRow(*row) for row in self._database.read(self._sql["failures"], job_id, limit)]
 
+    def empty_symbols(self, job_id: str, limit: int) -> tuple[list[str], int]:
+        found = self._database.read(self._sql["empty_symbols"], job_id, limit)
+        return [row[0] for row in found], int(found[0][1]) if found else 0
+
     def calls(self, provider: str, key_label: str, *, since_ms: int) -> int:
         return int(self._database.read(self._sql["calls"], *(provider, key_label, since_ms) * 2)[0][0])
 

@@ -186,6 +186,10 @@ class Store:
         """The failed requests of a job, by symbol."""
         return self._ledger.failures(job_id, limit)
 
+    def empty_symbols(self, job_id: str, limit: int) -> tuple[list[str], int]:
+        """The first symbols of a job whose requests in the ledger are all empty, by name, and how many there are."""
+        return self._ledger.empty_symbols(job_id, limit)
+
     def calls(self, provider: str, key_label: str, *, since_ms: int) -> int:
         """The calls of requests whose last call was made with this key at `since_ms` (Unix ms) or later.
 

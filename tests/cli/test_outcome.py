@@ -57,6 +57,18 @@ def test_a_job_without_a_row_says_what_that_may_mean() -> None:
     assert "check range and spelling" in sentences(state(rows=0))[-1]
 
 
+def test_symbols_of_which_nothing_came_are_named_in_a_mixed_job_too() -> None:
+    names = [f"ZZZZ{i}" for i in range(8)]
+    lines = sentences(state(requests=Counts(total=3, stored=3), empty=2, empty_symbols=names[:2], empty_symbols_total=2))
+    assert "3 requests (1 stored, 2 empty)" in lines[0]
+    either = "polygon has none for this range, or does not know"
+    assert lines[1:] == [f"  No row came of ZZZZ0 and ZZZZ1: {either} them. Check range and spelling."]
+    of_one = sentences(state(empty=1, rows=0, empty_symbols=names[:1], empty_symbols_total=1))
+    assert of_one[1:] == [f"  No row came of ZZZZ0: {either} it. Check range and spelling."]
+    many = sentences(state(empty=1205, empty_symbols=names, empty_symbols_total=1205))
+    assert "of ZZZZ0, ZZZZ1, ZZZZ2, ZZZZ3, ZZZZ4 and 1,200 more: " in many[-1]
+
+
 def test_a_running_job_says_what_waits_and_how_long() -> None:
     running = state(state="running", requests=Counts(total=9, parked=5, running=2, stored=2), eta_seconds=7200)
     assert "is running: 9 requests (2 stored, 2 running, 5 waiting)" in sentences(running)[0]

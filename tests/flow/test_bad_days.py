@@ -134,7 +134,7 @@ def test_a_long_range_without_a_single_row_is_no_success(place, sandbox):
     place.worker()
     done = place.marketfetch("fetch", "nasdaq", "ZZZZ", "--start", "2017-01-03", "--end", "2017-03-31", "--wait")
     assert done.returncode == 1
-    assert "does not know the symbols: check range and spelling" in done.stdout
+    assert "No row came of ZZZZ: nasdaq has none for this range, or does not know it." in done.stdout
 
 
 def test_results_null_is_asked_once_more(place, sandbox):

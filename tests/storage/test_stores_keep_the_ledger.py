@@ -85,6 +85,16 @@ def test_failures_come_by_symbol_and_are_limited(store: Any) -> None:
     assert [row.symbol for row in store.failures("job", limit=1)] == ["AAPL"]
 
 
+def test_a_symbol_is_empty_when_all_its_requests_are(store: Any) -> None:
+    store.save_job(Job("job", "{}", 0), ["a", "b", "c", "d", "e", "f"])
+    assert store.empty_symbols("job", 9) == ([], 0)
+    empty = [batch(r, symbol=s, outcome="empty") for r, s in (("a", "ZZZZ"), ("b", "ZZZZ"), ("c", "YYYY"), ("d", "IBM"))]
+    failed = batch("f", symbol="MSFT", outcome="failed", reason="no")
+    store.store([*empty, batch("e", {0: 1.0}, symbol="IBM"), failed, batch("x", symbol="OTHER", outcome="empty")])
+    assert store.empty_symbols("job", 9) == (["YYYY", "ZZZZ"], 2)
+    assert store.empty_symbols("job", 1) == (["YYYY"], 2)
+
+
 def test_over_answers_for_any_number_of_requests(store: Any) -> None:
     store.store([batch("a", {0: 1.0}), batch("b", outcome="failed")])
     asked = [f"r{i}" for i in range(40_000)]

@@ -16,6 +16,11 @@ SELECT l.id, l.provider, {ms:l.over_at}, {columns} FROM ledger l WHERE l.id < ? 
 SELECT {columns} FROM job_requests j JOIN ledger l ON l.root = j.root
 WHERE j.job_id = ? AND l.outcome = 'failed' ORDER BY l.symbol, l.root, l.page LIMIT ?
 
+-- Of each symbol of which nothing came and nothing failed; behind it how many there are. Pages of one request count together.
+-- name: empty_symbols
+SELECT l.symbol, count(*) OVER () FROM job_requests j JOIN ledger l ON l.root = j.root
+WHERE j.job_id = ? GROUP BY l.symbol HAVING min(CASE WHEN l.outcome = 'empty' THEN 1 ELSE 0 END) = 1 ORDER BY l.symbol LIMIT ?
+
 -- name: calls
 SELECT (SELECT coalesce(sum(calls), 0) FROM ledger WHERE provider = ? AND key_label = ? AND called_at >= {time:?})
      + (SELECT coalesce(sum(calls), 0) FROM spent_calls WHERE provider = ? AND key_label = ? AND called_at >= {time:?})
