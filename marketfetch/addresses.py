@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from marketfetch.broker_urls import Broker, WrongBrokerUrl, read_broker
+from marketfetch.local import sandbox_note
 from marketfetch.local.valkey_server import find_valkey
 from marketfetch.redis_urls import RedisUrl, read
 from marketfetch.sentinel_urls import WrongRedisUrl
@@ -73,11 +74,22 @@ def missing_database() -> Path | None:
 
 def database_choice() -> str:
     """Why it is this database, and how to name another one: a sentence, for one that has not what a user looks for."""
-    named = origin("database_url")
+    named, left = origin("database_url"), sandbox_left()
+    stopped = f" {left}" if left else ""
     if named == "by default":
         how = f"go to the folder of your jobs, or set {PREFIX}DATABASE_URL"
-        return f"That is the default database, in the folder where a command runs: {how}."
-    return f"database_url ({named}) names that database: correct it if your jobs are in another one."
+        return f"That is the default database, in the folder where a command runs: {how}.{stopped}"
+    return f"database_url ({named}) names that database: correct it if your jobs are in another one.{stopped}"
+
+
+def sandbox_left() -> str:
+    """Where the jobs and bars of a sandbox are that has run here and runs no more, as a sentence; "" if there is none."""
+    if not sandbox_note.is_left(state_dir()):
+        return ""
+    return (
+        f"The sandbox of this folder is stopped: `marketfetch up --sandbox` starts it again, with its jobs and bars "
+        f"({sandbox_note.home(state_dir())})."
+    )
 
 
 def redis_choice() -> str:

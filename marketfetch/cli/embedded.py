@@ -63,7 +63,7 @@ class EmbeddedVendors:
     def __init__(self, state_dir: Path, *, redis_url: str) -> None:
         home = sandbox_note.home(state_dir)
         self.state_dir = state_dir
-        self.database = home / "marketfetch.db"
+        self.database = home / sandbox_note.DATABASE
         self.log = home / "logs" / "sandbox.log"
         private_folder(self.log.parent)
         private_file(self.database)

@@ -114,7 +114,8 @@ def fetch(
     wanted = symbols_of(symbols, symbols_file)
     if not wanted:
         raise click.UsageError("name at least one symbol, or give --symbols-file")
-    last = end or datetime.now(UTC).date()
+    # A start in the future is refused as such, and not as one that is after an end that the user has not written.
+    last = end or max(datetime.now(UTC).date(), start or date.min)
     new_database = missing_database()
     job = submit(
         provider,

@@ -65,7 +65,9 @@ def _empty(state: JobStatus) -> str:
     more = state.empty_symbols_total - len(shown)
     names = joined([*shown, f"{more:,} more"] if more else shown)
     them = "it" if state.empty_symbols_total == 1 else "them"
-    return f"No row came of {names}: {state.provider} has none for this range, or does not know {them}. Check range and spelling."
+    return (
+        f"No row came of {names}: {state.provider} has none for this range, or does not know {them}. Check range and spelling."
+    )
 
 
 def waits(call: NextCall, seconds: int | None = None) -> str:

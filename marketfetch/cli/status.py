@@ -133,7 +133,11 @@ def _say_none(chosen: Chosen) -> None:
     from marketfetch.addresses import database_choice
     from marketfetch.jobs.lookup import recorded
 
-    begin = "" if chosen.owner or chosen.tag or chosen.failed else " Begin with `marketfetch fetch`."
+    begin = (
+        ""
+        if chosen.owner or chosen.tag or chosen.failed
+        else " Begin with `marketfetch up`, or without an API key with `marketfetch up --sandbox`; then `marketfetch fetch`."
+    )
     hint(f"{chosen.none()} in {recorded().database.where}.{begin} {database_choice()}")
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from marketfetch.addresses import database_choice, database_url
-from marketfetch.exceptions import UnavailableError
+from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.frames.choosing import Wish, matching
 from marketfetch.frames.date_bounds import Moment, bounds, session_days
 from marketfetch.storage import open_store
@@ -34,8 +34,9 @@ _BUSY_MS: Final = 5_000
 
 @contextmanager
 def reading() -> Iterator[Store]:
-    """The configured database for one question; its tables are those of this release. Raises UnavailableError.
+    """The configured database for one question; its tables are those of this release.
 
+    Raises BadRequestError where there is no database yet, which is no outage: it has no bars; else UnavailableError.
     A connection for each question: a notebook that stands open holds none, and a forked process inherits none.
     """
     try:
@@ -43,7 +44,7 @@ def reading() -> Iterator[Store]:
             store.verify()
             yield store
     except NoTables as error:
-        raise UnavailableError(f"There are no bars: {error}. {database_choice()}") from error
+        raise BadRequestError(f"No bars are stored: {error}. {database_choice()}") from None
     except StoreError as error:
         raise UnavailableError(f"The bars can't be read: {error}.") from error
 

@@ -58,8 +58,8 @@ class JobStatus(BaseModel):
     requests, or at the rate if that is slower; None while neither is known, and while no worker runs. `next_call`: None when a
     call may be made now, or none waits. `failures`: the first hundred. `reject_reasons`: rows rejected, by reason. `trouble`:
     what an operator should act on, one sentence each. `owner`, `name`, `tags`: as given to `submit`, else empty.
-    `empty`: how many of the stored requests brought no row. `empty_symbols`: once the job is over, the first hundred symbols all
-    of whose requests were empty, of `empty_symbols_total`.
+    `empty`: how many of the stored requests brought no row. `empty_symbols`: once the job is over, the first hundred symbols
+    all of whose requests were empty, of `empty_symbols_total`.
     """
 
     job: str

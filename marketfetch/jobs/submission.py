@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
-from marketfetch import connections
+from marketfetch import connections, vendors
+from marketfetch.addresses import sandbox_left
 from marketfetch.configured import labels
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.jobs.callbacks import callback
@@ -137,10 +138,7 @@ def id_for(task_id: str) -> str:
 def record(spec: JobSpec, requests: list[Request], *, job_id: str, handle: Handle, waiter: JobWaiter | None) -> Submitted:
     """Records a planned job with who waits for its end, and parks its requests. Raises UnavailableError, as `submit` does."""
     if not labels(spec.provider):
-        raise UnavailableError(
-            f"No API key is configured for {spec.provider}, so nothing was submitted. Set "
-            f"MARKETFETCH_PROVIDERS__{spec.provider.upper()}__API_KEYS='[\"label:secret\"]' or api_keys in marketfetch.toml."
-        )
+        raise UnavailableError(_no_key(spec.provider))
     store = database()
     with_redis(lambda: redis_writes.must_take_writes(connections.redis()), "nothing was submitted")
     job = Job(
@@ -161,6 +159,16 @@ def record(spec: JobSpec, requests: list[Request], *, job_id: str, handle: Handl
     except StoreError as error:
         raise UnavailableError(f"{error}: {unfed}") from error
     return Submitted(job_id=job.id, requests=len(requests), new=new)
+
+
+def _no_key(provider: str) -> str:
+    theirs = vendors.vendor(provider).key_variables
+    variable = " or ".join(theirs) if theirs else f"MARKETFETCH_PROVIDERS__{provider.upper()}__API_KEYS"
+    return (
+        f"No API key is configured for {provider}, so nothing was submitted. Set the variable {variable}, or "
+        f"providers.{provider}.api_keys in marketfetch.toml. "
+        + (sandbox_left() or "Without a key, `marketfetch up --sandbox` brings invented bars.")
+    )
 
 
 def database() -> Store:

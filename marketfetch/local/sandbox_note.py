@@ -18,6 +18,7 @@ from typing import Any, Final
 from marketfetch.local.private_files import write_private
 
 LOCK: Final = "running.lock"
+DATABASE: Final = "marketfetch.db"
 _NOTE: Final = "settings.json"
 _LONGEST_SECONDS: Final = 20.0
 
@@ -48,6 +49,12 @@ def find(state_dir: Path) -> dict[str, Any]:
             return dict(json.loads((folder / _NOTE).read_text()))
         pause.wait(0.05)
     return {}
+
+
+def is_left(state_dir: Path) -> bool:
+    """True if a sandbox has run here, its database is there, and none runs now."""
+    folder = home(state_dir)
+    return (folder / DATABASE).exists() and not is_held(folder / LOCK)
 
 
 def is_held(path: Path) -> bool:

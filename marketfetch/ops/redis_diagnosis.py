@@ -10,18 +10,20 @@ from typing import Any, Final
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from marketfetch import vendors
-from marketfetch.addresses import broker, broker_setting, redis_setting, redis_url
+from marketfetch.addresses import broker, broker_setting, redis_setting, redis_url, state_dir
 from marketfetch.configured import labels
 from marketfetch.connections import new_redis
 from marketfetch.extras import MissingExtra, need
+from marketfetch.local.valkey_server import find_valkey
 from marketfetch.ops import alerts, redis_writes
 from marketfetch.ops.finding import Finding, as_sentence
 from marketfetch.ops.workers import heartbeats, unserved
 from marketfetch.quotas.write_trial import try_writing
-from marketfetch.settings import SettingsError
+from marketfetch.settings import SettingsError, get_settings
 
 #: The scripts of the gate are written for the commands of this version; Valkey began at 7.2.
 OLDEST_REDIS: Final = (6, 2)
@@ -50,7 +52,7 @@ def of_redis(*, celery: bool) -> Iterator[Finding]:
     if (url.tls or {}).get("ssl_cert_reqs") == "none":
         sentence = "ssl_cert_reqs=none verifies no certificate: another server can take its place and read the password. "
         yield Finding(level="warning", subject="redis", sentence=f"{sentence}Name the authority's certificate in ssl_ca_certs.")
-    writes = False
+    writes, started = False, get_settings().redis_url is not None or find_valkey(state_dir()) is not None
     try:
         with new_redis(socket_timeout=5, socket_connect_timeout=3, retry=_NO_RETRY) as redis:
             yield from _facts(redis, where)
@@ -71,6 +73,10 @@ def of_redis(*, celery: bool) -> Iterator[Finding]:
         sentence = f"{where} refuses us ({error}). Correct user and password in {redis_setting()}, or the user's rights."
         yield Finding(level="error", subject="redis", sentence=sentence)
     except (RedisError, OSError, ValueError) as error:
+        if not started and isinstance(error, RedisConnectionError):
+            sentence = f"Not started: `marketfetch up` starts one. Until then none answers ({where}, the default)."
+            yield Finding(level="warning", subject="redis", sentence=sentence)
+            return
         why = str(error).replace(url.text, where).rstrip(".")
         sentence = f"{where} can't be reached ({why}). {redis_writes.remedy_of_silence()}"
         yield Finding(level="error", subject="redis", sentence=sentence)

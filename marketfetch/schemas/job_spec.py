@@ -45,6 +45,9 @@ class JobSpec(BaseModel):
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:
+        if self.end < self.start and self.start.isoformat() > (today := self.as_of[:10]):
+            both = f"{self.start}, after its end {self.end} and after today ({today} in UTC)"
+            raise ValueError(f"the range begins on {both}: ask for an earlier start")
         if self.end < self.start:
             raise ValueError(f"the end date {self.end} is before the start date {self.start}: swap them")
         # No minimum of the field itself: of a single bad symbol that would be a second error.

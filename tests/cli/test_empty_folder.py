@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from click.testing import CliRunner, Result
 import marketfetch
 from marketfetch import UnknownJob, connections, settings
 from marketfetch.cli.main import marketfetch as command
+from marketfetch.local import sandbox_note
 
 #: These make what they need.
 WRITING = {"demo", "init", "up", "fetch"}
@@ -94,7 +97,8 @@ def test_the_functions_make_no_file_either(folder: Path) -> None:
     for call in (marketfetch.status, marketfetch.cancel, marketfetch.resume, marketfetch.retry, marketfetch.wait):
         with pytest.raises(UnknownJob, match=where):
             call("abcd")
-    with pytest.raises(marketfetch.UnavailableError, match="There are no bars: the database file"):
+    where = re.escape(f"No bars are stored: the database file {folder}/marketfetch.db does not exist")
+    with pytest.raises(marketfetch.BadRequestError, match=where):
         marketfetch.bars("AAPL")
     assert list(folder.iterdir()) == []
 
@@ -119,3 +123,60 @@ def test_the_default_redis_is_named_where_none_is_known(folder: Path, redis: Any
             assert "the default: redis_url is not set" in done.stderr
             assert f"`marketfetch up` does not run in {folder}" in done.stderr
     assert redis.keys("*") == []
+
+
+def test_a_check_before_the_first_up_finds_no_error(folder: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("marketfetch.addresses.DEFAULT_REDIS_URL", REDIS)
+    with settings.override({"MARKETFETCH_PROVIDERS__POLYGON__API_KEYS": "main:secret"}):
+        done = run("check", "--json")
+    assert done.exit_code == 0, done.output
+    (redis,) = [one for one in json.loads(done.stdout)["findings"] if one["subject"] == "redis"]
+    assert (redis["level"], redis["sentence"].partition(" Until")[0]) == (
+        "warning",
+        "Not started: `marketfetch up` starts one.",
+    )
+    assert list(folder.iterdir()) == []
+
+
+def test_a_configured_redis_that_is_away_is_an_error_of_check(folder: Path) -> None:
+    done = run("check", "--json")
+    assert (done.exit_code, [one["level"] for one in json.loads(done.stdout)["findings"] if one["subject"] == "redis"]) == (
+        1,
+        ["error"],
+    )
+
+
+def test_the_jobs_of_a_sandbox_that_is_stopped_are_not_forgotten(folder: Path) -> None:
+    began = "Begin with `marketfetch up`, or without an API key with `marketfetch up --sandbox`"
+    assert began in run("status").stderr
+    left = sandbox_note.home(settings.get_settings().state_dir)
+    left.mkdir(parents=True)
+    (left / sandbox_note.DATABASE).touch()
+    with settings.override({}):
+        for arguments in (("status",), ("status", "abcd"), ("show", "AAPL"), ("fetch", "polygon", "AAPL")):
+            said = run(*arguments).stderr
+            assert "The sandbox of this folder is stopped: `marketfetch up --sandbox` starts it again" in said, arguments
+            assert f"with its jobs and bars ({left})" in said, arguments
+    with (left / sandbox_note.LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert not sandbox_note.is_left(left.parent)
+
+
+def test_a_fetch_without_a_key_names_the_vendors_variable_and_the_sandbox(folder: Path) -> None:
+    with settings.override({}):
+        done = run("fetch", "polygon", "AAPL")
+    assert done.exit_code == 1
+    assert (
+        "Set the variable MASSIVE_API_KEY or POLYGON_API_KEY, or providers.polygon.api_keys in marketfetch.toml." in done.stderr
+    )
+    assert "`marketfetch up --sandbox` brings invented bars" in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("end", [(), ("--end", "today")])
+def test_a_range_that_begins_in_the_future_is_refused_as_such(folder: Path, end: tuple[str, ...]) -> None:
+    done = run("fetch", "polygon", "AAPL", "--start", "2130-05-01", *end)
+    assert done.exit_code == 1
+    assert "the range begins on 2130-05-01, " in done.stderr
+    assert "an earlier start" in done.stderr
+    assert "swap" not in done.stderr
