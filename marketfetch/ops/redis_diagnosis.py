@@ -74,7 +74,7 @@ def of_redis(*, celery: bool) -> Iterator[Finding]:
         yield Finding(level="error", subject="redis", sentence=sentence)
     except (RedisError, OSError, ValueError) as error:
         if not started and isinstance(error, RedisConnectionError):
-            sentence = f"Not started: `marketfetch up` starts one. Until then none answers ({where}, the default)."
+            sentence = f"Not started: `marketfetch up` starts one. Until then none responds ({where}, the default)."
             yield Finding(level="warning", subject="redis", sentence=sentence)
             return
         why = str(error).replace(url.text, where).rstrip(".")

@@ -100,7 +100,7 @@ def test_symbols_in_a_file_and_in_words_are_understood_and_asked_once(ready: Any
 def test_no_key_configured(shell: Any, redis: str, one_sentence: Sentence) -> None:
     sentence = one_sentence(shell.run("fetch", "polygon", "AAPL", *DAYS, REDIS_URL=redis))
     assert "No API key is configured for polygon" in sentence
-    assert "MARKETFETCH_PROVIDERS__POLYGON__API_KEYS" in sentence
+    assert "POLYGON_API_KEY" in sentence
     assert not any(stored(shell.folder).values())
 
 
