@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from marketfetch.settings import environment
+
 ROOT = Path(__file__).parents[1]
 #: What a build reads: copied, so that no `build/` of an earlier one is packed, and none is left in the checkout.
 SOURCES = ("marketfetch", "providers", "tasks", "pyproject.toml", "README.md", "LICENSE", "marketfetch.toml.example")
@@ -84,5 +86,7 @@ def site_of(folder: Path) -> Path:
 
 def pip(*arguments: str) -> None:
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    # With the checkout on PYTHONPATH pip would find marketfetch installed already.
+    plain = {name: value for name, value in environment().items() if not name.startswith("PYTHON")}
+    done = subprocess.run(command, env=plain, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
