@@ -28,7 +28,7 @@ Log = Callable[[str], None]
 _FORCING: Final = ("500", "503", "reset", "truncate", "html", "hang", "misbehave")
 #: Redis keys that outlive all requests.
 _REMEMBERED: Final = re.compile(
-    r"mf:\{\w+\}:(tags|counts|epoch|over|(key|done|early|day):.*)|mf:(releaser:.*|trouble:.*|sweeping|dead)"
+    r"mf:\{\w+\}:(tags|counts|epoch|over|(key|done|early|day):.*)|mf:(releaser:.*|releasers|shows:.*|trouble:.*|sweeping|dead)"
 )
 #: A run that takes this many times as long as an undisturbed one counts as stuck.
 _AT_MOST: Final = 3.0
