@@ -37,7 +37,8 @@ def quoted(text: str) -> list[str]:
 
 def settings() -> dict[str, Any]:
     """What tasks/celeryconfig.py sets, as Celery sees it; dictionaries by their keys."""
-    found = {name: value for name, value in vars(celeryconfig).items() if not name.startswith("_") and name.islower()}
+    # Names with @ are pytest's: it rewrites the modules of a distribution that has a plug-in, as ours has.
+    found = {name: value for name, value in vars(celeryconfig).items() if name[0] not in "_@" and name.islower()}
     ours = {name: value for name, value in found.items() if name != "annotations"}
     return dict(pair for name, value in ours.items() for pair in flat(name, value))
 
