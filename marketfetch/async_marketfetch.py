@@ -114,7 +114,7 @@ class AsyncMarketfetch:
                 return found
             pause_s = steering.pause_s(clock() - began)
             if timeout_s is not None and deadline is not None and clock() + pause_s > deadline:
-                raise steering.not_over(job_id, timeout_s)
+                raise steering.not_over(found, timeout_s)
             await asyncio.sleep(pause_s)
 
     async def watch(self, job_id: str) -> AsyncIterator[JobStatus]:

@@ -40,7 +40,7 @@ def wait(job_id: str, *, timeout_s: float | None = None) -> JobStatus:
             return found
         until_next_s = pause_s(time.monotonic() - began)
         if timeout_s is not None and deadline is not None and time.monotonic() + until_next_s > deadline:
-            raise not_over(job_id, timeout_s)
+            raise not_over(found, timeout_s)
         pause.wait(until_next_s)
 
 
@@ -52,9 +52,12 @@ def pause_s(status_s: float) -> float:
     return max(_LOOKS_EVERY_S, 4 * status_s)
 
 
-def not_over(job_id: str, timeout_s: float) -> TimeoutError:
-    """The error of a wait that was too short."""
-    return TimeoutError(f"Job {job_id} is not over after {timeout_s:g} s; it goes on, and `wait` may be called again.")
+def not_over(found: JobStatus, timeout_s: float) -> TimeoutError:
+    """The error of a wait that was too short. It names what an operator should act on: the job may stand still until then."""
+    late = f"Job {found.job} is not over after {timeout_s:g} s"
+    if found.trouble:
+        return TimeoutError(f"{late}: {' '.join(found.trouble)}")
+    return TimeoutError(f"{late}; it goes on, and `wait` may be called again.")
 
 
 def cancel(job_id: str) -> JobStatus:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marketfetch import Counts, Failure, JobStatus
 from marketfetch.cli.outcome import sentences
+from marketfetch.jobs.steering import not_over
 
 
 def state(**changes: object) -> JobStatus:
@@ -80,3 +81,10 @@ def test_many_reasons_are_cut() -> None:
     lines = sentences(state(state="failed", requests=Counts(total=13, failed=13), failures=failures))
     assert len(lines) == 12
     assert lines[-1] == "  ... and for 3 more reasons; `marketfetch status 0123456789abcdef --failed` lists all"
+
+
+def test_a_wait_that_was_too_short_names_what_the_job_waits_for() -> None:
+    late = "Job 0123456789abcdef is not over after 5 s"
+    assert str(not_over(state(state="running"), 5)) == f"{late}; it goes on, and `wait` may be called again."
+    stands_still = state(state="running", trouble=["The key 'main' is set aside: unknown key."])
+    assert str(not_over(stands_still, 5)) == f"{late}: The key 'main' is set aside: unknown key."
