@@ -87,6 +87,7 @@ def _summary(job: Job, spec: JobSpec | None, unreadable: str, tally: Tally, movi
     counts = counts_of(tally, moving)
     state = state_of(job, counts)
     runs = state == "running"
+    rate = rate_per_minute(job, tally, time.time_ns() // 1_000_000)
     pool: PoolView | None = view.pools.get(spec.provider) if spec else None
     return JobSummary(
         job_id=job.id,
@@ -107,8 +108,10 @@ def _summary(job: Job, spec: JobSpec | None, unreadable: str, tally: Tally, movi
         requests=counts,
         rows=tally.rows,
         rejects=tally.rejects,
-        rate_per_minute=rate_per_minute(job, tally, time.time_ns() // 1_000_000) if runs else None,
-        eta_seconds=(eta_seconds(job, tally, counts, pool) if pool and view.serves(pool.name) else None) if runs else 0,
+        rate_per_minute=rate if runs else None,
+        eta_seconds=(eta_seconds(job, tally, counts, pool, rate=rate) if pool and view.serves(pool.name) else None)
+        if runs
+        else 0,
         next_call=next_call(pool) if pool and counts.parked else None,
         ended_at=ended_at(job, tally, state),
     )

@@ -61,6 +61,7 @@ def status(job_id: str) -> JobStatus:
         empty, empty_total = store.empty_symbols(job_id, _MOST_EMPTY) if tally.empty and not runs else ([], 0)
     except StoreError as error:
         raise UnavailableError(f"The status of job {job_id} is not known: {error}") from error
+    rate = rate_per_minute(job, tally, time.time_ns() // 1_000_000)
     return JobStatus(
         job=job_id,
         provider=spec.provider if spec else UNKNOWN,
@@ -68,11 +69,13 @@ def status(job_id: str) -> JobStatus:
         requests=counts,
         rows=tally.rows,
         rejects=tally.rejects,
-        eta_seconds=(eta_seconds(job, tally, counts, pool) if pool and view.serves(pool.name) else None) if runs else 0,
+        eta_seconds=(eta_seconds(job, tally, counts, pool, rate=rate) if pool and view.serves(pool.name) else None)
+        if runs
+        else 0,
         failures=failed,
         reject_reasons=tally.reject_reasons,
         trouble=_trouble(spec, unreadable, away, view, runs=runs),
-        rate_per_minute=rate_per_minute(job, tally, time.time_ns() // 1_000_000) if runs else None,
+        rate_per_minute=rate if runs else None,
         next_call=next_call(pool) if pool and counts.parked else None,
         created_at=datetime.fromtimestamp(job.created_at_ms / 1000, UTC),
         ended_at=ended_at(job, tally, state),

@@ -60,8 +60,10 @@ def rate_per_minute(job: Job, tally: Tally, now_ms: int) -> float:
     return round(tally.recent * RECENT_MS / span_ms, 1)
 
 
-def eta_seconds(job: Job, tally: Tally, counts: Counts, pool: PoolView) -> int | None:
-    """Seconds until the last request may be over: at the limits, or at the rate so far where that is slower.
+def eta_seconds(job: Job, tally: Tally, counts: Counts, pool: PoolView, *, rate: float) -> int | None:
+    """Seconds until the last request may be over: at the limits, or at `rate` (a minute) where that is slower.
+
+    `rate` is the one that is shown beside it, so that the two agree, also in the minute after a resume.
 
     None where no key is in service, or neither is known.
     """
@@ -69,7 +71,7 @@ def eta_seconds(job: Job, tally: Tally, counts: Counts, pool: PoolView) -> int |
     if at_limits is None:
         return None
     left = counts.parked + counts.running
-    at_rate = tally.recent_ms / 1000 / tally.recent * left if tally.recent >= _FEWEST else 0.0
+    at_rate = 60 * left / rate if tally.recent >= _FEWEST and rate else 0.0
     if longest := max(at_limits, at_rate):
         return max(1, round(longest))
     # Neither a limit nor a rate is known.

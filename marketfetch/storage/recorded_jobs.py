@@ -87,15 +87,13 @@ class RecordedJobs:
         now_ms = self._database.now_ms()
         ids = self._database.listing(job_ids)
         counts: dict[str, dict[str, Any]] = {one: {} for one in job_ids}
-        for job_id, outcome, requests, *sums, first, last in self._database.read(
+        for job_id, outcome, requests, *sums, last in self._database.read(
             self._sql["tallies"], ids, ids, now_ms - RECENT_MS, ids
         ):
             job = counts[job_id]
             # A cancelled job has two such lines: what the ledger says is cancelled, and what is not in the ledger.
             for name, number in zip((outcome, "rows", "rejects", "recent"), (requests, *sums), strict=True):
                 job[name] = job.get(name, 0) + int(number)
-            if first is not None:
-                job["recent_ms"] = max(job.get("recent_ms", 0), now_ms - int(first))
             job["last_over_ms"] = max(job.get("last_over_ms", 0), int(last or 0))
         return {one: Tally(**found) for one, found in counts.items()}
 
