@@ -85,10 +85,17 @@ def retry(ctx: click.Context, *, number: str | None, everything: bool) -> None:
 @dead.command()
 @click.argument("number", metavar="ID", required=False)
 @click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--yes", is_flag=True, help="With --all: do not ask.")
 @click.pass_context
-def drop(ctx: click.Context, *, number: str | None, everything: bool) -> None:
+def drop(ctx: click.Context, *, number: str | None, everything: bool, yes: bool) -> None:
     """Forget the message ID for good."""
     from marketfetch.ops.dead_letters import drop as forget
+    from marketfetch.ops.dead_letters import letters
+
+    if everything and number is None and not yes and (there := len(letters())):
+        click.confirm(
+            f"Forget {'the only message' if there == 1 else f'all {there:,} messages'} for good?", abort=True, err=True
+        )
 
     _each(ctx, forget, number, everything=everything, done="dropped")
 

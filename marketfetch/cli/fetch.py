@@ -147,7 +147,7 @@ def fetch(
 
 def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> int:
     """Follows the job to its end and returns the exit code: 1 also if no row came although there must be some."""
-    from marketfetch.cli.outcome import sentences
+    from marketfetch.cli.outcome import next_step, sentences
     from marketfetch.cli.progress import watched
 
     hint(f"job {job.job_id}: {counted(job.requests, 'request')}" + ("" if job.new else " (known already)"))
@@ -156,6 +156,8 @@ def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> i
         click.echo(state.model_dump_json())
     else:
         click.echo("\n".join(sentences(state)))
+        if step := next_step(state):
+            hint(step)
     if state.state == "done" and not state.rows and surely_traded:
         hint("No row at all came of a range in which every market trades, so the exit code is 1.")
         return 1

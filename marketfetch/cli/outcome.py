@@ -49,7 +49,7 @@ def sentences(state: JobStatus) -> list[str]:
         )
     if any(": Unavailable: " in reason for reason in reasons):
         lines.append(
-            "  A vendor gave no usable answer: `marketfetch check` shows where it is asked; then "
+            "  A vendor gave no usable answer: `marketfetch check` shows where it is asked, before "
             f"`marketfetch retry {state.job}`."
         )
     if state.empty_symbols:
@@ -68,6 +68,16 @@ def _empty(state: JobStatus) -> str:
     return (
         f"No row came of {names}: {state.provider} has none for this range, or does not know {them}. Check range and spelling."
     )
+
+
+def next_step(state: JobStatus) -> str:
+    """What a user may do about a job that is cancelled or has failed requests; "" for any other."""
+    if state.state == "cancelled" or (state.state == "running" and state.requests.cancelled):
+        return f"`marketfetch resume {state.job}` lets it go on."
+    if state.state == "failed":
+        again = "makes the failed request again" if state.requests.failed == 1 else "makes the failed requests again"
+        return f"`marketfetch retry {state.job}` {again}."
+    return ""
 
 
 def waits(call: NextCall, seconds: int | None = None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from marketfetch.cli.screen import hint
-from marketfetch.phrases import counted
+from marketfetch.phrases import counted, joined
 
 if TYPE_CHECKING:
     from marketfetch.jobs.lane_purge import PurgedLane
@@ -74,8 +74,8 @@ def _purge_old(older_than: timedelta, *, as_json: bool) -> None:
 def _purge_lane(name: str, *, yes: bool, as_json: bool) -> None:
     from marketfetch.jobs.lane_purge import purge_all, purge_job
 
-    if not yes:
-        click.confirm(_question(name), abort=True, err=True)
+    if not yes and (question := _question(name)):
+        click.confirm(question, abort=True, err=True)
     purged = purge_all() if name == _ALL else purge_job(name)
     if as_json:
         click.echo(purged.model_dump_json())
@@ -84,16 +84,20 @@ def _purge_lane(name: str, *, yes: bool, as_json: bool) -> None:
 
 
 def _question(name: str) -> str:
-    """Says what would be purged. Raises MarketfetchError."""
+    """Says what would be purged; "" where there is nothing. Raises MarketfetchError."""
     import marketfetch
     from marketfetch.jobs.lane_purge import parked
 
     if name == _ALL:
         found = parked()
+        if not (found.jobs or found.tasks or found.requests):
+            return ""
         lanes = ", ".join(f"{many:,} of {vendor}" for vendor, many in found.requests.items()) or "none"
         jobs, tasks = counted(found.jobs, "job"), counted(found.tasks, "task")
         return f"Cancel {jobs} (of every owner) and revoke {tasks}? Parked requests: {lanes}."
     state = marketfetch.status(name)
+    if state.state != "running":
+        return ""
     requests = state.requests
     return (
         f"Cancel job {state.job}? Of its requests {requests.parked:,} are parked; {requests.running:,} run and will be stored."
@@ -106,12 +110,20 @@ def _say(name: str, purged: PurgedLane) -> None:
             click.echo(f"{one.job}: nothing of it was parked.")
             continue
         runs = f"; {counted(one.running, 'running one')} will be stored" if one.running else ""
-        click.echo(f"{one.job}: cancelled, {counted(one.requests, 'request')} purged{runs}.")
+        click.echo(f"{one.job}: cancelled, {counted(one.requests, 'request')} of it withdrawn{runs}.")
         hint(f"`marketfetch resume {one.job}` lets it go on.")
     if name == _ALL:
-        tasks, others = counted(purged.tasks, "task"), counted(purged.others, "request")
-        click.echo(
-            f"Purged {counted(len(purged.jobs), 'job')}, {tasks}, and {others} of jobs that this database does not know."
-        )
+        click.echo(_total(purged))
+    if len(purged.jobs) > 1:
+        hint("A request that several of the jobs share is counted for each.")
     if purged.tasks:
         hint("A worker marks the tasks as REVOKED within seconds, or when one starts.")
+
+
+def _total(purged: PurgedLane) -> str:
+    parts = [
+        *([f"cancelled {counted(len(purged.jobs), 'job')}"] if purged.jobs else []),
+        *([f"revoked {counted(purged.tasks, 'task')}"] if purged.tasks else []),
+        *([f"removed {counted(purged.others, 'request')} of jobs that this database does not know"] if purged.others else []),
+    ]
+    return f"Purge: {joined(parts)}." if parts else "Nothing was parked, and no job was open."

@@ -64,7 +64,7 @@ def watch(ctx: click.Context, *, job: str | None, as_json: bool) -> None:
 
 def _show_job(job: str, *, failed: bool, watch: bool, as_json: bool) -> int:
     import marketfetch
-    from marketfetch.cli.outcome import failure_lines, sentences
+    from marketfetch.cli.outcome import failure_lines, next_step, sentences
     from marketfetch.cli.progress import watched
     from marketfetch.jobs.job_status import failures
 
@@ -78,7 +78,7 @@ def _show_job(job: str, *, failed: bool, watch: bool, as_json: bool) -> int:
         return _exit_code([state])
     lines = failure_lines(state) if failed else sentences(state)
     click.echo("\n".join(lines))
-    for sentence in state.trouble:
+    for sentence in filter(None, [*state.trouble, next_step(state)]):
         hint(sentence)
     return _exit_code([state])
 

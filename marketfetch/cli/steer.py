@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from marketfetch.cli.screen import hint
+from marketfetch.cli.screen import command, hint
 from marketfetch.phrases import counted
 
 
@@ -13,14 +13,14 @@ from marketfetch.phrases import counted
 def cancel(*, job: str) -> None:
     """Make no more calls for JOB. Running requests still end; requests that other jobs share stay."""
     import marketfetch
-    from marketfetch.cli.outcome import sentences
+    from marketfetch.cli.outcome import next_step, sentences
 
     state = marketfetch.cancel(job)
     click.echo("\n".join(sentences(state)))
-    if state.requests.cancelled:
-        hint(f"`marketfetch resume {state.job}` lets it go on.")
-    elif state.state != "running":
+    if state.state in ("done", "failed"):
         hint("Nothing was cancelled: every request of the job was over already.")
+    if step := next_step(state):
+        hint(step)
 
 
 @click.command()
@@ -45,7 +45,9 @@ def resume(ctx: click.Context, *, job: str | None) -> None:
         else:
             click.echo(f"{name}: {counted(requests, 'request')} parked anew." if requests else f"{name}: {_as_it_is(name)}")
     if not fed:
-        click.echo("Every job is over.")
+        click.echo(
+            "No job is open, so there is nothing to resume. One that is cancelled goes on with `marketfetch resume JOB`."
+        )
     ctx.exit(1 if any(isinstance(requests, Exception) for requests in fed.values()) else 0)
 
 
@@ -62,6 +64,8 @@ def retry(*, job: str) -> None:
         if failed
         else f"No request of {job} has failed."
     )
+    if failed:
+        hint(f"See how it goes: {command()} status {job}")
 
 
 def _go_on(cancelled: int, parked: int) -> str:

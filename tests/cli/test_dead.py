@@ -83,7 +83,10 @@ def test_messages_are_sent_again_or_dropped_one_by_one_or_all(here, redis):
     assert f"Message {cut} had 70,000 bytes" in done.stderr
     assert done.stderr.endswith("1 message is back in the queue.\n")
     assert redis.lrange("fetch.polygon", 0, -1) == [RAW, RAW]
-    assert here.run("dead", "drop", "--all").stderr == "1 message is dropped.\n"
+    asked = here.run("dead", "drop", "--all")
+    assert (asked.returncode, "Forget the only message for good? [y/N]" in asked.stderr) == (1, True)
+    assert redis.xlen("mf:dead") == 1
+    assert here.run("dead", "drop", "--all", "--yes").stderr == "1 message is dropped.\n"
     assert redis.xlen("mf:dead") == 0
     assert third
 

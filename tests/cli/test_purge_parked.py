@@ -43,7 +43,7 @@ def test_a_job_is_purged_with_what_it_has_parked_and_what_others_share_stays(her
         "total": 2, "parked": 0, "running": 1, "stored": 0, "failed": 0, "cancelled": 1,
     }  # fmt: skip
     done = here.run("purge", "--parked", mine, "--yes")
-    assert done.stdout == f"{mine}: cancelled, 0 requests purged; 1 running one will be stored.\n"
+    assert done.stdout == f"{mine}: cancelled, 0 requests of it withdrawn; 1 running one will be stored.\n"
     assert here.run("resume", mine).returncode == 0
     assert status(here, mine)["requests"]["cancelled"] == 0
 

@@ -100,6 +100,18 @@ def test_the_countdown_and_the_time_left_follow_the_gate_and_move(redis: Redis) 
     assert later.trouble == [], "a used-up limit is nothing to act on"
 
 
+def test_the_time_left_agrees_with_the_rate_beside_it_also_after_a_pause(redis: Redis) -> None:
+    job = submitted(*LETTERS)
+    connections.store().database.change(lambda execute: execute("UPDATE jobs SET created_at = created_at - 3600000"))
+    stored(*call(connections.gate("polygon")))
+    seconds_pass(redis, 61)
+    state = marketfetch.status(job)
+    left = state.requests.parked + state.requests.running
+    assert (state.rate_per_minute, left) == (5.0, 21), "five in the last minute, though all of them within a second"
+    assert state.eta_seconds == 252, "at the limits it would be 240"
+    assert marketfetch.list_jobs()[0].eta_seconds == 252
+
+
 def test_jobs_take_turns_so_a_small_one_behind_a_large_one_is_over_first(redis: Redis) -> None:
     large, small = submitted(*LETTERS[:20]), submitted("AAPL", "MSFT", "IBM", "SPY")
     same = submitted(*LETTERS[:20], "QQQ")  # shares the calls of the large one
@@ -220,7 +232,29 @@ def test_commands_on_a_job_that_is_over_say_so_and_what_can_be_done(redis: Redis
     assert run(command, ["resume", job]).output.endswith(
         f"every request is over. `marketfetch retry {job}` makes its 1 failed request again.\n"
     )
-    assert run(command, ["retry", job]).output == f"1 failed request of {job} is to be made again.\n"
+    assert f"`marketfetch retry {job}` makes the failed request again." in run(command, ["status", job]).stderr
+    assert run(command, ["purge", "--parked", job]).output == f"{job}: nothing of it was parked.\n"
+    retried = run(command, ["retry", job])
+    assert retried.stdout == f"1 failed request of {job} is to be made again.\n"
+    assert retried.stderr.endswith(f"status {job}\n")
+    assert run(command, ["status", job]).stderr.count("marketfetch retry") == 0, "it runs again"
+    assert f"`marketfetch resume {job}` lets it go on." in run(command, ["cancel", job]).stderr
+    assert f"`marketfetch resume {job}` lets it go on." in run(command, ["status", job]).stderr
+
+
+def test_purging_everything_says_once_what_shared_requests_were_and_nothing_where_nothing_is(redis: Redis) -> None:
+    run = CliRunner().invoke
+    one, two = submitted("AAPL"), submitted("AAPL", "MSFT")
+    asked = run(command, ["purge", "--parked", "all"], input="y\n")
+    assert "Parked requests: 2 of polygon." in asked.stderr
+    lines = asked.stdout.splitlines()
+    assert sorted(lines[:2]) == sorted(
+        [f"{one}: cancelled, 1 request of it withdrawn.", f"{two}: cancelled, 2 requests of it withdrawn."]
+    )
+    assert lines[2:] == ["Purge: cancelled 2 jobs."]
+    assert "A request that several of the jobs share is counted for each." in asked.stderr
+    assert run(command, ["purge", "--parked", "all"]).output == "Nothing was parked, and no job was open.\n"
+    assert run(command, ["resume"]).output.startswith("No job is open, so there is nothing to resume.")
 
 
 @pytest.mark.parametrize("outcome", ["stored", "failed"])
