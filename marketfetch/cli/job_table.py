@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from marketfetch.cli.lengths import in_a_table, per_minute
+from marketfetch.lengths import in_a_table, per_minute
 
 if TYPE_CHECKING:
     from marketfetch import JobSummary

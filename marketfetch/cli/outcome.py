@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from marketfetch.cli.lengths import in_words
+from marketfetch.lengths import in_words
 from marketfetch.phrases import counted, joined
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from marketfetch.cli.lengths import in_words, per_minute
 from marketfetch.cli.outcome import waits
 from marketfetch.cli.screen import command, err, hint
 from marketfetch.cli.signals import signals_as_exceptions
+from marketfetch.lengths import in_words, per_minute
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:

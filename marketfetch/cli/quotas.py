@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from marketfetch.cli.screen import hint, table
+from marketfetch.lengths import in_words
 
 if TYPE_CHECKING:
     from marketfetch.ops.key_status import KeyLine
@@ -63,7 +64,7 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
                 f"{one.provider} {one.key.label} is set aside: {one.key.aside_why}. `marketfetch quotas resume {one.key.label}`"
             )
         elif one.key.paused_ms:
-            hint(f"{one.provider} {one.key.label} rests for {one.key.paused_ms / 1000:.0f} s more: {one.key.paused_why}")
+            hint(f"{one.provider} {one.key.label} rests for {in_words(one.key.paused_ms / 1000)} more: {one.key.paused_why}")
         if one.key.suspected_why:
             hint(
                 f"{one.provider} {one.key.label} is suspected and makes one call at a time, which decides: "
@@ -86,7 +87,7 @@ def pause(*, label: str, provider: str | None, seconds: float) -> None:
 
     owner = key_status.pause(label, provider=provider, seconds=seconds)
     ends = f"marketfetch quotas resume {label}{f' --provider {provider}' if provider else ''}"
-    hint(f"The key {label!r} of {owner} rests for {seconds:.0f} s. `{ends}` ends it.")
+    hint(f"The key {label!r} of {owner} rests for {in_words(seconds)}. `{ends}` ends it.")
 
 
 @quotas.command()
@@ -113,7 +114,7 @@ def _opening(resets_ms: int) -> str:
     if resets_ms == 0:
         return "now"
     seconds = resets_ms / 1000
-    return f"in {seconds:.1f} s" if seconds < 60 else f"in {seconds / 60:.0f} min"
+    return f"in {seconds:.1f} s" if seconds < 60 else f"in {in_words(seconds)}"
 
 
 def _document(one: KeyLine) -> dict[str, object]:

@@ -16,6 +16,7 @@ from marketfetch.jobs.lookup import known_job, recorded
 from marketfetch.jobs.planning import spec_of
 from marketfetch.jobs.redis_view import RedisView, look
 from marketfetch.jobs.standing import counts_of, ended_at, eta_seconds, next_call, rate_per_minute, state_of
+from marketfetch.lengths import in_words
 from marketfetch.ops import redis_writes
 from marketfetch.ops.workers import unserved
 from marketfetch.quotas.reporting import UNSTARTED
@@ -135,7 +136,7 @@ def _of_key(provider: str, key: KeyReport) -> str:
     if key.aside_why:
         return f"T{name[1:]} is set aside: {key.aside_why}. `marketfetch quotas resume {key.label}` tries it again."
     if key.paused_ms:
-        return f"Calls with {name} rest for {key.paused_ms / 1000:.0f} s more: {key.paused_why}"
+        return f"Calls with {name} rest for {in_words(key.paused_ms / 1000)} more: {key.paused_why}"
     if key.suspected_why:
         return f"Calls with {name} go one at a time, and the next one decides on it: {key.suspected_why}"
     return ""

@@ -9,7 +9,7 @@ import pytest
 
 from marketfetch import Counts, JobSummary
 from marketfetch.cli.job_table import HEADER, cells, fitted
-from marketfetch.cli.lengths import in_a_table, in_words, per_minute
+from marketfetch.lengths import in_a_table, in_words, per_minute
 
 NOW = datetime(2024, 2, 1, 12, tzinfo=UTC)
 JOB = JobSummary(

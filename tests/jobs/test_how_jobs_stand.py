@@ -130,6 +130,13 @@ def test_a_key_that_rests_is_what_the_next_call_waits_for(redis: Redis) -> None:
     assert state.next_call is not None
     assert (state.next_call.limit, state.next_call.why) == ("", "paused by an operator")
     assert state.eta_seconds == pytest.approx(90, abs=2)
+    connections.gate("polygon").pause("main", pause_ms=86_397_000, why="paused by an operator")
+    shown = CliRunner().invoke(command, ["status", job]).output
+    assert "next call in 1 d (key main rests: paused by an operator)" in shown
+    assert "Calls with the key 'main' of polygon rest for 1 d more: paused by an operator" in shown
+    quotas = CliRunner().invoke(command, ["quotas"]).output
+    assert "in 1 d" in quotas
+    assert "polygon main rests for 1 d more: paused by an operator" in quotas
     redis.flushall()
     assert marketfetch.status(job).eta_seconds is None, "no worker runs"
 
