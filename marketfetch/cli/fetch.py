@@ -77,7 +77,7 @@ class _FetchCommand(click.Command):
     show_default=True,
     help="0 first, 9 last, strictly: see docs/operations.md.",
 )
-@click.option("--name", default="", help="A name for the job, to find it by.")
+@click.option("--name", default="", help="A name for the job, to find it by: `status NAME`.")
 @click.option("--tag", "tags", multiple=True, help="A word to find the job by: `status --tag TAG`. May be given several times.")
 @click.option("--wait", is_flag=True, help="Show progress until the job is over; exit with 1 if anything failed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")

@@ -16,7 +16,7 @@ _MOST_SYMBOLS: Final = 5
 
 
 def sentences(state: JobStatus) -> list[str]:
-    """Returns a line of counts, then a line per reason, at most ten of each kind."""
+    """Returns a line of counts, then whose job it is, then a line per reason, at most ten of each kind."""
     counts = state.requests
     parts = [
         f"{number:,} {word}"
@@ -36,6 +36,8 @@ def sentences(state: JobStatus) -> list[str]:
     lines = [f"{state.provider} job {state.job} {how}: {requests}, {rows}."]
     if state.state == "running" and state.eta_seconds is not None:
         lines[0] += f" About {in_words(state.eta_seconds)} left."
+    if whose := _handle(state):
+        lines.append(f"  {whose}")
     if state.next_call:
         lines.append(f"  {waits(state.next_call)}")
     for reason, number in sorted(state.reject_reasons.items(), key=lambda one: -one[1])[:_MOST_SHOWN]:
@@ -68,6 +70,12 @@ def _empty(state: JobStatus) -> str:
     return (
         f"No row came of {names}: {state.provider} has none for this range, or does not know {them}. Check range and spelling."
     )
+
+
+def _handle(state: JobStatus) -> str:
+    """`name nightly, tags eod and us`; "" for a job without."""
+    tags = f"tag{'s' if len(state.tags) > 1 else ''} {joined(state.tags)}" if state.tags else ""
+    return ", ".join(filter(None, [f"name {state.name}" if state.name else "", tags]))
 
 
 def next_step(state: JobStatus) -> str:

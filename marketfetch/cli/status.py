@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def status(
     ctx: click.Context, *, job: str | None, failed: bool, watch: bool, as_json: bool, limit: int, tag: str, mine: bool
 ) -> None:
-    """Show the state of JOB, an id or its first 4 digits or more; without JOB, list the latest jobs, and every one that runs.
+    """Show the state of JOB: an id, its first 4 digits or more, or a name. Without JOB, list the latest jobs and all that run.
 
     Exits with 0 while a job runs and when all of it succeeded; with 1 when JOB is over and a request failed, or cancelled, and
     when a watched job ended so.

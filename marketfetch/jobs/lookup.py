@@ -1,4 +1,4 @@
-"""Finds the job that a user means: by its id, or by the beginning of it that no other job has, as git does with commits."""
+"""Finds the job that a user means: by its id, by the beginning of it that no other job has, as in git, or by its name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def recorded() -> Store:
 
 
 def known_job(store: Store, job_id: str) -> Job:
-    """Returns the recorded job whose id is `job_id`, or the only one whose id begins with it (4 digits or more).
+    """Returns the job whose id is `job_id`, or the only one whose id begins with it (4 digits or more), or of that name.
 
     Raises UnknownJob, BadRequestError (several jobs, which the sentence names) and UnavailableError.
     """
@@ -37,6 +37,8 @@ def known_job(store: Store, job_id: str) -> Job:
         if job := store.job(job_id):
             return job
         found = store.jobs_beginning_with(job_id.lower(), _MOST_SHOWN + 1) if _BEGINNING.fullmatch(job_id) else []
+        begins = bool(found)
+        found = found or store.jobs_named(job_id, _MOST_SHOWN + 1)
         if not found:
             raise UnknownJob(_unknown_job(job_id, store))
     except NoTables as error:
@@ -44,7 +46,7 @@ def known_job(store: Store, job_id: str) -> Job:
     except StoreError as error:
         raise UnavailableError(f"Job {job_id} can't be looked up: {error}") from error
     if len(found) > 1:
-        raise BadRequestError(_several(job_id, found))
+        raise BadRequestError(_several(job_id, found, begins=begins))
     return found[0]
 
 
@@ -57,10 +59,12 @@ def _unknown_job(job_id: str, store: Store) -> str:
     return f"There is no job {job_id!r} in {store.database.where}. {listed} {database_choice()}"
 
 
-def _several(beginning: str, found: list[Job]) -> str:
+def _several(text: str, found: list[Job], *, begins: bool) -> str:
     shown = ", ".join(_told_apart(job) for job in found[:_MOST_SHOWN])
     more = ", and more" if len(found) > _MOST_SHOWN else ""
-    return f"Several jobs begin with {beginning!r}: {shown}{more}. Write more of the id."
+    if begins:
+        return f"Several jobs begin with {text!r}: {shown}{more}. Write more of the id."
+    return f"Several jobs have the name {text!r}: {shown}{more}. Write the id of one."
 
 
 def _told_apart(job: Job) -> str:

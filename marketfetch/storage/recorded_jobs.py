@@ -59,6 +59,9 @@ class RecordedJobs:
         # Behind every id of hexadecimal digits that begins with it.
         return self._jobs("beginning_with", prefix, f"{prefix}g", limit)
 
+    def named(self, name: str, limit: int) -> list[Job]:
+        return self._jobs("named", name, limit)
+
     def cancelled(self, limit: int) -> list[Job]:
         return self._jobs("cancelled", limit)
 

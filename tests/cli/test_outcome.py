@@ -28,6 +28,11 @@ def test_a_job_that_went_well_is_one_line() -> None:
     assert sentences(state()) == [line]
 
 
+def test_name_and_tags_stand_below_the_counts() -> None:
+    assert sentences(state(name="nightly", tags=["eod", "us"]))[1:] == ["  name nightly, tags eod and us"]
+    assert sentences(state(tags=["eod"]))[1:] == ["  tag eod"]
+
+
 def test_an_empty_request_is_called_empty() -> None:
     line = "polygon job 0123456789abcdef is done: 3 requests (1 stored, 2 empty), 4 rows, 0 rejects."
     assert sentences(state(requests=Counts(total=3, stored=3), empty=2, rows=4)) == [line]

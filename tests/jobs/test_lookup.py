@@ -76,6 +76,17 @@ def test_what_begins_no_id_is_no_job(others: list[str], text: str) -> None:
         marketfetch.status(text)
 
 
+def test_a_name_that_one_job_has_stands_for_it_and_an_id_goes_first(others: list[str]) -> None:
+    job, misleading = submitted(name="nightly ü"), submitted(name="abce")
+    assert marketfetch.status("nightly ü").job == job
+    assert run("status", "nightly ü").stdout.splitlines()[1] == "  name nightly ü"
+    assert marketfetch.status("abce").job == others[2] != misleading
+    with pytest.raises(BadRequestError, match=r"Several jobs have the name 'n': abce.*Write the id of one"):
+        marketfetch.status("n")
+    with pytest.raises(UnknownJob):
+        marketfetch.status("night%")
+
+
 def test_a_beginning_that_is_too_short_is_refused_with_how_many_digits_it_takes(others: list[str]) -> None:
     with pytest.raises(UnknownJob, match="'abc' may begin the ids of many jobs: write at least 4 digits of the id"):
         marketfetch.status("abc")

@@ -20,6 +20,9 @@ SELECT {columns} FROM jobs WHERE done_at IS NULL AND cancelled_at IS NULL AND {c
 -- name: beginning_with
 SELECT {columns} FROM jobs WHERE id >= ? AND id < ? ORDER BY created_at DESC, id LIMIT ?
 
+-- name: named
+SELECT {columns} FROM jobs WHERE name = ? ORDER BY created_at DESC, id LIMIT ?
+
 -- name: cancelled
 SELECT {columns} FROM jobs WHERE cancelled_at IS NOT NULL ORDER BY cancelled_at DESC, id LIMIT ?
 
