@@ -16,10 +16,12 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from celery.backends.redis import RedisBackend, ResultConsumer
 from kombu.exceptions import OperationalError
+from kombu.utils.functional import retry_over_time
 
 #: For how long a process that waits for a result tolerates a Redis that is away; Celery's own patience.
 _PATIENCE_S: Final = 20.0
@@ -49,6 +51,15 @@ class ReconnectingConsumer(ResultConsumer):  # type: ignore[misc]  # Celery is u
             if not known:
                 self.subscribed_to.discard(key)
             raise
+
+    def on_wait_for_pending(self, result: Any, timeout: float | None = None, **options: Any) -> None:
+        """Reads what is there already. Celery's own read fails where a caller begins to wait while Redis is away."""
+        read = partial(super().on_wait_for_pending, result, timeout=timeout, **options)
+        patience = _PATIENCE_S if timeout is None else max(0.001, min(timeout, _PATIENCE_S))  # kombu takes 0 for no end
+        try:
+            retry_over_time(read, self._connection_errors, timeout=patience, interval_start=0.25, interval_max=1)
+        except self._connection_errors as error:
+            raise OperationalError(f"the Redis of the results does not answer: {error}") from error
 
     def drain_events(self, timeout: float | None = None) -> None:
         """Handles what has arrived. Raises OperationalError when Redis has been away for 20 s."""

@@ -76,6 +76,24 @@ def traced(kind: type[RedisBackend], url: str, body: Any, *, track: bool = False
     return task.backend
 
 
+def test_who_begins_to_wait_while_redis_is_away_waits_for_it(tmp_path, backends):
+    with start_valkey(tmp_path) as server:
+        _, ours = backends(server.url)
+        ours.store_result("id", "stored", "SUCCESS")
+        result = ours.app.AsyncResult("id", backend=ours)
+        ours.add_pending_result(result)
+    with pytest.raises(OperationalError, match="does not answer"):
+        result.get(timeout=0.1)
+    back: list[Any] = []
+    again = threading.Timer(0.5, lambda: back.append(start_valkey(tmp_path, port=server.port)))
+    again.start()
+    try:
+        assert result.get(timeout=30) == "stored"
+    finally:
+        again.join()
+        back[0].stop()
+
+
 def stored() -> str:
     return "stored"
 
