@@ -29,7 +29,10 @@ class _Day(click.DateTime):
             except BadRequestError as error:
                 self.fail(str(error), param, ctx)
             value = found.isoformat()
-        return super().convert(value, param, ctx)
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no day: write a date such as 2024-01-31, or -5d, -2w, -3mo, -1y.", param, ctx)
 
 
 def _day(_ctx: click.Context, _param: click.Parameter, value: datetime | None) -> date | None:

@@ -180,3 +180,10 @@ def test_a_range_that_begins_in_the_future_is_refused_as_such(folder: Path, end:
     assert "the range begins on 2130-05-01, " in done.stderr
     assert "an earlier start" in done.stderr
     assert "swap" not in done.stderr
+
+
+def test_a_day_that_is_none_is_refused_in_words_and_without_a_format(folder: Path) -> None:
+    done = run("fetch", "polygon", "AAPL", "--start", "2024-13-01")
+    assert done.exit_code == 2
+    assert "'2024-13-01' is no day: write a date such as 2024-01-31" in done.stderr
+    assert "%Y" not in done.stderr
