@@ -42,7 +42,6 @@ WRONG = {
     "polygon.delay(7, start='2024-01-02', end='2024-01-31')": "one symbol",
     "polygon.delay('', start='2024-01-02', end='2024-01-31')": "a symbol is empty",
     "polygon.delay('X', start='2024-01-31', end='2024-01-02')": "swap them",
-    "polygon.delay('X', timespan='1m', start='2014-01-02', end='2024-01-31')": "a task makes one",
     "polygon.apply_async(('X',), dict(timespam='1d'), countdown=60)": "timespam",
     "polygon.s('X', timespam='1d').apply_async()": "timespam",
     "app.send_task('tasks.fetch.polygon', ('X',), dict(timespam='1d'))": "timespam",
