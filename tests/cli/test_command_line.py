@@ -74,7 +74,6 @@ def test_a_mistyped_command_is_guessed(runner: CliRunner) -> None:
         (["fetch"], "PROVIDER"),
         (["fetch", "polygon"], "at least one symbol"),
         (["fetch", "polygon", "AAPL", "--start", "01/02/2024"], "01/02/2024"),
-        (["status", "--watch"], "--watch needs the id of a job"),
         (["read", "polygon", "bars", "absent.json"], "absent.json"),
         (["read", "polygon", "bars", "-", "--header", "no header"], "Retry-After: 5"),
         (["up", "--workers", "0"], "--workers"),

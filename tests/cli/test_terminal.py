@@ -265,7 +265,7 @@ def test_the_keys_state_is_said_in_words(monkeypatch: pytest.MonkeyPatch, shell:
     assert "polygon refused is set aside: unknown key. `marketfetch quotas resume refused`" in done.stderr
     assert "polygon blamed is suspected and makes one call at a time, which decides: rejected" in done.stderr
     assert "polygon blamed: a sentence we do not know (3 so far), please report it. The last one: the wind" in done.stderr
-    assert "polygon resting rests for 300 s more: 429" in done.stderr
+    assert "polygon resting rests for 5 min more: 429" in done.stderr
     monkeypatch.setattr(key_status, "lines", list)
     assert "No API key is configured" in shell.invoke(marketfetch, ["quotas"]).stderr
 

@@ -80,8 +80,9 @@ def test_the_loop_goes_on_while_ten_thousand_symbols_are_submitted_and_waited_fo
             return submitted_s
 
     submitted_s = asyncio.run(app())
-    # A call of the public function in the loop would be one pause as long as all of it.
-    assert max(pauses) < max(0.1, submitted_s / 4), (max(pauses), submitted_s)
+    # A call of the public function in the loop would be one pause as long as all of it, and a busy machine makes single ones.
+    assert max(pauses) < max(0.1, submitted_s * 3 / 4), (max(pauses), submitted_s)
+    assert sorted(pauses)[len(pauses) * 9 // 10] < 0.1
 
 
 def test_a_watch_shows_each_change_and_ends_with_the_job(here):
