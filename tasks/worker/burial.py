@@ -152,7 +152,8 @@ def _report(consumer: Any, headers: dict[str, Any], task_id: str, why: str) -> N
     consumer.app.backend.mark_as_failure(
         task_id,
         dead_letters.UnreadableMessage(sentence),
-        request=Context({**headers, **headers.get("embed", {})}),
+        # Celery reads `delivery_info` before it sends an errback.
+        request=Context({**headers, **headers.get("embed", {}), "delivery_info": {}}),
         store_result=not headers.get("ignore_result"),
     )
     if consumer.event_dispatcher:
