@@ -217,7 +217,8 @@ def test_a_broadcast_that_nobody_can_read_ends_no_worker_and_is_one_line(place):
     worker = place.worker(concurrency=2)
     redis = place.redis()
     for number, (channel, data) in enumerate(BROADCASTS, start=1):
-        assert redis.publish(channel, broadcast(data)) > 0
+        # A worker is ready a moment before it listens to broadcasts.
+        eventually(lambda: redis.publish(channel, broadcast(data)), what="the worker listens")  # noqa: B023 (asked at once)
         eventually(lambda: skipped(place) >= number, within_s=5, what=repr(data))  # noqa: B023 (it is asked at once)
     redis.publish("mf:wake", b"\xff\xfe")
     done = place.run("-m", "celery", "-A", "tasks", "inspect", "ping", "--timeout", "5")

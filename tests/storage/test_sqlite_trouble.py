@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,19 @@ def test_whoever_only_looks_waits_for_no_lock_and_check_not_for_long(path: Path,
         other.execute("ROLLBACK")
     assert "writable" in store.check()
     assert store.database.read("PRAGMA busy_timeout") == [(30_000,)]
+    store.close()
+
+
+def test_where_sqlite_does_not_wait_by_itself_we_do(path: Path) -> None:
+    store = sqlite_store(path, busy_ms=5_000)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        # SQLite calls its busy handler in most cases. With none, the connection behaves as it does in the others.
+        assert store.database.read("PRAGMA busy_timeout = 0") == [(0,)]
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+        release.start()
+        assert store.store([batch("b", {1: 1.0})]) == [True]
+        release.join()
     store.close()
 
 

@@ -24,6 +24,10 @@ from marketfetch.storage.store_errors import StoreError, StoreUnavailable
 BUSY_MS: Final = 30_000
 #: Busy timeout for the interactive `check`.
 CHECK_MS: Final = 5_000
+#: How long a writer waits where SQLite does not wait by itself.
+_RETRY_S: Final = 0.05
+#: An event that is never set: waiting for it lets time pass.
+_NOTHING: Final = threading.Event()
 
 SPELLING: Final = Spelling(
     folder="sqlite",
@@ -49,7 +53,7 @@ class SqliteDatabase:
         self.path = path
         # Absolute: a message may be read in another folder than the one in which the command ran.
         self.where = f"the database file {path.absolute()}"
-        self._busy_ms = busy_ms
+        self._busy_ms = self._patience_ms = busy_ms
         self._connection: sqlite3.Connection | None = None
         self._owner = os.getpid()
         self._file: tuple[int, int] | None = None
@@ -61,7 +65,7 @@ class SqliteDatabase:
 
     def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with self._own():
-            return self._open().execute(sql, values).fetchall()
+            return self._patiently(lambda: self._open().execute(sql, values).fetchall())
 
     def change(self, work: Callable[[Execute], T], *, alone: bool = False) -> T:  # noqa: ARG002 - every writer is alone
         with self.transaction() as db:
@@ -77,13 +81,15 @@ class SqliteDatabase:
                 self._try_to_grow(make=True)
                 return f"SQLite {sqlite3.sqlite_version}", str(self.path.absolute())
             try:
-                self._open().execute(f"PRAGMA busy_timeout = {min(self._busy_ms, CHECK_MS)}")
+                self._patience_ms = min(self._busy_ms, CHECK_MS)
+                self._open().execute(f"PRAGMA busy_timeout = {self._patience_ms}")
                 # With so small a cache, pages are written to the file before the end of the transaction, which undoes them.
                 self._open().execute("PRAGMA cache_size = 8")
                 with self.transaction(undo=True) as db:
                     work(executing(db))
                 self._try_to_grow()
             finally:
+                self._patience_ms = self._busy_ms
                 self._forget()  # the next connection has the usual busy timeout
             return f"SQLite {sqlite3.sqlite_version}", str(self.path.absolute())
 
@@ -118,9 +124,9 @@ class SqliteDatabase:
     def transaction(self, *, make: bool = False, undo: bool = False) -> Iterator[sqlite3.Connection]:
         """A transaction that writes. `make`: makes the file where there is none. `undo`: rolls back at the end."""
         with self._own():
-            db = self._open(make=make)
+            db = self._patiently(lambda: self._open(make=make))
             # The write lock is taken at once: a transaction that reads first can fail to get it later.
-            db.execute("BEGIN IMMEDIATE")
+            self._patiently(lambda: db.execute("BEGIN IMMEDIATE"))
             try:
                 yield db
                 db.execute("ROLLBACK" if undo else "COMMIT")
@@ -153,6 +159,21 @@ class SqliteDatabase:
             db.close()
             raise
         return db
+
+    def _patiently(self, run: Callable[[], T]) -> T:
+        """Runs it until the file is free, within the busy timeout: in some cases SQLite says at once that the file is busy.
+
+        https://www.sqlite.org/c3ref/busy_handler.html
+        """
+        deadline = time.monotonic() + self._patience_ms / 1000
+        while True:
+            try:
+                return run()
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() + _RETRY_S > deadline:
+                    raise
+            _NOTHING.wait(_RETRY_S)
 
     def _forget(self) -> None:
         if self._connection is not None:
