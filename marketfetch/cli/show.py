@@ -109,7 +109,7 @@ def _document(series: StoredSeries, bars: BarColumns) -> dict[str, object]:
 
 def _days(series: StoredSeries, bars: BarColumns) -> list[date] | None:
     """The dates of the sessions; None for intraday bars whose zone is not known."""
-    from marketfetch.frames.date_bounds import session_days
+    from marketfetch.storage.session_dates import session_days
 
     days = session_days(bars.ts, series.timespan, series.zone)
     return None if days is None else days.astype("datetime64[D]").tolist()

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 from marketfetch.addresses import database_choice, database_url
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.frames.choosing import Wish, matching
-from marketfetch.frames.date_bounds import Moment, bounds, session_days
+from marketfetch.frames.date_bounds import Moment, bounds
 from marketfetch.storage import open_store
 from marketfetch.storage.arrow_reading import STORED_COLUMNS, ArrowSource, Span, open_arrow
+from marketfetch.storage.session_dates import session_days
 from marketfetch.storage.store import Store
 from marketfetch.storage.store_errors import NoTables, StoreError
 from marketfetch.storage.stored_series import StoredSeries, stored_series, stored_symbols
