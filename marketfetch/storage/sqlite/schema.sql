@@ -7,6 +7,7 @@ CREATE TABLE schema_version (
 );
 INSERT INTO schema_version (version) VALUES (2);
 INSERT INTO schema_version (version) VALUES (3);
+INSERT INTO schema_version (version) VALUES (4);
 
 -- name: series
 CREATE TABLE series (
@@ -57,6 +58,7 @@ CREATE TABLE ledger (
     called_at BIGINT,
     next_cursor TEXT,
     over_at BIGINT NOT NULL,
+    final_to TEXT,
     UNIQUE (request_id)
 );
 CREATE INDEX ledger_by_root ON ledger (root, page);
@@ -94,10 +96,14 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_by_age ON jobs (created_at);
 CREATE INDEX jobs_open ON jobs (created_at) WHERE done_at IS NULL AND cancelled_at IS NULL;
 
+-- The plan of a job as it was recorded: `arguments` are those of `Request`, `position` is the place in the plan, from 0. Both are
+-- NULL in jobs of the releases before schema 4, which are planned from their `spec`.
 -- name: job_requests
 CREATE TABLE job_requests (
     job_id TEXT NOT NULL,
     root TEXT NOT NULL,
+    position INTEGER,
+    arguments TEXT,
     PRIMARY KEY (job_id, root)
 );
 CREATE INDEX job_requests_by_root ON job_requests (root);
@@ -150,6 +156,29 @@ CREATE TABLE zone_offsets (
     starts BIGINT NOT NULL,
     seconds INTEGER NOT NULL,
     PRIMARY KEY (zone, starts)
+) WITHOUT ROWID;
+
+-- What replies have covered of a series, in days of its exchange, the empty ones too; rows of one series do not overlap. `symbol`
+-- is '*' for replies with every symbol of the vendor. `final_to`: `last_day` where no bar of the days can change any more, else
+-- NULL. `fetched_at`: each of the days was asked for then or later.
+-- name: coverage
+CREATE TABLE coverage (
+    provider TEXT NOT NULL,
+    dataset TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    timespan TEXT NOT NULL,
+    adjustment TEXT NOT NULL,
+    first_day TEXT NOT NULL,
+    last_day TEXT NOT NULL,
+    final_to TEXT,
+    fetched_at BIGINT NOT NULL,
+    PRIMARY KEY (provider, dataset, symbol, timespan, adjustment, first_day)
+) WITHOUT ROWID;
+
+-- The jobs of the releases before schema 4 whose coverage `marketfetch check --upgrade` has yet to build.
+-- name: jobs_to_cover
+CREATE TABLE jobs_to_cover (
+    job_id TEXT NOT NULL PRIMARY KEY
 ) WITHOUT ROWID;
 
 -- `date`: twelve hours behind its midnight, a daily bar has its date also where the clocks have changed otherwise than was known.
