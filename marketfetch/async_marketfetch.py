@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from marketfetch.frames.date_bounds import Moment
+    from marketfetch.frames.date_bounds import Asked
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -69,8 +69,8 @@ class AsyncMarketfetch:
         provider: str,
         symbols: Sequence[str],
         *,
-        start: date | str,
-        end: date | str,
+        start: date | str | None = None,
+        end: date | str | None = None,
         timespan: str = "1d",
         dataset: str = "bars",
         adjustment: str | None = None,
@@ -156,8 +156,8 @@ class AsyncMarketfetch:
         self,
         symbols: str | Sequence[str],
         *,
-        start: Moment = ...,
-        end: Moment = ...,
+        start: Asked = ...,
+        end: Asked = ...,
         timespan: str = ...,
         provider: str | None = ...,
         adjustment: str | None = ...,
@@ -170,8 +170,8 @@ class AsyncMarketfetch:
         self,
         symbols: str | Sequence[str],
         *,
-        start: Moment = ...,
-        end: Moment = ...,
+        start: Asked = ...,
+        end: Asked = ...,
         timespan: str = ...,
         provider: str | None = ...,
         adjustment: str | None = ...,
@@ -184,8 +184,8 @@ class AsyncMarketfetch:
         self,
         symbols: str | Sequence[str],
         *,
-        start: Moment = ...,
-        end: Moment = ...,
+        start: Asked = ...,
+        end: Asked = ...,
         timespan: str = ...,
         provider: str | None = ...,
         adjustment: str | None = ...,
@@ -197,8 +197,8 @@ class AsyncMarketfetch:
         self,
         symbols: str | Sequence[str],
         *,
-        start: Moment = None,
-        end: Moment = None,
+        start: Asked = None,
+        end: Asked = None,
         timespan: str = "1d",
         provider: str | None = None,
         adjustment: str | None = None,

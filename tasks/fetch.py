@@ -22,9 +22,10 @@ from redis.exceptions import RedisError
 
 from marketfetch import connections, vendors
 from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
-from marketfetch.jobs import recorded_outcomes, relative_days
+from marketfetch.jobs import recorded_outcomes
 from marketfetch.jobs.planning import of_task, plan_of_task
 from marketfetch.quotas import Start
+from marketfetch.schemas import day_words
 from marketfetch.schemas.ledger import LedgerRow
 from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
@@ -226,7 +227,7 @@ def park_again(task: Task, provider: str, symbol: str, args: tuple[Any, ...], qu
         raise BadRequest(f"{symbol}: {error}") from None
     except MarketfetchError:
         log.info("stray task can't be planned here", task=task.name, task_id=task.request.id)
-    if relative_days.are_in(query) and connections.gate(provider).request_of(task.request.id):
+    if day_words.are_in(query) and connections.gate(provider).request_of(task.request.id):
         # The message has come twice, and its relative days are those of the first time.
         log.info("stray task is parked already", task=task.name, task_id=task.request.id)
         raise Ignore
@@ -283,7 +284,7 @@ def _task_of(name: str) -> Task:
 
     one_call.__name__ = one_call.__qualname__ = name
     one_call.__doc__ = (
-        f"One call to {vendor.title}: symbol, start, end, and optionally timespan, dataset, adjustment, again.\n\n"
+        f"One call to {vendor.title}: symbol, and optionally start, end, timespan, dataset, adjustment, again.\n\n"
         f"Source: {vendor.documentation}"
     )
     return app.task(name=f"{FETCH_PREFIX}{name}", bind=True, base=CheckedTask, **_RETRIES)(one_call)

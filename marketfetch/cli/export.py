@@ -6,11 +6,12 @@ import json
 import sys
 from contextlib import nullcontext
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date
 from typing import IO, TYPE_CHECKING
 
 import click
 
+from marketfetch.cli.days import range_options
 from marketfetch.cli.screen import err
 from marketfetch.cli.symbol_list import symbols_of
 from marketfetch.phrases import counted
@@ -18,8 +19,6 @@ from marketfetch.phrases import counted
 if TYPE_CHECKING:
     from marketfetch.frames.exporting import Format
     from marketfetch.storage.stored_series import StoredSeries
-
-_DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command()
@@ -33,8 +32,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 )
 @click.option("--symbols", multiple=True, help="Symbols, with blanks or commas between them.  [default: all]")
 @click.option("--symbols-file", type=click.File("rb"), help="More symbols, as in `marketfetch fetch`.")
-@click.option("--start", type=_DAY, help="First day, YYYY-MM-DD.")
-@click.option("--end", type=_DAY, help="Last day, inclusive.")
+@range_options(start_default="the first stored one", end_default="the last stored one")
 @click.option("--timespan", help="Only bars of this length.")
 @click.option("--provider", help="Only bars of this vendor.")
 @click.option("--adjustment", help="Only raw, split or split_dividend bars.")
@@ -46,8 +44,8 @@ def export(
     to: Format,
     symbols: tuple[str, ...],
     symbols_file: IO[bytes] | None,
-    start: datetime | None,
-    end: datetime | None,
+    start: date | None,
+    end: date | None,
     timespan: str | None,
     provider: str | None,
     adjustment: str | None,
@@ -75,8 +73,8 @@ def export(
             destination,
             asked,
             to=to,
-            start=start.date() if start else None,
-            end=end.date() if end else None,
+            start=start,
+            end=end,
             overwrite=overwrite,
             told=told,
         )

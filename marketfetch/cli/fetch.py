@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from marketfetch.cli.days import range_options
 from marketfetch.cli.screen import command, hint
 from marketfetch.cli.symbol_list import symbols_of
 from marketfetch.phrases import counted
@@ -16,33 +17,8 @@ if TYPE_CHECKING:
     from marketfetch import Submitted
 
 
-class _Day(click.DateTime):
-    """A date, or a day relative to now, such as -5d."""
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        from marketfetch.exceptions import BadRequestError
-        from marketfetch.jobs import relative_days
-
-        if isinstance(value, str) and not value[:1].isdigit():
-            try:
-                found = relative_days.day(param.name if param and param.name else "day", value, datetime.now(UTC))
-            except BadRequestError as error:
-                self.fail(str(error), param, ctx)
-            value = found.isoformat()
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter:
-            self.fail(f"{value!r} is no day: write a date such as 2024-01-31, or -5d, -2w, -3mo, -1y.", param, ctx)
-
-
-def _day(_ctx: click.Context, _param: click.Parameter, value: datetime | None) -> date | None:
-    return value.date() if value else None
-
-
 #: No market closes for longer: a range of so many days without a single row is a wrong symbol, not a holiday.
 _SURELY_TRADED_DAYS = 10
-
-_DAY = _Day(["%Y-%m-%d"])
 
 
 class _FetchCommand(click.Command):
@@ -63,13 +39,7 @@ class _FetchCommand(click.Command):
     help="More symbols: a line each, or a CSV with a column symbol or ticker (- for stdin; # begins a comment).",
 )
 @click.option("--timespan", default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo.")
-@click.option(
-    "--start",
-    type=_DAY,
-    callback=_day,
-    help="First day: YYYY-MM-DD, today, yesterday, -5d, -2w, -3mo or -1y (before today, UTC).  [default: a year before --end]",
-)
-@click.option("--end", type=_DAY, callback=_day, help="Last day, inclusive, in the same words.  [default: today in UTC]")
+@range_options(start_default="a year before --end", end_default="today in UTC")
 @click.option("--dataset", default="bars", show_default=True, help="The vendor's name for the data, such as WIKI/PRICES.")
 @click.option("--adjustment", help="raw, split or split_dividend.  [default: what the vendor serves]")
 @click.option("--again", is_flag=True, help="Fetch anew what an earlier equal job has stored.")
@@ -117,14 +87,12 @@ def fetch(
     wanted = symbols_of(symbols, symbols_file)
     if not wanted:
         raise click.UsageError("name at least one symbol, or give --symbols-file")
-    # A start in the future is refused as such, and not as one that is after an end that the user has not written.
-    last = end or max(datetime.now(UTC).date(), start or date.min)
     new_database = missing_database()
     job = submit(
         provider,
         wanted,
-        start=start or _a_year_before(last),
-        end=last,
+        start=start,
+        end=end,
         timespan=timespan,
         dataset=dataset,
         adjustment=adjustment,
@@ -137,9 +105,8 @@ def fetch(
     if new_database:
         hint(f"The database is new: {new_database}. {database_choice()}")
     if wait:
-        first = start or _a_year_before(last)
-        over = min(last, datetime.now(UTC).date())  # what lies ahead has no rows yet
-        ctx.exit(_wait(job, name=provider, as_json=as_json, surely_traded=(over - first).days >= _SURELY_TRADED_DAYS))
+        surely_traded = _days_over(start, end) >= _SURELY_TRADED_DAYS
+        ctx.exit(_wait(job, name=provider, as_json=as_json, surely_traded=surely_traded))
     if as_json:
         click.echo(json.dumps({"job": job.job_id, "requests": job.requests, "new": job.new}))
     else:
@@ -167,9 +134,11 @@ def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> i
     return 0 if state.state == "done" else 1
 
 
-def _a_year_before(day: date) -> date:
-    """The same date a year earlier; 28 February for the 29th."""
-    try:
-        return day.replace(year=day.year - 1)
-    except ValueError:
-        return day.replace(year=day.year - 1, day=28)
+def _days_over(start: date | None, end: date | None) -> int:
+    """How many days of the range have passed: what lies ahead has no rows yet."""
+    from marketfetch.schemas import day_words
+
+    now = datetime.now(UTC)
+    asked = day_words.absolute({"start": start, "end": end}, now)
+    first, last = (date.fromisoformat(asked[name]) for name in ("start", "end"))
+    return (min(last, now.date()) - first).days

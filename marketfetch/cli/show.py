@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import click
 
+from marketfetch.cli.days import range_options
 from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _MOST_BLOCKS: Final = 50
+#: How many bars are shown: where nothing is asked, and at most.
+_USUAL: Final = 30
+_MOST: Final = 100_000
 #: The widths of a price, and of a change or a volume: with a time and blanks between they fill 79 columns.
 _LONGEST: Final = 9
 _SHORT: Final = 7
@@ -31,7 +35,10 @@ _SHORT: Final = 7
 @click.command()
 @click.argument("symbol")
 @click.option("--timespan", default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo.")
-@click.option("--last", type=click.IntRange(1, 100_000), default=30, show_default=True, help="How many bars, the latest ones.")
+@click.option(
+    "--last", type=click.IntRange(1, _MOST), help="How many bars, the latest ones.  [default: 30; with --start or --end all]"
+)
+@range_options(start_default="the first stored one", end_default="the last stored one")
 @click.option("--provider", help="The vendor, where several have bars of SYMBOL.")
 @click.option("--adjustment", help="raw, split or split_dividend, where several are stored.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -42,7 +49,9 @@ def show(
     *,
     symbol: str,
     timespan: str,
-    last: int,
+    last: int | None,
+    start: date | None,
+    end: date | None,
     provider: str | None,
     adjustment: str | None,
     as_json: bool,
@@ -55,13 +64,19 @@ def show(
     Times are the starts of the bars: the date of the session; for bars shorter than a day, the time in the exchange's zone.
     """
     from marketfetch.frames.choosing import one_of_each, wish
-    from marketfetch.frames.stored_bars import found, reading
+    from marketfetch.frames.stored_bars import found, reading, spans
     from marketfetch.storage.reading_back import last_bars
 
     asked = wish(symbol, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}")
     with reading() as store:
         (series,) = one_of_each(asked, found(store, asked))
-        bars = last_bars(store, series.provider, series.symbol, series.timespan, series.adjustment, last)
+        ((_, start_ms, end_ms),) = spans([series], start, end)
+        count = last or (_MOST if start or end else _USUAL)
+        of_series = (series.provider, series.symbol, series.timespan, series.adjustment)
+        bars = last_bars(store, *of_series, count, start_ms=start_ms, end_ms=end_ms)
+    if not len(bars.ts) and not as_json:
+        hint(f"No bars of {series.symbol} are stored in this range; without --start and --end the latest ones are shown.")
+        return
     if plot or output or opening:
         _plot(series, bars, output, opening=opening)
     elif as_json:

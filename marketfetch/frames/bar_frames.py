@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast, overload
 from marketfetch.exceptions import BadRequestError
 from marketfetch.extras import MissingExtra, need
 from marketfetch.frames.choosing import one_of_each, wish
-from marketfetch.frames.date_bounds import Moment
+from marketfetch.frames.date_bounds import Asked
 from marketfetch.frames.stored_bars import COLUMNS, arrow, batches, found, reading, schema, spans
 from marketfetch.suggestions import did_you_mean
 
@@ -26,8 +26,8 @@ _KINDS: Final = ("polars", "pandas", "arrow")
 def bars(
     symbols: str | Sequence[str],
     *,
-    start: Moment = ...,
-    end: Moment = ...,
+    start: Asked = ...,
+    end: Asked = ...,
     timespan: str = ...,
     provider: str | None = ...,
     adjustment: str | None = ...,
@@ -40,8 +40,8 @@ def bars(
 def bars(
     symbols: str | Sequence[str],
     *,
-    start: Moment = ...,
-    end: Moment = ...,
+    start: Asked = ...,
+    end: Asked = ...,
     timespan: str = ...,
     provider: str | None = ...,
     adjustment: str | None = ...,
@@ -54,8 +54,8 @@ def bars(
 def bars(
     symbols: str | Sequence[str],
     *,
-    start: Moment = ...,
-    end: Moment = ...,
+    start: Asked = ...,
+    end: Asked = ...,
     timespan: str = ...,
     provider: str | None = ...,
     adjustment: str | None = ...,
@@ -67,8 +67,8 @@ def bars(
 def bars(
     symbols: str | Sequence[str],
     *,
-    start: Moment = None,
-    end: Moment = None,
+    start: Asked = None,
+    end: Asked = None,
     timespan: str = "1d",
     provider: str | None = None,
     adjustment: str | None = None,
@@ -78,7 +78,8 @@ def bars(
     """Stored bars of one or several symbols, by symbol and time. Calls no vendor; needs the extra `[data]`, and no Redis.
 
     symbols     "AAPL" or ["AAPL", "MSFT"], as they were fetched
-    start, end  dates in the exchange's zone, both inclusive, as in `submit`; or moments with a time zone. None leaves it open
+    start, end  dates in the exchange's zone, both inclusive, in the words of `submit`, such as "-5d"; or moments with a time
+                zone. None leaves it open
     timespan    the length of a bar: "1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo"
     provider, adjustment  needed where several are stored for a symbol: an error then names them
     columns     names in the order that you want: "symbol", "ts", "open", "high", "low", "close", "volume", "vwap", "trades",

@@ -22,7 +22,7 @@ from urllib.parse import quote
 from marketfetch.exceptions import BadRequestError
 from marketfetch.extras import need
 from marketfetch.frames.choosing import Wish
-from marketfetch.frames.date_bounds import Moment
+from marketfetch.frames.date_bounds import Asked, read
 from marketfetch.frames.export_place import ExportPlace
 from marketfetch.frames.stored_bars import COLUMNS, OF_SERIES, arrow, batches, found, reading, schema, spans
 from marketfetch.storage.arrow_reading import ArrowSource, Span
@@ -54,8 +54,8 @@ def export(
     asked: Wish,
     *,
     to: Format,
-    start: Moment = None,
-    end: Moment = None,
+    start: Asked = None,
+    end: Asked = None,
     overwrite: bool = False,
     told: Callable[[int, int, StoredSeries], None] = lambda _done, _all, _series: None,
 ) -> Exported:
@@ -68,18 +68,19 @@ def export(
     suffix = PurePosixPath(destination).suffix.removeprefix(".")
     if suffix in FORMATS and suffix != to:
         raise BadRequestError(f"{destination} ends as {suffix}, and the format is {to}: write --to {suffix}, or another name.")
+    first, last = read(start, end)
     with reading() as store:
         driver = "postgresql" if store.database.spelling.folder == "postgres" else "sqlite"
         need(f"adbc_driver_{driver}", for_what="`marketfetch export`")
         series = found(store, asked)
-        ranges = spans(series, start, end)
+        ranges = spans(series, first, last)
         with arrow(store) as source:
             if suffix in FORMATS:
                 return _one_file(destination, source, series, ranges, to=to, overwrite=overwrite, told=told)
             wanted = {
                 "format": to,
-                "start": str(start) if start else None,
-                "end": str(end) if end else None,
+                "start": str(first) if first else None,
+                "end": str(last) if last else None,
                 "series": [[getattr(one, name) for name in OF_SERIES] for one in series],
             }
             return _folder(ExportPlace(destination), source, series, ranges, wanted, to=to, overwrite=overwrite, told=told)

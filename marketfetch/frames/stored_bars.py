@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from marketfetch.addresses import database_choice, database_url
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.frames.choosing import Wish, matching
-from marketfetch.frames.date_bounds import Moment, bounds
+from marketfetch.frames.date_bounds import Asked, bounds, read
 from marketfetch.storage import open_store
 from marketfetch.storage.arrow_reading import STORED_COLUMNS, ArrowSource, Span, open_arrow
 from marketfetch.storage.session_dates import session_days
@@ -66,9 +66,10 @@ def arrow(store: Store) -> Iterator[ArrowSource]:
         yield source
 
 
-def spans(series: Sequence[StoredSeries], start: Moment, end: Moment) -> list[Span]:
+def spans(series: Sequence[StoredSeries], start: Asked, end: Asked) -> list[Span]:
     """The range of each series in Unix ms. Raises BadRequestError."""
-    return [(one.number, *bounds(start, end, one.timespan, one.zone or "UTC")) for one in series]
+    first, last = read(start, end)
+    return [(one.number, *bounds(first, last, one.timespan, one.zone or "UTC")) for one in series]
 
 
 def batches(

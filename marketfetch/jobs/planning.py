@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from marketfetch import vendors
 from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError, UnreadableJob
-from marketfetch.jobs import relative_days
+from marketfetch.schemas import day_words
 from marketfetch.schemas.handle import Handle
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
@@ -92,7 +92,7 @@ def make_spec(
 ) -> JobSpec:
     """A job as it will be recorded. `nonce` names the generation for `again`, "" for a random one. Raises BadRequestError.
 
-    `at` is the time of the wish, by default now; relative days are those before it.
+    `at` is the time of the wish, by default now; its days are counted from it (marketfetch/schemas/day_words.py).
     """
     if provider not in vendors.names():
         raise BadRequestError(vendors.unknown(str(provider)))
@@ -105,10 +105,15 @@ def make_spec(
             symbols=tuple(symbols),
             as_of=as_of_text(at),
             again=(nonce or uuid4().hex[:12]) if again else "",
-            **relative_days.absolute(wish, at),
+            **dated(wish, at),
         )
     except ValidationError as error:
         raise BadRequestError(f"The job can't be planned: {_clauses(error)}.") from None
+
+
+def dated(wish: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """`wish` with absolute days, also where it names none. Raises BadRequestError."""
+    return day_words.absolute(wish, at)
 
 
 def make_handle(owner: str | None, *, name: str = "", tags: Iterable[str] = ()) -> Handle:

@@ -46,8 +46,8 @@ def submit(
     provider: str,
     symbols: Sequence[str],
     *,
-    start: date | str,
-    end: date | str,
+    start: date | str | None = None,
+    end: date | str | None = None,
     timespan: str = "1d",
     dataset: str = "bars",
     adjustment: str | None = None,
@@ -69,7 +69,8 @@ def submit(
     provider    the name of an installed vendor, as `marketfetch check` lists them
     symbols     the vendor's own spelling, each once: ["AAPL", "MSFT"]
     start, end  dates in the exchange's zone, both inclusive; the end may lie in the future, the start may not. As words too:
-                "2024-01-31", "today", "yesterday", "-5d", "-2w", "-3mo", "-1y", relative to today in UTC
+                "2024-01-31", "today", "yesterday", "-5d", "-2w", "-3mo", "-1y", relative to today in UTC. No end is today, no
+                start a year before the end
     timespan    the length of a bar: "1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo"
     dataset     the vendor's name for the data; "bars" lets the vendor choose
     adjustment  "raw", "split" or "split_dividend"; None: what the vendor serves by default

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from marketfetch.schemas.day_words import out_of_order
 from marketfetch.schemas.symbol_text import Symbol
 from marketfetch.schemas.timespans import Adjustment, Timespan
 
@@ -49,7 +50,7 @@ class JobSpec(BaseModel):
             both = f"{self.start}, after its end {self.end} and after today ({today} in UTC)"
             raise ValueError(f"the range begins on {both}: ask for an earlier start")
         if self.end < self.start:
-            raise ValueError(f"the end date {self.end} is before the start date {self.start}: swap them")
+            raise ValueError(out_of_order(self.start, self.end))
         # No minimum of the field itself: of a single bad symbol that would be a second error.
         if not self.symbols:
             raise ValueError("there is no symbol: name at least one")

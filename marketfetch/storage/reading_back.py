@@ -53,14 +53,28 @@ def bars(
         raise StoreError(f"{provider} {symbol} {timespan} is stored as {' and '.join(stored)}: name the adjustment you want")
     if not stored or (adjustment or stored[0]) not in stored:
         return BarColumns.empty()
-    first = _EARLIEST_MS if start_ms is None else start_ms
-    last = _LATEST_MS if end_ms is None else end_ms
-    return _columns(_read(store, "bars", provider, symbol, timespan, adjustment or stored[0], first, last))
+    span = _span(start_ms, end_ms)
+    return _columns(_read(store, "bars", provider, symbol, timespan, adjustment or stored[0], *span))
 
 
-def last_bars(store: Store, provider: str, symbol: str, timespan: str, adjustment: str, limit: int) -> BarColumns:
-    """The latest `limit` bars of one series, by time. Raises the store's errors."""
-    return _columns(_read(store, "last_bars", provider, symbol, timespan, adjustment, limit)[::-1])
+def last_bars(
+    store: Store,
+    provider: str,
+    symbol: str,
+    timespan: str,
+    adjustment: str,
+    limit: int,
+    *,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+) -> BarColumns:
+    """The latest `limit` bars of one series, by time; of the range as in `bars`. Raises the store's errors."""
+    of_series, span = (provider, symbol, timespan, adjustment), _span(start_ms, end_ms)
+    return _columns(_read(store, "last_bars", *of_series, *span, limit)[::-1])
+
+
+def _span(start_ms: int | None, end_ms: int | None) -> tuple[int, int]:
+    return _EARLIEST_MS if start_ms is None else start_ms, _LATEST_MS if end_ms is None else end_ms
 
 
 def _columns(rows: list[tuple[Any, ...]]) -> BarColumns:

@@ -161,11 +161,11 @@ def _with_absolute_days(body: Any, *, wait_ms: int) -> Any:
     They are relative to when the task may run. Wrong words stay: the task is refused, or fails, with the sentence.
     """
     from marketfetch.exceptions import BadRequestError
-    from marketfetch.jobs import planning, relative_days
+    from marketfetch.jobs import planning
 
     args, kwargs, embed = body
     try:
-        return args, relative_days.absolute(kwargs, planning.wished_at() + timedelta(milliseconds=wait_ms)), embed
+        return args, planning.dated(kwargs, planning.wished_at() + timedelta(milliseconds=wait_ms)), embed
     except BadRequestError:
         return body
 

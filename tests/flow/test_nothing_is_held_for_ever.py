@@ -33,7 +33,7 @@ WRONG = {
     "polygon.delay('X', timespam='1d')": "timespam is no argument of ours",
     "polygon.delay('X', again='yes', start='2024-01-02', end='2024-01-31')": "again is True or False",
     "polygon.delay('X', timespan=['1d'], start='2024-01-02', end='2024-01-31')": "timespan",
-    "polygon.delay('X', start='2024-01-02')": "end: Field required",
+    "polygon.delay('X', start='2024-01-02', end=5)": "The end is no day",
     "polygon.delay('X', start=['2024-01-02'], end='2024-01-31')": "start",
     "polygon.delay('X', '2024-01-02', '2024-01-31')": "one symbol",
     "polygon.delay('X', symbol='Y', start='2024-01-02', end='2024-01-31')": "one symbol",

@@ -95,9 +95,10 @@ def test_relative_days_are_those_of_the_send_whichever_way_the_task_goes_and_how
         "    kwargs = loads(gate.redis.hget(record, 'm'))['body'][1]\n"
         "    return [kwargs['start'], kwargs['end']]\n"
         "days = {'start': '-5d', 'end': 'today', 'adjustment': 'split'}\n"
-        "answer = [parked(polygon.delay('AAPL', **days)), parked(polygon.apply_async(('AAPL',), days, countdown=3 * 86400))]"
+        "answer = [parked(polygon.delay('AAPL', **days)), parked(polygon.apply_async(('AAPL',), days, countdown=3 * 86400)),"
+        " parked(polygon.delay('MSFT'))]"
     )
-    assert answer(place, code) == [["2024-06-05", "2024-06-10"], ["2024-06-08", "2024-06-13"]]
+    assert answer(place, code) == [["2024-06-05", "2024-06-10"], ["2024-06-08", "2024-06-13"], ["2023-06-10", "2024-06-10"]]
     place.redis().flushall()
     place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = '["1/hour"]'
     place.worker(concurrency=1)  # in the order in which they are sent

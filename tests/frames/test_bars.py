@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,9 +13,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 import marketfetch
 from marketfetch import BadRequestError, UnavailableError, settings
+from marketfetch.cli.main import marketfetch as command
 from marketfetch.frames import stored_bars
 from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS
 from marketfetch.storage import arrow_reading, open_store
@@ -144,13 +147,34 @@ def test_a_moment_with_a_zone_is_exact(in_sqlite):
     assert marketfetch.bars("AAPL", start=at, end=at)["ts"].to_list() == [at]
 
 
+def test_days_relative_to_now_are_those_of_a_fetch(in_sqlite, tmp_path):
+    """In Python, `show` and `export` alike."""
+    today = datetime.now(UTC).replace(hour=5, minute=0, second=0, microsecond=0)
+    in_sqlite("AAPL", columns_of([int((today - timedelta(days=n)).timestamp()) * 1000 for n in (40, 9, 3, 2)]))
+    first = str((today - timedelta(days=9)).date())
+    asked = {"start": "-2w", "end": "-3d"}
+    frame = marketfetch.bars("AAPL", start=asked["start"], end=asked["end"])
+    assert (len(frame), str(frame["date"][0])) == (2, first)
+    options = [word for name, day in asked.items() for word in (f"--{name}", day)]
+    shown = CliRunner().invoke(command, ["show", "AAPL", "--json", *options])
+    assert [one["date"] for one in json.loads(shown.stdout)["bars"]] == [str(day) for day in frame["date"]]
+    shown = CliRunner().invoke(command, ["show", "AAPL", "--start", "-9d"])
+    assert shown.stdout.startswith("AAPL 1d split from polygon: the latest 3 bars")
+    done = CliRunner().invoke(command, ["export", str(tmp_path / "out.csv"), "--to", "csv", *options])
+    assert done.exit_code == 0, done.output
+    assert pl.read_csv(tmp_path / "out.csv")["date"].to_list() == [str(day) for day in frame["date"]]
+    done = CliRunner().invoke(command, ["show", "AAPL", "--start", "yesterday"])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr.startswith("No bars of AAPL are stored in this range")
+
+
 @pytest.mark.parametrize(
     ("dates", "says"),
     [
-        ({"start": "01/02/2024"}, "write it as 2024-01-31"),
+        ({"start": "01/02/2024"}, "write a date such as 2024-01-31, today"),
         ({"end": datetime(2024, 1, 2)}, "has no time zone"),  # noqa: DTZ001
-        ({"start": 5}, "The start is a date"),
-        ({"start": "2024-02-01", "end": "2024-01-01"}, "after its end"),
+        ({"start": 5}, "The start is no day"),
+        ({"start": "2024-02-01", "end": "2024-01-01"}, "swap them"),
         ({"end": "0001-01-01"}, "outside of the years"),
     ],
 )

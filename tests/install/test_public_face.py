@@ -179,7 +179,8 @@ def checked(installed, tmp_path_factory) -> str:
 
 
 REVEALED = """
-    def (provider: str, symbols: Sequence[str], *, start: date | str, end: date | str, timespan: str = ..., dataset: str = ...,
+    def (provider: str, symbols: Sequence[str], *, start: date | str | None = ..., end: date | str | None = ...,
+      timespan: str = ..., dataset: str = ...,
       adjustment: str | None = ..., again: bool = ..., priority: int = ..., owner: str | None = ..., name: str = ...,
       tags: Sequence[str] = ..., on_over: Mapping[str, object] | None = ...) -> Submitted
     def (job_id: str) -> JobStatus

@@ -7,7 +7,8 @@ WHERE provider = ? AND symbol = ? AND timespan = ? AND adjustment = ? AND ts >= 
 
 -- name: last_bars
 SELECT {ms:ts}, partial, open, high, low, close, volume, vwap, trades FROM bars
-WHERE provider = ? AND symbol = ? AND timespan = ? AND adjustment = ? ORDER BY ts DESC LIMIT ?
+WHERE provider = ? AND symbol = ? AND timespan = ? AND adjustment = ? AND ts >= {time:?} AND ts < {time:?}
+ORDER BY ts DESC LIMIT ?
 
 -- name: rejects
 SELECT r.request_id, r.row, r.field, r.value, r.reason, r.symbol

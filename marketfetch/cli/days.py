@@ -1,0 +1,45 @@
+"""--start and --end, the same for every command that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any, Final, TypeVar
+
+import click
+
+from marketfetch.schemas import day_words
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Day(click.ParamType[date]):
+    """A date, or a day relative to now, such as -5d."""
+
+    name = "day"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        from marketfetch.exceptions import BadRequestError
+
+        try:
+            return day_words.day(param.name if param and param.name else "day", value, datetime.now(UTC))
+        except BadRequestError as error:
+            self.fail(str(error), param, ctx)
+
+
+_DAY: Final = _Day()
+
+
+def range_options(*, start_default: str = "", end_default: str = "") -> Callable[[F], F]:
+    """The options --start and --end: dates or None. What None means is said behind the help."""
+
+    def with_both(command: F) -> F:
+        end = click.option("--end", type=_DAY, help=f"Last day, inclusive, in the same words.{_default(end_default)}")
+        start = click.option("--start", type=_DAY, help=f"First day: {day_words.WORDS}.{_default(start_default)}")
+        return start(end(command))
+
+    return with_both
+
+
+def _default(words: str) -> str:
+    return f"  [default: {words}]" if words else ""
