@@ -18,6 +18,7 @@ from marketfetch.cli.init import init
 from marketfetch.cli.purge import purge
 from marketfetch.cli.quotas import quotas
 from marketfetch.cli.read import read
+from marketfetch.cli.rejects import rejects
 from marketfetch.cli.show import show
 from marketfetch.cli.status import status, watch
 from marketfetch.cli.steer import cancel, resume, retry
@@ -80,7 +81,7 @@ def marketfetch(*, traceback: bool) -> None:
 
 for command in (
     *(demo, init, up, fetch, vendors, datasets, status, watch, show, export),
-    *(cancel, resume, retry, quotas, dead, read, check, purge),
+    *(cancel, resume, retry, quotas, dead, rejects, read, check, purge),
 ):
     marketfetch.add_command(command)
 

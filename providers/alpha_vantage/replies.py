@@ -221,7 +221,7 @@ def _page(request: Request, shape: _Shape, table: Table, reply: HttpReply, optio
         timespan=shape.timespan,
         stocks=shape.market == "stocks",
         zone=zone,
-        sunday_is_monday=shape.market == "fx",
+        currencies=shape.market == "fx",
     )
     if _cut_short(request, shape, table):
         # The request has waited too long in the queue: the newest 100 points no longer include its start.

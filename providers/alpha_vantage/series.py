@@ -21,6 +21,7 @@ from marketfetch.vendors.errors import Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.page_building import PageBuilder
 from marketfetch.vendors.times import bar_start_ms, day_start_ms, parse_day, wall_to_unix_ms
+from marketfetch.vendors.weekends import weekend_quirks
 
 _ADJUSTED: Final = "adjusted close"
 _SUNDAY: Final = 6
@@ -49,16 +50,16 @@ def bars_page(
     timespan: Timespan,
     stocks: bool,
     zone: str,
-    sunday_is_monday: bool = False,
+    currencies: bool = False,
 ) -> Page:
     """Returns one series, or two if the response has an adjusted close: `raw` as quoted, and `split_dividend`.
 
     The adjusted series has open, high and low times adjusted close ÷ close, the adjusted close itself, and the volume as
-    quoted: the vendor does not document whether it adjusts volume. `sunday_is_monday`: the week of currencies begins on Sunday
-    evening, and a row of that day belongs to the week that follows.
+    quoted: the vendor does not document whether it adjusts volume. `currencies`: their week begins on Sunday evening, and a row
+    of that day belongs to the week that follows; their bars of a weekend are counted.
     """
     try:
-        starts, moments = _starts(table.dates, timespan=timespan, zone=zone, sunday_is_monday=sunday_is_monday)
+        starts, moments = _starts(table.dates, timespan=timespan, zone=zone, sunday_is_monday=currencies)
     except ValueError:
         raise Unavailable(f"Alpha Vantage named an unknown time zone for {request.symbol}") from None
     symbol = table.symbol if request.start is None and table.symbol else request.symbol
@@ -79,6 +80,8 @@ def bars_page(
     checked = parsed.checked(asked=None, required=PRICE_COLUMNS, symbol=symbol, kind=kind, names=names)
     page = PageBuilder()
     page.add(BarSeries("alpha_vantage", symbol, timespan, adjustment, checked.bars, zone), checked, kind=kind)
+    if currencies:
+        page.count(weekend_quirks(checked.bars, timespan), symbol=symbol)
     if _ADJUSTED in table.fields:
         # Each of its prices comes from the adjusted close, so that is what a reject of it names.
         names = {**names, **dict.fromkeys(PRICE_COLUMNS, table.names[_ADJUSTED])}

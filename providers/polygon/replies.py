@@ -17,7 +17,7 @@ import numpy as np
 
 from marketfetch.schemas.bars import PRICE_COLUMNS, BarSeries, Flags, Ints
 from marketfetch.schemas.integrity import Rows
-from marketfetch.schemas.page import Page, Quirk
+from marketfetch.schemas.page import Page
 from marketfetch.schemas.price_rules import PriceKind, kind_by
 from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.schemas.request import Request
@@ -29,6 +29,7 @@ from marketfetch.vendors.page_building import PageBuilder
 from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv, parse_object
 from marketfetch.vendors.reply_size import check_rows
 from marketfetch.vendors.times import bar_start_ms, local_date, session_starts
+from marketfetch.vendors.weekends import weekend_quirks
 
 from .aggregates import FIELDS, LATEST_MS, Aggs, read_aggs
 from .datasets import MOST_ROWS
@@ -172,7 +173,8 @@ def _bars_page(
     series = BarSeries("polygon", symbol, timespan, adjustment, checked.bars)
     page = PageBuilder()
     page.add(series, checked, kind=kind)
-    page.count(_weekend_quirks(series), symbol=symbol)
+    if symbol.startswith("C:"):
+        page.count(weekend_quirks(series.bars, timespan), symbol=symbol)
     return page.page(following=following)
 
 
@@ -215,15 +217,6 @@ def _without_date(moments: Ints, uncertain: Flags, numbers: Ints, *, symbol: str
         reason = "the time is in the evening, so it names no session for certain"
         book.add(int(numbers[i]), "ts", int(moments[i]), reason, symbol=symbol)
     return book.rejects()
-
-
-def _weekend_quirks(series: BarSeries) -> tuple[Quirk, ...]:
-    """Counts weekend bars. FX markets close from Friday evening to Sunday evening, and the few trades between make odd bars."""
-    if not series.symbol.startswith("C:") or not (series.timespan == "1d" or is_intraday(series.timespan)):
-        return ()
-    # 1970-01-01 was a Thursday, so day numbers 2 and 3 of each seven are Saturday and Sunday.
-    weekend = int(np.count_nonzero(np.isin((series.bars.ts // 86_400_000) % 7, (2, 3))))
-    return (Quirk("FX bar on a weekend", weekend),) if weekend else ()
 
 
 def _read_csv(request: Request, reply: HttpReply) -> Page:

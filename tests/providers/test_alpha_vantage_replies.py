@@ -272,3 +272,10 @@ def test_windows_line_ends_are_read():
 def test_an_unknown_dataset_of_a_saved_reply_is_named_with_the_nearest_one():
     with pytest.raises(errors.BadRequest, match="Did you mean TIME_SERIES_DAILY"):
         read_body({"Time Series (Daily)": {"2021-04-23": row()}}, saved("TIME_SERIES_DALY"))
+
+
+def test_bars_of_currencies_at_a_weekend_are_stored_and_counted():
+    days = {"2024-01-05": row(), "2024-01-06": row(), "2024-01-07": row()}
+    page = read_body({"Time Series FX (Daily)": days}, saved("FX_DAILY", symbol="EUR/USD"))
+    assert page.rows == 3
+    assert ("FX bar on a weekend", 2) in [(one.name, one.rows) for one in page.quirks]

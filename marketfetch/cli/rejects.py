@@ -1,0 +1,126 @@
+"""`marketfetch rejects`: the rows that failed a check, counted by reason first, then the latest of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from marketfetch.cli.screen import hint, table
+from marketfetch.phrases import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from marketfetch.jobs.refused_rows import RefusedRows
+
+#: Characters of a value in the table; `--json` has all 200 that are kept.
+_SHOWN: Final = 40
+#: Reasons for which it is said what to do.
+_ADVISED: Final = 3
+
+
+@click.command()
+@click.argument("what", metavar="[JOB|PROVIDER|SYMBOL]", required=False, default="")
+@click.option("--reason", default="", help="Only rejects whose field and reason contain this text, such as 'low is above'.")
+@click.option("--limit", type=click.IntRange(0, 10_000), default=20, show_default=True, help="List so many of the latest rows.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def rejects(*, what: str, reason: str, limit: int, as_json: bool) -> None:
+    """Show the rows that failed a check and are not stored: of a job, a vendor, a symbol, or all.
+
+    Counts by reason come first, then the latest rows with field, value, reason, time and request. The first hundred rows of
+    each reason of a reply are kept; the counts of a job and of a vendor include the others. docs/rows.md says what each check
+    is for.
+    """
+    from marketfetch.jobs.refused_rows import refused_rows
+
+    found = refused_rows(what, reason=reason, limit=limit)
+    if as_json:
+        click.echo(json.dumps(_document(found)))
+        return
+    if not found.kept:
+        _say_none(found)
+        return
+    clean = _cleaner()
+    click.echo(f"{_title(found, clean)}.")
+    rows = [("rows", "symbols", "field", "reason")]
+    rows += [(f"{one.rows:,}", f"{one.symbols:,}", clean(one.field), clean(one.reason)) for one in found.reasons]
+    table(rows)
+    if found.rows:
+        click.echo("")
+        table(_lines(found, clean))
+    _hints(found, clean)
+
+
+def _title(found: RefusedRows, clean: Callable[[str], str]) -> str:
+    contains = f" for a reason with {found.choice.reason!r}" if found.choice.reason else ""
+    left = f", of which {found.kept:,} are kept" if found.rejected > found.kept else ""
+    return f"{clean(found.what)}: {counted(found.rejected, 'rejected row')}{left}{contains}"
+
+
+def _lines(found: RefusedRows, clean: Callable[[str], str]) -> list[tuple[str, ...]]:
+    lines: list[tuple[str, ...]] = [("when (UTC)", "vendor", "symbol", "row", "field", "value", "reason", "request")]
+    for one in found.rows:
+        when = f"{_utc(one.rejected_ms):%Y-%m-%d %H:%M:%S}"
+        value = clean(one.value)
+        short = value if len(value) <= _SHOWN else f"{value[: _SHOWN - 3]}..."
+        texts = (clean(one.field), short, clean(one.reason), one.request_id)
+        lines.append((when, one.provider, clean(one.symbol), str(one.row), *texts))
+    return lines
+
+
+def _say_none(found: RefusedRows) -> None:
+    from marketfetch.jobs.lookup import recorded
+
+    if found.choice.reason:
+        hint(f"No rejected row of {found.what} has {found.choice.reason!r} in its field or reason.")
+    elif found.rejected:
+        hint(f"{counted(found.rejected, 'row')} of {found.what} failed a check, and none of their values is kept any more.")
+    else:
+        hint(f"No row of {found.what} was rejected, as far as {recorded().database.where} knows.")
+
+
+def _hints(found: RefusedRows, clean: Callable[[str], str]) -> None:
+    """Says what there is more of, and what to do."""
+    from marketfetch.schemas.check_advice import advice
+
+    if len(found.rows) < found.kept:
+        hint(f"{len(found.rows):,} of {counted(found.kept, 'kept row')} are listed: --limit and --reason choose others.")
+    for one in found.reasons[:_ADVISED]:
+        hint(f"{clean(one.field)}, {clean(one.reason)}: {advice(one.reason)}.")
+    again = f" `marketfetch retry {found.choice.job_id}` makes its failed requests again." if found.choice.job_id else ""
+    hint(f"These rows are not stored; the good rows of the same replies are.{again}")
+
+
+def _cleaner() -> Callable[[str], str]:
+    """Texts are a vendor's: no secret leaves in one, and nothing that controls a terminal."""
+    from marketfetch.printable import printable
+    from marketfetch.redaction import Redactor
+    from marketfetch.settings import get_settings
+
+    redactor = Redactor(get_settings().secrets())
+    return lambda text: printable(redactor.text(text), most=200)
+
+
+def _document(found: RefusedRows) -> dict[str, object]:
+    clean = _cleaner()
+
+    def cleaned(fields: dict[str, object]) -> dict[str, object]:
+        times = {name: value for name, value in fields.items() if name.endswith("_ms")}
+        texts = {name: clean(value) if isinstance(value, str) else value for name, value in fields.items() if name not in times}
+        return {**texts, **{name.removesuffix("_ms") + "_at": _utc(value).isoformat() for name, value in times.items()}}
+
+    return {
+        "of": clean(found.what),
+        "rejected": found.rejected,
+        "kept": found.kept,
+        "reasons": [cleaned(asdict(one)) for one in found.reasons],
+        "rows": [cleaned(asdict(one)) for one in found.rows],
+    }
+
+
+def _utc(ms: object) -> datetime:
+    return datetime.fromtimestamp(float(str(ms)) / 1000, UTC)
