@@ -104,7 +104,10 @@ def drop(ctx: click.Context, *, number: str | None, everything: bool, yes: bool)
 @click.argument("provider")
 @click.argument("request_id", metavar="REQUEST")
 def reply(*, provider: str, request_id: str) -> None:
-    """Write the reply to REQUEST, which crashed its workers, to stdout: `dead reply VENDOR ID > reply.json`."""
+    """Write the reply to REQUEST, which crashed its workers, to stdout: `dead reply VENDOR ID > reply.json`.
+
+    REQUEST is its id, as the job's failure names it, or a beginning of it that no other kept reply has.
+    """
     from marketfetch.ops.dead_letters import reply as kept
 
     click.echo(kept(provider, request_id), nl=False)

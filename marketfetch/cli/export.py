@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--to",
     type=click.Choice(["parquet", "csv", "arrow"]),
-    default="parquet",
-    show_default=True,
-    help="The format of the files.",
+    help="The format of the files.  [default: what DEST ends in, else parquet]",
 )
 @click.option("--symbols", multiple=True, help="Symbols, with blanks or commas between them.  [default: all]")
 @click.option("--symbols-file", type=click.File("rb"), help="More symbols, as in `marketfetch fetch`.")
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
 def export(
     *,
     destination: str,
-    to: Format,
+    to: Format | None,
     symbols: tuple[str, ...],
     symbols_file: IO[bytes] | None,
     start: date | None,
@@ -55,7 +53,8 @@ def export(
     """Write stored bars as files into DEST, a folder or any URL that fsspec knows (s3://bucket/bars, needs s3fs).
 
     One file a series, in folders provider=P/symbol=S/timespan=T/adjustment=A, and _manifest.json last; or one file for all, if
-    DEST ends in .parquet, .csv or .arrow. After an interruption, the same command goes on where it stopped.
+    DEST ends in .parquet, .csv or .arrow, which then is the format. After an interruption the same command goes on where it
+    stopped.
     """
     from marketfetch.frames.choosing import wish
     from marketfetch.frames.exporting import export as exported

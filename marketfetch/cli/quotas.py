@@ -26,7 +26,7 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
     if ctx.invoked_subcommand:
         return
     from marketfetch.addresses import redis_choice
-    from marketfetch.ops.key_status import events, lines, unserved
+    from marketfetch.ops.key_status import events, lines, sentences, unserved
 
     found, waits = lines(), unserved()
     if where := redis_choice():
@@ -59,22 +59,8 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
     for sentence in dict.fromkeys(waits.values()):
         hint(sentence)
     for one in found:
-        if one.key.aside_why:
-            hint(
-                f"{one.provider} {one.key.label} is set aside: {one.key.aside_why}. `marketfetch quotas resume {one.key.label}`"
-            )
-        elif one.key.paused_ms:
-            hint(f"{one.provider} {one.key.label} rests for {in_words(one.key.paused_ms / 1000)} more: {one.key.paused_why}")
-        if one.key.suspected_why:
-            hint(
-                f"{one.provider} {one.key.label} is suspected and makes one call at a time, which decides: "
-                f"{one.key.suspected_why}"
-            )
-        if one.key.unknown_sentences:
-            hint(
-                f"{one.provider} {one.key.label}: a sentence we do not know ({one.key.unknown_sentences} so far), please "
-                f"report it. The last one: {one.key.last_sentence}"
-            )
+        for sentence in sentences(one.provider, one.key):
+            hint(sentence)
 
 
 @quotas.command()

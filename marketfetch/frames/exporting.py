@@ -53,21 +53,24 @@ def export(
     destination: str,
     asked: Wish,
     *,
-    to: Format,
+    to: Format | None = None,
     start: Asked = None,
     end: Asked = None,
     overwrite: bool = False,
     told: Callable[[int, int, StoredSeries], None] = lambda _done, _all, _series: None,
 ) -> Exported:
-    """Writes the bars that are asked for. A `destination` with the format's ending (`bars.parquet`) is one file.
+    """Writes the bars that are asked for. A `destination` with a format's ending (`bars.parquet`) is one file of that format.
 
-    After an interruption the same call goes on; what is finished is skipped. `overwrite` removes an older export first. `told`
-    hears of each series before it is read. Raises BadRequestError, UnavailableError.
+    `to` None is the format of the ending, else Parquet. After an interruption the same call goes on; what is finished is
+    skipped. `overwrite` removes an older export first. `told` hears of each series before it is read. Raises BadRequestError,
+    UnavailableError.
     """
     need("pyarrow", "fsspec", for_what="`marketfetch export`")
     suffix = PurePosixPath(destination).suffix.removeprefix(".")
-    if suffix in FORMATS and suffix != to:
-        raise BadRequestError(f"{destination} ends as {suffix}, and the format is {to}: write --to {suffix}, or another name.")
+    named = suffix if suffix in FORMATS else None
+    if to is not None and named not in (None, to):
+        raise BadRequestError(f"{destination} ends in .{suffix}, and --to says {to}: leave --to out, or write another name.")
+    to = to or named or "parquet"
     first, last = read(start, end)
     with reading() as store:
         driver = "postgresql" if store.database.spelling.folder == "postgres" else "sqlite"
@@ -75,7 +78,7 @@ def export(
         series = found(store, asked)
         ranges = spans(series, first, last)
         with arrow(store) as source:
-            if suffix in FORMATS:
+            if named:
                 return _one_file(destination, source, series, ranges, to=to, overwrite=overwrite, told=told)
             wanted = {
                 "format": to,

@@ -199,17 +199,32 @@ def drop(number: str) -> DeadLetter:
 def reply(provider: str, request_id: str) -> bytes:
     """The reply of a request that was failed because it crashed its workers: the body, or its batch as it was to be stored.
 
-    Raises MarketfetchError when nothing is kept.
+    `request_id`: also a beginning of 4 characters or more that no other kept reply has. Raises MarketfetchError when nothing
+    is kept.
     """
     if provider not in vendors.names():
         raise BadRequestError(vendors.unknown(provider))
-    kept = _asked(lambda redis: Gate(redis, pool=provider).raw(request_id))
+    kept: bytes | None = _asked(lambda redis: _kept(Gate(redis, pool=provider), request_id))
     if kept is None:
         raise BadRequestError(
             f"Nothing is kept of request {request_id} of {provider}: what came is kept for a week, of the latest 20 requests "
             f"that killed a worker twice."
         )
     return zlib.decompress(kept)
+
+
+def _kept(gate: Gate, request_id: str) -> bytes | None:
+    if (found := gate.raw(request_id)) is not None or len(request_id) < _SHORTEST:
+        return found
+    begin = [one for one in gate.raw_ids() if one.startswith(request_id.lower())]
+    if len(begin) > 1:
+        raise BadRequestError(_several("kept replies", request_id, begin))
+    return gate.raw(begin[0]) if begin else None
+
+
+def _several(things: str, text: str, ids: Sequence[str]) -> str:
+    more = ", and more" if len(ids) > _MOST_SHOWN else ""
+    return f"Several {things} begin with {text!r}: {', '.join(ids[:_MOST_SHOWN])}{more}. Write more of the id."
 
 
 def forget_before(moment_ms: int) -> int:
@@ -232,9 +247,7 @@ def _one(redis: Redis, number: str, *, key: str = "") -> DeadLetter:
         kept = cast("list[Any]", redis.xrange(key))
         found = [one for one in kept if len(number) >= _SHORTEST and one[0].decode().startswith(number)]
         if len(found) > 1:
-            shown = ", ".join(one[0].decode() for one in found[:_MOST_SHOWN])
-            more = ", and more" if len(found) > _MOST_SHOWN else ""
-            raise BadRequestError(f"Several dead messages begin with {number!r}: {shown}{more}. Write more of the id.")
+            raise BadRequestError(_several("dead messages", number, [one[0].decode() for one in found]))
         if not found:
             raise BadRequestError(_unknown(number, [one.decode() for one, _ in kept]))
     return _letter(*found[0])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from redis import Redis
 from redis.exceptions import RedisError
 
 from marketfetch import connections, vendors
-from marketfetch.configured import keys
+from marketfetch.configured import keys, labels
 from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.lengths import in_words
 from marketfetch.ops import redis_writes, workers
+from marketfetch.ops.finding import Finding, Level
 from marketfetch.phrases import joined
-from marketfetch.quotas import reporting
+from marketfetch.quotas import Gate, reporting
 from marketfetch.quotas.values import Events, Health, KeyReport
 
 
@@ -34,6 +38,37 @@ def lines() -> list[KeyLine]:
         ]
     except RedisError as error:
         raise _away(error) from error
+
+
+def sentences(provider: str, key: KeyReport) -> list[str]:
+    """What keeps a key from its calls, and what to do: for `quotas` and `check` alike. Nothing of a key that is fine."""
+    name, found = f"{provider} {key.label}", []
+    whys = (why.rstrip(".") for why in (key.aside_why, key.paused_why, key.suspected_why))
+    aside_why, paused_why, suspected_why = whys
+    if aside_why:
+        alone = sum(key.label in labels(one) for one in vendors.names()) == 1
+        resume = f"marketfetch quotas resume {key.label}{'' if alone else f' --provider {provider}'}"
+        found.append(f"{name} is set aside: {aside_why}. Correct the key, or try it again with `{resume}`.")
+    elif key.paused_ms:
+        found.append(f"{name} rests for {in_words(key.paused_ms / 1000)} more: {paused_why}.")
+    if suspected_why:
+        found.append(f"{name} is suspected and makes one call at a time, which decides: {suspected_why}.")
+    if key.unknown_sentences:
+        found.append(
+            f"{name}: a sentence we do not know ({key.unknown_sentences} so far), please report it. The last one: "
+            f"{key.last_sentence}"
+        )
+    return found
+
+
+def of_keys(redis: Redis) -> Iterator[Finding]:
+    """What `marketfetch check` says about the keys' state in Redis: an error where every key of a vendor is set aside."""
+    for provider in vendors.names():
+        reports = reporting.report(Gate(redis, pool=provider), keys(provider)) if keys(provider) else []
+        level: Level = "error" if all(key.aside_why for key in reports) else "warning"
+        for key in reports:
+            for sentence in sentences(provider, key):
+                yield Finding(level=level, subject=provider, sentence=sentence)
 
 
 def events() -> dict[str, Events]:

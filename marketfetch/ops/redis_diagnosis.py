@@ -21,6 +21,7 @@ from marketfetch.extras import MissingExtra, need
 from marketfetch.local.valkey_server import find_valkey
 from marketfetch.ops import alerts, redis_writes
 from marketfetch.ops.finding import Finding, as_sentence
+from marketfetch.ops.key_status import of_keys
 from marketfetch.ops.workers import heartbeats, unserved
 from marketfetch.quotas.write_trial import try_writing
 from marketfetch.settings import SettingsError, get_settings
@@ -67,6 +68,7 @@ def of_redis(*, celery: bool) -> Iterator[Finding]:
             for name in vendors.names() if alive else ():
                 if labels(name) and (sentence := unserved(name, alive)):
                     yield Finding(level="warning", subject="workers", sentence=sentence)
+            yield from of_keys(redis)
             for sentence in alerts.sentences(redis):
                 yield Finding(level="warning", subject="messages", sentence=sentence)
     except (AuthenticationError, NoPermissionError) as error:

@@ -38,19 +38,25 @@ def of_vendor(name: str) -> Iterator[Finding]:
             subject=name,
             sentence=f"providers.{name}.base_url begins with http://, so keys travel in clear. Write https://.",
         )
-    allowed = keys(name)[0]
+    yield _limits(name)
+
+
+def _limits(name: str) -> Finding:
+    section, allowed = get_settings().provider(name), keys(name)[0]
     texts = [*(one.text for one in allowed.windows), *(one.text for one in allowed.calendars)]
     if texts:
         by = "your limits" if section.limits is not None else f"the plan {section.plan!r}"
         most = f", {allowed.concurrency} at once" if allowed.concurrency else ""
-        yield Finding(level="ok", subject=name, sentence=f"By {by}, each key makes {' and '.join(texts)}{most}.")
-    else:
-        yield Finding(
-            level="warning",
-            subject=name,
-            sentence="No limits are set, so only the vendor's refusals slow us down. "
-            f'Set what your plan allows, for example providers.{name}.limits = ["5/minute"].',
-        )
+        return Finding(level="ok", subject=name, sentence=f"By {by}, each key makes {' and '.join(texts)}{most}.")
+    if sandbox_note.find(get_settings().state_dir):
+        sentence = "The sandbox is asked without limits: plan, limits and key_limits count again when it ends."
+        return Finding(level="ok", subject=name, sentence=sentence)
+    return Finding(
+        level="warning",
+        subject=name,
+        sentence="No limits are set, so only the vendor's refusals slow us down. "
+        f'Set what your plan allows, for example providers.{name}.limits = ["5/minute"].',
+    )
 
 
 def _can_be_called(url: SplitResult) -> bool:

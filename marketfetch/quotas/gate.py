@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Final
+from typing import Final, cast
 
 from redis import Redis
 
@@ -271,6 +271,10 @@ class Gate(KeyState):
     def raw(self, request_id: str) -> bytes | None:
         """The raw reply that was kept, None when there is none."""
         return self._kept(f"raw:{request_id}")
+
+    def raw_ids(self) -> list[str]:
+        """The ids of the requests whose raw replies were kept, newest first; some may have expired since."""
+        return [one.decode() for one in cast("list[bytes]", self.redis.lrange(f"{self.prefix}raws", 0, -1))]
 
     def chain(self, root: str) -> bytes | None:
         """What the pages of `root` have brought, as `finish` kept it; None after two weeks, and after the last page."""

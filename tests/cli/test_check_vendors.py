@@ -6,6 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from redis import Redis
+
+from marketfetch.cli.sandboxed import variables
+from marketfetch.quotas import Gate
+
 AUTHORITY = Path(__file__).parents[1] / "flow" / "tls" / "authority.pem"
 SECRET = "pa-s3cr3t-of-proxy"
 
@@ -56,3 +61,27 @@ def test_a_file_of_authorities_that_cant_be_used_is_an_error_with_its_source(she
         assert f"(in the environment: MARKETFETCH_PROVIDERS__{vendor.upper()}__CA_FILE)" in sentence
     ((_, sentence),) = said(done, "database")
     assert "database_url (in the environment: MARKETFETCH_DATABASE_URL)" in sentence
+
+
+def test_a_key_that_is_suspected_set_aside_or_rests_is_no_ok_and_has_the_words_of_quotas(
+    shell: Any, redis: Redis, valkey_url: str
+) -> None:
+    shell.variables |= variables({"polygon": "http://127.0.0.1:1", "nasdaq": "http://127.0.0.1:1"}, label="main")
+    shell.variables["MARKETFETCH_PROVIDERS__POLYGON__API_KEYS"] = '["main:k-1-x", "spare:k-2-x", "third:k-3-x"]'
+    shell.variables["MARKETFETCH_REDIS_URL"] = valkey_url
+    for label, field in (("main", "verdict"), ("spare", "aside")):
+        redis.hset(f"mf:{{polygon}}:key:{label}", field, "unknown key.")
+    redis.hset("mf:{polygon}:key:main", "suspect", "1")
+    redis.hset("mf:{nasdaq}:key:main", "aside", "rejected")
+    Gate(redis, pool="polygon").pause("third", pause_ms=3_600_000, why="paused by an operator")
+    done = shell.run("check", "--json")
+    asked = shell.run("quotas").stderr.splitlines()
+    bad = [(level, sentence) for level, sentence in said(done, "polygon") if level != "ok" and "limits" not in sentence]
+    assert [level for level, _ in bad] == ["warning"] * 3, "two keys go on"
+    for (_, sentence), words in zip(bad, ("suspected", "set aside: unknown key. Correct", "rests for"), strict=True):
+        assert words in sentence
+        assert sentence in asked or words == "rests for"
+    ((level, sentence),) = [(level, one) for level, one in said(done, "nasdaq") if "aside" in one]
+    assert (level, done.returncode) == ("error", 1), "nothing is fetched from it"
+    assert "`marketfetch quotas resume main --provider nasdaq`" in sentence
+    assert sentence in asked

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import zlib
 from base64 import b64encode
 
 import pytest
+
+from marketfetch.quotas import Gate
 
 RAW = b'{"headers": {"task": "tasks.fetch.poligon"}, "body": "W10="}'
 
@@ -108,3 +111,15 @@ def test_which_one_must_be_said(shell, arguments):
 def test_redis_away_is_one_sentence(shell, one_sentence, arguments):
     done = shell.run("dead", *arguments, REDIS_URL="redis://127.0.0.1:1/0")
     assert "Redis does not answer" in one_sentence(done)
+
+
+def test_a_beginning_of_a_request_stands_for_the_only_kept_reply_that_has_it(here, redis, one_sentence):
+    gate = Gate(redis, pool="polygon")
+    for request in ("aaaa1111", "aaaa2222", "bbbb3333/2"):
+        gate.keep_raw(request, zlib.compress(f"reply of {request}".encode()))
+    for words, whole in (("aaaa2", "aaaa2222"), ("BBBB", "bbbb3333/2"), ("bbbb3333/2", "bbbb3333/2")):
+        assert here.run("dead", "reply", "polygon", words).stdout == f"reply of {whole}"
+    said = one_sentence(here.run("dead", "reply", "polygon", "aaaa"))
+    assert "Several kept replies begin with 'aaaa': aaaa2222, aaaa1111. Write more of the id." in said
+    for unknown in ("bbb", "cccc"):
+        assert f"Nothing is kept of request {unknown}" in one_sentence(here.run("dead", "reply", "polygon", unknown))

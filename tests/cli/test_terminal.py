@@ -262,7 +262,10 @@ def test_the_keys_state_is_said_in_words(monkeypatch: pytest.MonkeyPatch, shell:
     assert ["polygon", "open", "1/second", "1/1", "when an open call ends", "1", "7"] in cells
     assert ["polygon", "resting", "5/minute", "5/5", "in 5 min", "1", "7"] in cells
     assert ["polygon", "refused", "no limits", "set aside", "1", "7"] in cells
-    assert "polygon refused is set aside: unknown key. `marketfetch quotas resume refused`" in done.stderr
+    assert (
+        "polygon refused is set aside: unknown key. Correct the key, or try it again with `marketfetch quotas resume refused"
+        in done.stderr
+    )
     assert "polygon blamed is suspected and makes one call at a time, which decides: rejected" in done.stderr
     assert "polygon blamed: a sentence we do not know (3 so far), please report it. The last one: the wind" in done.stderr
     assert "polygon resting rests for 5 min more: 429" in done.stderr

@@ -143,7 +143,10 @@ def test_every_command_and_a_plain_worker_follow_the_running_sandbox(shell: Any,
         assert shell.run("retry", job).returncode == 0
         assert "Nothing was old enough" in shell.run("purge", "--older-than", "3d").stdout
         assert json.loads(shell.run("dead", "--json").stdout) == {"messages": []}
-        found = {one["subject"]: one["sentence"] for one in json.loads(shell.run("check", "--json").stdout)["findings"]}
+        findings = json.loads(shell.run("check", "--json").stdout)["findings"]
+        found = {one["subject"]: one["sentence"] for one in findings}
+        assert [one["sentence"] for one in findings if "limits" in one["sentence"] and one["level"] != "ok"] == []
+        assert found["polygon"].startswith("The sandbox is asked without limits")
         assert "vendors, Redis and database are its own" in found["sandbox"]
         assert found["database"].endswith(f"{ITS_DATABASE}.")
 

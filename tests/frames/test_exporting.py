@@ -77,7 +77,18 @@ def test_a_name_with_the_formats_ending_is_one_file(three, tmp_path):
     assert "is there already" in run("all.parquet").output
     assert run("all.parquet", "--overwrite").exit_code == 0
     assert pl.read_parquet(tmp_path / "all.parquet").height == 15
-    assert "write --to parquet" in run("all.parquet", "--to", "csv").output
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "arrow"])
+def test_the_ending_chooses_the_format_and_another_one_is_refused(three, tmp_path, ending):
+    assert run(f"out.{ending}").exit_code == 0
+    read: dict[str, Any] = {"parquet": pl.read_parquet, "csv": pl.read_csv, "arrow": pl.read_ipc}
+    assert read[ending](tmp_path / f"out.{ending}").height > 0
+    other = "csv" if ending != "csv" else "arrow"
+    done = run(f"out.{ending}", "--to", other, "--overwrite")
+    assert done.exit_code == 1
+    assert f"ends in .{ending}, and --to says {other}: leave --to out, or write another name" in done.stderr
+    assert run(f"again.{ending}", "--to", ending).exit_code == 0
 
 
 def test_an_interrupted_export_goes_on_and_writes_only_what_is_missing(three, tmp_path, monkeypatch):
