@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
-from marketfetch.providers.polygon import read_reply
+from marketfetch.providers.polygon import VENDOR, read_reply
 from marketfetch.providers.polygon.options import PolygonOptions
 
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.request import Request
+from marketfetch.vendors.covering import covered_by
 from marketfetch.vendors.http import HttpReply
 
 _FIRST = date(2015, 1, 1)
+_CALLED_AT_MS = 1_767_225_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +55,6 @@ def read(asked: Asked, *, called_at_ms: int) -> Batch:
         f"{asked.request.root}-{called_at_ms}", asked.request.root, 0, "polygon", asked.request.symbol, "stored",
         rows=page.rows, rejects=len(page.rejects), key_label="bench", calls=1, called_at_ms=called_at_ms,
     )  # fmt: skip
-    return Batch(row, page.series, page.rejects)
+    # As a worker does, at a call after the range: it is part of what storing costs.
+    covered = covered_by(asked.request, VENDOR, PolygonOptions(), called_at_ms=called_at_ms + _CALLED_AT_MS)
+    return Batch(row, page.series, page.rejects, covered)

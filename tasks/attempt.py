@@ -27,6 +27,7 @@ from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
 from marketfetch.vendors import page_chain, reading, transport
+from marketfetch.vendors.covering import covered_by
 from marketfetch.vendors.errors import (
     BadCredentials,
     EndlessPages,
@@ -188,6 +189,7 @@ class Run:
     def _kept(self, request: Request, page: Page, *, reason: str) -> tuple[bytes, Parking | None]:
         """The batch of a page as bytes, and its next page."""
         outcome = "stored" if page.rows else "empty"
+        vendor, ours = vendors.vendor(request.provider), options(request.provider)
         batch = Batch(
             ledger=self.ledger_row(
                 request.provider,
@@ -200,6 +202,7 @@ class Run:
             ),
             series=self._series(page),
             rejects=page.rejects,
+            covered=covered_by(request, vendor, ours, called_at_ms=self.called_at_ms),
         )
         following = request.next_page(page.next) if page.next else None
         return batches.encode(batch), Parking(id=following.id, arguments=following.arguments) if following else None

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import zlib
 from dataclasses import asdict
+from datetime import date
 from typing import Any, Final
 
 import numpy as np
 
 from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
+from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.page import Reject
 
@@ -37,9 +39,10 @@ def encode(batch: Batch) -> bytes:
         "rejects": [asdict(one) for one in batch.rejects],
         # Beside the series, as a release that knows no zones unpacks these.
         "zones": [one.zone for one in batch.series],
+        "covered": [asdict(one) for one in batch.covered],
         "series": [[one.provider, one.symbol, one.timespan, one.adjustment, len(one.bars)] for one in batch.series],
     }
-    text = json.dumps(head, separators=(",", ":")).encode()
+    text = json.dumps(head, separators=(",", ":"), default=date.isoformat).encode()
     parts = [len(text).to_bytes(4, "big"), text]
     for one in batch.series:
         parts += [one.bars.ts.astype("<i8").tobytes(), np.packbits(one.bars.partial).tobytes()]
@@ -63,7 +66,13 @@ def decode(data: bytes) -> Batch:
     except (zlib.error, ValueError, KeyError) as error:
         raise UnreadableBatch(f"batch can't be read: {error}") from error
     rejects = tuple(Reject(**one) for one in head["rejects"])
-    return Batch(ledger=LedgerRow(**head["ledger"]), series=series, rejects=rejects)
+    covered = tuple(_covered(**one) for one in head.get("covered", ()))
+    return Batch(ledger=LedgerRow(**head["ledger"]), series=series, rejects=rejects, covered=covered)
+
+
+def _covered(first_day: str, last_day: str, final_to: str | None, **others: Any) -> Covered:
+    days = (date.fromisoformat(first_day), date.fromisoformat(last_day), date.fromisoformat(final_to) if final_to else None)
+    return Covered(first_day=days[0], last_day=days[1], final_to=days[2], **others)
 
 
 class _Reader:

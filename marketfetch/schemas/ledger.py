@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.page import Reject
 
 if TYPE_CHECKING:
@@ -40,9 +41,12 @@ class LedgerRow:
 class Batch:
     """The validated rows of one response and their ledger row.
 
-    A failed request has rows where its pages are endless, and those of the other series where one series is not trustworthy.
+    `covered` is what the response covers, nothing if the request failed. Each page of a request names the days of all its
+    pages, which count when the last of them is stored. A failed request has rows where its pages are endless, and those of the
+    other series where one series is not trustworthy.
     """
 
     ledger: LedgerRow
     series: tuple[BarSeries, ...] = ()
     rejects: tuple[Reject, ...] = ()
+    covered: tuple[Covered, ...] = ()

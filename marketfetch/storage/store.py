@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.storage.coverage_rows import CoverageQueries
 from marketfetch.storage.database_protocol import Database
 from marketfetch.storage.job_records import Job, JobWaiter, Purged, Tally, Unfinished
 from marketfetch.storage.job_waiters import JobWaiters
@@ -45,6 +47,7 @@ class Store:
         self._batches = batches
         self._schema = Schema(database)
         self._ledger = LedgerQueries(database)
+        self._coverage = CoverageQueries(database)
         self._waiters = JobWaiters(database)
         self._jobs = RecordedJobs(database, self._waiters)
         self._reserved = ReservedCalls(database, self._ledger)
@@ -226,6 +229,16 @@ class Store:
         The second value is the `before` of the next call, None after the last rows. Looks at 1,000 rows at most.
         """
         return self._ledger.latest_over(provider, since_ms=since_ms, before=before)
+
+    def covered(
+        self, provider: str, dataset: str, timespan: str, adjustment: str, symbols: Sequence[str] | None = None
+    ) -> list[Covered]:
+        """What replies have covered of these symbols, and of all symbols at once (EVERY_SYMBOL); by symbol and day.
+
+        None: of every symbol. `dataset` and `adjustment` are those of requests, not of a wish that leaves them open: see
+        `marketfetch.schemas.coverage`, which also unites and subtracts. One query, however many symbols there are.
+        """
+        return self._coverage.covered(provider, dataset, timespan, adjustment, symbols)
 
     def outcomes(self, request_ids: Sequence[str]) -> dict[str, LedgerRow]:
         """The ledger's rows of those of `request_ids` that are over, by request id."""

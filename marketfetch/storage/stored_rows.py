@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.schemas.ledger import Batch
 
 
 def storable(text: str) -> str:
@@ -13,12 +13,15 @@ def storable(text: str) -> str:
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
-def request_row(row: LedgerRow) -> tuple[Any, ...]:
+def request_row(batch: Batch) -> tuple[Any, ...]:
     """The ledger row as (request_id, root, page, provider, symbol, outcome, reason, rows, rejects, key_label, calls,
-    called_at_ms, next_cursor)."""
+    final_to, called_at_ms, next_cursor)."""
+    row = batch.ledger
+    final_to = batch.covered[0].final_to if batch.covered else None
     return (
         *(row.request_id, row.root, row.page, row.provider, storable(row.symbol), row.outcome, storable(row.reason)),
-        *(row.rows, row.rejects, row.key_label, row.calls, row.called_at_ms, row.next_cursor and storable(row.next_cursor)),
+        *(row.rows, row.rejects, row.key_label, row.calls, final_to.isoformat() if final_to else None),
+        *(row.called_at_ms, row.next_cursor and storable(row.next_cursor)),
     )
 
 

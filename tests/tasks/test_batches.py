@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from marketfetch.jobs.batches import VERSION, NewerBatch, UnreadableBatch, decode, encode
 from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
+from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.page import Reject
 
@@ -41,12 +42,16 @@ def series(draw):
 # How long an input takes to make says nothing where other work shares the cores.
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.lists(series(), max_size=3), st.lists(st.builds(Reject, st.integers(0, 9), st.text(), st.text(), st.text()), max_size=3)
+    st.lists(series(), max_size=3),
+    st.lists(st.builds(Reject, st.integers(0, 9), st.text(), st.text(), st.text()), max_size=3),
+    st.lists(
+        st.builds(Covered, *[st.text()] * 5, st.dates(), st.dates(), st.none() | st.dates(), st.integers(0, 9)), max_size=2
+    ),
 )
-def test_decode_is_the_inverse_of_encode(some, rejects):
-    batch = Batch(ledger=ledger(rows=7, next_cursor="c"), series=tuple(some), rejects=tuple(rejects))
+def test_decode_is_the_inverse_of_encode(some, rejects, covered):
+    batch = Batch(ledger=ledger(rows=7, next_cursor="c"), series=tuple(some), rejects=tuple(rejects), covered=tuple(covered))
     again = decode(encode(batch))
-    assert (again.ledger, again.rejects) == (batch.ledger, batch.rejects)
+    assert (again.ledger, again.rejects, again.covered) == (batch.ledger, batch.rejects, batch.covered)
     for one, other in zip(batch.series, again.series, strict=True):
         names = ("symbol", "timespan", "adjustment", "zone")
         assert [getattr(one, name) for name in names] == [getattr(other, name) for name in names]
@@ -54,14 +59,14 @@ def test_decode_is_the_inverse_of_encode(some, rejects):
             np.testing.assert_array_equal(getattr(one.bars, name), getattr(other.bars, name))
 
 
-def test_a_release_without_zones_reads_our_batch_and_we_read_its():
-    """It unpacks five values of each series, and has no list of zones."""
+def test_a_release_without_zones_and_coverage_reads_our_batch_and_we_read_its():
+    """It unpacks five values of each series, and has neither a list of zones nor one of what is covered."""
     bars = BarColumns.build(np.array([1], dtype=np.int64), close=np.array([1.0]))
     raw = zlib.decompress(encode(Batch(ledger=ledger(), series=(BarSeries("polygon", "A", "1d", "raw", bars, "UTC"),))))
     length = int.from_bytes(raw[:4], "big")
     head = json.loads(raw[4 : 4 + length])
     assert head["series"] == [["polygon", "A", "1d", "raw", 1]]
-    del head["zones"]
+    del head["zones"], head["covered"]
     text = json.dumps(head).encode()
     older = zlib.compress(len(text).to_bytes(4, "big") + text + raw[4 + length :])
     assert [one.zone for one in decode(older).series] == [""]

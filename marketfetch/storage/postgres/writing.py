@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
+from zlib import crc32
 
 from psycopg.errors import SerializationFailure
 
+from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.ledger import Batch
+from marketfetch.storage.coverage_rows import Series, changes, covered_of, row_of, spans
 from marketfetch.storage.postgres.database import SPELLING, Db, PostgresDatabase, executing, fetch
 from marketfetch.storage.series_zones import set_zones
 from marketfetch.storage.statements import statements
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 SeriesKey = tuple[str, str, str, str]
 
 _SQL: Final = statements("postgres/writing.sql", SPELLING)
+#: The advisory locks of coverage: this number and the next ones. Another program in the same database may use others.
+_FIRST_LOCK: Final = 7_331_000
+_PARTS: Final = 64
 
 
 class PostgresBatches:
@@ -61,12 +67,33 @@ class PostgresBatches:
             if changed := {number: zone for number, zone in new_zones.items() if zones[number] != zone}:
                 set_zones(executing(db), SPELLING, changed)
             write_bars(db, [(series[_key(one)], number, batch, one.bars) for number, batch in fresh for one in batch.series])
+        _cover(db, [batch for _, batch in fresh])
         return new, db, series
+
+
+def _cover(db: Db, batches: Sequence[Batch]) -> None:
+    """Writes what the batches cover, whose ledger rows are written. Last of all, since it makes other writers wait."""
+    parts = {crc32(repr(one.series).encode()) % _PARTS for batch in batches for one in batch.covered}
+    if not parts:
+        return
+    fetch(db, _SQL["lock_coverage"], [_FIRST_LOCK + part for part in sorted(parts)])
+    wanted = spans(batches, lambda root: fetch(db, _SQL["pages"], root))
+    if not wanted:
+        return
+    standing: dict[Series, list[Covered]] = {}
+    asked = _columns([(*one.series, one.first_day, one.last_day) for one in wanted])
+    for row in map(covered_of, fetch(db, _SQL["coverage"], *asked)):
+        standing.setdefault(row.series, []).append(row)
+    gone, put = changes(wanted, standing)
+    if gone:
+        fetch(db, _SQL["uncover"], *_columns([(*series, first) for series, first in gone]))
+    if put:
+        fetch(db, _SQL["cover"], *_columns([row_of(one) for one in put]))
 
 
 def _enter(db: Db, batches: Sequence[Batch]) -> dict[str, int]:
     """Writes the ledger rows that are new; their numbers by request id. Waits for another process entering the same."""
-    return dict(fetch(db, _SQL["add_requests"], *_columns([request_row(batch.ledger) for batch in batches])))
+    return dict(fetch(db, _SQL["add_requests"], *_columns([request_row(batch) for batch in batches])))
 
 
 def _keep_rejects(db: Db, batches: Sequence[Batch]) -> None:

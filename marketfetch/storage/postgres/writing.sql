@@ -1,11 +1,11 @@
 -- name: add_requests
 INSERT INTO ledger (request_id, root, page, provider, symbol, outcome, reason, rows, rejects, key_label, calls,
-                    called_at, next_cursor, over_at)
+                    final_to, called_at, next_cursor, over_at)
 SELECT request_id, root, page, provider, symbol, outcome, reason, rows, rejects, key_label, calls,
-       to_timestamp(nullif(called_ms, 0) / 1000.0), next_cursor, now()
+       final_to, to_timestamp(nullif(called_ms, 0) / 1000.0), next_cursor, now()
 FROM unnest(?::text[], ?::text[], ?::int[], ?::text[], ?::text[], ?::text[], ?::text[], ?::int[], ?::int[],
-            ?::text[], ?::int[], ?::bigint[], ?::text[])
-     AS new (request_id, root, page, provider, symbol, outcome, reason, rows, rejects, key_label, calls, called_ms,
+            ?::text[], ?::int[], ?::date[], ?::bigint[], ?::text[])
+     AS new (request_id, root, page, provider, symbol, outcome, reason, rows, rejects, key_label, calls, final_to, called_ms,
              next_cursor)
 ON CONFLICT (request_id) DO NOTHING RETURNING request_id, id
 
@@ -60,3 +60,34 @@ WHERE b.fetched_at <= excluded.fetched_at
        OR b.low IS DISTINCT FROM excluded.low OR b.close IS DISTINCT FROM excluded.close
        OR b.volume IS DISTINCT FROM excluded.volume OR b.vwap IS DISTINCT FROM excluded.vwap
        OR b.trades IS DISTINCT FROM excluded.trades OR b.partial IS DISTINCT FROM excluded.partial)
+
+-- One writer of a series at a time, until its transaction ends: the next one then sees these pages and these rows. As few locks
+-- as there are parts, of which each has many series, since a session may hold only some thousands.
+-- name: lock_coverage
+SELECT pg_advisory_xact_lock(part) FROM unnest(?::bigint[]) AS parts (part) ORDER BY part
+
+-- name: pages
+SELECT page, outcome, next_cursor IS NULL, final_to, coalesce({ms:called_at}, 0) FROM ledger WHERE root = ? ORDER BY page
+
+-- name: covered_series
+unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[]
+
+-- name: coverage
+SELECT c.provider, c.dataset, c.symbol, c.timespan, c.adjustment, c.first_day, c.last_day, c.final_to, {ms:c.fetched_at}
+FROM {covered_series}, ?::date[], ?::date[]) AS span (provider, dataset, symbol, timespan, adjustment, first_day, last_day)
+JOIN coverage c USING (provider, dataset, symbol, timespan, adjustment)
+WHERE c.first_day <= span.last_day AND c.last_day >= span.first_day
+
+-- name: uncover
+DELETE FROM coverage c
+USING {covered_series}, ?::date[]) AS gone (provider, dataset, symbol, timespan, adjustment, first_day)
+WHERE (c.provider, c.dataset, c.symbol, c.timespan, c.adjustment, c.first_day)
+    = (gone.provider, gone.dataset, gone.symbol, gone.timespan, gone.adjustment, gone.first_day)
+
+-- name: cover
+INSERT INTO coverage (provider, dataset, symbol, timespan, adjustment, first_day, last_day, final_to, fetched_at)
+SELECT provider, dataset, symbol, timespan, adjustment, first_day, last_day, final_to, to_timestamp(at_ms / 1000.0)
+FROM {covered_series}, ?::date[], ?::date[], ?::date[], ?::bigint[])
+     AS new (provider, dataset, symbol, timespan, adjustment, first_day, last_day, final_to, at_ms)
+ON CONFLICT (provider, dataset, symbol, timespan, adjustment, first_day)
+DO UPDATE SET last_day = excluded.last_day, final_to = excluded.final_to, fetched_at = excluded.fetched_at

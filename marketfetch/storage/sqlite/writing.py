@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS
 from marketfetch.schemas.ledger import Batch
+from marketfetch.storage.coverage_rows import changes, covered_of, row_of, spans
 from marketfetch.storage.series_zones import set_zones
 from marketfetch.storage.sqlite.database import SPELLING, SqliteDatabase, executing
 from marketfetch.storage.statements import statements
@@ -40,12 +41,13 @@ class SqliteBatches:
                     new[i] = True
                     for one in batches[i].series:
                         _upsert(db, one, ledger_id, batches[i].ledger.called_at_ms)
+            _cover(db, [batch for batch, is_new in zip(batches, new, strict=True) if is_new])
         return new
 
 
 def _enter(db: sqlite3.Connection, batch: Batch, now_ms: int) -> int | None:
     """Writes the ledger row and the rejects. Returns the row's number, None if the request was over before."""
-    *row, called_at_ms, next_cursor = request_row(batch.ledger)
+    *row, called_at_ms, next_cursor = request_row(batch)
     entered = db.execute(_SQL["add_request"], (*row, called_at_ms or None, next_cursor, now_ms))
     if not entered.rowcount:
         return None
@@ -73,6 +75,22 @@ def _upsert(db: sqlite3.Connection, series: BarSeries, ledger_id: int, fetched_m
         db.executemany(upsert(_ROWS_AT_ONCE), (values[start : start + step] for start in range(0, whole, step)))
     if rest:
         db.execute(upsert(rest // wide), values[whole:])
+
+
+def _cover(db: sqlite3.Connection, batches: Sequence[Batch]) -> None:
+    """Writes what the batches cover, whose ledger rows are written."""
+    wanted = spans(batches, lambda root: db.execute(_SQL["pages"], (root,)).fetchall())
+    standing = {
+        one.series: [
+            covered_of(row)
+            for row in db.execute(_SQL["coverage"], (*one.series, one.last_day.isoformat(), one.first_day.isoformat()))
+        ]
+        for one in wanted
+    }
+    gone, put = changes(wanted, standing)
+    if gone:
+        db.executemany(_SQL["uncover"], [(*series, first.isoformat()) for series, first in gone])
+    db.executemany(_SQL["cover"], map(row_of, put))
 
 
 def _series_id(db: sqlite3.Connection, series: BarSeries) -> int:

@@ -1,7 +1,7 @@
 -- name: add_request
 INSERT INTO ledger (request_id, root, page, provider, symbol, outcome, reason, rows, rejects, key_label, calls,
-                    called_at, next_cursor, over_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request_id) DO NOTHING
+                    final_to, called_at, next_cursor, over_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request_id) DO NOTHING
 
 -- name: add_reject
 INSERT INTO rejects (request_id, provider, symbol, row, field, value, reason, rejected_at)
@@ -30,3 +30,18 @@ WHERE bar_rows.fetched_at <= $fetched
        OR bar_rows.close IS NOT excluded.close OR bar_rows.volume IS NOT excluded.volume
        OR bar_rows.vwap IS NOT excluded.vwap OR bar_rows.trades IS NOT excluded.trades
        OR bar_rows.partial IS NOT excluded.partial)
+
+-- name: pages
+SELECT page, outcome, next_cursor IS NULL, final_to, coalesce(called_at, 0) FROM ledger WHERE root = ? ORDER BY page
+
+-- name: coverage
+SELECT provider, dataset, symbol, timespan, adjustment, first_day, last_day, final_to, fetched_at FROM coverage
+WHERE provider = ? AND dataset = ? AND symbol = ? AND timespan = ? AND adjustment = ? AND first_day <= ? AND last_day >= ?
+
+-- name: uncover
+DELETE FROM coverage
+WHERE provider = ? AND dataset = ? AND symbol = ? AND timespan = ? AND adjustment = ? AND first_day = ?
+
+-- name: cover
+INSERT OR REPLACE INTO coverage (provider, dataset, symbol, timespan, adjustment, first_day, last_day, final_to, fetched_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)

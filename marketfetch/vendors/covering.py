@@ -1,0 +1,51 @@
+"""What a reply covers: the days of its request that had begun by the call, and how many of them were final then."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from marketfetch.schemas.coverage import Covered
+from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import Timespan
+from marketfetch.vendors.finality import Finality, first_open_day
+from marketfetch.vendors.protocol import Options, Vendor
+from marketfetch.vendors.times import local_date, period_start
+from marketfetch.vendors.trading_days import zone_of_days
+
+_A_DAY = timedelta(days=1)
+
+
+def symbols_of(request: Request) -> tuple[str, ...]:
+    """Returns the symbols of a request: a vendor may serve many in one call."""
+    return tuple(request.symbol.split(","))
+
+
+def last_final_day(finality: Finality, timespan: Timespan, at_ms: int) -> date:
+    """Returns the last date whose bar can't change after `at_ms`; a week's or month's bar is final as a whole."""
+    return period_start(first_open_day(finality, at_ms), timespan) - _A_DAY
+
+
+def today(finality: Finality, at_ms: int) -> date:
+    """Returns the date at `at_ms` where the days of this calendar begin."""
+    return local_date(at_ms, zone_of_days(finality.calendar, zone=finality.zone))
+
+
+def covered_by(request: Request, vendor: Vendor[Options], options: Options, *, called_at_ms: int) -> tuple[Covered, ...]:
+    """Returns what a reply to `request` covers if the call was made at `called_at_ms`: one interval for each of its symbols.
+
+    Nothing for a saved reply without a range, and for days that lie in the future.
+    """
+    if request.start is None or request.end is None or not called_at_ms:
+        return ()
+    finality = vendor.finality_of(request, options)
+    last = min(request.end, today(finality, called_at_ms))
+    if last < request.start:
+        return ()
+    final_to = min(last, last_final_day(finality, request.timespan, called_at_ms))
+    return tuple(
+        Covered(
+            request.provider, request.dataset, symbol, request.timespan, request.adjustment,
+            request.start, last, final_to if final_to >= request.start else None, called_at_ms,
+        )
+        for symbol in symbols_of(request)
+    )  # fmt: skip

@@ -1,0 +1,67 @@
+"""What a reply covers, by the moment of its call."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketfetch import vendors
+from marketfetch.schemas.coverage import Covered
+from marketfetch.schemas.request import Request
+from marketfetch.vendors.covering import covered_by
+from marketfetch.vendors.finality import is_final
+from marketfetch.vendors.times import unix_ms
+
+POLYGON = vendors.vendor("polygon")
+NASDAQ = vendors.vendor("nasdaq")
+#: A Friday and the Monday after it; New York trades until 20:00, which is 01:00 UTC.
+FRIDAY, MONDAY = date(2024, 1, 12), date(2024, 1, 16)  # the 15th is a holiday
+
+
+def covered(start: date, end: date, at: str, *, vendor: Any = POLYGON, delay: int = 0, **more: Any) -> tuple[Covered, ...]:
+    request = Request.model_validate({"provider": vendor.name, "symbol": "AAPL", "start": start, "end": end, **more})
+    options = vendor.options(base_url="http://vendor.test", final_after_minutes=delay)
+    return covered_by(request, vendor, options, called_at_ms=unix_ms(datetime.fromisoformat(at).replace(tzinfo=UTC)))
+
+
+def test_a_session_is_final_once_it_has_closed_and_days_without_one_are_with_it() -> None:
+    before, after = covered(FRIDAY, MONDAY, "2024-01-12T21:30"), covered(FRIDAY, MONDAY, "2024-01-13T01:01")
+    assert [(one.first_day, one.last_day, one.final_to) for one in before] == [(FRIDAY, FRIDAY, None)]
+    assert [(one.last_day, one.final_to) for one in after] == [(FRIDAY, FRIDAY)], "the future is not covered"
+    (on_monday,) = covered(FRIDAY, MONDAY, "2024-01-16T18:00")
+    assert (on_monday.last_day, on_monday.final_to) == (MONDAY, date(2024, 1, 15))
+
+
+def test_a_week_is_final_as_a_whole() -> None:
+    (one,) = covered(date(2024, 1, 1), FRIDAY, "2024-01-12T18:00", timespan="1w")
+    assert (one.last_day, one.final_to) == (FRIDAY, date(2024, 1, 7))
+
+
+def test_a_reply_of_several_symbols_covers_each_and_one_without_a_range_covers_nothing() -> None:
+    many = covered(FRIDAY, FRIDAY, "2024-03-01T00:00", vendor=NASDAQ, symbol="A,B", dataset="QUOTEMEDIA/PRICES")
+    assert [(one.symbol, one.dataset, one.final_to) for one in many] == [
+        ("A", "QUOTEMEDIA/PRICES", FRIDAY),
+        ("B", "QUOTEMEDIA/PRICES", FRIDAY),
+    ]
+    saved = Request(provider="polygon", symbol="AAPL")
+    assert covered_by(saved, POLYGON, POLYGON.options(base_url="http://vendor.test"), called_at_ms=1) == ()
+    assert covered(MONDAY, MONDAY, "2024-01-12T18:00") == (), "a day that lies ahead"
+
+
+@given(
+    symbol=st.sampled_from(["AAPL", "C:EURUSD", "X:BTCUSD"]),
+    timespan=st.sampled_from(["5m", "1d", "1w", "1mo"]),
+    minutes=st.integers(0, 60 * 1_440),
+    delay=st.integers(0, 3_000),
+    end=st.dates(date(2024, 2, 20), date(2024, 4, 30)),
+)
+def test_a_range_is_covered_as_final_to_its_end_where_the_generation_says_so_too(symbol, timespan, minutes, delay, end) -> None:
+    at = datetime(2024, 3, 1, tzinfo=UTC) + timedelta(minutes=minutes)
+    found = covered(date(2024, 2, 1), end, at.isoformat()[:16], delay=delay, symbol=symbol, timespan=timespan)
+    options = POLYGON.options(base_url="http://vendor.test", final_after_minutes=delay)
+    request = Request(provider="polygon", symbol=symbol, timespan=timespan)
+    final = is_final(POLYGON.finality_of(request, options), timespan, end, unix_ms(at))
+    assert final == all(one.final_to == end for one in found)
