@@ -13,7 +13,7 @@ from redis import Redis
 from marketfetch.addresses import broker, database_url, redis_prefix, redis_url
 from marketfetch.quotas import Gate, failpoints
 from marketfetch.redis_clients import open_client
-from marketfetch.settings import failpoint
+from marketfetch.settings import failpoint, get_settings
 from marketfetch.storage import open_store
 from marketfetch.storage.store import NoTables, Store
 
@@ -141,4 +141,4 @@ def _marks(_pid: int) -> Store:
 
 
 def _opened(**patience: int) -> Store:
-    return open_store(database_url(), **patience)
+    return open_store(database_url(), history=get_settings().bars_history, **patience)

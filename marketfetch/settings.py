@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     app: AppName = ""
     max_reject_share: float = Field(default=0.2, ge=0, le=1)
     reject_share_min_rows: int = Field(default=20, ge=1, le=50_000)
+    bars_history: bool = False
     most_idle_pages: int = Field(default=5, ge=1, le=1_000)
 
     @classmethod

@@ -40,6 +40,8 @@ def sentences(state: JobStatus) -> list[str]:
         lines.append(f"  {whose}")
     if state.next_call:
         lines.append(f"  {waits(state.next_call)}")
+    if state.corrected:
+        lines.append(f"  corrected: {counted(state.corrected, 'final bar')} that had other values before")
     for reason, number in sorted(state.reject_reasons.items(), key=lambda one: -one[1])[:_MOST_SHOWN]:
         lines.append(f"  rejected: {number:,} × {reason}")
     reasons = Counter(failure.reason for failure in state.failures)

@@ -86,6 +86,7 @@ def status(job_id: str) -> JobStatus:
         empty=tally.empty,
         empty_symbols=empty,
         empty_symbols_total=empty_total,
+        corrected=tally.corrected,
     )
 
 

@@ -59,7 +59,8 @@ class JobStatus(BaseModel):
     call may be made now, or none waits. `failures`: the first hundred. `reject_reasons`: rows rejected, by reason. `trouble`:
     what an operator should act on, one sentence each. `owner`, `name`, `tags`: as given to `submit`, else empty.
     `empty`: how many of the stored requests brought no row. `empty_symbols`: once the job is over, the first hundred symbols
-    all of whose requests were empty, of `empty_symbols_total`.
+    all of whose requests were empty, of `empty_symbols_total`. `corrected`: the final bars that its
+    requests have changed.
     """
 
     job: str
@@ -82,6 +83,7 @@ class JobStatus(BaseModel):
     empty: int = 0
     empty_symbols: list[str] = []
     empty_symbols_total: int = 0
+    corrected: int = 0
 
 
 @dataclass(frozen=True, slots=True)

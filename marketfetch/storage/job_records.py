@@ -27,7 +27,8 @@ class Tally:
     """The counts of a job's requests in the ledger. A page that a reply names counts as pending at once.
 
     A cancelled job has nothing pending: each of its requests that is not over counts as cancelled. `recent` requests were over
-    within the last minute; `last_over_ms` (Unix ms): when the last one was, 0 for none.
+    within the last minute; `corrected`: the final bars that the requests have changed; `last_over_ms` (Unix ms): when the last
+    one was over, 0 for none.
     """
 
     pending: int = 0
@@ -39,6 +40,7 @@ class Tally:
     rejects: int = 0
     reject_reasons: dict[str, int] = field(default_factory=dict)
     recent: int = field(default=0, compare=False)
+    corrected: int = field(default=0, compare=False)
     last_over_ms: int = field(default=0, compare=False)
 
     @property

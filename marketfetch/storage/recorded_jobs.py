@@ -95,7 +95,7 @@ class RecordedJobs:
         ):
             job = counts[job_id]
             # A cancelled job has two such lines: what the ledger says is cancelled, and what is not in the ledger.
-            for name, number in zip((outcome, "rows", "rejects", "recent"), (requests, *sums), strict=True):
+            for name, number in zip((outcome, "rows", "rejects", "corrected", "recent"), (requests, *sums), strict=True):
                 job[name] = job.get(name, 0) + int(number)
             job["last_over_ms"] = max(job.get("last_over_ms", 0), int(last or 0))
         return {one: Tally(**found) for one, found in counts.items()}

@@ -14,10 +14,10 @@ from marketfetch.storage.store_errors import StoreMismatch
 _FORMS = "sqlite:///relative.db, sqlite:////absolute/path.db or postgresql://user:password@host:5432/database"
 
 
-def open_store(url: str, *, busy_ms: int = BUSY_MS) -> Store:
+def open_store(url: str, *, busy_ms: int = BUSY_MS, history: bool = False) -> Store:
     """The store that `url` names; nothing is opened before its first use. Raises StoreMismatch for a URL of no store.
 
-    `busy_ms`: how long it waits for another writer of the same SQLite file.
+    `busy_ms`: how long it waits for another writer of the same SQLite file. `history`: it keeps the values of corrected bars.
     """
     scheme = url.strip().partition("://")[0]
     if scheme in ("postgresql", "postgres"):
@@ -32,9 +32,9 @@ def open_store(url: str, *, busy_ms: int = BUSY_MS) -> Store:
             ) from None
 
         server = PostgresDatabase(url.strip(), shown=safe_url(url))
-        return Store(server, PostgresBatches(server))
+        return Store(server, PostgresBatches(server, history=history))
     if scheme == "sqlite":
-        return sqlite_store(sqlite_path(url), busy_ms=busy_ms)
+        return sqlite_store(sqlite_path(url), busy_ms=busy_ms, history=history)
     raise StoreMismatch(f"no store for the database URL {safe_url(url)}: write one of {_FORMS}")
 
 
@@ -55,10 +55,10 @@ def absolute_url(url: str) -> str:
     return url if path is None or path.is_absolute() else f"sqlite:///{quote(str(path.absolute()))}"
 
 
-def sqlite_store(path: Path, *, busy_ms: int = BUSY_MS) -> Store:
-    """The store in the file `path`."""
+def sqlite_store(path: Path, *, busy_ms: int = BUSY_MS, history: bool = False) -> Store:
+    """The store in the file `path`; see `open_store`."""
     file = SqliteDatabase(path, busy_ms=busy_ms)
-    return Store(file, SqliteBatches(file))
+    return Store(file, SqliteBatches(file, history=history))
 
 
 def safe_url(url: str) -> str:

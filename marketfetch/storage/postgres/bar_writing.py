@@ -18,17 +18,21 @@ from marketfetch.storage.rows import Part, new_and_changed, table, waves
 from marketfetch.storage.statements import statements
 
 _SQL: Final = statements("postgres/writing.sql", SPELLING)
+_CORRECTIONS: Final = statements("postgres/corrections.sql", SPELLING)
 
 
-def write_bars(db: Db, series: Sequence[tuple[int, int, Batch, BarColumns]]) -> None:
-    """Writes bars that are new or differ, each given as (series id, ledger id, batch, bars). All series are locked."""
+def write_bars(db: Db, series: Sequence[tuple[int, int, Batch, BarColumns]], *, history: bool) -> None:
+    """Writes bars that are new or differ, each given as (series id, ledger id, batch, bars). All series are locked.
+
+    Corrections of final bars are counted in the ledger; with `history` their former values are kept.
+    """
     binary.register(db.adapters)
     parts = (Part(series_id, ledger_id, batch.ledger.called_at_ms, bars) for series_id, ledger_id, batch, bars in series)
     for wave in waves(parts):
-        _write(db, wave)
+        _write(db, wave, history=history)
 
 
-def _write(db: Db, parts: Sequence[Part]) -> None:
+def _write(db: Db, parts: Sequence[Part], *, history: bool) -> None:
     """No two parts overlap in a series."""
     new: list[Part] = []
     changed: list[Part] = []
@@ -41,8 +45,11 @@ def _write(db: Db, parts: Sequence[Part]) -> None:
             for piece in binary.copy_stream(rows):
                 copy.write(piece)
     if len(rows := table(changed)):
+        values = binary.array_columns(rows)
+        for statement in ("count", *(("keep",) if history else ())):
+            db.execute(sent(_CORRECTIONS[statement]), values)
         # Its WHERE leaves out bars that were fetched later than these.
-        db.execute(sent(_SQL["upsert"]), binary.array_columns(rows))
+        db.execute(sent(_SQL["upsert"]), values)
 
 
 def _standing(db: Db, parts: Sequence[Part]) -> list[BarColumns]:

@@ -31,10 +31,14 @@ _PARTS: Final = 64
 
 
 class PostgresBatches:
-    """Writes into `database`. Remembers the numbers of series as long as the session in which it found them."""
+    """Writes into `database`. Remembers the numbers of series as long as the session in which it found them.
 
-    def __init__(self, database: PostgresDatabase) -> None:
+    `history`: also keeps the values of final bars that a later reply corrects.
+    """
+
+    def __init__(self, database: PostgresDatabase, *, history: bool = False) -> None:
         self._database = database
+        self._history = history
         self._session: Db | None = None
         self._series: dict[SeriesKey, int] = {}
 
@@ -66,7 +70,11 @@ class PostgresBatches:
             new_zones = {series[_key(one)]: one.zone for _, batch in fresh for one in batch.series if one.zone}
             if changed := {number: zone for number, zone in new_zones.items() if zones[number] != zone}:
                 set_zones(executing(db), SPELLING, changed)
-            write_bars(db, [(series[_key(one)], number, batch, one.bars) for number, batch in fresh for one in batch.series])
+            write_bars(
+                db,
+                [(series[_key(one)], number, batch, one.bars) for number, batch in fresh for one in batch.series],
+                history=self._history,
+            )
         _cover(db, [batch for _, batch in fresh])
         return new, db, series
 

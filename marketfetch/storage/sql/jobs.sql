@@ -89,7 +89,7 @@ WHERE id {among} AND NOT {is_open}
 -- A later page can be over before the one that names it, so each half looks at its own page and not at the root. A job that is
 -- noted as over has nothing pending. Young: over since that moment, and since the job was recorded.
 -- name: tallies
-SELECT p.job_id, p.state, count(*), 0, 0, 0, NULL
+SELECT p.job_id, p.state, count(*), 0, 0, 0, 0, NULL
 FROM (SELECT j.job_id, {state} FROM job_requests j JOIN jobs b ON b.id = j.job_id
       WHERE j.job_id {among} AND b.done_at IS NULL AND {first_is_missing}
       UNION ALL
@@ -97,8 +97,8 @@ FROM (SELECT j.job_id, {state} FROM job_requests j JOIN jobs b ON b.id = j.job_i
       WHERE j.job_id {among} AND b.done_at IS NULL AND {next_is_missing}) AS p
 GROUP BY p.job_id, p.state
 UNION ALL
-SELECT o.job_id, o.outcome, count(*), sum(o.rows), sum(o.rejects), count(o.young), {ms:max(o.over_at)}
-FROM (SELECT j.job_id, l.outcome, l.rows, l.rejects, l.over_at,
+SELECT o.job_id, o.outcome, count(*), sum(o.rows), sum(o.rejects), sum(o.corrected), count(o.young), {ms:max(o.over_at)}
+FROM (SELECT j.job_id, l.outcome, l.rows, l.rejects, l.corrected, l.over_at,
              CASE WHEN l.over_at >= {time:?} AND l.over_at >= b.created_at THEN 1 END AS young
       FROM job_requests j JOIN jobs b ON b.id = j.job_id JOIN ledger l ON l.root = j.root
       WHERE j.job_id {among}) AS o

@@ -41,6 +41,7 @@ CREATE TABLE bar_rows (
 
 -- AUTOINCREMENT: a number is never given twice, so that no bar can point to a younger request than its own.
 -- With `calls` in `ledger_by_key`, the sum of a key's calls is read from the index alone.
+-- `corrected`: how many final bars of other requests this one has changed.
 -- name: ledger
 CREATE TABLE ledger (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -59,6 +60,7 @@ CREATE TABLE ledger (
     next_cursor TEXT,
     over_at BIGINT NOT NULL,
     final_to TEXT,
+    corrected INTEGER NOT NULL DEFAULT 0,
     UNIQUE (request_id)
 );
 CREATE INDEX ledger_by_root ON ledger (root, page);
@@ -193,3 +195,30 @@ SELECT s.provider, s.symbol, s.timespan, s.adjustment, b.ts, b.open, b.high, b.l
        z.zone
 FROM bar_rows b JOIN series s ON s.id = b.series_id LEFT JOIN ledger l ON l.id = b.ledger_id
      LEFT JOIN series_zones z ON z.series_id = b.series_id;
+
+-- Final bars as they stood before a later reply corrected them; written only where the setting `bars_history` is on. A bar is
+-- replaced once by a request. `replaced_at`: when the correction was fetched.
+-- name: history_rows
+CREATE TABLE history_rows (
+    ts BIGINT NOT NULL,
+    fetched_at BIGINT NOT NULL,
+    ledger_id BIGINT NOT NULL,
+    replaced_at BIGINT NOT NULL,
+    replaced_by BIGINT NOT NULL,
+    open DOUBLE,
+    high DOUBLE,
+    low DOUBLE,
+    close DOUBLE NOT NULL,
+    volume DOUBLE,
+    vwap DOUBLE,
+    trades INTEGER,
+    series_id INTEGER NOT NULL,
+    PRIMARY KEY (series_id, ts, replaced_by)
+) WITHOUT ROWID;
+
+-- name: bars_history
+CREATE VIEW bars_history AS
+SELECT s.provider, s.symbol, s.timespan, s.adjustment, h.ts, h.open, h.high, h.low, h.close, h.volume, h.vwap, h.trades,
+       l.request_id, h.fetched_at, h.replaced_at, r.request_id AS replaced_by
+FROM history_rows h JOIN series s ON s.id = h.series_id LEFT JOIN ledger l ON l.id = h.ledger_id
+     LEFT JOIN ledger r ON r.id = h.replaced_by;

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from marketfetch.schemas.bars import BarSeries
 
 _SQL: Final = statements("sqlite/writing.sql", SPELLING)
+_CORRECTIONS: Final = statements("sqlite/corrections.sql", SPELLING)
 _ROW, _UPSERT = Template(_SQL["row"]), Template(_SQL["upsert"])
 
 #: Rows per statement: to begin and to end one for each row costs a quarter more. Every SQLite takes 900 values.
@@ -26,15 +27,18 @@ _ROWS_AT_ONCE: Final = 100
 
 
 class SqliteBatches:
-    """Writes into `database`."""
+    """Writes into `database`. `history`: also keeps the values of final bars that a later reply corrects."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: SqliteDatabase, *, history: bool = False) -> None:
         self._database = database
+        self._triggers = [_CORRECTIONS["count"], *([_CORRECTIONS["keep"]] if history else [])]
 
     def store(self, batches: Sequence[Batch]) -> list[bool]:
         now_ms = self._database.now_ms()
         new = [False] * len(batches)
         with self._database.transaction() as db:
+            for trigger in self._triggers:
+                db.execute(trigger)  # once a connection
             for i in sorted(range(len(batches)), key=lambda i: batches[i].ledger.request_id):
                 ledger_id = _enter(db, batches[i], now_ms)
                 if ledger_id is not None:

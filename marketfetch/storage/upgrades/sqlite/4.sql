@@ -19,3 +19,25 @@ CREATE TABLE jobs_to_cover (
     job_id TEXT NOT NULL PRIMARY KEY
 ) WITHOUT ROWID;
 INSERT INTO jobs_to_cover (job_id) SELECT id FROM jobs;
+ALTER TABLE ledger ADD COLUMN corrected INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE history_rows (
+    ts BIGINT NOT NULL,
+    fetched_at BIGINT NOT NULL,
+    ledger_id BIGINT NOT NULL,
+    replaced_at BIGINT NOT NULL,
+    replaced_by BIGINT NOT NULL,
+    open DOUBLE,
+    high DOUBLE,
+    low DOUBLE,
+    close DOUBLE NOT NULL,
+    volume DOUBLE,
+    vwap DOUBLE,
+    trades INTEGER,
+    series_id INTEGER NOT NULL,
+    PRIMARY KEY (series_id, ts, replaced_by)
+) WITHOUT ROWID;
+CREATE VIEW bars_history AS
+SELECT s.provider, s.symbol, s.timespan, s.adjustment, h.ts, h.open, h.high, h.low, h.close, h.volume, h.vwap, h.trades,
+       l.request_id, h.fetched_at, h.replaced_at, r.request_id AS replaced_by
+FROM history_rows h JOIN series s ON s.id = h.series_id LEFT JOIN ledger l ON l.id = h.ledger_id
+     LEFT JOIN ledger r ON r.id = h.replaced_by;
