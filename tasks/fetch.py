@@ -169,7 +169,7 @@ def asked_for(grant: dict[str, Any], provider: str, args: tuple[Any, ...], query
         return Request.model_validate({"provider": provider, "symbol": args[0], **query})
     if grant["user"]:
         return Request.model_validate({"provider": provider, **grant["user"]})
-    return of_task(provider, args, query, task_id=task_id)
+    return of_task(provider, args, query, task_id=task_id, parked=True)
 
 
 def record_whole_job(task: Task, provider: str, args: tuple[Any, ...], query: dict[str, Any], grant: dict[str, Any]) -> None:
@@ -180,7 +180,7 @@ def record_whole_job(task: Task, provider: str, args: tuple[Any, ...], query: di
     if grant.get("user", "") is not None:
         return
     try:
-        plan = plan_of_task(provider, args, query, task_id=task.request.id)
+        plan = plan_of_task(provider, args, query, task_id=task.request.id, parked=True)
     except MarketfetchError:
         return  # reported where the request is built
     gate = connections.gate(provider)

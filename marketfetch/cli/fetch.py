@@ -41,7 +41,7 @@ class _FetchCommand(click.Command):
 @click.option("--timespan", default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo.")
 @range_options(start_default="a year before --end", end_default="today in UTC")
 @click.option("--dataset", default="bars", show_default=True, help="The vendor's name for the data, such as WIKI/PRICES.")
-@click.option("--adjustment", help="raw, split or split_dividend.  [default: what the vendor serves]")
+@click.option("--adjustment", help="raw, split or split_dividend.  [default: raw where the vendor has it]")
 @click.option("--again", is_flag=True, help="Fetch anew what an earlier equal job has stored.")
 @click.option(
     "--priority",

@@ -20,6 +20,7 @@ from marketfetch.schemas.handle import Handle
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.symbol_text import BAD_SYMBOL
+from marketfetch.schemas.timespans import TIMESPANS
 from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.generations import as_of_text, with_generations
 
@@ -47,22 +48,35 @@ class TaskPlan:
 
 
 def of_task(
-    provider: str, unnamed: Sequence[Any], named: Mapping[str, Any], *, task_id: str, at: datetime | None = None
+    provider: str,
+    unnamed: Sequence[Any],
+    named: Mapping[str, Any],
+    *,
+    task_id: str,
+    at: datetime | None = None,
+    parked: bool = False,
 ) -> Request:
     """The one request of a task with these arguments; see `plan_of_task`. Raises BadRequestError, also where there are more."""
-    plan = plan_of_task(provider, unnamed, named, task_id=task_id, at=at)
+    plan = plan_of_task(provider, unnamed, named, task_id=task_id, at=at, parked=parked)
     if (only := plan.only) is None:
         raise BadRequestError(f"This range takes {len(plan.requests)} calls, and one was expected.")
     return only
 
 
 def plan_of_task(
-    provider: str, unnamed: Sequence[Any], named: Mapping[str, Any], *, task_id: str, at: datetime | None = None
+    provider: str,
+    unnamed: Sequence[Any],
+    named: Mapping[str, Any],
+    *,
+    task_id: str,
+    at: datetime | None = None,
+    parked: bool = False,
 ) -> TaskPlan:
     """The requests of a task with these arguments, with the identity that a job would give them. Raises BadRequestError.
 
     `again` is a new generation, named after the task: a message that comes twice makes the same request. `at` is when the task
-    may run, if that is not now: what lies in the future may have happened by then.
+    may run, if that is not now: what lies in the future may have happened by then. `parked`: `absolute` has been applied to the
+    arguments, or a release without it has sent them; that release's default is the adjustment where they name none.
     """
     wish = dict(named)
     if len(unnamed) > 1 or (unnamed and "symbol" in wish):
@@ -79,8 +93,22 @@ def plan_of_task(
     if not isinstance(again, bool):
         raise BadRequestError(f"again is True or False (got {_shown(again)}).")
     nonce = hashlib.sha256(task_id.encode()).hexdigest()[:12]
-    spec = make_spec(provider, (symbol,), again=again, nonce=nonce, at=at, **{"timespan": "1d", **wish})
+    wish = {"timespan": "1d", **wish}
+    spec = make_spec(provider, (symbol,), again=again, nonce=nonce, at=at, recorded=parked, **wish)
     return TaskPlan(spec, tuple(plan_new(spec)))
+
+
+def absolute(provider: str, wish: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """A task's named arguments as they are parked: with absolute days, and the adjustment that `make_spec` would give.
+
+    So a later look means the same, whatever the day or the release. Raises BadRequestError.
+    """
+    found = day_words.absolute(wish, at)
+    dataset, timespan = found.get("dataset", "bars"), found.get("timespan", "1d")
+    if found.get("adjustment") is None and isinstance(dataset, str) and timespan in TIMESPANS:
+        usual = vendors.vendor(provider).usual_adjustment(dataset, timespan)
+        return {**found, "adjustment": usual} if usual else found
+    return found
 
 
 def _shown(value: Any) -> str:
@@ -88,11 +116,19 @@ def _shown(value: Any) -> str:
 
 
 def make_spec(
-    provider: str, symbols: Sequence[str], *, again: bool, nonce: str = "", at: datetime | None = None, **wish: Any
+    provider: str,
+    symbols: Sequence[str],
+    *,
+    again: bool,
+    nonce: str = "",
+    at: datetime | None = None,
+    recorded: bool = False,
+    **wish: Any,
 ) -> JobSpec:
     """A job as it will be recorded. `nonce` names the generation for `again`, "" for a random one. Raises BadRequestError.
 
-    `at` is the time of the wish, by default now; its days are counted from it (marketfetch/schemas/day_words.py).
+    `at` is the time of the wish, by default now; its days are counted from it (marketfetch/schemas/day_words.py). A wish that
+    names no adjustment has the vendor's usual one, except one that is `recorded` already.
     """
     if provider not in vendors.names():
         raise BadRequestError(vendors.unknown(str(provider)))
@@ -100,20 +136,19 @@ def make_spec(
         raise BadRequestError(f"The symbols are a list of words, such as ['AAPL', 'MSFT'] (got {symbols!r}).")
     at = at or wished_at()
     try:
-        return JobSpec(
+        spec = JobSpec(
             provider=provider,
             symbols=tuple(symbols),
             as_of=as_of_text(at),
             again=(nonce or uuid4().hex[:12]) if again else "",
-            **dated(wish, at),
+            **day_words.absolute(wish, at),
         )
     except ValidationError as error:
         raise BadRequestError(f"The job can't be planned: {_clauses(error)}.") from None
-
-
-def dated(wish: Mapping[str, Any], at: datetime) -> dict[str, Any]:
-    """`wish` with absolute days, also where it names none. Raises BadRequestError."""
-    return day_words.absolute(wish, at)
+    if recorded or spec.adjustment is not None:
+        return spec
+    usual = vendors.vendor(provider).usual_adjustment(spec.dataset, spec.timespan)
+    return spec.model_copy(update={"adjustment": usual}) if usual else spec
 
 
 def make_handle(owner: str | None, *, name: str = "", tags: Iterable[str] = ()) -> Handle:

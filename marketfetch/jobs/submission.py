@@ -73,7 +73,7 @@ def submit(
                 start a year before the end
     timespan    the length of a bar: "1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo"
     dataset     the vendor's name for the data; "bars" lets the vendor choose
-    adjustment  "raw", "split" or "split_dividend"; None: what the vendor serves by default
+    adjustment  "raw", "split" or "split_dividend"; None: raw where the vendor has it, else what it serves
     again       True fetches everything anew, as another job
     priority    0 to 9, 0 first. While a request of a lower number may run, none of a higher number is called
     owner       whose job it is, such as the user of an app; None: the setting `owner`, which is empty by default

@@ -116,7 +116,8 @@ class VendorConformance:
 
     def test_every_symbol_form_can_be_planned_built_and_has_a_zone(self) -> None:
         for spec in self._wishes():
-            for request in self._plan(spec):
+            usual = {"adjustment": self.vendor.usual_adjustment(spec.dataset, spec.timespan)}
+            for request in (*self._plan(spec), *self._plan(spec.model_copy(update=usual))):
                 zone_info(self.vendor.zone(request, self._options()))
                 self.vendor.build_request(request, self._options())
 

@@ -90,6 +90,10 @@ def _says_nothing(_options: VendorOptions) -> tuple[str, ...]:
     return ()
 
 
+def _no_adjustment(_dataset: str, _timespan: Timespan) -> Adjustment | None:
+    return None
+
+
 def _no_objection(spec: JobSpec, options: VendorOptions) -> None:
     """The `check_wish` of a vendor that sends every wish as it is written."""
 
@@ -124,6 +128,9 @@ class Vendor(Generic[Options]):
     #: Raises PlanError, with what to write instead, for a new wish that is sure to bring nothing as it is written: a symbol in
     #: another vendor's spelling, a range after the end of a table. Whatever the vendor may know is sent as it is.
     check_wish: Callable[[JobSpec, Options], None] = _no_objection
+    #: Returns the adjustment of a new wish that names none, by dataset and timespan: raw for bars where the vendor has it. None
+    #: leaves it to `plan`, which also decides for ever what wishes mean that were recorded without an adjustment.
+    usual_adjustment: Callable[[str, Timespan], Adjustment | None] = _no_adjustment
     most_rows: int = 50_000
     pages_in_order: bool = False
     #: Names of the environment's variables in which people have their key for the vendor's own client, the preferred one first.

@@ -65,6 +65,19 @@ def check_wish(spec: JobSpec, options: AlphaVantageOptions) -> None:  # noqa: AR
     object_to(said for symbol in spec.symbols if (said := advice(symbol, function.market)))
 
 
+def usual_adjustment(dataset: str, timespan: Timespan) -> Adjustment | None:  # noqa: ARG001 (every vendor's takes these two)
+    """Returns raw for bars, unless the dataset is a function with an adjusted close; None for what holds no bars."""
+    try:
+        function = function_named(dataset)
+    except KeyError:
+        return None
+    if function is None:
+        return "raw"
+    if function.kind != "bars":
+        return None
+    return "split_dividend" if function.adjusted else "raw"
+
+
 def _function_of(spec: JobSpec) -> tuple[Function, Timespan]:
     try:
         function = function_named(spec.dataset)
@@ -86,7 +99,7 @@ def _function_of(spec: JobSpec) -> tuple[Function, Timespan]:
 
 
 def _adjustment_of(spec: JobSpec, function: Function) -> Adjustment:
-    """The vendor's default: intraday bars have splits and dividends applied, the others are as traded. Raises PlanError."""
+    """The asked adjustment; of a wish without one the vendor's default: intraday split_dividend, else raw. Raises PlanError."""
     if function.market != "stocks":
         if spec.adjustment not in (None, "raw"):
             raise PlanError(f"{function.name} knows no adjustment: leave it out, or ask for raw")
@@ -96,6 +109,7 @@ def _adjustment_of(spec: JobSpec, function: Function) -> Adjustment:
             "Alpha Vantage has no bars adjusted for splits alone: ask for raw or split_dividend, or ask another vendor"
         )
     if function.timespan is None:
+        # A wish without an adjustment is of an earlier release, whose default was Alpha Vantage's own.
         return spec.adjustment or "split_dividend"
     if spec.adjustment is None:
         return "split_dividend" if function.adjusted else "raw"

@@ -14,7 +14,7 @@ from .datasets import DATASETS, MOST_ROWS
 from .options import PolygonOptions
 from .published_plans import PLANS
 from .symbol_forms import SYMBOL_FORMS, zone
-from .wishes import check_wish, plan
+from .wishes import check_wish, plan, usual_adjustment
 
 if TYPE_CHECKING:
     from marketfetch.schemas.page import Page
@@ -38,6 +38,7 @@ VENDOR: Final = Vendor(
     zone=zone,
     plan=plan,
     check_wish=check_wish,
+    usual_adjustment=usual_adjustment,
     build_request=build_request,
     read_reply=read_reply,
     finality=finality,

@@ -10,7 +10,7 @@ from typing import Final
 
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
-from marketfetch.schemas.timespans import Adjustment, is_intraday
+from marketfetch.schemas.timespans import Adjustment, Timespan, is_intraday
 from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.ranges import split_by_days, split_by_months
@@ -56,6 +56,11 @@ def check_wish(spec: JobSpec, options: PolygonOptions) -> None:  # noqa: ARG001 
     object_to(said for symbol in spec.symbols if (said := advice(symbol)))
 
 
+def usual_adjustment(dataset: str, timespan: Timespan) -> Adjustment | None:  # noqa: ARG001 (every vendor's takes these two)
+    """Returns raw for bars: what is stored as traded is adjusted when it is read, and no split makes it wrong."""
+    return None if dataset.lower() in RECORD_PATHS else "raw"
+
+
 def _pieces(spec: JobSpec, symbol: str, limit: int) -> list[tuple[date, date]]:
     if not is_intraday(spec.timespan):
         # 50,000 days are 137 years; with a small page_limit next_url leads to further pages.
@@ -79,6 +84,7 @@ def _adjustment_of(spec: JobSpec, symbol: str) -> Adjustment:
             "polygon adjusts for splits only: ask for the adjustment split or raw, or ask a vendor that has split_dividend"
         )
     if is_stock_like(symbol):
+        # A wish without an adjustment is of an earlier release, whose default was Polygon's own.
         return spec.adjustment or "split"
     if spec.adjustment == "split":
         raise PlanError(f"{symbol} has no splits: leave the adjustment out, or ask for raw")

@@ -96,7 +96,7 @@ class _ParkingProducer:
 
     def _park(self, gate: Gate, body: Any, headers: dict[str, Any], properties: dict[str, Any]) -> None:
         task_id, wait_ms = headers["id"], _ms_until(headers.get("eta"))
-        body = _with_absolute_days(body, wait_ms=wait_ms)
+        body = _absolute(self._provider, body, wait_ms=wait_ms)
         kept = {
             "headers": {key: value for key, value in headers.items() if key != GRANT_HEADER},
             "body": body,
@@ -155,18 +155,18 @@ class _ParkingProducer:
         self._app.backend.store_result(headers["id"], told, PARKED)
 
 
-def _with_absolute_days(body: Any, *, wait_ms: int) -> Any:
-    """The message's body with absolute days, so that a retry, and a message that comes twice, mean the days of the first send.
+def _absolute(provider: str, body: Any, *, wait_ms: int) -> Any:
+    """The message's body with absolute days and its adjustment: a retry, or a second delivery, means what the first one did.
 
-    They are relative to when the task may run. Wrong words stay: the task is refused, or fails, with the sentence.
+    Days are relative to when the task may run. Wrong words stay: the task is refused, or fails, with the sentence.
     """
-    from marketfetch.exceptions import BadRequestError
+    from marketfetch.exceptions import MarketfetchError
     from marketfetch.jobs import planning
 
     args, kwargs, embed = body
     try:
-        return args, planning.dated(kwargs, planning.wished_at() + timedelta(milliseconds=wait_ms)), embed
-    except BadRequestError:
+        return args, planning.absolute(provider, kwargs, planning.wished_at() + timedelta(milliseconds=wait_ms)), embed
+    except MarketfetchError:
         return body
 
 

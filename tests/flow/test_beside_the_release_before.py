@@ -137,6 +137,22 @@ def test_the_error_of_a_task_that_one_release_has_written_is_read_by_the_other(p
         assert "timespam is no argument of ours" in message(reader, unplanned)
 
 
+def test_what_the_release_before_has_recorded_and_parked_keeps_its_default_and_a_new_wish_is_raw(place, older):
+    """Neither wish names an adjustment: an open job, and a task with a countdown, which is planned when its turn comes."""
+    days = ("--start", "2024-01-02", "--end", "2024-01-05")
+    sent = "from tasks.fetch import polygon\npolygon.apply_async(({!r},), {!r}, countdown=1)"
+    for side, symbol in ((older, "MSFT"), (place, "TSLA")):
+        printed(side, "fetch", "polygon", "AAPL", *days)
+        done = side.run("-c", sent.format(symbol, {"start": days[1], "end": days[3]}))
+        assert done.returncode == 0, done.stderr
+        if side is older:
+            printed(place, "check", "--upgrade")
+    place.worker()
+    eventually(lambda: place.rows("SELECT count(*) FROM ledger") == [(4,)], what="all are over")
+    found = place.rows("SELECT symbol, adjustment, count(*) FROM bars GROUP BY symbol, adjustment ORDER BY symbol, adjustment")
+    assert found == [("AAPL", "raw", 4), ("AAPL", "split", 4), ("MSFT", "split", 4), ("TSLA", "raw", 4)]
+
+
 def test_a_worker_of_the_release_before_makes_the_check_that_this_one_has_parked(place, older, sandbox):
     """A check (see Page) is page 0 with a cursor, which the release before knows from other vendors' first pages."""
     code = (

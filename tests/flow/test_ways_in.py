@@ -16,7 +16,7 @@ from tasks.store import store_batch
 print(json.dumps(answer))
 """
 
-ASKED = "dataset='bars', adjustment='split', start='2024-01-02', end='2024-01-31'"
+ASKED = "dataset='bars', adjustment='raw', start='2024-01-02', end='2024-01-31'"
 
 
 def answer(place, code: str):
@@ -94,7 +94,7 @@ def test_relative_days_are_those_of_the_send_whichever_way_the_task_goes_and_how
         "    record = f'{gate.prefix}req:{gate.request_of(sent.id)}'\n"
         "    kwargs = loads(gate.redis.hget(record, 'm'))['body'][1]\n"
         "    return [kwargs['start'], kwargs['end']]\n"
-        "days = {'start': '-5d', 'end': 'today', 'adjustment': 'split'}\n"
+        "days = {'start': '-5d', 'end': 'today', 'adjustment': 'raw'}\n"
         "answer = [parked(polygon.delay('AAPL', **days)), parked(polygon.apply_async(('AAPL',), days, countdown=3 * 86400)),"
         " parked(polygon.delay('MSFT'))]"
     )

@@ -168,10 +168,11 @@ def test_a_hundred_jobs_are_listed_with_one_question_to_redis(redis: Redis, monk
 
 
 def test_the_list_has_everything_as_json_and_failed_ones_alone(redis: Redis) -> None:
-    good, bad = submitted("AAPL"), submitted("MSFT", "IBM")
-    requests = call(connections.gate("polygon"))
-    stored(requests[0])
-    stored(requests[1], outcome="failed")
+    good = submitted("AAPL")
+    stored(*call(connections.gate("polygon")))
+    bad = submitted("MSFT", "IBM")
+    (first, _second) = call(connections.gate("polygon"))
+    stored(first, outcome="failed")
     document = json.loads(CliRunner().invoke(command, ["status", "--json"]).stdout)
     by_job = {one["job"]: one for one in document["jobs"]}
     assert by_job[good]["state"] == "done"
@@ -181,7 +182,7 @@ def test_the_list_has_everything_as_json_and_failed_ones_alone(redis: Redis) -> 
     failed = CliRunner().invoke(command, ["status", "--failed"])
     assert [line.split()[0] for line in failed.stdout.splitlines()] == ["job", bad]
     reasons = CliRunner().invoke(command, ["status", bad, "--failed"]).stdout.splitlines()
-    assert [line.split()[0] for line in reasons] == [requests[1]]
+    assert [line.split()[0] for line in reasons] == [first]
 
 
 def test_a_job_that_runs_is_listed_and_followed_however_many_newer_ones_there_are(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -109,7 +110,7 @@ def test_each_spelling_of_a_date_is_that_date(value):
 
 
 def test_a_job_and_a_task_understand_the_same_words():
-    days = {"start": "-8d", "end": "yesterday"}
+    days: dict[str, Any] = {"start": "-8d", "end": "yesterday"}
     spec = planning.make_spec("polygon", ("AAPL",), again=False, at=AT, **days)
     assert (spec.start, spec.end) == (date(2024, 3, 23), date(2024, 3, 30))
     request = planning.of_task("polygon", ("AAPL",), days, task_id="t", at=AT)
