@@ -32,19 +32,37 @@ MOST_BYTES = 1 << 20
 ROOT = Path(__file__).parents[1]
 #: What workers and commands import of others, beside all of `marketfetch`.
 LIBRARIES = (
+    "billiard.heap",
+    "billiard.popen_fork",
+    "billiard.sharedctypes",
+    "celery.app.control",
+    "celery.app.events",
+    "celery.app.log",
     "celery.apps.worker",
     "celery.backends.redis",
     "celery.bin.celery",
     "celery.concurrency.prefork",
+    "celery.concurrency.solo",
+    "celery.concurrency.thread",
+    "celery.fixups.django",
     "celery.worker.autoscale",
     "celery.worker.consumer",
+    "celery.worker.consumer.delayed_delivery",
+    "celery.worker.strategy",
+    "kombu.matcher",
+    "kombu.pidbox",
+    "kombu.transport.pyamqp",
     "kombu.transport.redis",
     "numpy",
     "psycopg",
     "requests",
+    "rich.pretty",
     "rich.progress",
+    "rich.traceback",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
+    "structlog.dev",
+    "structlog.stdlib",
 )
 
 
