@@ -12,6 +12,7 @@ from marketfetch.cli.catalogue import datasets, vendors
 from marketfetch.cli.check import check
 from marketfetch.cli.dead import dead
 from marketfetch.cli.demo import demo
+from marketfetch.cli.doctor import doctor
 from marketfetch.cli.export import export
 from marketfetch.cli.fetch import fetch
 from marketfetch.cli.init import init
@@ -81,7 +82,7 @@ def marketfetch(*, traceback: bool) -> None:
 
 for command in (
     *(demo, init, up, fetch, vendors, datasets, status, watch, show, export),
-    *(cancel, resume, retry, quotas, dead, rejects, read, check, purge),
+    *(cancel, resume, retry, quotas, dead, rejects, doctor, read, check, purge),
 ):
     marketfetch.add_command(command)
 

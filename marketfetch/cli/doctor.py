@@ -1,0 +1,109 @@
+"""`marketfetch doctor`: what is suspicious in the stored daily bars, a sentence for each finding."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from marketfetch.cli.screen import hint, table
+from marketfetch.cli.symbol_list import symbols_of
+from marketfetch.phrases import counted
+
+if TYPE_CHECKING:
+    from marketfetch.frames.data_doctor import DataFinding, Examined
+
+
+@click.command()
+@click.argument("symbols", nargs=-1)
+@click.option("--provider", help="Only bars of this vendor.")
+@click.option(
+    "--jump",
+    type=click.FloatRange(1.1, 1_000),
+    default=1.8,
+    show_default=True,
+    help="From which change of the close from one day to the next on, up or down, it is a jump: a factor.",
+)
+@click.option(
+    "--flat",
+    type=click.IntRange(3, 1_000),
+    default=10,
+    show_default=True,
+    help="So many sessions in a row with one close, and with volume, are suspicious.",
+)
+@click.option("--notes", is_flag=True, help="List also what is explained, such as a jump at a stored split.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="List so many findings.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def doctor(
+    ctx: click.Context,
+    *,
+    symbols: tuple[str, ...],
+    provider: str | None,
+    jump: float,
+    flat: int,
+    notes: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Look for what is wrong in the stored daily bars of SYMBOLS, or of all: each reply passed its checks by itself.
+
+    Jumps of the close with the split that explains them, and without; weeks or months at another level; runs of equal closes;
+    bars on days without a session; vwaps outside their bars; series that stop; two splits of one date; adjusted prices that
+    are older than a split. Exits with 1 if a finding is an error. Of the installation `marketfetch check` is the doctor.
+    """
+    from marketfetch.frames.data_doctor import examine
+    from marketfetch.frames.series_checks import Bounds
+
+    seen = examine(symbols_of(symbols) if symbols else None, provider=provider, bounds=Bounds(jump, flat))
+    chosen = [one for one in seen.findings if notes or one.finding.level != "note"]
+    if as_json:
+        click.echo(json.dumps(_document(seen, chosen[:limit])))
+    else:
+        _tell(seen, chosen, limit)
+    ctx.exit(1 if seen.errors else 0)
+
+
+def _tell(seen: Examined, chosen: list[DataFinding], limit: int) -> None:
+    from marketfetch.printable import printable
+
+    click.echo(f"{counted(seen.bars, 'daily bar')} in {seen.series:,} series: {_sum(seen)}.")
+    kinds = Counter((one.finding.level, one.finding.kind) for one in seen.findings)
+    if kinds:
+        table([(level, f"{number:,}", kind) for (level, kind), number in sorted(kinds.items())])
+    for one in chosen[:limit]:
+        found = one.finding
+        where = f"{one.provider} {printable(one.symbol)}{f' {one.adjustment}' if one.adjustment else ''}"
+        click.echo(f"\n{found.level}: {where}: {found.sentence}.\n  {found.todo}.")
+    if len(chosen) > limit:
+        hint(f"{limit:,} of {counted(len(chosen), 'finding')} are listed: --limit lists more.")
+
+
+def _sum(seen: Examined) -> str:
+    levels = Counter(one.finding.level for one in seen.findings)
+    if not levels:
+        return "nothing is suspicious"
+    explained = f", {counted(levels['note'], 'jump')} that a split explains" if levels["note"] else ""
+    return f"{counted(levels['error'], 'error')}, {counted(levels['warning'], 'warning')}{explained}"
+
+
+def _document(seen: Examined, chosen: list[DataFinding]) -> dict[str, object]:
+    levels = Counter(one.finding.level for one in seen.findings)
+    findings = [
+        {
+            "provider": one.provider,
+            "symbol": one.symbol,
+            "adjustment": one.adjustment or None,
+            "kind": one.finding.kind,
+            "level": one.finding.level,
+            "first": one.finding.first.isoformat(),
+            "last": one.finding.last.isoformat(),
+            "sentence": one.finding.sentence,
+            "todo": one.finding.todo,
+        }
+        for one in chosen
+    ]
+    counts = {level: levels[level] for level in ("error", "warning", "note")}
+    return {"series": seen.series, "bars": seen.bars, "counts": counts, "findings": findings}

@@ -1,0 +1,182 @@
+"""`marketfetch doctor`: one ordered scan of the stored daily bars, series by series, for what is suspicious in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from marketfetch.configured import options
+from marketfetch.exceptions import MarketfetchError
+from marketfetch.extras import need
+from marketfetch.frames import series_checks
+from marketfetch.frames.choosing import Wish
+from marketfetch.frames.series_checks import Bounds, Calendar, DailyBars, SeriesFinding
+from marketfetch.frames.stored_bars import arrow, found, reading
+from marketfetch.schemas.bars import Ints
+from marketfetch.schemas.request import Request
+from marketfetch.storage.arrow_reading import ArrowSource
+from marketfetch.storage.price_checks import Splits, fetched_before, splits
+from marketfetch.storage.session_dates import session_days
+from marketfetch.storage.store import Store
+from marketfetch.storage.stored_series import StoredSeries
+from marketfetch.vendors import vendor
+from marketfetch.vendors.times import day_start_ms
+from marketfetch.vendors.trading_days import EVERY_DAY, WEEK_OF_CURRENCIES, exchange
+
+_COLUMNS: Final = ("ts", "open", "high", "low", "close", "volume", "vwap")
+_SATURDAY, _SUNDAY = 5, 6
+_EPOCH: Final = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFinding:
+    """A finding and the series that it is about; `adjustment` is "" where it is about a symbol's splits."""
+
+    provider: str
+    symbol: str
+    adjustment: str
+    finding: SeriesFinding
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a scan saw: `findings` by vendor, symbol, adjustment and date."""
+
+    series: int
+    bars: int
+    findings: list[DataFinding]
+
+    @property
+    def errors(self) -> int:
+        return sum(one.finding.level == "error" for one in self.findings)
+
+
+def examine(
+    symbols: Sequence[str] | None = None,
+    *,
+    provider: str | None = None,
+    bounds: Bounds | None = None,
+    stop_sessions: int = 10,
+) -> Examined:
+    """Scans the daily bars of these symbols (None: of all). Memory holds about a hundred series.
+
+    `stop_sessions`: how far a series may end before the vendor's latest bar. Raises BadRequestError, UnavailableError.
+    """
+    need("pyarrow", for_what="`marketfetch doctor`")
+    asked = Wish(None if symbols is None else tuple(dict.fromkeys(symbols)), "1d", provider, written="--{name} {value}")
+    findings: list[DataFinding] = []
+    latest: dict[str, int] = {}
+    lasts: list[tuple[StoredSeries, int]] = []
+    total = 0
+    with reading() as store:
+        series, known = found(store, asked), splits(store)
+        findings += _of_splits(known, {(one.provider, one.symbol) for one in series})
+        # Before the scan: in one process no second connection to a SQLite file is used while ADBC has it open.
+        findings += [_about(one, finding) for one in series for finding in _outdated(store, one, _splits_of(known, one))]
+        with arrow(store) as source:
+            for one, bars in _each(source, series):
+                total += len(bars.days)
+                lasts.append((one, int(bars.days[-1])))
+                latest[one.provider] = max(latest.get(one.provider, 0), int(bars.days[-1]))
+                checks = series_checks.check(
+                    bars,
+                    adjusted=one.adjustment != "raw",
+                    splits={(day - _EPOCH).days: ratio for day, ratio in _splits_of(known, one)},
+                    calendar=_calendar(one.provider, one.symbol),
+                    bounds=bounds or Bounds(),
+                )
+                findings += [_about(one, finding) for finding in checks]
+    ends = ((one, series_checks.stopped(last, latest[one.provider], sessions=stop_sessions)) for one, last in lasts)
+    findings += [_about(one, finding) for one, finding in ends if finding]
+    findings.sort(key=lambda one: (one.provider, one.symbol, one.adjustment, one.finding.first, one.finding.kind))
+    return Examined(len(lasts), total, findings)
+
+
+def daily_bars(store: Store, one: StoredSeries) -> DailyBars | None:
+    """The bars of one series by date; None without one. Raises StoreError."""
+    with arrow(store) as source:
+        return next((bars for _, bars in _each(source, [one])), None)
+
+
+def _each(source: ArrowSource, series: Sequence[StoredSeries]) -> Iterator[tuple[StoredSeries, DailyBars]]:
+    """The bars of each series that has some, in order; those of one series may come in several batches."""
+    parts: list[list[np.ndarray]] = []
+    current = -1
+    for batch in source.batches([(one.number, None, None) for one in series], _COLUMNS):
+        number = batch.column("n").to_numpy(zero_copy_only=False)
+        values = [batch.column("ts").cast("int64").to_numpy(zero_copy_only=False)]
+        values += [batch.column(name).to_numpy(zero_copy_only=False) for name in _COLUMNS[1:]]
+        edges = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(number)]
+        for first, end in pairwise(edges):
+            if (n := int(number[first])) != current:
+                if parts:
+                    yield series[current], _joined(parts, series[current])
+                parts, current = [], n
+            parts.append([column[first:end] for column in values])
+    if parts:
+        yield series[current], _joined(parts, series[current])
+
+
+def _joined(parts: list[list[np.ndarray]], one: StoredSeries) -> DailyBars:
+    ts, *floats = (np.concatenate(column) if len(parts) > 1 else column[0] for column in zip(*parts, strict=True))
+    days = session_days(ts, "1d", one.zone)
+    dates: Ints = (ts // 86_400_000 if days is None else days).astype(np.int64)
+    return DailyBars(dates, *floats)
+
+
+def _about(one: StoredSeries, finding: SeriesFinding) -> DataFinding:
+    return DataFinding(one.provider, one.symbol, one.adjustment, finding)
+
+
+def _splits_of(known: Splits, one: StoredSeries) -> list[tuple[date, float]]:
+    """The vendor's own splits, or where it has none those that the others name."""
+    if own := known.get((one.provider, one.symbol)):
+        return own
+    return sorted({split for (_, symbol), some in known.items() if symbol == one.symbol for split in some})
+
+
+def _of_splits(known: Splits, asked: set[tuple[str, str]]) -> Iterator[DataFinding]:
+    for (provider, symbol), some in known.items():
+        by_day: dict[date, list[float]] = {}
+        for day, ratio in some:
+            by_day.setdefault(day, []).append(ratio)
+        for day, ratios in by_day.items():
+            if len(ratios) > 1 and (provider, symbol) in asked:
+                yield DataFinding(provider, symbol, "", series_checks.contradicting(day, ratios))
+
+
+def _outdated(store: Store, one: StoredSeries, known: Sequence[tuple[date, float]]) -> Iterator[SeriesFinding]:
+    """Adjusted prices that are older than a split. Of several the latest tells: it concerns all earlier bars."""
+    for day, _ratio in reversed(known if one.adjustment != "raw" else ()):
+        before_ms = day_start_ms(day, one.zone or "UTC")
+        if (fetched_ms := fetched_before(store, one.number, before_ms)) is None:
+            continue  # a split before the first bar
+        if fetched_ms < before_ms:
+            yield series_checks.outdated(day, datetime.fromtimestamp(fetched_ms / 1000, UTC).date())
+        return
+
+
+def _calendar(provider: str, symbol: str) -> Calendar:
+    """The days without a session of the symbol's exchange; none for a vendor that is not installed any more."""
+    try:
+        asked = Request.model_validate({"provider": provider, "symbol": symbol})
+        return _closed(vendor(provider).finality_of(asked, options(provider)).calendar)
+    except (KeyError, ValueError, MarketfetchError):
+        return Calendar()
+
+
+@lru_cache(maxsize=32)
+def _closed(name: str) -> Calendar:
+    if name == EVERY_DAY:
+        return Calendar()
+    if name == WEEK_OF_CURRENCIES:
+        return Calendar(weekend=(_SATURDAY,))
+    numbers = sorted(exchange(name).closed)
+    days = (date(n // 10_000, n // 100 % 100, n % 100) for n in numbers)
+    return Calendar(frozenset((day - _EPOCH).days for day in days), (_SATURDAY, _SUNDAY))

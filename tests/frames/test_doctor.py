@@ -1,0 +1,206 @@
+"""`marketfetch doctor`: each kind of finding on made-up series with one defect, quiet on a sound one, and at scale."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import date
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from marketfetch.cli.main import marketfetch as command
+from marketfetch.frames.series_checks import Bounds, Calendar, DailyBars, SeriesFinding, check, contradicting, stopped
+from marketfetch.schemas.bars import BarColumns
+from marketfetch.storage import open_store
+from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of
+
+#: 2 January 2024, a Tuesday, in days since 1970.
+FIRST = (date(2024, 1, 2) - date(1970, 1, 1)).days
+
+
+def series(close: np.ndarray | list[float], **columns: np.ndarray) -> DailyBars:
+    values = np.array(close, dtype=np.float64)
+    of = {"open": values, "high": values * 1.01, "low": values * 0.99, "vwap": values}
+    volume = np.arange(1.0, len(values) + 1)
+    return DailyBars(**{"days": FIRST + np.arange(len(values)), "close": values, "volume": volume, **of, **columns})
+
+
+def walk(n: int = 300) -> np.ndarray:
+    return 100 * np.exp(np.random.default_rng(7).normal(0, 0.02, n).cumsum())
+
+
+def found(bars: DailyBars, *, adjusted: bool = False, splits: dict[int, float] | None = None, **more) -> list[SeriesFinding]:
+    calendar = more.get("calendar", Calendar())
+    return list(check(bars, adjusted=adjusted, splits=splits or {}, calendar=calendar, bounds=more.get("bounds", Bounds())))
+
+
+def kinds(*arguments, **more) -> list[tuple[str, str]]:
+    return [(one.level, one.kind) for one in found(*arguments, **more)]
+
+
+def test_a_sound_series_has_no_finding():
+    assert found(series(walk())) == []
+    assert found(series([])) == found(series([1.0])) == []
+
+
+@pytest.mark.parametrize("ratio", [4.0, 1.5, 0.1, 20.0])
+def test_a_stored_split_explains_the_jump_of_raw_prices(ratio):
+    close = walk()
+    close[100:] /= ratio
+    assert kinds(series(close), splits={FIRST + 100: ratio}) == [("note", "split")]
+
+
+def test_a_jump_of_a_small_ratio_looks_like_a_split_that_is_not_stored():
+    close = walk()
+    close[100:] /= 4
+    close[100] = close[99] / 4.02
+    (one,) = found(series(close))
+    assert (one.level, one.kind) == ("warning", "jump like a split")
+    assert "as a split of 4-for-1 that is not stored" in one.sentence
+    (one,) = found(series(close), adjusted=True)
+    assert one.level == "error"
+    assert "not applied" in one.sentence
+
+
+def test_a_jump_that_nothing_explains_is_an_error():
+    close = walk()
+    close[100:] /= 2.23
+    close[100] = close[99] / 2.23
+    (one,) = found(series(close))
+    assert (one.level, one.kind, one.first) == ("error", "jump", date(2024, 4, 11))
+    assert "no split explains it" in one.sentence
+    assert kinds(series(close), bounds=Bounds(jump=3.0)) == []
+
+
+def test_five_months_at_half_the_price_are_one_finding_with_both_dates():
+    close = walk()
+    close[100:205] /= 2
+    (one,) = found(series(close))
+    assert (one.level, one.kind) == ("error", "excursion")
+    assert "(105 bars) prices are about 0.5 times" in one.sentence
+    assert (one.first, one.last) == (date(2024, 4, 11), date(2024, 7, 24))
+
+
+def test_a_day_at_a_hundred_times_the_price_is_one_too():
+    close = walk()
+    close[50] *= 100
+    assert kinds(series(close)) == [("error", "excursion")]
+
+
+def test_a_split_that_adjusted_prices_show_is_not_applied():
+    close = walk()
+    assert kinds(series(close), adjusted=True, splits={FIRST + 100: 4.0}) == []
+    close[100:] /= 4
+    assert kinds(series(close), adjusted=True, splits={FIRST + 100: 4.0}) == [("error", "split not applied")]
+
+
+def test_a_split_off_by_one_day_and_one_that_raw_prices_do_not_show():
+    close = walk()
+    (one,) = found(series(close), splits={FIRST + 100: 4.0})
+    assert (one.level, one.kind) == ("error", "split not shown")
+    close[101:] /= 4
+    (one,) = found(series(close), splits={FIRST + 100: 4.0})
+    assert "the prices show the split of 4-for-1 on 2024-04-11 on 2024-04-12" in one.sentence
+    assert kinds(series(walk()), splits={FIRST + 100: 1.046}) == [], "a spin-off's factor is no jump"
+
+
+def test_a_flat_run_counts_only_where_there_is_volume():
+    close = walk()
+    close[20:32] = close[20]
+    (one,) = found(series(close))
+    assert one.kind == "flat run"
+    assert one.sentence.startswith("12 sessions in a row")
+    assert kinds(series(close), bounds=Bounds(flat=13)) == []
+    assert found(series(close, volume=np.zeros(300))) == []
+
+
+def test_bars_on_days_without_a_session_are_counted_and_named():
+    weekend = Calendar(closed=frozenset({FIRST}), weekend=(5, 6))
+    (one,) = found(series(walk(7)), calendar=weekend)
+    assert one.sentence == "3 bars are on days without a session (2024-01-02, 2024-01-06, 2024-01-07)"
+
+
+def test_a_share_of_vwaps_outside_their_bars():
+    close = walk()
+    vwap = np.where(np.arange(300) < 90, close * 4, close)
+    assert kinds(series(close, vwap=vwap)) == [("warning", "vwap")]
+    assert found(series(close, vwap=np.where(np.arange(300) < 30, close * 4, close))) == [], "a tenth is usual"
+
+
+def test_rates_that_go_through_zero_have_no_jumps():
+    assert found(series(np.tile([0.5, -0.5, 0.0, 3.0], 5), vwap=np.full(20, np.nan))) == []
+
+
+def test_a_series_that_stops_and_two_splits_of_a_date():
+    assert stopped(FIRST, FIRST + 14, sessions=10) is None
+    assert "11 sessions before" in str(stopped(FIRST, FIRST + 15, sessions=10))
+    assert "(4-for-1, 1-for-4)" in contradicting(date(2024, 1, 2), [4.0, 0.25]).sentence
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=False, width=32), max_size=40), st.booleans())
+def test_no_series_breaks_the_checks_or_floods_the_list(close, adjusted):
+    days = {FIRST + n: 2.0 for n in range(0, 40, 7)}
+    assert len(found(series(close), adjusted=adjusted, splits=days, calendar=Calendar(weekend=(5, 6)))) <= 20
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, ["doctor", *arguments])
+
+
+def test_the_command_counts_first_and_exits_with_1_for_an_error(configured, keep):
+    weekdays = [JANUARY_2 + n * DAY_MS for n in range(60) if (n + 1) % 7 not in (5, 6)]
+    sound = dataclasses.replace(columns_of(weekdays), volume=np.arange(1.0, len(weekdays) + 1))
+    keep("SOUND", sound, adjustment="raw")
+    half = {name: np.where(np.arange(len(weekdays)) == 20, 0.5, 1) for name in ("open", "high", "low", "close", "vwap")}
+    values = {name: getattr(sound, name) * factor for name, factor in half.items()}
+    keep("HALF", dataclasses.replace(sound, **values), adjustment="raw")
+    done = run()
+    assert done.exit_code == 1, done.output
+    assert run("SOUND").exit_code == 0
+    assert done.stdout.splitlines()[0] == f"{2 * len(weekdays)} daily bars in 2 series: 1 error, 2 warnings."
+    assert "error: polygon HALF raw: from 2024-01-30 to 2024-01-30 (1 bars)" in done.stdout
+    document = json.loads(run("HALF", "--json").stdout)
+    assert document["counts"] == {"error": 1, "warning": 1, "note": 0}
+    assert document["findings"][0]["symbol"] == "HALF"
+    # New Year's Day is in no range here; Martin Luther King Day and Washington's Birthday are.
+    assert "2 bars are on days without a session (2024-01-15, 2024-02-19)" in run("HALF").stdout
+
+
+def test_splits_that_are_stored_are_read(configured, keep, store):
+    """Twice the same date, and adjusted prices that were fetched before."""
+    columns = "provider text, symbol text, ex_date date, new_shares float, old_shares float, vendor_id text, ledger_id bigint"
+    moment = "bigint" if store.database.spelling.folder == "sqlite" else "timestamptz"
+    times = ", ".join(f"{name} {moment}" for name in ("first_seen", "fetched_at", "gone_at"))
+    store.database.change(lambda execute: execute(f"CREATE TABLE IF NOT EXISTS splits ({columns}, {times})"))
+    days = [JANUARY_2 + n * DAY_MS for n in range(20)]
+    keep("KO", columns_of(days), adjustment="split")
+    names = "provider, symbol, ex_date, new_shares, old_shares, vendor_id, first_seen, fetched_at, ledger_id"
+    at = store.database.spelling.time("1")
+    rows = [f"('polygon', 'KO', '2024-01-10', {new}, {old}, '', {at}, {at}, 1)" for new, old in ((4, 1), (1, 4))]
+    store.database.change(lambda execute: execute(f"INSERT INTO splits ({names}) VALUES {', '.join(rows)}"))
+    kinds = {one["kind"] for one in json.loads(run("KO", "--json").stdout)["findings"]}
+    assert {"duplicate split", "older than a split"} <= kinds
+
+
+def test_a_symbol_that_is_not_stored_is_named(configured, keep):
+    keep("AAPL", columns_of([JANUARY_2]))
+    done = run("AAPX")
+    assert done.exit_code == 1
+    assert "AAPX" in done.output
+
+
+def test_series_that_lie_across_batches_are_seen_whole(in_sqlite, tmp_path):
+    bars = BarColumns.build(JANUARY_2 + np.arange(250) * DAY_MS, close=walk(250), volume=np.ones(250))
+    store = open_store(f"sqlite:///{tmp_path}/bars.db")
+    from tests.frames.conftest import kept
+
+    for n in range(100):
+        kept(store, f"S{n:03}", bars, adjustment="raw")
+    store.close()
+    document = json.loads(run("--json").stdout)
+    assert (document["series"], document["bars"]) == (100, 25_000)
