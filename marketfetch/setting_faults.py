@@ -9,9 +9,17 @@ from pydantic import BaseModel, ValidationError
 
 from marketfetch.setting_sources import Source, places
 from marketfetch.suggestions import did_you_mean
+from marketfetch.validation_words import in_words
+from marketfetch.vendors.protocol import BASE_URL
 
 #: A setting whose name holds one of these may have a secret as its value.
 _SECRET: Final = ("key", "url", "proxy")
+#: How a prefix of Redis keys is written: it stands in patterns and in names of channels.
+REDIS_PREFIX: Final = r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$"
+_PATTERNS: Final = {
+    BASE_URL: "must begin with https:// or http://, and have no user, question mark or # in it",
+    REDIS_PREFIX: "must begin with a letter or a digit, and go on with letters, digits, _ . or -, 64 characters at most",
+}
 
 
 def sentence(error: ValidationError, model: type[BaseModel], sources: Sequence[Source]) -> str:
@@ -19,7 +27,7 @@ def sentence(error: ValidationError, model: type[BaseModel], sources: Sequence[S
     clauses = []
     for one in error.errors(include_url=False, include_input=True):
         path = ".".join(str(part) for part in one["loc"])
-        message = one["msg"].removeprefix("Value error, ")
+        message = _PATTERNS.get((one.get("ctx") or {}).get("pattern", ""), "") or in_words(one)
         clause = f"{path}: {message}"
         if one["type"] == "extra_forbidden":
             parents = [str(part) for part in one["loc"][:-1]]

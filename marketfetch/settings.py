@@ -32,7 +32,7 @@ from marketfetch.quotas.limits import parse
 from marketfetch.redaction import passwords
 from marketfetch.schemas.handle import Words
 from marketfetch.sections import AppName, LogSettings, ModuleName, Providers, ProviderSettings, Retries, Timings
-from marketfetch.setting_faults import fields, sentence
+from marketfetch.setting_faults import REDIS_PREFIX, fields, sentence
 from marketfetch.setting_sources import (
     PREFIX,
     Environment,
@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     broker_url: SecretStr | None = None
     broker_options: dict[str, Any] = Field(default_factory=dict)
-    redis_prefix: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")
+    redis_prefix: str = Field(default="", pattern=REDIS_PREFIX)
     redis_password_file: str = ""
     database_url: SecretStr = SecretStr("sqlite:///marketfetch.db")
     database_password_file: str = ""
@@ -201,7 +201,8 @@ def _with_passwords(own: Settings) -> Settings:
                 raise WrongPasswordFile(f"there is no {name}_url that needs it: name the server")
             found[f"{name}_url"] = SecretStr(with_password(url.get_secret_value(), Path(path)))
         except WrongPasswordFile as error:
-            raise SettingsError(f"{name}_password_file: {error}.") from None
+            where = place(_sources({}), (f"{name}_password_file",))
+            raise SettingsError(f"{name}_password_file: {error} ({where}).") from None
     return own.model_copy(update=found) if found else own
 
 

@@ -34,6 +34,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except click.BadParameter as error:
+            raise click.BadParameter(_of_numbers(error), error.ctx, error.param, error.param_hint) from None
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
         except KeyboardInterrupt:
@@ -43,6 +45,18 @@ class Commands(click.Group):
             if ctx.params.get("traceback"):
                 raise
             raise click.ClickException(_sentence(error)) from None
+
+
+def _of_numbers(error: click.BadParameter) -> str:
+    """The message, with words of ours about a number: click's are `'x' is not a valid integer range`."""
+    kind = error.param.type if error.param else None
+    if not isinstance(kind, click.types.IntParamType | click.types.FloatParamType):
+        return error.message
+    number = "whole number" if isinstance(kind, click.types.IntParamType) else "number"
+    least, most = getattr(kind, "min", None), getattr(kind, "max", None)
+    limits = f" from {least:,} to {most:,}" if least is not None and most is not None else ""
+    limits = limits or (f", {least:,} or more" if least is not None else "")
+    return f"{error.message.partition(' is not ')[0]} is not what it takes: write a {number}{limits}."
 
 
 #: Errors whose sentence is printed unchanged. They stand by name, so that printing one imports nothing that may be broken.

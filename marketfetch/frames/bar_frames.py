@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Literal, cast, overload
 
 from marketfetch.exceptions import BadRequestError
@@ -128,8 +128,8 @@ def _checked(columns: Sequence[str] | None) -> tuple[str, ...]:
     """The asked columns, or the usual ones. Raises BadRequestError."""
     if columns is None:
         return _USUAL
-    names = () if isinstance(columns, str) else tuple(columns)
-    if not names or len(set(names)) < len(names):
+    names = () if isinstance(columns, str) or not isinstance(columns, Iterable) else tuple(columns)
+    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise BadRequestError(f"The columns are a list of names, each once, such as ['ts', 'close'] (got {columns!r}).")
     for name in names:
         if name not in COLUMNS:

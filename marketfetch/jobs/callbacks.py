@@ -11,6 +11,7 @@ from pydantic import AliasPath, BaseModel, Field, ValidationError
 
 from marketfetch.exceptions import BadRequestError
 from marketfetch.storage.store import JobWaiter
+from marketfetch.validation_words import in_words
 
 #: The names of waiters that are callbacks begin so.
 CALLBACK: Final = "callback:"
@@ -34,7 +35,7 @@ def callback(job_id: str, on_over: Mapping[str, object]) -> JobWaiter:
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise BadRequestError(
-            f"on_over is no signature of a Celery task ({where or 'it'}: {error.errors()[0]['msg'].lower()}): write "
+            f"on_over is no signature of a Celery task ({where or 'it'}: {in_words(error.errors()[0])}): write "
             f"mine.s(...).set(queue=...), or {{'task': 'mine', 'options': {{'queue': ...}}}}."
         ) from None
     except (TypeError, ValueError) as error:

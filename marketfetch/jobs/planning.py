@@ -21,6 +21,7 @@ from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.symbol_text import BAD_SYMBOL
 from marketfetch.schemas.timespans import TIMESPANS
+from marketfetch.validation_words import in_words
 from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.generations import as_of_text, with_generations
 
@@ -153,12 +154,12 @@ def make_spec(
 
 def make_handle(owner: str | None, *, name: str = "", tags: Iterable[str] = ()) -> Handle:
     """Whose wish a job is to be. Raises BadRequestError."""
-    if isinstance(tags, str):
+    if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise BadRequestError(f"The tags are a list of words, such as ['nightly'] (got {tags!r}).")
     try:
         return Handle.model_validate({"owner": owner or "", "name": name or "", "tags": tags})
     except ValidationError as error:
-        raise BadRequestError(f"The job can't be recorded: {_clauses(error)}.") from None
+        raise BadRequestError(f"Owner, name and tags are words on one line: {_clauses(error)}.") from None
 
 
 def wished_at() -> datetime:
@@ -198,8 +199,8 @@ def _clause(error: ErrorDetails) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{where} is no argument of ours"
-    text = error["msg"].removeprefix("Value error, ")
-    got = f" (got {error['input']!r})" if where and isinstance(error["input"], str) else ""
+    text, given = in_words(error), error["input"]
+    got = f" (got {given!r:.{_MOST_SHOWN}})" if where and isinstance(given, str | int | float | None) else ""
     return f"{where}: {text}{got}" if where else f"{text}{got}"
 
 

@@ -30,6 +30,8 @@ def wait(job_id: str, *, timeout_s: float | None = None) -> JobStatus:
     Raises TimeoutError (the built-in class) after `timeout_s` seconds, and the job goes on; None waits without limit. Raises
     UnknownJob and UnavailableError.
     """
+    if timeout_s is not None and not isinstance(timeout_s, int | float):
+        raise BadRequestError(f"timeout_s is a number of seconds, or None for a wait without limit (got {timeout_s!r:.100}).")
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     pause = threading.Event()
     while True:

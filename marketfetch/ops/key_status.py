@@ -124,6 +124,8 @@ def resume(label: str, *, provider: str | None) -> str:
 
 
 def _owner(label: str, provider: str | None) -> str:
+    if provider is not None and provider not in vendors.names():
+        raise BadRequestError(vendors.unknown(provider))
     known = {one: [key.label for key in keys(one)] for one in vendors.names() if provider in (None, one)}
     owners = [one for one, labels in known.items() if label in labels]
     if len(owners) == 1:

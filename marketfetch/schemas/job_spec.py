@@ -6,7 +6,7 @@ import hashlib
 from datetime import date
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from marketfetch.schemas.day_words import out_of_order
 from marketfetch.schemas.symbol_text import Symbol
@@ -19,6 +19,15 @@ Provider = Annotated[str, Field(pattern=PROVIDER_NAME)]
 #: The priority of a job that names none; 0 is served first, 9 last. A record of it is written as the release before does.
 NORMAL: Final = 5
 Priority = Annotated[int, Field(strict=True, ge=0, le=9, exclude_if=lambda priority: priority == NORMAL)]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has a character that can't be seen: write it anew")
+    return text
+
+
+Dataset = Annotated[str, AfterValidator(_printable)]
 
 
 class JobSpec(BaseModel):
@@ -34,7 +43,7 @@ class JobSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     provider: Provider
-    dataset: str = "bars"
+    dataset: Dataset = "bars"
     symbols: tuple[Symbol, ...]
     timespan: Timespan = "1d"
     adjustment: Adjustment | None = None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ValidationError
 
 from marketfetch.schemas.rejects import RejectBook
+from marketfetch.validation_words import in_words
 from marketfetch.vendors.absence import is_absent
 
 
@@ -30,10 +31,10 @@ def read_record(
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        first = error.errors(include_url=False)[0]
         field = str(first["loc"][0]) if first["loc"] else "row"
         name, value = theirs.get(field, (field, "" if isinstance(row, dict) else row))
         symbol = values.get("symbol", "")
-        reason = "required field is missing" if first["type"] == "missing" else str(first["msg"]).lower()
+        reason = "required field is missing" if first["type"] == "missing" else in_words(first)
         book.add(number, name, "" if value is None else value, reason, symbol=symbol if isinstance(symbol, str) else "")
         return None

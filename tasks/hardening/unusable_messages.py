@@ -23,6 +23,7 @@ from pydantic import AliasPath, BaseModel, Field, StringConstraints, ValidationE
 from marketfetch import vendors
 from marketfetch.addresses import broker
 from marketfetch.suggestions import did_you_mean
+from marketfetch.validation_words import in_words
 
 from ..sending.parking import FETCH_PREFIX, GRANT_HEADER
 from ..store import STORE_TASK
@@ -184,7 +185,7 @@ def _clauses(error: ValidationError) -> str:
     found = []
     for one in error.errors():
         where = ".".join(str(part) for part in one["loc"])
-        what = "should be an object" if one["type"] == "model_type" else one["msg"].lower()
+        what = in_words(one)
         found.append(f"{where}: {what}" if where else what)
     more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
     return "; ".join(found[:3]) + more
