@@ -28,6 +28,7 @@ from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
 from marketfetch.vendors import page_chain, reading, transport
 from marketfetch.vendors.covering import covered_by
+from marketfetch.vendors.dataset_names import records_of
 from marketfetch.vendors.errors import (
     BadCredentials,
     EndlessPages,
@@ -40,7 +41,7 @@ from marketfetch.vendors.errors import (
 )
 from marketfetch.vendors.finality import first_partial_ms
 from marketfetch.vendors.times import zone_info
-from marketfetch.vendors.wire import steady_ns, steady_s
+from marketfetch.vendors.wire import ago_us, steady_ns, steady_s
 
 from . import outcomes
 from .outcomes import Step
@@ -203,6 +204,7 @@ class Run:
             series=self._series(page),
             rejects=page.rejects,
             covered=covered_by(request, vendor, ours, called_at_ms=self.called_at_ms),
+            records=records_of(request, page),
         )
         following = request.next_page(page.next) if page.next else None
         return batches.encode(batch), Parking(id=following.id, arguments=following.arguments) if following else None
@@ -324,7 +326,9 @@ class Run:
             reason += f" {outcomes.kept_reply(provider, self.id)}"
         page = (error.page if isinstance(error, EndlessPages | TooManyRejects) else None) or Page()
         ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rows=page.rows, rejects=page.rejected)
-        batch = Batch(ledger=ledger, series=self._series(page), rejects=tuple(page.rejects))
+        batch = Batch(
+            ledger=ledger, series=self._series(page), rejects=tuple(page.rejects), records=records_of(self.request, page)
+        )
         self.keep(batches.encode(batch), symbol=symbol, failed=reason)
         send_to_store(reference(provider, symbol, self.id, outcome="failed"))
         if isinstance(error, EndlessPages | TooManyRejects):
@@ -349,8 +353,8 @@ class Run:
                 fence=self.fence,
                 batch=data,
                 next_page=next_page,
-                replied_ago_us=_ago_us(self.replied_at_ns) or 0,
-                sent_ago_us=_ago_us(self.sent_at_ns),
+                replied_ago_us=ago_us(self.replied_at_ns) or 0,
+                sent_ago_us=ago_us(self.sent_at_ns),
                 unsent=self.unsent,
                 counted=self.counted,
                 held_again_ms=int(get_settings().timings.held_again * 1000),
@@ -392,7 +396,3 @@ class Run:
             called_at_ms=self.called_at_ms,
             **more,
         )
-
-
-def _ago_us(moment_ns: int) -> int | None:
-    return (steady_ns() - moment_ns) // 1000 if moment_ns else None

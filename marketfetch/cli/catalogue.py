@@ -44,7 +44,8 @@ def vendors(*, as_json: bool) -> None:
 def datasets(*, name: str | None, as_json: bool) -> None:
     """List the datasets of a vendor, or of all: timespans, adjustments and examples of symbols.
 
-    A dataset without timespans has records that are no bars: `marketfetch read` shows a saved reply of it.
+    A dataset without timespans has records that are no bars, such as splits: docs/datasets.md has their tables. One that is
+    "read only" is not fetched; `marketfetch read` shows a saved reply of it.
     """
     from marketfetch.vendors import UnknownVendor, names, vendor
 
@@ -57,7 +58,9 @@ def datasets(*, name: str | None, as_json: bool) -> None:
         return
     rows = [("vendor", "dataset", "what", "timespans", "adjustments", "symbols")]
     for one, dataset in found:
-        bars = (", ".join(dataset.timespans), ", ".join(dataset.adjustments)) if dataset.has_bars else ("no bars", "")
+        bars = (", ".join(dataset.timespans), ", ".join(dataset.adjustments))
+        if not dataset.has_bars:
+            bars = (f"no bars: table {dataset.records}" if dataset.records else "no bars: read only", "")
         rows.append((one.name, dataset.name, dataset.title, *bars, _symbols(_forms(one, dataset))))
     table(rows)
     hint("Fetch with: marketfetch fetch VENDOR SYMBOL ... --dataset DATASET --timespan TIMESPAN --adjustment ADJUSTMENT")
@@ -104,6 +107,8 @@ def _dataset(one: Vendor[Any], dataset: Dataset) -> dict[str, Any]:
         "title": dataset.title,
         "timespans": list(dataset.timespans),
         "adjustments": list(dataset.adjustments),
+        "records": dataset.records,
+        "aliases": list(dataset.aliases),
         "symbols": [_form(form) for form in _forms(one, dataset)],
     }
 

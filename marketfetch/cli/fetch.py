@@ -40,7 +40,12 @@ class _FetchCommand(click.Command):
 )
 @click.option("--timespan", default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo.")
 @range_options(start_default="a year before --end", end_default="today in UTC")
-@click.option("--dataset", default="bars", show_default=True, help="The vendor's name for the data, such as WIKI/PRICES.")
+@click.option(
+    "--dataset",
+    default="bars",
+    show_default=True,
+    help="bars, splits, dividends, or the vendor's name for the data, such as WIKI/PRICES.",
+)
 @click.option("--adjustment", help="raw, split or split_dividend.  [default: raw where the vendor has it]")
 @click.option("--again", is_flag=True, help="Fetch anew what an earlier equal job has stored.")
 @click.option(
@@ -73,8 +78,9 @@ def fetch(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Fetch bars of SYMBOLS from PROVIDER, a vendor as `marketfetch check` names it.
+    """Fetch bars, or another dataset, of SYMBOLS from PROVIDER, a vendor as `marketfetch check` names it.
 
+    Splits and dividends come as whole lists, without --start and --end.
     SYMBOLS are in the vendor's own spelling, with blanks or commas between them; one that is named twice is asked once.
     Prints the job's id and returns at once; workers do the rest. The same arguments later fetch only what could
     still change; within a minute they are one job. The job is yours (the setting owner, or your name on this system): the same
@@ -83,6 +89,7 @@ def fetch(
     from marketfetch import submit
     from marketfetch.addresses import database_choice, missing_database
     from marketfetch.cli.owner import owner
+    from marketfetch.jobs.list_wishes import whole_list
 
     wanted = symbols_of(symbols, symbols_file)
     if not wanted:
@@ -105,7 +112,8 @@ def fetch(
     if new_database:
         hint(f"The database is new: {new_database}. {database_choice()}")
     if wait:
-        surely_traded = _days_over(start, end) >= _SURELY_TRADED_DAYS
+        # A whole list may be empty: most stocks were never split.
+        surely_traded = not whole_list(provider, dataset) and _days_over(start, end) >= _SURELY_TRADED_DAYS
         ctx.exit(_wait(job, name=provider, as_json=as_json, surely_traded=surely_traded))
     if as_json:
         click.echo(json.dumps({"job": job.job_id, "requests": job.requests, "new": job.new}))

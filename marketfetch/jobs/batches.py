@@ -1,5 +1,8 @@
 """The byte format of a batch: columns, not rows; compressed; complete, so that the store looks nothing up.
 
+A batch of records has version 2, so that a release which would store its ledger row without them leaves it alone. All others
+have version 1, which the release before reads too.
+
 Layout: 4 bytes length of a JSON head, the head, then the arrays one after the other, all of it zlib level 1. The reader
 checks the version in the head first: a release reads the layout of the one before it, and does not touch one of a newer
 release. Every version keeps zlib, the length, and a head that is a JSON object with its version.
@@ -19,8 +22,10 @@ from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
 from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.page import Reject
+from marketfetch.schemas.record_kinds import Records
 
-VERSION: Final = 1
+VERSION: Final = 2
+_OF_BARS: Final = 1
 
 
 class UnreadableBatch(Exception):
@@ -33,8 +38,8 @@ class NewerBatch(Exception):
 
 def encode(batch: Batch) -> bytes:
     """The bytes that Redis keeps until the batch is stored."""
-    head = {
-        "version": VERSION,
+    head: dict[str, Any] = {
+        "version": _OF_BARS if batch.records is None else VERSION,
         "ledger": asdict(batch.ledger),
         "rejects": [asdict(one) for one in batch.rejects],
         # Beside the series, as a release that knows no zones unpacks these.
@@ -42,6 +47,8 @@ def encode(batch: Batch) -> bytes:
         "covered": [asdict(one) for one in batch.covered],
         "series": [[one.provider, one.symbol, one.timespan, one.adjustment, len(one.bars)] for one in batch.series],
     }
+    if batch.records is not None:
+        head["records"] = [batch.records.kind, batch.records.rows]
     text = json.dumps(head, separators=(",", ":"), default=date.isoformat).encode()
     parts = [len(text).to_bytes(4, "big"), text]
     for one in batch.series:
@@ -58,7 +65,7 @@ def decode(data: bytes) -> Batch:
         head = json.loads(raw[4 : 4 + length])
         if type(head["version"]) is int and head["version"] > VERSION:
             raise NewerBatch(f"batch of version {head['version']}; this release reads version {VERSION}")
-        if head["version"] != VERSION:
+        if head["version"] not in (_OF_BARS, VERSION):
             raise UnreadableBatch(f"batch of version {head['version']}; this release reads version {VERSION}")
         reader = _Reader(raw, 4 + length)
         zones = head.get("zones") or [""] * len(head["series"])
@@ -67,7 +74,12 @@ def decode(data: bytes) -> Batch:
         raise UnreadableBatch(f"batch can't be read: {error}") from error
     rejects = tuple(Reject(**one) for one in head["rejects"])
     covered = tuple(_covered(**one) for one in head.get("covered", ()))
-    return Batch(ledger=LedgerRow(**head["ledger"]), series=series, rejects=rejects, covered=covered)
+    records = _records(head.get("records"))
+    return Batch(ledger=LedgerRow(**head["ledger"]), series=series, rejects=rejects, covered=covered, records=records)
+
+
+def _records(head: list[Any] | None) -> Records | None:
+    return None if head is None else Records(head[0], tuple(map(tuple, head[1])))
 
 
 def _covered(first_day: str, last_day: str, final_to: str | None, **others: Any) -> Covered:

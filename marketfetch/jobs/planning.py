@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from marketfetch import vendors
 from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError, UnreadableJob
+from marketfetch.jobs import list_wishes
 from marketfetch.schemas import day_words
 from marketfetch.schemas.handle import Handle
 from marketfetch.schemas.job_spec import JobSpec
@@ -104,6 +105,8 @@ def absolute(provider: str, wish: Mapping[str, Any], at: datetime) -> dict[str, 
 
     So a later look means the same, whatever the day or the release. Raises BadRequestError.
     """
+    if list_wishes.of_whole_list(provider, wish):
+        return dict(wish)  # it has neither
     found = day_words.absolute(wish, at)
     dataset, timespan = found.get("dataset", "bars"), found.get("timespan", "1d")
     if found.get("adjustment") is None and isinstance(dataset, str) and timespan in TIMESPANS:
@@ -142,11 +145,11 @@ def make_spec(
             symbols=tuple(symbols),
             as_of=as_of_text(at),
             again=(nonce or uuid4().hex[:12]) if again else "",
-            **day_words.absolute(wish, at),
+            **(list_wishes.of_whole_list(provider, wish) or day_words.absolute(wish, at)),
         )
     except ValidationError as error:
         raise BadRequestError(f"The job can't be planned: {_clauses(error)}.") from None
-    if recorded or spec.adjustment is not None:
+    if recorded or spec.is_whole or spec.adjustment is not None:
         return spec
     usual = vendors.vendor(provider).usual_adjustment(spec.dataset, spec.timespan)
     return spec.model_copy(update={"adjustment": usual}) if usual else spec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlencode
 
@@ -71,7 +72,13 @@ def _splits(symbol: Symbol, market: Market) -> list[dict[str, Any]]:
     days = market.daily(symbol)
     at = np.flatnonzero(days.ratio != 1)
     return [
-        {"execution_date": str(days.day[i]), "split_from": 1, "split_to": float(days.ratio[i]), "ticker": symbol.name}
+        {
+            "id": _id("split", symbol, days.day[i]),
+            "execution_date": str(days.day[i]),
+            "split_from": 1,
+            "split_to": float(days.ratio[i]),
+            "ticker": symbol.name,
+        }
         for i in at
     ]
 
@@ -80,8 +87,12 @@ def _dividends(symbol: Symbol, market: Market) -> list[dict[str, Any]]:
     days = market.daily(symbol)
     return [
         {
+            "id": _id("dividend", symbol, days.day[i]),
             "cash_amount": float(days.cash[i]),
             "currency": "USD",
+            "declaration_date": str(days.day[i] - 21),
+            "record_date": str(days.day[i] + 1),
+            "pay_date": str(days.day[i] + 30),
             "dividend_type": "CD",
             "ex_dividend_date": str(days.day[i]),
             "frequency": 4,
@@ -89,6 +100,11 @@ def _dividends(symbol: Symbol, market: Market) -> list[dict[str, Any]]:
         }
         for i in np.flatnonzero(days.cash > 0)
     ]
+
+
+def _id(kind: str, symbol: Symbol, day: object) -> str:
+    """64 hex digits, the same for the same action."""
+    return hashlib.sha256(f"{kind} {symbol.name} {day}".encode()).hexdigest()
 
 
 def _tickers(symbol: Symbol, market: Market) -> list[dict[str, Any]]:

@@ -16,6 +16,10 @@ from marketfetch.schemas.timespans import Adjustment, Timespan
 PROVIDER_NAME: Final = r"^[a-z][a-z0-9_]{0,31}$"
 Provider = Annotated[str, Field(pattern=PROVIDER_NAME)]
 
+#: The range of a wish for a whole list, which has none.
+WHOLE_START: Final = date.min
+WHOLE_END: Final = date.max
+
 #: The priority of a job that names none; 0 is served first, 9 last. A record of it is written as the release before does.
 NORMAL: Final = 5
 Priority = Annotated[int, Field(strict=True, ge=0, le=9, exclude_if=lambda priority: priority == NORMAL)]
@@ -32,6 +36,8 @@ Dataset = Annotated[str, AfterValidator(_printable)]
 
 class JobSpec(BaseModel):
     """A user's wish: bars of `symbols` from `start` to `end`, both dates inclusive, in the exchange's zone.
+
+    A dataset that comes as a whole list, such as splits, has no range: `start` is the first date that there is, `end` the last.
 
     `dataset` is the vendor's name for the data; with "bars" the vendor chooses it by symbol, timespan and adjustment.
     `adjustment` None means the vendor's default. `as_of` is the minute of the wish in UTC ("2026-11-20T10:15Z"; the release
@@ -67,6 +73,11 @@ class JobSpec(BaseModel):
             twice = sorted({symbol for symbol in self.symbols if self.symbols.count(symbol) > 1})
             raise ValueError(f"symbols named twice: {', '.join(twice)}: name each once")
         return self
+
+    @property
+    def is_whole(self) -> bool:
+        """True for a wish without a range, for a whole list."""
+        return (self.start, self.end) == (WHOLE_START, WHOLE_END)
 
     @property
     def id(self) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.page import Reject
+from marketfetch.schemas.record_kinds import Records
 
 if TYPE_CHECKING:
     from marketfetch.schemas.bars import BarSeries  # imports numpy, which a process that only reads the ledger does not need
@@ -44,9 +45,11 @@ class Batch:
     `covered` is what the response covers, nothing if the request failed. Each page of a request names the days of all its
     pages, which count when the last of them is stored. A failed request has rows where its pages are endless, and those of the
     other series where one series is not trustworthy.
+    `records`: None where the request is one of bars; an empty reply of a list has a kind and no row.
     """
 
     ledger: LedgerRow
     series: tuple[BarSeries, ...] = ()
     rejects: tuple[Reject, ...] = ()
     covered: tuple[Covered, ...] = ()
+    records: Records | None = None

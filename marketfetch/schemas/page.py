@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from marketfetch.schemas.record_kinds import NO_RECORDS, Records
 from marketfetch.schemas.rejects import Reject as Reject
 from marketfetch.schemas.rejects import Rejects as Rejects
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from marketfetch.schemas.bars import BarSeries  # imports numpy
     from marketfetch.schemas.price_rules import PriceKind
     from marketfetch.schemas.timespans import Adjustment
@@ -40,7 +39,7 @@ class SeriesCount:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A decoded response: `series` of bars, or `records` of the datasets that marketfetch reads but does not store.
+    """A decoded response: `series` of bars, or `records` of another dataset.
 
     `rejects` keeps the first hundred rejects of each reason; `rejected` and `reject_counts` count all of them. `counts` has
     every series of the response, also one without a good row; a vendor may leave it out.
@@ -50,7 +49,7 @@ class Page:
     """
 
     series: tuple[BarSeries, ...] = ()
-    records: tuple[BaseModel, ...] = ()
+    records: Records = NO_RECORDS
     rejects: tuple[Reject, ...] = ()
     quirks: tuple[Quirk, ...] = ()
     next: str | None = None

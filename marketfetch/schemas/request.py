@@ -15,7 +15,8 @@ class Request(BaseModel):
     """The absolute parameters of one call to a vendor, small enough for a task's arguments.
 
     `symbol` may be several, comma-separated, if the vendor serves many in one call. `start` and `end` are inclusive
-    dates in the exchange's zone; both are None only for a saved response whose request is unknown (`marketfetch read`).
+    dates in the exchange's zone; both are None for a whole list, such as splits, and for a saved response whose request is
+    unknown (`marketfetch read`). A list has a generation, as it may be longer tomorrow; the saved response has none.
     `cursor` is the vendor's cursor of page `page`. It is not part of the identity, because a cursor may expire.
     """
 
@@ -37,6 +38,11 @@ class Request(BaseModel):
         """The identity of page 0: 20 hex digits of SHA-256 over the parameters."""
         asked = self.model_dump_json(exclude={"page", "cursor"})
         return hashlib.sha256(asked.encode()).hexdigest()[:20]
+
+    @property
+    def is_unknown(self) -> bool:
+        """True for a saved response whose request is unknown: it may be anything of its dataset."""
+        return self.start is None and not self.generation
 
     @property
     def id(self) -> str:

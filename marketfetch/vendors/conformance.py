@@ -10,19 +10,16 @@ A failure is an AssertionError whose message names the wish, the request or the 
 from __future__ import annotations
 
 import json
-import socket
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, NoReturn
-from unittest import mock
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.job_spec import WHOLE_END, WHOLE_START, JobSpec
 from marketfetch.schemas.page import Page
+from marketfetch.schemas.record_kinds import KINDS
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan
 from marketfetch.vendors.errors import (
@@ -40,6 +37,7 @@ from marketfetch.vendors.errors import (
 from marketfetch.vendors.finality import is_final
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.protocol import Vendor, VendorOptions
+from marketfetch.vendors.purity import isolated
 from marketfetch.vendors.reply_parsing import as_utf8
 from marketfetch.vendors.reply_variants import WORDS, fields_of, in_other_bytes, shuffled, with_values
 from marketfetch.vendors.times import day_start_ms, period_end, period_start, zone_info
@@ -129,7 +127,7 @@ class VendorConformance:
 
     def test_a_plan_is_the_same_every_time_without_network_and_clock(self) -> None:
         for spec in self._wishes():
-            with _isolated():
+            with isolated():
                 first, second = self._plan(spec), self._plan(JobSpec.model_validate_json(spec.model_dump_json()))
             _must(first == second, f"two plans of {spec} differ")
             ids = [request.id for request in first]
@@ -159,11 +157,25 @@ class VendorConformance:
             spec.end < expected <= period_end(spec.end, spec.timespan) + timedelta(days=1), f"{symbol}: ends before {expected}"
         )
 
+    def test_a_list_is_asked_for_whole_once_a_symbol_and_its_records_are_of_a_known_kind(self) -> None:
+        for dataset in (one for one in self.vendor.datasets if one.records):
+            _must(dataset.records in KINDS and not dataset.has_bars, f"{dataset.name}: no records of a kind of record_kinds.py")
+            forms = [form for form in self.vendor.symbol_forms if form.dataset == dataset.name] or self.vendor.symbol_forms[:1]
+            spec = _wish(self.vendor.name, dataset.name, forms[0].examples, "1d", WHOLE_START, WHOLE_END)
+            self.vendor.check_wish(spec, self._options())
+            with isolated():
+                first = self._plan(spec)
+            _must([one.symbol for one in first] == list(spec.symbols), f"{dataset.name}: one request for each symbol is asked")
+            _must(all(one.start is one.end is None for one in first), f"{dataset.name}: a list has no range")
+            for request in first:
+                self.vendor.build_request(request, self._options())
+                zone_info(self.vendor.zone(request, self._options()))
+
     # --- finality ---
 
     def test_bars_are_final_some_time_after_their_day_and_not_before(self) -> None:
         for request in (request for spec in self._wishes() for request in self._plan(spec)):
-            with _isolated():
+            with isolated():
                 finality = self.vendor.finality_of(request, self._options())
             what = f"{request.symbol}, bars of {request.timespan} until {_SESSION}"
             begins_ms = day_start_ms(_SESSION, self.vendor.zone(request, self._options()))
@@ -176,7 +188,7 @@ class VendorConformance:
     def test_a_call_stays_below_the_base_url_and_carries_no_key(self) -> None:
         for request in self._requests():
             for page in (request, request.next_page("//evil.test/x"), request.next_page("https://evil.test/x?a=b")):
-                with _isolated():
+                with isolated():
                     call = self.vendor.build_request(page, self._options())
                 _must(call == self.vendor.build_request(page, self._options()), f"two calls of {page} differ")
                 url = urlsplit(_BASE + call.path)
@@ -193,11 +205,11 @@ class VendorConformance:
 
     def test_recorded_replies_give_their_rows_every_time_without_network_and_clock(self) -> None:
         for number, recording in enumerate(self.recordings):
-            with _isolated():
+            with isolated():
                 page, again = self._read(recording, recording.body), self._read(recording, recording.body)
             good = page.reply_rows
             _must(good == recording.rows, f"recording {number} has {recording.rows} good rows, {good} were read")
-            _must(_bars(page) == _bars(again), f"recording {number} is read differently the second time")
+            _must(_rows(page) == _rows(again), f"recording {number} is read differently the second time")
 
     def test_a_cut_body_is_never_a_success(self) -> None:
         for number, recording in enumerate(self.recordings):
@@ -210,15 +222,15 @@ class VendorConformance:
 
     def test_rows_in_another_order_or_twice_are_the_same_series(self) -> None:
         for number, recording in enumerate(self.recordings):
-            original = _bars(self._read(recording, recording.body))
+            original = _rows(self._read(recording, recording.body))
             for what, body in shuffled(recording.body) if original else ():
                 page = self._read(recording, body)
-                _must(_bars(page) == original, f"recording {number}, {what}: other bars than the response has")
+                _must(_rows(page) == original, f"recording {number}, {what}: other rows than the response has")
                 _must(not page.rejects, f"recording {number}, {what}: {list(page.rejects)[:1]}")
 
     def test_an_absent_value_is_absent_in_every_spelling_or_a_reject(self) -> None:
         for number, recording in enumerate(self.recordings):
-            original = _bars(self._read(recording, recording.body))
+            original = _rows(self._read(recording, recording.body))
             for row, name in fields_of(recording.body) if original else ():
                 where = f"recording {number}, {name!r} of row {row}"
                 found = {one: self._good_and_bad(recording, with_values(recording.body, row, name, one)) for one in WORDS}
@@ -231,12 +243,11 @@ class VendorConformance:
             original = self._read(recording, recording.body)
             for what, body in in_other_bytes(recording.body):
                 page = self._read(recording, body)
-                same = _bars(page) == _bars(original) and page.records == original.records
-                _must(same, f"recording {number}: {what} changes the rows")
+                _must(_rows(page) == _rows(original), f"recording {number}: {what} changes the rows")
 
     def test_bad_rows_never_take_the_good_ones_with_them(self) -> None:
         for number, recording in enumerate(self.recordings):
-            original = _bars(self._read(recording, recording.body))
+            original = _rows(self._read(recording, recording.body))
             for row, name in fields_of(recording.body) if original else ():
                 good, bad = self._good_and_bad(recording, with_values(recording.body, row, name, -1))
                 _must(good >= recording.rows - 1, f"recording {number}: -1 in {name!r} of row {row} costs {bad} rows")
@@ -370,24 +381,14 @@ def _wish(provider: str, dataset: str, symbols: Sequence[str], timespan: Timespa
     )
 
 
-def _bars(page: Page) -> list[tuple[str, int, float]]:
-    """Returns every bar as (series, ts, close), in the page's order."""
-    return [
+def _rows(page: Page) -> list[tuple[Any, ...]]:
+    """Returns every bar as (series, ts, close), in the page's order, and every record."""
+    bars = [
         (f"{one.symbol} {one.timespan} {one.adjustment}", int(ts), float(close))
         for one in sorted(page.series, key=lambda one: (one.symbol, one.timespan, one.adjustment))
         for ts, close in zip(one.bars.ts, one.bars.close, strict=True)
     ]
-
-
-@contextmanager
-def _isolated() -> Iterator[None]:
-    """Makes sockets and `time.time` fail in this block."""
-
-    def refuse(*_: object, **__: object) -> NoReturn:
-        raise AssertionError("a vendor's functions are pure: this one used the network or the clock")
-
-    with mock.patch.object(socket, "socket", refuse), mock.patch.object(time, "time", refuse):
-        yield
+    return [*bars, *page.records.rows]
 
 
 def _names(kind: type[FetchError] | tuple[type[FetchError], ...]) -> str:

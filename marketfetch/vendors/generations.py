@@ -1,6 +1,7 @@
 """The generation of a planned request: what its identity says of the time at which it was wished for.
 
 "" if its bars were final then, so that the same request is never made again; else `as_of`, so that a later wish makes it anew.
+A whole list, such as splits, is never final.
 The core sets it for every vendor: a vendor names the finality of its bars, and nothing else.
 """
 
@@ -34,13 +35,13 @@ def with_generations(spec: JobSpec, requests: Sequence[Request], vendor: Vendor[
     PlanError if nothing of a symbol is left. A spec of the release before keeps that release's rule, and so its ids.
     """
     if not spec.as_of.endswith(_UTC):
-        return [_named(one, generation_of(spec, one.end) if one.end else one.generation) for one in requests]
+        return [_named(one, generation_of(spec, one.end) if one.end else spec.again or spec.as_of) for one in requests]
     at_ms = unix_ms(datetime.fromisoformat(spec.as_of))
     found: list[Request] = []
     ahead: dict[str, str] = {}
     for one in requests:
         if one.start is None or one.end is None:
-            found.append(one)
+            found.append(_named(one, spec.again or spec.as_of))  # a list may be longer, or corrected, tomorrow
             continue
         zone = vendor.zone(one, options)
         if today := lies_ahead(one.start, one.timespan, at_ms, zone=zone):

@@ -29,6 +29,8 @@ _VERSION: Final = 1
 #: The keys that a chain remembers: more than a table of a hundred symbols has in a century of days. A chain without order that
 #: brings more is ended by its length alone.
 MOST_KEYS: Final = 4_000_000
+#: A list, such as a vendor's tickers, has no range that bounds it.
+MOST_PAGES_OF_A_LIST: Final = 1_000
 #: A range's pages may be half empty, and a short range may still be cut into some pages.
 _SPARE: Final = 10
 _MINUTES_A_DAY: Final = 1_440
@@ -137,6 +139,8 @@ def extended(
 
 def most_pages(request: Request, *, rows_per_page: int) -> int:
     """The most pages that a chain can have: twice what its range needs, and ten."""
+    if request.generation and not request.start:
+        return MOST_PAGES_OF_A_LIST
     days = (request.end - request.start).days + 1 if request.start and request.end else _CENTURY_DAYS
     # Pages of intraday bars are cut by minutes where a vendor builds longer bars from them.
     rows = days * (_MINUTES_A_DAY if is_intraday(request.timespan) else 1) * len(request.symbol.split(","))
@@ -152,12 +156,12 @@ def _joined(known: Mapping[str, Keys], page: Page, *, in_order: bool) -> tuple[M
     keys, new, count = dict(known), False, sum(one.count for one in known.values())
     for name, starts in _keys_of(page):
         before = keys[name].starts if name in keys else starts[:0]
-        if in_order:
+        if in_order and name:
             fresh = after = starts[-1:] if not len(before) or starts[-1] > before[-1] else starts[:0]
         else:
             fresh = starts[~np.isin(starts, before, assume_unique=True)] if _overlap(starts, before) else starts
             after = np.sort(np.concatenate((before, fresh)), kind="stable")
-        if len(fresh) and (in_order or count + len(fresh) <= MOST_KEYS):
+        if len(fresh) and ((in_order and name) or count + len(fresh) <= MOST_KEYS):
             keys[name] = Keys.of(after)
             count += len(fresh)
         new = new or bool(len(fresh))
@@ -169,11 +173,11 @@ def _overlap(starts: Ints, before: Ints) -> bool:
 
 
 def _keys_of(page: Page) -> Iterator[tuple[str, Ints]]:
-    """The natural keys by series, ascending. A bar of another adjustment is the same row, and a record is its own key."""
+    """The natural keys by series, ascending. A bar of another adjustment is the same row; records, "", are their own keys."""
     for one in page.series:
         if len(one.bars):
             yield f"{one.symbol} {one.timespan}", one.bars.ts
-    if page.records:
-        texts = (repr(one).encode() for one in page.records)
+    if len(page.records):
+        texts = (repr(one).encode() for one in page.records.rows)
         found = {int.from_bytes(hashlib.sha256(text).digest()[:7], "big") for text in texts}
         yield "", np.array(sorted(found), dtype=np.int64)

@@ -58,12 +58,18 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A named dataset of the vendor: bars of these timespans and adjustments, or records, which marketfetch only reads."""
+    """A named dataset of the vendor: bars of these timespans and adjustments, or records of a kind of record_kinds.py.
+
+    `name` is the same at every vendor (splits, dividends); `aliases` are the vendor's own. `records` "" beside no timespan: a
+    saved response of it can be read, and it is not fetched.
+    """
 
     name: str
     title: str
     timespans: tuple[Timespan, ...] = ()
     adjustments: tuple[Adjustment, ...] = ()
+    records: str = ""
+    aliases: tuple[str, ...] = ()
 
     @property
     def has_bars(self) -> bool:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from marketfetch.schemas.page import Page, SeriesCount
+from marketfetch.schemas.record_kinds import NO_RECORDS
 from marketfetch.schemas.request import Request
 from marketfetch.vendors import vendor
 from marketfetch.vendors.errors import FetchError, PlanError, TooManyRejects, Unavailable
@@ -103,7 +104,7 @@ def _judge(page: Page, request: Request, reply: HttpReply, *, max_reject_share: 
     left = () if everything else tuple(one for one in page.series if (one.symbol, one.adjustment) not in names)
     reasons = sorted(page.reject_counts.items(), key=lambda one: -one[1])[:3]
     listed = "; ".join(f"{reason} ({count})" for reason, count in reasons)
-    kept = replace(page, series=left, records=() if everything else page.records, next=None)
+    kept = replace(page, series=left, records=NO_RECORDS if everything else page.records, next=None)
     others = "The other series are kept. " if left else ""
     raise TooManyRejects(
         f"{request.provider} {request.symbol}: {_said(bad, good, series, everything=everything)} failed their checks, more "

@@ -1,14 +1,63 @@
-"""Validates the records of one response that are not bars; a bad one becomes a reject with the vendor's own field."""
+"""Validates the records of one response that are no bars; a bad one becomes a reject with the vendor's own field."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from operator import itemgetter
+from types import MappingProxyType
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from marketfetch.schemas.page import Page, Quirk
+from marketfetch.schemas.record_kinds import RecordKind, Records, Value
+from marketfetch.schemas.record_models import MODELS
 from marketfetch.schemas.rejects import RejectBook
 from marketfetch.validation_words import in_words
 from marketfetch.vendors.absence import is_absent
+
+Row = tuple[Value, ...]
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+def records_page(
+    kind: RecordKind,
+    rows: Sequence[object],
+    names: Callable[[object], Mapping[str, str]],
+    *,
+    known: Mapping[str, object] = _NOTHING,
+    next_page: str | None = None,
+) -> Page:
+    """The page of a response's `rows`: those that pass the checks of `kind`, one for each natural key, and the rejects.
+
+    `names` gives, for a row, our name of each of the vendor's fields; `known` are values that a row may leave out.
+    """
+    book = RejectBook()
+    found = [
+        _values(kind, record)
+        for number, row in enumerate(rows)
+        if (record := read_record(MODELS[kind.name], row, names(row), number=number, book=book, **known)) is not None
+    ]
+    return page_of(kind, found, book, next_page=next_page)
+
+
+def page_of(kind: RecordKind, found: Sequence[Row], book: RejectBook | None = None, *, next_page: str | None = None) -> Page:
+    """The page of rows that are checked already: in the order of their key, each key once, whatever the response's order."""
+    places = [place for place, column in enumerate(kind.columns) if column.name in kind.key]
+    key_of = itemgetter(*places)
+    by_key: dict[Any, Row] = {}
+    for row in found:
+        key = key_of(row)
+        known = by_key.get(key)
+        by_key[key] = row if known is None or known == row else _fuller(known, row)
+    kept = tuple(by_key[key] for key in sorted(by_key))
+    once = itemgetter(*(place for place, column in enumerate(kind.columns) if column.name in kind.once))
+    several = len(kept) - len({once(row) for row in kept})
+    counts = {"row that repeats another": len(found) - len(kept), "another row of the same symbol and date": several}
+    quirks = tuple(Quirk(name, rows) for name, rows in counts.items() if rows)
+    rejects = book.rejects() if book else ()
+    return Page(records=Records(kind.name, kept), rejects=rejects, quirks=quirks, next=next_page)
 
 
 def read_record(
@@ -38,3 +87,13 @@ def read_record(
         reason = "required field is missing" if first["type"] == "missing" else in_words(first)
         book.add(number, name, "" if value is None else value, reason, symbol=symbol if isinstance(symbol, str) else "")
         return None
+
+
+def _values(kind: RecordKind, record: BaseModel) -> Row:
+    found: Iterable[Any] = (getattr(record, column.name) for column in kind.columns)
+    return tuple(value.isoformat() if isinstance(value, date) else value for value in found)
+
+
+def _fuller(one: Row, other: Row) -> Row:
+    """Of two rows with one key the one that says more; of two that say as much always the same one."""
+    return max(one, other, key=lambda row: (sum(value not in (None, "") for value in row), repr(row)))

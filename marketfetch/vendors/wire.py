@@ -40,6 +40,11 @@ def steady_ns() -> int:
     return time.clock_gettime_ns(_STEADY)
 
 
+def ago_us(moment_ns: int) -> int | None:
+    """How long ago a moment of the same clock was, in microseconds; None for 0, which is no moment."""
+    return (steady_ns() - moment_ns) // 1000 if moment_ns else None
+
+
 class SendTooLate(Exception):
     """The call's time to be sent was over before it was: nothing went out."""
 

@@ -1,4 +1,4 @@
-"""The Alpha Vantage datasets that marketfetch reads. A function's name is a dataset too (TIME_SERIES_WEEKLY).
+"""The Alpha Vantage datasets. A function's name is a dataset too (TIME_SERIES_WEEKLY).
 
 https://www.alphavantage.co/documentation/
 """
@@ -14,10 +14,12 @@ from marketfetch.vendors.protocol import Dataset
 MOST_ROWS: Final = 50_000
 
 DATASETS: Final = (
-    Dataset("bars", "Stocks (also called stocks)", timespans=TIMESPANS, adjustments=("raw", "split_dividend")),
+    Dataset(
+        "bars", "Stocks (also called stocks)", timespans=TIMESPANS, adjustments=("raw", "split_dividend"), aliases=("stocks",)
+    ),
     Dataset("fx", "Pairs of currencies", timespans=TIMESPANS, adjustments=("raw",)),
     Dataset("crypto", "Crypto currencies", timespans=TIMESPANS, adjustments=("raw",)),
     Dataset("GLOBAL_QUOTE", "The latest price"),
-    Dataset("SPLITS", "Stock splits"),
-    Dataset("DIVIDENDS", "Cash dividends"),
+    Dataset("splits", "Stock splits", records="splits"),
+    Dataset("dividends", "Cash dividends", records="dividends"),
 )

@@ -47,6 +47,8 @@ _ALL: Final = (
     Function("SPLITS", kind="splits"),
     Function("DIVIDENDS", kind="dividends"),
 )
+#: The kinds that are lists of records, and the dataset's names.
+LISTS: Final = ("splits", "dividends")
 FUNCTIONS: Final = MappingProxyType({function.name: function for function in _ALL})
 
 #: Datasets whose function follows from the timespan and the adjustment.

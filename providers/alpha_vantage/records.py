@@ -1,18 +1,15 @@
-"""Parses Alpha Vantage's quotes, splits and dividends, JSON or CSV, into the records of marketfetch/schemas/non_bar_rows.py."""
+"""Parses Alpha Vantage's quotes, splits and dividends, JSON or CSV, into the records of marketfetch/schemas/record_kinds.py."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
-from pydantic import BaseModel
-
-from marketfetch.schemas.non_bar_rows import Dividend, Quote, Split
 from marketfetch.schemas.page import Page
-from marketfetch.schemas.rejects import RejectBook
+from marketfetch.schemas.record_kinds import DIVIDENDS, QUOTES, SPLITS, RecordKind
 from marketfetch.schemas.request import Request
-from marketfetch.vendors.errors import NoData
-from marketfetch.vendors.record_reading import read_record
+from marketfetch.vendors.errors import NoData, Unavailable
+from marketfetch.vendors.record_reading import records_page
 from marketfetch.vendors.reply_size import check_rows
 
 from .datasets import MOST_ROWS
@@ -31,13 +28,14 @@ _QUOTE_NAMES = {
     "previousclose": "previous_close",
 }
 _DIVIDEND_NAMES = {
-    "ex dividend date": "ex_day",
+    "ex dividend date": "ex_date",
     "declaration date": "declared",
     "record date": "recorded",
     "payment date": "paid",
     "amount": "amount",
 }
-_SPLIT_NAMES = {"effective date": "day", "split factor": "new"}
+_SPLIT_NAMES = {"effective date": "ex_date", "split factor": "new_shares"}
+_NAMES = {"snapshots": _QUOTE_NAMES, "splits": _SPLIT_NAMES, "dividends": _DIVIDEND_NAMES}
 
 
 def read_record_object(body: Mapping[str, object], *, request: Request) -> Page | None:
@@ -45,7 +43,7 @@ def read_record_object(body: Mapping[str, object], *, request: Request) -> Page 
     for name, value in body.items():
         # An entitlement parameter adds a suffix to the key: "Global Quote - DATA DELAYED BY 15 MINUTES".
         if name.startswith("Global Quote") and isinstance(value, dict):
-            return _page([value] if value else [], request=request, kind=Quote)
+            return _page([value] if value else [], request=request, kind=QUOTES)
     if body.get("bestMatches") == []:
         raise NoData(f"{WHO} has no symbol like {request.symbol}: check the spelling")
     rows = body.get("data")
@@ -55,30 +53,31 @@ def read_record_object(body: Mapping[str, object], *, request: Request) -> Page 
     splits = "split factor" in keys or (not rows and request.dataset.upper() == "SPLITS")
     if rows and not keys & {"split factor", "ex dividend date"}:
         return None
-    return _page(rows, request=request, kind=Split if splits else Dividend, symbol=str(body.get("symbol") or ""))
+    symbol = str(body.get("symbol") or "")
+    if symbol and not request.is_unknown and symbol.casefold() != request.symbol.casefold():
+        raise Unavailable(f"{WHO} returned {request.dataset} of another symbol than {request.symbol}: no row was kept")
+    return _page(rows, request=request, kind=SPLITS if splits else DIVIDENDS, symbol=symbol)
 
 
 def read_record_rows(header: list[str], rows: list[list[str]], *, request: Request) -> Page:
     """Parses records from a CSV. Raises NoData."""
-    kinds: dict[str, type[BaseModel]] = {"symbol": Quote, "effective_date": Split}
-    kind = kinds.get(header[0].lower(), Dividend)
+    kind = {"symbol": QUOTES, "effective_date": SPLITS}.get(header[0].lower(), DIVIDENDS)
     return _page([dict(zip(header, row, strict=False)) for row in rows], request=request, kind=kind)
 
 
-def _page(rows: Sequence[object], *, request: Request, kind: type[BaseModel], symbol: str = "") -> Page:
-    names = {Quote: _QUOTE_NAMES, Split: _SPLIT_NAMES, Dividend: _DIVIDEND_NAMES}[kind]
-    records: list[BaseModel] = []
-    book = RejectBook()
+def _page(rows: Sequence[object], *, request: Request, kind: RecordKind, symbol: str = "") -> Page:
     check_rows(len(rows), most_rows=MOST_ROWS, who=WHO)
-    known = {"old": 1} if kind is Split else {}
-    for number, row in enumerate(rows):
-        keys = row if isinstance(row, dict) else ()
-        plain = {key: re.sub(r"^\d+\. ", "", str(key)).replace("_", " ").lower() for key in keys}
-        named = {key: names[name] for key, name in plain.items() if name in names}
-        record = read_record(kind, row, named, number=number, book=book, symbol=symbol or request.symbol, **known)
-        if record is not None:
-            records.append(record)
-    rejects = book.rejects()
-    if not records and not rejects:
-        raise NoData(f"{WHO} has no {kind.__name__.lower()}s for {request.symbol}")
-    return Page(records=tuple(records), rejects=rejects)
+    known: dict[str, object] = {"symbol": (symbol if request.is_unknown else "") or request.symbol}
+    if kind is SPLITS:
+        known["old_shares"] = 1  # the factor is new shares for each old one
+    page = records_page(kind, rows, lambda row: _named(kind, row), known=known)
+    if not page.rows and not page.rejects:
+        raise NoData(f"{WHO} has no {kind.name} for {request.symbol}")
+    return page
+
+
+def _named(kind: RecordKind, row: object) -> dict[str, str]:
+    """Our name of each of the row's fields, whose names are numbered in some replies, and have underscores in others."""
+    keys = row if isinstance(row, dict) else ()
+    plain = {key: re.sub(r"^\d+\. ", "", str(key)).replace("_", " ").lower() for key in keys}
+    return {key: _NAMES[kind.name][name] for key, name in plain.items() if name in _NAMES[kind.name]}

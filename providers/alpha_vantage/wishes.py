@@ -18,7 +18,7 @@ from marketfetch.vendors.ranges import split_by_months
 from marketfetch.vendors.spellings import object_to
 
 from .calls import COMPACT, has_outputsize, pair
-from .functions import INTERVALS, MARKETS, Function, function_for, function_named
+from .functions import INTERVALS, LISTS, MARKETS, Function, function_for, function_named
 from .options import AlphaVantageOptions
 from .symbol_forms import advice
 
@@ -29,8 +29,13 @@ _COMPACT_DAYS: Final = 90
 
 
 def plan(spec: JobSpec, options: AlphaVantageOptions) -> list[Request]:  # noqa: ARG001 (every vendor has these two)
-    """Returns one request per symbol; for stocks' intraday bars one per symbol and calendar month. Raises PlanError."""
+    """Returns one request per symbol; for stocks' intraday bars one per symbol and calendar month. Raises PlanError.
+
+    A list (splits, dividends) has no range.
+    """
     function, timespan = _function_of(spec)
+    if function.kind in LISTS:
+        return [Request(provider="alpha_vantage", dataset=function.kind, symbol=symbol) for symbol in spec.symbols]
     adjustment = _adjustment_of(spec, function)
     if function.market != "stocks":
         for symbol in spec.symbols:
@@ -86,8 +91,10 @@ def _function_of(spec: JobSpec) -> tuple[Function, Timespan]:
             return function_for(MARKETS[spec.dataset.lower()], spec.timespan, adjusted=adjusted), spec.timespan
     except KeyError as error:
         raise PlanError(error.args[0]) from None
+    if function.kind in LISTS:
+        return function, spec.timespan
     if function.kind != "bars":
-        raise PlanError(f"{function.name} holds no bars: only bars can be fetched; read a saved reply of it instead")
+        raise PlanError(f"{function.name} can't be fetched: read a saved reply of it instead")
     if function.timespan is None:
         if not is_intraday(spec.timespan):
             raise PlanError(f"{function.name} has no {spec.timespan} bars: ask for {', '.join(INTERVALS)}")

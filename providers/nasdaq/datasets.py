@@ -16,5 +16,11 @@ LONGEST_REPLY: Final = 100_000
 
 DATASETS: Final = (
     Dataset(WIKI_PRICES, "US stocks until 2018-03-27 (bars)", timespans=("1d",), adjustments=("raw", "split_dividend")),
-    Dataset("datasets", "Time series: the symbol is DATABASE/CODE", timespans=("1d", "1w", "1mo"), adjustments=("raw",)),
+    Dataset(
+        "datasets",
+        "Time series: the symbol is DATABASE/CODE",
+        timespans=("1d", "1w", "1mo"),
+        adjustments=("raw",),
+        aliases=("dataset",),
+    ),
 )

@@ -15,7 +15,7 @@ from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.http import HttpRequest, KeyPlace
 from marketfetch.vendors.times import period_end, period_start
 
-from .datasets import MOST_ROWS, RECORD_PATHS
+from .datasets import MOST_ROWS, RECORD_PATHS, ROWS_PER_LIST_PAGE
 from .options import PolygonOptions
 from .symbol_forms import is_stock_like
 
@@ -42,7 +42,9 @@ def build_request(request: Request, options: PolygonOptions) -> HttpRequest:
         return HttpRequest(path=parts.path, params=tuple(parse_qsl(parts.query, keep_blank_values=True)), key=key)
     dataset = request.dataset.lower()
     if dataset in RECORD_PATHS:
-        return HttpRequest(path=RECORD_PATHS[dataset], params=(("ticker", request.symbol), ("limit", "1000")), key=key)
+        return HttpRequest(
+            path=RECORD_PATHS[dataset], params=(("ticker", request.symbol), ("limit", str(ROWS_PER_LIST_PAGE))), key=key
+        )
     if request.start is None or request.end is None:
         raise PlanError(f"polygon serves the bars of {request.symbol} by range only: give a start and an end")
     start, end = period_start(request.start, request.timespan), request.end

@@ -1,4 +1,4 @@
-"""The Polygon datasets that marketfetch reads: it fetches and stores bars, and only reads the records of a saved response.
+"""The Polygon datasets: bars, and lists of records. Of tickers only a saved response can be read.
 
 https://massive.com/docs/rest
 """
@@ -17,7 +17,8 @@ MOST_ROWS: Final = 50_000
 
 #: The dataset names of bars.
 BARS: Final = ("bars", "aggs")
-#: The path of each dataset of records.
+#: The path of each dataset of records, whose pages have at most 1,000 rows.
+#: https://massive.com/docs/rest/stocks/corporate-actions/splits
 RECORD_PATHS: Final = MappingProxyType(
     {
         "splits": "/v3/reference/splits",
@@ -25,10 +26,11 @@ RECORD_PATHS: Final = MappingProxyType(
         "tickers": "/v3/reference/tickers",
     }
 )
+ROWS_PER_LIST_PAGE: Final = 1_000
 
 DATASETS: Final = (
-    Dataset("bars", "Aggregates (also called aggs)", timespans=TIMESPANS, adjustments=("split", "raw")),
-    Dataset("splits", "Stock splits"),
-    Dataset("dividends", "Cash dividends"),
+    Dataset("bars", "Aggregates (also called aggs)", timespans=TIMESPANS, adjustments=("split", "raw"), aliases=("aggs",)),
+    Dataset("splits", "Stock splits", records="splits"),
+    Dataset("dividends", "Cash dividends", records="dividends"),
     Dataset("tickers", "The list of tickers"),
 )

@@ -1,4 +1,4 @@
-"""Parses Polygon's splits, dividends and tickers into the records of marketfetch/schemas/non_bar_rows.py.
+"""Parses Polygon's splits, dividends and tickers into the records of marketfetch/schemas/record_kinds.py.
 
 https://massive.com/docs/rest/stocks/corporate-actions/splits, .../dividends, .../tickers/all-tickers
 """
@@ -9,33 +9,40 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Final
 
-from pydantic import BaseModel
-
-from marketfetch.schemas.non_bar_rows import Dividend, Split, Ticker
 from marketfetch.schemas.page import Page
-from marketfetch.schemas.rejects import RejectBook
+from marketfetch.schemas.record_kinds import DIVIDENDS, SPLITS, TICKERS, RecordKind
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import NoData, SuspectEmpty, Unavailable
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.record_reading import read_record
+from marketfetch.vendors.record_reading import records_page
 from marketfetch.vendors.reply_parsing import parse_object
 from marketfetch.vendors.reply_size import check_rows
 
 from .datasets import MOST_ROWS
 from .errors import WHO, error_in
 
-_SPLIT: Final = {"ticker": "symbol", "execution_date": "day", "split_to": "new", "split_from": "old"}
+_SPLIT: Final = {
+    "ticker": "symbol",
+    "execution_date": "ex_date",
+    "split_to": "new_shares",
+    "split_from": "old_shares",
+    "id": "vendor_id",
+}
 _DIVIDEND: Final = {
     "ticker": "symbol",
-    "ex_dividend_date": "ex_day",
+    "ex_dividend_date": "ex_date",
     "cash_amount": "amount",
+    "currency": "currency",
+    "dividend_type": "kind",
+    "frequency": "frequency",
     "declaration_date": "declared",
     "record_date": "recorded",
     "pay_date": "paid",
+    "id": "vendor_id",
 }
 _TICKER: Final = {"ticker": "symbol", "name": "name", "market": "market", "active": "active"}
-RECORDS: Final = MappingProxyType[str, tuple[type[BaseModel], dict[str, str]]](
-    {"splits": (Split, _SPLIT), "dividends": (Dividend, _DIVIDEND), "tickers": (Ticker, _TICKER)}
+RECORDS: Final = MappingProxyType[str, tuple[RecordKind, dict[str, str]]](
+    {"splits": (SPLITS, _SPLIT), "dividends": (DIVIDENDS, _DIVIDEND), "tickers": (TICKERS, _TICKER)}
 )
 
 
@@ -67,10 +74,11 @@ def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[objec
     following = next_of(body.get("next_url"))
     if not rows and not following:
         raise NoData(f"{WHO} has no {request.dataset} for {request.symbol}", status=reply.status)
-    records: list[BaseModel] = []
-    book = RejectBook()
-    for number, row in enumerate(rows):
-        record = read_record(kind, row, names, number=number, book=book)
-        if record is not None:
-            records.append(record)
-    return Page(records=tuple(records), rejects=book.rejects(), next=following)
+    if not request.is_unknown and _names_another(rows, request.symbol):
+        raise Unavailable(f"{WHO} returned {request.dataset} of another ticker than {request.symbol}: no row was kept")
+    return records_page(kind, rows, lambda _: names, next_page=following)
+
+
+def _names_another(rows: list[object], symbol: str) -> bool:
+    """True where a row is of another ticker than the one that was asked for: tickers are case-sensitive, as BACpL shows."""
+    return any(isinstance(row, dict) and str(row.get("ticker") or symbol) != symbol for row in rows)

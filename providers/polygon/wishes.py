@@ -13,26 +13,32 @@ from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, Timespan, is_intraday
 from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors.errors import PlanError
+from marketfetch.vendors.protocol import Dataset
 from marketfetch.vendors.ranges import split_by_days, split_by_months
 from marketfetch.vendors.spellings import object_to
 
 from .calls import rows_per_page
-from .datasets import BARS, RECORD_PATHS
+from .datasets import BARS, DATASETS, RECORD_PATHS
 from .options import PolygonOptions
 from .symbol_forms import advice, is_stock_like
 
 #: Stocks trade 04:00 to 20:00 New York, five days of seven; the others may trade every minute.
 _STOCK_MINUTES: Final = 960
 _DAY_MINUTES: Final = 1_440
+#: Lists that only stocks have.
+_OF_STOCKS: Final = ("splits", "dividends")
 
 
 def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
-    """Returns per symbol one request for daily and longer bars, and pieces of at most two months for intraday bars.
+    """Returns per symbol one request for a list, or for daily and longer bars; pieces of at most two months for intraday bars.
 
     A piece's base bars fit one page; `next_url` matters only if a market has more bars than expected. Raises PlanError.
     """
+    listed = _dataset(spec.dataset)
+    if listed and listed.records:
+        return [Request(provider="polygon", dataset=listed.name, symbol=symbol) for symbol in spec.symbols]
     if spec.dataset.lower() in RECORD_PATHS:
-        raise PlanError(f"polygon's {spec.dataset} are not bars: only bars can be fetched; read a saved reply instead")
+        raise PlanError(f"polygon's {spec.dataset} can't be fetched: read a saved reply of it instead")
     if spec.dataset.lower() not in BARS:
         meant = did_you_mean(spec.dataset.lower(), (*BARS, *RECORD_PATHS))
         raise PlanError(f"polygon has no dataset {spec.dataset!r}. {meant}{' ' if meant else ''}Bars are the dataset bars.")
@@ -52,13 +58,20 @@ def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
 
 
 def check_wish(spec: JobSpec, options: PolygonOptions) -> None:  # noqa: ARG001 (every vendor's takes these two)
-    """Raises PlanError for symbols in a spelling that is surely another vendor's."""
+    """Raises PlanError for symbols in a spelling that is surely another vendor's, and for actions of what has none."""
+    listed = _dataset(spec.dataset)
+    if listed and listed.records in _OF_STOCKS:
+        object_to(f"{one} is no stock, and has no {listed.name}." for one in spec.symbols if not is_stock_like(one))
     object_to(said for symbol in spec.symbols if (said := advice(symbol)))
 
 
 def usual_adjustment(dataset: str, timespan: Timespan) -> Adjustment | None:  # noqa: ARG001 (every vendor's takes these two)
     """Returns raw for bars: what is stored as traded is adjusted when it is read, and no split makes it wrong."""
     return None if dataset.lower() in RECORD_PATHS else "raw"
+
+
+def _dataset(name: str) -> Dataset | None:
+    return next((one for one in DATASETS if one.name == name.lower()), None)
 
 
 def _pieces(spec: JobSpec, symbol: str, limit: int) -> list[tuple[date, date]]:

@@ -42,8 +42,8 @@ def test_the_datasets_of_a_vendor_are_listed_and_those_of_the_others_are_not(she
     (fx,) = [line for line in lines if line.split()[1] == "fx"]
     assert "1m, 5m, 15m, 30m, 1h, 1d, 1w, 1mo" in fx
     assert fx.split("1mo")[1].split() == ["raw", "FX", "EUR/USD"]
-    (splits,) = [line for line in lines if line.split()[1] == "SPLITS"]
-    assert splits.endswith("no bars")
+    (splits,) = [line for line in lines if line.split()[1] == "splits"]
+    assert splits.endswith("no bars: table splits")
 
 
 def test_both_are_one_json_document_that_says_everything_of_the_vendor_value(shell: Any) -> None:

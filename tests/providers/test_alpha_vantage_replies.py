@@ -252,10 +252,10 @@ def test_a_notice_that_nobody_knows_yet_is_asked_again_and_not_quoted():
 
 def test_a_json_quote_and_json_splits_are_read():
     quote = {"01. symbol": "IBM", "05. price": "219.30", "07. latest trading day": "2026-05-15"}
-    (record,) = read_body({"Global Quote - DATA DELAYED BY 15 MINUTES": quote}).records
-    assert record.model_dump()["price"] == 219.3
-    (split,) = read_body({"symbol": "KD", "data": [{"effective_date": "2021-11-04", "split_factor": "1.0460"}]}).records
-    assert (split.model_dump()["symbol"], split.model_dump()["new"]) == ("KD", 1.046)
+    (record,) = read_body({"Global Quote - DATA DELAYED BY 15 MINUTES": quote}).records.named()
+    assert record["price"] == 219.3
+    (split,) = read_body({"symbol": "KD", "data": [{"effective_date": "2021-11-04", "split_factor": "1.0460"}]}).records.named()
+    assert (split["symbol"], split["new_shares"]) == ("KD", 1.046)
 
 
 def test_a_record_with_a_bad_value_is_a_reject():

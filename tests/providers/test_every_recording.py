@@ -195,11 +195,14 @@ def test_wiki_prices_gives_two_series_per_ticker():
 
 
 def test_records_hold_what_the_recordings_say():
-    quote = read_recording("alpha_vantage/global_quote_IBM.csv").records[0].model_dump(mode="json")
+    quote = read_recording("alpha_vantage/global_quote_IBM.csv").records.named()[0]
     assert (quote["symbol"], quote["price"], quote["day"], quote["previous_close"]) == ("IBM", 219.3, "2026-05-15", 218.37)
-    split = read_recording("alpha_vantage/splits_IBM.csv").records[0].model_dump(mode="json")
-    assert (split["day"], split["new"], split["old"]) == ("2021-11-04", 1.046, 1.0)
-    dividend = read_recording("alpha_vantage/dividends_IBM.csv").records[-1].model_dump(mode="json")
-    assert (dividend["ex_day"], dividend["amount"], dividend["paid"]) == ("1999-02-08", 0.22, None)
-    google = read_recording("polygon/mock_splits.json").records[0].model_dump(mode="json")
-    assert (google["symbol"], google["new"], google["old"]) == ("GOOGL", 20, 1)
+    splits = read_recording("alpha_vantage/splits_IBM.csv").records.named()
+    assert [(one["ex_date"], one["new_shares"], one["old_shares"]) for one in splits] == [
+        ("1999-05-27", 2.0, 1.0),
+        ("2021-11-04", 1.046, 1.0),
+    ]
+    dividend = read_recording("alpha_vantage/dividends_IBM.csv").records.named()[0]
+    assert (dividend["ex_date"], dividend["amount"], dividend["paid"]) == ("1999-02-08", 0.22, None)
+    (google,) = (one for one in read_recording("polygon/mock_splits.json").records.named() if one["symbol"] == "GOOGL")
+    assert (google["ex_date"], google["new_shares"], google["old_shares"]) == ("2022-07-18", 20, 1)

@@ -15,6 +15,7 @@ from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
 from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.page import Reject
+from marketfetch.schemas.record_kinds import Records
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=False, width=64)
 
@@ -107,3 +108,12 @@ def test_every_cut_of_a_batch_is_refused():
     for length in range(len(whole)):
         with pytest.raises(UnreadableBatch):
             decode(whole[:length])
+
+
+def test_records_travel_with_every_value_and_a_release_without_their_tables_leaves_them_alone():
+    rows = (("AAPL", "2020-08-31", 4.0, 0.1, "id"), ("AAPL", "2014-06-09", 7.0, 1.0, ""), ("AAPL", None, 1e-9, 2, "ü"))
+    row = LedgerRow("a", "a", 0, "polygon", "AAPL", "stored")
+    for records in (Records("splits", rows), Records("splits"), None):
+        data = encode(Batch(row, records=records))
+        assert decode(data).records == records
+        assert (b'"version":2,' in zlib.decompress(data)) is (records is not None)

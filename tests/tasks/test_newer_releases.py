@@ -44,8 +44,8 @@ def ledger(name):
 def newer(name):
     """A batch whose head is of the next version."""
     raw = zlib.decompress(batches.encode(Batch(ledger=ledger(name))))
-    assert raw.count(b'"version":%d,' % batches.VERSION) == 1
-    return zlib.compress(raw.replace(b'"version":%d,' % batches.VERSION, b'"version":%d,' % (batches.VERSION + 1)))
+    assert raw.count(b'"version":1,') == 1, "as long as it has bars alone"
+    return zlib.compress(raw.replace(b'"version":1,', b'"version":%d,' % (batches.VERSION + 1)))
 
 
 def held(gate, **data):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from marketfetch.schemas.page import Page
+from marketfetch.schemas.record_kinds import Records
 from marketfetch.vendors import vendor
 from marketfetch.vendors.conformance import RecordedError, Recording, VendorConformance
 from marketfetch.vendors.errors import BadCredentials, PlanError, Unavailable
@@ -37,6 +39,8 @@ class TestAlphaVantage(VendorConformance):
         recorded("alpha_vantage/daily_adjusted_small.json", 2),
         recorded("alpha_vantage/intraday_1min_MSFT.json", 100),
         recorded("alpha_vantage/fx_daily_EURUSD.csv", 100),
+        recorded("alpha_vantage/splits_IBM.csv", 2, dataset="splits"),
+        recorded("alpha_vantage/dividends_IBM.csv", 110, dataset="dividends"),
     )
     errors = (
         refused("alpha_vantage/err_missing_key.json", "BadCredentials"),
@@ -50,6 +54,8 @@ class TestPolygon(VendorConformance):
     recordings = (
         recorded("polygon/mock_aggs_daily_AAPL.json", 2),
         recorded("polygon/openbb_equity_daily_AAPL_2023-01-01_2023-01-10.json", 6),
+        recorded("polygon/mock_splits.json", 10, dataset="splits"),
+        recorded("polygon/mock_dividends.json", 10, dataset="dividends"),
     )
     errors = (
         refused("polygon/err_401_unknown_key.json", "BadCredentials", 401),
@@ -126,6 +132,17 @@ def _asks_the_clock_for_the_delay(request, options):
     return Finality(delay_minutes=int(time.time()))
 
 
+def _asks_for_a_range_of_a_list(spec, options):
+    ranged = {"start": date(2020, 1, 1), "end": date(2020, 12, 31)}
+    return [one if one.start else one.model_copy(update=ranged) for one in _GOOD.plan(spec, options)]
+
+
+def _keeps_every_row_of_a_list(request, reply, options):
+    page = _GOOD.read_reply(request, reply, options)
+    rows = json.loads(reply.body).get("results", [])
+    return replace(page, records=Records(page.records.kind, tuple((repr(row),) for row in rows))) if len(page.records) else page
+
+
 def _never_raises(request, reply, options):
     return Page()
 
@@ -135,6 +152,11 @@ def _never_raises(request, reply, options):
     [
         ({"plan": _leaves_a_day_out}, "test_the_requests_cover_every_asked_day_once"),
         ({"plan": _asks_the_clock}, "test_a_plan_is_the_same_every_time_without_network_and_clock"),
+        (
+            {"plan": _asks_for_a_range_of_a_list},
+            "test_a_list_is_asked_for_whole_once_a_symbol_and_its_records_are_of_a_known_kind",
+        ),
+        ({"read_reply": _keeps_every_row_of_a_list}, "test_rows_in_another_order_or_twice_are_the_same_series"),
         ({"finality": _never_final}, "test_bars_are_final_some_time_after_their_day_and_not_before"),
         ({"finality": _final_before_the_session}, "test_bars_are_final_some_time_after_their_day_and_not_before"),
         ({"finality": _asks_the_clock_for_the_delay}, "test_bars_are_final_some_time_after_their_day_and_not_before"),

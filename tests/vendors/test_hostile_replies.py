@@ -260,7 +260,7 @@ def read_outcome(read_by: Any, name: str, body: bytes, request: Request, secrets
         (one.symbol, one.timespan, one.adjustment, one.bars.ts.tolist(), one.bars.close.tolist(), str(one.bars.volume.tolist()))
         for one in page.series
     ]
-    return "rows", columns, [one.model_dump() for one in page.records], page.rejected
+    return "rows", columns, page.records.rows, page.rejected
 
 
 # --- when to come back, and other numbers

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from marketfetch.schemas.bars import BarColumns, BarSeries
-from marketfetch.schemas.non_bar_rows import Ticker
 from marketfetch.schemas.page import Page
+from marketfetch.schemas.record_kinds import Records
 from marketfetch.schemas.request import Request
 from marketfetch.vendors import page_chain
 from marketfetch.vendors.errors import EndlessPages
@@ -124,7 +124,7 @@ def test_rows_in_no_order_are_known_again_and_those_of_a_vendor_in_order_must_be
 
 def test_records_are_their_own_keys():
     def page(n: int, at: int) -> Page:
-        return Page(records=(Ticker(symbol=f"S{at}", name="x", market="stocks", active=True),), next=f"c{n}")
+        return Page(records=Records("symbols", ((f"S{at}", "x", "stocks", True),)), next=f"c{n}")
 
     assert walk("nasdaq", (page(n, n) for n in range(20)), most_idle=1) == 20
     with pytest.raises(EndlessPages):

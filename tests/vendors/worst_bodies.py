@@ -75,8 +75,8 @@ _HEADS: Final = {
     "fx": ('{"Time Series FX (Daily)":{', "}}"),
     "crypto": ('{"Time Series (Digital Currency Daily)":{', "}}"),
     "GLOBAL_QUOTE": ('{"Global Quote":{', "}}"),
-    "SPLITS": ('{"symbol":"IBM","data":[', "]}"),
-    "DIVIDENDS": ('{"symbol":"IBM","data":[', "]}"),
+    "splits": ('{"symbol":"IBM","data":[', "]}"),
+    "dividends": ('{"symbol":"IBM","data":[', "]}"),
 }
 
 
@@ -107,8 +107,8 @@ def _row(provider: str, dataset: str, kind: str, n: int) -> str:
         return "[]" if kind.startswith("empty") else f'["IBM","{day}",{prices},{prices}]'
     if dataset == "datasets":
         return "[]" if kind.startswith("empty") else f'["{day}",{c}]'
-    if dataset in ("SPLITS", "DIVIDENDS"):
-        name = "effective_date" if dataset == "SPLITS" else "ex_dividend_date"
+    if dataset in ("splits", "dividends"):
+        name = "effective_date" if dataset == "splits" else "ex_dividend_date"
         return "{}" if kind.startswith("empty") else f'{{"{name}":"{day}","split_factor":{o},"amount":{o}}}'
     if dataset == "GLOBAL_QUOTE":
         return f'"{n}":{c}'

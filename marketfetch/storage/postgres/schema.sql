@@ -81,6 +81,55 @@ CREATE TABLE rejects (
 );
 CREATE INDEX rejects_by_request ON rejects (request_id);
 
+-- Records: the same four columns end every table. `first_seen`, `fetched_at`: the calls of the earliest and of the latest reply
+-- that had the row; `gone_at`: the call of the first whole list after that which did not; see docs/datasets.md.
+-- name: splits
+CREATE TABLE splits (
+    provider TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    ex_date DATE NOT NULL,
+    new_shares DOUBLE PRECISION NOT NULL,
+    old_shares DOUBLE PRECISION NOT NULL,
+    vendor_id TEXT NOT NULL,
+    first_seen TIMESTAMP WITH TIME ZONE NOT NULL,
+    fetched_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    gone_at TIMESTAMP WITH TIME ZONE,
+    ledger_id BIGINT NOT NULL,
+    PRIMARY KEY (provider, symbol, ex_date, new_shares, old_shares)
+);
+
+-- name: dividends
+CREATE TABLE dividends (
+    provider TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    ex_date DATE NOT NULL,
+    amount DOUBLE PRECISION NOT NULL,
+    currency TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    frequency BIGINT,
+    declared DATE,
+    recorded DATE,
+    paid DATE,
+    vendor_id TEXT NOT NULL,
+    first_seen TIMESTAMP WITH TIME ZONE NOT NULL,
+    fetched_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    gone_at TIMESTAMP WITH TIME ZONE,
+    ledger_id BIGINT NOT NULL,
+    PRIMARY KEY (provider, symbol, ex_date, amount, currency, kind)
+);
+
+-- The latest whole list of each symbol, also an empty one, and the call of the latest one that judged which rows are gone.
+-- name: record_lists
+CREATE TABLE record_lists (
+    provider TEXT NOT NULL,
+    dataset TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    fetched_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    rows INTEGER NOT NULL,
+    judged_at TIMESTAMP WITH TIME ZONE,
+    PRIMARY KEY (provider, dataset, symbol)
+);
+
 -- `done_at`: when the last request was over. The first look at a job that is over fills it in, and spares the next one.
 -- `owner`, `name` and `tags` (a JSON list, sorted) make the handle; a job without them has none.
 -- name: jobs

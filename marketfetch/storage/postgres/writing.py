@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
@@ -13,8 +14,10 @@ from psycopg.errors import SerializationFailure
 
 from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.ledger import Batch
+from marketfetch.schemas.record_kinds import RecordKind, Value
 from marketfetch.storage.coverage_rows import Series, changes, covered_of, row_of, spans
 from marketfetch.storage.postgres.database import SPELLING, Db, PostgresDatabase, executing, fetch
+from marketfetch.storage.record_writing import filled, lists_of, write_records
 from marketfetch.storage.series_zones import set_zones
 from marketfetch.storage.statements import statements
 from marketfetch.storage.stored_rows import reject_rows, request_row
@@ -28,6 +31,9 @@ _SQL: Final = statements("postgres/writing.sql", SPELLING)
 #: The advisory locks of coverage: this number and the next ones. Another program in the same database may use others.
 _FIRST_LOCK: Final = 7_331_000
 _PARTS: Final = 64
+_RECORDS: Final = statements("sql/records.sql", SPELLING)
+#: A column of records as the parameter of one statement for all of them.
+_ARRAYS: Final = {"text": "text[]", "day": "date[]", "number": "double precision[]", "whole": "bigint[]"}
 
 
 class PostgresBatches:
@@ -75,6 +81,9 @@ class PostgresBatches:
                 [(series[_key(one)], number, batch, one.bars) for number, batch in fresh for one in batch.series],
                 history=self._history,
             )
+        for name in lists_of(batch for _, batch in fresh):
+            fetch(db, _SQL["lock_list"], f"{name.provider} {name.dataset} {name.symbol}")
+        write_records(executing(db), partial(_put, db), SPELLING, fresh)
         _cover(db, [batch for _, batch in fresh])
         return new, db, series
 
@@ -102,6 +111,14 @@ def _cover(db: Db, batches: Sequence[Batch]) -> None:
 def _enter(db: Db, batches: Sequence[Batch]) -> dict[str, int]:
     """Writes the ledger rows that are new; their numbers by request id. Waits for another process entering the same."""
     return dict(fetch(db, _SQL["add_requests"], *_columns([request_row(batch) for batch in batches])))
+
+
+def _put(db: Db, kind: RecordKind, common: Sequence[Any], rows: Sequence[Sequence[Value]]) -> None:
+    """Writes records; `common` are the values that all of them share."""
+    names = ", ".join(one.name for one in kind.columns)
+    arrays = ", ".join(f"?::{_ARRAYS[one.type]}" for one in kind.columns)
+    source = f"FROM unnest({arrays}) AS new ({names})"
+    fetch(db, filled(_RECORDS["put"], kind, picked=names, source=source, value=_RECORDS["value"]), *common, *_columns(rows))
 
 
 def _keep_rejects(db: Db, batches: Sequence[Batch]) -> None:
@@ -140,5 +157,5 @@ def _lock_series(db: Db, series: Mapping[SeriesKey, int]) -> dict[int, str | Non
     return {number: zone for number, *_, zone in locked}
 
 
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]

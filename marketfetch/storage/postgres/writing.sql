@@ -91,3 +91,7 @@ FROM {covered_series}, ?::date[], ?::date[], ?::date[], ?::bigint[])
      AS new (provider, dataset, symbol, timespan, adjustment, first_day, last_day, final_to, at_ms)
 ON CONFLICT (provider, dataset, symbol, timespan, adjustment, first_day)
 DO UPDATE SET last_day = excluded.last_day, final_to = excluded.final_to, fetched_at = excluded.fetched_at
+
+-- Blocks other writers of one list of records until the transaction ends. The second number keeps our locks apart from others'.
+-- name: lock_list
+SELECT pg_advisory_xact_lock(hashtextextended(?, 20260401))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from string import Template
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS
 from marketfetch.schemas.ledger import Batch
+from marketfetch.schemas.record_kinds import RecordKind, Value
 from marketfetch.storage.coverage_rows import changes, covered_of, row_of, spans
+from marketfetch.storage.record_writing import filled, write_records
 from marketfetch.storage.series_zones import set_zones
 from marketfetch.storage.sqlite.database import SPELLING, SqliteDatabase, executing
 from marketfetch.storage.statements import statements
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 _SQL: Final = statements("sqlite/writing.sql", SPELLING)
 _CORRECTIONS: Final = statements("sqlite/corrections.sql", SPELLING)
+_RECORDS: Final = statements("sql/records.sql", SPELLING)
 _ROW, _UPSERT = Template(_SQL["row"]), Template(_SQL["upsert"])
 
 #: Rows per statement: to begin and to end one for each row costs a quarter more. Every SQLite takes 900 values.
@@ -45,6 +49,7 @@ class SqliteBatches:
                     new[i] = True
                     for one in batches[i].series:
                         _upsert(db, one, ledger_id, batches[i].ledger.called_at_ms)
+                    write_records(executing(db), partial(_put, db), SPELLING, [(ledger_id, batches[i])])
             _cover(db, [batch for batch, is_new in zip(batches, new, strict=True) if is_new])
         return new
 
@@ -57,6 +62,13 @@ def _enter(db: sqlite3.Connection, batch: Batch, now_ms: int) -> int | None:
         return None
     db.executemany(_SQL["add_reject"], ((*bad, now_ms) for bad in reject_rows(batch)))
     return entered.lastrowid
+
+
+def _put(db: sqlite3.Connection, kind: RecordKind, common: Sequence[Any], rows: Sequence[Sequence[Value]]) -> None:
+    """Writes records; `common` are the values that all of them share."""
+    marks = ", ".join("?" * len(kind.columns))
+    sql = filled(_RECORDS["put"], kind, picked=marks, source="", value=_RECORDS["value"])
+    db.executemany(sql, ((*common, *row) for row in rows))
 
 
 def _upsert(db: sqlite3.Connection, series: BarSeries, ledger_id: int, fetched_ms: int) -> None:

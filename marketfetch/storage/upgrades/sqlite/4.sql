@@ -41,3 +41,46 @@ SELECT s.provider, s.symbol, s.timespan, s.adjustment, h.ts, h.open, h.high, h.l
        l.request_id, h.fetched_at, h.replaced_at, r.request_id AS replaced_by
 FROM history_rows h JOIN series s ON s.id = h.series_id LEFT JOIN ledger l ON l.id = h.ledger_id
      LEFT JOIN ledger r ON r.id = h.replaced_by;
+-- Records: the same four columns end every table. `first_seen`, `fetched_at`: the calls of the earliest and of the latest reply
+-- that had the row; `gone_at`: the call of the first whole list after that which did not; see docs/datasets.md.
+CREATE TABLE splits (
+    provider TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    ex_date TEXT NOT NULL,
+    new_shares DOUBLE NOT NULL,
+    old_shares DOUBLE NOT NULL,
+    vendor_id TEXT NOT NULL,
+    first_seen BIGINT NOT NULL,
+    fetched_at BIGINT NOT NULL,
+    gone_at BIGINT,
+    ledger_id BIGINT NOT NULL,
+    PRIMARY KEY (provider, symbol, ex_date, new_shares, old_shares)
+) WITHOUT ROWID;
+CREATE TABLE dividends (
+    provider TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    ex_date TEXT NOT NULL,
+    amount DOUBLE NOT NULL,
+    currency TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    frequency INTEGER,
+    declared TEXT,
+    recorded TEXT,
+    paid TEXT,
+    vendor_id TEXT NOT NULL,
+    first_seen BIGINT NOT NULL,
+    fetched_at BIGINT NOT NULL,
+    gone_at BIGINT,
+    ledger_id BIGINT NOT NULL,
+    PRIMARY KEY (provider, symbol, ex_date, amount, currency, kind)
+) WITHOUT ROWID;
+-- The latest whole list of each symbol, also an empty one, and the call of the latest one that judged which rows are gone.
+CREATE TABLE record_lists (
+    provider TEXT NOT NULL,
+    dataset TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    fetched_at BIGINT NOT NULL,
+    rows INTEGER NOT NULL,
+    judged_at BIGINT,
+    PRIMARY KEY (provider, dataset, symbol)
+) WITHOUT ROWID;

@@ -1,0 +1,126 @@
+"""The kinds of records that are no bars: name, columns and natural key, from which their tables are written; and their rows.
+
+`record_models.py` has the checks of their rows. `columns` say type, unit and meaning of every value, in the order of the table;
+`key` names the columns by which two rows are one. docs/datasets.md shows all of it for people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+#: text, a day (ISO 8601), a number, a whole number.
+ColumnType = Literal["text", "day", "number", "whole"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a kind's table. `meaning` has the unit. `filled`: the table has a value in every row."""
+
+    name: str
+    type: ColumnType
+    meaning: str
+    filled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RecordKind:
+    """`name` is the name of the dataset and of its table. `once`: columns that two different rows rarely share."""
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    once: tuple[str, ...]
+    stored: bool = True
+
+
+_SYMBOL: Final = Column("symbol", "text", "the vendor's spelling")
+_VENDOR_ID: Final = Column("vendor_id", "text", "the vendor's own id of the row, empty where it has none")
+
+SPLITS: Final = RecordKind(
+    name="splits",
+    title="Stock splits",
+    columns=(
+        _SYMBOL,
+        Column("ex_date", "day", "the first session that trades the new shares"),
+        Column("new_shares", "number", "shares after the split, for every `old_shares`"),
+        Column("old_shares", "number", "shares before the split"),
+        _VENDOR_ID,
+    ),
+    key=("symbol", "ex_date", "new_shares", "old_shares"),
+    once=("symbol", "ex_date"),
+)
+DIVIDENDS: Final = RecordKind(
+    name="dividends",
+    title="Cash dividends",
+    columns=(
+        _SYMBOL,
+        Column("ex_date", "day", "the first session that trades without the dividend"),
+        Column("amount", "number", "cash per share, in `currency`, as declared"),
+        Column("currency", "text", "ISO 4217, empty where the vendor does not say it"),
+        Column("kind", "text", "the vendor's word, empty where it has none: CD, SC (special cash), LT, ST (capital gains)"),
+        Column("frequency", "whole", "payments a year, 0 for one that is made once", filled=False),
+        Column("declared", "day", "when it was declared", filled=False),
+        Column("recorded", "day", "who holds the share on this day is paid", filled=False),
+        Column("paid", "day", "when it is paid", filled=False),
+        _VENDOR_ID,
+    ),
+    key=("symbol", "ex_date", "amount", "currency", "kind"),
+    once=("symbol", "ex_date"),
+)
+QUOTES: Final = RecordKind(
+    name="snapshots",
+    title="Latest prices",
+    columns=(
+        _SYMBOL,
+        Column("price", "number", "the latest price"),
+        Column("day", "day", "the date of its session"),
+        *(Column(one, "number", "of that session", filled=False) for one in ("open", "high", "low", "volume")),
+        Column("previous_close", "number", "of the session before", filled=False),
+    ),
+    key=("symbol", "day"),
+    once=("symbol",),
+    stored=False,
+)
+TICKERS: Final = RecordKind(
+    name="symbols",
+    title="Listed instruments",
+    columns=(
+        _SYMBOL,
+        Column("name", "text", "the name of the instrument"),
+        Column("market", "text", "stocks, fx, crypto, indices or otc"),
+        Column("active", "whole", "1 while it is listed"),
+    ),
+    key=("symbol", "market"),
+    once=("symbol",),
+    stored=False,
+)
+
+KINDS: Final = MappingProxyType({one.name: one for one in (SPLITS, DIVIDENDS, QUOTES, TICKERS)})
+
+#: A value of a record: a text, a day as ISO 8601, a number, or None where it is absent.
+Value = str | float | int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """`kind` is a name of `KINDS`; "" without rows means that the reply is not one of records.
+
+    Rows are by their natural key, and no two of them have the same one.
+    """
+
+    kind: str = ""
+    rows: tuple[tuple[Value, ...], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def named(self) -> list[dict[str, Value]]:
+        """The rows as mappings from the names of the columns."""
+        names = [one.name for one in KINDS[self.kind].columns] if self.kind else []
+        return [dict(zip(names, row, strict=True)) for row in self.rows]
+
+
+NO_RECORDS = Records()

@@ -1,0 +1,99 @@
+"""The checks of each kind of record, row by row: what a value may be, and which may be absent."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from types import MappingProxyType
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+#: A date outside of these years is a placeholder, such as 0001-01-01.
+_FIRST_YEAR, _LAST_YEAR = 1800, 2199
+
+
+def _a_day(value: object) -> object:
+    """A date, or its text in ISO 8601: a number is no date, although a library may read it as Unix time."""
+    if isinstance(value, date) or (isinstance(value, str) and _DAY.fullmatch(value)):
+        return value
+    raise ValueError("not a date such as 2024-01-31")
+
+
+def _in_our_time(day: date) -> date:
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        raise ValueError(f"a date outside of the years {_FIRST_YEAR} to {_LAST_YEAR}")
+    return day
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a text with signs that can't be printed")
+    return text
+
+
+Day = Annotated[date, BeforeValidator(_a_day), AfterValidator(_in_our_time)]
+Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+Symbol = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    symbol: Symbol
+
+
+class Split(_Row):
+    """`new_shares` for `old_shares` from the opening of `ex_date`. A spin-off appears as a ratio such as 1.0460 for 1."""
+
+    ex_date: Day
+    new_shares: float = Field(gt=0, lt=1e9, allow_inf_nan=False)
+    old_shares: float = Field(gt=0, lt=1e9, allow_inf_nan=False)
+    vendor_id: Text = ""
+
+
+class Dividend(_Row):
+    """Cash per share in `currency`; a date that the vendor leaves out is None, and a text ""."""
+
+    ex_date: Day
+    amount: float = Field(ge=0, lt=1e9, allow_inf_nan=False)
+    currency: Text = ""
+    kind: Text = ""
+    frequency: int | None = Field(default=None, ge=0, le=366)
+    declared: Day | None = None
+    recorded: Day | None = None
+    paid: Day | None = None
+    vendor_id: Text = ""
+
+
+class Quote(_Row):
+    """The latest price of a symbol, in its quote currency, with the date of its session."""
+
+    price: float = Field(gt=0, allow_inf_nan=False)
+    day: Day
+    open: float | None = Field(default=None, gt=0)
+    high: float | None = Field(default=None, gt=0)
+    low: float | None = Field(default=None, gt=0)
+    volume: float | None = Field(default=None, ge=0)
+    previous_close: float | None = Field(default=None, gt=0)
+
+    @field_validator("open", "high", "low", "previous_close", mode="before")
+    @classmethod
+    def _zero_is_absent(cls, value: object) -> object:
+        """Before the open, vendors send 0 for the prices of the day."""
+        return None if value in (0, "0") or (isinstance(value, str) and value.strip("0.") == "") else value
+
+
+class Ticker(_Row):
+    """One listed instrument of a vendor's reference list."""
+
+    name: Text = ""
+    market: Text = ""
+    active: bool = True
+
+
+#: By the name of the kind; fields are the kind's columns, in their order.
+MODELS: Final = MappingProxyType[str, type[BaseModel]](
+    {"splits": Split, "dividends": Dividend, "snapshots": Quote, "symbols": Ticker}
+)

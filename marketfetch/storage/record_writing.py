@@ -1,0 +1,102 @@
+"""Writes records into the table of their kind, and notes which rows a whole list no longer has.
+
+A list is whole when all pages of its request are stored. Rows that it lacks, and that no later reply had, get its time as their
+`gone_at`. Two kinds of list judge no row: one with rejects, as a row may be missing because it was rejected, and an empty one
+that does not follow another empty one, as vendors send empty lists by mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from string import Template
+from typing import Any, Final, Protocol
+
+from marketfetch.schemas.ledger import Batch
+from marketfetch.schemas.record_kinds import KINDS, RecordKind, Value
+from marketfetch.storage.database_protocol import Execute
+from marketfetch.storage.statements import Spelling, statements
+from marketfetch.storage.stored_rows import storable
+
+_OVER: Final = ("stored", "empty")
+
+
+class Puts(Protocol):
+    """One database's way to write many rows with a `put` of records.sql."""
+
+    def __call__(self, kind: RecordKind, common: Sequence[Any], rows: Sequence[Sequence[Value]]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ListName:
+    """Whose list it is: the records of a kind of one symbol of a vendor."""
+
+    provider: str
+    dataset: str
+    symbol: str
+
+    @classmethod
+    def of(cls, batch: Batch) -> ListName:
+        assert batch.records is not None
+        return cls(batch.ledger.provider, batch.records.kind, storable(batch.ledger.symbol))
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The latest whole list of a symbol: when it was called for, its rows, and the latest call that judged rows. 0: none."""
+
+    fetched_ms: int = 0
+    rows: int = -1
+    judged_ms: int = 0
+
+
+def lists_of(batches: Iterable[Batch]) -> list[ListName]:
+    """The lists that these batches are of, in the order in which writers lock them."""
+    return sorted({ListName.of(batch) for batch in batches if batch.records is not None})
+
+
+def write_records(execute: Execute, put: Puts, spelling: Spelling, batches: Sequence[tuple[int, Batch]]) -> None:
+    """Writes the records of batches, each with the number of its ledger row, which is written. Their lists are locked."""
+    sql = statements("sql/records.sql", spelling)
+    for ledger_id, batch in batches:
+        if batch.records is None or not KINDS[batch.records.kind].stored:
+            continue
+        kind, name, seen_ms = KINDS[batch.records.kind], ListName.of(batch), batch.ledger.called_at_ms
+        standing = _standing(execute, sql["find_list"], name)
+        if batch.records.rows:
+            later_ms = standing.judged_ms if standing.judged_ms > seen_ms else None
+            rows = [[storable(one) if isinstance(one, str) else one for one in row] for row in batch.records.rows]
+            put(kind, (name.provider, seen_ms, seen_ms, later_ms, ledger_id), rows)
+        _end_list(execute, sql, kind, name, standing, execute(sql["pages"], batch.ledger.root))
+
+
+def filled(sql: str, kind: RecordKind, *, picked: str, source: str, value: str) -> str:
+    """The statement `put` for a kind; `value` is the statement of that name."""
+    names = [one.name for one in kind.columns]
+    values = "\n  ".join(Template(value).substitute(column=one) for one in names if one not in kind.key)
+    return Template(sql).substitute(
+        table=kind.name, columns=", ".join(names), key=", ".join(kind.key), picked=picked, source=source, values=values
+    )
+
+
+def _standing(execute: Execute, find: str, name: ListName) -> _Standing:
+    found = execute(find, name.provider, name.dataset, name.symbol)
+    return _Standing(found[0][0], found[0][1], found[0][2] or 0) if found else _Standing()
+
+
+def _end_list(
+    execute: Execute, sql: Any, kind: RecordKind, name: ListName, standing: _Standing, pages: Sequence[tuple[Any, ...]]
+) -> None:
+    """Notes that the list is whole, if it is, and which rows are gone."""
+    whole = [page[0] for page in pages] == list(range(len(pages))) and pages[-1][5] is None
+    if not whole or any(page[1] not in _OVER for page in pages):
+        return
+    called_ms, rows, rejects = pages[0][4] or 0, sum(page[2] for page in pages), sum(page[3] for page in pages)
+    twice_empty = standing.rows == 0 and standing.fetched_ms < called_ms
+    judges = not rejects and (rows > 0 or twice_empty)
+    if judges:
+        gone = Template(sql["gone"]).substitute(table=kind.name)
+        execute(gone, called_ms, name.provider, name.symbol, called_ms, called_ms)
+    judged_ms = max(standing.judged_ms, called_ms if judges else 0)
+    latest = (called_ms, rows) if called_ms >= standing.fetched_ms else (standing.fetched_ms, standing.rows)
+    execute(sql["put_list"], name.provider, name.dataset, name.symbol, *latest, judged_ms or None)
