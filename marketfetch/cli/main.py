@@ -15,6 +15,7 @@ from marketfetch.cli.demo import demo
 from marketfetch.cli.doctor import doctor
 from marketfetch.cli.export import export
 from marketfetch.cli.fetch import fetch
+from marketfetch.cli.gaps import gaps
 from marketfetch.cli.init import init
 from marketfetch.cli.purge import purge
 from marketfetch.cli.quotas import quotas
@@ -96,7 +97,7 @@ def marketfetch(*, traceback: bool) -> None:
 
 for command in (
     *(demo, init, up, fetch, vendors, datasets, status, watch, show, export),
-    *(cancel, resume, retry, quotas, dead, rejects, doctor, read, check, purge),
+    *(cancel, resume, retry, quotas, dead, rejects, doctor, read, gaps, check, purge),
 ):
     marketfetch.add_command(command)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.argument("job", required=False)
 @click.option("--failed", is_flag=True, help="List only jobs with failed requests; with JOB, show every failed request of it.")
 @click.option("--watch", is_flag=True, help="Follow JOB, or every listed job that runs, until it is over.")
+@click.option("--freshness", is_flag=True, help="List the stored series that are behind their calendar, by how many sessions.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.option(
     "--limit",
@@ -33,15 +34,30 @@ if TYPE_CHECKING:
 @click.option("--mine", is_flag=True, help="List only your jobs: of the setting owner, or of your name on this system.")
 @click.pass_context
 def status(
-    ctx: click.Context, *, job: str | None, failed: bool, watch: bool, as_json: bool, limit: int, tag: str, mine: bool
+    ctx: click.Context,
+    *,
+    job: str | None,
+    failed: bool,
+    watch: bool,
+    freshness: bool,
+    as_json: bool,
+    limit: int,
+    tag: str,
+    mine: bool,
 ) -> None:
     """Show the state of JOB: an id, its first 4 digits or more, or a name. Without JOB, list the latest jobs and all that run.
 
     Exits with 0 while a job runs and when all of it succeeded; with 1 when JOB is over and a request failed, or cancelled, and
-    when a watched job ended so.
+    when a watched job ended so; with --freshness, when a series is stale of which the vendor may have more.
     """
     from marketfetch.cli.owner import owner
 
+    if freshness:
+        from marketfetch.cli.freshness import show_freshness
+
+        if job is not None or failed or watch or tag or mine:
+            raise click.UsageError("--freshness looks at stored series: leave out JOB and what chooses jobs")
+        ctx.exit(show_freshness(limit=limit, as_json=as_json))
     if job is None:
         chosen = Chosen(limit, owner=owner() if mine else "", tag=tag, failed=failed)
         ctx.exit(_show_list(chosen, watch=watch, as_json=as_json))

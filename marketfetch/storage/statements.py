@@ -2,13 +2,13 @@
 
 A statement begins behind a line `-- name: tally`; other lines that begin with `--` are comments. Values are `?`. What stands in
 braces is filled in when the file is loaded: `{columns}` with the statement of that name in the same file, `{ms:called_at}`,
-`{time:?}`, `{among}`, `{listed}`, `{among_tags}` and `{for_update}` with the database's own spelling.
+`{time:?}`, `{joined:hour}`, `{among}`, `{listed}`, `{among_tags}` and `{for_update}` with the database's own spelling.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -36,9 +36,14 @@ class Spelling:
     among_tags: str
     #: Row-lock suffix of a SELECT.
     for_update: str
+    #: The aggregate that makes one text of the values of a column, with commas between them, in any order.
+    joined_of: str
 
     def ms(self, column: str) -> str:
         return self.ms_of.replace("{}", column)
+
+    def joined(self, column: str) -> str:
+        return self.joined_of.replace("{}", column)
 
     def time(self, value: str = "?") -> str:
         return self.time_of.replace("{}", value)
@@ -53,7 +58,8 @@ def statements(file: str, spelling: Spelling) -> Mapping[str, str]:
     def filled(match: re.Match[str]) -> str:
         name, argument = match.groups()
         if argument:
-            return spelling.ms(argument) if name == "ms" else spelling.time(argument)
+            by_name: dict[str, Callable[[str], str]] = {"ms": spelling.ms, "time": spelling.time, "joined": spelling.joined}
+            return by_name[name](argument)
         return spelled(raw[name]) if name in raw else str(getattr(spelling, name))
 
     def spelled(text: str) -> str:

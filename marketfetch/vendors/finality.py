@@ -28,13 +28,15 @@ class Finality:
     `calendar` is an exchange's code in the table (`trading_days.py`), "24/5" or "24/7"; the days of the last two end at
     midnight in `zone`. `extended_minutes` is how long trading goes on after a close. `delay_minutes` is how long after that, or
     for an intraday bar after its own end, the vendor may still change a bar. A request of several symbols has the latest of
-    theirs.
+    theirs. `sessions_known` is False where the calendar says when a day ends, but not on which days there is a bar: then no
+    session of the series can be said to be missing.
     """
 
     calendar: str = EVERY_DAY
     zone: str = UTC_ZONE
     extended_minutes: int = 0
     delay_minutes: int
+    sessions_known: bool = True
 
     @property
     def after_close_ms(self) -> int:

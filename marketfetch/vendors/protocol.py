@@ -157,7 +157,7 @@ class Vendor(Generic[Options]):
                 raise ValueError(f"the key variable {one!r} must be capitals, digits and underscores, without MARKETFETCH_")
 
     def finality_of(self, request: Request, options: Options) -> Finality:
-        """Returns when the bars of this request are final: the vendor's word, or a cautious default."""
+        """Returns when the bars of this request are final: the vendor's word, or a cautious default that knows no sessions."""
         if self.finality is not None:
             return self.finality(request, options)
-        return Finality(zone=self.zone(request, options), delay_minutes=options.final_after_minutes)
+        return Finality(zone=self.zone(request, options), delay_minutes=options.final_after_minutes, sessions_known=False)

@@ -33,4 +33,4 @@ def finality(request: Request, options: AlphaVantageOptions) -> Finality:
     if suffix in _EXCHANGES:
         return Finality(calendar=_EXCHANGES[suffix], delay_minutes=after)
     # An exchange without a calendar here. Its session of a date has closed by midnight in New York, wherever it is.
-    return Finality(calendar=EVERY_DAY, zone=NEW_YORK, delay_minutes=after)
+    return Finality(calendar=EVERY_DAY, zone=NEW_YORK, delay_minutes=after, sessions_known=False)

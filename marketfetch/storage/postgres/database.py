@@ -27,6 +27,7 @@ SPELLING: Final = Spelling(
     listed="unnest(?::text[]) AS listed (value)",
     among_tags="tags::jsonb @> to_jsonb(?::text)",
     for_update="FOR UPDATE",
+    joined_of="string_agg(({})::text, ',')",
 )
 _SQL: Final = statements("postgres/session.sql", SPELLING)
 

@@ -38,6 +38,7 @@ SPELLING: Final = Spelling(
     listed="(SELECT value FROM json_each(?)) AS listed",
     among_tags="EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)",
     for_update="",  # a transaction that writes has the whole file
+    joined_of="group_concat({})",
 )
 
 #: Connections that a parent process opened before it forked: SQLite forbids even to close them here.

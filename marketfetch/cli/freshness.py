@@ -1,0 +1,67 @@
+"""`marketfetch status --freshness`: the series that are behind their calendar, worst first."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from marketfetch.cli.screen import hint, table
+from marketfetch.phrases import counted
+
+if TYPE_CHECKING:
+    from marketfetch.ops.staleness import Freshness, Stale
+
+
+def show_freshness(*, limit: int, as_json: bool) -> int:
+    """Prints which series are stale; returns the exit code: 1 if one is of which the vendor may have more."""
+    from marketfetch.frames.stored_bars import reading
+    from marketfetch.ops.staleness import freshness
+
+    with reading() as store:
+        found = freshness(store)
+    stale = [one for one in found.stale if not one.vendor_has_none]
+    if as_json:
+        counts = {"fresh": found.fresh, "stale": len(stale), "ended": len(found.stale) - len(stale)}
+        click.echo(json.dumps({**counts, "series": [_document(one) for one in found.stale], "notes": found.notes}))
+    else:
+        _print(found, len(stale), limit)
+    return 1 if stale else 0
+
+
+def _print(found: Freshness, stale: int, limit: int) -> None:
+    from marketfetch.printable import printable
+
+    ended = len(found.stale) - stale
+    words = f"{counted(found.fresh + len(found.stale), 'series', 'series')}: {found.fresh:,} fresh, {stale:,} stale"
+    click.echo(f"{words}{f', {ended:,} of which the vendor has no more' if ended else ''}.")
+    rows: list[tuple[str, ...]] = [("sessions", "vendor", "symbol", "bars", "last bar", "due", "")]
+    for one in found.stale[:limit]:
+        bars = f"{one.timespan} {one.adjustment}"
+        last = "none final" if one.last is None else str(one.last)
+        none = f"vendor has none, asked on {datetime.fromtimestamp(one.none_at_ms / 1000, UTC):%Y-%m-%d}"
+        why = none if one.vendor_has_none else ""
+        rows.append((f"{one.sessions:,}", one.provider, printable(one.symbol, most=40), bars, last, str(one.due), why))
+    if len(rows) > 1:
+        table(rows)
+    for sentence in found.notes:
+        hint(sentence)
+    if len(found.stale) > limit:
+        hint(f"{limit:,} of {counted(len(found.stale), 'series', 'series')} are listed: --limit lists more, --json all.")
+
+
+def _document(one: Stale) -> dict[str, object]:
+    asked = datetime.fromtimestamp(one.none_at_ms / 1000, UTC).isoformat() if one.none_at_ms else None
+    return {
+        "provider": one.provider,
+        "symbol": one.symbol,
+        "timespan": one.timespan,
+        "adjustment": one.adjustment,
+        "last": one.last.isoformat() if one.last else None,
+        "due": one.due.isoformat(),
+        "sessions": one.sessions,
+        "vendor_has_none": one.vendor_has_none,
+        "asked_at": asked,
+    }

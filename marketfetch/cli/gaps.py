@@ -1,0 +1,169 @@
+"""`marketfetch gaps`: sessions without a stored bar, with the reason, as a table or as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from marketfetch.cli.days import range_options
+from marketfetch.cli.screen import hint, table
+from marketfetch.phrases import counted
+
+if TYPE_CHECKING:
+    from marketfetch.ops.missing_sessions import Chosen, Found, Gap
+
+#: Characters of a reason in the table; `--json` has all of it.
+_SHOWN: Final = 60
+#: What another call may bring. What the vendor has confirmed not to have is shown, and is no gap for a monitor.
+_MENDABLE: Final = ("never asked", "failed", "rejected")
+
+
+@click.command()
+@click.argument("words", metavar="[PROVIDER] [SYMBOLS]...", nargs=-1)
+@click.option("--timespan", help="Only bars of this length: 1m 5m 15m 30m 1h 1d 1w 1mo.  [default: all that are stored]")
+@click.option("--adjustment", help="Only raw, split or split_dividend.")
+@range_options(start_default="each series' first day", end_default="each series' last day")
+@click.option("--limit", type=click.IntRange(0, 100_000), default=50, show_default=True, help="List so many gaps.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, with every gap.")
+@click.pass_context
+def gaps(
+    ctx: click.Context,
+    *,
+    words: tuple[str, ...],
+    timespan: str | None,
+    adjustment: str | None,
+    start: date | None,
+    end: date | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Show which sessions have no stored bar, and why: of a vendor, of SYMBOLS, or of all that is stored. Calls no vendor.
+
+    Each series is compared with its own calendar: an exchange's sessions, currencies from Sunday to Friday, crypto every day;
+    from its first to its last known day, and only as far as bars are final. Of intraday bars a session is missing when none of
+    its bars is stored: minutes without a trade are normal. The reasons are
+
+    \b
+    never asked      no reply has covered the session, or only one from before it was final
+    failed           the request for it failed
+    rejected         rows of the reply for it failed a check (`marketfetch rejects`)
+    vendor has none  a final reply covered it, and had no bar
+
+    Exits with 1 if a call may bring a missing session, which is so for the first three reasons; with 0 if there is none.
+    """
+    from marketfetch.frames.stored_bars import reading
+    from marketfetch.ops.missing_sessions import find
+
+    chosen = _chosen(words, timespan, adjustment, start, end)
+    with reading() as store:
+        found = find(store, chosen)
+    if as_json:
+        click.echo(json.dumps(_document(found)))
+    else:
+        _print(found, limit)
+    ctx.exit(1 if any(one.why in _MENDABLE for one in found.gaps) else 0)
+
+
+def _chosen(
+    words: tuple[str, ...], timespan: str | None, adjustment: str | None, start: date | None, end: date | None
+) -> Chosen:
+    """The series that are meant. Raises BadRequestError."""
+    from marketfetch.cli.symbol_list import symbols_of
+    from marketfetch.exceptions import BadRequestError
+    from marketfetch.frames.choosing import wish
+    from marketfetch.ops.missing_sessions import Chosen
+    from marketfetch.vendors import names
+
+    provider = words[0] if words and words[0] in names() else None
+    symbols = symbols_of(words[1:] if provider else words) or None
+    wish(symbols, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}")
+    if start and end and start > end:
+        raise BadRequestError(f"The range begins ({start}) after its end ({end}): write the earlier one as the start.")
+    return Chosen(provider, None if symbols is None else frozenset(symbols), timespan, adjustment, start, end)
+
+
+def _print(found: Found, limit: int) -> None:
+    by_reason: Counter[str] = Counter()
+    for gap in found.gaps:
+        by_reason[gap.why] += gap.sessions
+    compared = f"{counted(found.sessions, 'session')} of {counted(found.series, 'series', 'series')}"
+    if not found.gaps:
+        click.echo(f"No session is missing among {compared}.")
+    else:
+        parts = ", ".join(f"{by_reason[why]:,} {why}" for why in (*_MENDABLE, "vendor has none") if by_reason[why])
+        click.echo(f"{counted(sum(by_reason.values()), 'session')} missing among {compared}: {parts}.")
+        rows: list[tuple[str, ...]] = [("vendor", "symbol", "bars", "from", "to", "sessions", "why", "more")]
+        rows += [_cells(one) for one in found.gaps[:limit]]
+        table(rows)
+    for sentence in found.notes:
+        hint(sentence)
+    if len(found.gaps) > limit:
+        hint(f"{limit:,} of {counted(len(found.gaps), 'gap')} are listed: --limit lists more, --json all.")
+    if any(by_reason[why] for why in _MENDABLE):
+        hint(
+            "`marketfetch fetch` with the range of a gap asks for what was never asked; `marketfetch retry JOB` makes the "
+            "failed requests of a job again."
+        )
+
+
+def _cells(gap: Gap) -> tuple[str, ...]:
+    from marketfetch.printable import printable
+
+    bars = f"{gap.timespan} {gap.adjustment}".rstrip()
+    more = printable(_reason(gap), most=_SHOWN)
+    return (
+        gap.provider,
+        printable(gap.symbol, most=_SHOWN),
+        bars,
+        str(gap.first),
+        str(gap.last),
+        f"{gap.sessions:,}",
+        gap.why,
+        more,
+    )
+
+
+def _reason(gap: Gap) -> str:
+    """What is said beside a gap, without a secret that a vendor may have sent back."""
+    from marketfetch.redaction import Redactor
+    from marketfetch.settings import get_settings
+
+    if gap.why == "vendor has none":
+        return f"asked on {datetime.fromtimestamp(gap.at_ms / 1000, UTC):%Y-%m-%d}"
+    return Redactor(get_settings().secrets()).text(gap.reason)
+
+
+def _document(found: Found) -> dict[str, object]:
+    from marketfetch.ops.gap_reasons import WHYS
+
+    sums = dict.fromkeys(WHYS, 0)
+    for gap in found.gaps:
+        sums[gap.why] += gap.sessions
+    return {
+        "series": found.series,
+        "sessions": found.sessions,
+        "missing": {why.replace(" ", "_"): number for why, number in sums.items()},
+        "gaps": [_of_gap(one) for one in found.gaps],
+        "notes": found.notes,
+    }
+
+
+def _of_gap(gap: Gap) -> dict[str, object]:
+    at = datetime.fromtimestamp(gap.at_ms / 1000, UTC).isoformat() if gap.at_ms else None
+    return {
+        "provider": gap.provider,
+        "dataset": gap.dataset,
+        "symbol": gap.symbol,
+        "timespan": gap.timespan,
+        "adjustment": gap.adjustment or None,
+        "first": gap.first.isoformat(),
+        "last": gap.last.isoformat(),
+        "sessions": gap.sessions,
+        "why": gap.why.replace(" ", "_"),
+        "reason": _reason(gap) if gap.reason else "",
+        "at": at,
+    }

@@ -1,0 +1,255 @@
+"""Which sessions of an exchange's calendar have no stored bar, and why: what `marketfetch gaps` reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+from marketfetch import vendors
+from marketfetch.exceptions import BadRequestError
+from marketfetch.ops.gap_reasons import Known, Run, Why, runs
+from marketfetch.ops.series_calendars import SeriesCalendar, SeriesCalendars
+from marketfetch.phrases import counted
+from marketfetch.printable import printable
+from marketfetch.storage.asked_ranges import EVERY_SYMBOL, AskedRange, asked_ranges
+from marketfetch.storage.session_dates import session_days
+from marketfetch.storage.store import Store
+from marketfetch.storage.stored_days import ends, stored_days
+from marketfetch.storage.stored_series import StoredSeries, stored_series
+from marketfetch.suggestions import did_you_mean
+from marketfetch.vendors.expected_days import date_of, unix_day
+
+if TYPE_CHECKING:
+    from marketfetch.schemas.bars import Ints  # imports numpy
+
+TOO_EARLY: Final = "asked only before it was final"
+_DAY_MS: Final = 86_400_000
+#: Longer than any period of a bar.
+_A_PERIOD: Final = 40
+_MOST_SHOWN: Final = 40
+#: Of a series that has no bar.
+_NO_NUMBER: Final = -1
+
+#: A vendor, a symbol, a timespan, an adjustment ("" for a wish that named none).
+Key = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which series to look at, and between which dates, both inclusive; None leaves it open.
+
+    Without `start` the first date is that of a series' first bar or of what was asked, whichever is earlier; without `end` the
+    last one likewise. A session that is not final yet is never missing.
+    """
+
+    provider: str | None = None
+    symbols: Collection[str] | None = None
+    timespan: str | None = None
+    adjustment: str | None = None
+    start: date | None = None
+    end: date | None = None
+
+    def takes(self, key: Key) -> bool:
+        provider, symbol, timespan, adjustment = key
+        return (
+            symbol != EVERY_SYMBOL
+            and self.provider in (None, provider)
+            and (self.symbols is None or symbol in self.symbols)
+            and self.timespan in (None, timespan)
+            and (self.adjustment is None or adjustment in ("", self.adjustment))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Sessions in a row without a bar, from `first` to `last`; of weekly and monthly bars the first days of the periods.
+
+    `reason` and `at_ms` (Unix ms) say more: of a failure, of the rejects, or when the vendor was asked and had none.
+    """
+
+    provider: str
+    dataset: str
+    symbol: str
+    timespan: str
+    adjustment: str
+    first: date
+    last: date
+    sessions: int
+    why: Why
+    reason: str = ""
+    at_ms: int = 0
+
+
+@dataclass(slots=True)
+class Found:
+    """The gaps by symbol and date, how many series and sessions were compared, and sentences about what could not be."""
+
+    gaps: list[Gap] = field(default_factory=list)
+    series: int = 0
+    sessions: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Asked:
+    """What was asked for one series: the dataset of the latest call, and what is known of its dates."""
+
+    dataset: str = "bars"
+    known: list[Known] = field(default_factory=list)
+    _latest_ms: int = -1
+
+    def add(self, one: AskedRange) -> None:
+        self.known += known_of(one)
+        if one.at_ms > self._latest_ms and one.symbol != EVERY_SYMBOL:
+            self.dataset, self._latest_ms = one.dataset, one.at_ms
+
+
+def find(store: Store, chosen: Chosen, *, at_ms: int | None = None) -> Found:
+    """Compares the stored bars with the calendars at `at_ms` (Unix ms; None: now). Raises BadRequestError, StoreError."""
+    calendars = SeriesCalendars(time.time_ns() // 1_000_000 if at_ms is None else at_ms)
+    asked = by_series(asked_ranges(store))
+    stored = {(one.provider, one.symbol, one.timespan, one.adjustment): one for one in stored_series(store)}
+    found = Found()
+    _must_be_known(chosen, {key[1] for key in (*stored, *asked)})
+    compared: list[StoredSeries] = []
+    known: dict[Key, tuple[SeriesCalendar, Asked]] = {}
+    for key in filter(chosen.takes, {**stored, **dict.fromkeys(asked)}):
+        if not key[3] and any((*key[:3], one) in stored for one in ("raw", "split", "split_dividend")):
+            continue  # a wish that named no adjustment is one of these
+        one = stored.get(key) or StoredSeries(_NO_NUMBER, *key)
+        of_series = asked_of(key, asked)
+        calendar = calendars.of(one, of_series.dataset)
+        if calendar is not None:
+            known[key] = calendar, of_series
+            compared.append(one if one.zone else replace(one, zone=calendar.zone))
+    first_bars = _first_bars(store, compared)
+    for one, days in _days(store, compared, chosen):
+        calendar, of_series = known[one.provider, one.symbol, one.timespan, one.adjustment]
+        _compare(found, one, days, calendar, of_series, first_bars.get(one.number), chosen)
+    found.gaps.sort(key=lambda gap: (gap.symbol, gap.provider, gap.timespan, gap.adjustment, gap.first))
+    found.notes = list(calendars.sentences())
+    return found
+
+
+def _must_be_known(chosen: Chosen, symbols: set[str]) -> None:
+    """Raises BadRequestError for a symbol that is not stored and was never asked for by a job."""
+    unknown = sorted(set(chosen.symbols or ()) - symbols)
+    if unknown:
+        first = printable(unknown[0], most=_MOST_SHOWN)
+        more = f" nor of {counted(len(unknown) - 1, 'other symbol')} that you named" if len(unknown) > 1 else ""
+        meant = did_you_mean(unknown[0], symbols)
+        raise BadRequestError(
+            f"No bar of {first}{more} is stored, and no job has asked for one, so no session can be missing. "
+            f"{meant}{' ' if meant else ''}`marketfetch fetch PROVIDER {first}` fetches it, if a vendor has it."
+        )
+
+
+def by_series(ranges: Iterable[AskedRange]) -> dict[Key, Asked]:
+    """What was asked, by series; not what was asked for datasets without bars."""
+    found: dict[Key, Asked] = {}
+    for one in ranges:
+        if _has_bars(one.provider, one.dataset):
+            found.setdefault((one.provider, one.symbol, one.timespan, one.adjustment), Asked()).add(one)
+    return found
+
+
+def known_of(one: AskedRange) -> Iterator[Known]:
+    """What a range says of its dates."""
+    first, last = unix_day(one.first), unix_day(one.last)
+    if one.ended != "covered":
+        rejected = one.ended == "rejected"
+        yield Known(first, last, "rejected" if rejected else "failed", one.why, one.at_ms, one.rejects if rejected else None)
+        return
+    final = first - 1 if one.final_to is None else min(unix_day(one.final_to), last)
+    if final >= first:
+        yield Known(first, final, "vendor has none", at_ms=one.at_ms)
+    if final < last:
+        yield Known(final + 1, last, "never asked", TOO_EARLY, one.at_ms)
+
+
+def asked_of(key: Key, asked: dict[Key, Asked]) -> Asked:
+    """What was asked for this series by its name, without an adjustment, and with the whole market."""
+    provider, symbol, timespan, adjustment = key
+    same = [asked[one] for one in dict.fromkeys((key, (provider, symbol, timespan, ""))) if one in asked]
+    market = asked.get((provider, EVERY_SYMBOL, timespan, adjustment))
+    return Asked(
+        dataset=same[0].dataset if same else "bars",
+        known=[known for one in [*same, *([market] if market else [])] for known in one.known],
+    )
+
+
+def _first_bars(store: Store, series: list[StoredSeries]) -> dict[int, int]:
+    """The date of the first bar of each series that has one, as days since 1970, by the series' number."""
+    import numpy as np
+
+    bounds, found = ends(store), {}
+    for one in series:
+        first_ms, _last_ms = bounds.get(one.number, (None, None))
+        days = None if first_ms is None else session_days(np.array([first_ms], dtype=np.int64), one.timespan, one.zone)
+        if days is not None:
+            found[one.number] = int(days[0])
+    return found
+
+
+def _days(store: Store, series: list[StoredSeries], chosen: Chosen) -> Iterator[tuple[StoredSeries, Ints]]:
+    import numpy as np
+
+    for one in series:
+        if one.number == _NO_NUMBER:
+            yield one, np.zeros(0, dtype=np.int64)
+    with_bars = [one for one in series if one.number != _NO_NUMBER]
+    if chosen.start is None:
+        yield from stored_days(store, with_bars)
+    else:
+        yield from stored_days(store, with_bars, start_ms=(unix_day(chosen.start) - _A_PERIOD) * _DAY_MS)
+
+
+def _compare(
+    found: Found,
+    one: StoredSeries,
+    days: Ints,
+    calendar: SeriesCalendar,
+    asked: Asked,
+    first_bar: int | None,
+    chosen: Chosen,
+) -> None:
+    """Adds the gaps of one series."""
+    firsts = [*([] if first_bar is None else [first_bar]), *(known.first for known in asked.known)]
+    lasts = [*([int(days[-1])] if len(days) else []), *(known.last for known in asked.known)]
+    first = unix_day(chosen.start) if chosen.start else min(firsts, default=None)
+    last = unix_day(chosen.end) if chosen.end else max(lasts, default=None)
+    if first is None or last is None or first > last:
+        return
+    expected = calendar.sessions(first, last)
+    found.series += 1
+    found.sessions += len(expected)
+    found.gaps += [_gap(one, asked.dataset, run) for run in runs(expected, days, asked.known, first_bar=first_bar)]
+
+
+def _gap(one: StoredSeries, dataset: str, run: Run) -> Gap:
+    known = run.known
+    return Gap(
+        provider=one.provider,
+        dataset=dataset,
+        symbol=one.symbol,
+        timespan=one.timespan,
+        adjustment=one.adjustment,
+        first=date_of(run.first),
+        last=date_of(run.last),
+        sessions=run.sessions,
+        why="never asked" if known is None else known.why,
+        reason="" if known is None else known.reason,
+        at_ms=0 if known is None else known.at_ms,
+    )
+
+
+def _has_bars(provider: str, dataset: str) -> bool:
+    """False for a dataset of records. A vendor that is not installed, or a dataset that is not named there, may have bars."""
+    try:
+        named = next((one for one in vendors.vendor(provider).datasets if one.name == dataset), None)
+    except (KeyError, vendors.BrokenVendor):
+        return True
+    return named is None or named.has_bars

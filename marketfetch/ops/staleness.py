@@ -1,0 +1,103 @@
+"""Which series are behind their calendar, and by how many sessions: what `marketfetch status --freshness` reports."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from marketfetch.ops.gap_reasons import runs
+from marketfetch.ops.missing_sessions import Asked, asked_of, by_series
+from marketfetch.ops.series_calendars import SeriesCalendar, SeriesCalendars
+from marketfetch.storage.asked_ranges import asked_ranges
+from marketfetch.storage.session_dates import session_days
+from marketfetch.storage.store import Store
+from marketfetch.storage.stored_days import ends
+from marketfetch.storage.stored_series import StoredSeries, stored_series
+from marketfetch.vendors.expected_days import date_of
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A series whose last final bar is `sessions` sessions behind the last one that is final by its calendar.
+
+    `last` is the date of that bar, None where each stored bar may still change; `due` the date of that session. For weekly and
+    monthly bars these are the first dates of periods. `vendor_has_none`: a final reply has covered each of the sessions, latest
+    at `none_at_ms` (Unix ms), and had no bar: the listing has ended, or the vendor has stopped.
+    """
+
+    provider: str
+    symbol: str
+    timespan: str
+    adjustment: str
+    last: date | None
+    due: date
+    sessions: int
+    vendor_has_none: bool
+    none_at_ms: int = 0
+
+
+@dataclass(slots=True)
+class Freshness:
+    """The stale series, worst first; how many are not; and sentences about the series without a calendar."""
+
+    stale: list[Stale] = field(default_factory=list)
+    fresh: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def freshness(store: Store, *, at_ms: int | None = None) -> Freshness:
+    """Compares the last bar of each stored series with its calendar at `at_ms` (Unix ms; None: now). Raises StoreError."""
+    calendars, asked = SeriesCalendars(_now_ms() if at_ms is None else at_ms), by_series(asked_ranges(store))
+    bounds, found = ends(store), Freshness()
+    for one in stored_series(store):
+        of_series = asked_of((one.provider, one.symbol, one.timespan, one.adjustment), asked)
+        calendar = calendars.of(one, of_series.dataset)
+        first_ms, last_ms = bounds.get(one.number, (None, None))
+        if calendar is None or first_ms is None:
+            continue
+        zoned = one if one.zone else replace(one, zone=calendar.zone)
+        last = None if last_ms is None else _day(last_ms, zoned)
+        behind = _behind(zoned, last, _day(first_ms, zoned), calendar, of_series)
+        if behind is None:
+            found.fresh += 1
+        else:
+            found.stale.append(behind)
+    found.stale.sort(key=lambda one: (one.vendor_has_none, -one.sessions, one.symbol, one.provider, one.timespan))
+    found.notes = list(calendars.sentences())
+    return found
+
+
+def _now_ms() -> int:
+    """Unix ms. Tests replace it."""
+    return time.time_ns() // 1_000_000
+
+
+def _behind(one: StoredSeries, last: int | None, first: int, calendar: SeriesCalendar, asked: Asked) -> Stale | None:
+    """What a series lacks behind its last final bar, or from its first bar on if none is final; None if it lacks nothing."""
+    import numpy as np
+
+    due = calendar.sessions(first if last is None else last + 1, calendar.last_final)
+    if not len(due):
+        return None
+    gaps = list(runs(due, np.zeros(0, dtype=np.int64), asked.known, first_bar=None))
+    none = all(gap.known is not None and gap.known.why == "vendor has none" for gap in gaps)
+    return Stale(
+        provider=one.provider,
+        symbol=one.symbol,
+        timespan=one.timespan,
+        adjustment=one.adjustment,
+        last=None if last is None else date_of(last),
+        due=date_of(int(due[-1])),
+        sessions=len(due),
+        vendor_has_none=none,
+        none_at_ms=max(gap.known.at_ms for gap in gaps if gap.known is not None) if none else 0,
+    )
+
+
+def _day(ts_ms: int, series: StoredSeries) -> int:
+    import numpy as np
+
+    days = session_days(np.array([ts_ms], dtype=np.int64), series.timespan, series.zone or "UTC")
+    assert days is not None
+    return int(days[0])

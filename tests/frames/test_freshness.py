@@ -1,0 +1,91 @@
+"""`marketfetch status --freshness`: the last final bar of each series against the last session that is final."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+from click.testing import CliRunner, Result
+
+from marketfetch.cli.main import marketfetch as command
+from marketfetch.ops import staleness
+from marketfetch.vendors.times import unix_ms
+from tests.frames.conftest import kept
+from tests.frames.test_gaps import NEW_YORK, bars_of, covered, keep_days, weekdays
+
+#: Tuesday evening in New York. Stocks of 5 February are final: their session, four hours and the vendor's delay have passed.
+NOW_MS = unix_ms(datetime(2024, 2, 7, 2, tzinfo=UTC))
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, ["status", "--freshness", *arguments])
+
+
+@pytest.fixture(autouse=True)
+def at_that_time(monkeypatch):
+    monkeypatch.setattr(staleness, "_now_ms", lambda: NOW_MS)
+
+
+def test_series_are_stale_by_sessions_worst_first(configured, store):
+    keep_days(store, "FRESH", weekdays(date(2024, 1, 22), date(2024, 2, 5)))
+    keep_days(store, "LATE", weekdays(date(2024, 1, 22), date(2024, 2, 2)))
+    keep_days(store, "WORST", weekdays(date(2023, 12, 4), date(2024, 1, 12), "2023-12-25", "2024-01-01"))
+    keep_days(store, "DELISTED", weekdays(date(2023, 12, 4), date(2023, 12, 8)))
+    covered(store, "DELISTED", "2023-12-01", "2024-02-05", "2024-02-05")
+    done = run("--json")
+    assert done.exit_code == 1, done.output
+    document = json.loads(done.stdout)
+    assert (document["fresh"], document["stale"], document["ended"]) == (1, 2, 1)
+    # 15 January is a holiday; weekends are none of a stock's sessions.
+    assert [(one["symbol"], one["sessions"], one["last"], one["due"]) for one in document["series"]] == [
+        ("WORST", 15, "2024-01-12", "2024-02-05"),
+        ("LATE", 1, "2024-02-02", "2024-02-05"),
+        ("DELISTED", 38, "2023-12-08", "2024-02-05"),
+    ]
+    assert [one["vendor_has_none"] for one in document["series"]] == [False, False, True]
+    text = run("--limit", "1").output
+    assert "4 series: 1 fresh, 2 stale, 1 of which the vendor has no more." in text
+    assert "WORST" in text
+    assert "LATE" not in text
+
+
+def test_a_listing_that_has_ended_is_no_alarm(configured, store):
+    keep_days(store, "DELISTED", weekdays(date(2023, 12, 4), date(2023, 12, 8)))
+    covered(store, "DELISTED", "2023-12-01", "2024-02-05", "2024-02-05")
+    done = run()
+    assert done.exit_code == 0, done.output
+    assert "vendor has none, asked on 2024-06-01" in done.output
+
+
+def test_a_partial_bar_is_not_the_last_one(configured, store):
+    keep_days(store, "AAPL", weekdays(date(2024, 2, 1), date(2024, 2, 5)), partial=["2024-02-05"])
+    keep_days(store, "ONLY", [date(2024, 2, 5)], partial=["2024-02-05"])
+    found = {one["symbol"]: (one["last"], one["sessions"]) for one in json.loads(run("--json").stdout)["series"]}
+    assert found == {"AAPL": ("2024-02-02", 1), "ONLY": (None, 1)}
+
+
+def test_each_listing_is_due_by_its_own_calendar(configured, store):
+    keep_days(store, "X:BTCUSD", [date(2024, 2, 2)], zone="UTC")
+    keep_days(store, "C:EURUSD", [date(2024, 2, 2)], zone="UTC")
+    kept(store, "AAPL", bars_of([date(2024, 1, 29)]), timespan="1w", adjustment="raw", zone=NEW_YORK)
+    kept(store, "AAPL", bars_of([date(2023, 12, 1)]), timespan="1mo", adjustment="raw", zone=NEW_YORK)
+    found = {(one["symbol"], one["timespan"]): one["sessions"] for one in json.loads(run("--json").stdout)["series"]}
+    assert found == {("X:BTCUSD", "1d"): 3, ("C:EURUSD", "1d"): 2, ("AAPL", "1mo"): 1}
+
+
+def test_behind_the_end_of_the_table_weekdays_count_and_a_sentence_says_so(configured, store, monkeypatch):
+    later = unix_ms(datetime(2028, 12, 27, 12, tzinfo=UTC))
+    monkeypatch.setattr(staleness, "_now_ms", lambda: later)
+    keep_days(store, "AAPL", [date(2028, 12, 22)])
+    document = json.loads(run("--json").stdout)
+    assert [one["sessions"] for one in document["series"]] == [2]  # Christmas is one of them
+    assert document["notes"][0].startswith(
+        "The calendar of XNYS ends on 2027-11-29: after it every weekday counts as a session"
+    )
+
+
+def test_freshness_is_no_question_about_a_job(configured):
+    done = CliRunner().invoke(command, ["status", "1234", "--freshness"])
+    assert done.exit_code == 2
+    assert "--freshness looks at stored series: leave out JOB" in done.output
