@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     reject_share_min_rows: int = Field(default=20, ge=1, le=50_000)
     bars_history: bool = False
     most_idle_pages: int = Field(default=5, ge=1, le=1_000)
+    overlap_sessions: int = Field(default=5, ge=0, le=250)
 
     @classmethod
     def settings_customise_sources(

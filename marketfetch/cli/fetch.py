@@ -82,12 +82,13 @@ def fetch(
 
     Splits and dividends come as whole lists, without --start and --end.
     SYMBOLS are in the vendor's own spelling, with blanks or commas between them; one that is named twice is asked once.
-    Prints the job's id and returns at once; workers do the rest. The same arguments later fetch only what could
-    still change; within a minute they are one job. The job is yours (the setting owner, or your name on this system): the same
-    wish of another user, or with another --name or --tag, is a job of its own that shares the calls.
+    Prints the job's id and returns at once; workers do the rest. Days that are stored and final are not fetched again; the same
+    arguments within a minute are one job. The job is yours (the setting owner, or your name on this system): the same wish of
+    another user, or with another --name or --tag, is a job of its own that shares the calls.
     """
     from marketfetch import submit
     from marketfetch.addresses import database_choice, missing_database
+    from marketfetch.cli.outcome import ALL_STORED
     from marketfetch.cli.owner import owner
     from marketfetch.jobs.list_wishes import whole_list
 
@@ -113,12 +114,16 @@ def fetch(
         hint(f"The database is new: {new_database}. {database_choice()}")
     if wait:
         # A whole list may be empty: most stocks were never split.
-        surely_traded = not whole_list(provider, dataset) and _days_over(start, end) >= _SURELY_TRADED_DAYS
+        may_be_empty = job.partly_stored or whole_list(provider, dataset)
+        surely_traded = not may_be_empty and _days_over(start, end) >= _SURELY_TRADED_DAYS
         ctx.exit(_wait(job, name=provider, as_json=as_json, surely_traded=surely_traded))
     if as_json:
         click.echo(json.dumps({"job": job.job_id, "requests": job.requests, "new": job.new}))
     else:
         click.echo(job.job_id)
+    if not job.requests:
+        hint(ALL_STORED)
+        return
     again_words = "" if job.new else " It was known already, so only what is missing is fetched (--again fetches all anew)."
     hint(f"{counted(job.requests, 'request')}.{again_words} See how it goes: {command()} status {job.job_id}")
 

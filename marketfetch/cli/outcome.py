@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN: Final = 10
 _MOST_SYMBOLS: Final = 5
+#: Of a job without a request.
+ALL_STORED: Final = "All of it is stored already: 0 calls. `--again` fetches it anew."
 
 
 def sentences(state: JobStatus) -> list[str]:
@@ -58,6 +60,8 @@ def sentences(state: JobStatus) -> list[str]:
         )
     if state.empty_symbols:
         lines.append(f"  {_empty(state)}")
+    elif state.state == "done" and not state.requests.total:
+        lines.append(f"  {ALL_STORED}")
     elif state.state == "done" and not state.rows:
         lines.append(f"  {state.provider} has no rows for this range, or does not know the symbols: check range and spelling.")
     return lines

@@ -1,11 +1,12 @@
 """feed: parks the remaining requests of a job. Submit, resume, the sweep and the repair of an emptied Redis are this function.
 
-Remaining = (plan and the next pages in the ledger) - ledger. Requests that the gate already has stay unchanged, so that any
-number of processes may feed at any time.
+Remaining = (recorded plan and the next pages in the ledger) - ledger. Requests that the gate already has stay unchanged, so
+that any number of processes may feed at any time.
 """
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import Final
 
@@ -18,8 +19,9 @@ from marketfetch.lazy_logger import logger
 from marketfetch.ops import alerts
 from marketfetch.quotas import Gate, Parking
 from marketfetch.redis_keys import named
+from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
-from marketfetch.storage.store import Job, Store, StoreError, StoreUnavailable, Unfinished
+from marketfetch.storage.store import Job, Store, StoreError, StoreUnavailable, ToDo, Unfinished
 from marketfetch.vendors.generations import other_generations
 
 log = logger("marketfetch.feeding")
@@ -31,10 +33,10 @@ _SWEEPING: Final = "mf:sweeping"
 _SWEEP_HELD_S: Final = 20
 
 
-def feed(store: Store, job: Job, planned: list[Request] | None = None) -> int:
+def feed(store: Store, job: Job) -> int:
     """Parks the job's remaining requests in the order of the plan; returns how many are new. Known ones gain a waiter.
 
-    `planned` avoids planning again. Raises MarketfetchError, StoreError, RedisError.
+    Raises MarketfetchError, StoreError, RedisError.
     """
     spec = spec_of(job)
     gate = connections.gate(spec.provider)
@@ -42,13 +44,12 @@ def feed(store: Store, job: Job, planned: list[Request] | None = None) -> int:
     looked_at_us = gate.now_us()
     if not _goes_on(store, job):
         return 0
-    todo = _todo(store, job, plan(spec) if planned is None else planned)
-    waiting = [Parking(id=request.id, arguments=request.arguments) for request in todo]
+    waiting = _waiting(store, job, spec)
     parked = gate.park(waiting, job=job.id, priority=spec.priority, looked_at_us=looked_at_us)
     if not parked:
         return 0
     # The gate may have been emptied meanwhile, or its clock stepped: then it did not remember them.
-    over = store.over([request.id for request in todo])
+    over = store.over([one.id for one in waiting])
     if over:
         gate.withdraw(sorted(over), who=job.id)
     if not _goes_on(store, job):
@@ -135,13 +136,31 @@ def _wants_more(store: Store, job: Job) -> bool:
     return len(unfinished) == AHEAD or not gate.knows([one.request_id for one in unfinished])
 
 
-def _todo(store: Store, job: Job, planned: list[Request]) -> list[Request]:
-    """The remaining requests, at most AHEAD, in the order of the plan."""
+def _waiting(store: Store, job: Job, spec: JobSpec) -> list[Parking]:
+    """The remaining requests, at most AHEAD, in the order of the plan: the recorded one, which nothing changes any more."""
+    remaining = store.to_do(job.id, AHEAD)
+    if any(one.arguments is None for one in remaining):
+        todo = _planned_anew(store, job, spec)
+        return [Parking(id=request.id, arguments=request.arguments) for request in todo]
+    return [Parking(id=one.request_id, arguments=_arguments(one, spec)) for one in remaining]
+
+
+def _arguments(one: ToDo, spec: JobSpec) -> str:
+    """The arguments of the first page that the ledger does not have."""
+    recorded = one.arguments or "{}"
+    if not one.page:
+        return recorded
+    first = Request.model_validate({"provider": spec.provider, **json.loads(recorded)})
+    return _page(first, one).arguments
+
+
+def _planned_anew(store: Store, job: Job, spec: JobSpec) -> list[Request]:
+    """The remaining requests of a job that a release before has recorded, without its plan."""
+    planned = plan(spec)
     by_root = {request.root: (position, request) for position, request in enumerate(planned)}
     unfinished = store.unfinished(job.id)
     if any(one.root not in by_root for one in unfinished):
         # A newer calendar or another delay may judge today what was final at the wish otherwise: the record decides.
-        spec = spec_of(job)
         others = ((place, other) for place, one in enumerate(planned) for other in other_generations(spec, one))
         by_root |= {other.root: (place, other) for place, other in others}
     lost = [one.root for one in unfinished if one.root not in by_root]

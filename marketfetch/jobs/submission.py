@@ -15,9 +15,11 @@ from marketfetch import connections, vendors
 from marketfetch.addresses import sandbox_left
 from marketfetch.configured import labels
 from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.jobs.asked_again import asked_again
 from marketfetch.jobs.callbacks import callback
 from marketfetch.jobs.feeding import feed
 from marketfetch.jobs.planning import make_handle, make_spec, plan_new
+from marketfetch.jobs.subtraction import subtracted
 from marketfetch.ops import redis_writes
 from marketfetch.schemas.handle import Handle
 from marketfetch.schemas.job_spec import NORMAL, JobSpec
@@ -33,13 +35,15 @@ class Submitted:
     """A recorded job.
 
     `job_id`: 16 hex digits, derived from what is asked, the owner, the name and the tags. `requests`: the calls that it takes,
-    not counting further pages.
-    `new`: False if the same job was submitted in the same minute; it goes on where it is.
+    not counting further pages; 0 if all of it is stored already, and then the job is over.
+    `new`: False if the same job was submitted in the same minute; it goes on where it is. `partly_stored`: True if a part of
+    the wish, or all of it, is stored already and is not asked for again.
     """
 
     job_id: str
     requests: int
     new: bool
+    partly_stored: bool = False
 
 
 def submit(
@@ -63,8 +67,10 @@ def submit(
     The same wish of another owner, or with another name or other tags, is another job: it shares the calls, and is cancelled,
     resumed and purged alone.
 
-    A new job calls only for what no job has, and for what could still change when it was asked for: bars whose session had not
-    closed, or for which the vendor's delay had not passed. A range that was final costs no second call.
+    A new job calls only for days that no reply has covered, empty replies included, and for those that could still change when
+    they were asked for: bars whose session had not closed, or for which the vendor's delay had not passed. Days that are stored
+    and final cost no call, whichever wish they came with, and a job of which nothing is left is over at once. Days that failed
+    are asked for again. What is left is recorded with the job, so a restart or a resume asks for the same.
 
     provider    the name of an installed vendor, as `marketfetch check` lists them
     symbols     the vendor's own spelling, each once: ["AAPL", "MSFT"]
@@ -74,7 +80,7 @@ def submit(
     timespan    the length of a bar: "1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo"
     dataset     "splits", "dividends", or the vendor's name for the data; "bars" lets the vendor choose
     adjustment  "raw", "split" or "split_dividend"; None: raw where the vendor has it, else what it serves
-    again       True fetches everything anew, as another job
+    again       True fetches everything anew, as another job, whatever is stored
     priority    0 to 9, 0 first. While a request of a lower number may run, none of a higher number is called
     owner       whose job it is, such as the user of an app; None: the setting `owner`, which is empty by default
     name, tags  words to find it by: `list_jobs(tag="nightly")`, `marketfetch status --tag nightly`
@@ -137,7 +143,10 @@ def id_for(task_id: str) -> str:
 
 
 def record(spec: JobSpec, requests: list[Request], *, job_id: str, handle: Handle, waiter: JobWaiter | None) -> Submitted:
-    """Records a planned job with who waits for its end, and parks its requests. Raises UnavailableError, as `submit` does."""
+    """Records a planned job, less what is stored already, with who waits for its end, and parks its requests.
+
+    Raises UnavailableError, as `submit` does.
+    """
     if not labels(spec.provider):
         raise UnavailableError(_no_key(spec.provider))
     store = database()
@@ -150,16 +159,26 @@ def record(spec: JobSpec, requests: list[Request], *, job_id: str, handle: Handl
         name=handle.name,
         tags=handle.tags,
     )
+    wish = requests
     try:
-        new = store.save_job(job, [request.root for request in requests], waiter)
+        if store.job(job_id):
+            new = store.save_job(job, (), waiter)
+        else:
+            requests = subtracted(spec, wish, store, overlap=get_settings().overlap_sessions)
+            requests = asked_again(spec, requests, store)
+            arguments = [one.arguments for one in requests]
+            new = store.save_job(job, [one.root for one in requests], waiter, arguments=arguments)
+        calls = len(requests) if new else store.planned_requests(job_id)
     except StoreError as error:
         raise UnavailableError(f"The job was not recorded: {error}") from error
     unfed = f"job {job.id} is recorded but not all of it is parked; it goes on by itself when a worker runs, or send it again"
     try:
-        with_redis(lambda: feed(store, job, requests), unfed)
+        with_redis(lambda: feed(store, job), unfed)
     except StoreError as error:
         raise UnavailableError(f"{error}: {unfed}") from error
-    return Submitted(job_id=job.id, requests=len(requests), new=new)
+    asked = {(one.symbol, one.start, one.end) for one in requests}
+    less = asked != {(one.symbol, one.start, one.end) for one in wish} if new else calls != len(wish)
+    return Submitted(job_id=job.id, requests=calls, new=new, partly_stored=less)
 
 
 def _no_key(provider: str) -> str:

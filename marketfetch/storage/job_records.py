@@ -62,6 +62,13 @@ class Unfinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ToDo(Unfinished):
+    """An unfinished request with the JSON of its arguments as page 0; None in jobs of releases that recorded no plan."""
+
+    arguments: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobWaiter:
     """Who waits for the end of a job: a callback, or a task that stands for the job.
 

@@ -24,6 +24,10 @@ class LedgerQueries:
     def over(self, request_ids: Sequence[str]) -> set[str]:
         return {row[0] for row in self._database.read(self._sql["over"], self._database.listing(request_ids))}
 
+    def ended_roots(self, roots: Sequence[str]) -> dict[str, bool]:
+        found = self._database.read(self._sql["ended_roots"], self._database.listing(roots))
+        return {root: bool(without_result) for root, without_result in found}
+
     def outcomes(self, request_ids: Sequence[str]) -> dict[str, LedgerRow]:
         found = self._database.read(self._sql["outcomes"], self._database.listing(request_ids))
         return {row.request_id: row for row in (LedgerRow(*one) for one in found)}

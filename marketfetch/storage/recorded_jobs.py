@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from marketfetch.storage.database_protocol import Database, Execute
-from marketfetch.storage.job_records import Job, JobWaiter, Tally, Unfinished
+from marketfetch.storage.job_records import Job, JobWaiter, Tally, ToDo, Unfinished
 from marketfetch.storage.job_waiters import JobWaiters
 from marketfetch.storage.statements import statements
 from marketfetch.storage.store_errors import StoreUnavailable
@@ -29,7 +29,7 @@ class RecordedJobs:
         self._waiters = waiters
         self._sql = statements("sql/jobs.sql", database.spelling)
 
-    def save(self, job: Job, roots: Sequence[str], waiter: JobWaiter | None) -> bool:
+    def save(self, job: Job, roots: Sequence[str], waiter: JobWaiter | None, arguments: Sequence[str]) -> bool:
         def add(execute: Execute) -> bool:
             if waiter:
                 self._waiters.add(execute, waiter, due_ms=job.created_at_ms)
@@ -37,7 +37,11 @@ class RecordedJobs:
             if not execute(self._sql["add"], job.id, job.spec, job.created_at_ms, job.owner, job.name, tags):
                 execute(self._sql["resume"], job.id)
                 return False
-            execute(self._sql["add_requests"], job.id, self._database.listing(sorted(set(roots))))
+            if arguments:
+                plan = [f"{root:20}{n:10}{text}" for n, (root, text) in enumerate(zip(roots, arguments, strict=True))]
+                execute(self._sql["add_plan"], job.id, self._database.listing(sorted(plan)))
+            else:
+                execute(self._sql["add_requests"], job.id, self._database.listing(sorted(set(roots))))
             return True
 
         return self._database.change(add)
@@ -129,6 +133,12 @@ class RecordedJobs:
         else:
             found = self._some_unfinished(job_id, limit)
         return sorted((Unfinished(*row) for row in found), key=lambda one: (one.root, one.page))[:limit]
+
+    def planned_requests(self, job_id: str) -> int:
+        return int(self._database.read(self._sql["planned_requests"], job_id)[0][0])
+
+    def to_do(self, job_id: str, limit: int) -> list[ToDo]:
+        return [ToDo(*row) for row in self._database.read(self._sql["to_do"], job_id, job_id, limit)]
 
     def _some_unfinished(self, job_id: str, limit: int) -> list[tuple[Any, ...]]:
         first = self._database.read(self._sql["some_first_pages"], job_id, limit)

@@ -9,7 +9,7 @@ from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.storage.coverage_rows import CoverageQueries
 from marketfetch.storage.database_protocol import Database
-from marketfetch.storage.job_records import Job, JobWaiter, Purged, Tally, Unfinished
+from marketfetch.storage.job_records import Job, JobWaiter, Purged, Tally, ToDo, Unfinished
 from marketfetch.storage.job_waiters import JobWaiters
 from marketfetch.storage.ledger_queries import LedgerQueries
 from marketfetch.storage.purging import Purging
@@ -29,6 +29,7 @@ __all__ = [
     "StoreMismatch",
     "StoreUnavailable",
     "Tally",
+    "ToDo",
     "Unfinished",
 ]
 
@@ -89,12 +90,24 @@ class Store:
         """
         return self._batches.store(batches) if batches else []
 
-    def save_job(self, job: Job, roots: Sequence[str], waiter: JobWaiter | None = None) -> bool:
-        """Records a job, the ids of its first pages, and who waits for its end, in one transaction.
+    def save_job(
+        self, job: Job, roots: Sequence[str], waiter: JobWaiter | None = None, *, arguments: Sequence[str] = ()
+    ) -> bool:
+        """Records a job, its plan, and who waits for its end, in one transaction.
 
-        False if the job was recorded before: then it is only resumed, and gains the waiter.
+        `roots` are the ids of its first pages in the order of the plan, `arguments` those of the same requests (JSON); without
+        them the plan has to be made from the job's `spec`. False if the job was recorded before: then it is only resumed, and
+        gains the waiter.
         """
-        return self._jobs.save(job, roots, waiter)
+        return self._jobs.save(job, roots, waiter, arguments)
+
+    def planned_requests(self, job_id: str) -> int:
+        """How many requests the recorded plan of a job has, without further pages."""
+        return self._jobs.planned_requests(job_id)
+
+    def to_do(self, job_id: str, limit: int) -> list[ToDo]:
+        """The first so many of `unfinished` in the order of the recorded plan, with their arguments."""
+        return self._jobs.to_do(job_id, limit)
 
     def cancel_job(self, job_id: str, *, at_ms: int) -> bool:
         """Marks a job as cancelled at `at_ms` (Unix ms). False if there is none of that id, or it was cancelled before."""
@@ -229,6 +242,10 @@ class Store:
         The second value is the `before` of the next call, None after the last rows. Looks at 1,000 rows at most.
         """
         return self._ledger.latest_over(provider, since_ms=since_ms, before=before)
+
+    def ended_roots(self, roots: Sequence[str]) -> dict[str, bool]:
+        """Those of these requests of which the ledger has a page; True where a page failed or was cancelled."""
+        return self._ledger.ended_roots(roots)
 
     def covered(
         self, provider: str, dataset: str, timespan: str, adjustment: str, symbols: Sequence[str] | None = None

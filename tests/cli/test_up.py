@@ -145,7 +145,7 @@ def test_symbols_may_come_from_a_file(running: tuple[Any, Any]) -> None:
 
 def test_what_failed_is_told_with_its_reason_and_exits_with_1(running: tuple[Any, Any]) -> None:
     shell, _ = running
-    done = shell.run("fetch", "alpha_vantage", "IBM", "ZZZZ", "--start", "2026-01-01", "--end", "2026-05-15", "--wait")
+    done = shell.run("fetch", "alpha_vantage", "MSFT", "ZZZZ", "--start", "2026-01-01", "--end", "2026-05-15", "--wait")
     assert done.returncode == 1
     assert "2 requests (1 stored, 1 failed), 93 rows" in done.stdout
     assert "failed: ZZZZ: UnknownSymbol" in done.stdout

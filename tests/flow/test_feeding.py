@@ -91,14 +91,14 @@ import json
 from marketfetch import connections
 from marketfetch.jobs import feeding
 
-planned = feeding.plan
+waiting = feeding._waiting
 
-def mistaken(spec):
+def mistaken(store, job, spec):
     if spec.symbols == ("AAPL",):
         raise KeyError("a mistake of ours")
-    return planned(spec)
+    return waiting(store, job, spec)
 
-feeding.plan = mistaken
+feeding._waiting = mistaken
 connections.redis().flushall()
 print(json.dumps(feeding.sweep()))
 """

@@ -156,7 +156,7 @@ spec = make_spec("polygon", symbols, start=date(2007, 1, 1), end=date(2023, 10, 
 requests = plan(spec)
 store, gate = connections.store(), connections.gate("polygon")
 job = Job(spec.id, spec.model_dump_json(), 1)
-store.save_job(job, [one.root for one in requests])
+store.save_job(job, [one.root for one in requests], arguments=[one.arguments for one in requests])
 lane = lambda: [one.decode() for one in gate.redis.zrange(gate.prefix + "ready", 0, -1)]
 
 def end(some):
@@ -165,7 +165,7 @@ def end(some):
     for one in some:
         gate.settle(one.id)
 
-parked = [feeding.feed(store, job, requests)]
+parked = [feeding.feed(store, job)]
 first = lane() == [one.id for one in requests[:10_000]]
 parked.append(feeding.sweep())
 gate.redis.delete("mf:sweeping")

@@ -29,9 +29,11 @@ def test_delay_gives_an_async_result_and_stores(place):
     place.worker()
     ref = answer(place, f"answer = polygon.delay('AAPL', {ASKED}).get(timeout=20)")
     assert (ref["symbol"], ref["outcome"]) == ("AAPL", "stored")
-    # The same wish as a job finds the ledger's row and makes no call of its own.
+    # Once it is stored, the task's reply covers the same wish as a job, which makes no call of its own.
+    eventually(lambda: place.rows("SELECT outcome FROM ledger") == [("stored",)], what="it is stored")
     status = place.fetch("polygon", "AAPL", start="2024-01-02", end="2024-01-31")
-    assert status["rows"] == ref["rows"]
+    assert (status["state"], status["requests"]["total"]) == ("done", 0)
+    assert place.rows("SELECT count(*) FROM bars") == [(ref["rows"],)]
     assert place.rows("SELECT calls FROM ledger") == [(1,)]
 
 

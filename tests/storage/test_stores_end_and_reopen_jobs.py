@@ -8,7 +8,7 @@ import pytest
 
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.page import Reject
-from marketfetch.storage.store import Job, Tally, Unfinished
+from marketfetch.storage.store import Job, Tally, ToDo, Unfinished
 from tests.storage.batches import batch, count
 
 BAD = Reject.of(0, "low", 1, "low is above high")
@@ -149,3 +149,21 @@ def test_outcomes_are_the_ledgers_rows(store: Any) -> None:
     store.store([Batch(row) for row in rows])
     assert store.outcomes(["r/2", "s", "nobody"]) == {"r/2": rows[0], "s": rows[1]}
     assert store.outcomes([]) == {}
+
+
+def test_the_recorded_plan_gives_what_is_left_in_its_order_with_the_arguments(store: Any) -> None:
+    plan = {"c": '{"symbol":"C"}', "a": '{"symbol":"A \\u00e9 \'quoted\'"}', "b": "{}"}
+    store.save_job(Job("job", "{}", 0), list(plan), arguments=list(plan.values()))
+    store.save_job(Job("before", "{}", 0), ["b", "c"])
+    assert [(one.request_id, one.arguments) for one in store.to_do("job", 9)] == list(plan.items())
+    assert [one.request_id for one in store.to_do("job", 2)] == ["c", "a"]
+    store.store([batch("c", {0: 1.0}, next_cursor="x"), batch("b", {0: 1.0})])
+    assert store.to_do("job", 9) == [ToDo("c", 1, "x", plan["c"]), ToDo("a", 0, None, plan["a"])]
+    assert [(one.request_id, one.arguments) for one in store.to_do("before", 9)] == [("c/1", None)]
+    assert (store.planned_requests("job"), store.planned_requests("before"), store.planned_requests("none")) == (3, 2, 0)
+
+
+def test_the_ledger_says_which_requests_ended_without_a_result(store: Any) -> None:
+    store.store([batch("a", {0: 1.0}, next_cursor="x"), batch("a/1", outcome="failed"), batch("b", outcome="empty")])
+    store.store([batch("c", outcome="cancelled")])
+    assert store.ended_roots(["a", "b", "c", "d"]) == {"a": True, "b": False, "c": True}

@@ -33,6 +33,15 @@ INSERT INTO jobs (id, spec, created_at, owner, name, tags) VALUES (?, ?, {time:?
 -- name: add_requests
 INSERT INTO job_requests (job_id, root) SELECT ?, value FROM {listed} WHERE true ON CONFLICT DO NOTHING
 
+-- Each value is the root (20 characters), the position (10) and the arguments: one list serves both databases.
+-- name: add_plan
+INSERT INTO job_requests (job_id, root, position, arguments)
+SELECT ?, trim(substr(value, 1, 20)), CAST(substr(value, 21, 10) AS INTEGER), substr(value, 31) FROM {listed}
+WHERE true ON CONFLICT DO NOTHING
+
+-- name: planned_requests
+SELECT count(*) FROM job_requests WHERE job_id = ?
+
 -- name: resume
 UPDATE jobs SET cancelled_at = NULL WHERE id = ?
 
@@ -55,6 +64,16 @@ WHERE j.job_id = ? AND {next_is_missing}
 
 -- name: unfinished
 {first_pages} UNION ALL {next_pages}
+
+-- Stops at its limit only after it has seen all: the order is that of the plan.
+-- name: to_do
+SELECT t.root, t.page, t.cursor, t.arguments FROM (
+    SELECT j.root, 0 AS page, NULL AS cursor, j.position, j.arguments FROM job_requests j
+    WHERE j.job_id = ? AND {first_is_missing}
+    UNION ALL
+    SELECT l.root, l.page + 1, l.next_cursor, j.position, j.arguments FROM job_requests j JOIN ledger l ON l.root = j.root
+    WHERE j.job_id = ? AND {next_is_missing}) AS t
+ORDER BY t.position, t.page LIMIT ?
 
 -- Ordered by root, as the keys are, so that each half stops after its limit.
 -- name: some_first_pages

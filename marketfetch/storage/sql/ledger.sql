@@ -5,6 +5,9 @@ coalesce({ms:l.called_at}, 0), l.next_cursor
 -- name: over
 SELECT request_id FROM ledger WHERE request_id {among}
 
+-- name: ended_roots
+SELECT root, max(CASE WHEN outcome IN ('failed', 'cancelled') THEN 1 ELSE 0 END) FROM ledger WHERE root {among} GROUP BY root
+
 -- name: outcomes
 SELECT {columns} FROM ledger l WHERE l.request_id {among}
 

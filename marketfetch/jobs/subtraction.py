@@ -1,0 +1,196 @@
+"""What of a wish is to be asked: wanted - covered-and-final, in the fewest calls. Subtracted once, when a job is submitted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, Protocol
+
+from marketfetch import vendors
+from marketfetch.configured import options
+from marketfetch.exceptions import BadRequestError
+from marketfetch.jobs.fewest_calls import fewest, widened
+from marketfetch.schemas.coverage import EVERY_SYMBOL, Covered, Days, final_days, united, without
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import Timespan
+from marketfetch.vendors.covering import symbols_of, today
+from marketfetch.vendors.errors import PlanError
+from marketfetch.vendors.finality import Finality
+from marketfetch.vendors.generations import with_generations
+from marketfetch.vendors.protocol import Vendor, VendorOptions
+from marketfetch.vendors.times import period_end, period_start, unix_ms
+from marketfetch.vendors.trading_days import close_ms
+
+_ORDINARY: Final = date.fromordinal
+
+
+class CoverageReader(Protocol):
+    """The part of a store that is read here."""
+
+    def covered(
+        self, provider: str, dataset: str, timespan: str, adjustment: str, symbols: Sequence[str] | None = None
+    ) -> list[Covered]: ...
+
+
+class _Kind(NamedTuple):
+    """What the symbols of a group have in common: what their coverage is kept under, and their calendar."""
+
+    dataset: str
+    timespan: Timespan
+    adjustment: str
+    finality: Finality
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """The days that are wanted of a symbol, up to today, and its requests in the plan, by their place."""
+
+    kind: _Kind
+    first: int
+    last: int
+    places: list[int] = field(default_factory=list)
+
+
+def subtracted(spec: JobSpec, planned: Sequence[Request], store: CoverageReader, *, overlap: int) -> list[Request]:
+    """Returns the requests that are still to be made of those `planned`, in the order of the wish's symbols.
+
+    A symbol of which nothing is final keeps its requests. Of the others each missing interval is asked for, and what lies
+    between two of them where one call takes both. An interval that reaches into the last `overlap` sessions before today begins
+    with them, if that is no further call. Raises StoreError, BadRequestError.
+    """
+    if spec.again:
+        return list(planned)
+    return _Subtraction(spec, planned, overlap).left(store)
+
+
+class _Subtraction:
+    def __init__(self, spec: JobSpec, planned: Sequence[Request], overlap: int) -> None:
+        self._spec = spec
+        self._planned = planned
+        self._overlap = overlap
+        self._at_ms = unix_ms(datetime.fromisoformat(spec.as_of))
+        self._vendor: Vendor[Any] = vendors.vendor(spec.provider)
+        self._options: VendorOptions = options(spec.provider)
+        self._costs: dict[tuple[_Kind, Days], int] = {}
+
+    def left(self, store: CoverageReader) -> list[Request]:
+        wanted = self._wanted()
+        final = _final(self._spec.provider, wanted, store)
+        groups: dict[tuple[_Kind, tuple[Days, ...]], list[str]] = defaultdict(list)
+        replanned: set[int] = set()
+        whole: list[str] = []
+        for symbol, one in wanted.items():
+            days = Days(one.first, one.last)
+            taken = final(one.kind, symbol)
+            missing = tuple(without(days, taken))
+            if missing == (days,):
+                whole.append(symbol)
+                continue
+            replanned.update(one.places)
+            with_sessions = tuple(filter(None, (_sessions_of(one.kind.finality, gap) for gap in missing)))
+            if with_sessions:
+                groups[one.kind, with_sessions].append(symbol)
+        if not replanned:
+            return list(self._planned)
+        # A request of several symbols, of which one is replanned, leaves the others to be asked for all of their range.
+        torn = {symbol for place in replanned for symbol in symbols_of(self._planned[place])}
+        for symbol in whole:
+            if symbol in torn:
+                groups[wanted[symbol].kind, (Days(wanted[symbol].first, wanted[symbol].last),)].append(symbol)
+                replanned.update(wanted[symbol].places)
+        found = [request for place, request in enumerate(self._planned) if place not in replanned]
+        for (kind, missing), symbols in groups.items():
+            first = min(wanted[symbol].first for symbol in symbols)
+            for days in self._ranges(kind, missing, symbols[0], first):
+                found += self._plan(symbols, days)
+        order = {symbol: place for place, symbol in enumerate(self._spec.symbols)}
+        return sorted(found, key=lambda one: (order.get(symbols_of(one)[0], 0), one.start or date.min))
+
+    def _wanted(self) -> dict[str, _Wanted]:
+        """By symbol. A request without a range is always made."""
+        found: dict[str, _Wanted] = {}
+        for place, one in enumerate(self._planned):
+            if one.start is None or one.end is None:
+                continue
+            for symbol in symbols_of(one):
+                known = found.get(symbol)
+                if known is None:
+                    finality = self._vendor.finality_of(one, self._options)
+                    kind = _Kind(one.dataset, one.timespan, one.adjustment, finality)
+                    known = found[symbol] = _Wanted(kind, one.start.toordinal(), 0)
+                last = min(one.end, today(known.kind.finality, self._at_ms))
+                known.first = min(known.first, one.start.toordinal())
+                known.last = max(known.last, last.toordinal())
+                known.places.append(place)
+        return {symbol: one for symbol, one in found.items() if one.first <= one.last}
+
+    def _ranges(self, kind: _Kind, missing: Sequence[Days], symbol: str, first: int) -> list[Days]:
+        """The ranges to ask for; a week or a month is asked for as a whole, since its bar is one."""
+
+        def cost(days: Days) -> int:
+            if (kind, days) not in self._costs:
+                self._costs[kind, days] = len(self._plan([symbol], days))
+            return self._costs[kind, days]
+
+        whole = united(_whole_periods(days, kind.timespan) for days in missing)
+        sessions = sessions_before(kind.finality, self._at_ms, self._overlap)
+        firsts = sorted({max(first, period_start(_ORDINARY(one), kind.timespan).toordinal()) for one in sessions})
+        return widened(fewest(whole, cost), firsts, cost)
+
+    def _plan(self, symbols: Sequence[str], days: Days) -> list[Request]:
+        wish = {"symbols": tuple(symbols), "start": _ORDINARY(days.first), "end": _ORDINARY(days.last)}
+        spec = self._spec.model_copy(update=wish)
+        try:
+            return with_generations(spec, self._vendor.plan(spec, self._options), self._vendor, self._options)
+        except PlanError as error:
+            raise BadRequestError(str(error)) from error
+
+
+def _final(provider: str, wanted: Mapping[str, _Wanted], store: CoverageReader) -> Callable[[_Kind, str], list[Days]]:
+    """Returns what finds the final days of a symbol: one query for all symbols of a dataset."""
+    asked: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for symbol, one in wanted.items():
+        asked[one.kind[:3]].append(symbol)
+    found: dict[tuple[str, ...], list[Covered]] = defaultdict(list)
+    for (dataset, timespan, adjustment), symbols in asked.items():
+        for row in store.covered(provider, dataset, timespan, adjustment, symbols):
+            found[row.dataset, row.timespan, row.adjustment, row.symbol].append(row)
+
+    def final(kind: _Kind, symbol: str) -> list[Days]:
+        own, every = found.get((*kind[:3], symbol), []), found.get((*kind[:3], EVERY_SYMBOL), [])
+        return final_days([*own, *every]) if own or every else []
+
+    return final
+
+
+def _whole_periods(days: Days, timespan: Timespan) -> Days:
+    first, last = period_start(_ORDINARY(days.first), timespan), period_end(_ORDINARY(days.last), timespan)
+    return Days(first.toordinal(), last.toordinal())
+
+
+@lru_cache(maxsize=4_096)
+def _sessions_of(finality: Finality, days: Days) -> Days | None:
+    """The days from the first session to the last; None if there is none, as between two sessions: there is nothing to ask."""
+
+    def is_session(day: int) -> bool:
+        return close_ms(finality.calendar, _ORDINARY(day), zone=finality.zone) is not None
+
+    first = next((day for day in range(days.first, days.last + 1) if is_session(day)), None)
+    last = next((day for day in range(days.last, days.first - 1, -1) if is_session(day)), None)
+    return None if first is None or last is None else Days(first, last)
+
+
+@lru_cache(maxsize=256)
+def sessions_before(finality: Finality, at_ms: int, number: int) -> tuple[int, ...]:
+    """Returns the last `number` sessions before the day of `at_ms`, ascending, as ordinals."""
+    found: list[int] = []
+    day = today(finality, at_ms)
+    while len(found) < number:
+        day -= timedelta(days=1)
+        if close_ms(finality.calendar, day, zone=finality.zone) is not None:
+            found.append(day.toordinal())
+    return tuple(found[::-1])
