@@ -106,8 +106,8 @@ def _history(seed: int, symbol: Symbol) -> Daily:
         trades[i] = row[6] if row[6] is not None else max(int(row[4] / per_trade), 1)
 
     cash = _cash(symbol, day, cash_share * prices[3])
-    before = np.concatenate((prices[3][:1], prices[3][:-1]))
-    kept = 1 - cash / np.maximum(before, cash * 2 + 1e-9)
+    # The cash is reinvested at the close of the ex date, as the vendors of adjusted closes do.
+    kept = prices[3] / (prices[3] + cash)
     dividend = np.concatenate((np.cumprod(kept[::-1])[::-1][1:], [1.0]))
     start, high, low, close = prices
     return Daily(day, start, high, low, close, volume, vwap, trades, split, dividend, cash, ratio)
