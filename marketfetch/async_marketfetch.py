@@ -161,6 +161,8 @@ class AsyncMarketfetch:
         timespan: str = ...,
         provider: str | None = ...,
         adjustment: str | None = ...,
+        adjust: Literal["none", "splits", "all"] | None = ...,
+        as_of: date | str | None = ...,
         columns: Sequence[str] | None = ...,
         as_: Literal["polars"] = ...,
     ) -> pl.DataFrame: ...
@@ -175,6 +177,8 @@ class AsyncMarketfetch:
         timespan: str = ...,
         provider: str | None = ...,
         adjustment: str | None = ...,
+        adjust: Literal["none", "splits", "all"] | None = ...,
+        as_of: date | str | None = ...,
         columns: Sequence[str] | None = ...,
         as_: Literal["pandas"],
     ) -> pd.DataFrame: ...
@@ -189,6 +193,8 @@ class AsyncMarketfetch:
         timespan: str = ...,
         provider: str | None = ...,
         adjustment: str | None = ...,
+        adjust: Literal["none", "splits", "all"] | None = ...,
+        as_of: date | str | None = ...,
         columns: Sequence[str] | None = ...,
         as_: Literal["arrow"],
     ) -> pa.Table: ...
@@ -202,6 +208,8 @@ class AsyncMarketfetch:
         timespan: str = "1d",
         provider: str | None = None,
         adjustment: str | None = None,
+        adjust: Literal["none", "splits", "all"] | None = None,
+        as_of: date | str | None = None,
         columns: Sequence[str] | None = None,
         as_: Literal["polars", "pandas", "arrow"] = "polars",
     ) -> pl.DataFrame | pd.DataFrame | pa.Table:
@@ -215,6 +223,8 @@ class AsyncMarketfetch:
             timespan=timespan,
             provider=provider,
             adjustment=adjustment,
+            adjust=adjust,
+            as_of=as_of,
             columns=columns,
             as_=as_,
         )

@@ -30,5 +30,9 @@ class UnavailableError(MarketfetchError):
     """Redis, the database or an API key can't be used now; the same call may work later. For a web app: 503."""
 
 
+class AdjustmentWarning(UserWarning):
+    """What is doubtful about adjusted prices: a split that a vendor has twice, a list that is older than the bars."""
+
+
 class UnreadableJob(BadRequestError):
     """This release can't read a recorded job. The other jobs are not affected."""

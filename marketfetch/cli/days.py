@@ -1,4 +1,4 @@
-"""--start and --end, the same for every command that has them."""
+"""--start and --end, --adjust and --as-of, the same for every command that has them."""
 
 from __future__ import annotations
 
@@ -39,6 +39,13 @@ def range_options(*, start_default: str = "", end_default: str = "") -> Callable
         return start(end(command))
 
     return with_both
+
+
+def adjust_options(command: F) -> F:
+    """The options --adjust and --as-of: words as in `marketfetch.bars`, and a date or None."""
+    as_of = click.option("--as-of", type=_DAY, help="With --adjust: by what was known on this day.  [default: today in UTC]")
+    adjust = click.option("--adjust", help="Adjust raw prices by stored actions: none, splits, or all (dividends too).")
+    return adjust(as_of(command))
 
 
 def _default(words: str) -> str:

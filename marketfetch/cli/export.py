@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from marketfetch.cli.days import range_options
+from marketfetch.cli.days import adjust_options, range_options
 from marketfetch.cli.screen import err
 from marketfetch.cli.symbol_list import symbols_of
 from marketfetch.phrases import counted
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--timespan", help="Only bars of this length.")
 @click.option("--provider", help="Only bars of this vendor.")
 @click.option("--adjustment", help="Only raw, split or split_dividend bars.")
+@adjust_options
 @click.option("--overwrite", is_flag=True, help="Remove an earlier export in DEST first.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def export(
@@ -47,6 +48,8 @@ def export(
     timespan: str | None,
     provider: str | None,
     adjustment: str | None,
+    adjust: str | None,
+    as_of: date | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -56,10 +59,12 @@ def export(
     DEST ends in .parquet, .csv or .arrow, which then is the format. After an interruption the same command goes on where it
     stopped.
     """
+    from marketfetch.frames.adjusting import read_adjust
     from marketfetch.frames.choosing import wish
     from marketfetch.frames.exporting import export as exported
 
     named = symbols_of(symbols, symbols_file) if symbols or symbols_file else None
+    by, adjustment = read_adjust(adjust, as_of, adjustment)
     asked = wish(named, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}")
     status = err().status("") if sys.stderr.isatty() else nullcontext()
     with status as line:
@@ -75,6 +80,7 @@ def export(
             start=start,
             end=end,
             overwrite=overwrite,
+            adjust=by,
             told=told,
         )
     if as_json:

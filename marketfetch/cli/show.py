@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import webbrowser
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,7 +13,7 @@ from urllib.parse import quote
 
 import click
 
-from marketfetch.cli.days import range_options
+from marketfetch.cli.days import adjust_options, range_options
 from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
 
@@ -41,6 +42,7 @@ _SHORT: Final = 7
 @range_options(start_default="the first stored one", end_default="the last stored one")
 @click.option("--provider", help="The vendor, where several have bars of SYMBOL.")
 @click.option("--adjustment", help="raw, split or split_dividend, where several are stored.")
+@adjust_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.option("--plot", is_flag=True, help="Draw price and volume into a PNG file here, and print its name.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="The file to draw into: .png, .svg or .pdf.")
@@ -54,6 +56,8 @@ def show(
     end: date | None,
     provider: str | None,
     adjustment: str | None,
+    adjust: str | None,
+    as_of: date | None,
     as_json: bool,
     plot: bool,
     output: Path | None,
@@ -63,17 +67,24 @@ def show(
 
     Times are the starts of the bars: the date of the session; for bars shorter than a day, the time in the exchange's zone.
     """
+    from marketfetch.frames.adjusted_bars import adjusted_columns, last_ms
+    from marketfetch.frames.adjusting import read_adjust
     from marketfetch.frames.choosing import one_of_each, wish
     from marketfetch.frames.stored_bars import found, reading, spans
     from marketfetch.storage.reading_back import last_bars
 
+    by, adjustment = read_adjust(adjust, as_of, adjustment)
     asked = wish(symbol, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}")
     with reading() as store:
         (series,) = one_of_each(asked, found(store, asked))
         ((_, start_ms, end_ms),) = spans([series], start, end)
         count = last or (_MOST if start or end else _USUAL)
+        if by:
+            end_ms = min(end_ms or last_ms(series, by), last_ms(series, by))
         of_series = (series.provider, series.symbol, series.timespan, series.adjustment)
         bars = last_bars(store, *of_series, count, start_ms=start_ms, end_ms=end_ms)
+        if by:
+            bars, series = adjusted_columns(store, series, bars, by), replace(series, adjustment=by.adjustment)
     if not len(bars.ts) and not as_json:
         hint(f"No bars of {series.symbol} are stored in this range; without --start and --end the latest ones are shown.")
         return

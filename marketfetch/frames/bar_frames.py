@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Final, Literal, cast, overload
 
 from marketfetch.exceptions import BadRequestError
 from marketfetch.extras import MissingExtra, need
+from marketfetch.frames.adjusted_bars import adjusted_batches
+from marketfetch.frames.adjusting import read_adjust
 from marketfetch.frames.choosing import one_of_each, wish
 from marketfetch.frames.date_bounds import Asked
 from marketfetch.frames.stored_bars import COLUMNS, arrow, batches, found, reading, schema, spans
@@ -31,6 +34,8 @@ def bars(
     timespan: str = ...,
     provider: str | None = ...,
     adjustment: str | None = ...,
+    adjust: Literal["none", "splits", "all"] | None = ...,
+    as_of: date | str | None = ...,
     columns: Sequence[str] | None = ...,
     as_: Literal["polars"] = ...,
 ) -> pl.DataFrame: ...
@@ -45,6 +50,8 @@ def bars(
     timespan: str = ...,
     provider: str | None = ...,
     adjustment: str | None = ...,
+    adjust: Literal["none", "splits", "all"] | None = ...,
+    as_of: date | str | None = ...,
     columns: Sequence[str] | None = ...,
     as_: Literal["pandas"],
 ) -> pd.DataFrame: ...
@@ -59,6 +66,8 @@ def bars(
     timespan: str = ...,
     provider: str | None = ...,
     adjustment: str | None = ...,
+    adjust: Literal["none", "splits", "all"] | None = ...,
+    as_of: date | str | None = ...,
     columns: Sequence[str] | None = ...,
     as_: Literal["arrow"],
 ) -> pa.Table: ...
@@ -72,6 +81,8 @@ def bars(
     timespan: str = "1d",
     provider: str | None = None,
     adjustment: str | None = None,
+    adjust: Literal["none", "splits", "all"] | None = None,
+    as_of: date | str | None = None,
     columns: Sequence[str] | None = None,
     as_: Literal["polars", "pandas", "arrow"] = "polars",
 ) -> pl.DataFrame | pd.DataFrame | pa.Table:
@@ -82,6 +93,9 @@ def bars(
                 zone. None leaves it open
     timespan    the length of a bar: "1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo"
     provider, adjustment  needed where several are stored for a symbol: an error then names them
+    adjust      "splits" or "all" (dividends too): raw prices, adjusted by the stored splits and dividends; "none": raw prices
+                as they are; None: whichever series is stored
+    as_of       the day whose knowledge counts, by default today: what was seen or happened later is left out, bars too
     columns     names in the order that you want: "symbol", "ts", "open", "high", "low", "close", "volume", "vwap", "trades",
                 "partial" and "date", which None stands for; "provider", "timespan", "adjustment" and "zone" besides
     as_         "polars", "pandas" or "arrow"
@@ -89,14 +103,17 @@ def bars(
     `ts` is the start of a bar, a UTC timestamp in milliseconds; `partial` true for a bar that could still change when it
     was fetched; `date` the date of its session in the exchange's `zone`, null for an intraday bar whose zone is not known;
     texts are strings, all else float64, null where the vendor sent no value. A range without bars is an empty frame with these
-    types. The database's driver writes Arrow's buffers: no row becomes a Python object.
+    types. Adjusted prices and volumes are in shares of `as_of`. The database's driver writes Arrow's buffers: no row becomes a
+    Python object.
 
     Raises BadRequestError for a symbol of which nothing is stored (it names near ones), for one that is stored in several ways,
-    and for a wrong argument; UnavailableError for a database that is away, locked or of another schema, and without `[data]`.
+    for splits or dividends that were never fetched, and for a wrong argument; UnavailableError for a database that is away,
+    locked or of another schema, and without `[data]`. Warns (AdjustmentWarning) of splits and dividends that are doubtful.
     """
     if as_ not in _KINDS:
         raise BadRequestError(f"A frame is one of {', '.join(_KINDS)}: write as_='polars' (got {as_!r}).")
     names = _checked(columns)
+    by, adjustment = read_adjust(adjust, as_of, adjustment)
     asked = wish(symbols, timespan=timespan, provider=provider, adjustment=adjustment, written="{name}={value!r}")
     need("pyarrow", *(("polars",) if as_ == "polars" else ()), for_what="marketfetch.bars")
     with reading() as store:
@@ -106,7 +123,10 @@ def bars(
         import pyarrow as pa
 
         with arrow(store) as source:
-            table = pa.Table.from_batches(batches(source, series, ranges, names), schema=schema(names))
+            found_bars = (
+                adjusted_batches(store, source, series, ranges, names, by) if by else batches(source, series, ranges, names)
+            )
+            table = pa.Table.from_batches(found_bars, schema=schema(names))
     if as_ == "arrow":
         return table
     if as_ == "pandas":

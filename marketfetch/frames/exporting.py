@@ -13,7 +13,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, get_args
@@ -21,16 +21,20 @@ from urllib.parse import quote
 
 from marketfetch.exceptions import BadRequestError
 from marketfetch.extras import need
+from marketfetch.frames.adjusted_bars import adjusted_batches
+from marketfetch.frames.adjusting import Adjust, known_actions
 from marketfetch.frames.choosing import Wish
 from marketfetch.frames.date_bounds import Asked, read
 from marketfetch.frames.export_place import ExportPlace
 from marketfetch.frames.stored_bars import COLUMNS, OF_SERIES, arrow, batches, found, reading, schema, spans
-from marketfetch.storage.arrow_reading import ArrowSource, Span
+from marketfetch.storage.arrow_reading import Span
 from marketfetch.storage.stored_series import StoredSeries
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: Reads the bars of series, in batches.
+Source = Callable[[Sequence[StoredSeries], Sequence[Span]], "Iterator[pa.RecordBatch]"]
 Format = Literal["parquet", "csv", "arrow"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 MANIFEST: Final = "_manifest.json"
@@ -57,13 +61,14 @@ def export(
     start: Asked = None,
     end: Asked = None,
     overwrite: bool = False,
+    adjust: Adjust | None = None,
     told: Callable[[int, int, StoredSeries], None] = lambda _done, _all, _series: None,
 ) -> Exported:
     """Writes the bars that are asked for. A `destination` with a format's ending (`bars.parquet`) is one file of that format.
 
     `to` None is the format of the ending, else Parquet. After an interruption the same call goes on; what is finished is
-    skipped. `overwrite` removes an older export first. `told` hears of each series before it is read. Raises BadRequestError,
-    UnavailableError.
+    skipped. `overwrite` removes an older export first. `adjust`: the raw series of `asked`, adjusted. `told` hears of each
+    series before it is read. Raises BadRequestError, UnavailableError.
     """
     need("pyarrow", "fsspec", for_what="`marketfetch export`")
     suffix = PurePosixPath(destination).suffix.removeprefix(".")
@@ -76,22 +81,34 @@ def export(
         driver = "postgresql" if store.database.spelling.folder == "postgres" else "sqlite"
         need(f"adbc_driver_{driver}", for_what="`marketfetch export`")
         series = found(store, asked)
+        if adjust:
+            series = [replace(one, adjustment=adjust.adjustment) for one in series]
         ranges = spans(series, first, last)
-        with arrow(store) as source:
+        if adjust:
+            known_actions(store, series, adjust)  # whatever is missing is said before a file is written
+        with arrow(store) as database:
+
+            def source(some: Sequence[StoredSeries], of_some: Sequence[Span]) -> Iterator[pa.RecordBatch]:
+                if adjust:
+                    return adjusted_batches(store, database, some, of_some, COLUMNS, adjust)
+                return batches(database, some, of_some, COLUMNS)
+
             if named:
                 return _one_file(destination, source, series, ranges, to=to, overwrite=overwrite, told=told)
-            wanted = {
+            wanted: dict[str, Any] = {
                 "format": to,
                 "start": str(first) if first else None,
                 "end": str(last) if last else None,
                 "series": [[getattr(one, name) for name in OF_SERIES] for one in series],
             }
+            if adjust:
+                wanted |= {"adjust": adjust.to, "as_of": str(adjust.as_of)}
             return _folder(ExportPlace(destination), source, series, ranges, wanted, to=to, overwrite=overwrite, told=told)
 
 
 def _one_file(
     destination: str,
-    source: ArrowSource,
+    source: Source,
     series: Sequence[StoredSeries],
     ranges: Sequence[Span],
     *,
@@ -106,13 +123,13 @@ def _one_file(
         raise BadRequestError(f"{shown} is there already: name another file, or write --overwrite.")
     told(0, 1, series[0])
     with place.replacing(name) as file:
-        rows, _ = _write(file, batches(source, series, ranges, COLUMNS), to)
+        rows, _ = _write(file, source(series, ranges), to)
     return Exported(1, 0, rows, shown)
 
 
 def _folder(
     place: ExportPlace,
-    source: ArrowSource,
+    source: Source,
     series: Sequence[StoredSeries],
     ranges: Sequence[Span],
     wanted: dict[str, Any],
@@ -131,7 +148,7 @@ def _folder(
                 continue
             told(number, len(series), one)
             with place.replacing(name) as file:
-                rows, (first, last) = _write(file, batches(source, [one], [span], COLUMNS), to)
+                rows, (first, last) = _write(file, source([one], [span]), to)
             done[name] = {"file": name, "rows": rows, "first_ts": first, "last_ts": last}
             if time.monotonic() - noted > _NOTE_S:
                 place.write(UNFINISHED, wanted | {"files": list(done.values())})

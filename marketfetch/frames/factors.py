@@ -3,11 +3,11 @@
     splits only            price of a bar before the ex date × old shares ÷ new shares; volume × new ÷ old
     splits and dividends   price further × close ÷ (close + cash), with the raw close of the ex date; the volume as above
 
-The second is the total return of somebody who reinvests at the close of the ex date, and what the vendors of adjusted closes do
+The second is the total return of a holder who reinvests at the close of the ex date, and what the vendors of adjusted closes do
 (tests/frames/test_factors.py compares). An ex date without a session counts from the next bar on. A split on the day of
 a dividend needs no rule: the cash is paid for the new shares, in which that day's close is.
 
-What is doubtful is decided here and told as a `Doubt`; nothing is dropped without one.
+What is doubtful is decided in doubtful_actions.py and returned as a `Doubt`; no action is dropped without one.
 """
 
 from __future__ import annotations

@@ -76,21 +76,30 @@ def batches(
     source: ArrowSource, series: Sequence[StoredSeries], ranges: Sequence[Span], columns: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     """Yields the bars of these series in their order, each by time, with `columns` in theirs. Raises StoreError."""
+    for batch in source.batches(ranges, needed(columns)):
+        yield finished(batch, series, columns)
+
+
+def needed(columns: Sequence[str]) -> list[str]:
+    """The columns to read for `columns`."""
+    stored = [name for name in columns if name in STORED_COLUMNS]
+    return [*stored, "ts"] if "date" in columns and "ts" not in stored else stored
+
+
+def finished(batch: pa.RecordBatch, series: Sequence[StoredSeries], columns: Sequence[str]) -> pa.RecordBatch:
+    """A batch that was read, with the asked columns: those of its series stand beside the stored ones."""
     import pyarrow as pa
 
-    texts = {name: pa.array([getattr(one, name) for one in series], type=pa.string()) for name in columns if name in _CONSTANT}
-    stored = [name for name in columns if name in STORED_COLUMNS]
-    if "date" in columns and "ts" not in stored:
-        stored.append("ts")
-    for batch in source.batches(ranges, stored):
-        made = {name: texts[name].take(batch.column("n")) for name in texts}
-        if "date" in columns:
-            made["date"] = _dates(batch, series)
-        arrays = [made[name] if name in made else batch.column(name) for name in columns]
-        yield pa.RecordBatch.from_arrays(arrays, schema=schema(columns))
+    constant = [name for name in columns if name in _CONSTANT]
+    made = {name: pa.array([getattr(one, name) for one in series], type=pa.string()) for name in constant}
+    made = {name: texts.take(batch.column("n")) for name, texts in made.items()}
+    if "date" in columns:
+        made["date"] = dates(batch, series)
+    arrays = [made[name] if name in made else batch.column(name) for name in columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema(columns))
 
 
-def _dates(batch: pa.RecordBatch, series: Sequence[StoredSeries]) -> pa.Array:
+def dates(batch: pa.RecordBatch, series: Sequence[StoredSeries]) -> pa.Array:
     """The date of each bar's session; null for intraday bars whose zone is not known."""
     import numpy as np
     import pyarrow as pa
