@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from marketfetch.broker_urls import Broker, WrongBrokerUrl, read_broker
-from marketfetch.local import sandbox_note
+from marketfetch.local import runs_elsewhere, sandbox_note
 from marketfetch.local.valkey_server import find_valkey
 from marketfetch.redis_urls import RedisUrl, read
 from marketfetch.sentinel_urls import WrongRedisUrl
@@ -74,11 +74,14 @@ def missing_database() -> Path | None:
 
 def database_choice() -> str:
     """Why it is this database, and how to name another one: a sentence, for one that has not what a user looks for."""
+    if sandbox_note.find(state_dir()):
+        return "That is the sandbox's own database, which every command here uses while the sandbox runs."
     named, left = origin("database_url"), sandbox_left()
     stopped = f" {left}" if left else ""
     if named == "by default":
         how = f"go to the folder of your jobs, or set {PREFIX}DATABASE_URL"
-        return f"That is the default database, in the folder where a command runs: {how}.{stopped}"
+        where = runs_elsewhere.sentence()
+        return f"That is the default database, in the folder where a command runs: {how}.{where and f' {where}'}{stopped}"
     return f"database_url ({named}) names that database: correct it if your jobs are in another one.{stopped}"
 
 
@@ -96,9 +99,10 @@ def redis_choice() -> str:
     """The Redis that is asked because no other is known, as a sentence; "" where one is configured or `up` runs here."""
     if get_settings().redis_url is not None or find_valkey(state_dir()):
         return ""
+    where = runs_elsewhere.sentence()
     return (
         f"Looked in the Redis at {DEFAULT_REDIS_URL}, the default: redis_url is not set, and `marketfetch up` does not run in "
-        f"{Path.cwd()}. Go to the folder where it runs, or set {PREFIX}REDIS_URL."
+        f"{Path.cwd()}. Go to the folder where it runs, or set {PREFIX}REDIS_URL.{where and f' {where}'}"
     )
 
 

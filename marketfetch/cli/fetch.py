@@ -90,9 +90,13 @@ def fetch(
     from marketfetch.addresses import database_choice, missing_database
     from marketfetch.cli.outcome import ALL_STORED
     from marketfetch.cli.owner import owner
+    from marketfetch.exceptions import BadRequestError
     from marketfetch.jobs.list_wishes import whole_list
+    from marketfetch.vendors import names, unknown
 
     wanted = symbols_of(symbols, symbols_file)
+    if not wanted and provider not in names():
+        raise BadRequestError(f"{unknown(provider)} The vendor comes first, then the symbols.")
     if not wanted:
         raise click.UsageError("name at least one symbol, or give --symbols-file")
     new_database = missing_database()

@@ -35,6 +35,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except click.MissingParameter:
+            raise
         except click.BadParameter as error:
             raise click.BadParameter(_of_numbers(error), error.ctx, error.param, error.param_hint) from None
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from marketfetch.cli.screen import command, hint
 from marketfetch.phrases import counted
 
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
 
 @click.command()
 @click.argument("job")
-def cancel(*, job: str) -> None:
+@_JSON
+def cancel(*, job: str, as_json: bool) -> None:
     """Make no more calls for JOB. Running requests still end; requests that other jobs share stay."""
     import marketfetch
     from marketfetch.cli.outcome import next_step, sentences
 
     state = marketfetch.cancel(job)
-    click.echo("\n".join(sentences(state)))
+    click.echo(state.model_dump_json() if as_json else "\n".join(sentences(state)))
     if state.state in ("done", "failed"):
         hint("Nothing was cancelled: every request of the job was over already.")
     if step := next_step(state):
@@ -25,8 +30,9 @@ def cancel(*, job: str) -> None:
 
 @click.command()
 @click.argument("job", required=False)
+@_JSON
 @click.pass_context
-def resume(ctx: click.Context, *, job: str | None) -> None:
+def resume(ctx: click.Context, *, job: str | None, as_json: bool) -> None:
     """Park at once what is to do of JOB, or of every open job. Nothing that is stored, empty or failed is fetched again.
 
     Workers do the same every few seconds, except for a job that was cancelled. Exits with 1 if one of the open jobs can't go
@@ -37,15 +43,19 @@ def resume(ctx: click.Context, *, job: str | None) -> None:
 
     before = marketfetch.status(job) if job is not None else None
     fed = resume_all() if before is None else {before.job: marketfetch.resume(before.job)}
+    if as_json:
+        click.echo(json.dumps({"jobs": [_document(name, requests) for name, requests in fed.items()]}))
     for name, requests in fed.items():
         if isinstance(requests, Exception):
             hint(str(requests))
+        elif as_json:
+            continue
         elif before and before.requests.cancelled > requests:
             click.echo(f"{name}: {_go_on(before.requests.cancelled, requests)}")
         else:
             click.echo(f"{name}: {counted(requests, 'request')} parked anew." if requests else f"{name}: {_as_it_is(name)}")
     if not fed:
-        click.echo(
+        (hint if as_json else click.echo)(
             "No job is open, so there is nothing to resume. One that is cancelled goes on with `marketfetch resume JOB`."
         )
     ctx.exit(1 if any(isinstance(requests, Exception) for requests in fed.values()) else 0)
@@ -53,12 +63,16 @@ def resume(ctx: click.Context, *, job: str | None) -> None:
 
 @click.command()
 @click.argument("job")
-def retry(*, job: str) -> None:
+@_JSON
+def retry(*, job: str, as_json: bool) -> None:
     """Make the failed requests of JOB again."""
     import marketfetch
 
     job = _whole(job)
     failed = marketfetch.retry(job)
+    if as_json:
+        click.echo(json.dumps({"job": job, "requests": failed}))
+        return
     click.echo(
         f"{counted(failed, 'failed request')} of {job} {'is' if failed == 1 else 'are'} to be made again."
         if failed
@@ -66,6 +80,11 @@ def retry(*, job: str) -> None:
     )
     if failed:
         hint(f"See how it goes: {command()} status {job}")
+
+
+def _document(job: str, requests: int | Exception) -> dict[str, object]:
+    """How many requests were parked anew, or why the job can't go on."""
+    return {"job": job, **({"error": str(requests)} if isinstance(requests, Exception) else {"requests": requests})}
 
 
 def _go_on(cancelled: int, parked: int) -> str:

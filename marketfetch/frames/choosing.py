@@ -84,7 +84,8 @@ def one_of_each(asked: Wish, found: Sequence[StoredSeries]) -> list[StoredSeries
             continue
         fields = [field for field in ("provider", "adjustment") if len({getattr(one, field) for one in several}) > 1]
         words = _listed([f"{one.provider} {one.adjustment}" for one in several])
-        example = ", ".join(asked.option(field, getattr(several[0], field)) for field in fields)
+        between = " " if asked.written.startswith("--") else ", "
+        example = between.join(asked.option(field, getattr(several[0], field)) for field in fields)
         raise BadRequestError(
             f"{_shown(name)} has {asked.timespan} bars of several series: {words}. Write which one, such as {example}."
         )

@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from marketfetch.addresses import redis_setting, redis_url
 from marketfetch.connections import new_redis
+from marketfetch.local import runs_elsewhere
 from marketfetch.redis_keys import named
 from marketfetch.settings import get_settings
 
@@ -88,7 +89,9 @@ def remedy_of_silence() -> str:
     """Returns what to do about a Redis that does not answer: `up` starts one only where none is configured."""
     if get_settings().redis_url is not None:
         return f"Start the Redis that is configured, or correct {redis_setting()}."
-    return f"Start one with `marketfetch up` in this folder, go to the folder where it runs, or set {redis_setting()}."
+    where = runs_elsewhere.sentence()
+    ways = f"Start one with `marketfetch up` in this folder, go to the folder where it runs, or set {redis_setting()}."
+    return f"{ways} {where}".rstrip()
 
 
 def _what(redis: Redis, refused: str, error: RedisError) -> tuple[str, str]:

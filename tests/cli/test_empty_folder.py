@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from click.testing import CliRunner, Result
 import marketfetch
 from marketfetch import UnknownJob, connections, settings
 from marketfetch.cli.main import marketfetch as command
-from marketfetch.local import sandbox_note
+from marketfetch.local import runs_elsewhere, sandbox_note
 
 #: These make what they need.
 WRITING = {"demo", "init", "up", "fetch"}
@@ -187,3 +189,25 @@ def test_a_day_that_is_none_is_refused_in_words_and_without_a_format(folder: Pat
     assert done.exit_code == 2
     assert "'2024-13-01' is no day: write a date such as 2024-01-31" in done.stderr
     assert "%Y" not in done.stderr
+
+
+def test_the_folder_where_up_runs_is_named_where_nothing_is_found(
+    folder: Path, tmp_path_factory: Any, monkeypatch: Any
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    code = "import sys; print(flush=True); sys.stdin.read()"
+    # Its command line is what is looked at: `python -m marketfetch up` and the script have these words in it.
+    words = [sys.executable, "-c", code, "/usr/bin/marketfetch", "up", "--sandbox"]
+    with subprocess.Popen(words, cwd=elsewhere, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert elsewhere in runs_elsewhere.folders()
+        assert folder not in runs_elsewhere.folders()
+        monkeypatch.setattr(runs_elsewhere, "folders", lambda: [elsewhere])
+        says = f"`marketfetch up` runs in {elsewhere}."
+        assert says in run("status").stderr
+        with settings.override({}):
+            assert says in run("quotas").stderr
+        other.communicate()
+    monkeypatch.setattr(runs_elsewhere, "folders", list)
+    assert "`marketfetch up` runs in" not in run("status").stderr

@@ -44,7 +44,8 @@ def test_a_job_is_purged_with_what_it_has_parked_and_what_others_share_stays(her
     }  # fmt: skip
     done = here.run("purge", "--parked", mine, "--yes")
     assert done.stdout == f"{mine}: cancelled, 0 requests of it withdrawn; 1 running one will be stored.\n"
-    assert here.run("resume", mine).returncode == 0
+    resumed = json.loads(here.run("resume", mine, "--json").stdout)
+    assert resumed == {"jobs": [{"job": mine, "requests": 0}]}, "its request is parked for the other job"
     assert status(here, mine)["requests"]["cancelled"] == 0
 
 
@@ -84,3 +85,12 @@ def test_a_purge_that_is_not_confirmed_or_can_not_be_done_changes_nothing(here, 
     assert (both.returncode, "say what" in both.stderr) == (2, True)
     assert redis.zcard(READY) == 1
     assert status(here, job)["state"] == "running"
+
+
+def test_what_steers_a_job_has_a_document_too(here, redis):
+    job = submit(here, "AAPL", "MSFT")
+    cancelled = json.loads(here.run("cancel", job, "--json").stdout)
+    assert (cancelled["job"], cancelled["state"], cancelled["requests"]["cancelled"]) == (job, "cancelled", 2)
+    assert json.loads(here.run("resume", job, "--json").stdout) == {"jobs": [{"job": job, "requests": 2}]}
+    assert json.loads(here.run("retry", job, "--json").stdout) == {"job": job, "requests": 0}
+    assert json.loads(here.run("resume", "--json").stdout)["jobs"][0]["job"] == job

@@ -68,6 +68,21 @@ def arguable(parameter: click.Parameter) -> bool:
     return isinstance(parameter, click.Argument)
 
 
+@pytest.mark.parametrize(
+    "path", [path for path, one in LEAVES.items() if any(each.required for each in one.params)], ids=" ".join
+)
+def test_a_missing_argument_is_named(path: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(command, path)
+    assert done.exit_code == 2
+    assert "Missing argument" in done.output
+
+
+def test_a_symbol_in_the_place_of_the_vendor_is_no_vendor() -> None:
+    done = CliRunner().invoke(command, ["fetch", "AAPL"])
+    assert "There is no vendor 'AAPL'" in done.stderr
+    assert "The vendor comes first, then the symbols." in done.stderr
+
+
 def refusal(ask: Callable[[], object]) -> str:
     """What the error says; "" where there is none."""
     try:
