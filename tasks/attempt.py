@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from threading import Event
 from typing import Any, Final, Literal, NoReturn, TypeVar
@@ -39,8 +38,7 @@ from marketfetch.vendors.errors import (
     Transient,
     Unavailable,
 )
-from marketfetch.vendors.finality import first_partial_ms
-from marketfetch.vendors.times import zone_info
+from marketfetch.vendors.partial_bars import marked
 from marketfetch.vendors.wire import ago_us, steady_ns, steady_s
 
 from . import outcomes
@@ -209,20 +207,13 @@ class Run:
         following = request.next_page(page.next) if page.next else None
         return batches.encode(batch), Parking(id=following.id, arguments=following.arguments) if following else None
 
-    def _series(self, page: Page) -> tuple[BarSeries, ...]:
+    def _series(self, page: Page) -> Sequence[BarSeries]:
         """The page's bars with the zone of their days, and with those marked that were not final at the call."""
         if self.request is None:
             return ()
         vendor, of_vendor = vendors.vendor(self.request.provider), options(self.request.provider)
         finality, zone = vendor.finality_of(self.request, of_vendor), vendor.zone(self.request, of_vendor)
-        return tuple(
-            replace(
-                one,
-                bars=one.bars.marked_partial(first_ms=first_partial_ms(finality, one.timespan, self.called_at_ms)),
-                zone=zone_info(one.zone or zone).key,
-            )
-            for one in page.series
-        )
+        return marked(page.series, finality, zone=zone, called_at_ms=self.called_at_ms)
 
     def handle_error(self, error: FetchError, provider: str, symbol: str) -> Reference:
         """Logs an error of the tree with its next step, then takes exactly that step."""

@@ -10,7 +10,7 @@ import click
 
 from marketfetch.cli.days import range_options
 from marketfetch.cli.screen import command, hint
-from marketfetch.cli.symbol_list import symbols_of
+from marketfetch.cli.symbol_list import of_whole_market, symbols_of
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def fetch(
     from marketfetch.jobs.list_wishes import whole_list
     from marketfetch.vendors import names, unknown
 
-    wanted = symbols_of(symbols, symbols_file)
+    wanted = symbols_of(symbols, symbols_file) or of_whole_market(provider, dataset)
     if not wanted and provider not in names():
         raise BadRequestError(f"{unknown(provider)} The vendor comes first, then the symbols.")
     if not wanted:

@@ -43,6 +43,16 @@ def _decoded(data: bytes, *, name: str) -> str:
         raise click.BadParameter(f"{name} is no text in UTF-8 (look at line {line}): save it as UTF-8") from None
 
 
+def of_whole_market(provider: str, dataset: str) -> tuple[str, ...]:
+    """What stands for every symbol, where the dataset is asked for without symbols; none where it is not."""
+    from marketfetch import vendors
+    from marketfetch.schemas.symbol_text import WHOLE_MARKET
+    from marketfetch.vendors.whole_market import is_whole_market
+
+    known = provider in vendors.names() and is_whole_market(vendors.vendor(provider), dataset)
+    return (WHOLE_MARKET,) if known else ()
+
+
 def _of_text(text: str) -> Iterator[str]:
     """The symbols of a list, or of a table whose first line has a column with such a title."""
     lines = [line for line in re.split(r"\r\n|\r|\n", text) if _COMMENT.sub("", line).strip(_BLANKS)]

@@ -1,7 +1,7 @@
 """The byte format of a batch: columns, not rows; compressed; complete, so that the store looks nothing up.
 
-A batch of records has version 2, so that a release which would store its ledger row without them leaves it alone. All others
-have version 1, which the release before reads too.
+A batch of records, or with a cross-section, has version 2: a release that would store its ledger row alone leaves it. All
+others have version 1, which the release before reads too.
 
 Layout: 4 bytes length of a JSON head, the head, then the arrays one after the other, all of it zlib level 1. The reader
 checks the version in the head first: a release reads the layout of the one before it, and does not touch one of a newer
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Any, Final
@@ -20,12 +21,15 @@ import numpy as np
 
 from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
 from marketfetch.schemas.coverage import Covered
+from marketfetch.schemas.cross_section import CrossSection
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.page import Reject
 from marketfetch.schemas.record_kinds import Records
 
+#: The latest version that this release reads.
 VERSION: Final = 2
-_OF_BARS: Final = 1
+#: The version of a batch that has nothing but series, as the release before writes and reads it.
+SERIES_ALONE: Final = 1
 
 
 class UnreadableBatch(Exception):
@@ -38,22 +42,26 @@ class NewerBatch(Exception):
 
 def encode(batch: Batch) -> bytes:
     """The bytes that Redis keeps until the batch is stored."""
+    section = batch.series if isinstance(batch.series, CrossSection) else None
+    several = () if section else batch.series
     head: dict[str, Any] = {
-        "version": _OF_BARS if batch.records is None else VERSION,
+        "version": VERSION if section or batch.records is not None else SERIES_ALONE,
         "ledger": asdict(batch.ledger),
         "rejects": [asdict(one) for one in batch.rejects],
         # Beside the series, as a release that knows no zones unpacks these.
-        "zones": [one.zone for one in batch.series],
+        "zones": [one.zone for one in several],
         "covered": [asdict(one) for one in batch.covered],
-        "series": [[one.provider, one.symbol, one.timespan, one.adjustment, len(one.bars)] for one in batch.series],
+        "series": [[one.provider, one.symbol, one.timespan, one.adjustment, len(one.bars)] for one in several],
     }
     if batch.records is not None:
         head["records"] = [batch.records.kind, batch.records.rows]
+    if section:
+        head["section"] = [section.provider, section.symbols, section.timespan, section.adjustment, section.zone]
     text = json.dumps(head, separators=(",", ":"), default=date.isoformat).encode()
     parts = [len(text).to_bytes(4, "big"), text]
-    for one in batch.series:
-        parts += [one.bars.ts.astype("<i8").tobytes(), np.packbits(one.bars.partial).tobytes()]
-        parts += [getattr(one.bars, name).astype("<f8").tobytes() for name in FLOAT_COLUMNS]
+    for bars in (section.bars,) if section else (one.bars for one in several):
+        parts += [bars.ts.astype("<i8").tobytes(), np.packbits(bars.partial).tobytes()]
+        parts += [getattr(bars, name).astype("<f8").tobytes() for name in FLOAT_COLUMNS]
     return zlib.compress(b"".join(parts), level=1)
 
 
@@ -63,13 +71,16 @@ def decode(data: bytes) -> Batch:
         raw = zlib.decompress(data)
         length = int.from_bytes(raw[:4], "big")
         head = json.loads(raw[4 : 4 + length])
+        known = f"batch of version {head['version']}; this release reads version {VERSION}"
         if type(head["version"]) is int and head["version"] > VERSION:
-            raise NewerBatch(f"batch of version {head['version']}; this release reads version {VERSION}")
-        if head["version"] not in (_OF_BARS, VERSION):
-            raise UnreadableBatch(f"batch of version {head['version']}; this release reads version {VERSION}")
+            raise NewerBatch(known)
+        if head["version"] not in (SERIES_ALONE, VERSION):
+            raise UnreadableBatch(known)
         reader = _Reader(raw, 4 + length)
         zones = head.get("zones") or [""] * len(head["series"])
-        series = tuple(_series(one, zone, reader) for one, zone in zip(head["series"], zones, strict=True))
+        series: Sequence[BarSeries] = tuple(_series(one, zone, reader) for one, zone in zip(head["series"], zones, strict=True))
+        if "section" in head:
+            series = _section(head["section"], reader)
     except (zlib.error, ValueError, KeyError) as error:
         raise UnreadableBatch(f"batch can't be read: {error}") from error
     rejects = tuple(Reject(**one) for one in head["rejects"])
@@ -102,7 +113,16 @@ class _Reader:
 
 def _series(head: list[Any], zone: str, reader: _Reader) -> BarSeries:
     provider, symbol, timespan, adjustment, n = head
+    return BarSeries(provider, symbol, timespan, adjustment, _bars(n, reader), zone)
+
+
+def _section(head: list[Any], reader: _Reader) -> CrossSection:
+    provider, symbols, timespan, adjustment, zone = head
+    return CrossSection(provider, tuple(symbols), timespan, adjustment, _bars(len(symbols), reader), zone)
+
+
+def _bars(n: int, reader: _Reader) -> BarColumns:
     ts = reader.take("<i8", n).astype(np.int64)
     partial = np.unpackbits(reader.take("u1", (n + 7) // 8), count=n).astype(np.bool_)
     floats = {name: reader.take("<f8", n).astype(np.float64) for name in FLOAT_COLUMNS}
-    return BarSeries(provider, symbol, timespan, adjustment, BarColumns(ts=ts, partial=partial, **floats), zone)
+    return BarColumns(ts=ts, partial=partial, **floats)

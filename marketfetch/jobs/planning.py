@@ -25,6 +25,7 @@ from marketfetch.schemas.timespans import TIMESPANS
 from marketfetch.validation_words import in_words
 from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.generations import as_of_text, with_generations
+from marketfetch.vendors.whole_market import check_whole_market
 
 if TYPE_CHECKING:
     from marketfetch.storage.store import Job
@@ -212,9 +213,14 @@ def plan_new(spec: JobSpec) -> list[Request]:
 
     A recorded job is planned without that check, so that every release can end the jobs of the others. Raises BadRequestError.
     """
+    vendor = vendors.vendor(spec.provider)
+    try:
+        check_whole_market(vendor, spec)
+    except PlanError as error:
+        raise BadRequestError(str(error)) from error
     requests = plan(spec)
     try:
-        vendors.vendor(spec.provider).check_wish(spec, options(spec.provider))
+        vendor.check_wish(spec, options(spec.provider))
     except PlanError as error:
         raise BadRequestError(str(error)) from error
     return requests

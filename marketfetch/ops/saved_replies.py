@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,10 +13,12 @@ from marketfetch import vendors
 from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError
 from marketfetch.schemas.bars import BarSeries, Ints
+from marketfetch.schemas.cross_section import CrossSection, count_bars
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.price_rules import PriceKind
 from marketfetch.schemas.rejects import Reject
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import Adjustment
 from marketfetch.settings import get_settings
 from marketfetch.vendors import reading
 from marketfetch.vendors.errors import BadRequest, FetchError, RateLimited, TooManyRejects, Transient
@@ -115,25 +117,27 @@ def read_saved(
 
 
 def _of_page(page: Page, *, outcome: str = "rows", message: str = "") -> SavedReply:
-    filled = [one for one in page.series if len(one.bars)]
+    filled = page.series[:1] if isinstance(page.series, CrossSection) else [one for one in page.series if len(one.bars)]
     kinds = {(one.symbol, one.adjustment): one.kind for one in page.counts}
     return SavedReply(
         outcome=outcome,
         message=message,
         rows=_rows(page),
-        bars=sum(len(one.bars) for one in page.series),
+        bars=count_bars(page.series),
         rejects=tuple(_saved_reject(one) for one in page.rejects),
         rejected=page.rejected,
         first_ts=min((int(one.bars.ts[0]) for one in filled), default=None),
         last_ts=max((int(one.bars.ts[-1]) for one in filled), default=None),
         next=page.next,
-        series=tuple(_series(one, kinds.get((one.symbol, one.adjustment))) for one in page.series),
+        series=_described(page.series, kinds),
         quirks={quirk.name: quirk.rows for quirk in page.quirks},
     )
 
 
 def _rows(page: Page) -> int:
     """The reply's own good rows: one that gives a raw and an adjusted bar is one row."""
+    if isinstance(page.series, CrossSection):
+        return page.rows
     instants: dict[str, list[Ints]] = {}
     for one in page.series:
         instants.setdefault(one.symbol, []).append(one.bars.ts)
@@ -142,6 +146,12 @@ def _rows(page: Page) -> int:
 
 def _saved_reject(reject: Reject) -> SavedReject:
     return SavedReject(row=reject.row, field=reject.field, value=reject.value, reason=reject.reason, symbol=reject.symbol)
+
+
+def _described(series: Sequence[BarSeries], kinds: Mapping[tuple[str, Adjustment], PriceKind]) -> tuple[str, ...]:
+    if isinstance(series, CrossSection):
+        return (f"{len(series):,} symbols, {series.timespan} {series.adjustment}: one bar each",)
+    return tuple(_series(one, kinds.get((one.symbol, one.adjustment))) for one in series)
 
 
 def _series(series: BarSeries, kind: PriceKind | None) -> str:

@@ -47,12 +47,8 @@ def bars(path: tuple[str, ...], query: Query, *, market: Market, account: Accoun
     start, end = _edge(first, kind, last=False), _edge(last, kind, last=True)
     if end < start:
         return error(400, "The parameter 'to' cannot be a time that occurs before 'from'", symbol=name)
-    if account.years is not None and local_day(start, kind) < _years_before(market.today, account.years):
-        return error(
-            403,
-            "Your plan doesn't include this data timeframe. Please upgrade your plan at https://polygon.io/pricing",
-            symbol=name,
-        )
+    if too_old := out_of_plan(local_day(start, kind), market=market, account=account, symbol=name):
+        return too_old
     adjusted, rising = asked.get("adjusted", "true") != "false", asked.get("sort", "asc") != "desc"
     if symbol is None or span == "second":
         found, used, more = None, 0, None
@@ -71,6 +67,14 @@ def bars(path: tuple[str, ...], query: Query, *, market: Market, account: Accoun
             f"{HOST}/v2/aggs/ticker/{quote(name, safe=':')}/range/{multiplier}/{span}/{span_path}?cursor={cursor}"
         )
     return polygon_reply(document, symbol=name)
+
+
+def out_of_plan(day: date, *, market: Market, account: Account, symbol: str) -> Reply | None:
+    """The refusal of a range that begins before the years of the account's plan."""
+    if account.years is None or day >= _years_before(market.today, account.years):
+        return None
+    words = "Your plan doesn't include this data timeframe. Please upgrade your plan at https://polygon.io/pricing"
+    return error(403, words, symbol=symbol)
 
 
 def error(status: int, words: str, *, symbol: str = "") -> Reply:

@@ -14,6 +14,7 @@ from marketfetch.sandbox import (
     nasdaq_datasets,
     nasdaq_tables,
     nasdaq_wire,
+    polygon_grouped,
     polygon_reference,
     polygon_wire,
 )
@@ -24,6 +25,7 @@ from marketfetch.sandbox.market import Market
 from marketfetch.sandbox.reply import Query, Reply, one
 
 _AGGS: Final = re.compile(r"/v2/aggs/ticker/([^/]+)/range/([^/]+)/([^/]+)/([^/]+)/([^/]+)")
+_GROUPED: Final = re.compile(r"/v2/aggs/grouped/locale/us/market/stocks/([^/]+)")
 _DATASET: Final = re.compile(r"/api/v3/datasets/([^/]+)/([^/]+?)(?:/(data|metadata))?(?:\.(json|csv))?/?")
 _TABLE: Final = re.compile(r"/api/v3/datatables/([^/]+/[^/.]+)(?:/(metadata))?(?:\.(json|csv))?/?")
 
@@ -114,6 +116,8 @@ def _vendor(call: Call, account: Account, market: Market) -> Reply:
     if call.vendor == "polygon":
         if aggs := _AGGS.fullmatch(call.path):
             return polygon_wire.bars(tuple(map(unquote, aggs.groups())), call.query, market=market, account=account)
+        if grouped := _GROUPED.fullmatch(call.path):
+            return polygon_grouped.answer(unquote(grouped.group(1)), call.query, market=market, account=account)
         return polygon_reference.answer(call.path, call.query, market=market)
     if dataset := _DATASET.fullmatch(call.path):
         database, code, part, form = dataset.groups()

@@ -125,6 +125,11 @@ class BarColumns:
         floats = {name: getattr(self, name)[index] for name in FLOAT_COLUMNS}
         return BarColumns(ts=self.ts[index], partial=self.partial[index], **floats)
 
+    def rows(self, first: int, end: int) -> BarColumns:
+        """Returns the bars from position `first` up to `end`, without copying them."""
+        floats = {name: getattr(self, name)[first:end] for name in FLOAT_COLUMNS}
+        return BarColumns(ts=self.ts[first:end], partial=self.partial[first:end], **floats)
+
     def marked_partial(self, *, first_ms: int) -> BarColumns:
         """Flags the bars that start at `first_ms` or later: their values may still change."""
         floats = {name: getattr(self, name) for name in FLOAT_COLUMNS}

@@ -10,6 +10,8 @@ from marketfetch.schemas.page import Reject
 from marketfetch.schemas.record_kinds import Records
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from marketfetch.schemas.bars import BarSeries  # imports numpy, which a process that only reads the ledger does not need
 
 Outcome = Literal["stored", "empty", "failed", "cancelled"]
@@ -49,7 +51,7 @@ class Batch:
     """
 
     ledger: LedgerRow
-    series: tuple[BarSeries, ...] = ()
+    series: Sequence[BarSeries] = ()
     rejects: tuple[Reject, ...] = ()
     covered: tuple[Covered, ...] = ()
     records: Records | None = None

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from marketfetch.schemas.cross_section import CrossSection, count_bars
 from marketfetch.schemas.record_kinds import NO_RECORDS, Records
 from marketfetch.schemas.rejects import Reject as Reject
 from marketfetch.schemas.rejects import Rejects as Rejects
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from marketfetch.schemas.bars import BarSeries  # imports numpy
     from marketfetch.schemas.price_rules import PriceKind
     from marketfetch.schemas.timespans import Adjustment
@@ -41,6 +44,8 @@ class SeriesCount:
 class Page:
     """A decoded response: `series` of bars, or `records` of another dataset.
 
+    `series` is a CrossSection where the response has one bar of each of many symbols.
+
     `rejects` keeps the first hundred rejects of each reason; `rejected` and `reject_counts` count all of them. `counts` has
     every series of the response, also one without a good row; a vendor may leave it out.
 
@@ -48,7 +53,7 @@ class Page:
     vendor has no rows or does not know the symbol. The same request makes that call, once, and its reply is the outcome.
     """
 
-    series: tuple[BarSeries, ...] = ()
+    series: Sequence[BarSeries] = ()
     records: Records = NO_RECORDS
     rejects: tuple[Reject, ...] = ()
     quirks: tuple[Quirk, ...] = ()
@@ -59,11 +64,13 @@ class Page:
     @property
     def rows(self) -> int:
         """The number of good rows: the bars of every series, and the records."""
-        return sum(len(one.bars) for one in self.series) + len(self.records)
+        return count_bars(self.series) + len(self.records)
 
     @property
     def reply_rows(self) -> int:
         """The number of the response's good rows: a row with a bar for each of two adjustments counts once."""
+        if isinstance(self.series, CrossSection):
+            return self.rows
         most: dict[str, int] = {}
         for one in self.series:
             most[one.symbol] = max(most.get(one.symbol, 0), len(one.bars))

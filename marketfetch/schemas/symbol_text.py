@@ -11,6 +11,8 @@ from marketfetch.printable import printable
 
 #: The longest symbol: time series have the longest ones, DATABASE/CODE.
 LONGEST: Final = 64
+#: Stands for every symbol of a market, where one call brings them all.
+WHOLE_MARKET: Final = "*"
 #: What symbols have besides letters and digits: M&M.BSE, ^GSPC, ES=F, C:EURUSD, BRK/B, BAC-PL, ES1!, AB~T, X#, Y*.
 _SIGNS: Final = frozenset("&'~$#@^=+_-/.:!*()%?")
 _NAMED: Final = {
@@ -28,7 +30,9 @@ _MOST_SHOWN: Final = 40
 
 
 def problem(text: str) -> str | None:
-    """What keeps a text from being a symbol, as a sentence that names it; None for a symbol."""
+    """What keeps a text from being a symbol, as a sentence that names it; None for a symbol, and for "*"."""
+    if text == WHOLE_MARKET:
+        return None
     shown = f"'{printable(text, most=_MOST_SHOWN)}'"
     if not text.strip():
         return "a symbol is empty: name one, such as the vendor's own spelling of a stock"

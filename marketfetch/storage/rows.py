@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, Flags
+from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, Flags, Ints
 
 Table = NDArray[Any]
 
@@ -68,6 +68,15 @@ def table(parts: Sequence[Part]) -> Table:
         for name in ("ts", *VALUE_COLUMNS):
             here[name] = getattr(part.bars, name)
         start += len(part.bars)
+    return rows
+
+
+def table_of_many(bars: BarColumns, *, numbers: Ints, ledger_id: int, fetched_ms: int) -> Table:
+    """Bars as a table, each of the series of its number."""
+    rows = np.empty(len(bars), dtype=ROW)
+    rows["series_id"], rows["ledger_id"], rows["fetched_at"] = numbers, ledger_id, fetched_ms
+    for name in ("ts", *VALUE_COLUMNS):
+        rows[name] = getattr(bars, name)
     return rows
 
 

@@ -5,6 +5,7 @@ Postgres has the offsets of zones itself. SQLite has none: a table has them, of 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,11 @@ def set_zones(execute: Execute, spelling: Spelling, zones: Mapping[int, str]) ->
     A zone that is known to no clock of the database is left out: with it, the view could not be read.
     """
     sql = _sql(spelling)
-    known = {zone for zone in set(zones.values()) if _is_known(execute, sql, zone)}
     # In one order, so that two writers can't deadlock.
-    for number, zone in sorted(zones.items()):
-        if zone in known:
-            execute(sql["set_zone"], number, zone)
+    for zone in sorted(set(zones.values())):
+        if _is_known(execute, sql, zone):
+            numbers = sorted(number for number, its_zone in zones.items() if its_zone == zone)
+            execute(sql["set_zone"], zone, json.dumps(numbers))
 
 
 def fill_zones(store: Store, zone_of: Callable[[str, str, str], str | None]) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from marketfetch.schemas.page import Page
 from marketfetch.schemas.record_kinds import KINDS
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan
+from marketfetch.vendors.asked_days import missed_days, missed_sessions
 from marketfetch.vendors.errors import (
     BadCredentials,
     BadRequest,
@@ -40,7 +41,8 @@ from marketfetch.vendors.protocol import Vendor, VendorOptions
 from marketfetch.vendors.purity import isolated
 from marketfetch.vendors.reply_parsing import as_utf8
 from marketfetch.vendors.reply_variants import WORDS, fields_of, in_other_bytes, shuffled, with_values
-from marketfetch.vendors.times import day_start_ms, period_end, period_start, zone_info
+from marketfetch.vendors.times import day_start_ms, zone_info
+from marketfetch.vendors.whole_market import is_whole_market
 
 _BASE: Final = "http://vendor.test/below"
 _AS_OF: Final = "2026-11-20"
@@ -142,20 +144,12 @@ class VendorConformance:
                     pieces.setdefault(symbol, []).append(request)
             _must(sorted(pieces) == sorted(spec.symbols), f"the plan of {spec} is for {sorted(pieces)}")
             for symbol, requests in pieces.items():
-                self._cover(spec, symbol, requests)
-
-    def _cover(self, spec: JobSpec, symbol: str, requests: list[Request]) -> None:
-        expected = spec.start
-        for request in sorted(requests, key=lambda one: one.start or date.min):
-            _must(request.start is not None and request.end is not None, f"{symbol}: a request has no range")
-            assert request.start is not None
-            assert request.end is not None
-            whole = period_start(expected, spec.timespan) <= request.start <= expected or request.start == expected
-            _must(whole, f"{symbol}: the request from {request.start} leaves a gap or an overlap at {expected} ({spec})")
-            expected = request.end + timedelta(days=1)
-        _must(
-            spec.end < expected <= period_end(spec.end, spec.timespan) + timedelta(days=1), f"{symbol}: ends before {expected}"
-        )
+                if is_whole_market(self.vendor, spec.dataset):
+                    calendar = self.vendor.finality_of(requests[0], self._options()).calendar
+                    missed = missed_sessions(spec, requests, calendar=calendar)
+                else:
+                    missed = missed_days(spec, requests)
+                _must(not missed, f"{symbol}: {missed}")
 
     def test_a_list_is_asked_for_whole_once_a_symbol_and_its_records_are_of_a_known_kind(self) -> None:
         for dataset in (one for one in self.vendor.datasets if one.records):

@@ -12,6 +12,7 @@ from typing import TypeVar
 from marketfetch.printable import printable
 from marketfetch.redaction import CUT, redact
 from marketfetch.schemas.bars import BarSeries
+from marketfetch.schemas.cross_section import CrossSection
 from marketfetch.schemas.page import Page, Quirk, SeriesCount
 from marketfetch.schemas.rejects import Reject, Rejects
 from marketfetch.schemas.request import Request
@@ -30,7 +31,7 @@ def harmless_page(page: Page, request: Request, secrets: Sequence[str]) -> Page:
     """The page with harmless texts. Raises Unavailable where the name of its next page is damaged."""
     return replace(
         page,
-        series=tuple(_with_harmless_symbol(one) for one in page.series),
+        series=_series(page.series),
         counts=tuple(_with_harmless_symbol(one) for one in page.counts),
         rejects=_rejects(page, request, secrets),
         quirks=tuple(Quirk(harmless_text(one.name, secrets, _NAME), one.rows) for one in page.quirks),
@@ -64,6 +65,12 @@ def harmless_text(text: str, secrets: Sequence[str], most: int) -> str:
 def _with_harmless_symbol(one: Named) -> Named:
     harmless = one.symbol.isprintable() and len(one.symbol) <= _VALUE
     return one if harmless else replace(one, symbol=printable(one.symbol, most=_VALUE))
+
+
+def _series(series: Sequence[BarSeries]) -> Sequence[BarSeries]:
+    if isinstance(series, CrossSection) and all(map(str.isprintable, series.symbols)):
+        return series  # its symbols have passed the check of a symbol, which bounds them
+    return tuple(_with_harmless_symbol(one) for one in series)
 
 
 def _rejects(page: Page, request: Request, secrets: Sequence[str]) -> Rejects:

@@ -62,6 +62,8 @@ class Dataset:
 
     `name` is the same at every vendor (splits, dividends); `aliases` are the vendor's own. `records` "" beside no timespan: a
     saved response of it can be read, and it is not fetched.
+
+    `whole_market`: one call brings one session of every symbol, so that "*" is its only symbol, and stands for all of them.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Dataset:
     adjustments: tuple[Adjustment, ...] = ()
     records: str = ""
     aliases: tuple[str, ...] = ()
+    whole_market: bool = False
 
     @property
     def has_bars(self) -> bool:

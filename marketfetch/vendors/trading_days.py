@@ -64,6 +64,12 @@ def close_ms(calendar: str, day: date, *, zone: str = UTC_ZONE) -> int | None:
     return unix_ms(local.astimezone(UTC))
 
 
+def sessions(calendar: str, first: date, last: date) -> list[date]:
+    """Returns the days with a session from `first` to `last`, both included. Raises ValueError for an unknown calendar."""
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    return [day for day in days if close_ms(calendar, day) is not None]
+
+
 def zone_of_days(calendar: str, *, zone: str = UTC_ZONE) -> str:
     """Returns the zone of the dates of a calendar. Raises ValueError for an unknown calendar."""
     return zone if calendar in (EVERY_DAY, WEEK_OF_CURRENCIES) else exchange(calendar).zone

@@ -10,10 +10,10 @@ https://massive.com/docs/rest/stocks/aggregates/custom-bars
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Annotated, Any, Final, NotRequired, cast
+from typing import Annotated, Any, Final, NotRequired, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -22,13 +22,15 @@ from typing_extensions import TypedDict
 
 from marketfetch.schemas.bars import BarColumns, Floats, Ints
 from marketfetch.schemas.rejects import RejectBook, Rejects
+from marketfetch.schemas.request import Request
 from marketfetch.vendors.absence import is_absent
+from marketfetch.vendors.errors import SuspectEmpty, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reply_parsing import not_json
 from marketfetch.vendors.reply_size import check_rows
 
 from .datasets import MOST_ROWS
-from .errors import WHO
+from .errors import WHO, error_in
 
 #: Polygon's field names and the bar columns they fill, in the order of `_QuickRow`.
 FIELDS: Final = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "vw": "vwap", "n": "trades"}
@@ -67,6 +69,8 @@ class _Aggs(Envelope):
     results: NotRequired[list[Any] | None]
 
 
+AnyRow = TypeVar("AnyRow", bound=Row)
+
 _AGGS: Final = TypeAdapter(_Aggs)
 _ROW: Final = TypeAdapter(Row)
 
@@ -93,6 +97,27 @@ class Aggs:
 def read_aggs(reply: HttpReply, *, symbol: str) -> Aggs:
     """Decodes the body. Raises Unavailable if it is not JSON, or if anything but rows breaks the contract."""
     return quick(reply.body) or by_contract(reply, symbol=symbol)
+
+
+def check_envelope(aggs: Aggs, request: Request, reply: HttpReply) -> None:
+    """Raises if the response reports an error, does not match the request, or is truncated."""
+    body = aggs.envelope
+    reason = str(body.get("error") or body.get("message") or "")
+    error = error_in(str(body.get("status", "")), reason, reply, symbol=request.symbol)
+    if error is not None:
+        raise error
+    if aggs.null:
+        raise SuspectEmpty(
+            f"{WHO} returned results:null for {request.symbol}, which happens under load although there is data",
+            status=reply.status,
+        )
+    said = body.get("resultsCount")
+    # Extra rows are not truncation; a duplicate row is rejected by itself.
+    if said is not None and said > aggs.rows:
+        raise Unavailable(f"{WHO} returned {aggs.rows} of {said} bars for {request.symbol}: the response is truncated")
+    ticker = body.get("ticker")
+    if request.start is not None and ticker and ticker.casefold() != request.symbol.casefold():
+        raise Unavailable(f"{WHO} returned bars of another ticker than {request.symbol}: no bar was kept", status=reply.status)
 
 
 class _QuickRow(msgspec.Struct, gc=False):
@@ -138,11 +163,15 @@ def quick(body: bytes) -> Aggs | None:
     values = chain.from_iterable(map(msgspec.structs.astuple, found.results))
     wide = len(FIELDS) + 1
     table = np.fromiter(values, dtype=np.float64, count=wide * len(found.results)).reshape(-1, wide).T
-    moments = table[0]
-    if not np.all((np.abs(moments) <= LATEST_MS) & (moments == np.rint(moments))):
+    if not are_moments(table[0]):
         return None
-    envelope = _envelope(msgspec.structs.asdict(found))
-    return Aggs(envelope, _columns(table), np.arange(len(found.results), dtype=np.int64))
+    envelope = envelope_of(msgspec.structs.asdict(found))
+    return Aggs(envelope, bars_of(table), np.arange(len(found.results), dtype=np.int64))
+
+
+def are_moments(values: Floats) -> bool:
+    """True if each is a Unix time in ms."""
+    return bool(np.all((np.abs(values) <= LATEST_MS) & (values == np.rint(values))))
 
 
 def by_contract(reply: HttpReply, *, symbol: str) -> Aggs:
@@ -153,19 +182,27 @@ def by_contract(reply: HttpReply, *, symbol: str) -> Aggs:
         raise not_json(reply, who=WHO) from None
     found: list[object] = body.get("results") or []
     check_rows(len(found), most_rows=MOST_ROWS, who=WHO)
+    rows, numbers, rejects = rows_by_contract(enumerate(found), _ROW, symbol=symbol)
+    # What is absent becomes NaN.
+    bars = bars_of([np.array([row.get(name, math.nan) for row in rows], dtype=np.float64) for name in ("t", *FIELDS)])
+    null = "results" in body and body["results"] is None
+    return Aggs(envelope_of(body), bars, np.array(numbers, dtype=np.int64), rejects, null=null)
+
+
+def rows_by_contract(
+    found: Iterable[tuple[int, object]], row: TypeAdapter[AnyRow], *, symbol: str
+) -> tuple[list[AnyRow], list[int], Rejects]:
+    """Of these numbered rows those that keep the contract, their numbers, and the others as rejects."""
     book = RejectBook()
     # Row by row: the errors of a whole reply at once would take a thousand times the reply's own bytes.
     rows, numbers = [], []
-    for number, row in enumerate(found):
+    for number, one in found:
         try:
-            rows.append(_ROW.validate_python(_with_what_is_there(row)))
+            rows.append(row.validate_python(_with_what_is_there(one)))
             numbers.append(number)
         except ValidationError as error:
             book.add(number, *_what_is_bad(error), symbol=symbol)
-    # What is absent becomes NaN.
-    bars = _columns([np.array([row.get(name, math.nan) for row in rows], dtype=np.float64) for name in ("t", *FIELDS)])
-    null = "results" in body and body["results"] is None
-    return Aggs(_envelope(body), bars, np.array(numbers, dtype=np.int64), book.rejects(), null=null)
+    return rows, numbers, book.rejects()
 
 
 def _with_what_is_there(row: object) -> object:
@@ -182,13 +219,13 @@ def _what_is_bad(error: ValidationError) -> tuple[str, object, str]:
     return "ts" if name == "t" else FIELDS.get(name, name), "" if missing else one["input"], reason
 
 
-def _columns(table: Sequence[Floats] | Floats) -> BarColumns:
+def bars_of(table: Sequence[Floats] | Floats) -> BarColumns:
     """Builds bars from the columns t, o, h, l, c, v, vw and n."""
     # Contiguous memory, because every later check works column by column.
     columns = {name: np.ascontiguousarray(column) for name, column in zip(FIELDS.values(), table[1:], strict=True)}
     return BarColumns.build(table[0].astype(np.int64), partial=None, **columns)
 
 
-def _envelope(fields: dict[str, Any]) -> Envelope:
+def envelope_of(fields: dict[str, Any]) -> Envelope:
     kept = {name: value for name, value in fields.items() if name != "results" and value is not msgspec.UNSET}
     return cast(Envelope, kept)  # both readers have checked it

@@ -15,7 +15,7 @@ from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.http import HttpRequest, KeyPlace
 from marketfetch.vendors.times import period_end, period_start
 
-from .datasets import MOST_ROWS, RECORD_PATHS, ROWS_PER_LIST_PAGE
+from .datasets import GROUPED, MOST_ROWS, RECORD_PATHS, ROWS_PER_LIST_PAGE
 from .options import PolygonOptions
 from .symbol_forms import is_stock_like
 
@@ -45,6 +45,8 @@ def build_request(request: Request, options: PolygonOptions) -> HttpRequest:
         return HttpRequest(
             path=RECORD_PATHS[dataset], params=(("ticker", request.symbol), ("limit", str(ROWS_PER_LIST_PAGE))), key=key
         )
+    if dataset == GROUPED:
+        return _of_a_day(request, options, key)
     if request.start is None or request.end is None:
         raise PlanError(f"polygon serves the bars of {request.symbol} by range only: give a start and an end")
     start, end = period_start(request.start, request.timespan), request.end
@@ -60,6 +62,17 @@ def build_request(request: Request, options: PolygonOptions) -> HttpRequest:
         ("limit", str(rows_per_page(options))),
     )
     return HttpRequest(path=path, params=params, key=key)
+
+
+def _of_a_day(request: Request, options: PolygonOptions, key: KeyPlace) -> HttpRequest:
+    """https://massive.com/docs/rest/stocks/aggregates/daily-market-summary"""
+    if request.start is None or request.start != request.end:
+        raise PlanError(f"polygon serves the whole market a day a call (asked for {request.start} to {request.end})")
+    params = (
+        ("adjusted", "true" if request.adjustment == "split" else "false"),
+        ("include_otc", "true" if options.grouped_otc else "false"),
+    )
+    return HttpRequest(path=f"/v2/aggs/grouped/locale/us/market/stocks/{request.start}", params=params, key=key)
 
 
 def rows_per_page(options: PolygonOptions) -> int:

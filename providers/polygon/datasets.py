@@ -17,6 +17,8 @@ MOST_ROWS: Final = 50_000
 
 #: The dataset names of bars.
 BARS: Final = ("bars", "aggs")
+#: The bars of the whole stock market on one day: https://massive.com/docs/rest/stocks/aggregates/daily-market-summary
+GROUPED: Final = "grouped"
 #: The path of each dataset of records, whose pages have at most 1,000 rows.
 #: https://massive.com/docs/rest/stocks/corporate-actions/splits
 RECORD_PATHS: Final = MappingProxyType(
@@ -30,6 +32,9 @@ ROWS_PER_LIST_PAGE: Final = 1_000
 
 DATASETS: Final = (
     Dataset("bars", "Aggregates (also called aggs)", timespans=TIMESPANS, adjustments=("split", "raw"), aliases=("aggs",)),
+    Dataset(
+        GROUPED, "The bars of all US stocks, a day a call", timespans=("1d",), adjustments=("raw", "split"), whole_market=True
+    ),
     Dataset("splits", "Stock splits", records="splits"),
     Dataset("dividends", "Cash dividends", records="dividends"),
     Dataset("tickers", "The list of tickers"),

@@ -14,3 +14,5 @@ class PolygonOptions(VendorOptions):
     # An assumption: the vendor publishes no figure. The free plan has "end of day" data, and six hours after the last trade the
     # day is over in New York. Too long costs a call when the same range is asked for again; too short leaves a hole.
     final_after_minutes: int = Field(default=360, ge=0, le=43_200)
+    # Securities that are traded over the counter, in the dataset grouped: half as many rows again, and few people want them.
+    grouped_otc: bool = False

@@ -23,7 +23,7 @@ from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import LONGEST_MS, TIMESPANS, Adjustment, Timespan, is_intraday
 from marketfetch.vendors.columns import Parsed, asked_range, open_from, parse
-from marketfetch.vendors.errors import BadRequest, NoData, NotEntitled, SuspectEmpty, Unavailable
+from marketfetch.vendors.errors import BadRequest, NoData, NotEntitled, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.page_building import PageBuilder
 from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv, parse_object
@@ -31,9 +31,10 @@ from marketfetch.vendors.reply_size import check_rows
 from marketfetch.vendors.times import bar_start_ms, local_date, session_starts
 from marketfetch.vendors.weekends import weekend_quirks
 
-from .aggregates import FIELDS, LATEST_MS, Aggs, read_aggs
-from .datasets import MOST_ROWS
+from .aggregates import FIELDS, LATEST_MS, check_envelope, read_aggs
+from .datasets import BARS, GROUPED, MOST_ROWS
 from .errors import WHO, check_status, error_in
+from .grouped import read_grouped
 from .options import PolygonOptions
 from .records import RECORDS, read_records, saved_dataset
 from .symbol_forms import is_stock_like, zone_of
@@ -48,7 +49,10 @@ _NAMES: Final = MappingProxyType({"ts": "t", **{ours: theirs for theirs, ours in
 #: A row of a reply with bars of many tickers, which must not become one series.
 _TICKERS: Final = re.compile(rb'"T"\s*:')
 _BEGINNING: Final = 4_000
-_GROUPED: Final = f"{WHO} returned bars of many tickers in one reply, which are not read as bars of one: no bar was kept"
+_GROUPED: Final = (
+    f"{WHO} returned bars of many tickers in one reply, which are not read as bars of one: no bar was kept. Such a reply is of "
+    f"the dataset {GROUPED}"
+)
 _SHORTEST_DAY_MS: Final = 20 * 3_600_000
 #: No market closes for holidays as long as this.
 _SURELY_TRADES_DAYS: Final = 10
@@ -62,19 +66,23 @@ def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> P
     dataset = request.dataset.lower()
     if request.start is None and dataset == "bars":
         dataset = saved_dataset(reply)
+    following_of = partial(next_cursor, base_url=options.base_url, request=request)
     if dataset in RECORDS:
         request = request.model_copy(update={"dataset": dataset})
-        return read_records(request, reply, next_of=partial(next_cursor, base_url=options.base_url, request=request))
-    if dataset not in ("bars", "aggs"):
-        raise BadRequest(f"{WHO} has no dataset {request.dataset!r} for {request.symbol}: choose bars, {', '.join(RECORDS)}")
+        return read_records(request, reply, next_of=following_of)
+    if dataset == GROUPED:
+        return read_grouped(request, reply, next_of=following_of)
+    if dataset not in BARS:
+        there_are = ", ".join((GROUPED, *RECORDS))
+        raise BadRequest(f"{WHO} has no dataset {request.dataset!r} for {request.symbol}: choose bars, {there_are}")
     if not looks_like_json(reply):
         return _read_csv(request, reply)
     if _TICKERS.search(reply.body[:_BEGINNING]):
         raise BadRequest(_GROUPED)
     aggs = read_aggs(reply, symbol=request.symbol)
     said = aggs.envelope
-    _check_envelope(aggs, request, reply)
-    following = next_cursor(said.get("next_url"), base_url=options.base_url, request=request)
+    check_envelope(aggs, request, reply)
+    following = following_of(said.get("next_url"))
     if not aggs.rows:
         if following:
             return Page(next=following)
@@ -132,27 +140,6 @@ def next_cursor(next_url: object, *, base_url: str, request: Request) -> str | N
     if not path.startswith("/") or path.startswith("//") or "\\" in path:
         raise stranger
     return f"{path}?{asked}" if query else path
-
-
-def _check_envelope(aggs: Aggs, request: Request, reply: HttpReply) -> None:
-    """Raises if the response reports an error, does not match the request, or is truncated."""
-    body = aggs.envelope
-    reason = str(body.get("error") or body.get("message") or "")
-    error = error_in(str(body.get("status", "")), reason, reply, symbol=request.symbol)
-    if error is not None:
-        raise error
-    if aggs.null:
-        raise SuspectEmpty(
-            f"{WHO} returned results:null for {request.symbol}, which happens under load although there is data",
-            status=reply.status,
-        )
-    said = body.get("resultsCount")
-    # Extra rows are not truncation; a duplicate row is rejected by itself.
-    if said is not None and said > aggs.rows:
-        raise Unavailable(f"{WHO} returned {aggs.rows} of {said} bars for {request.symbol}: the response is truncated")
-    ticker = body.get("ticker")
-    if request.start is not None and ticker and ticker.casefold() != request.symbol.casefold():
-        raise Unavailable(f"{WHO} returned bars of another ticker than {request.symbol}: no bar was kept", status=reply.status)
 
 
 def _bars_page(

@@ -22,6 +22,7 @@ SYMBOL_FORMS: Final = (
     SymbolForm("option", ("O:SPY251219C00650000",)),
     SymbolForm("FX", ("C:EURUSD",)),
     SymbolForm("crypto", ("X:BTCUSD",)),
+    SymbolForm("whole market", ("*",), dataset="grouped"),
 )
 
 

@@ -10,15 +10,17 @@ from typing import Final
 
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.schemas.timespans import Adjustment, Timespan, is_intraday
 from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.protocol import Dataset
 from marketfetch.vendors.ranges import split_by_days, split_by_months
 from marketfetch.vendors.spellings import object_to
+from marketfetch.vendors.trading_days import sessions
 
 from .calls import rows_per_page
-from .datasets import BARS, DATASETS, RECORD_PATHS
+from .datasets import BARS, DATASETS, GROUPED, RECORD_PATHS
 from .options import PolygonOptions
 from .symbol_forms import advice, is_stock_like
 
@@ -37,6 +39,8 @@ def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
     listed = _dataset(spec.dataset)
     if listed and listed.records:
         return [Request(provider="polygon", dataset=listed.name, symbol=symbol) for symbol in spec.symbols]
+    if spec.dataset.lower() == GROUPED:
+        return _sessions(spec)
     if spec.dataset.lower() in RECORD_PATHS:
         raise PlanError(f"polygon's {spec.dataset} can't be fetched: read a saved reply of it instead")
     if spec.dataset.lower() not in BARS:
@@ -58,10 +62,15 @@ def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
 
 
 def check_wish(spec: JobSpec, options: PolygonOptions) -> None:  # noqa: ARG001 (every vendor's takes these two)
-    """Raises PlanError for symbols in a spelling that is surely another vendor's, and for actions of what has none."""
+    """Raises PlanError for symbols in a spelling that is surely another vendor's, for actions of what has
+    none, and for days without a session.
+    """
     listed = _dataset(spec.dataset)
     if listed and listed.records in _OF_STOCKS:
         object_to(f"{one} is no stock, and has no {listed.name}." for one in spec.symbols if not is_stock_like(one))
+    if spec.dataset.lower() == GROUPED and not _sessions(spec):
+        days = f"{spec.start}" if spec.start == spec.end else f"{spec.start} to {spec.end}"
+        raise PlanError(f"{days} has no session of the New York exchanges (a weekend or holiday), so there are no bars")
     object_to(said for symbol in spec.symbols if (said := advice(symbol)))
 
 
@@ -72,6 +81,18 @@ def usual_adjustment(dataset: str, timespan: Timespan) -> Adjustment | None:  # 
 
 def _dataset(name: str) -> Dataset | None:
     return next((one for one in DATASETS if one.name == name.lower()), None)
+
+
+def _sessions(spec: JobSpec) -> list[Request]:
+    """A request for each session of the range: no call for a weekend or a holiday, which has no bars."""
+    if spec.timespan != "1d":
+        raise PlanError(f"polygon's {GROUPED} are daily bars: leave the timespan out (asked for {spec.timespan})")
+    if spec.adjustment == "split_dividend":
+        raise PlanError(f"polygon's {GROUPED} are raw, or adjusted for splits: ask for raw or split")
+    shared = Request(
+        provider="polygon", dataset=GROUPED, symbol=WHOLE_MARKET, timespan="1d", adjustment=spec.adjustment or "raw"
+    )
+    return [shared.model_copy(update={"start": day, "end": day}) for day in sessions("XNYS", spec.start, spec.end)]
 
 
 def _pieces(spec: JobSpec, symbol: str, limit: int) -> list[tuple[date, date]]:

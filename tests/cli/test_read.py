@@ -22,6 +22,7 @@ DATASETS = {
     "alpha_vantage/global_quote_IBM.csv": "GLOBAL_QUOTE",
     "alpha_vantage/splits_IBM.csv": "SPLITS",
     "alpha_vantage/dividends_IBM.csv": "DIVIDENDS",
+    "polygon/docs_grouped_2020-10-14.json": "grouped",
     "polygon/mock_splits.json": "splits",
     "polygon/mock_dividends.json": "dividends",
     "polygon/mock_tickers_page1.json": "tickers",

@@ -67,6 +67,24 @@ def test_what_is_stored_is_what_the_vendor_said(place, sandbox):
     assert place.rows("SELECT date, zone FROM bars ORDER BY ts") == [(day, "America/New_York") for day in days]
 
 
+def test_the_whole_market_comes_in_a_call_a_session(place, sandbox):
+    place.worker()
+    status = place.fetch("polygon", start="2024-07-03", end="2024-07-08", dataset="grouped")
+    assert status["requests"]["stored"] == status["requests"]["total"] == 3  # of six days
+    stored = dict(place.rows("SELECT date, count(*) FROM bars WHERE timespan = '1d' AND adjustment = 'raw' GROUP BY date"))
+    assert list(stored) == ["2024-07-03", "2024-07-05", "2024-07-08"]
+    assert min(stored.values()) > 60
+    said = requests.get(
+        f"{sandbox.url}/v2/aggs/ticker/AAPL/range/1/day/2024-07-03/2024-07-08",
+        params={"apiKey": "anyone", "adjusted": "false"},
+        timeout=10,
+    ).json()["results"]
+    ours = place.rows("SELECT ts, close, volume, partial FROM bars WHERE symbol = 'AAPL' ORDER BY ts")
+    assert ours == [(bar["t"], bar["c"], bar["v"], 0) for bar in said]
+    longer = place.fetch("polygon", start="2024-07-02", end="2024-07-08", dataset="grouped")
+    assert longer["requests"]["total"] == 1, "what is covered is not asked for again"
+
+
 def test_intraday_bars_come_page_by_page_and_each_page_is_a_request(place, sandbox):
     place.env["MARKETFETCH_PROVIDERS__POLYGON__PAGE_LIMIT"] = "500"
     place.worker()

@@ -76,6 +76,23 @@ def test_polygon_daily_bars_over_pages(sandbox: Sandbox) -> None:
     assert joined(ours, "trades") == [bar.transactions for bar in theirs]
 
 
+def test_polygon_whole_market_of_a_day(sandbox: Sandbox) -> None:
+    ours = fetched(sandbox, provider="polygon", symbols=["*"], dataset="grouped", start="2024-07-03", end="2024-07-05")
+    client = massive.RESTClient(api_key="k", base=sandbox.url)
+    found: list[tuple[str, int]] = [(one.symbol, int(one.bars.ts[0])) for one in ours]
+    theirs: list[Any] = []
+    for day in ("2024-07-03", "2024-07-05"):
+        rows: Any = client.get_grouped_daily_aggs(day, adjusted=False)
+        assert len(rows) > 60
+        theirs += [(midnight_ms(day), row) for row in rows]
+    assert found == [(row.ticker, start) for start, row in theirs]
+    for name in ("open", "high", "low", "close", "volume", "vwap"):
+        assert joined(ours, name) == [getattr(row, name) for _, row in theirs], name
+    (alone,) = fetched(sandbox, provider="polygon", symbols=["AAPL"], start="2024-07-05", end="2024-07-05", adjustment="raw")
+    (same,) = [one for one in ours if one.symbol == "AAPL" and one.bars.ts[0] == alone.bars.ts[0]]
+    assert (same.bars.close, same.bars.volume) == (alone.bars.close, alone.bars.volume)
+
+
 @pytest.mark.parametrize(("timespan", "multiplier", "span"), [("5m", 5, "minute"), ("1h", 1, "hour")])
 def test_polygon_intraday_bars(sandbox: Sandbox, timespan: str, multiplier: int, span: str) -> None:
     asked: Any = {"symbols": ["X:BTCUSD"], "timespan": timespan, "start": "2024-03-08", "end": "2024-03-12"}

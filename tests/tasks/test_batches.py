@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from marketfetch.jobs.batches import VERSION, NewerBatch, UnreadableBatch, decode, encode
 from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
 from marketfetch.schemas.coverage import Covered
+from marketfetch.schemas.cross_section import CrossSection
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.page import Reject
 from marketfetch.schemas.record_kinds import Records
@@ -58,6 +59,20 @@ def test_decode_is_the_inverse_of_encode(some, rejects, covered):
         assert [getattr(one, name) for name in names] == [getattr(other, name) for name in names]
         for name in ("ts", "partial", *FLOAT_COLUMNS):
             np.testing.assert_array_equal(getattr(one.bars, name), getattr(other.bars, name))
+
+
+def test_a_cross_section_is_columns_on_its_way_and_of_a_version_that_the_release_before_leaves_alone():
+    columns = {name: np.array([1.0, np.nan]) for name in FLOAT_COLUMNS}
+    bars = BarColumns.build(np.array([5, 5], dtype=np.int64), partial=np.array([True, False]), **columns)
+    section = CrossSection("polygon", ("A", "B.C"), "1d", "raw", bars, "America/New_York")
+    data = encode(Batch(ledger=ledger(rows=2), series=section))
+    assert b'"version":2,' in zlib.decompress(data)
+    again = decode(data).series
+    assert isinstance(again, CrossSection)
+    assert (again.symbols, again.timespan, again.adjustment, again.zone) == (("A", "B.C"), "1d", "raw", "America/New_York")
+    for name in ("ts", "partial", *FLOAT_COLUMNS):
+        np.testing.assert_array_equal(getattr(again.bars, name), getattr(bars, name))
+    assert b'"version":1,' in zlib.decompress(encode(Batch(ledger=ledger(), series=tuple(section))))
 
 
 def test_a_release_without_zones_and_coverage_reads_our_batch_and_we_read_its():

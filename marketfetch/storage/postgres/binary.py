@@ -138,15 +138,19 @@ def _array(values: Any, name: str, element: int) -> bytes:
 COMPARED: Final = ("ts", *VALUE_COLUMNS)
 
 
-def bars_from(columns: Sequence[bytes | None]) -> BarColumns:
-    """The bars whose columns came as the joined bytes of `..._send`, in the order of COMPARED; None for no rows."""
+def bars_from(columns: Sequence[bytes | None], *, of_many: bool = False) -> BarColumns:
+    """The bars whose columns came as the joined bytes of `..._send`, in the order of COMPARED; None for no rows.
+
+    `of_many`: the first column has the number of the series instead of the time, and so has `ts`.
+    """
     if columns[0] is None:
         return BarColumns.empty()
     values = {
         name: np.frombuffer(data or b"", dtype=_WIRE[name]).astype(ROW[name])
         for name, data in zip(COMPARED, columns, strict=True)
     }
-    ts = values.pop("ts") // 1000 + _EPOCH_MS
+    ts = values.pop("ts")
+    ts = ts if of_many else ts // 1000 + _EPOCH_MS
     bars = BarColumns.build(ts, **values)
     # The bars usually arrive in the order of the key, but SQL does not promise it.
     return bars if np.all(ts[1:] > ts[:-1]) else bars.take(np.argsort(ts))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
@@ -13,6 +13,7 @@ from zlib import crc32
 from psycopg.errors import SerializationFailure
 
 from marketfetch.schemas.coverage import Covered
+from marketfetch.schemas.cross_section import CrossSection
 from marketfetch.schemas.ledger import Batch
 from marketfetch.schemas.record_kinds import RecordKind, Value
 from marketfetch.storage.coverage_rows import Series, changes, covered_of, row_of, spans
@@ -66,21 +67,27 @@ class PostgresBatches:
                 new[i] = True
                 fresh.append((ledger_id, batches[i]))
         _keep_rejects(db, [batch for _, batch in fresh])
-        keys = sorted({_key(one) for _, batch in fresh for one in batch.series})
+        keys = sorted({key for _, batch in fresh for key, _ in _keys(batch.series)})
         if unknown := [one for one in keys if one not in series]:
             series |= _find_series(db, unknown)
         if keys:
-            from marketfetch.storage.postgres.bar_writing import write_bars  # loads numpy, which only bars need
+            # loads numpy, which only bars need
+            from marketfetch.storage.postgres.bar_writing import write_bars, write_section
 
             zones = _lock_series(db, {one: series[one] for one in keys})
-            new_zones = {series[_key(one)]: one.zone for _, batch in fresh for one in batch.series if one.zone}
+            new_zones = {series[key]: zone for _, batch in fresh for key, zone in _keys(batch.series) if zone}
             if changed := {number: zone for number, zone in new_zones.items() if zones[number] != zone}:
                 set_zones(executing(db), SPELLING, changed)
+            sections = [(number, batch, batch.series) for number, batch in fresh if isinstance(batch.series, CrossSection)]
+            several = [(number, batch) for number, batch in fresh if not isinstance(batch.series, CrossSection)]
             write_bars(
                 db,
-                [(series[_key(one)], number, batch, one.bars) for number, batch in fresh for one in batch.series],
+                [(series[_key(one)], number, batch, one.bars) for number, batch in several for one in batch.series],
                 history=self._history,
             )
+            for number, batch, section in sections:
+                numbers = [series[key] for key, _ in _keys(section)]
+                write_section(db, numbers, number, batch.ledger.called_at_ms, section.bars, history=self._history)
         for name in lists_of(batch for _, batch in fresh):
             fetch(db, _SQL["lock_list"], f"{name.provider} {name.dataset} {name.symbol}")
         write_records(executing(db), partial(_put, db), SPELLING, fresh)
@@ -133,6 +140,16 @@ def _keep_rejects(db: Db, batches: Sequence[Batch]) -> None:
 
 def _key(series: BarSeries) -> SeriesKey:
     return series.provider, series.symbol, series.timespan, series.adjustment
+
+
+def _keys(series: Sequence[BarSeries]) -> Iterator[tuple[SeriesKey, str]]:
+    """The key and the zone of each series."""
+    if isinstance(series, CrossSection):
+        for symbol in series.symbols:
+            yield (series.provider, symbol, series.timespan, series.adjustment), series.zone
+    else:
+        for one in series:
+            yield _key(one), one.zone
 
 
 def _find_series(db: Db, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:

@@ -40,6 +40,15 @@ CROSS JOIN LATERAL (
 ) AS bars
 ORDER BY span.n
 
+-- As above, for many series with a bar each, which are asked for by number and time.
+-- name: standing_of_many
+SELECT string_agg(int8send(b.series_id::bigint), ''),
+       string_agg(float8send(coalesce(open, 'NaN')), ''), string_agg(float8send(coalesce(high, 'NaN')), ''),
+       string_agg(float8send(coalesce(low, 'NaN')), ''), string_agg(float8send(coalesce(close, 'NaN')), ''),
+       string_agg(float8send(coalesce(volume, 'NaN')), ''), string_agg(float8send(coalesce(vwap, 'NaN')), ''),
+       string_agg(float8send(coalesce(trades, 'NaN')), ''), string_agg(boolsend(partial), '')
+FROM unnest(?::int[], ?) AS asked (series_id, ts) JOIN bar_rows b ON b.series_id = asked.series_id AND b.ts = asked.ts
+
 -- The columns stand in the order of the table.
 -- name: copy_bars
 COPY bar_rows (ts, fetched_at, ledger_id, open, high, low, close, volume, vwap, trades, series_id, partial)

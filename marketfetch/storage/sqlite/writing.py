@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
@@ -9,6 +10,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS
+from marketfetch.schemas.cross_section import CrossSection
 from marketfetch.schemas.ledger import Batch
 from marketfetch.schemas.record_kinds import RecordKind, Value
 from marketfetch.storage.coverage_rows import changes, covered_of, row_of, spans
@@ -19,15 +21,15 @@ from marketfetch.storage.statements import statements
 from marketfetch.storage.stored_rows import reject_rows, request_row
 
 if TYPE_CHECKING:
-    from marketfetch.schemas.bars import BarSeries
+    from marketfetch.schemas.bars import BarColumns, BarSeries
 
 _SQL: Final = statements("sqlite/writing.sql", SPELLING)
 _CORRECTIONS: Final = statements("sqlite/corrections.sql", SPELLING)
 _RECORDS: Final = statements("sql/records.sql", SPELLING)
 _ROW, _UPSERT = Template(_SQL["row"]), Template(_SQL["upsert"])
 
-#: Rows per statement: to begin and to end one for each row costs a quarter more. Every SQLite takes 900 values.
-_ROWS_AT_ONCE: Final = 100
+#: Values per statement, which every SQLite takes: to begin and to end one for each row costs a quarter more.
+_VALUES_AT_ONCE: Final = 900
 
 
 class SqliteBatches:
@@ -47,8 +49,7 @@ class SqliteBatches:
                 ledger_id = _enter(db, batches[i], now_ms)
                 if ledger_id is not None:
                     new[i] = True
-                    for one in batches[i].series:
-                        _upsert(db, one, ledger_id, batches[i].ledger.called_at_ms)
+                    _write_series(db, batches[i].series, ledger_id, batches[i].ledger.called_at_ms)
                     write_records(executing(db), partial(_put, db), SPELLING, [(ledger_id, batches[i])])
             _cover(db, [batch for batch, is_new in zip(batches, new, strict=True) if is_new])
         return new
@@ -71,24 +72,36 @@ def _put(db: sqlite3.Connection, kind: RecordKind, common: Sequence[Any], rows: 
     db.executemany(sql, ((*common, *row) for row in rows))
 
 
-def _upsert(db: sqlite3.Connection, series: BarSeries, ledger_id: int, fetched_ms: int) -> None:
-    bars = series.bars
-    constant = {"series": _series_id(db, series), "fetched": int(fetched_ms), "ledger": int(ledger_id)}
+def _write_series(db: sqlite3.Connection, series: Sequence[BarSeries], ledger_id: int, fetched_ms: int) -> None:
+    if isinstance(series, CrossSection):
+        columns = [_section_ids(db, series), *_columns(series.bars)]
+        _upsert(db, columns, series="?", ledger_id=ledger_id, fetched_ms=fetched_ms)
+        return
+    for one in series:
+        _upsert(db, _columns(one.bars), series=str(_series_id(db, one)), ledger_id=ledger_id, fetched_ms=fetched_ms)
+
+
+def _columns(bars: BarColumns) -> list[list[Any]]:
+    # SQLite stores NaN as NULL by itself: https://www.sqlite.org/c3ref/bind_blob.html
+    return [column.tolist() for column in (bars.ts, *(getattr(bars, name) for name in FLOAT_COLUMNS), bars.partial)]
+
+
+def _upsert(db: sqlite3.Connection, columns: Sequence[Sequence[Any]], *, series: str, ledger_id: int, fetched_ms: int) -> None:
+    """Writes bars, given by column. `series` is their number, or "?" where the first column has the number of each."""
+    constant = {"series": series, "fetched": int(fetched_ms), "ledger": int(ledger_id)}
     row = _ROW.substitute(constant)
 
     def upsert(rows: int) -> str:
         return _UPSERT.substitute(constant, rows=", ".join([row] * rows))
 
-    columns = (bars.ts, *(getattr(bars, name) for name in FLOAT_COLUMNS), bars.partial)
-    wide, values = len(columns), [None] * (len(bars) * len(columns))
+    wide, values = len(columns), [None] * (len(columns[0]) * len(columns))
     for place, column in enumerate(columns):
-        # SQLite stores NaN as NULL by itself: https://www.sqlite.org/c3ref/bind_blob.html
-        values[place::wide] = column.tolist()
-    step = _ROWS_AT_ONCE * wide
+        values[place::wide] = column
+    step = _VALUES_AT_ONCE // wide * wide
     rest = len(values) % step
     whole = len(values) - rest
     if whole:
-        db.executemany(upsert(_ROWS_AT_ONCE), (values[start : start + step] for start in range(0, whole, step)))
+        db.executemany(upsert(step // wide), (values[start : start + step] for start in range(0, whole, step)))
     if rest:
         db.execute(upsert(rest // wide), values[whole:])
 
@@ -107,6 +120,20 @@ def _cover(db: sqlite3.Connection, batches: Sequence[Batch]) -> None:
     if gone:
         db.executemany(_SQL["uncover"], [(*series, first.isoformat()) for series, first in gone])
     db.executemany(_SQL["cover"], map(row_of, put))
+
+
+def _section_ids(db: sqlite3.Connection, section: CrossSection) -> list[int]:
+    """The number of the series of each symbol; those that are new get one."""
+    shared, symbols = (section.provider, section.timespan, section.adjustment), json.dumps(section.symbols)
+    asked = (symbols, section.provider, section.timespan, section.adjustment)
+    found: list[tuple[int | None, str | None]] = db.execute(_SQL["find_many_series"], asked).fetchall()
+    if any(number is None for number, _ in found):
+        db.execute(_SQL["add_many_series"], (*shared, symbols))
+        found = db.execute(_SQL["find_many_series"], asked).fetchall()
+    numbers = [number for number, _ in found if number is not None]
+    if section.zone and (new := {number: section.zone for number, zone in found if number and zone != section.zone}):
+        set_zones(executing(db), SPELLING, new)
+    return numbers
 
 
 def _series_id(db: sqlite3.Connection, series: BarSeries) -> int:

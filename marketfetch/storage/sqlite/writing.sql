@@ -14,6 +14,17 @@ WHERE s.provider = ? AND s.symbol = ? AND s.timespan = ? AND s.adjustment = ?
 -- name: add_series
 INSERT INTO series (provider, symbol, timespan, adjustment) VALUES (?, ?, ?, ?)
 
+-- The series of many symbols, in the order of the JSON list of their names; NULL for one that is new.
+-- name: find_many_series
+SELECT s.id, z.zone FROM json_each(?) AS listed
+LEFT JOIN series s ON s.provider = ? AND s.symbol = listed.value AND s.timespan = ? AND s.adjustment = ?
+LEFT JOIN series_zones z ON z.series_id = s.id
+ORDER BY listed.key
+
+-- name: add_many_series
+INSERT INTO series (symbol, provider, timespan, adjustment) SELECT value, ?, ?, ? FROM json_each(?) WHERE true
+ON CONFLICT DO NOTHING
+
 -- What all bars of a series in a batch share is written into the statement: to bind it per row costs a sixth more.
 -- name: row
 ($series, $fetched, $ledger, ?, ?, ?, ?, ?, ?, ?, ?, ?)

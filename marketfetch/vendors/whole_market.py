@@ -1,0 +1,30 @@
+"""Datasets whose one call brings every symbol of a market: what a wish for them names."""
+
+from __future__ import annotations
+
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.symbol_text import WHOLE_MARKET
+from marketfetch.vendors.errors import PlanError
+from marketfetch.vendors.protocol import Options, Vendor
+
+
+def is_whole_market(vendor: Vendor[Options], dataset: str) -> bool:
+    """True for a dataset that is asked for without symbols."""
+    return any(one.whole_market and one.name == dataset.lower() for one in vendor.datasets)
+
+
+def check_whole_market(vendor: Vendor[Options], spec: JobSpec) -> None:
+    """Raises PlanError for "*" where the dataset is asked for by symbol, and for a symbol where it is not."""
+    if is_whole_market(vendor, spec.dataset):
+        if spec.symbols != (WHOLE_MARKET,):
+            raise PlanError(
+                f"one call of {spec.dataset} brings every symbol of the day, and all of them are stored: leave the symbols out "
+                f"(in Python, the symbols are ['{WHOLE_MARKET}']), or ask for {spec.symbols[0]} in the dataset bars"
+            )
+    elif WHOLE_MARKET in spec.symbols:
+        have = [one.name for one in vendor.datasets if one.whole_market]
+        instead = f", or ask for the dataset {' or '.join(have)}" if have else ""
+        raise PlanError(
+            f"{WHOLE_MARKET} stands for a whole market, and {vendor.name} has no call for that in the dataset {spec.dataset}: "
+            f"name the symbols{instead}"
+        )
