@@ -27,15 +27,16 @@ class _Day(click.ParamType[date]):
             self.fail(str(error), param, ctx)
 
 
-_DAY: Final = _Day()
+#: The type of an option that is a day.
+DAY: Final = _Day()
 
 
 def range_options(*, start_default: str = "", end_default: str = "") -> Callable[[F], F]:
     """The options --start and --end: dates or None. What None means is said behind the help."""
 
     def with_both(command: F) -> F:
-        end = click.option("--end", type=_DAY, help=f"Last day, inclusive, in the same words.{_default(end_default)}")
-        start = click.option("--start", type=_DAY, help=f"First day: {day_words.WORDS}.{_default(start_default)}")
+        end = click.option("--end", type=DAY, help=f"Last day, inclusive, in the same words.{_default(end_default)}")
+        start = click.option("--start", type=DAY, help=f"First day: {day_words.WORDS}.{_default(start_default)}")
         return start(end(command))
 
     return with_both
@@ -43,7 +44,7 @@ def range_options(*, start_default: str = "", end_default: str = "") -> Callable
 
 def adjust_options(command: F) -> F:
     """The options --adjust and --as-of: words as in `marketfetch.bars`, and a date or None."""
-    as_of = click.option("--as-of", type=_DAY, help="With --adjust: by what was known on this day.  [default: today in UTC]")
+    as_of = click.option("--as-of", type=DAY, help="With --adjust: by what was known on this day.  [default: today in UTC]")
     adjust = click.option("--adjust", help="Adjust raw prices by stored actions: none, splits, or all (dividends too).")
     return adjust(as_of(command))
 

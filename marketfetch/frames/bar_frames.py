@@ -11,7 +11,7 @@ from marketfetch.extras import MissingExtra, need
 from marketfetch.frames.adjusted_bars import adjusted_batches
 from marketfetch.frames.adjusting import read_adjust
 from marketfetch.frames.choosing import one_of_each, wish
-from marketfetch.frames.date_bounds import Asked
+from marketfetch.frames.date_bounds import Asked, read
 from marketfetch.frames.stored_bars import COLUMNS, arrow, batches, found, reading, schema, spans
 from marketfetch.suggestions import did_you_mean
 
@@ -113,13 +113,14 @@ def bars(
     if as_ not in _KINDS:
         raise BadRequestError(f"A frame is one of {', '.join(_KINDS)}: write as_='polars' (got {as_!r}).")
     names = _checked(columns)
+    first, last = read(start, end)
     by, adjustment = read_adjust(adjust, as_of, adjustment)
     asked = wish(symbols, timespan=timespan, provider=provider, adjustment=adjustment, written="{name}={value!r}")
     need("pyarrow", *(("polars",) if as_ == "polars" else ()), for_what="marketfetch.bars")
     with reading() as store:
         need(f"adbc_driver_{_driver(store.database.spelling.folder)}", for_what="marketfetch.bars")
         series = one_of_each(asked, found(store, asked))
-        ranges = spans(series, start, end)
+        ranges = spans(series, first, last)
         import pyarrow as pa
 
         with arrow(store) as source:

@@ -184,6 +184,11 @@ def test_a_wrong_range_is_a_bad_request(in_sqlite, dates, says):
         WITHOUT_TYPES.bars("AAPL", **dates)
 
 
+def test_a_wrong_day_is_named_before_the_series_is_looked_for(in_sqlite):
+    with pytest.raises(BadRequestError, match="The start '-5' is no day"):
+        marketfetch.bars("NEVER", start="-5")
+
+
 # --- which series -----------------------------------------------------------------------------------------------------
 
 
