@@ -15,6 +15,7 @@ from marketfetch.vendors.reply_size import check_rows
 from .datasets import MOST_ROWS
 from .errors import WHO
 
+_NUMBER = re.compile(r"^\d+\. ")
 _QUOTE_NAMES = {
     "symbol": "symbol",
     "open": "open",
@@ -79,5 +80,9 @@ def _page(rows: Sequence[object], *, request: Request, kind: RecordKind, symbol:
 def _named(kind: RecordKind, row: object) -> dict[str, str]:
     """Our name of each of the row's fields, whose names are numbered in some replies, and have underscores in others."""
     keys = row if isinstance(row, dict) else ()
-    plain = {key: re.sub(r"^\d+\. ", "", str(key)).replace("_", " ").lower() for key in keys}
-    return {key: _NAMES[kind.name][name] for key, name in plain.items() if name in _NAMES[kind.name]}
+    names = _NAMES[kind.name]
+    return {key: names[name] for key in keys if (name := _plain(str(key))) in names}
+
+
+def _plain(name: str) -> str:
+    return (_NUMBER.sub("", name) if ". " in name else name).replace("_", " ").lower()

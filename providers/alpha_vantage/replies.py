@@ -71,6 +71,7 @@ def _read_json(request: Request, function: Function | None, reply: HttpReply, op
         if match and isinstance(value, dict):
             shape = _shape_of(match, symbol=request.symbol)
             _check_is_what_was_asked(request, function, shape)
+            check_rows(len(value), most_rows=MOST_ROWS, who=WHO)
             meta = body.get("Meta Data")
             table = _series_table(list(value.items()), meta=dict(meta.items()) if isinstance(meta, dict) else {})
             _check_symbol(request, table, shape)

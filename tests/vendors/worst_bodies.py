@@ -134,8 +134,10 @@ def body_of(provider: str, dataset: str, kind: str, size: int, most_rows: int) -
         ).encode()
     if kind == "short strings":
         return (head + ('"2024-01-02":' if keyed else "") + "[" + '"ab",' * (size // 5) + '"ab"]' + tail).encode()
-    # A thousand rows again and again, except where each must have a name of its own.
+    # A thousand rows again and again, except where each must have a name of its own. A small body has fewer.
     rows = [_row(provider, dataset, kind, n) for n in range(size // 16 if dataset == "GLOBAL_QUOTE" else 1_000)]
+    while len(rows) > 1 and sum(map(len, rows)) > 2 * size:
+        del rows[len(rows) // 2 :]
     many = size // (sum(map(len, rows)) + len(rows)) + 1
     if kind.endswith("as many as may be"):
         many = max(1, min(many, most_rows // len(rows)))
