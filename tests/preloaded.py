@@ -17,22 +17,27 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
+from marketfetch.settings import environment
+
 ROOT = Path(__file__).parents[1]
 
 
-#: Variables that a library reads when it is imported, which the preloader has done without them: billiard/common.py.
+#: Variables that a library reads when it is imported, so that each value has a preloader of its own: billiard/common.py.
 READ_AT_IMPORT = frozenset({"REMAP_SIGTERM"})
 
 
 class Preloaded:
     """Starts processes that end with the test run, or before."""
 
-    def __init__(self) -> None:
+    def __init__(self, imported_with: Mapping[str, str]) -> None:
+        self.imported_with = imported_with
+        plain = {name: value for name, value in environment().items() if name not in READ_AT_IMPORT}
         self.wire, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.turn = threading.Lock()
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "tests" / "preloader.py"), str(theirs.fileno())],
             cwd=ROOT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            env={**plain, **imported_with},
         )  # fmt: skip
         theirs.close()
 
@@ -55,15 +60,11 @@ class Preloaded:
         start_new_session: bool = False,
     ) -> subprocess.Popen[bytes]:
         """`python <arguments>`: as `subprocess.Popen`, of which it takes these options, with files as descriptors."""
-        if READ_AT_IMPORT & env.keys():
-            return subprocess.Popen(
-                [sys.executable, *arguments],
-                cwd=cwd,
-                env=env,
-                stdin=subprocess.DEVNULL if stdin is None else stdin,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=start_new_session,
+        read = {name: env[name] for name in READ_AT_IMPORT & env.keys()}
+        if read != self.imported_with:
+            other = preloaded(**read)
+            return other.start(
+                *arguments, cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=start_new_session
             )
         question = {"arguments": arguments, "folder": str(cwd), "environment": dict(env), "session": start_new_session}
         with Path(os.devnull).open("rb") as nothing:
@@ -92,9 +93,9 @@ class Preloaded:
 
 
 @cache
-def preloaded() -> Preloaded:
-    """The one of this process, started when it is first needed: in 1.5 s."""
-    found = Preloaded()
+def preloaded(**imported_with: str) -> Preloaded:
+    """The one of this process whose libraries were loaded with these variables, started when it is first needed: in 1.5 s."""
+    found = Preloaded(imported_with)
     atexit.register(found.stop)
     return found
 
