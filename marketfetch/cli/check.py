@@ -20,11 +20,17 @@ def check(ctx: click.Context, *, upgrading: bool, as_json: bool) -> None:
     It takes ten seconds at most and leaves nothing behind. It exits with 1 if an error stops fetching; warnings alone give 0.
     Stop the workers before --upgrade: it changes the tables in one transaction and keeps every row.
     """
+    from marketfetch import connections
     from marketfetch.cli.ports import flower_port
+    from marketfetch.jobs.coverage_of_before import build_coverage
     from marketfetch.ops.diagnosis import findings, upgrade
 
     if upgrading:
         hint(upgrade())
+        intervals, jobs = build_coverage(connections.store())
+        if jobs:
+            built = f"{counted(intervals, 'interval')} of {counted(jobs, 'job')}"
+            hint(f"What the release before has stored is known as covered: {built}.")
     found = [*findings(), flower_port()]
     errors = sum(one.level == "error" for one in found)
     if as_json:

@@ -41,26 +41,23 @@ def day(value: date | str | None) -> date | None:
     return date.fromisoformat(value) if isinstance(value, str) else value
 
 
-def spans(batches: Iterable[Batch], pages_of: Callable[[str], Sequence[PageRow]]) -> list[Span]:
-    """The new intervals of batches whose ledger rows are written, by series. `pages_of` returns the ledger's rows of a root.
+def covered_now(batches: Iterable[Batch], pages_of: Callable[[str], Sequence[PageRow]]) -> list[Covered]:
+    """What batches cover whose ledger rows are written. `pages_of` returns the ledger's rows of a root, by page.
 
     A request of several pages covers its days once all of its pages are in the ledger and none has failed.
     """
-    found: dict[Series, list[Covered]] = defaultdict(list)
+    found: list[Covered] = []
     seen: set[str] = set()
     for batch in batches:
         row = batch.ledger
         if not batch.covered or row.outcome not in _GOOD:
             continue
-        covered: Iterable[Covered] = batch.covered
-        if row.page or row.next_cursor is not None:
-            if row.root in seen:
-                continue
+        if not row.page and row.next_cursor is None:
+            found += batch.covered
+        elif row.root not in seen:
             seen.add(row.root)
-            covered = _of_all_pages(covered, pages_of(row.root))
-        for one in covered:
-            found[one.series].append(one)
-    return [_span(series, found[series]) for series in sorted(found)]
+            found += _of_all_pages(batch.covered, pages_of(row.root))
+    return found
 
 
 def _of_all_pages(covered: Iterable[Covered], pages: Sequence[PageRow]) -> list[Covered]:
@@ -72,6 +69,14 @@ def _of_all_pages(covered: Iterable[Covered], pages: Sequence[PageRow]) -> list[
     final_to = None if None in ends else min(one for one in ends if one)
     at_ms = min(called_ms for _, _, _, _, called_ms in pages)
     return [replace(one, final_to=final_to, fetched_at_ms=at_ms) for one in covered]
+
+
+def spans(covered: Iterable[Covered]) -> list[Span]:
+    """The new intervals by series."""
+    found: dict[Series, list[Covered]] = defaultdict(list)
+    for one in covered:
+        found[one.series].append(one)
+    return [_span(series, found[series]) for series in sorted(found)]
 
 
 def _span(series: Series, new: Sequence[Covered]) -> Span:
@@ -123,3 +128,15 @@ class CoverageQueries:
             return [covered_of(row) for row in self._database.read(self._sql["of_all"], *key)]
         asked = self._database.listing(sorted({*symbols, EVERY_SYMBOL}))
         return [covered_of(row) for row in self._database.read(self._sql["of_symbols"], *key, asked)]
+
+    def jobs_to_cover(self, limit: int) -> list[str]:
+        return [row[0] for row in self._database.read(self._sql["jobs_to_cover"], limit)]
+
+    def count(self) -> int:
+        return int(self._database.read(self._sql["count"])[0][0])
+
+    def job_is_covered(self, job_id: str) -> None:
+        self._database.change(lambda execute: execute(self._sql["job_is_covered"], job_id))
+
+    def replies(self, job_id: str) -> list[tuple[str, int]]:
+        return [(root, int(called_ms)) for root, called_ms in self._database.read(self._sql["replies"], job_id)]

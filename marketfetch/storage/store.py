@@ -39,6 +39,8 @@ class Batches(Protocol):
 
     def store(self, batches: Sequence[Batch]) -> list[bool]: ...
 
+    def cover(self, covered: Sequence[Covered]) -> None: ...
+
 
 class Store:
     """Made per process, after fork. Every method opens what it needs, and may be called again after an error."""
@@ -256,6 +258,27 @@ class Store:
         `marketfetch.schemas.coverage`, which also unites and subtracts. One query, however many symbols there are.
         """
         return self._coverage.covered(provider, dataset, timespan, adjustment, symbols)
+
+    def cover(self, covered: Sequence[Covered]) -> None:
+        """Merges these intervals into what is covered, in one transaction: for what an earlier release has stored."""
+        if covered:
+            self._batches.cover(covered)
+
+    def jobs_to_cover(self, limit: int) -> list[str]:
+        """Jobs of releases without coverage whose replies `cover` has yet to be called with, by id."""
+        return self._coverage.jobs_to_cover(limit)
+
+    def covered_intervals(self) -> int:
+        """How many intervals are stored, of all series."""
+        return self._coverage.count()
+
+    def job_is_covered(self, job_id: str) -> None:
+        """Takes a job off that list."""
+        self._coverage.job_is_covered(job_id)
+
+    def replies(self, job_id: str) -> list[tuple[str, int]]:
+        """The requests of a job all of whose pages are stored, by root, with the time of the earliest call (Unix ms)."""
+        return self._coverage.replies(job_id)
 
     def outcomes(self, request_ids: Sequence[str]) -> dict[str, LedgerRow]:
         """The ledger's rows of those of `request_ids` that are over, by request id."""

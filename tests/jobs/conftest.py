@@ -30,7 +30,7 @@ def emptied(redis: Any, valkey_url: str, tmp_path: Path, monkeypatch: pytest.Mon
         connections.store().database.change(delete)
 
     def delete(execute: Any) -> None:
-        for table in ("jobs", "job_requests", "ledger", "series", "bar_rows", "coverage"):
+        for table in ("jobs", "job_requests", "ledger", "series", "bar_rows", "coverage", "jobs_to_cover"):
             execute(f"DELETE FROM {table}")
 
     caches = (connections._store, connections._gate, connections._redis)

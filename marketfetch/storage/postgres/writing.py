@@ -16,7 +16,7 @@ from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.cross_section import CrossSection
 from marketfetch.schemas.ledger import Batch
 from marketfetch.schemas.record_kinds import RecordKind, Value
-from marketfetch.storage.coverage_rows import Series, changes, covered_of, row_of, spans
+from marketfetch.storage.coverage_rows import Series, changes, covered_now, covered_of, row_of, spans
 from marketfetch.storage.postgres.database import SPELLING, Db, PostgresDatabase, executing, fetch
 from marketfetch.storage.record_writing import filled, lists_of, write_records
 from marketfetch.storage.series_zones import set_zones
@@ -52,6 +52,13 @@ class PostgresBatches:
     def store(self, batches: Sequence[Batch]) -> list[bool]:
         new, self._session, self._series = self._database.run(lambda db: self._store(db, batches))
         return new
+
+    def cover(self, covered: Sequence[Covered]) -> None:
+        def write(db: Db) -> None:
+            _lock_coverage(db, covered)
+            _cover(db, covered)
+
+        self._database.run(write)
 
     def _store(self, db: Db, batches: Sequence[Batch]) -> tuple[list[bool], Db, dict[SeriesKey, int]]:
         # Emptied until the commit: a rolled back transaction takes the series with it that it made.
@@ -91,17 +98,24 @@ class PostgresBatches:
         for name in lists_of(batch for _, batch in fresh):
             fetch(db, _SQL["lock_list"], f"{name.provider} {name.dataset} {name.symbol}")
         write_records(executing(db), partial(_put, db), SPELLING, fresh)
-        _cover(db, [batch for _, batch in fresh])
+        _cover_of(db, [batch for _, batch in fresh])
         return new, db, series
 
 
-def _cover(db: Db, batches: Sequence[Batch]) -> None:
+def _cover_of(db: Db, batches: Sequence[Batch]) -> None:
     """Writes what the batches cover, whose ledger rows are written. Last of all, since it makes other writers wait."""
-    parts = {crc32(repr(one.series).encode()) % _PARTS for batch in batches for one in batch.covered}
-    if not parts:
-        return
+    if named := [one for batch in batches for one in batch.covered]:
+        _lock_coverage(db, named)
+        _cover(db, covered_now(batches, lambda root: fetch(db, _SQL["pages"], root)))
+
+
+def _lock_coverage(db: Db, covered: Sequence[Covered]) -> None:
+    parts = {crc32(repr(one.series).encode()) % _PARTS for one in covered}
     fetch(db, _SQL["lock_coverage"], [_FIRST_LOCK + part for part in sorted(parts)])
-    wanted = spans(batches, lambda root: fetch(db, _SQL["pages"], root))
+
+
+def _cover(db: Db, covered: Sequence[Covered]) -> None:
+    wanted = spans(covered)
     if not wanted:
         return
     standing: dict[Series, list[Covered]] = {}

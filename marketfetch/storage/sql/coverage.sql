@@ -7,3 +7,23 @@ SELECT {columns} FROM coverage WHERE provider = ? AND dataset = ? AND timespan =
 -- name: of_symbols
 SELECT {columns} FROM coverage
 WHERE provider = ? AND dataset = ? AND timespan = ? AND adjustment = ? AND symbol {among} ORDER BY symbol, first_day
+
+-- name: count
+SELECT count(*) FROM coverage
+
+-- name: jobs_to_cover
+SELECT job_id FROM jobs_to_cover ORDER BY job_id LIMIT ?
+
+-- name: job_is_covered
+DELETE FROM jobs_to_cover WHERE job_id = ?
+
+-- All pages are there where as many stand in the ledger as the last one says, and one of them is the last.
+-- name: replies
+SELECT l.root, coalesce(min({ms:l.called_at}), 0)
+FROM job_requests j JOIN ledger l ON l.root = j.root
+WHERE j.job_id = ?
+GROUP BY l.root
+HAVING count(*) = max(l.page) + 1
+   AND max(CASE WHEN l.next_cursor IS NULL THEN l.page ELSE -1 END) = max(l.page)
+   AND max(CASE WHEN l.outcome IN ('stored', 'empty') THEN 0 ELSE 1 END) = 0
+ORDER BY l.root

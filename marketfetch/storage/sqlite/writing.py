@@ -10,10 +10,11 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS
+from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.cross_section import CrossSection
 from marketfetch.schemas.ledger import Batch
 from marketfetch.schemas.record_kinds import RecordKind, Value
-from marketfetch.storage.coverage_rows import changes, covered_of, row_of, spans
+from marketfetch.storage.coverage_rows import changes, covered_now, covered_of, row_of, spans
 from marketfetch.storage.record_writing import filled, write_records
 from marketfetch.storage.series_zones import set_zones
 from marketfetch.storage.sqlite.database import SPELLING, SqliteDatabase, executing
@@ -51,8 +52,13 @@ class SqliteBatches:
                     new[i] = True
                     _write_series(db, batches[i].series, ledger_id, batches[i].ledger.called_at_ms)
                     write_records(executing(db), partial(_put, db), SPELLING, [(ledger_id, batches[i])])
-            _cover(db, [batch for batch, is_new in zip(batches, new, strict=True) if is_new])
+            fresh = [batch for batch, is_new in zip(batches, new, strict=True) if is_new]
+            _cover(db, covered_now(fresh, lambda root: db.execute(_SQL["pages"], (root,)).fetchall()))
         return new
+
+    def cover(self, covered: Sequence[Covered]) -> None:
+        with self._database.transaction() as db:
+            _cover(db, covered)
 
 
 def _enter(db: sqlite3.Connection, batch: Batch, now_ms: int) -> int | None:
@@ -106,9 +112,8 @@ def _upsert(db: sqlite3.Connection, columns: Sequence[Sequence[Any]], *, series:
         db.execute(upsert(rest // wide), values[whole:])
 
 
-def _cover(db: sqlite3.Connection, batches: Sequence[Batch]) -> None:
-    """Writes what the batches cover, whose ledger rows are written."""
-    wanted = spans(batches, lambda root: db.execute(_SQL["pages"], (root,)).fetchall())
+def _cover(db: sqlite3.Connection, covered: Sequence[Covered]) -> None:
+    wanted = spans(covered)
     standing = {
         one.series: [
             covered_of(row)
