@@ -18,6 +18,7 @@ from marketfetch.schemas import day_words
 from marketfetch.storage.store import Store
 from marketfetch.storage.stored_actions import StoredAction, action_lists, stored_actions
 from marketfetch.storage.stored_series import StoredSeries
+from marketfetch.storage.vendor_adjusted import stale_series
 from marketfetch.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -118,6 +119,17 @@ def tell(sentences: Iterable[str]) -> None:
         warnings.warn(sentence, AdjustmentWarning, stacklevel=4)
     if len(said) > _MOST_NAMED:
         warnings.warn(f"{len(said) - _MOST_NAMED:,} more doubts about adjusted prices.", AdjustmentWarning, stacklevel=4)
+
+
+def tell_of_stale(store: Store, series: Sequence[StoredSeries]) -> None:
+    """Warns of series that their vendor adjusted before an action that is known now. Raises StoreError."""
+    ours = {(one.provider, one.symbol, one.timespan, one.adjustment) for one in series}
+    tell(
+        f"{one.symbol}: {one.provider} adjusted these {one.adjustment} prices by {one.fetched_on}, before what happened on "
+        f"{one.ex_date} ({one.dataset}): fetch them again (`marketfetch check` says how), or read raw bars with adjust."
+        for one in stale_series(store, datetime.now(UTC).date(), sorted({one.symbol for one in series}))
+        if (one.provider, one.symbol, one.timespan, one.adjustment) in ours
+    )
 
 
 def _source(lists: dict[tuple[str, str, str], int], dataset: str, one: StoredSeries) -> str | None:

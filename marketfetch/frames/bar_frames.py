@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast, overload
 from marketfetch.exceptions import BadRequestError
 from marketfetch.extras import MissingExtra, need
 from marketfetch.frames.adjusted_bars import adjusted_batches
-from marketfetch.frames.adjusting import read_adjust
+from marketfetch.frames.adjusting import read_adjust, tell_of_stale
 from marketfetch.frames.choosing import one_of_each, wish
 from marketfetch.frames.date_bounds import Asked, read
 from marketfetch.frames.stored_bars import COLUMNS, arrow, batches, found, reading, schema, spans
@@ -121,6 +121,8 @@ def bars(
         need(f"adbc_driver_{_driver(store.database.spelling.folder)}", for_what="marketfetch.bars")
         series = one_of_each(asked, found(store, asked))
         ranges = spans(series, first, last)
+        if any(one.adjustment != "raw" for one in series):
+            tell_of_stale(store, series)
         import pyarrow as pa
 
         with arrow(store) as source:

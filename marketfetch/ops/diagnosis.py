@@ -10,6 +10,7 @@ from typing import Final
 from marketfetch import vendors
 from marketfetch.addresses import database_url, state_dir
 from marketfetch.local import sandbox_note
+from marketfetch.ops.adjusted_diagnosis import of_adjusted
 from marketfetch.ops.finding import Finding, Level, Trial, as_sentence
 from marketfetch.ops.project_diagnosis import PROJECT_S, of_project
 from marketfetch.ops.redis_diagnosis import of_redis
@@ -105,10 +106,12 @@ def _database() -> Iterator[Finding]:
     try:
         try:
             try:
-                line = store.check()
+                line, is_there = store.check(), True
             except NoTables:
-                line = store.rehearse()
+                line, is_there = store.rehearse(), False
             yield Finding(level="ok", subject="database", sentence=f"{line}.")
+            if is_there:
+                yield from of_adjusted(store, datetime.now(UTC).date())
         finally:
             store.close()
     except StoreError as error:
