@@ -186,7 +186,9 @@ def get_settings() -> Settings:
         _raise_unreadable(error)
     except OSError as error:
         raise SettingsError(f"{config_path()} can't be read: {error.strerror}. Give this user permission.") from None
-    except ValueError as error:  # tomllib.TOMLDecodeError is one, and so is a file that is no UTF-8
+    except UnicodeDecodeError:
+        raise SettingsError(f"{config_path()} is no text in UTF-8: save it as UTF-8, or write it anew.") from None
+    except ValueError as error:  # tomllib.TOMLDecodeError is one
         raise SettingsError(f"{config_path()} is not valid TOML: {error}.") from None
 
 

@@ -50,6 +50,13 @@ def refused(read: Read, toml: str = "", **variables: str) -> str:
     return message
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfeo\x00", b"owner = 'Zo\xeb'\n"])
+def test_a_file_that_is_no_utf_8_is_refused_in_our_words(tmp_path: Path, read: Read, content: bytes) -> None:
+    (tmp_path / "latin.toml").write_bytes(content)
+    said = refused(read, CONFIG=str(tmp_path / "latin.toml"))
+    assert said == f"{tmp_path}/latin.toml is no text in UTF-8: save it as UTF-8, or write it anew."
+
+
 def test_without_a_file_and_variables_the_defaults_hold(read: Read) -> None:
     found = read()
     assert found.database_url.get_secret_value() == "sqlite:///marketfetch.db"
