@@ -9,7 +9,7 @@ from marketfetch.sandbox.accounts import Account
 from marketfetch.sandbox.alpha_vantage_wire import PREMIUM, csv_reply, invalid, note
 from marketfetch.sandbox.market import Market
 from marketfetch.sandbox.reply import Query, Reply, json_reply, one
-from marketfetch.sandbox.symbols import UNIVERSE, stock
+from marketfetch.sandbox.symbols import DELISTED, UNIVERSE, stock
 
 
 def answer(name: str, query: Query, *, market: Market, account: Account) -> Reply:
@@ -22,6 +22,8 @@ def answer(name: str, query: Query, *, market: Market, account: Account) -> Repl
         return _search(query)
     if name in ("SPLITS", "DIVIDENDS"):
         return _actions(name, query, market)
+    if name == "LISTING_STATUS":
+        return _listings(query)
     return invalid(name)
 
 
@@ -71,6 +73,17 @@ def _search(query: Query) -> Reply:
         for name in found
     ]
     return json_reply({"bestMatches": matches}, symbol=words)
+
+
+def _listings(query: Query) -> Reply:
+    """CSV alone; https://www.alphavantage.co/documentation/#listing-status"""
+    header = ("symbol", "name", "exchange", "assetType", "ipoDate", "delistingDate", "status")
+    if one(query, "state", "active") == "delisted":
+        rows = [(name, f"{name} (simulated)", "NYSE", "Stock", "1990-01-02", day, "Delisted") for name, day in DELISTED]
+    else:
+        listed = [found for found in map(stock, UNIVERSE) if found]
+        rows = [(s.name, f"{s.name} (simulated)", "NYSE", "Stock", str(s.listed), "null", "Active") for s in listed]
+    return csv_reply(header, sorted(rows), symbol="")
 
 
 def _actions(name: str, query: Query, market: Market) -> Reply:

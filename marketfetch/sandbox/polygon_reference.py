@@ -12,7 +12,7 @@ import numpy as np
 from marketfetch.sandbox.market import Market
 from marketfetch.sandbox.polygon_wire import HOST, error, polygon_reply, request_id, utc_text
 from marketfetch.sandbox.reply import Query, Reply
-from marketfetch.sandbox.symbols import UNIVERSE, Symbol, ticker
+from marketfetch.sandbox.symbols import DELISTED, UNIVERSE, Symbol, ticker
 
 _ROOT: Final = "/v3/reference/"
 _OPERATORS: Final = ("gte", "gt", "lte", "lt")
@@ -35,6 +35,8 @@ def answer(path: str, query: Query, *, market: Market) -> Reply:
     wanted = [asked["ticker"]] if asked.get("ticker") else list(UNIVERSE)
     symbols = [found for found in map(ticker, wanted) if found]
     rows = [row for symbol in symbols for row in rows_of(symbol, market)]
+    if kind == "tickers":
+        rows = _of_market(rows, asked)
     rows = [row for row in rows if _meets(row, asked, "ticker") and _meets(row, asked, date_field)]
     order = asked.get("order", "asc" if kind == "tickers" else "desc")
     rows.sort(key=lambda row: (row[asked.get("sort", date_field)], row["ticker"]), reverse=order == "desc")
@@ -102,6 +104,22 @@ def _dividends(symbol: Symbol, market: Market) -> list[dict[str, Any]]:
     ]
 
 
+def _of_market(rows: list[dict[str, Any]], asked: dict[str, str]) -> list[dict[str, Any]]:
+    """The tickers of a market, which are listed unless the question says otherwise."""
+    if asked.get("active", "true") == "false":
+        rows = [
+            {
+                **_ENDED,
+                "ticker": one,
+                "name": f"{one} (simulated)",
+                "delisted_utc": f"{day}T00:00:00Z",
+            }
+            for one, day in DELISTED
+            if asked.get("ticker") in (None, "", one)
+        ]
+    return [row for row in rows if asked.get("market") in (None, "", row["market"])]
+
+
 def _id(kind: str, symbol: Symbol, day: object) -> str:
     """64 hex digits, the same for the same action."""
     return hashlib.sha256(f"{kind} {symbol.name} {day}".encode()).hexdigest()
@@ -110,6 +128,17 @@ def _id(kind: str, symbol: Symbol, day: object) -> str:
 def _tickers(symbol: Symbol, market: Market) -> list[dict[str, Any]]:
     return [{name: value for name, value in _about(symbol, market).items() if name != "list_date"}]
 
+
+#: What the sandbox says of a stock that has ended.
+_ENDED: Final = {
+    "market": "stocks",
+    "locale": "us",
+    "primary_exchange": "XNYS",
+    "type": "CS",
+    "active": False,
+    "currency_name": "usd",
+    "last_updated_utc": "2024-01-02T00:00:00Z",
+}
 
 #: kind of list -> default limit, the field it is ordered and filtered by, its rows
 _LISTS: Final = {

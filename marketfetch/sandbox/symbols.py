@@ -22,6 +22,14 @@ _STOCKS: Final = (
 )
 #: The symbols in replies to a whole-table request and to a list of tickers.
 UNIVERSE: Final = tuple(_STOCKS.split())
+#: Stocks that have ended, each with its last day. A ticker that was used twice has two.
+DELISTED: Final = (
+    ("BBBY", "2023-05-02"),
+    ("TWTR", "2022-10-27"),
+    ("YHOO", "2017-06-16"),
+    ("Q", "2000-06-30"),
+    ("Q", "2011-04-01"),
+)
 _LISTED: Final = {"ZEN": date(2014, 5, 15), "TSLA": date(2010, 6, 29)}
 #: With the signs that real symbols have: M&M.BSE, BRK/B, BAC-PL, ES1!, AB~T, (AB).
 _STOCK: Final = re.compile(r"[(^]?[A-Z]{1,5}([&'~$#@^=+!*%?)][A-Z0-9]{0,3}|/[A-Z])?([._-][A-Z]{1,3})?")

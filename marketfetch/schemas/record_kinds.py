@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -26,13 +27,19 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class RecordKind:
-    """`name` is the name of the dataset and of its table. `once`: columns that two different rows rarely share."""
+    """`name` is the name of its table. `once`: columns that two different rows rarely share.
+
+    A whole list has every row of one value of the column `scope`: of one symbol, or of a part of a market, whose value `parts`
+    gives by the name of the dataset.
+    """
 
     name: str
     title: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     once: tuple[str, ...]
+    scope: str = "symbol"
+    parts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     stored: bool = True
 
 
@@ -84,21 +91,29 @@ QUOTES: Final = RecordKind(
     once=("symbol",),
     stored=False,
 )
-TICKERS: Final = RecordKind(
+LISTINGS: Final = RecordKind(
     name="symbols",
     title="Listed instruments",
     columns=(
         _SYMBOL,
+        Column("status", "text", "active, or delisted"),
+        Column("listing", "text", "which of several listings of a reused symbol: its last day, else its first one, else empty"),
         Column("name", "text", "the name of the instrument"),
-        Column("market", "text", "stocks, fx, crypto, indices or otc"),
-        Column("active", "whole", "1 while it is listed"),
+        Column("exchange", "text", "the vendor's word: a MIC such as XNAS, or a name such as NASDAQ"),
+        Column("kind", "text", "the vendor's word: CS, ETF, ADRC ..., or Stock and ETF"),
+        Column("market", "text", "the vendor's word, such as stocks; empty where it has none"),
+        Column("currency", "text", "of its prices, as the vendor writes it; empty where it does not say it"),
+        Column("listed", "day", "its first day on the exchange", filled=False),
+        Column("delisted", "day", "its last day on the exchange", filled=False),
+        Column("vendor_id", "text", "its composite FIGI, empty where the vendor does not say it"),
     ),
-    key=("symbol", "market"),
-    once=("symbol",),
-    stored=False,
+    key=("symbol", "status", "listing"),
+    once=("symbol", "status"),
+    scope="status",
+    parts=MappingProxyType({"symbols": "active", "delisted": "delisted"}),
 )
 
-KINDS: Final = MappingProxyType({one.name: one for one in (SPLITS, DIVIDENDS, QUOTES, TICKERS)})
+KINDS: Final = MappingProxyType({one.name: one for one in (SPLITS, DIVIDENDS, QUOTES, LISTINGS)})
 
 #: A value of a record: a text, a day as ISO 8601, a number, or None where it is absent.
 Value = str | float | int | None
@@ -108,11 +123,13 @@ Value = str | float | int | None
 class Records:
     """`kind` is a name of `KINDS`; "" without rows means that the reply is not one of records.
 
-    Rows are by their natural key, and no two of them have the same one.
+    Rows are by their natural key, and no two of them have the same one. `dataset` is the one that was asked for, "" where that
+    is not known; several may be parts of one kind.
     """
 
     kind: str = ""
     rows: tuple[tuple[Value, ...], ...] = ()
+    dataset: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from datetime import date
 from types import MappingProxyType
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 #: A date outside of these years is a placeholder, such as 0001-01-01.
@@ -85,15 +85,30 @@ class Quote(_Row):
         return None if value in (0, "0") or (isinstance(value, str) and value.strip("0.") == "") else value
 
 
-class Ticker(_Row):
-    """One listed instrument of a vendor's reference list."""
+class Listing(_Row):
+    """An instrument on a vendor's list. A symbol may be used again: then several of them have it."""
 
+    status: Literal["active", "delisted"]
+    listing: Text = ""
     name: Text = ""
+    exchange: Text = ""
+    kind: Text = ""
     market: Text = ""
-    active: bool = True
+    currency: Text = ""
+    listed: Day | None = None
+    delisted: Day | None = None
+    vendor_id: Text = ""
+
+    @model_validator(mode="after")
+    def _named_by_its_last_day(self) -> Self:
+        if self.listed and self.delisted and self.delisted < self.listed:
+            raise ValueError("it is delisted before it is listed")
+        day = self.delisted or self.listed
+        self.__dict__["listing"] = day.isoformat() if day else ""  # the model is frozen for its users
+        return self
 
 
 #: By the name of the kind; fields are the kind's columns, in their order.
 MODELS: Final = MappingProxyType[str, type[BaseModel]](
-    {"splits": Split, "dividends": Dividend, "snapshots": Quote, "symbols": Ticker}
+    {"splits": Split, "dividends": Dividend, "snapshots": Quote, "symbols": Listing}
 )

@@ -38,7 +38,7 @@ class ListName:
     @classmethod
     def of(cls, batch: Batch) -> ListName:
         assert batch.records is not None
-        return cls(batch.ledger.provider, batch.records.kind, storable(batch.ledger.symbol))
+        return cls(batch.ledger.provider, batch.records.dataset or batch.records.kind, storable(batch.ledger.symbol))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ def _end_list(
     twice_empty = standing.rows == 0 and standing.fetched_ms < called_ms
     judges = not rejects and (rows > 0 or twice_empty)
     if judges:
-        gone = Template(sql["gone"]).substitute(table=kind.name)
-        execute(gone, called_ms, name.provider, name.symbol, called_ms, called_ms)
+        gone = Template(sql["gone"]).substitute(table=kind.name, scope=kind.scope)
+        execute(gone, called_ms, name.provider, kind.parts.get(name.dataset, name.symbol), called_ms, called_ms)
     judged_ms = max(standing.judged_ms, called_ms if judges else 0)
     latest = (called_ms, rows) if called_ms >= standing.fetched_ms else (standing.fetched_ms, standing.rows)
     execute(sql["put_list"], name.provider, name.dataset, name.symbol, *latest, judged_ms or None)

@@ -21,6 +21,7 @@ from marketfetch.schemas.job_spec import WHOLE_END, WHOLE_START, JobSpec
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.record_kinds import KINDS
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.schemas.timespans import Timespan
 from marketfetch.vendors.asked_days import missed_days, missed_sessions
 from marketfetch.vendors.errors import (
@@ -155,7 +156,8 @@ class VendorConformance:
         for dataset in (one for one in self.vendor.datasets if one.records):
             _must(dataset.records in KINDS and not dataset.has_bars, f"{dataset.name}: no records of a kind of record_kinds.py")
             forms = [form for form in self.vendor.symbol_forms if form.dataset == dataset.name] or self.vendor.symbol_forms[:1]
-            spec = _wish(self.vendor.name, dataset.name, forms[0].examples, "1d", WHOLE_START, WHOLE_END)
+            symbols = (WHOLE_MARKET,) if dataset.whole_market else forms[0].examples
+            spec = _wish(self.vendor.name, dataset.name, symbols, "1d", WHOLE_START, WHOLE_END)
             self.vendor.check_wish(spec, self._options())
             with isolated():
                 first = self._plan(spec)

@@ -22,7 +22,9 @@ def dataset_named(known: Vendor[Any], name: str) -> Dataset | None:
 def records_of(request: Request | None, page: Page) -> Records | None:
     """The records of a request's page; without a row also those of an empty list, None for bars."""
     found = dataset_named(vendor(request.provider), request.dataset) if request else None
-    return page.records if len(page.records) else Records(found.records) if found and found.records else None
+    if not found or not found.records:
+        return page.records if len(page.records) else None
+    return Records(found.records, page.records.rows, found.name)
 
 
 def vendors_with(name: str) -> list[str]:

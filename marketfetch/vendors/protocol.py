@@ -61,9 +61,8 @@ class Dataset:
     """A named dataset of the vendor: bars of these timespans and adjustments, or records of a kind of record_kinds.py.
 
     `name` is the same at every vendor (splits, dividends); `aliases` are the vendor's own. `records` "" beside no timespan: a
-    saved response of it can be read, and it is not fetched.
-
-    `whole_market`: one call brings one session of every symbol, so that "*" is its only symbol, and stands for all of them.
+    saved response of it can be read, and it is not fetched. `whole_market`: one call brings every symbol, one session of them
+    where it has bars, so that "*" is its only symbol, and stands for all of them.
     """
 
     name: str

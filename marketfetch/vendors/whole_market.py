@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.symbol_text import WHOLE_MARKET
+from marketfetch.vendors.dataset_names import dataset_named
 from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.protocol import Options, Vendor
 
 
 def is_whole_market(vendor: Vendor[Options], dataset: str) -> bool:
     """True for a dataset that is asked for without symbols."""
-    return any(one.whole_market and one.name == dataset.lower() for one in vendor.datasets)
+    found = dataset_named(vendor, dataset)
+    return found is not None and found.whole_market
 
 
 def check_whole_market(vendor: Vendor[Options], spec: JobSpec) -> None:

@@ -20,6 +20,10 @@ def build_request(request: Request, options: AlphaVantageOptions) -> HttpRequest
     """Builds `GET /query`. The format is always JSON: the CSV of intraday bars has no zone, and errors are JSON anyway."""
     function = _function_of(request)
     params = [("function", function.name)]
+    if function.kind == "symbols":
+        # It is served as CSV alone: https://www.alphavantage.co/documentation/#listing-status
+        state = "delisted" if request.dataset.lower() == "delisted" else "active"
+        return HttpRequest(path="/query", params=(*params, ("state", state)), key=KeyPlace("query", "apikey"))
     if function.market == "fx":
         base, quote = pair(request.symbol)
         params += [("from_symbol", base), ("to_symbol", quote)]

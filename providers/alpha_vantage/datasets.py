@@ -21,5 +21,7 @@ DATASETS: Final = (
     Dataset("crypto", "Crypto currencies", timespans=TIMESPANS, adjustments=("raw",)),
     Dataset("GLOBAL_QUOTE", "The latest price"),
     Dataset("splits", "Stock splits", records="splits"),
+    Dataset("symbols", "US stocks and ETFs that are listed", records="symbols", aliases=("LISTING_STATUS",), whole_market=True),
+    Dataset("delisted", "US stocks and ETFs that were listed", records="symbols", whole_market=True),
     Dataset("dividends", "Cash dividends", records="dividends"),
 )

@@ -13,7 +13,7 @@ from marketfetch.schemas.timespans import Timespan
 from marketfetch.suggestions import did_you_mean
 
 Market = Literal["stocks", "fx", "crypto"]
-Kind = Literal["bars", "quote", "splits", "dividends"]
+Kind = Literal["bars", "quote", "splits", "dividends", "symbols"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,10 @@ _ALL: Final = (
     Function("GLOBAL_QUOTE", kind="quote"),
     Function("SPLITS", kind="splits"),
     Function("DIVIDENDS", kind="dividends"),
+    Function("LISTING_STATUS", kind="symbols"),
 )
 #: The kinds that are lists of records, and the dataset's names.
-LISTS: Final = ("splits", "dividends")
+LISTS: Final = ("splits", "dividends", "symbols", "delisted")
 FUNCTIONS: Final = MappingProxyType({function.name: function for function in _ALL})
 
 #: Datasets whose function follows from the timespan and the adjustment.
@@ -67,6 +68,8 @@ def function_named(dataset: str) -> Function | None:
     """Returns the function that a dataset names, in any case, TIME_SERIES_ optional; None for a market. Raises KeyError."""
     if dataset.lower() in MARKETS:
         return None
+    if dataset.lower() in ("symbols", "delisted"):
+        return FUNCTIONS["LISTING_STATUS"]
     name = dataset.upper().replace("-", "_").replace(" ", "_")
     for form in (name, f"TIME_SERIES_{name}", f"DIGITAL_CURRENCY_{name.removeprefix('CRYPTO_')}"):
         if form in FUNCTIONS:

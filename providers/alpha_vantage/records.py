@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from marketfetch.schemas.page import Page
-from marketfetch.schemas.record_kinds import DIVIDENDS, QUOTES, SPLITS, RecordKind
+from marketfetch.schemas.record_kinds import DIVIDENDS, LISTINGS, QUOTES, SPLITS, RecordKind
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import NoData, Unavailable
 from marketfetch.vendors.record_reading import records_page
@@ -36,7 +36,21 @@ _DIVIDEND_NAMES = {
     "amount": "amount",
 }
 _SPLIT_NAMES = {"effective date": "ex_date", "split factor": "new_shares"}
-_NAMES = {"snapshots": _QUOTE_NAMES, "splits": _SPLIT_NAMES, "dividends": _DIVIDEND_NAMES}
+_LISTING_NAMES = {
+    "symbol": "symbol",
+    "status": "status",
+    "name": "name",
+    "exchange": "exchange",
+    "assettype": "kind",
+    "ipodate": "listed",
+    "delistingdate": "delisted",
+}
+_NAMES = {
+    "snapshots": _QUOTE_NAMES,
+    "splits": _SPLIT_NAMES,
+    "dividends": _DIVIDEND_NAMES,
+    "symbols": _LISTING_NAMES,
+}
 
 
 def read_record_object(body: Mapping[str, object], *, request: Request) -> Page | None:
@@ -63,12 +77,18 @@ def read_record_object(body: Mapping[str, object], *, request: Request) -> Page 
 def read_record_rows(header: list[str], rows: list[list[str]], *, request: Request) -> Page:
     """Parses records from a CSV. Raises NoData."""
     kind = {"symbol": QUOTES, "effective_date": SPLITS}.get(header[0].lower(), DIVIDENDS)
-    return _page([dict(zip(header, row, strict=False)) for row in rows], request=request, kind=kind)
+    if "ipodate" in [name.lower() for name in header]:
+        kind = LISTINGS
+    # The fields of a row that is too short, or too long, may stand in the wrong columns.
+    named = [dict(zip(header, row, strict=True)) if len(row) == len(header) else {} for row in rows]
+    if kind is LISTINGS:
+        named = [{name: value.lower() if name == "status" else value for name, value in row.items()} for row in named]
+    return _page(named, request=request, kind=kind)
 
 
 def _page(rows: Sequence[object], *, request: Request, kind: RecordKind, symbol: str = "") -> Page:
     check_rows(len(rows), most_rows=MOST_ROWS, who=WHO)
-    known: dict[str, object] = {"symbol": (symbol if request.is_unknown else "") or request.symbol}
+    known: dict[str, object] = {} if kind is LISTINGS else {"symbol": (symbol if request.is_unknown else "") or request.symbol}
     if kind is SPLITS:
         known["old_shares"] = 1  # the factor is new shares for each old one
     page = records_page(kind, rows, lambda row: _named(kind, row), known=known)

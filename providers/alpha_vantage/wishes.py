@@ -35,7 +35,8 @@ def plan(spec: JobSpec, options: AlphaVantageOptions) -> list[Request]:  # noqa:
     """
     function, timespan = _function_of(spec)
     if function.kind in LISTS:
-        return [Request(provider="alpha_vantage", dataset=function.kind, symbol=symbol) for symbol in spec.symbols]
+        name = "delisted" if spec.dataset.lower() == "delisted" else function.kind
+        return [Request(provider="alpha_vantage", dataset=name, symbol=symbol) for symbol in spec.symbols]
     adjustment = _adjustment_of(spec, function)
     if function.market != "stocks":
         for symbol in spec.symbols:

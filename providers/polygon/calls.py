@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.http import HttpRequest, KeyPlace
 from marketfetch.vendors.times import period_end, period_start
@@ -42,9 +43,11 @@ def build_request(request: Request, options: PolygonOptions) -> HttpRequest:
         return HttpRequest(path=parts.path, params=tuple(parse_qsl(parts.query, keep_blank_values=True)), key=key)
     dataset = request.dataset.lower()
     if dataset in RECORD_PATHS:
-        return HttpRequest(
-            path=RECORD_PATHS[dataset], params=(("ticker", request.symbol), ("limit", str(ROWS_PER_LIST_PAGE))), key=key
-        )
+        # https://massive.com/docs/rest/stocks/tickers/all-tickers
+        active = "false" if dataset == "delisted" else "true"
+        of_market = (("market", "stocks"), ("active", active), ("sort", "ticker"), ("order", "asc"))
+        asked = of_market if request.symbol == WHOLE_MARKET else (("ticker", request.symbol),)
+        return HttpRequest(path=RECORD_PATHS[dataset], params=(*asked, ("limit", str(ROWS_PER_LIST_PAGE))), key=key)
     if dataset == GROUPED:
         return _of_a_day(request, options, key)
     if request.start is None or request.end is None:

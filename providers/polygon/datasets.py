@@ -1,4 +1,4 @@
-"""The Polygon datasets: bars, and lists of records. Of tickers only a saved response can be read.
+"""The Polygon datasets: bars, and lists of records.
 
 https://massive.com/docs/rest
 """
@@ -25,7 +25,8 @@ RECORD_PATHS: Final = MappingProxyType(
     {
         "splits": "/v3/reference/splits",
         "dividends": "/v3/reference/dividends",
-        "tickers": "/v3/reference/tickers",
+        "symbols": "/v3/reference/tickers",
+        "delisted": "/v3/reference/tickers",
     }
 )
 ROWS_PER_LIST_PAGE: Final = 1_000
@@ -37,5 +38,6 @@ DATASETS: Final = (
     ),
     Dataset("splits", "Stock splits", records="splits"),
     Dataset("dividends", "Cash dividends", records="dividends"),
-    Dataset("tickers", "The list of tickers"),
+    Dataset("symbols", "US stocks that are listed", records="symbols", aliases=("tickers",), whole_market=True),
+    Dataset("delisted", "US stocks that were listed", records="symbols", whole_market=True),
 )

@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import Final
 
 from marketfetch.schemas.page import Page
-from marketfetch.schemas.record_kinds import DIVIDENDS, SPLITS, TICKERS, RecordKind
+from marketfetch.schemas.record_kinds import DIVIDENDS, LISTINGS, SPLITS, RecordKind
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.vendors.errors import NoData, SuspectEmpty, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.record_reading import records_page
@@ -40,15 +41,32 @@ _DIVIDEND: Final = {
     "pay_date": "paid",
     "id": "vendor_id",
 }
-_TICKER: Final = {"ticker": "symbol", "name": "name", "market": "market", "active": "active"}
+_TICKER: Final = {
+    "ticker": "symbol",
+    "active": "status",
+    "name": "name",
+    "primary_exchange": "exchange",
+    "type": "kind",
+    "market": "market",
+    "currency_name": "currency",
+    "delisted_utc": "delisted",
+    "composite_figi": "vendor_id",
+}
+_LISTED: Final = (LISTINGS, _TICKER)
 RECORDS: Final = MappingProxyType[str, tuple[RecordKind, dict[str, str]]](
-    {"splits": (SPLITS, _SPLIT), "dividends": (DIVIDENDS, _DIVIDEND), "tickers": (TICKERS, _TICKER)}
+    {
+        "splits": (SPLITS, _SPLIT),
+        "dividends": (DIVIDENDS, _DIVIDEND),
+        "symbols": _LISTED,
+        "delisted": _LISTED,
+        "tickers": _LISTED,
+    }
 )
 
 
 def saved_dataset(reply: HttpReply) -> str:
     """Detects the dataset of a saved response by a field that only one dataset has; "bars" if no such field is present."""
-    fields = {b'"execution_date"': "splits", b'"ex_dividend_date"': "dividends", b'"primary_exchange"': "tickers"}
+    fields = {b'"execution_date"': "splits", b'"ex_dividend_date"': "dividends", b'"primary_exchange"': "symbols"}
     return next((dataset for field, dataset in fields.items() if field in reply.body[:4_000]), "bars")
 
 
@@ -74,9 +92,21 @@ def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[objec
     following = next_of(body.get("next_url"))
     if not rows and not following:
         raise NoData(f"{WHO} has no {request.dataset} for {request.symbol}", status=reply.status)
-    if not request.is_unknown and _names_another(rows, request.symbol):
+    if not request.is_unknown and request.symbol != WHOLE_MARKET and _names_another(rows, request.symbol):
         raise Unavailable(f"{WHO} returned {request.dataset} of another ticker than {request.symbol}: no row was kept")
+    if kind is LISTINGS:
+        return records_page(kind, list(map(_listing, rows)), lambda _: names, next_page=following)
     return records_page(kind, rows, lambda _: names, next_page=following)
+
+
+def _listing(row: object) -> object:
+    """A ticker with a word for `active`, and the day of `delisted_utc`, which is a midnight (2012-10-02T00:00:00Z)."""
+    if not isinstance(row, dict):
+        return row
+    words = {True: "active", False: "delisted"}
+    active, delisted = row.get("active"), row.get("delisted_utc")
+    day = delisted[:10] if isinstance(delisted, str) and delisted[10:11] == "T" else delisted
+    return {**row, "active": words.get(active, active) if isinstance(active, bool) else active, "delisted_utc": day}
 
 
 def _names_another(rows: list[object], symbol: str) -> bool:

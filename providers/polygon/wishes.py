@@ -41,8 +41,6 @@ def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
         return [Request(provider="polygon", dataset=listed.name, symbol=symbol) for symbol in spec.symbols]
     if spec.dataset.lower() == GROUPED:
         return _sessions(spec)
-    if spec.dataset.lower() in RECORD_PATHS:
-        raise PlanError(f"polygon's {spec.dataset} can't be fetched: read a saved reply of it instead")
     if spec.dataset.lower() not in BARS:
         meant = did_you_mean(spec.dataset.lower(), (*BARS, *RECORD_PATHS))
         raise PlanError(f"polygon has no dataset {spec.dataset!r}. {meant}{' ' if meant else ''}Bars are the dataset bars.")
@@ -80,7 +78,7 @@ def usual_adjustment(dataset: str, timespan: Timespan) -> Adjustment | None:  # 
 
 
 def _dataset(name: str) -> Dataset | None:
-    return next((one for one in DATASETS if one.name == name.lower()), None)
+    return next((one for one in DATASETS if name.lower() in (one.name, *one.aliases)), None)
 
 
 def _sessions(spec: JobSpec) -> list[Request]:

@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 
 from marketfetch.sandbox.market import Market
-from marketfetch.sandbox.symbols import stock
+from marketfetch.sandbox.symbols import DELISTED, UNIVERSE, stock
 
 
 def test_lists_of_actions_are_fetched_and_stored_as_the_market_has_them(place, sandbox):
@@ -44,8 +44,17 @@ def test_lists_of_actions_are_fetched_and_stored_as_the_market_has_them(place, s
             expected += [(symbol, str(days.day[i]), float(column[i])) for i in at]
         assert [(symbol, day) for symbol, day, _ in known] == [(symbol, day) for symbol, day, _ in expected]
         assert np.allclose([value for *_, value in known], [value for *_, value in expected], rtol=1e-3)
+    for provider, dataset in (("polygon", "symbols"), ("alpha_vantage", "delisted")):
+        done = place.marketfetch("fetch", provider, "--dataset", dataset, "--wait", "--json")
+        assert json.loads(done.stdout)["requests"]["stored"] == 1, done.stderr
+    assert place.rows("SELECT provider, status, count(*) FROM symbols WHERE gone_at IS NULL GROUP BY 1, 2 ORDER BY 1") == [
+        ("alpha_vantage", "delisted", len(DELISTED)),
+        ("polygon", "active", len(UNIVERSE)),
+    ]
     lists = place.rows("SELECT provider, dataset, symbol, rows FROM record_lists ORDER BY 1, 2, 3")
     assert [row[:3] for row in lists] == [
+        ("alpha_vantage", "delisted", "*"),
         ("alpha_vantage", "dividends", "AAPL"),
         *(("polygon", dataset, symbol) for dataset in ("dividends", "splits") for symbol in ("AAPL", "KO")),
+        ("polygon", "symbols", "*"),
     ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from marketfetch import vendors
 from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs import planning
 from marketfetch.schemas.job_spec import JobSpec
@@ -49,6 +50,8 @@ def test_a_list_is_one_request_a_symbol_without_a_range_and_never_final(provider
         ("alpha_vantage", "IBM", {"dataset": "dividends", "adjustment": "raw"}, "leave out the adjustment"),
         ("polygon", "X:BTCUSD", {"dataset": "splits"}, "X:BTCUSD is no stock, and has no splits"),
         ("polygon", "BRK-B", {"dataset": "dividends"}, "write BRK.B instead"),
+        ("polygon", "AAPL", {"dataset": "symbols"}, "leave the symbols out"),
+        ("alpha_vantage", "*", {"dataset": "splits"}, "name the symbols, or ask for the dataset symbols or delisted"),
         ("alpha_vantage", "EUR/USD", {"dataset": "splits"}, "EUR/USD is a pair of currencies"),
     ],
 )
@@ -65,3 +68,20 @@ def test_a_task_takes_a_list_too_and_its_message_stays_without_days() -> None:
     _, dated, _ = _absolute("polygon", (("AAPL",), {"start": "2024-01-02"}, {}), wait_ms=0)
     assert dated["start"] == "2024-01-02"
     assert dated["end"] > "2026"
+
+
+@pytest.mark.parametrize(
+    ("provider", "dataset", "asked"),
+    [
+        ("polygon", "symbols", ("active", "true")),
+        ("polygon", "tickers", ("active", "true")),
+        ("polygon", "delisted", ("active", "false")),
+        ("alpha_vantage", "LISTING_STATUS", ("state", "active")),
+        ("alpha_vantage", "delisted", ("state", "delisted")),
+    ],
+)
+def test_a_list_of_a_market_is_one_request_for_all_symbols(provider: str, dataset: str, asked: tuple[str, str]) -> None:
+    _, (request,) = planned(provider, "*", dataset=dataset)
+    assert (request.symbol, request.dataset, request.start) == ("*", "delisted" if dataset == "delisted" else "symbols", None)
+    known = vendors.vendor(provider)
+    assert asked in known.build_request(request, known.options()).params

@@ -218,7 +218,6 @@ def test_a_mapping_names_the_filters_of_its_table():
         ("polygon", "AAPL", {"adjustment": "split_dividend"}, "ask a vendor that has split_dividend"),
         ("polygon", "C:EURUSD", {"adjustment": "split"}, "raw"),
         ("polygon", "AAPL", {"dataset": "bras"}, "Did you mean bars"),
-        ("polygon", "AAPL", {"dataset": "tickers"}, "read a saved reply"),
         ("alpha_vantage", "IBM", {"adjustment": "split"}, "ask another vendor"),
         ("alpha_vantage", "IBM", {"dataset": "TIME_SERIES_DALY"}, "Did you mean TIME_SERIES_DAILY"),
         ("alpha_vantage", "IBM", {"dataset": "TIME_SERIES_DAILY", "timespan": "5m"}, "has 1d bars"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -158,3 +159,31 @@ def test_the_ledger_row_and_the_records_are_one_transaction(store: Any) -> None:
 def test_texts_that_a_database_can_not_hold_are_made_storable(store: Any) -> None:
     store.store([reply(10, split("2020-08-31", vendor_id="a\x00b\ud800"))])
     assert store.database.read("SELECT vendor_id FROM splits") == [("a\\x00b\\ud800",)]
+
+
+def listing(symbol: str, status: str = "active", delisted: str | None = None) -> tuple[Any, ...]:
+    return symbol, status, delisted or "", symbol, "XNYS", "CS", "stocks", "usd", None, delisted, ""
+
+
+def of_market(at: int, dataset: str, *rows: tuple[Any, ...], root: str = "", page: int = 0, more: bool = False) -> Batch:
+    found = reply(at, *rows, root=root, page=page, more=more, kind="symbols", symbol="*")
+    return replace(found, records=Records("symbols", rows, dataset))
+
+
+def test_a_list_of_a_part_of_a_market_takes_only_rows_of_that_part_away(store: Any) -> None:
+    store.store([of_market(10, "symbols", listing("AAPL"), listing("TWTR"), listing("Q"))])
+    store.store([of_market(20, "delisted", listing("Q", "delisted", "2000-06-30"), listing("Q", "delisted", "2011-04-01"))])
+    store.store([of_market(30, "symbols", listing("AAPL"), root="m", more=True)])
+    store.store([of_market(31, "symbols", listing("Q"), root="m", page=1)])
+    store.store([of_market(40, "delisted", listing("TWTR", "delisted", "2022-10-27"), root="d", more=True)])
+    found = store.database.read("SELECT symbol, status, listing FROM symbols WHERE gone_at IS NULL ORDER BY 1, 2, 3")
+    assert found == [
+        ("AAPL", "active", ""),
+        ("Q", "active", ""),
+        ("Q", "delisted", "2000-06-30"),
+        ("Q", "delisted", "2011-04-01"),
+        ("TWTR", "delisted", "2022-10-27"),
+    ]
+    ms = store.database.spelling.ms("fetched_at")
+    lists = store.database.read(f"SELECT dataset, symbol, {ms}, rows FROM record_lists ORDER BY dataset")
+    assert lists == [("delisted", "*", 20, 2), ("symbols", "*", 30, 2)]

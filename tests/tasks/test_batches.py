@@ -128,7 +128,7 @@ def test_every_cut_of_a_batch_is_refused():
 def test_records_travel_with_every_value_and_a_release_without_their_tables_leaves_them_alone():
     rows = (("AAPL", "2020-08-31", 4.0, 0.1, "id"), ("AAPL", "2014-06-09", 7.0, 1.0, ""), ("AAPL", None, 1e-9, 2, "ü"))
     row = LedgerRow("a", "a", 0, "polygon", "AAPL", "stored")
-    for records in (Records("splits", rows), Records("splits"), None):
+    for records in (Records("splits", rows), Records("splits"), Records("symbols", (), "delisted"), None):
         data = encode(Batch(row, records=records))
         assert decode(data).records == records
         assert (b'"version":2,' in zlib.decompress(data)) is (records is not None)

@@ -57,6 +57,7 @@ class TestPolygon(VendorConformance):
         recorded("polygon/docs_grouped_2020-10-14.json", 3, dataset="grouped"),
         recorded("polygon/mock_splits.json", 10, dataset="splits"),
         recorded("polygon/mock_dividends.json", 10, dataset="dividends"),
+        recorded("polygon/mock_tickers_page1.json", 2, dataset="symbols"),
     )
     errors = (
         refused("polygon/err_401_unknown_key.json", "BadCredentials", 401),

@@ -118,6 +118,27 @@ CREATE TABLE dividends (
     PRIMARY KEY (provider, symbol, ex_date, amount, currency, kind)
 );
 
+-- name: symbols
+CREATE TABLE symbols (
+    provider TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    status TEXT NOT NULL,
+    listing TEXT NOT NULL,
+    name TEXT NOT NULL,
+    exchange TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    market TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    listed DATE,
+    delisted DATE,
+    vendor_id TEXT NOT NULL,
+    first_seen TIMESTAMP WITH TIME ZONE NOT NULL,
+    fetched_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    gone_at TIMESTAMP WITH TIME ZONE,
+    ledger_id BIGINT NOT NULL,
+    PRIMARY KEY (provider, symbol, status, listing)
+);
+
 -- The latest whole list of each symbol, also an empty one, and the call of the latest one that judged which rows are gone.
 -- name: record_lists
 CREATE TABLE record_lists (

@@ -21,7 +21,7 @@ $column = CASE WHEN excluded.fetched_at >= t.fetched_at THEN excluded.$column EL
 
 -- name: gone
 UPDATE $table SET gone_at = {time:?}
-WHERE provider = ? AND symbol = ? AND fetched_at < {time:?} AND (gone_at IS NULL OR gone_at > {time:?})
+WHERE provider = ? AND $scope = ? AND fetched_at < {time:?} AND (gone_at IS NULL OR gone_at > {time:?})
 
 -- The pages of one request that are over, as far as they are stored.
 -- name: pages

@@ -118,6 +118,27 @@ CREATE TABLE dividends (
     PRIMARY KEY (provider, symbol, ex_date, amount, currency, kind)
 ) WITHOUT ROWID;
 
+-- name: symbols
+CREATE TABLE symbols (
+    provider TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    status TEXT NOT NULL,
+    listing TEXT NOT NULL,
+    name TEXT NOT NULL,
+    exchange TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    market TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    listed TEXT,
+    delisted TEXT,
+    vendor_id TEXT NOT NULL,
+    first_seen BIGINT NOT NULL,
+    fetched_at BIGINT NOT NULL,
+    gone_at BIGINT,
+    ledger_id BIGINT NOT NULL,
+    PRIMARY KEY (provider, symbol, status, listing)
+) WITHOUT ROWID;
+
 -- The latest whole list of each symbol, also an empty one, and the call of the latest one that judged which rows are gone.
 -- name: record_lists
 CREATE TABLE record_lists (
