@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import signal
+import subprocess
 import time
 from contextlib import suppress
 from itertools import cycle
@@ -20,6 +21,17 @@ KILL_EVERY_S = 0.2
 #: A call that was under way when its child died is made again when its lease ends.
 SHORT_LEASES = {"MARKETFETCH_TIMINGS__CALL": "2", "MARKETFETCH_TIMINGS__END_BY": "3", "MARKETFETCH_TIMINGS__START_BY": "2"}
 REMAPPED = {"REMAP_SIGTERM": "SIGQUIT"}
+
+
+def ends(worker: subprocess.Popen[bytes], place, *, within_s: float = 40) -> None:
+    """Waits for the end. A worker that does not end fails the test with the stack of each thread: Celery logs it on SIGUSR1."""
+    try:
+        worker.wait(timeout=within_s)
+    except subprocess.TimeoutExpired:
+        worker.send_signal(signal.SIGUSR1)
+        with suppress(AssertionError):
+            eventually(lambda: "LOCAL VARIABLES" in place.worker_log, within_s=10, what="the stacks")
+        raise AssertionError(f"not ended {within_s:g} s after SIGTERM:\n{place.worker_log[-20_000:]}") from None
 
 
 def releasers(place) -> list[str]:
@@ -124,7 +136,7 @@ def test_two_workers_that_take_turns_never_stop_the_work(place, sandbox):
     for turn in range(1, 5):
         following = place.worker("-n", f"{next(names)}@%h")
         standing.send_signal(signal.SIGTERM)
-        standing.wait(timeout=40)
+        ends(standing, place)
         standing = following
         # A limit of 20 in 2 s: that long without progress would be a stop.
         job.reaches(min(200, 25 * turn), within_s=12)
