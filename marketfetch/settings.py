@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     app: AppName = ""
     max_reject_share: float = Field(default=0.2, ge=0, le=1)
     reject_share_min_rows: int = Field(default=20, ge=1, le=50_000)
+    archive: SecretStr | None = None
     bars_history: bool = False
     most_idle_pages: int = Field(default=5, ge=1, le=1_000)
     overlap_sessions: int = Field(default=5, ge=0, le=250)
@@ -119,7 +120,7 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Returns every secret, longest first, so that redaction cuts a secret that contains another one as a whole."""
         found = {one for name in type(self.providers).model_fields for one in self.provider(name).hidden()}
-        for url in (self.redis_url, self.database_url, self.broker_url):
+        for url in (self.redis_url, self.database_url, self.broker_url, self.archive):
             if url:
                 # of several Sentinels each may have a URL of its own
                 for one in {url.get_secret_value(), *url.get_secret_value().split(";")}:

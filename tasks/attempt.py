@@ -42,6 +42,7 @@ from marketfetch.vendors.partial_bars import marked
 from marketfetch.vendors.wire import ago_us, steady_ns, steady_s
 
 from . import outcomes
+from .archiving import archive
 from .outcomes import Step
 from .reference import Reference, reference
 from .sending.parking import GRANT_HEADER, NAMED, SENT, UNSENT
@@ -108,6 +109,8 @@ class Run:
         self.replied_at_ns, self.sent_at_ns = steady_ns(), reply.sent_ns
         self.status = reply.status
         self.counted = counted(request.provider, key.label, reply)
+        left_s = self.lease_ends - steady_s()
+        archive(request, reply, fetched_ms=self.called_at_ms, secret=key.secret.get_secret_value(), left_s=left_s)
         if self.turn.kills:
             self._keep_raw(redact_bytes(reply.body, (key.secret.get_secret_value(),)))
         try:

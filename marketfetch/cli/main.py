@@ -21,6 +21,7 @@ from marketfetch.cli.purge import purge
 from marketfetch.cli.quotas import quotas
 from marketfetch.cli.read import read
 from marketfetch.cli.rejects import rejects
+from marketfetch.cli.replay import replay
 from marketfetch.cli.show import show
 from marketfetch.cli.status import status, watch
 from marketfetch.cli.steer import cancel, resume, retry
@@ -99,7 +100,7 @@ def marketfetch(*, traceback: bool) -> None:
 
 for command in (
     *(demo, init, up, fetch, vendors, datasets, status, watch, show, export),
-    *(cancel, resume, retry, quotas, dead, rejects, doctor, read, gaps, check, purge),
+    *(cancel, resume, retry, quotas, dead, rejects, doctor, replay, read, gaps, check, purge),
 ):
     marketfetch.add_command(command)
 

@@ -25,8 +25,8 @@ from marketfetch.frames.adjusted_bars import adjusted_batches
 from marketfetch.frames.adjusting import Adjust, known_actions
 from marketfetch.frames.choosing import Wish
 from marketfetch.frames.date_bounds import Asked, read
-from marketfetch.frames.export_place import ExportPlace
 from marketfetch.frames.stored_bars import COLUMNS, OF_SERIES, arrow, batches, found, reading, schema, spans
+from marketfetch.ops.file_place import FilePlace
 from marketfetch.storage.arrow_reading import Span
 from marketfetch.storage.stored_series import StoredSeries
 
@@ -41,6 +41,7 @@ MANIFEST: Final = "_manifest.json"
 UNFINISHED: Final = "_unfinished.json"
 #: How often an export that runs writes down what it has finished; a killed one repeats the files of so long.
 _NOTE_S: Final = 2.0
+_THEN: Final = "The same command goes on where it stopped."
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ def export(
             }
             if adjust:
                 wanted |= {"adjust": adjust.to, "as_of": str(adjust.as_of)}
-            return _folder(ExportPlace(destination), source, series, ranges, wanted, to=to, overwrite=overwrite, told=told)
+            place = FilePlace(destination, then=_THEN)
+            return _folder(place, source, series, ranges, wanted, to=to, overwrite=overwrite, told=told)
 
 
 def _one_file(
@@ -117,7 +119,7 @@ def _one_file(
     told: Callable[[int, int, StoredSeries], None],
 ) -> Exported:
     folder, slash, name = destination.rpartition("/")
-    place = ExportPlace(f"{folder}{slash}" or ".")
+    place = FilePlace(f"{folder}{slash}" or ".", then=_THEN)
     shown = f"{place.shown}{'' if place.shown.endswith('/') else '/'}{name}" if slash else name
     if place.exists(name) and not overwrite:
         raise BadRequestError(f"{shown} is there already: name another file, or write --overwrite.")
@@ -128,7 +130,7 @@ def _one_file(
 
 
 def _folder(
-    place: ExportPlace,
+    place: FilePlace,
     source: Source,
     series: Sequence[StoredSeries],
     ranges: Sequence[Span],
@@ -165,7 +167,7 @@ def _folder(
     return Exported(len(done) - skipped, skipped, rows, place.shown)
 
 
-def _begun(place: ExportPlace, wanted: dict[str, Any], *, overwrite: bool) -> dict[str, dict[str, Any]]:
+def _begun(place: FilePlace, wanted: dict[str, Any], *, overwrite: bool) -> dict[str, dict[str, Any]]:
     """What an earlier run of this export has finished, by name. Raises BadRequestError where another export stands."""
     manifest, unfinished = place.read(MANIFEST), place.read(UNFINISHED)
     if overwrite:

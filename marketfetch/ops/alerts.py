@@ -24,7 +24,7 @@ log = logger("marketfetch.alerts")
 _PREFIX: Final = "mf:trouble:"
 REMEMBERED_S: Final = 60
 #: The kinds that concern every job.
-_OF_ALL: Final = ("database", "newer batches", "unstorable")
+_OF_ALL: Final = ("archive", "database", "newer batches", "unstorable")
 
 
 def report(kind: str, sentence: str, *, redis: Redis | None = None) -> None:

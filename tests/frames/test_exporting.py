@@ -19,7 +19,7 @@ import marketfetch
 from marketfetch import settings
 from marketfetch.cli.main import marketfetch as command
 from marketfetch.frames import exporting
-from marketfetch.frames.export_place import ExportPlace
+from marketfetch.ops.file_place import FilePlace
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of
 
 DAYS = [JANUARY_2 + n * DAY_MS for n in range(5)]
@@ -196,7 +196,7 @@ def test_a_place_that_can_not_be_written_is_one_sentence_without_a_password(thre
 
 
 def test_a_file_that_could_not_be_written_whole_is_not_there_and_the_older_one_stays(tmp_path):
-    place = ExportPlace(str(tmp_path))
+    place = FilePlace(str(tmp_path), then="It goes on where it stopped.")
     place.write("one.json", {"a": 1})
 
     def fails():

@@ -373,6 +373,7 @@ def test_the_errors_of_jobs_and_of_operators_are_all_of_a_class_that_an_app_can_
         ("key_status.py", "_away"),
         ("planning.py", "_unreadable"),
         ("steering.py", "not_over"),  # the built-in TimeoutError
+        ("reply_archive.py", "DamagedArchive"),  # an UnavailableError, which a replay counts
         ("batches.py", "NewerBatch"),
         ("batches.py", "UnreadableBatch"),
     }

@@ -40,3 +40,9 @@ def test_the_plug_in_loads_nothing_but_itself():
     code = f"import sys, pytest\nbefore = set(sys.modules)\nimport {PLUGIN}\nprint(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["marketfetch", "marketfetch.testing", PLUGIN]
+
+
+def test_a_project_with_an_archive_loses_no_reply(tmp_path):
+    (tmp_path / "test_archive.py").write_text((PROJECT / "archive_tests.py").read_text(encoding="utf-8"))
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Where exported files go: a folder, or any URL that fsspec knows. A file appears whole, under its name, or not at all."""
+"""Where exports and archived replies go: a folder or any URL of fsspec. A file appears whole, under its name, or not at all."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ _UNFINISHED: Final = "_"
 _TEMPORARY: Final = ".tmp"
 
 
-class ExportPlace:
+class FilePlace:
     """The folder behind a path or a URL. Every method raises UnavailableError where it can't be read or written."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, then: str = "") -> None:
+        """`then`: a sentence about what happens next, which ends that of an error."""
         import fsspec
+
+        self._then = f" {then}" if then else ""
 
         self.shown = safe_url(url).rstrip("/") or "/"
         self._secrets = _secrets(url)
@@ -50,6 +53,18 @@ class ExportPlace:
                 return json.loads(self._files.cat_file(self._path(name)))
             except ValueError:
                 return None
+
+    def read_bytes(self, name: str) -> bytes:
+        with self._failures():
+            return bytes(self._files.cat_file(self._path(name)))
+
+    def names(self, folder: str) -> list[str]:
+        """The files below `folder`, in order of their names; none where it does not exist."""
+        with self._failures():
+            path = self._path(folder)
+            found = self._files.find(path) if self._files.exists(path) else []
+            whole = (one for one in found if not posixpath.basename(one).startswith(_UNFINISHED))
+            return sorted(one.partition(path)[2].lstrip("/") for one in whole)
 
     def write(self, name: str, document: object) -> None:
         """Replaces a JSON document."""
@@ -108,7 +123,7 @@ class ExportPlace:
     def _failed(self, error: Exception) -> UnavailableError:
         return UnavailableError(
             f"{self.shown} can't be used ({self._cut(error)}): see that it exists, that you may write there, and its free "
-            "space. The same command goes on where it stopped."
+            f"space.{self._then}"
         )
 
     def _cut(self, error: Exception) -> str:
