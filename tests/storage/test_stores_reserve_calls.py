@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from typing import Any
 
 import pytest
 
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.storage import open_store, purging
+from tests.storage.fresh_processes import FRESH
 from tests.storage.writers import reserve
 
-SPAWN = multiprocessing.get_context("spawn")
 MINUTE_MS = 60_000
 DAY_MS = 1_440 * MINUTE_MS
 NOON = 1_800_000_000_000 // DAY_MS * DAY_MS + DAY_MS // 2
@@ -82,7 +81,7 @@ def test_a_worker_whose_clock_is_minutes_behind_makes_nothing_unknown(store: Any
 
 
 def test_many_processes_that_reserve_calls_of_one_key_lose_no_call(store: Any, url: str) -> None:
-    processes = [SPAWN.Process(target=reserve, args=(url, 20)) for _ in range(3)]
+    processes = [FRESH.Process(target=reserve, args=(url, 20)) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,10 +11,9 @@ from marketfetch.storage import open_store, upgrades
 from marketfetch.storage.schema import SCHEMA_VERSION
 from marketfetch.storage.store import StoreError, StoreMismatch, Tally
 from tests.storage.batches import batch
+from tests.storage.fresh_processes import FRESH
 from tests.storage.recorded_databases import VERSIONS, make, recorded, run, shape, statements_of_sqlite
 from tests.storage.writers import upgrade
-
-SPAWN = multiprocessing.get_context("spawn")
 
 COLUMNS = {
     "series": "id, provider, symbol, timespan, adjustment",
@@ -98,8 +96,8 @@ def test_upgrading_twice_does_nothing_the_second_time(old: Any) -> None:
 
 def test_two_processes_may_upgrade_at_once(old: Any, url: str) -> None:
     before = rows(old)
-    answers: Any = SPAWN.Queue()
-    processes = [SPAWN.Process(target=upgrade, args=(url, answers)) for _ in range(2)]
+    answers: Any = FRESH.Queue()
+    processes = [FRESH.Process(target=upgrade, args=(url, answers)) for _ in range(2)]
     for process in processes:
         process.start()
     lines = sorted(answers.get(timeout=60) for _ in processes)

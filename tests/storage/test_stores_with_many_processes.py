@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from typing import Any
 
 from marketfetch.schemas.ledger import Batch
 from tests.storage.batches import batch, closes, count
+from tests.storage.fresh_processes import FRESH
 from tests.storage.writers import WRITERS, die_in_the_middle, planned, write
-
-SPAWN = multiprocessing.get_context("spawn")
 
 
 def test_eight_processes_writing_at_once_lose_nothing(url: str, store: Any) -> None:
-    answers: Any = SPAWN.Queue()
-    processes = [SPAWN.Process(target=write, args=(url, n, answers)) for n in range(WRITERS)]
+    answers: Any = FRESH.Queue()
+    processes = [FRESH.Process(target=write, args=(url, n, answers)) for n in range(WRITERS)]
     for process in processes:
         process.start()
     answered = [answers.get(timeout=90) for _ in processes]
@@ -40,8 +38,8 @@ def test_eight_processes_writing_at_once_lose_nothing(url: str, store: Any) -> N
 
 
 def test_eight_processes_may_create_the_same_new_database_at_once(url: str) -> None:
-    answers: Any = SPAWN.Queue()
-    processes = [SPAWN.Process(target=write, args=(url, n, answers)) for n in range(WRITERS)]
+    answers: Any = FRESH.Queue()
+    processes = [FRESH.Process(target=write, args=(url, n, answers)) for n in range(WRITERS)]
     for process in processes:
         process.start()
     for _ in processes:
@@ -52,7 +50,7 @@ def test_eight_processes_may_create_the_same_new_database_at_once(url: str) -> N
 
 
 def test_a_process_killed_in_the_middle_leaves_nothing(url: str, store: Any) -> None:
-    process = SPAWN.Process(target=die_in_the_middle, args=(url,))
+    process = FRESH.Process(target=die_in_the_middle, args=(url,))
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
