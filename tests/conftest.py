@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from tests.scheduling import (  # noqa: F401 (pytest finds its hooks here)
     pytest_xdist_make_scheduler,
 )
 
+# Collecting makes a million objects that stay: the collector would look at all of them again and again, here and in each test.
+gc.disable()
+
 # A shell starts background jobs with SIGINT ignored, and every process inherits that: Ctrl-C in a test would do nothing.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -30,6 +34,12 @@ for _variables in key_variables().values():
 
 #: `make stress`: for tests that do not say their own number. Without it they make 100 examples each.
 settings.register_profile("stress", max_examples=5000, deadline=None)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
