@@ -6,19 +6,16 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import alpha_vantage.alphavantage
-import massive
-import nasdaqdatalink
 import numpy as np
 import pytest
 import requests
-from alpha_vantage.timeseries import TimeSeries
 
 from marketfetch import vendors
 from marketfetch.local.sandbox_process import Sandbox
 from marketfetch.schemas.bars import BarSeries
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.vendors.http import HttpReply
+from tests.sandbox import vendor_libraries as clients
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -61,7 +58,7 @@ def test_polygon_daily_bars_over_pages(sandbox: Sandbox) -> None:
         sandbox, provider="polygon", symbols=["AAPL"], start="2022-12-01", end="2023-06-30", adjustment="split", page_limit=40
     )
     assert len(ours) > 3
-    client = massive.RESTClient(api_key="k", base=sandbox.url)
+    client = clients.RESTClient(api_key="k", base=sandbox.url)
     theirs = list(client.list_aggs("AAPL", 1, "day", "2022-12-01", "2023-06-30"))
     for name, field in {
         "ts": "timestamp",
@@ -78,7 +75,7 @@ def test_polygon_daily_bars_over_pages(sandbox: Sandbox) -> None:
 
 def test_polygon_whole_market_of_a_day(sandbox: Sandbox) -> None:
     ours = fetched(sandbox, provider="polygon", symbols=["*"], dataset="grouped", start="2024-07-03", end="2024-07-05")
-    client = massive.RESTClient(api_key="k", base=sandbox.url)
+    client = clients.RESTClient(api_key="k", base=sandbox.url)
     found: list[tuple[str, int]] = [(one.symbol, int(one.bars.ts[0])) for one in ours]
     theirs: list[Any] = []
     for day in ("2024-07-03", "2024-07-05"):
@@ -97,16 +94,16 @@ def test_polygon_whole_market_of_a_day(sandbox: Sandbox) -> None:
 def test_polygon_intraday_bars(sandbox: Sandbox, timespan: str, multiplier: int, span: str) -> None:
     asked: Any = {"symbols": ["X:BTCUSD"], "timespan": timespan, "start": "2024-03-08", "end": "2024-03-12"}
     ours = fetched(sandbox, provider="polygon", **asked)
-    client = massive.RESTClient(api_key="k", base=sandbox.url)
+    client = clients.RESTClient(api_key="k", base=sandbox.url)
     theirs = list(client.list_aggs("X:BTCUSD", multiplier, span, "2024-03-08", "2024-03-12", limit=50_000))
     assert joined(ours, "ts") == [bar.timestamp for bar in theirs]
     assert joined(ours, "close") == [bar.close for bar in theirs]
 
 
 def test_alpha_vantage_daily_bars(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alpha_vantage.alphavantage.AlphaVantage, "_ALPHA_VANTAGE_API_URL", f"{sandbox.url}/query?")
+    monkeypatch.setattr(clients.AlphaVantage, "_ALPHA_VANTAGE_API_URL", f"{sandbox.url}/query?")
     ours = fetched(sandbox, provider="alpha_vantage", symbols=["IBM"], start="2025-06-02", end="2026-05-15")
-    rows, _ = TimeSeries(key="k").get_daily(symbol="IBM", outputsize="full")
+    rows, _ = clients.TimeSeries(key="k").get_daily(symbol="IBM", outputsize="full")
     theirs = sorted((at, row) for at, row in rows.items() if "2025-06-02" <= at <= "2026-05-15")
     assert joined(ours, "ts") == [midnight_ms(at) for at, _ in theirs]
     for name, field in {
@@ -120,10 +117,10 @@ def test_alpha_vantage_daily_bars(sandbox: Sandbox, monkeypatch: pytest.MonkeyPa
 
 
 def test_alpha_vantage_minutes_in_utc(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alpha_vantage.alphavantage.AlphaVantage, "_ALPHA_VANTAGE_API_URL", f"{sandbox.url}/query?")
+    monkeypatch.setattr(clients.AlphaVantage, "_ALPHA_VANTAGE_API_URL", f"{sandbox.url}/query?")
     asked: Any = {"symbols": ["MSFT"], "timespan": "1m", "start": "2017-12-18", "end": "2017-12-18"}
     ours = fetched(sandbox, provider="alpha_vantage", **asked)
-    rows, _ = TimeSeries(key="k").get_intraday(symbol="MSFT", interval="1min", outputsize="full", month="2017-12")
+    rows, _ = clients.TimeSeries(key="k").get_intraday(symbol="MSFT", interval="1min", outputsize="full", month="2017-12")
     theirs = sorted((at, row) for at, row in rows.items() if at.startswith("2017-12-18"))
     instants = [datetime.fromisoformat(at).replace(tzinfo=NEW_YORK).astimezone(UTC).timestamp() * 1000 for at, _ in theirs]
     assert len(theirs) == 390
@@ -134,11 +131,11 @@ def test_alpha_vantage_minutes_in_utc(sandbox: Sandbox, monkeypatch: pytest.Monk
 def test_nasdaq_tables(sandbox: Sandbox) -> None:
     asked: Any = {"symbols": ["AAPL", "ZEN"], "start": "2014-01-01", "end": "2014-12-31", "adjustment": "raw"}
     ours = fetched(sandbox, provider="nasdaq", page_limit=100, **asked)
-    config = nasdaqdatalink.ApiConfig
+    config = clients.nasdaqdatalink.ApiConfig
     before = config.api_base, config.api_key, config.api_protocol
     config.api_base, config.api_key, config.api_protocol = f"{sandbox.url}/api/v3", "k", "http://"
     try:
-        frame = nasdaqdatalink.get_table(
+        frame = clients.nasdaqdatalink.get_table(
             "WIKI/PRICES", ticker=["AAPL", "ZEN"], date={"gte": "2014-01-01", "lte": "2014-12-31"}, paginate=True
         )
     finally:

@@ -6,14 +6,8 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-import alpha_vantage.alphavantage
-import massive
-import nasdaqdatalink
 import numpy as np
 import pytest
-from alpha_vantage.foreignexchange import ForeignExchange
-from alpha_vantage.timeseries import TimeSeries
-from massive.exceptions import BadResponse
 
 from marketfetch.local.sandbox_process import Sandbox
 from marketfetch.sandbox import recorded
@@ -21,6 +15,7 @@ from marketfetch.sandbox.intraday import minutes
 from marketfetch.sandbox.market import Market
 from marketfetch.sandbox.sessions import FIRST
 from marketfetch.sandbox.symbols import stock, ticker
+from tests.sandbox import vendor_libraries as clients
 
 MARKET = Market(seed=1, today=date(2026, 5, 15))
 
@@ -32,29 +27,29 @@ def daily(name: str, first: str, last: str) -> Any:
 
 
 @pytest.fixture
-def series(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> TimeSeries:
-    monkeypatch.setattr(alpha_vantage.alphavantage.AlphaVantage, "_ALPHA_VANTAGE_API_URL", f"{sandbox.url}/query?")
-    return TimeSeries(key="AVK")
+def series(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(clients.AlphaVantage, "_ALPHA_VANTAGE_API_URL", f"{sandbox.url}/query?")
+    return clients.TimeSeries(key="AVK")
 
 
 @pytest.fixture
-def polygon(sandbox: Sandbox) -> massive.RESTClient:
-    return massive.RESTClient(api_key="PK", base=sandbox.url)
+def polygon(sandbox: Sandbox) -> Any:
+    return clients.RESTClient(api_key="PK", base=sandbox.url)
 
 
 @pytest.fixture
 def nasdaq(sandbox: Sandbox) -> Iterator[Any]:
-    config = nasdaqdatalink.ApiConfig
+    config = clients.nasdaqdatalink.ApiConfig
     names = ("api_base", "api_key", "api_protocol", "use_retries")
     before = {name: getattr(config, name) for name in names}
     config.api_base, config.api_key, config.api_protocol = f"{sandbox.url}/api/v3", "NDK", "http://"
     config.use_retries = False
-    yield nasdaqdatalink
+    yield clients.nasdaqdatalink
     for name, value in before.items():
         setattr(config, name, value)
 
 
-def test_alpha_vantages_client_reads_the_recorded_compact_days(series: TimeSeries) -> None:
+def test_alpha_vantages_client_reads_the_recorded_compact_days(series: Any) -> None:
     rows, meta = series.get_daily(symbol="IBM")
     assert meta["2. Symbol"] == "IBM"
     assert meta["4. Output Size"] == "Compact"
@@ -65,7 +60,7 @@ def test_alpha_vantages_client_reads_the_recorded_compact_days(series: TimeSerie
     }
 
 
-def test_alpha_vantages_client_reads_the_full_history_in_the_generators_numbers(series: TimeSeries) -> None:
+def test_alpha_vantages_client_reads_the_full_history_in_the_generators_numbers(series: Any) -> None:
     rows, _ = series.get_daily(symbol="NVDA", outputsize="full")
     days = daily("NVDA", "1999-11-08", "2026-05-15")
     assert list(rows) == [str(day) for day in days.day[::-1]]
@@ -73,7 +68,7 @@ def test_alpha_vantages_client_reads_the_full_history_in_the_generators_numbers(
     assert closes == days.close[::-1].tolist()
 
 
-def test_alpha_vantages_client_reads_the_recorded_minutes(series: TimeSeries) -> None:
+def test_alpha_vantages_client_reads_the_recorded_minutes(series: Any) -> None:
     # The client's own method lacks `month`, its call underneath does not.
     rows, meta = series.get_intraday(symbol="MSFT", interval="1min", outputsize="full", month="2017-12", adjusted="false")
     assert meta["6. Time Zone"] == "US/Eastern"
@@ -81,22 +76,22 @@ def test_alpha_vantages_client_reads_the_recorded_minutes(series: TimeSeries) ->
         assert tuple(float(value) for value in rows[at].values()) == row[:5]
 
 
-def test_alpha_vantages_client_reads_adjusted_weeks_as_recorded(series: TimeSeries) -> None:
+def test_alpha_vantages_client_reads_adjusted_weeks_as_recorded(series: Any) -> None:
     rows, _ = series.get_weekly_adjusted(symbol="IBM")
     weeks = recorded.weekly_adjusted("IBM")
     assert len(weeks) == 1384
     assert {at: tuple(row.values()) for at, row in rows.items()} == weeks
 
 
-def test_alpha_vantages_client_reads_currencies(series: TimeSeries) -> None:
+def test_alpha_vantages_client_reads_currencies(series: Any) -> None:
     assert series is not None  # points the class at the sandbox
-    rows, meta = ForeignExchange(key="AVK").get_currency_exchange_daily(from_symbol="EUR", to_symbol="USD")
+    rows, meta = clients.ForeignExchange(key="AVK").get_currency_exchange_daily(from_symbol="EUR", to_symbol="USD")
     assert meta["6. Time Zone"] == "UTC"
     assert float(rows["2026-05-15"]["4. close"]) == 1.1625
     assert len(rows) == 100
 
 
-def test_alpha_vantages_client_raises_the_vendors_words(series: TimeSeries, sandbox: Sandbox) -> None:
+def test_alpha_vantages_client_raises_the_vendors_words(series: Any, sandbox: Sandbox) -> None:
     with pytest.raises(ValueError, match=r"Invalid API call.*TIME_SERIES_DAILY"):
         series.get_daily(symbol="ZZZZ")
     sandbox.control.keys("alpha_vantage", "AVK", premium=["TIME_SERIES_DAILY_ADJUSTED"])
@@ -107,7 +102,7 @@ def test_alpha_vantages_client_raises_the_vendors_words(series: TimeSeries, sand
         series.get_daily(symbol="IBM")
 
 
-def test_polygons_client_reads_the_recorded_days(polygon: massive.RESTClient) -> None:
+def test_polygons_client_reads_the_recorded_days(polygon: Any) -> None:
     bars = list(polygon.list_aggs("AAPL", 1, "day", "2023-01-01", "2023-01-10"))
     recording = recorded.document("aggs_daily_AAPL.json")["results"]
     names = {
@@ -128,7 +123,7 @@ def test_polygons_client_reads_the_recorded_days(polygon: massive.RESTClient) ->
 @pytest.mark.parametrize("sort", ["asc", "desc"])
 @pytest.mark.parametrize(("multiplier", "span", "limit"), [(1, "day", 50), (1, "week", 40), (1, "month", 100), (2, "day", 7)])
 def test_polygons_client_pages_through_without_losing_or_doubling_a_bar(
-    polygon: massive.RESTClient, sandbox: Sandbox, multiplier: int, span: str, limit: int, sort: str
+    polygon: Any, sandbox: Sandbox, multiplier: int, span: str, limit: int, sort: str
 ) -> None:
     asked: Any = {"from_": "2019-01-01", "to": "2020-12-31", "sort": sort}
     whole = list(polygon.list_aggs("TSLA", multiplier, span, **asked, limit=50_000))
@@ -142,7 +137,7 @@ def test_polygons_client_pages_through_without_losing_or_doubling_a_bar(
 
 @pytest.mark.parametrize("sort", ["asc", "desc"])
 @pytest.mark.parametrize(("multiplier", "span"), [(1, "minute"), (5, "minute"), (1, "hour")])
-def test_polygons_client_pages_through_minutes(polygon: massive.RESTClient, multiplier: int, span: str, sort: str) -> None:
+def test_polygons_client_pages_through_minutes(polygon: Any, multiplier: int, span: str, sort: str) -> None:
     asked: Any = {"from_": "2024-03-01", "to": "2024-03-19", "sort": sort}
     whole = list(polygon.list_aggs("AMD", multiplier, span, **asked, limit=50_000))
     assert list(polygon.list_aggs("AMD", multiplier, span, **asked, limit=1000)) == whole
@@ -156,7 +151,7 @@ def test_polygons_client_pages_through_minutes(polygon: massive.RESTClient, mult
     assert sum(bar.volume or 0 for bar in whole) == pytest.approx((base.volume * base.split).sum())
 
 
-def test_polygons_client_undoes_splits_only_if_asked(polygon: massive.RESTClient) -> None:
+def test_polygons_client_undoes_splits_only_if_asked(polygon: Any) -> None:
     raw = list(polygon.list_aggs("AAPL", 1, "day", "2014-06-02", "2014-06-13", adjusted=False))
     split = list(polygon.list_aggs("AAPL", 1, "day", "2014-06-02", "2014-06-13", adjusted=True))
     days = daily("AAPL", "2014-06-02", "2014-06-13")
@@ -165,22 +160,22 @@ def test_polygons_client_undoes_splits_only_if_asked(polygon: massive.RESTClient
     assert [round(before.close / after.close) for before, after in zip(raw, split, strict=True)] == [28] * 5 + [4] * 5
 
 
-def test_polygons_client_sees_refusals_as_the_vendor_words_them(polygon: massive.RESTClient, sandbox: Sandbox) -> None:
+def test_polygons_client_sees_refusals_as_the_vendor_words_them(polygon: Any, sandbox: Sandbox) -> None:
     assert list(polygon.list_aggs("ZZZZ", 1, "day", "2023-01-01", "2023-01-10")) == []
     sandbox.control.keys("polygon", "PK", years=2)
-    with pytest.raises(BadResponse, match="doesn't include this data timeframe"):
+    with pytest.raises(clients.BadResponse, match="doesn't include this data timeframe"):
         list(polygon.list_aggs("AAPL", 1, "day", "2019-01-01", "2019-01-10"))
-    with pytest.raises(BadResponse, match="Unknown API Key"):
-        list(massive.RESTClient(api_key="refused-1", base=sandbox.url).list_aggs("AAPL", 1, "day", "2026-01-01", "2026-01-10"))
+    with pytest.raises(clients.BadResponse, match="Unknown API Key"):
+        list(clients.RESTClient(api_key="refused-1", base=sandbox.url).list_aggs("AAPL", 1, "day", "2026-01-01", "2026-01-10"))
 
 
-def test_polygons_client_lists_reference_data(polygon: massive.RESTClient) -> None:
+def test_polygons_client_lists_reference_data(polygon: Any) -> None:
     splits = list(polygon.list_splits(ticker="AAPL"))
     assert [(one.execution_date, one.split_to) for one in splits][:2] == [("2020-08-31", 4.0), ("2014-06-09", 7.0)]
     paid = [day for day, _ in recorded.dividends("IBM") or () if day >= str(FIRST)]
     assert [one.ex_dividend_date for one in polygon.list_dividends(ticker="IBM", limit=10)] == paid[::-1]
     assert polygon.get_ticker_details("AAPL").name == "AAPL (simulated)"
-    with pytest.raises(BadResponse, match="Ticker not found"):
+    with pytest.raises(clients.BadResponse, match="Ticker not found"):
         polygon.get_ticker_details("ZZZZ")
     tickers = [one.ticker for one in polygon.list_tickers(limit=20)]
     assert tickers == sorted(set(tickers))
@@ -220,7 +215,7 @@ def test_nasdaqs_client_reads_datasets(nasdaq: Any) -> None:
 
 
 def test_nasdaqs_client_raises_the_vendors_errors(nasdaq: Any, sandbox: Sandbox) -> None:
-    errors = nasdaqdatalink
+    errors = clients.nasdaqdatalink
     with pytest.raises(errors.NotFoundError, match="QECx02"):
         nasdaq.get("WIKI/ZZZZ")
     with pytest.raises(errors.DataLinkError, match="410"):
