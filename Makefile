@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Most tests wait most of the time, for workers, vendors and deadlines: three processes a core keep it busy.
-PROCESSES ?= 6
+# Most tests wait most of the time, for workers, vendors and deadlines: four processes a core keep it busy.
+PROCESSES ?= 8
 # Thousands of interpreters start here: each would compile our modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 
