@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from marketfetch.jobs.steering import wait as wait
     from marketfetch.jobs.submission import Submitted as Submitted
     from marketfetch.jobs.submission import submit as submit
+    from marketfetch.jobs.updating import update as update
 
 #: Where each public name stands.
 _PUBLIC = {
@@ -52,6 +53,7 @@ _PUBLIC = {
     "jobs.job_values": ("Counts", "Failure", "JobStatus", "JobSummary", "NextCall"),
     "jobs.steering": ("cancel", "resume", "retry", "wait"),
     "jobs.submission": ("submit", "Submitted"),
+    "jobs.updating": ("update",),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 
@@ -74,6 +76,7 @@ __all__ = [
     "retry",
     "status",
     "submit",
+    "update",
     "wait",
 ]
 

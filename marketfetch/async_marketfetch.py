@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, overload
 
 from marketfetch.frames import bar_frames
-from marketfetch.jobs import job_list, job_status, steering, submission
+from marketfetch.jobs import job_list, job_status, steering, submission, updating
 from marketfetch.jobs.job_values import JobStatus, JobSummary
 from marketfetch.jobs.submission import Submitted
 from marketfetch.schemas.job_spec import NORMAL
@@ -92,6 +92,37 @@ class AsyncMarketfetch:
             dataset=dataset,
             adjustment=adjustment,
             again=again,
+            priority=priority,
+            owner=owner,
+            name=name,
+            tags=tags,
+            on_over=on_over,
+        )
+
+    async def update(
+        self,
+        provider: str,
+        symbols: Sequence[str],
+        *,
+        last: str = updating.LAST,
+        timespan: str = "1d",
+        dataset: str = "bars",
+        adjustment: str | None = None,
+        priority: int = NORMAL,
+        owner: str | None = None,
+        name: str = "",
+        tags: Sequence[str] = (),
+        on_over: Mapping[str, object] | None = None,
+    ) -> Submitted:
+        """`marketfetch.update`: submits the last sessions of these symbols, less what is stored and final."""
+        return await self._run(
+            updating.update,
+            provider,
+            symbols,
+            last=last,
+            timespan=timespan,
+            dataset=dataset,
+            adjustment=adjustment,
             priority=priority,
             owner=owner,
             name=name,

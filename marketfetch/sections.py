@@ -44,6 +44,17 @@ ModuleName = Annotated[str, AfterValidator(module_name)]
 AppName = Annotated[str, AfterValidator(app_name)]
 
 
+def universe_name(name: str) -> str:
+    """The name of a list of symbols, as it is written behind the @. Raises ValueError with a sentence."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+        raise ValueError(f"{name!r} is no name of a universe: write letters, digits, - and _, such as watchlist")
+    return name
+
+
+#: A list of symbols in the settings: `@watchlist`.
+UniverseName = Annotated[str, AfterValidator(universe_name)]
+
+
 class Key(NamedTuple):
     """An API key, and the label that replaces it in logs, messages and tables."""
 

@@ -31,7 +31,7 @@ from marketfetch.password_files import WrongPasswordFile, with_password
 from marketfetch.quotas.limits import parse
 from marketfetch.redaction import passwords
 from marketfetch.schemas.handle import Words
-from marketfetch.sections import AppName, LogSettings, ModuleName, Providers, ProviderSettings, Retries, Timings
+from marketfetch.sections import AppName, LogSettings, ModuleName, Providers, ProviderSettings, Retries, Timings, UniverseName
 from marketfetch.setting_faults import REDIS_PREFIX, fields, sentence
 from marketfetch.setting_sources import (
     PREFIX,
@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     timings: Timings = Timings()
     retries: Retries = Retries()
     log: LogSettings = LogSettings()
+    universes: dict[UniverseName, list[str] | str] = Field(default_factory=dict)
     include: list[ModuleName] = Field(default_factory=list)
     app: AppName = ""
     max_reject_share: float = Field(default=0.2, ge=0, le=1)

@@ -1,6 +1,7 @@
 """Jobs by name, for apps that do not install us: `app.send_task("marketfetch.submit", kwargs={...}).get()` is the job's id.
 
 marketfetch.submit   the arguments of `marketfetch.submit`, dates as texts; on_over: a signature to be sent when the job is over
+marketfetch.update   the arguments of `marketfetch.update`: the last sessions of symbols or universes, for a beat of yours
 marketfetch.status   job: the document of `marketfetch status JOB --json`
 marketfetch.cancel   job: the same document after that
 
@@ -17,6 +18,7 @@ from celery import Task
 from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
 from marketfetch.jobs import job_status, steering
 from marketfetch.jobs.submission import submit_for
+from marketfetch.jobs.updating import update_for
 from marketfetch.storage.store import StoreUnavailable
 
 from . import announcing
@@ -39,6 +41,22 @@ def submit(self: Task, *unnamed: Any, **wish: Any) -> str:
         _refuse_unknown_task(on_over)
     try:
         job_id = submit_for(self.request.id, arguments.pop("provider"), arguments.pop("symbols"), on_over=on_over, **arguments)
+    except UnavailableError as error:
+        raise _later(self, error) from None
+    if on_over is not None:
+        announcing.announce_now(job_id)
+    return job_id
+
+
+@app.task(name="marketfetch.update", bind=True, throws=(MarketfetchError,), max_retries=None, time_limit=_TIME_LIMIT_S)
+def update(self: Task, *unnamed: Any, **wish: Any) -> str:
+    """Records a job for the last sessions of symbols; returns its id. The same message is the same job."""
+    on_over = wish.pop("on_over", None)
+    arguments = _named(unnamed, wish, names=("provider", "symbols"))
+    if on_over is not None:
+        _refuse_unknown_task(on_over)
+    try:
+        job_id = update_for(self.request.id, arguments.pop("provider"), arguments.pop("symbols"), on_over=on_over, **arguments)
     except UnavailableError as error:
         raise _later(self, error) from None
     if on_over is not None:

@@ -253,7 +253,7 @@ def leaves(document: dict[str, object], prefix: str = "") -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in document.items():
         path = f"{prefix}{name}"
-        if isinstance(value, dict) and name not in ("tables", "key_limits", "zones", "broker_options"):
+        if isinstance(value, dict) and name not in ("tables", "key_limits", "zones", "broker_options", "universes"):
             found |= leaves(value, f"{path}.")
         else:
             found[path] = value

@@ -13,7 +13,7 @@ import click
 
 from marketfetch.cli.days import adjust_options, range_options
 from marketfetch.cli.screen import err
-from marketfetch.cli.symbol_list import symbols_of
+from marketfetch.cli.symbol_list import symbols_of, with_universes
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def export(
     from marketfetch.frames.choosing import wish
     from marketfetch.frames.exporting import export as exported
 
-    named = symbols_of(symbols, symbols_file) if symbols or symbols_file else None
+    named = with_universes(symbols_of(symbols, symbols_file)) if symbols or symbols_file else None
     by, adjustment = read_adjust(adjust, as_of, adjustment)
     asked = wish(named, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}")
     status = err().status("") if sys.stderr.isatty() else nullcontext()

@@ -10,7 +10,7 @@ import click
 
 from marketfetch.cli.days import range_options
 from marketfetch.cli.screen import command, hint
-from marketfetch.cli.symbol_list import of_whole_market, symbols_of
+from marketfetch.cli.symbol_list import of_whole_market, symbols_of, with_universes
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def fetch(
 
     Splits and dividends come as whole lists, without --start and --end.
     SYMBOLS are in the vendor's own spelling, with blanks or commas between them; one that is named twice is asked once.
+    @NAME stands for a universe of the settings, @FILE.txt for the symbols of a file.
     Prints the job's id and returns at once; workers do the rest. Days that are stored and final are not fetched again; the same
     arguments within a minute are one job. The job is yours (the setting owner, or your name on this system): the same wish of
     another user, or with another --name or --tag, is a job of its own that shares the calls.
@@ -99,6 +100,7 @@ def fetch(
         raise BadRequestError(f"{unknown(provider)} The vendor comes first, then the symbols.")
     if not wanted:
         raise click.UsageError("name at least one symbol, or give --symbols-file")
+    wanted = with_universes(wanted)
     new_database = missing_database()
     job = submit(
         provider,

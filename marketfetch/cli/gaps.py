@@ -72,14 +72,14 @@ def _chosen(
     words: tuple[str, ...], timespan: str | None, adjustment: str | None, start: date | None, end: date | None
 ) -> Chosen:
     """The series that are meant. Raises BadRequestError."""
-    from marketfetch.cli.symbol_list import symbols_of
+    from marketfetch.cli.symbol_list import symbols_of, with_universes
     from marketfetch.exceptions import BadRequestError
     from marketfetch.frames.choosing import wish
     from marketfetch.ops.missing_sessions import Chosen
     from marketfetch.vendors import names
 
     provider = words[0] if words and words[0] in names() else None
-    symbols = symbols_of(words[1:] if provider else words) or None
+    symbols = with_universes(symbols_of(words[1:] if provider else words)) or None
     wish(symbols, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}")
     if start and end and start > end:
         raise BadRequestError(f"The range begins ({start}) after its end ({end}): write the earlier one as the start.")

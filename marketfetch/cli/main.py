@@ -26,6 +26,7 @@ from marketfetch.cli.show import show
 from marketfetch.cli.status import status, watch
 from marketfetch.cli.steer import cancel, resume, retry
 from marketfetch.cli.up import up
+from marketfetch.cli.update import update
 
 INTERRUPTED = 130
 
@@ -99,7 +100,7 @@ def marketfetch(*, traceback: bool) -> None:
 
 
 for command in (
-    *(demo, init, up, fetch, vendors, datasets, status, watch, show, export),
+    *(demo, init, up, fetch, update, vendors, datasets, status, watch, show, export),
     *(cancel, resume, retry, quotas, dead, rejects, doctor, replay, read, gaps, check, purge),
 ):
     marketfetch.add_command(command)

@@ -20,6 +20,7 @@ from marketfetch.jobs.callbacks import callback
 from marketfetch.jobs.feeding import feed
 from marketfetch.jobs.planning import make_handle, make_spec, plan_new
 from marketfetch.jobs.subtraction import subtracted
+from marketfetch.jobs.universes import without_universes
 from marketfetch.ops import redis_writes
 from marketfetch.schemas.handle import Handle
 from marketfetch.schemas.job_spec import NORMAL, JobSpec
@@ -73,7 +74,7 @@ def submit(
     are asked for again. What is left is recorded with the job, so a restart or a resume asks for the same.
 
     provider    the name of an installed vendor, as `marketfetch check` lists them
-    symbols     the vendor's own spelling, each once: ["AAPL", "MSFT"]
+    symbols     the vendor's own spelling, each once: ["AAPL", "MSFT"]; "@watchlist" stands for a universe (jobs/universes.py)
     start, end  dates in the exchange's zone, both inclusive; the end may lie in the future, the start may not. As words too:
                 "2024-01-31", "today", "yesterday", "-5d", "-2w", "-3mo", "-1y", relative to today in UTC. No end is today, no
                 start a year before the end. A dataset that comes as a whole list (splits, dividends) takes neither
@@ -92,7 +93,7 @@ def submit(
     """
     spec = make_spec(
         provider,
-        symbols,
+        without_universes(symbols),
         start=start,
         end=end,
         timespan=timespan,
@@ -131,7 +132,7 @@ def submit_for(
     again = wish.pop("again", False)
     if not isinstance(again, bool):
         raise BadRequestError(f"again is True or False (got {again!r:.100}).")
-    spec = make_spec(provider, symbols, again=again, nonce=job_id[:12], **wish)
+    spec = make_spec(provider, without_universes(symbols), again=again, nonce=job_id[:12], **wish)
     handle = make_handle(get_settings().owner if owner is None else owner, name=name, tags=tags)
     waiter = None if on_over is None else callback(job_id, on_over)
     return record(spec, plan_new(spec), job_id=job_id, handle=handle, waiter=waiter).job_id

@@ -21,7 +21,7 @@ import marketfetch
 from marketfetch import settings
 from marketfetch.local.valkey_server import start_valkey
 
-FUNCTIONS = ("bars", "submit", "status", "wait", "cancel", "resume", "retry", "list_jobs")
+FUNCTIONS = ("bars", "submit", "update", "status", "wait", "cancel", "resume", "retry", "list_jobs")
 ASYNC = ("AsyncMarketfetch",)
 ERRORS = ("MarketfetchError", "UnknownJob", "BadRequestError", "UnavailableError")
 VALUES = ("Counts", "Failure", "JobStatus", "JobSummary", "NextCall", "Submitted")

@@ -1,0 +1,88 @@
+"""`marketfetch update`: the last sessions of many symbols, less what is stored and final."""
+
+from __future__ import annotations
+
+import json
+from typing import IO
+
+import click
+
+from marketfetch.cli.screen import command, hint
+from marketfetch.cli.symbol_list import symbols_of, with_universes
+from marketfetch.phrases import counted
+
+
+@click.command()
+@click.argument("provider")
+@click.argument("symbols", nargs=-1)
+@click.option(
+    "--symbols-file", type=click.File("rb"), help="More symbols: a line each, or a CSV with a column symbol or ticker."
+)
+@click.option("--last", default="5 sessions", show_default=True, help="How far back: '5 sessions' by each calendar, or '30d'.")
+@click.option("--timespan", default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo.")
+@click.option("--dataset", default="bars", show_default=True, help="The vendor's name for the data.")
+@click.option("--adjustment", help="raw, split or split_dividend.  [default: as for fetch]")
+@click.option("--name", default="", help="A name for the job, to find it by: `status NAME`.")
+@click.option("--tag", "tags", multiple=True, help="A word to find the job by: `status --tag TAG`. May be given several times.")
+@click.option("--wait", is_flag=True, help="Show progress until the job is over; exit with 1 if anything failed.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def update(
+    ctx: click.Context,
+    *,
+    provider: str,
+    symbols: tuple[str, ...],
+    symbols_file: IO[bytes] | None,
+    last: str,
+    timespan: str,
+    dataset: str,
+    adjustment: str | None,
+    name: str,
+    tags: tuple[str, ...],
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Fetch the last sessions of SYMBOLS from PROVIDER, until today: what is stored and final is not asked for again.
+
+    SYMBOLS are as for `fetch`: @NAME stands for a universe. Where nothing is new, no call is made. For every evening, put it
+    into cron, or into the beat of an app of yours as the task `marketfetch.update`.
+    """
+    from marketfetch.cli.outcome import ALL_STORED
+    from marketfetch.cli.owner import owner
+    from marketfetch.jobs.updating import update as updated
+
+    named = symbols_of(symbols, symbols_file)
+    if not named:
+        raise click.UsageError("name at least one symbol or @universe, or give --symbols-file")
+    job = updated(
+        provider,
+        with_universes(named),
+        last=last,
+        timespan=timespan,
+        dataset=dataset,
+        adjustment=adjustment,
+        owner=owner(),
+        name=name,
+        tags=tags,
+    )
+    if wait:
+        ctx.exit(_wait(job.job_id, provider, as_json=as_json))
+    click.echo(json.dumps({"job": job.job_id, "requests": job.requests, "new": job.new}) if as_json else job.job_id)
+    if not job.requests:
+        hint(ALL_STORED)
+        return
+    hint(f"{counted(job.requests, 'request')}. See how it goes: {command()} status {job.job_id}")
+
+
+def _wait(job_id: str, provider: str, *, as_json: bool) -> int:
+    from marketfetch.cli.outcome import next_step, sentences
+    from marketfetch.cli.progress import watched
+
+    state = watched({job_id: provider})[job_id]
+    if as_json:
+        click.echo(state.model_dump_json())
+    else:
+        click.echo("\n".join(sentences(state)))
+        if step := next_step(state):
+            hint(step)
+    return 0 if state.state == "done" else 1

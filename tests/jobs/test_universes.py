@@ -1,0 +1,88 @@
+"""`@name` stands for the symbols of a universe, wherever symbols are given; one that can't be read stops no other symbol."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from marketfetch import connections, submit
+from marketfetch.cli.main import marketfetch as command
+from marketfetch.exceptions import BadRequestError
+from marketfetch.jobs.submission import submit_for
+from marketfetch.jobs.universes import resolved
+from marketfetch.settings import get_settings, override
+
+TOML = '[universes]\nwatchlist = ["AAPL", "MSFT"]\nlist = "lists/sp500.csv"\nempty = []\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A folder with settings and a table of symbols beside them; commands run in another one."""
+    beside = tmp_path / "settings"
+    (beside / "lists").mkdir(parents=True)
+    (beside / "marketfetch.toml").write_text(TOML)
+    (beside / "lists" / "sp500.csv").write_text("name;symbol\nCoca-Cola;KO\nApple;AAPL\n")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine.txt").write_text("PEP # a comment\nK O\nAAPL\n")
+    monkeypatch.chdir(elsewhere)
+    with override({"MARKETFETCH_CONFIG": str(beside / "marketfetch.toml")}):
+        yield beside
+    get_settings.cache_clear()
+
+
+def test_names_and_files_are_symbols_each_once(folder):
+    assert resolved(["IBM", "@watchlist", "@list", "@mine.txt"]).symbols == ("IBM", "AAPL", "MSFT", "KO", "PEP", "K", "O")
+    assert resolved(["AAPL", "AAPL"]).symbols == ("AAPL", "AAPL")  # no universe: the planner says that it is named twice
+
+
+def test_a_file_that_vanished_costs_its_own_symbols_only(folder):
+    (folder / "lists" / "sp500.csv").unlink()
+    found = resolved(["@list", "@watchlist", "@gone.txt"])
+    assert found.symbols == ("AAPL", "MSFT")
+    first, second = found.notes
+    assert first.startswith(
+        f"The universe @list was left out: {folder}/lists/sp500.csv can't be read (No such file or directory)."
+    )
+    assert "@gone.txt was left out" in second
+    with pytest.raises(BadRequestError, match="@list was left out"):
+        resolved(["@list"])
+
+
+def test_what_is_no_symbol_is_left_out_with_a_sentence(folder):
+    (folder / "lists" / "sp500.csv").write_text("symbol,name\nKO,Coca-Cola\nK€,Kellogg\n")
+    found = resolved(["@list"])
+    assert found.symbols == ("KO",)
+    assert found.notes == ("@list: the symbol 'K€' has '€', and symbols are written in ASCII, so it is left out.",)
+    (folder / "lists" / "sp500.csv").write_bytes(b"KO\n\xff\n")
+    assert "is no text in UTF-8 (look at line 2)" in resolved(["KO", "@list"]).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["@watchlists"], "There is no universe @watchlists. Did you mean @watchlist? There are @watchlist, @list, @empty."),
+        (["@empty"], "The universe @empty has no symbol"),
+    ],
+)
+def test_an_unknown_universe_names_those_that_there_are(folder, words, says):
+    with pytest.raises(BadRequestError) as caught:
+        resolved(words)
+    assert says in str(caught.value)
+
+
+def test_a_job_has_the_symbols_of_its_moment(emptied, tmp_path, monkeypatch):
+    emptied()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.txt").write_text("KO PEP")
+    first = submit("polygon", ["@list.txt", "IBM"], start="2024-01-02", end="2024-01-05")
+    (tmp_path / "list.txt").write_text("KO")
+    second = submit_for("some-task", "polygon", ["@list.txt", "@gone.txt"], start="2024-01-02", end="2024-01-05")
+    done = CliRunner().invoke(command, ["fetch", "polygon", "@list.txt", "@gone.txt", "--name", "by hand", "--json"])
+    assert "The universe @gone.txt was left out" in done.stderr, done.output
+    jobs = [connections.store().job(one) for one in (first.job_id, second, json.loads(done.stdout)["job"])]
+    symbols = [json.loads(one.spec)["symbols"] for one in jobs if one]
+    assert symbols == [["KO", "PEP", "IBM"], ["KO"], ["KO"]]

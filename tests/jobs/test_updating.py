@@ -1,0 +1,108 @@
+"""`update`: the last sessions of each symbol's calendar until today, as a job like any other."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+import marketfetch
+from marketfetch import connections
+from marketfetch.cli.main import marketfetch as command
+from marketfetch.exceptions import BadRequestError
+from marketfetch.jobs.updating import first_day, update_for
+from marketfetch.vendors.times import local_date, unix_ms
+from marketfetch.vendors.trading_days import close_ms
+from tasks import job_tasks
+
+
+def first(*symbols: str, last: object = "5 sessions", at: str = "2024-02-21T23:00", provider: str = "polygon") -> str:
+    moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    return first_day(provider, symbols, last=last, timespan="1d", dataset="bars", at=moment).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("symbols", "last", "expected"),
+    [
+        (["AAPL"], "1 session", "2024-02-21"),
+        (["AAPL"], "5 sessions", "2024-02-14"),  # the 19th is a holiday
+        (["X:BTCUSD"], "5 sessions", "2024-02-17"),
+        (["C:EURUSD"], "5 sessions", "2024-02-16"),  # but no Saturday
+        (["X:BTCUSD", "AAPL"], "5 sessions", "2024-02-14"),
+        (["AAPL"], "3 days", "2024-02-18"),
+        (["AAPL"], "30d", "2024-01-22"),
+    ],
+)
+def test_the_last_sessions_are_those_of_each_calendar(symbols, last, expected):
+    assert first(*symbols, last=last) == expected
+
+
+def test_the_day_is_that_of_the_exchange():
+    assert first("AAPL", last="1 session", at="2024-02-22T02:00") == "2024-02-21"  # still the evening of the 21st in New York
+    assert first("X:BTCUSD", last="1 session", at="2024-02-22T02:00") == "2024-02-22"
+
+
+@hypothesis_settings(deadline=None)
+@given(st.integers(0, 330_000), st.integers(1, 300))
+def test_so_many_sessions_lie_from_the_first_day_to_today(hours, number):
+    moment = datetime(1991, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
+    begin = first_day("polygon", ["AAPL"], last=f"{number} sessions", timespan="1d", dataset="bars", at=moment)
+    today = local_date(unix_ms(moment), "America/New_York")
+    days = [begin + timedelta(days=n) for n in range((today - begin).days + 1)]
+    assert sum(close_ms("XNYS", day) is not None for day in days) == number
+    assert close_ms("XNYS", begin) is not None
+
+
+@pytest.mark.parametrize("last", ["", "0 sessions", "five", "5 weeks", 5, None, "5001 sessions"])
+def test_what_is_no_number_of_sessions_is_refused(last):
+    with pytest.raises(BadRequestError, match="last is a number of sessions or days, such as '5 sessions' or '30d'"):
+        first("AAPL", last=last)
+
+
+def test_an_update_is_a_job_of_the_last_sessions(emptied, tmp_path, monkeypatch):
+    emptied()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").write_text("KO\nPEP\n")
+    # The wish is made on Thursday, 1 February 2024.
+    one = marketfetch.update("polygon", ["@mine.txt"], last="2 sessions", tags=["nightly"])
+    twice = [update_for("some-task", "polygon", ["@mine.txt"], name="by name") for _ in range(2)]
+    assert twice[0] == twice[1]
+    done = CliRunner().invoke(command, ["update", "polygon", "@mine.txt", "--last", "30d", "--json"])
+    assert done.exit_code == 0, done.output
+    specs = [
+        json.loads(job.spec)
+        for job in map(connections.store().job, (one.job_id, twice[0], json.loads(done.stdout)["job"]))
+        if job is not None
+    ]
+    assert {tuple(spec["symbols"]) for spec in specs} == {("KO", "PEP")}
+    assert [(spec["start"], spec["end"]) for spec in specs] == [
+        ("2024-01-31", "2024-02-01"), ("2024-01-26", "2024-02-01"), ("2024-01-02", "2024-02-01"),
+    ]  # fmt: skip
+
+
+def test_an_update_has_no_range_of_its_own(emptied):
+    with pytest.raises(BadRequestError, match="start is no argument of an update"):
+        update_for("a-task", "polygon", ["KO"], start=date(2024, 1, 2))
+    with pytest.raises(BadRequestError, match="no vendor"):
+        marketfetch.update("poligon", ["KO"])
+
+
+def test_an_app_that_knows_names_only_can_update(emptied):
+    emptied()
+    wish = {"provider": "polygon", "symbols": ["KO"], "last": "2 sessions"}
+    done = job_tasks.update.apply(kwargs=wish, task_id="from-a-beat")
+    job = connections.store().job(done.get())
+    assert job is not None
+    assert (job_tasks.update.name, json.loads(job.spec)["start"]) == ("marketfetch.update", "2024-01-31")
+
+
+def test_a_whole_list_is_updated_as_a_whole(emptied):
+    emptied()
+    job = connections.store().job(marketfetch.update("polygon", ["KO"], dataset="splits").job_id)
+    assert job is not None
+    assert json.loads(job.spec)["dataset"] == "splits"
