@@ -14,6 +14,9 @@ from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from marketfetch.jobs.gap_repair import RepairJob
     from marketfetch.ops.missing_sessions import Chosen, Found, Gap
 
 #: Characters of a reason in the table; `--json` has all of it.
@@ -27,6 +30,8 @@ _MENDABLE: Final = ("never asked", "failed", "rejected")
 @click.option("--timespan", help="Only bars of this length: 1m 5m 15m 30m 1h 1d 1w 1mo.  [default: all that are stored]")
 @click.option("--adjustment", help="Only raw, split or split_dividend.")
 @range_options(start_default="each series' first day", end_default="each series' last day")
+@click.option("--repair", "repairing", is_flag=True, help="Submit jobs for what a call may bring, and for nothing else.")
+@click.option("--all", "all_of_them", is_flag=True, help="With --repair: also what the vendor has none of, or refused.")
 @click.option("--limit", type=click.IntRange(0, 100_000), default=50, show_default=True, help="List so many gaps.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, with every gap.")
 @click.pass_context
@@ -38,6 +43,8 @@ def gaps(
     adjustment: str | None,
     start: date | None,
     end: date | None,
+    repairing: bool,
+    all_of_them: bool,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -53,7 +60,8 @@ def gaps(
     rejected         rows of the reply for it failed a check (`marketfetch rejects`)
     vendor has none  a final reply covered it, and had no bar
 
-    Exits with 1 if a call may bring a missing session, which is so for the first three reasons; with 0 if there is none.
+    Exits with 1 if a call may bring a missing session, which is so for the first three reasons; with 0 if there is none, and
+    after --repair.
     """
     from marketfetch.frames.stored_bars import reading
     from marketfetch.ops.missing_sessions import find
@@ -61,11 +69,37 @@ def gaps(
     chosen = _chosen(words, timespan, adjustment, start, end)
     with reading() as store:
         found = find(store, chosen)
+    if all_of_them and not repairing:
+        raise click.UsageError("--all says what --repair asks for: write both")
+    jobs = _repaired(found, all_of_them=all_of_them) if repairing else []
     if as_json:
-        click.echo(json.dumps(_document(found)))
+        click.echo(json.dumps({**_document(found), **({"jobs": [_of_job(one) for one in jobs]} if repairing else {})}))
     else:
-        _print(found, limit)
-    ctx.exit(1 if any(one.why in _MENDABLE for one in found.gaps) else 0)
+        _print(found, limit, advise=not repairing)
+        _print_jobs(jobs)
+    ctx.exit(1 if not repairing and any(one.why in _MENDABLE for one in found.gaps) else 0)
+
+
+def _repaired(found: Found, *, all_of_them: bool) -> list[RepairJob]:
+    from marketfetch.cli.owner import owner
+    from marketfetch.jobs.gap_repair import can_mend, repair
+
+    chosen = [one for one in found.gaps if all_of_them or can_mend(one)]
+    if not chosen and found.gaps:
+        hint("No call can bring these sessions, so nothing was submitted: --all asks for them all the same.")
+    return repair(chosen, owner=owner())
+
+
+def _print_jobs(jobs: Sequence[RepairJob]) -> None:
+    for one in jobs:
+        click.echo(
+            f"job {one.job.job_id}: {counted(one.job.requests, 'request')} to {one.provider} for "
+            f"{counted(one.sessions, 'session')} of {counted(one.symbols, 'symbol')}."
+        )
+
+
+def _of_job(one: RepairJob) -> dict[str, object]:
+    return {"job": one.job.job_id, "provider": one.provider, "requests": one.job.requests, "sessions": one.sessions}
 
 
 def _chosen(
@@ -86,7 +120,7 @@ def _chosen(
     return Chosen(provider, None if symbols is None else frozenset(symbols), timespan, adjustment, start, end)
 
 
-def _print(found: Found, limit: int) -> None:
+def _print(found: Found, limit: int, *, advise: bool) -> None:
     by_reason: Counter[str] = Counter()
     for gap in found.gaps:
         by_reason[gap.why] += gap.sessions
@@ -103,11 +137,8 @@ def _print(found: Found, limit: int) -> None:
         hint(sentence)
     if len(found.gaps) > limit:
         hint(f"{limit:,} of {counted(len(found.gaps), 'gap')} are listed: --limit lists more, --json all.")
-    if any(by_reason[why] for why in _MENDABLE):
-        hint(
-            "`marketfetch fetch` with the range of a gap asks for what was never asked; `marketfetch retry JOB` makes the "
-            "failed requests of a job again."
-        )
+    if advise and any(by_reason[why] for why in _MENDABLE):
+        hint("The same command with --repair asks for these sessions, and for nothing else.")
 
 
 def _cells(gap: Gap) -> tuple[str, ...]:

@@ -1,0 +1,102 @@
+"""Jobs that ask for missing sessions, and for nothing else: `marketfetch gaps --repair`."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, cast
+
+from marketfetch.jobs.fewest_calls import fewest
+from marketfetch.jobs.planning import make_handle, make_spec, plan
+from marketfetch.jobs.submission import Submitted, record
+from marketfetch.ops.missing_sessions import Gap
+from marketfetch.schemas.coverage import Days, united
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import Timespan
+from marketfetch.vendors.times import period_end
+
+TAG: Final = "repair"
+#: Failures that the same call meets again: the classes of the error tree (vendors/errors.py) that fail at once.
+_REFUSED: Final = re.compile(r": (UnknownSymbol|NotEntitled|BadRequest|Gone): ")
+
+#: A vendor, a dataset, a timespan, an adjustment, and whether final days are asked for again.
+_Wish = tuple[str, str, str, str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class RepairJob:
+    """A submitted job, and how many sessions of how many symbols it asks for."""
+
+    job: Submitted
+    provider: str
+    symbols: int
+    sessions: int
+
+
+def can_mend(gap: Gap) -> bool:
+    """True if a call may bring the sessions: not where the vendor has none, nor where it refuses every such call."""
+    return gap.why != "vendor has none" and not (gap.why == "failed" and _REFUSED.search(gap.reason))
+
+
+def repair(gaps: Iterable[Gap], *, owner: str) -> list[RepairJob]:
+    """Submits the jobs for these gaps, in the fewest calls per symbol, each with the tag `repair`.
+
+    What was never asked or has failed shares the requests of other jobs; days that a final reply has covered are asked for
+    again. Raises BadRequestError, UnavailableError.
+    """
+    wishes: dict[_Wish, list[Gap]] = defaultdict(list)
+    for one in gaps:
+        covered = one.why in ("rejected", "vendor has none")
+        wishes[one.provider, one.dataset, one.timespan, one.adjustment, covered].append(one)
+    return [_submitted(wish, of_wish, owner) for wish, of_wish in sorted(wishes.items())]
+
+
+def _submitted(wish: _Wish, gaps: Sequence[Gap], owner: str) -> RepairJob:
+    provider, dataset, timespan, adjustment, again = wish
+    missing: dict[str, list[Days]] = defaultdict(list)
+    for one in gaps:
+        last = period_end(one.last, cast("Timespan", timespan))
+        missing[one.symbol].append(Days(one.first.toordinal(), last.toordinal()))
+    spec = make_spec(
+        provider,
+        tuple(sorted(missing)),
+        again=again,
+        dataset=dataset,
+        timespan=timespan,
+        adjustment=adjustment or None,
+        start=date.fromordinal(min(days.first for of_symbol in missing.values() for days in of_symbol)),
+        end=date.fromordinal(max(days.last for of_symbol in missing.values() for days in of_symbol)),
+    )
+    handle = make_handle(owner, tags=[TAG])
+    job = record(spec, _requests(spec, missing), job_id=handle.job_id(spec), handle=handle, waiter=None)
+    return RepairJob(job, provider, len(missing), sum(one.sessions for one in gaps))
+
+
+def _requests(spec: JobSpec, missing: dict[str, list[Days]]) -> list[Request]:
+    """Symbols that lack the same days are planned together."""
+    together: dict[Days, list[str]] = defaultdict(list)
+    cost = _cost(spec)
+    for symbol, days in missing.items():
+        for one in fewest(united(days), cost):
+            together[one].append(symbol)
+    return [request for days, symbols in together.items() for request in _plan(spec, symbols, days)]
+
+
+def _cost(spec: JobSpec) -> Callable[[Days], int]:
+    known: dict[Days, int] = {}
+
+    def calls(days: Days) -> int:
+        if days not in known:
+            known[days] = len(_plan(spec, spec.symbols[:1], days))
+        return known[days]
+
+    return calls
+
+
+def _plan(spec: JobSpec, symbols: Sequence[str], days: Days) -> list[Request]:
+    wish = {"symbols": tuple(symbols), "start": date.fromordinal(days.first), "end": date.fromordinal(days.last)}
+    return plan(spec.model_copy(update=wish))
