@@ -41,7 +41,13 @@ class Commands(click.Group):
             raise
         except click.BadParameter as error:
             raise click.BadParameter(_of_numbers(error), error.ctx, error.param, error.param_hint) from None
-        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+        except click.Abort as error:
+            # A question of click's ends so, by Ctrl-C, at the end of the input, and with any word that is no yes.
+            if not isinstance(error.__context__, KeyboardInterrupt):
+                raise click.ClickException("The answer was not yes, so nothing was changed.") from None
+            click.echo("\nNothing was changed.", err=True)
+            ctx.exit(INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
             raise
         except KeyboardInterrupt:
             click.echo("", err=True)

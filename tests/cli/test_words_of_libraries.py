@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 import marketfetch
 from marketfetch import settings
+from marketfetch.cli.main import Commands
 from marketfetch.cli.main import marketfetch as command
 from marketfetch.exceptions import MarketfetchError
 from marketfetch.setting_faults import fields
@@ -81,6 +82,21 @@ def test_a_symbol_in_the_place_of_the_vendor_is_no_vendor() -> None:
     done = CliRunner().invoke(command, ["fetch", "AAPL"])
     assert "There is no vendor 'AAPL'" in done.stderr
     assert "The vendor comes first, then the symbols." in done.stderr
+
+
+@pytest.mark.parametrize(("key", "code"), [(KeyboardInterrupt(), 130), (EOFError(), 1), ("n", 1)])
+def test_a_question_that_is_not_answered_with_yes_changes_nothing(monkeypatch: pytest.MonkeyPatch, key: Any, code: int) -> None:
+    def answer(_: str = "") -> str:
+        if isinstance(key, BaseException):
+            raise key
+        return str(key)
+
+    group = Commands("ours")
+    group.add_command(click.Command("ask", callback=lambda: click.confirm("Sure?", abort=True, err=True)))
+    monkeypatch.setattr("click.termui.visible_prompt_func", answer)
+    with pytest.raises(SystemExit) as ended:
+        group.main(["ask"])
+    assert ended.value.code == code
 
 
 def refusal(ask: Callable[[], object]) -> str:
