@@ -75,6 +75,7 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = tuple(secrets)
+        redact("", self._secrets)  # before a worker forks its children, each of which would compile the pattern
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return {key: self._clean(value) for key, value in event.items() if value is not None}
