@@ -74,15 +74,19 @@ def load() -> None:
     for module in pkgutil.walk_packages(core.__path__, "marketfetch."):
         if not module.name.startswith("marketfetch.sandbox") and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    for module in pkgutil.walk_packages(importlib.import_module("providers").__path__, "providers."):
+    # By the names that the entry points give them, as a worker does when it reads its first reply.
+    for module in pkgutil.walk_packages(importlib.import_module("marketfetch.providers").__path__, "marketfetch.providers."):
         importlib.import_module(module.name)
     # The classes of the settings depend on the installed vendors alone: building them is two thirds of a short command.
     importlib.import_module("marketfetch.settings").model()
+    # A new SQLite database has the moments at which clocks change: the same in each.
+    for zone in ("America/New_York", "UTC"):
+        importlib.import_module("marketfetch.storage.zone_offsets").zone_offsets(zone)
 
 
 def forget_vendors() -> None:
     """For a process that has another release on its path, or another set of vendors."""
-    for name in [one for one in sys.modules if one.partition(".")[0] == "providers"]:
+    for name in [one for one in sys.modules if f"{one}.".startswith("marketfetch.providers.")]:
         del sys.modules[name]
     vendors, settings = sys.modules["marketfetch.vendors"], sys.modules["marketfetch.settings"]
     for cached in (vendors._installed, vendors.vendor, settings.model):
