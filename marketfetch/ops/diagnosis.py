@@ -12,6 +12,7 @@ from marketfetch.addresses import database_url, state_dir
 from marketfetch.local import sandbox_note
 from marketfetch.ops.adjusted_diagnosis import of_adjusted
 from marketfetch.ops.finding import Finding, Level, Trial, as_sentence
+from marketfetch.ops.holiday_diagnosis import of_holidays
 from marketfetch.ops.project_diagnosis import PROJECT_S, of_project
 from marketfetch.ops.redis_diagnosis import of_redis
 from marketfetch.ops.vendor_diagnosis import of_vendor
@@ -112,6 +113,7 @@ def _database() -> Iterator[Finding]:
             yield Finding(level="ok", subject="database", sentence=f"{line}.")
             if is_there:
                 yield from of_adjusted(store, datetime.now(UTC).date())
+                yield from of_holidays(store, datetime.now(UTC).date())
         finally:
             store.close()
     except StoreError as error:

@@ -83,7 +83,7 @@ def _listings(query: Query) -> Reply:
     else:
         listed = [found for found in map(stock, UNIVERSE) if found]
         rows = [(s.name, f"{s.name} (simulated)", "NYSE", "Stock", str(s.listed), "null", "Active") for s in listed]
-    return csv_reply(header, sorted(rows), symbol="")
+    return csv_reply(header, sorted(rows), symbol="LISTING_STATUS")
 
 
 def _actions(name: str, query: Query, market: Market) -> Reply:

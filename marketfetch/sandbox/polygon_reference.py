@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlencode
 
@@ -11,15 +12,19 @@ import numpy as np
 
 from marketfetch.sandbox.market import Market
 from marketfetch.sandbox.polygon_wire import HOST, error, polygon_reply, request_id, utc_text
-from marketfetch.sandbox.reply import Query, Reply
+from marketfetch.sandbox.reply import Query, Reply, json_reply
+from marketfetch.sandbox.sessions import holidays
 from marketfetch.sandbox.symbols import DELISTED, UNIVERSE, Symbol, ticker
 
 _ROOT: Final = "/v3/reference/"
+_HOLIDAYS: Final = "/v1/marketstatus/upcoming"
 _OPERATORS: Final = ("gte", "gt", "lte", "lt")
 
 
 def answer(path: str, query: Query, *, market: Market) -> Reply:
     """One page of a list, or one ticker. What the sandbox does not have is a 404, as an unknown path is."""
+    if path == _HOLIDAYS:
+        return _holidays(market)
     kind, _, name = path.removeprefix(_ROOT).partition("/")
     name = unquote(name)
     asked = _cursor_or(query)
@@ -102,6 +107,20 @@ def _dividends(symbol: Symbol, market: Market) -> list[dict[str, Any]]:
         }
         for i in np.flatnonzero(days.cash > 0)
     ]
+
+
+def _holidays(market: Market) -> Reply:
+    """The next year's holidays of two exchanges, and the early close after Thanksgiving: a list with no object around it."""
+    rows: list[dict[str, Any]] = []
+    for day in (day for year in (market.today.year, market.today.year + 1) for day in holidays(year)):
+        for exchange in ("NASDAQ", "NYSE"):
+            rows.append({"date": str(day), "exchange": exchange, "name": "Holiday", "status": "closed"})
+            if day.month == 11:
+                after = day + timedelta(days=1)
+                times = {"open": f"{after}T14:30:00.000Z", "close": f"{after}T18:00:00.000Z"}
+                rows.append({"date": str(after), "exchange": exchange, "name": "Holiday", "status": "early-close", **times})
+    ahead = [row for row in rows if str(market.today) <= row["date"] <= str(market.today + timedelta(days=365))]
+    return json_reply(ahead, symbol="holidays")
 
 
 def _of_market(rows: list[dict[str, Any]], asked: dict[str, str]) -> list[dict[str, Any]]:

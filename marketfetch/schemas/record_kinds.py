@@ -40,6 +40,8 @@ class RecordKind:
     once: tuple[str, ...]
     scope: str = "symbol"
     parts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    #: False: a list has only what lies ahead, so a row that it lacks is not gone.
+    judges: bool = True
     stored: bool = True
 
 
@@ -112,8 +114,24 @@ LISTINGS: Final = RecordKind(
     scope="status",
     parts=MappingProxyType({"symbols": "active", "delisted": "delisted"}),
 )
+HOLIDAYS: Final = RecordKind(
+    name="holidays",
+    title="Days on which an exchange is closed, or closes early",
+    columns=(
+        Column("exchange", "text", "the vendor's word, such as NYSE or NASDAQ"),
+        Column("day", "day", "the date"),
+        Column("status", "text", "closed, or early-close"),
+        Column("name", "text", "the name of the holiday"),
+        Column("opens", "text", "the time of the opening in UTC, ISO 8601, empty where the exchange is closed"),
+        Column("closes", "text", "the time of the close in UTC, ISO 8601, empty where the exchange is closed"),
+    ),
+    key=("exchange", "day", "status"),
+    once=("exchange", "day"),
+    scope="exchange",
+    judges=False,
+)
 
-KINDS: Final = MappingProxyType({one.name: one for one in (SPLITS, DIVIDENDS, QUOTES, LISTINGS)})
+KINDS: Final = MappingProxyType({one.name: one for one in (SPLITS, DIVIDENDS, QUOTES, LISTINGS, HOLIDAYS)})
 
 #: A value of a record: a text, a day as ISO 8601, a number, or None where it is absent.
 Value = str | float | int | None

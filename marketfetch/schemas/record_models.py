@@ -10,6 +10,8 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+#: A time in UTC, or none.
+_MOMENT: Final = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z)?$"
 #: A date outside of these years is a placeholder, such as 0001-01-01.
 _FIRST_YEAR, _LAST_YEAR = 1800, 2199
 
@@ -108,7 +110,26 @@ class Listing(_Row):
         return self
 
 
+class Holiday(BaseModel):
+    """A day on which an exchange is closed, or closes early; the times are those of its session."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    exchange: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
+    day: Day
+    status: Literal["closed", "early-close"]
+    name: Text = ""
+    opens: Annotated[str, Field(pattern=_MOMENT)] = ""
+    closes: Annotated[str, Field(pattern=_MOMENT)] = ""
+
+    @model_validator(mode="after")
+    def _with_a_close(self) -> Self:
+        if self.status == "early-close" and not self.closes:
+            raise ValueError("an early close has no time")
+        return self
+
+
 #: By the name of the kind; fields are the kind's columns, in their order.
 MODELS: Final = MappingProxyType[str, type[BaseModel]](
-    {"splits": Split, "dividends": Dividend, "snapshots": Quote, "symbols": Listing}
+    {"splits": Split, "dividends": Dividend, "snapshots": Quote, "symbols": Listing, "holidays": Holiday}
 )

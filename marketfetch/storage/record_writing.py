@@ -93,7 +93,7 @@ def _end_list(
         return
     called_ms, rows, rejects = pages[0][4] or 0, sum(page[2] for page in pages), sum(page[3] for page in pages)
     twice_empty = standing.rows == 0 and standing.fetched_ms < called_ms
-    judges = not rejects and (rows > 0 or twice_empty)
+    judges = kind.judges and not rejects and (rows > 0 or twice_empty)
     if judges:
         gone = Template(sql["gone"]).substitute(table=kind.name, scope=kind.scope)
         execute(gone, called_ms, name.provider, kind.parts.get(name.dataset, name.symbol), called_ms, called_ms)

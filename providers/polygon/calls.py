@@ -43,6 +43,8 @@ def build_request(request: Request, options: PolygonOptions) -> HttpRequest:
         return HttpRequest(path=parts.path, params=tuple(parse_qsl(parts.query, keep_blank_values=True)), key=key)
     dataset = request.dataset.lower()
     if dataset in RECORD_PATHS:
+        if dataset == "holidays":
+            return HttpRequest(path=RECORD_PATHS[dataset], params=(), key=key)
         # https://massive.com/docs/rest/stocks/tickers/all-tickers
         active = "false" if dataset == "delisted" else "true"
         of_market = (("market", "stocks"), ("active", active), ("sort", "ticker"), ("order", "asc"))

@@ -27,6 +27,8 @@ RECORD_PATHS: Final = MappingProxyType(
         "dividends": "/v3/reference/dividends",
         "symbols": "/v3/reference/tickers",
         "delisted": "/v3/reference/tickers",
+        # https://massive.com/docs/rest/stocks/market-operations/market-holidays
+        "holidays": "/v1/marketstatus/upcoming",
     }
 )
 ROWS_PER_LIST_PAGE: Final = 1_000
@@ -40,4 +42,5 @@ DATASETS: Final = (
     Dataset("dividends", "Cash dividends", records="dividends"),
     Dataset("symbols", "US stocks that are listed", records="symbols", aliases=("tickers",), whole_market=True),
     Dataset("delisted", "US stocks that were listed", records="symbols", whole_market=True),
+    Dataset("holidays", "Holidays and early closes that lie ahead", records="holidays", whole_market=True),
 )

@@ -5,18 +5,19 @@ https://massive.com/docs/rest/stocks/corporate-actions/splits, .../dividends, ..
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Final
 
 from marketfetch.schemas.page import Page
-from marketfetch.schemas.record_kinds import DIVIDENDS, LISTINGS, SPLITS, RecordKind
+from marketfetch.schemas.record_kinds import DIVIDENDS, HOLIDAYS, LISTINGS, SPLITS, RecordKind
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.vendors.errors import NoData, SuspectEmpty, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.record_reading import records_page
-from marketfetch.vendors.reply_parsing import parse_object
+from marketfetch.vendors.reply_parsing import not_json, parse_object
 from marketfetch.vendors.reply_size import check_rows
 
 from .datasets import MOST_ROWS
@@ -52,6 +53,14 @@ _TICKER: Final = {
     "delisted_utc": "delisted",
     "composite_figi": "vendor_id",
 }
+_HOLIDAY: Final = {
+    "exchange": "exchange",
+    "date": "day",
+    "status": "status",
+    "name": "name",
+    "open": "opens",
+    "close": "closes",
+}
 _LISTED: Final = (LISTINGS, _TICKER)
 RECORDS: Final = MappingProxyType[str, tuple[RecordKind, dict[str, str]]](
     {
@@ -60,6 +69,7 @@ RECORDS: Final = MappingProxyType[str, tuple[RecordKind, dict[str, str]]](
         "symbols": _LISTED,
         "delisted": _LISTED,
         "tickers": _LISTED,
+        "holidays": (HOLIDAYS, _HOLIDAY),
     }
 )
 
@@ -73,6 +83,8 @@ def saved_dataset(reply: HttpReply) -> str:
 def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[object], str | None]) -> Page:
     """Reads a page of the request's dataset. Raises NoData, SuspectEmpty, Unavailable and the errors of `error_in`."""
     kind, names = RECORDS[request.dataset.lower()]
+    if kind is HOLIDAYS and reply.body.lstrip()[:1] == b"[":
+        return _read_holidays(reply)
     body = parse_object(reply, who=WHO)
     reason = str(body.get("error") or body.get("message") or "")
     error = error_in(str(body.get("status", "")), reason, reply, symbol=request.symbol)
@@ -97,6 +109,18 @@ def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[objec
     if kind is LISTINGS:
         return records_page(kind, list(map(_listing, rows)), lambda _: names, next_page=following)
     return records_page(kind, rows, lambda _: names, next_page=following)
+
+
+def _read_holidays(reply: HttpReply) -> Page:
+    """Reads the one list that has no object around it. Raises NoData, Unavailable."""
+    try:
+        rows = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        raise not_json(reply, who=WHO) from None
+    if not rows:
+        raise NoData(f"{WHO} knows of no holiday that lies ahead", status=reply.status)
+    check_rows(len(rows), most_rows=MOST_ROWS, who=WHO)
+    return records_page(HOLIDAYS, rows, lambda _: _HOLIDAY)
 
 
 def _listing(row: object) -> object:

@@ -147,3 +147,22 @@ def test_a_symbol_that_is_a_word_for_absence_is_a_symbol_and_a_short_row_is_a_re
         (3, "it is delisted before it is listed"),
         (4, "must be one of 'active' or 'delisted'"),
     ]
+
+
+def test_holidays_are_a_bare_list_and_an_error_is_still_an_error() -> None:
+    rows = asked_of_the_sandbox("polygon", "holidays", "*")
+    assert {row["exchange"] for row in rows} == {"NYSE", "NASDAQ"}
+    assert ("2026-11-26", "closed", "") in {(row["day"], row["status"], row["closes"]) for row in rows}
+    (early,) = {row["closes"] for row in rows if row["status"] == "early-close"}
+    assert early == "2026-11-27T18:00:00.000Z"
+    for body, kind in ((b'[{"date": "2026-11-26"', errors.Unavailable), (b"[]", errors.NoData), (b"{}", errors.Unavailable)):
+        with pytest.raises(kind):
+            page_of(body, dataset="holidays", symbol="*")
+    bad = [
+        {"date": "2026-11-27", "exchange": "NYSE", "status": "early-close"},
+        {"date": "x", "exchange": "NYSE", "status": "closed"},
+    ]
+    with pytest.raises(errors.TooManyRejects) as caught:
+        page_of(json.dumps(bad).encode(), dataset="holidays", symbol="*")
+    assert caught.value.page is not None
+    assert [one.row for one in caught.value.page.rejects] == [0, 1]

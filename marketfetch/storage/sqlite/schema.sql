@@ -139,6 +139,22 @@ CREATE TABLE symbols (
     PRIMARY KEY (provider, symbol, status, listing)
 ) WITHOUT ROWID;
 
+-- name: holidays
+CREATE TABLE holidays (
+    provider TEXT NOT NULL,
+    exchange TEXT NOT NULL,
+    day TEXT NOT NULL,
+    status TEXT NOT NULL,
+    name TEXT NOT NULL,
+    opens TEXT NOT NULL,
+    closes TEXT NOT NULL,
+    first_seen BIGINT NOT NULL,
+    fetched_at BIGINT NOT NULL,
+    gone_at BIGINT,
+    ledger_id BIGINT NOT NULL,
+    PRIMARY KEY (provider, exchange, day, status)
+) WITHOUT ROWID;
+
 -- The latest whole list of each symbol, also an empty one, and the call of the latest one that judged which rows are gone.
 -- name: record_lists
 CREATE TABLE record_lists (
