@@ -15,6 +15,9 @@ from marketfetch.redaction import passwords
 from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors import vendor
 from marketfetch.vendors.protocol import VendorOptions
+from marketfetch.vendors.schedule_times import read_when
+from marketfetch.vendors.times import zone_info
+from marketfetch.vendors.trading_days import zone_of_days
 
 #: The userinfo's own signs are percent-encoded in it.
 _PROXY: Final = re.compile(r"http://(?:[^\s/?#@]+@)?[^\s/?#@]+/?")
@@ -234,6 +237,42 @@ class Retries(_Section):
     most: int = Field(default=5, ge=0, le=100)
     backoff: int = Field(default=2, ge=1)
     backoff_max: int = Field(default=300, ge=1)
+
+
+class Schedule(_Section):
+    """A job that beat starts when it is due: the last sessions of a universe, less what is stored and final.
+
+    `when` is read by vendors/schedule_times.py; `calendar` is that of `session close`, "" for that of the first symbol; `zone`
+    is that of a cron expression.
+    """
+
+    name: UniverseName
+    provider: str
+    universe: str = ""
+    symbols: list[str] = Field(default_factory=list)
+    dataset: str = "bars"
+    timespan: str = "1d"
+    adjustment: str | None = None
+    when: str
+    calendar: str = ""
+    zone: str = "UTC"
+    last: str = "5 sessions"
+    priority: int = Field(default=5, ge=0, le=9)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The symbols and universes, as `marketfetch fetch` takes them."""
+        return (*([f"@{self.universe.removeprefix('@')}"] if self.universe else []), *self.symbols)
+
+    @model_validator(mode="after")
+    def _can_be_run(self) -> Self:
+        read_when(self.when)
+        zone_info(self.zone)
+        if self.calendar:
+            zone_of_days(self.calendar)
+        if not self.words:
+            raise ValueError(f"the schedule {self.name!r} has neither a universe nor symbols: name one")
+        return self
 
 
 class LogSettings(_Section):

@@ -20,7 +20,7 @@ from typing import Any, NoReturn, get_origin
 from urllib.parse import parse_qsl
 
 import click
-from pydantic import Field, SecretStr, ValidationError, create_model
+from pydantic import Field, SecretStr, ValidationError, create_model, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
@@ -31,7 +31,17 @@ from marketfetch.password_files import WrongPasswordFile, with_password
 from marketfetch.quotas.limits import parse
 from marketfetch.redaction import passwords
 from marketfetch.schemas.handle import Words
-from marketfetch.sections import AppName, LogSettings, ModuleName, Providers, ProviderSettings, Retries, Timings, UniverseName
+from marketfetch.sections import (
+    AppName,
+    LogSettings,
+    ModuleName,
+    Providers,
+    ProviderSettings,
+    Retries,
+    Schedule,
+    Timings,
+    UniverseName,
+)
 from marketfetch.setting_faults import REDIS_PREFIX, fields, sentence
 from marketfetch.setting_sources import (
     PREFIX,
@@ -89,6 +99,7 @@ class Settings(BaseSettings):
     retries: Retries = Retries()
     log: LogSettings = LogSettings()
     universes: dict[UniverseName, list[str] | str] = Field(default_factory=dict)
+    schedule: list[Schedule] = Field(default_factory=list)
     include: list[ModuleName] = Field(default_factory=list)
     app: AppName = ""
     max_reject_share: float = Field(default=0.2, ge=0, le=1)
@@ -97,6 +108,14 @@ class Settings(BaseSettings):
     bars_history: bool = False
     most_idle_pages: int = Field(default=5, ge=1, le=1_000)
     overlap_sessions: int = Field(default=5, ge=0, le=250)
+
+    @field_validator("schedule")
+    @classmethod
+    def _each_has_its_name(cls, found: list[Schedule]) -> list[Schedule]:
+        names = [one.name for one in found]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"schedules named twice: {', '.join(twice)}: give each a name of its own")
+        return found
 
     @classmethod
     def settings_customise_sources(
@@ -173,6 +192,11 @@ def failpoint() -> str:
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """Returns the settings of this process, read once. A running sandbox overrides them. Raises SettingsError."""
+    return reread()
+
+
+def reread() -> Settings:
+    """Reads the settings as they are now, for what may change while a process runs. Raises SettingsError."""
     followed: dict[str, Any] = {}
     try:
         settings = model()

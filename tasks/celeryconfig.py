@@ -117,10 +117,14 @@ task_routes = {
     "tasks.store.store_batch": {"queue": "store"},
 }
 imports = (
-    *(f"{_HERE}.fetch", f"{_HERE}.store", f"{_HERE}.job_tasks"),
+    *(f"{_HERE}.fetch", f"{_HERE}.store", f"{_HERE}.job_tasks", f"{_HERE}.schedule_tasks"),
     *(f"{_HERE}.hardening.revoke_of_parked_tasks", f"{_HERE}.worker.inspect_commands"),
 )
 # A user's own modules are imported by tasks/included_modules.py, which says in a sentence why one can't be.
 
+# The schedules of the settings are looked at each minute. A message that no worker takes within it expires: the next will do.
+beat_schedule = {
+    "marketfetch-schedules": {"task": "marketfetch.run_schedules", "schedule": 60.0, "options": {"expires": 55}},
+}
 # Beat's state file, in the folder where beat runs.
 beat_schedule_filename = "celerybeat-schedule"

@@ -22,6 +22,7 @@ from marketfetch.cli.quotas import quotas
 from marketfetch.cli.read import read
 from marketfetch.cli.rejects import rejects
 from marketfetch.cli.replay import replay
+from marketfetch.cli.schedule import schedule
 from marketfetch.cli.show import show
 from marketfetch.cli.status import status, watch
 from marketfetch.cli.steer import cancel, resume, retry
@@ -107,7 +108,7 @@ def marketfetch(*, traceback: bool) -> None:
 
 for command in (
     *(demo, init, up, fetch, update, vendors, datasets, status, watch, show, export),
-    *(cancel, resume, retry, quotas, dead, rejects, doctor, replay, read, gaps, check, purge),
+    *(cancel, resume, retry, quotas, dead, rejects, doctor, replay, read, gaps, schedule, check, purge),
 ):
     marketfetch.add_command(command)
 

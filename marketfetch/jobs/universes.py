@@ -10,7 +10,7 @@ One that can't be read costs its own symbols only: a sentence says so, and the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,10 +44,11 @@ class _Unusable(ValueError):
     """A universe can't be read. The message is a sentence."""
 
 
-def resolved(words: Sequence[str]) -> Resolved:
+def resolved(words: Sequence[str], *, known: Mapping[str, list[str] | str] | None = None) -> Resolved:
     """The symbols that these words stand for, in their order. Words without a universe stay as they are.
 
-    Raises BadRequestError for an unknown universe, and where no symbol is left.
+    `known` are the universes, None for those of this process's settings. Raises BadRequestError for an unknown universe, and
+    where no symbol is left.
     """
     if not names_universe(words):
         return Resolved(tuple(words))
@@ -58,7 +59,7 @@ def resolved(words: Sequence[str]) -> Resolved:
             symbols.append(word)
             continue
         try:
-            found = _of_universe(word.removeprefix(AT))
+            found = _of_universe(word.removeprefix(AT), get_settings().universes if known is None else known)
         except _Unusable as error:
             notes.append(str(error))
             continue
@@ -92,9 +93,8 @@ def names_universe(words: object) -> bool:
     )
 
 
-def _of_universe(name: str) -> tuple[str, ...]:
+def _of_universe(name: str, known: Mapping[str, list[str] | str]) -> tuple[str, ...]:
     """Raises BadRequestError for an unknown name, _Unusable for a file that can't be read."""
-    known = get_settings().universes
     if name in known:
         given = known[name]
         return _of_file(name, given) if isinstance(given, str) else tuple(given)

@@ -103,11 +103,11 @@ def first_day(provider: str, symbols: Sequence[str], *, last: object, timespan: 
     today = at.astimezone(UTC).date()
     if (found[2] or "").startswith("d"):
         return today - timedelta(days=number)
-    calendars = _calendars(provider, symbols, timespan=timespan, dataset=dataset)
+    calendars = calendars_of(provider, symbols, timespan=timespan, dataset=dataset)
     return min((_session_back(one, unix_ms(at), number) for one in calendars), default=today - timedelta(days=number))
 
 
-def _calendars(provider: str, symbols: Sequence[str], *, timespan: str, dataset: str) -> set[Finality]:
+def calendars_of(provider: str, symbols: Sequence[str], *, timespan: str, dataset: str) -> set[Finality]:
     """The calendars of these symbols. What is no symbol has none: the planner refuses it with a sentence."""
     if provider not in vendors.names() or isinstance(symbols, str):
         return set()

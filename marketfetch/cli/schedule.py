@@ -1,0 +1,110 @@
+"""`marketfetch schedule`: the schedules of the settings, when each is due, and its runs."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from marketfetch.cli.screen import command, hint, table
+
+if TYPE_CHECKING:
+    from marketfetch.jobs.scheduling import Planned
+
+
+@click.group()
+def schedule() -> None:
+    """Show, run and pause the schedules of marketfetch.toml: a [[schedule]] there is a job that beat starts when it is due."""
+
+
+@schedule.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def list_command(*, as_json: bool) -> None:
+    """List the schedules: what each asks for, when it is due next, and the job of its latest run. Times are UTC."""
+    _show(sorted_by_time=False, as_json=as_json)
+
+
+@schedule.command("next")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def next_command(*, as_json: bool) -> None:
+    """List the schedules in the order in which they are due next. Times are UTC."""
+    _show(sorted_by_time=True, as_json=as_json)
+
+
+@schedule.command()
+@click.argument("name")
+def run(name: str) -> None:
+    """Submit a run of the schedule NAME now, also if it is paused; prints the job's id."""
+    from marketfetch.jobs.scheduling import run_now
+
+    job = run_now(name)
+    click.echo(job.job_id)
+    hint(f"See how it goes: {command()} status {job.job_id}")
+
+
+@schedule.command()
+@click.argument("name")
+def pause(name: str) -> None:
+    """Start no run of the schedule NAME until `schedule resume NAME`. A run that goes is not stopped."""
+    from marketfetch.jobs.scheduling import pause as paused
+
+    paused(name)
+    hint(f"{name} is paused: {command()} schedule resume {name} goes on.")
+
+
+@schedule.command()
+@click.argument("name")
+def resume(name: str) -> None:
+    """Start the runs of the schedule NAME again: the one that was due last, if it was missed, within a minute."""
+    from marketfetch.jobs.scheduling import resume as resumed
+
+    resumed(name)
+    hint(f"{name} goes on.")
+
+
+def _show(*, sorted_by_time: bool, as_json: bool) -> None:
+    from marketfetch.jobs.scheduling import schedules
+
+    found = schedules()
+    if sorted_by_time:
+        found.sort(key=lambda one: (one.paused_ms is not None, one.next_ms is None, one.next_ms or 0))
+    if as_json:
+        click.echo(json.dumps({"schedules": [_document(one) for one in found]}))
+        return
+    if not found:
+        hint("The settings have no schedule: add a [[schedule]] to marketfetch.toml (docs/operations.md has an example).")
+        return
+    rows: list[tuple[str, ...]] = [("name", "asks for", "when", "next", "last run")]
+    rows += [_cells(one) for one in found]
+    table(rows)
+    for one in found:
+        if one.fault:
+            hint(f"{one.schedule.name} can't be run: {one.fault}")
+
+
+def _cells(one: Planned) -> tuple[str, ...]:
+    asked = one.schedule
+    what = f"{asked.provider} {' '.join(asked.words)} {asked.dataset} {asked.timespan}"
+    coming = "paused" if one.paused_ms is not None else _time(one.next_ms) or "?"
+    last = f"{_time(one.due_ms)} {one.last_job}" if one.last_job else "not yet"
+    return asked.name, what if len(what) <= 50 else f"{what[:47]}...", asked.when, coming, last
+
+
+def _time(at_ms: int | None) -> str:
+    return "" if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}"
+
+
+def _document(one: Planned) -> dict[str, object]:
+    def iso(at_ms: int | None) -> str | None:
+        return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()
+
+    return {
+        **one.schedule.model_dump(),
+        "next": iso(one.next_ms),
+        "due": iso(one.due_ms),
+        "last_job": one.last_job or None,
+        "paused_since": iso(one.paused_ms),
+        "fault": one.fault or None,
+    }

@@ -1,0 +1,176 @@
+"""Schedules: a due one is a job, once; what was missed is caught up once; what still goes is not started again."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from marketfetch import connections
+from marketfetch.cli.main import marketfetch as command
+from marketfetch.exceptions import BadRequestError
+from marketfetch.jobs import scheduling
+from marketfetch.jobs.scheduling import pause, resume, run_due, run_now, schedules
+from marketfetch.settings import SettingsError, get_settings
+from marketfetch.vendors.times import unix_ms
+from tasks import schedule_tasks
+from tasks.celeryconfig import beat_schedule
+
+NIGHTLY = """
+[[schedule]]
+name = "nightly"
+provider = "polygon"
+universe = "list"
+last = "2 sessions"
+when = "session close + 20m"
+"""
+LIST = '[universes]\nlist = ["KO", "PEP"]\n'
+
+
+def ms(text: str) -> int:
+    return unix_ms(datetime.fromisoformat(text).replace(tzinfo=UTC))
+
+
+@pytest.fixture
+def toml(emptied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The settings file, which may change while the process runs."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "marketfetch.toml"
+    file.write_text(LIST + NIGHTLY)
+    get_settings.cache_clear()
+    emptied()
+    return file
+
+
+def end_all() -> None:
+    """The requests of every job are over."""
+    connections.store().database.change(lambda do: do("UPDATE jobs SET done_at = 1"))
+
+
+def symbols_of(job_id: str) -> list[str]:
+    job = connections.store().job(job_id)
+    assert job is not None
+    assert (job.name, job.tags) == ("nightly", ("schedule:nightly",))
+    return list(json.loads(job.spec)["symbols"])
+
+
+def test_a_due_schedule_is_one_job_however_often_it_is_asked(toml):
+    assert run_due(at_ms=ms("2024-02-01 21:19")) != []  # that of the day before, which was missed
+    end_all()
+    (job,) = run_due(at_ms=ms("2024-02-01 21:20"))
+    assert run_due(at_ms=ms("2024-02-01 21:21")) == []
+    assert symbols_of(job) == ["KO", "PEP"]
+    assert schedule_tasks.run_schedules.name == "marketfetch.run_schedules" == beat_schedule["marketfetch-schedules"]["task"]
+
+
+def test_two_beats_are_one(toml, monkeypatch):
+    """Both have seen that the run is due before either has recorded it."""
+    monkeypatch.setattr(scheduling, "_goes_on", lambda _name: False)
+    planned = scheduling._planned
+    monkeypatch.setattr(scheduling, "_planned", lambda *args: _unknown(planned(*args)))
+    first, second = run_due(at_ms=ms("2024-02-01 22:00")), run_due(at_ms=ms("2024-02-01 22:00"))
+    assert first == second
+    assert len(connections.store().latest_jobs()) == 1
+
+
+def _unknown(one: scheduling.Planned) -> scheduling.Planned:
+    return scheduling.Planned(one.schedule, one.next_ms, one.due_ms, "", one.paused_ms)
+
+
+def test_of_the_runs_that_were_missed_one_is_caught_up(toml):
+    assert len(run_due(at_ms=ms("2024-01-19 22:00"))) == 1
+    end_all()
+    assert len(run_due(at_ms=ms("2024-02-01 12:00"))) == 1
+    assert run_due(at_ms=ms("2024-02-01 12:01")) == []
+
+
+def test_a_run_that_still_goes_is_not_started_twice(toml):
+    (first,) = run_due(at_ms=ms("2024-01-31 22:00"))
+    assert run_due(at_ms=ms("2024-02-01 22:00")) == []
+    end_all()
+    (second,) = run_due(at_ms=ms("2024-02-01 22:05"))
+    assert first != second
+
+
+def test_holidays_have_no_run(toml):
+    assert len(run_due(at_ms=ms("2024-01-12 22:00"))) == 1
+    end_all()
+    assert run_due(at_ms=ms("2024-01-15 22:00")) == []  # Martin Luther King's day
+    assert len(run_due(at_ms=ms("2024-01-16 22:00"))) == 1
+
+
+def test_settings_are_read_anew_for_each_run(toml):
+    toml.write_text(LIST)
+    assert run_due(at_ms=ms("2024-02-01 22:00")) == []
+    toml.write_text(LIST.replace('"PEP"', '"IBM"') + NIGHTLY)
+    (job,) = run_due(at_ms=ms("2024-02-01 22:00"))
+    assert symbols_of(job) == ["KO", "IBM"]
+
+
+def test_a_paused_schedule_waits_and_goes_on(toml):
+    pause("nightly")
+    assert run_due(at_ms=ms("2024-02-01 22:00")) == []
+    assert schedules()[0].paused_ms is not None
+    run_now("nightly")
+    end_all()
+    resume("nightly")
+    assert len(run_due(at_ms=ms("2024-02-01 22:00"))) == 1
+
+
+def test_one_that_can_not_be_run_stops_no_other(toml):
+    broken = NIGHTLY.replace("nightly", "broken").replace('"list"', '"gone"')
+    toml.write_text(LIST + broken + NIGHTLY)
+    (job,) = run_due(at_ms=ms("2024-02-01 22:00"))
+    assert symbols_of(job) == ["KO", "PEP"]
+    assert [one.schedule.name for one in schedules()] == ["broken", "nightly"]
+    assert "broken can't be run: There is no universe @gone." in run("list").output
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('when = "at noon"', "'at noon' is no time"),
+        ('when = "every 15m"\nzone = "Mars/Base"', "there is no time zone 'Mars/Base'"),
+        ('when = "every 15m"\ncalendar = "XNYE"', "Did you mean XNYS?"),
+        ('when = "every 15m"\nuniverse = ""', "has neither a universe nor symbols"),
+    ],
+)
+def test_a_wrong_schedule_is_a_sentence(toml, line, says):
+    head = NIGHTLY.partition("when")[0]
+    toml.write_text(LIST + (head.replace('universe = "list"\n', "") if "universe" in line else head) + line)
+    with pytest.raises(SettingsError) as caught:
+        schedules()
+    assert says in str(caught.value)
+    toml.write_text(LIST + NIGHTLY + NIGHTLY)
+    with pytest.raises(SettingsError, match="schedules named twice: nightly"):
+        schedules()
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, ["schedule", *arguments])
+
+
+def test_the_commands(toml, monkeypatch):
+    monkeypatch.setattr(scheduling, "_now_ms", lambda: ms("2024-02-01 22:00"))
+    hourly = '[[schedule]]\nname = "hourly"\nprovider = "polygon"\nsymbols = ["X:BTCUSD"]\nwhen = "every 1h"\n'
+    toml.write_text(LIST + NIGHTLY + hourly)
+    assert [line.split()[0] for line in run("list").stdout.splitlines()] == ["name", "nightly", "hourly"]
+    assert [line.split()[0] for line in run("next").stdout.splitlines()] == ["name", "hourly", "nightly"]
+    job = run("run", "nightly").stdout.strip()
+    assert symbols_of(job) == ["KO", "PEP"]
+    assert run("pause", "hourly").exit_code == 0
+    found = {one["name"]: one for one in json.loads(run("list", "--json").stdout)["schedules"]}
+    assert found["nightly"]["next"] == "2024-02-02T21:20:00+00:00"
+    assert found["hourly"]["paused_since"] == "2024-02-01T22:00:00+00:00"
+    assert "paused" in run("list").stdout
+    assert run("resume", "hourly").exit_code == 0
+    refused = run("pause", "nightli")
+    assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
+    assert "There is no schedule 'nightli'. Did you mean nightly? There are nightly, hourly." in refused.output
+    toml.write_text(LIST)
+    assert "The settings have no schedule" in run("list").output
+    with pytest.raises(BadRequestError, match="Add a"):
+        pause("nightly")
