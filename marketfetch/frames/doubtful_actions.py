@@ -30,7 +30,7 @@ def chosen_splits(splits: Actions, places: Places, close: Floats) -> tuple[Ints,
     Equal ratios are one split. Of different ones on one day, the one that the closes before and on it support counts; without
     these closes the one that was seen last.
     """
-    order = np.lexsort((splits.first_seen, splits.ex_day, splits.n))
+    order = np.lexsort((splits.value, splits.first_seen, splits.ex_day, splits.n))
     n, day, ratio = splits.n[order], splits.ex_day[order], splits.value[order]
     good = np.isfinite(ratio) & (ratio > 0)
     doubts = [_doubt(n[i], day[i], f"a split of {ratio[i]:g} for 1 is none and does not count") for i in np.flatnonzero(~good)]

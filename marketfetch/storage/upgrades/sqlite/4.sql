@@ -117,3 +117,79 @@ CREATE TABLE record_lists (
     judged_at BIGINT,
     PRIMARY KEY (provider, dataset, symbol)
 ) WITHOUT ROWID;
+-- The views below adjust daily raw bars by today's knowledge: what the vendor's lists have now, and what has happened by now. They
+-- follow marketfetch/frames/factors.py; a test compares the two.
+-- The split of each day: of several ratios the one that the closes before and on it support, or the one that was seen last.
+CREATE VIEW split_factors AS
+SELECT provider, symbol, ex_date, ratio FROM (
+    SELECT m.*, row_number() OVER (PARTITION BY provider, symbol, ex_date ORDER BY
+        CASE WHEN m.before > 0 AND m.on_day > 0 THEN abs(ln(ratio) - ln(m.before / m.on_day)) ELSE 0 END,
+        seen DESC, ratio DESC) AS place
+    FROM (
+        SELECT n.*,
+            CASE WHEN ratios > 1 THEN (SELECT b.close FROM bars b WHERE b.provider = n.provider AND b.symbol = n.symbol
+                AND b.timespan = '1d' AND b.adjustment = 'raw' AND b.ts < (strftime('%s', n.ex_date) + 129600) * 1000 AND b.date < n.ex_date
+                ORDER BY b.ts DESC LIMIT 1) END AS before,
+            CASE WHEN ratios > 1 THEN (SELECT b.close FROM bars b WHERE b.provider = n.provider AND b.symbol = n.symbol
+                AND b.timespan = '1d' AND b.adjustment = 'raw' AND b.ts >= (strftime('%s', n.ex_date) - 129600) * 1000 AND b.date >= n.ex_date
+                ORDER BY b.ts LIMIT 1) END AS on_day
+        FROM (
+            SELECT g.*, count(*) OVER (PARTITION BY provider, symbol, ex_date) AS ratios
+            FROM (
+                SELECT provider, symbol, ex_date, new_shares / old_shares AS ratio, max(first_seen) AS seen
+                FROM splits WHERE gone_at IS NULL AND ex_date <= date('now') AND new_shares / old_shares > 0
+                GROUP BY provider, symbol, ex_date, new_shares / old_shares
+            ) g
+        ) n
+    ) m
+) chosen WHERE place = 1 AND ratio <> 1;
+-- The dividends that count on each day: their cash, the close of the ex date, and the factor of the prices before.
+CREATE VIEW dividend_factors AS
+SELECT provider, symbol, ex_date, sum(amount) AS cash, max(on_day) AS close,
+       max(on_day) / (max(on_day) + sum(amount)) AS factor
+FROM (
+    SELECT d.provider, d.symbol, d.ex_date, d.amount, coalesce(s.ratio, 1) AS ratio,
+        (SELECT b.close FROM bars b WHERE b.provider = d.provider AND b.symbol = d.symbol
+            AND b.timespan = '1d' AND b.adjustment = 'raw' AND b.ts < (strftime('%s', d.ex_date) + 129600) * 1000 AND b.date < d.ex_date
+            ORDER BY b.ts DESC LIMIT 1) AS before,
+        (SELECT b.close FROM bars b WHERE b.provider = d.provider AND b.symbol = d.symbol
+            AND b.timespan = '1d' AND b.adjustment = 'raw' AND b.ts >= (strftime('%s', d.ex_date) - 129600) * 1000 AND b.date >= d.ex_date
+            ORDER BY b.ts LIMIT 1) AS on_day
+    FROM dividends d
+    LEFT JOIN split_factors s ON s.provider = d.provider AND s.symbol = d.symbol AND s.ex_date = d.ex_date
+    WHERE d.gone_at IS NULL AND d.ex_date <= date('now') AND d.amount > 0
+      AND upper(d.currency) = (SELECT upper(o.currency) FROM dividends o
+          WHERE o.provider = d.provider AND o.symbol = d.symbol AND o.gone_at IS NULL AND o.ex_date <= date('now')
+          GROUP BY upper(o.currency) ORDER BY count(*) DESC, upper(o.currency) DESC LIMIT 1)
+) paid WHERE amount < before / ratio AND on_day > 0
+GROUP BY provider, symbol, ex_date;
+-- By what the prices and the volume of a bar are multiplied whose date is `since` or later, and before `until`.
+CREATE VIEW bar_factors AS
+SELECT provider, symbol, adjustment,
+       coalesce(lag(ex_date) OVER (PARTITION BY provider, symbol, adjustment ORDER BY ex_date), '0001-01-01') AS since,
+       ex_date AS until,
+       exp(sum(ln(price)) OVER (PARTITION BY provider, symbol, adjustment ORDER BY ex_date DESC)) AS price,
+       exp(sum(ln(volume)) OVER (PARTITION BY provider, symbol, adjustment ORDER BY ex_date DESC)) AS volume
+FROM (
+    SELECT provider, symbol, adjustment, ex_date, exp(sum(ln(price))) AS price, exp(sum(ln(volume))) AS volume
+    FROM (
+        SELECT provider, symbol, 'split' AS adjustment, ex_date, 1 / ratio AS price, ratio AS volume FROM split_factors
+        UNION ALL
+        SELECT provider, symbol, 'split_dividend', ex_date, 1 / ratio, ratio FROM split_factors
+        UNION ALL
+        SELECT provider, symbol, 'split_dividend', ex_date, factor, 1.0 FROM dividend_factors
+    ) each_action GROUP BY provider, symbol, adjustment, ex_date
+) each_day;
+-- Daily raw bars of symbols whose lists were fetched: of splits for the adjustment `split`, of both for `split_dividend`.
+CREATE VIEW bars_adjusted AS
+SELECT b.provider, b.symbol, b.timespan, a.adjustment, b.ts,
+       b.open * coalesce(f.price, 1) AS open, b.high * coalesce(f.price, 1) AS high, b.low * coalesce(f.price, 1) AS low,
+       b.close * coalesce(f.price, 1) AS close, b.volume * coalesce(f.volume, 1) AS volume,
+       b.vwap * coalesce(f.price, 1) AS vwap, b.trades, b.partial, b.date, b.zone
+FROM bars b
+JOIN (SELECT 'split' AS adjustment, 'splits' AS dataset UNION ALL SELECT 'split_dividend', 'dividends') a ON true
+JOIN record_lists s ON s.provider = b.provider AND s.symbol = b.symbol AND s.dataset = 'splits'
+JOIN record_lists l ON l.provider = b.provider AND l.symbol = b.symbol AND l.dataset = a.dataset
+LEFT JOIN bar_factors f ON f.provider = b.provider AND f.symbol = b.symbol AND f.adjustment = a.adjustment
+    AND b.date >= f.since AND b.date < f.until
+WHERE b.timespan = '1d' AND b.adjustment = 'raw';
