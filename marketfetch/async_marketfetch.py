@@ -137,7 +137,7 @@ class AsyncMarketfetch:
     async def wait(self, job_id: str, *, timeout_s: float | None = None) -> JobStatus:
         """`marketfetch.wait`: the final status of a job once it is over. Raises TimeoutError after `timeout_s` seconds."""
         clock = asyncio.get_running_loop().time
-        deadline = None if timeout_s is None else clock() + timeout_s
+        deadline = steering.deadline_of(timeout_s, clock())
         while True:
             began = clock()
             found = await self.status(job_id)

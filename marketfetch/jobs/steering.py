@@ -30,9 +30,7 @@ def wait(job_id: str, *, timeout_s: float | None = None) -> JobStatus:
     Raises TimeoutError (the built-in class) after `timeout_s` seconds, and the job goes on; None waits without limit. Raises
     UnknownJob and UnavailableError.
     """
-    if timeout_s is not None and not isinstance(timeout_s, int | float):
-        raise BadRequestError(f"timeout_s is a number of seconds, or None for a wait without limit (got {timeout_s!r:.100}).")
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    deadline = deadline_of(timeout_s, time.monotonic())
     pause = threading.Event()
     while True:
         began = time.monotonic()
@@ -44,6 +42,13 @@ def wait(job_id: str, *, timeout_s: float | None = None) -> JobStatus:
         if timeout_s is not None and deadline is not None and time.monotonic() + until_next_s > deadline:
             raise not_over(found, timeout_s)
         pause.wait(until_next_s)
+
+
+def deadline_of(timeout_s: float | None, now: float) -> float | None:
+    """When a wait that begins `now` is too long; None without a limit. Raises BadRequestError for what is no number."""
+    if timeout_s is not None and not isinstance(timeout_s, int | float):
+        raise BadRequestError(f"timeout_s is a number of seconds, or None for a wait without limit (got {timeout_s!r:.100}).")
+    return None if timeout_s is None else now + timeout_s
 
 
 def pause_s(status_s: float) -> float:

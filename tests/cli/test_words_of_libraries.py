@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from collections.abc import Callable, Iterator
@@ -146,6 +147,15 @@ def test_a_value_of_the_wrong_kind_in_the_file_is_refused_in_our_words(folder: P
             (folder / "marketfetch.toml").write_text(f"[{table}]\n{last} = {value}\n" if table else f"{last} = {value}\n")
             said = refusal(read_settings)
             assert not RAW.search(said), (name, value, said)
+
+
+def test_a_wait_of_an_async_app_refuses_what_is_no_number_of_seconds() -> None:
+    async def wait() -> None:
+        async with marketfetch.AsyncMarketfetch() as ours:
+            wrong: Any = "soon"
+            await ours.wait("abcdef01", timeout_s=wrong)
+
+    assert "timeout_s is a number of seconds" in refusal(lambda: asyncio.run(wait()))
 
 
 ASKED: dict[str, Any] = {"provider": "polygon", "symbols": ["AAPL"], "job_id": "abcdef01"}
