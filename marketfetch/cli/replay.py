@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from marketfetch.cli.days import DAY
 from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
+from marketfetch.schemas.day_words import WORDS
 
 if TYPE_CHECKING:
     from marketfetch.ops.replay import Replayed
@@ -20,11 +22,11 @@ _SHOWN: Final = 20
 
 @click.command()
 @click.argument("provider", required=False)
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only replies to calls from this day (UTC) on, YYYY-MM-DD.")
+@click.option("--since", type=DAY, help=f"Only replies to calls from this day (UTC) on: {WORDS}.")
 @click.option("--dry-run", is_flag=True, help="Write nothing: show how what is stored would differ.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
-def replay(ctx: click.Context, *, provider: str | None, since: datetime | None, dry_run: bool, as_json: bool) -> None:
+def replay(ctx: click.Context, *, provider: str | None, since: date | None, dry_run: bool, as_json: bool) -> None:
     """Validate and store the archived replies again, of PROVIDER or of all, without one call to a vendor.
 
     The setting archive names the archive. After a change of a check or of a table's mapping, --dry-run shows which rows would
@@ -32,7 +34,7 @@ def replay(ctx: click.Context, *, provider: str | None, since: datetime | None, 
     """
     from marketfetch.ops.replay import replay as again
 
-    done = again(provider, since=since.date() if since else None, dry_run=dry_run)
+    done = again(provider, since=since, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps(_document(done, dry_run=dry_run)))
     else:

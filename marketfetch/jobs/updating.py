@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -109,7 +109,7 @@ def first_day(provider: str, symbols: Sequence[str], *, last: object, timespan: 
 
 def calendars_of(provider: str, symbols: Sequence[str], *, timespan: str, dataset: str) -> set[Finality]:
     """The calendars of these symbols. What is no symbol has none: the planner refuses it with a sentence."""
-    if provider not in vendors.names() or isinstance(symbols, str):
+    if provider not in vendors.names() or isinstance(symbols, str) or not isinstance(symbols, Iterable):
         return set()
     vendor, ours = vendors.vendor(provider), options(provider)
     found = set()

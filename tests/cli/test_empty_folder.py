@@ -21,7 +21,7 @@ from marketfetch.cli.main import marketfetch as command
 from marketfetch.local import runs_elsewhere, sandbox_note
 
 #: These make what they need.
-WRITING = {"demo", "init", "up", "fetch"}
+WRITING = {"demo", "init", "up", "fetch", "update"}
 #: What the other commands are given where a word will not do.
 GIVEN = {
     "purge": ["--older-than", "90d"],
@@ -38,8 +38,8 @@ GIVEN = {
     "resume": [],
     "resume JOB": ["abcdef0123456789"],
 }
-#: They look into neither Redis nor the database.
-NOWHERE = {"vendors", "datasets", "read"}
+#: They look into neither Redis nor the database, or first for an archive.
+NOWHERE = {"vendors", "datasets", "read", "replay"}
 REDIS = "redis://127.0.0.1:1/0"
 
 
