@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from marketfetch.exceptions import UnavailableError as UnavailableError
     from marketfetch.exceptions import UnknownJob as UnknownJob
     from marketfetch.frames.bar_frames import bars as bars
+    from marketfetch.jobs.forecast import Forecast as Forecast
+    from marketfetch.jobs.forecast import plan as plan
     from marketfetch.jobs.job_list import list_jobs as list_jobs
     from marketfetch.jobs.job_status import status as status
     from marketfetch.jobs.job_values import Counts as Counts
@@ -48,6 +50,7 @@ _PUBLIC = {
     "async_marketfetch": ("AsyncMarketfetch",),
     "exceptions": ("MarketfetchError", "UnknownJob", "BadRequestError", "UnavailableError"),
     "frames.bar_frames": ("bars",),
+    "jobs.forecast": ("Forecast", "plan"),
     "jobs.job_list": ("list_jobs",),
     "jobs.job_status": ("status",),
     "jobs.job_values": ("Counts", "Failure", "JobStatus", "JobSummary", "NextCall"),
@@ -62,6 +65,7 @@ __all__ = [
     "BadRequestError",
     "Counts",
     "Failure",
+    "Forecast",
     "JobStatus",
     "JobSummary",
     "MarketfetchError",
@@ -72,6 +76,7 @@ __all__ = [
     "bars",
     "cancel",
     "list_jobs",
+    "plan",
     "resume",
     "retry",
     "status",

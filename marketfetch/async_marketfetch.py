@@ -22,7 +22,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, overload
 
 from marketfetch.frames import bar_frames
-from marketfetch.jobs import job_list, job_status, steering, submission, updating
+from marketfetch.jobs import forecast, job_list, job_status, steering, submission, updating
+from marketfetch.jobs.forecast import Forecast
 from marketfetch.jobs.job_values import JobStatus, JobSummary
 from marketfetch.jobs.submission import Submitted
 from marketfetch.schemas.job_spec import NORMAL
@@ -128,6 +129,33 @@ class AsyncMarketfetch:
             name=name,
             tags=tags,
             on_over=on_over,
+        )
+
+    async def plan(
+        self,
+        provider: str,
+        symbols: Sequence[str],
+        *,
+        start: date | str | None = None,
+        end: date | str | None = None,
+        timespan: str = "1d",
+        dataset: str = "bars",
+        adjustment: str | None = None,
+        again: bool = False,
+        priority: int = NORMAL,
+    ) -> Forecast:
+        """`marketfetch.plan`: what `submit` with these arguments would cost at this moment."""
+        return await self._run(
+            forecast.plan,
+            provider,
+            symbols,
+            start=start,
+            end=end,
+            timespan=timespan,
+            dataset=dataset,
+            adjustment=adjustment,
+            again=again,
+            priority=priority,
         )
 
     async def status(self, job_id: str) -> JobStatus:

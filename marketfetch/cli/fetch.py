@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from marketfetch.cli.days import range_options
+from marketfetch.cli.plan import show_plan
 from marketfetch.cli.screen import command, hint
 from marketfetch.cli.symbol_list import of_whole_market, symbols_of, with_universes
 from marketfetch.phrases import counted
@@ -58,11 +59,13 @@ class _FetchCommand(click.Command):
 @click.option("--name", default="", help="A name for the job, to find it by: `status NAME`.")
 @click.option("--tag", "tags", multiple=True, help="A word to find the job by: `status --tag TAG`. May be given several times.")
 @click.option("--wait", is_flag=True, help="Show progress until the job is over; exit with 1 if anything failed.")
+@click.option("--dry-run", is_flag=True, help="Print what it would cost, as `marketfetch plan` does, and fetch nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def fetch(
     ctx: click.Context,
     *,
+    dry_run: bool,
     provider: str,
     symbols: tuple[str, ...],
     symbols_file: IO[bytes] | None,
@@ -101,6 +104,20 @@ def fetch(
     if not wanted:
         raise click.UsageError("name at least one symbol, or give --symbols-file")
     wanted = with_universes(wanted)
+    if dry_run:
+        show_plan(
+            provider,
+            tuple(wanted),
+            start=start,
+            end=end,
+            timespan=timespan,
+            dataset=dataset,
+            adjustment=adjustment,
+            again=again,
+            priority=priority,
+            as_json=as_json,
+        )
+        return
     new_database = missing_database()
     job = submit(
         provider,
@@ -161,3 +178,20 @@ def _days_over(start: date | None, end: date | None) -> int:
     asked = day_words.absolute({"start": start, "end": end}, now)
     first, last = (date.fromisoformat(asked[name]) for name in ("start", "end"))
     return (min(last, now.date()) - first).days
+
+
+def _plan(**arguments: Any) -> None:
+    click.get_current_context().invoke(fetch, dry_run=True, name="", tags=(), wait=False, **arguments)
+
+
+#: The arguments of `fetch` that say what is wanted.
+plan = _FetchCommand(
+    "plan",
+    callback=_plan,
+    params=[one for one in fetch.params if one.name not in ("dry_run", "name", "tags", "wait")],
+    help="""Print what a fetch would cost and send nothing: SYMBOLS of PROVIDER.
+
+    It takes the arguments of `fetch`. Days that are stored already cost no call. The rows and bytes are estimates; the time is
+    that of the keys' limits, with what is used of them and what other jobs have parked.
+    """,
+)

@@ -14,7 +14,7 @@ from marketfetch.cli.dead import dead
 from marketfetch.cli.demo import demo
 from marketfetch.cli.doctor import doctor
 from marketfetch.cli.export import export
-from marketfetch.cli.fetch import fetch
+from marketfetch.cli.fetch import fetch, plan
 from marketfetch.cli.gaps import gaps
 from marketfetch.cli.init import init
 from marketfetch.cli.purge import purge
@@ -107,7 +107,7 @@ def marketfetch(*, traceback: bool) -> None:
 
 
 for command in (
-    *(demo, init, up, fetch, update, vendors, datasets, status, watch, show, export),
+    *(demo, init, up, fetch, plan, update, vendors, datasets, status, watch, show, export),
     *(cancel, resume, retry, quotas, dead, rejects, doctor, replay, read, gaps, schedule, check, purge),
 ):
     marketfetch.add_command(command)

@@ -149,7 +149,7 @@ def record(spec: JobSpec, requests: list[Request], *, job_id: str, handle: Handl
     Raises UnavailableError, as `submit` does.
     """
     if not labels(spec.provider):
-        raise UnavailableError(_no_key(spec.provider))
+        raise UnavailableError(no_key(spec.provider))
     store = database()
     with_redis(lambda: redis_writes.must_take_writes(connections.redis()), "nothing was submitted")
     job = Job(
@@ -182,7 +182,7 @@ def record(spec: JobSpec, requests: list[Request], *, job_id: str, handle: Handl
     return Submitted(job_id=job.id, requests=calls, new=new, partly_stored=less)
 
 
-def _no_key(provider: str) -> str:
+def no_key(provider: str) -> str:
     theirs = vendors.vendor(provider).key_variables
     variable = " or ".join(theirs) if theirs else f"MARKETFETCH_PROVIDERS__{provider.upper()}__API_KEYS"
     return (

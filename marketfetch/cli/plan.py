@@ -1,0 +1,59 @@
+"""`marketfetch plan`, also `fetch --dry-run`: what a fetch would cost, before anything is sent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from marketfetch.cli.screen import hint
+from marketfetch.lengths import in_words
+from marketfetch.phrases import counted, joined
+
+if TYPE_CHECKING:
+    from marketfetch import Forecast
+
+_UNITS: Final = ("bytes", "KB", "MB", "GB", "TB")
+
+
+def show_plan(provider: str, symbols: tuple[str, ...], *, as_json: bool, **wish: Any) -> None:
+    """Prints what a fetch with these arguments would cost."""
+    from marketfetch import plan
+
+    found = plan(provider, symbols, **wish)
+    if as_json:
+        click.echo(json.dumps(asdict(found)))
+        return
+    click.echo("\n".join(lines(found)))
+    for sentence in found.trouble:
+        hint(sentence)
+
+
+def lines(found: Forecast) -> list[str]:
+    """The forecast as sentences."""
+    if not found.requests:
+        return ["All of it is stored already: 0 calls. `--again` fetches it anew."]
+    if not found.calls:
+        return [f"{counted(found.requests, 'request')}, all of which another job has made: 0 calls."]
+    part = " for what is not stored yet" if found.partly_stored else ""
+    named = f"with the key{'s' if len(found.keys) > 1 else ''} {joined(found.keys)} of {found.provider}"
+    said = [
+        f"{counted(found.calls, 'call')}{part}, {named}.",
+        f"About {counted(found.rows, 'row')}, {_size(found.bytes)}.",
+    ]
+    ahead = f", behind {counted(found.ahead, 'call')} of other jobs" if found.ahead else ""
+    if found.seconds is None:
+        said.append("No key is in service, so it would wait: `marketfetch quotas` says why.")
+    else:
+        last = f"in {in_words(found.seconds)}" if found.seconds >= 1 else "at once"
+        said.append(f"The last call may be made {last}, at the limits of its keys{ahead}.")
+    return said
+
+
+def _size(number: int) -> str:
+    size, unit = float(number), 0
+    while size >= 1_000 and unit < len(_UNITS) - 1:
+        size, unit = size / 1_000, unit + 1
+    return f"{size:.0f} {_UNITS[unit]}" if unit < 2 or size >= 10 else f"{size:.1f} {_UNITS[unit]}"

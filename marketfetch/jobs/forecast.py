@@ -1,0 +1,156 @@
+"""`plan`: what a wish would cost, before anything is sent: calls, rows and bytes, and the time at the limits of the keys."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+from redis.exceptions import RedisError
+
+from marketfetch import connections, vendors
+from marketfetch.addresses import redis_url
+from marketfetch.configured import keys, labels, options
+from marketfetch.exceptions import UnavailableError
+from marketfetch.jobs.asked_again import asked_again
+from marketfetch.jobs.planning import make_spec, plan_new
+from marketfetch.jobs.redis_view import look
+from marketfetch.jobs.submission import no_key
+from marketfetch.jobs.subtraction import subtracted
+from marketfetch.lengths import in_words
+from marketfetch.ops import redis_writes
+from marketfetch.quotas.estimates import Timetable
+from marketfetch.schemas.job_spec import NORMAL, JobSpec
+from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import LONGEST_MS, is_intraday
+from marketfetch.settings import get_settings
+from marketfetch.storage.store import NoTables, Store, StoreError
+from marketfetch.vendors.covering import symbols_of, today
+from marketfetch.vendors.finality import Finality
+from marketfetch.vendors.times import unix_ms
+from marketfetch.vendors.trading_days import EVERY_DAY, WEEK_OF_CURRENCIES, close_ms
+
+#: The bytes of a bar in a reply, JSON: Polygon's have about 110, Alpha Vantage's 150, a row of a table of Nasdaq's 90.
+BYTES_PER_ROW: Final = 110
+#: The minutes of a session of an exchange. Its extended hours have few bars.
+_SESSION_MINUTES: Final = 390
+_DAY_MINUTES: Final = 1_440
+_MINUTE_MS: Final = 60_000
+_SESSIONS_OF: Final = {"1w": 5, "1mo": 21}
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a wish would cost if it were submitted now. Nothing is recorded, parked or sent.
+
+    `calls`: the requests that are to be made, with the further pages that their rows need; `requests` are those that the job
+    would record. `partly_stored`: True if a part of the wish is stored already and is not asked for again. `rows` and `bytes`
+    are estimates by the sessions of the calendar and BYTES_PER_ROW; the bytes are those of the replies before compression.
+    `keys`: the labels of those that may serve it. `ahead`: parked calls of other jobs that come before its last one.
+    `seconds`: until its last call may be made, at the limits of the keys, day quotas and what is used of them included; None
+    where no key is in service. `trouble`: what makes the time uncertain, one sentence each.
+    """
+
+    provider: str
+    requests: int
+    calls: int
+    partly_stored: bool
+    rows: int
+    bytes: int
+    keys: tuple[str, ...]
+    ahead: int
+    seconds: float | None
+    trouble: tuple[str, ...] = ()
+
+
+def plan(
+    provider: str,
+    symbols: Sequence[str],
+    *,
+    start: date | str | None = None,
+    end: date | str | None = None,
+    timespan: str = "1d",
+    dataset: str = "bars",
+    adjustment: str | None = None,
+    again: bool = False,
+    priority: int = NORMAL,
+) -> Forecast:
+    """Returns what `submit` with these arguments would cost at this moment. It sends nothing and records nothing.
+
+    The arguments are those of `submit`. Raises BadRequestError, which names the wrong argument, and UnavailableError.
+    """
+    wish: dict[str, Any] = {"start": start, "end": end, "timespan": timespan, "dataset": dataset, "adjustment": adjustment}
+    spec = make_spec(provider, symbols, again=again, priority=priority, **wish)
+    if not labels(provider):
+        raise UnavailableError(no_key(provider))
+    planned = plan_new(spec)
+    requests, to_call = _left(spec, planned)
+    rows = [_rows(one, spec) for one in to_call]
+    vendor, ours = vendors.vendor(provider), options(provider)
+    page = min(ours.page_limit or vendor.most_rows, vendor.most_rows)
+    calls = sum(max(1, math.ceil(number / page)) for number in rows)
+    timetable, lane, trouble = _redis(provider)
+    ahead = sum(min(n, calls) if turn[0] == priority else n for turn, n in lane.items() if turn[0] <= priority) if calls else 0
+    return Forecast(
+        provider=provider,
+        requests=len(requests),
+        calls=calls,
+        partly_stored={(one.symbol, one.start, one.end) for one in requests} != {(o.symbol, o.start, o.end) for o in planned},
+        rows=sum(rows),
+        bytes=sum(rows) * BYTES_PER_ROW,
+        keys=labels(provider),
+        ahead=ahead,
+        seconds=timetable.seconds(calls + ahead) if calls else 0.0,
+        trouble=trouble,
+    )
+
+
+def _left(spec: JobSpec, planned: Sequence[Request]) -> tuple[list[Request], list[Request]]:
+    """The requests that the job would record, and those of them that no job has made."""
+    try:
+        store: Store = connections.recorded()
+        requests = subtracted(spec, planned, store, overlap=get_settings().overlap_sessions)
+        requests = asked_again(spec, requests, store)
+        ended = store.ended_roots([one.root for one in requests])
+        return requests, [one for one in requests if one.root not in ended]
+    except NoTables:
+        return list(planned), list(planned)  # no job has been recorded yet
+    except StoreError as error:
+        raise UnavailableError(f"What is stored already is not known, so there is no plan: {error}") from error
+
+
+def _redis(provider: str) -> tuple[Timetable, dict[tuple[int, str], int], tuple[str, ...]]:
+    """When the keys may call, how many requests are parked by (priority, job), and what is not known of both."""
+    try:
+        pool = look([provider], []).pools[provider]
+    except RedisError as error:
+        away = redis_writes.told(error, f" ({redis_url().shown}): the time counts every limit as unused, and no other job")
+        return Timetable(keys(provider)), {}, (away,)
+    paused = [f"The key {key.label!r} rests for {in_words(key.paused_ms / 1000)} more." for key in pool.keys if key.paused_ms]
+    aside = [f"The key {key.label!r} is set aside: {key.aside_why}." for key in pool.keys if key.aside_why]
+    return pool.timetable, pool.lane, (*paused, *aside)
+
+
+def _rows(request: Request, spec: JobSpec) -> int:
+    """About how many rows a request brings: one bar for each time that its market trades, and one row of a list."""
+    symbols = len(symbols_of(request))
+    if request.start is None or request.end is None:
+        return symbols
+    vendor: Any = vendors.vendor(request.provider)
+    finality = vendor.finality_of(request, options(request.provider))
+    last = min(request.end, today(finality, unix_ms(datetime.fromisoformat(spec.as_of))))
+    sessions = _sessions(finality, request.start, last)
+    if is_intraday(request.timespan):
+        always = finality.calendar in (EVERY_DAY, WEEK_OF_CURRENCIES)
+        minutes = _DAY_MINUTES if always else _SESSION_MINUTES
+        return symbols * sessions * math.ceil(minutes * _MINUTE_MS / LONGEST_MS[request.timespan])
+    return symbols * math.ceil(sessions / _SESSIONS_OF.get(request.timespan, 1))
+
+
+@lru_cache(maxsize=1_024)
+def _sessions(finality: Finality, first: date, last: date) -> int:
+    days = range(first.toordinal(), last.toordinal() + 1)
+    return sum(close_ms(finality.calendar, date.fromordinal(day), zone=finality.zone) is not None for day in days)

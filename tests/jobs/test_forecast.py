@@ -1,0 +1,114 @@
+"""What a wish would cost, from the plan, the coverage, the limits and what others have parked. Real Redis, real database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
+from threading import Event
+from time import monotonic
+from typing import Any
+
+import pytest
+
+import marketfetch
+from marketfetch import configured, connections
+from marketfetch.settings import environment, override
+from tests.jobs.test_recorded_plans import lane, stored
+
+MONTH: dict[str, Any] = {"start": date(2024, 1, 1), "end": date(2024, 1, 31)}
+
+
+@pytest.fixture(autouse=True)
+def _limited(emptied: Callable[[], None]) -> Iterator[None]:
+    """Three calls a day, in UTC, and one every ten seconds."""
+    limits = {"MARKETFETCH_PROVIDERS__POLYGON__LIMITS": '["3/day@UTC", "1/10seconds"]'}
+    with override({**{name: value for name, value in environment().items() if name.startswith("MARKETFETCH_")}, **limits}):
+        for cache in (configured.keys, configured.options):
+            cache.cache_clear()
+        emptied()
+        yield
+    for cache in (configured.keys, configured.options):
+        cache.cache_clear()
+
+
+def test_calls_rows_and_time_are_those_of_the_limits_and_nothing_is_recorded() -> None:
+    found = marketfetch.plan("polygon", ["AAPL", "MSFT", "X:BTCUSD"], **MONTH)
+    assert (found.requests, found.calls, found.rows, found.bytes) == (3, 3, 21 + 21 + 31, (21 + 21 + 31) * 110)
+    assert (found.keys, found.ahead, found.seconds, found.partly_stored, found.trouble) == (("main",), 0, 20.0, False, ())
+    assert (lane(), connections.store().latest_jobs()) == ([], [])
+    intraday = marketfetch.plan("polygon", ["AAPL"], **MONTH, timespan="5m")
+    assert (intraday.calls, intraday.rows) == (1, 21 * 78)
+
+
+def test_the_fourth_call_of_a_day_waits_for_the_next_day() -> None:
+    three, four = (marketfetch.plan("polygon", symbols.split(), **MONTH) for symbols in ("A B C", "A B C D"))
+    assert three.seconds == 20.0
+    assert four.seconds is not None
+    assert 20 < four.seconds <= 86_400
+
+
+def test_the_gate_admits_the_last_call_when_the_plan_said_with_what_is_used_already() -> None:
+    limits = {"MARKETFETCH_PROVIDERS__POLYGON__LIMITS": '["8/4seconds"]'}
+    with override({**{name: value for name, value in environment().items() if name.startswith("MARKETFETCH_")}, **limits}):
+        configured.keys.cache_clear()
+        marketfetch.submit("polygon", ["AAPL", "MSFT"], **MONTH)
+        made(2)
+        found = marketfetch.plan("polygon", list("ABCDEFG"), **MONTH)
+        began = monotonic()
+        marketfetch.submit("polygon", list("ABCDEFG"), **MONTH)
+        made(7)
+        took = monotonic() - began
+    assert (found.calls, found.seconds is not None and 3 < found.seconds < 4) == (7, True)
+    # No call comes before the plan says; other work on the machine may add to it.
+    assert found.seconds is not None
+    assert found.seconds * 0.95 <= took <= found.seconds * 1.05 + 0.2
+
+
+def made(calls: int) -> None:
+    """Makes so many calls as soon as the gate grants them, as a worker does, without the way to a vendor."""
+    gate = connections.gate("polygon")
+    while calls:
+        admission = gate.admit(room=calls, most_granted=9, keys=configured.keys("polygon"))
+        for grant in admission.grants:
+            assert gate.start(grant.id, fence=grant.fence).verdict == "go"
+            assert gate.finish(grant.id, fence=grant.fence, batch=b"x")
+            gate.settle(grant.id)
+        calls -= len(admission.grants)
+        if calls:
+            Event().wait((admission.wait_ms or 1) / 1000)
+
+
+def test_calls_of_other_jobs_that_come_before_count_and_what_is_stored_does_not() -> None:
+    marketfetch.submit("polygon", ["AAPL"], **MONTH)
+    other = marketfetch.plan("polygon", ["MSFT", "KO"], **MONTH)
+    assert (other.calls, other.ahead, other.seconds) == (2, 1, 20.0)
+    assert marketfetch.plan("polygon", ["MSFT"], **MONTH, priority=0).ahead == 0
+    for root in lane():
+        stored(root)
+    part = marketfetch.plan("polygon", ["AAPL", "MSFT"], **MONTH)
+    assert (part.requests, part.calls, part.partly_stored, part.ahead) == (1, 1, True, 0)
+    none = marketfetch.plan("polygon", ["AAPL"], **MONTH)
+    assert (none.requests, none.calls, none.seconds) == (0, 0, 0.0)
+    assert marketfetch.plan("polygon", ["AAPL"], **MONTH, again=True).calls == 1
+
+
+def test_further_pages_are_calls_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "marketfetch.jobs.forecast.options", lambda name: configured.options(name).model_copy(update={"page_limit": 10})
+    )
+    found = marketfetch.plan("polygon", ["AAPL"], **MONTH)
+    assert (found.requests, found.calls) == (1, 3)
+
+
+def test_the_sentences_name_calls_keys_rows_and_time() -> None:
+    from marketfetch.cli.plan import lines
+
+    found = marketfetch.plan("polygon", ["AAPL", "MSFT"], **MONTH)
+    assert lines(replace(found, ahead=1, partly_stored=True)) == [
+        "2 calls for what is not stored yet, with the key main of polygon.",
+        "About 42 rows, 5 KB.",
+        "The last call may be made in 10 s, at the limits of its keys, behind 1 call of other jobs.",
+    ]
+    assert "No key is in service" in lines(replace(found, seconds=None))[2]
+    assert lines(replace(found, requests=0, calls=0))[0].startswith("All of it is stored already: 0 calls.")
