@@ -239,6 +239,18 @@ class Retries(_Section):
     backoff_max: int = Field(default=300, ge=1)
 
 
+class ListedUniverse(_Section):
+    """The symbols that the vendor `listed` lists now, by its dataset `symbols`; only of these kinds and exchanges, if named."""
+
+    listed: str
+    kind: list[str] = Field(default_factory=list)
+    exchange: list[str] = Field(default_factory=list)
+
+
+#: The symbols, the path of a file that has them, or which ones of a vendor's list.
+Universe = list[str] | str | ListedUniverse
+
+
 class Schedule(_Section):
     """A job that beat starts when it is due: the last sessions of a universe, less what is stored and final.
 

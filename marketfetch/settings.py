@@ -40,6 +40,7 @@ from marketfetch.sections import (
     Retries,
     Schedule,
     Timings,
+    Universe,
     UniverseName,
 )
 from marketfetch.setting_faults import REDIS_PREFIX, fields, sentence
@@ -98,7 +99,7 @@ class Settings(BaseSettings):
     timings: Timings = Timings()
     retries: Retries = Retries()
     log: LogSettings = LogSettings()
-    universes: dict[UniverseName, list[str] | str] = Field(default_factory=dict)
+    universes: dict[UniverseName, Universe] = Field(default_factory=dict)
     schedule: list[Schedule] = Field(default_factory=list)
     include: list[ModuleName] = Field(default_factory=list)
     app: AppName = ""

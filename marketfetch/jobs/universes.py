@@ -3,6 +3,7 @@
     [universes]
     watchlist = ["AAPL", "MSFT"]
     sp500 = "lists/sp500.txt"      # a line each, or a CSV with a column symbol or ticker
+    us-stocks = {listed = "polygon", kind = ["CS"]}  # what is listed now, by the stored list of the dataset symbols
 
 `@lists/sp500.txt` names a file without a setting. A universe is read when it is used, so a job has the symbols of its moment.
 One that can't be read costs its own symbols only: a sentence says so, and the others go on.
@@ -15,12 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from marketfetch.exceptions import BadRequestError
+from marketfetch import connections
+from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.jobs.symbol_words import NoTextError, decoded, of_text
 from marketfetch.lazy_logger import logger
 from marketfetch.printable import printable
 from marketfetch.schemas.symbol_text import problem
+from marketfetch.sections import ListedUniverse, Universe
 from marketfetch.settings import config_path, get_settings
+from marketfetch.storage.listed_symbols import listed_symbols
+from marketfetch.storage.store import NoTables, StoreError
 from marketfetch.suggestions import did_you_mean
 
 log = logger("marketfetch.universes")
@@ -44,7 +49,7 @@ class _Unusable(ValueError):
     """A universe can't be read. The message is a sentence."""
 
 
-def resolved(words: Sequence[str], *, known: Mapping[str, list[str] | str] | None = None) -> Resolved:
+def resolved(words: Sequence[str], *, known: Mapping[str, Universe] | None = None) -> Resolved:
     """The symbols that these words stand for, in their order. Words without a universe stay as they are.
 
     `known` are the universes, None for those of this process's settings. Raises BadRequestError for an unknown universe, and
@@ -63,11 +68,11 @@ def resolved(words: Sequence[str], *, known: Mapping[str, list[str] | str] | Non
         except _Unusable as error:
             notes.append(str(error))
             continue
-        for symbol in found:
-            if wrong := problem(symbol):
-                notes.append(f"{_shown(word)}: {wrong}, so it is left out.")
-            else:
-                symbols.append(symbol)
+        wrong = {symbol: why for symbol in found if (why := problem(symbol))}
+        if wrong:
+            more = f" So are {len(wrong) - 1:,} more." if len(wrong) > 1 else ""
+            notes.append(f"{_shown(word)}: {next(iter(wrong.values()))}, so it is left out.{more}")
+        symbols += [symbol for symbol in found if symbol not in wrong]
     if not symbols:
         raise BadRequestError(" ".join(notes) or f"The universe {_shown(words[0])} has no symbol: name at least one.")
     return Resolved(tuple(dict.fromkeys(symbols)), tuple(notes))
@@ -93,10 +98,12 @@ def names_universe(words: object) -> bool:
     )
 
 
-def _of_universe(name: str, known: Mapping[str, list[str] | str]) -> tuple[str, ...]:
+def _of_universe(name: str, known: Mapping[str, Universe]) -> tuple[str, ...]:
     """Raises BadRequestError for an unknown name, _Unusable for a file that can't be read."""
     if name in known:
         given = known[name]
+        if isinstance(given, ListedUniverse):
+            return _listed(name, given)
         return _of_file(name, given) if isinstance(given, str) else tuple(given)
     if "." in name or "/" in name:
         return _of_file(name, name)
@@ -106,6 +113,23 @@ def _of_universe(name: str, known: Mapping[str, list[str] | str]) -> tuple[str, 
         f"There is no universe {_shown(AT + name)}. {meant}{' ' if meant else ''}{there_are} Add it to [universes] in "
         f"marketfetch.toml, or name a file of symbols, such as @{_shown(name)}.txt."
     )
+
+
+def _listed(name: str, given: ListedUniverse) -> tuple[str, ...]:
+    """A new listing is among them, and a symbol that is delisted no more, once the list has been fetched again."""
+    try:
+        found = listed_symbols(connections.recorded(), given.listed, kinds=given.kind, exchanges=given.exchange)
+    except NoTables:
+        found = []
+    except StoreError as error:
+        raise UnavailableError(f"The universe {_shown(AT + name)} can't be read: {error}.") from error
+    if not found:
+        among = " of these kinds and exchanges" if given.kind or given.exchange else ""
+        raise _Unusable(
+            f"The universe {_shown(AT + name)} was left out: the database lists no symbol of {_shown(given.listed)}{among}. "
+            f"`marketfetch fetch {_shown(given.listed)} --dataset symbols` fetches the list."
+        )
+    return tuple(found)
 
 
 def _of_file(name: str, path: str) -> tuple[str, ...]:

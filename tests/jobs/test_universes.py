@@ -13,6 +13,7 @@ from marketfetch.cli.main import marketfetch as command
 from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs.submission import submit_for
 from marketfetch.jobs.universes import resolved
+from marketfetch.sections import ListedUniverse
 from marketfetch.settings import get_settings, override
 
 TOML = '[universes]\nwatchlist = ["AAPL", "MSFT"]\nlist = "lists/sp500.csv"\nempty = []\n'
@@ -86,3 +87,33 @@ def test_a_job_has_the_symbols_of_its_moment(emptied, tmp_path, monkeypatch):
     jobs = [connections.store().job(one) for one in (first.job_id, second, json.loads(done.stdout)["job"])]
     symbols = [json.loads(one.spec)["symbols"] for one in jobs if one]
     assert symbols == [["KO", "PEP", "IBM"], ["KO"], ["KO"]]
+
+
+def test_a_live_universe_is_what_the_vendor_lists_now(emptied, tmp_path, monkeypatch):
+    emptied()
+    monkeypatch.chdir(tmp_path)
+    known = {
+        "all": ListedUniverse(listed="polygon"),
+        "us": ListedUniverse(listed="polygon", kind=["CS"]),
+        "etfs": ListedUniverse(listed="polygon", kind=["X"]),
+    }
+    with pytest.raises(BadRequestError, match="`marketfetch fetch polygon --dataset symbols` fetches the list"):
+        resolved(["@us"], known=known)
+    rows = [
+        ("polygon", "NEW", "active", "CS", None),
+        ("polygon", "GONE", "active", "CS", 1),
+        ("polygon", "DEAD", "delisted", "CS", None),
+        ("polygon", "SPY", "active", "ETF", None),
+        ("alpha_vantage", "IBM", "active", "Stock", None),
+    ]
+    empty = "listing, name, exchange, market, currency, vendor_id"
+    sql = (
+        f"INSERT INTO symbols (provider, symbol, status, kind, gone_at, {empty}, first_seen, fetched_at, ledger_id) "
+        "VALUES (?, ?, ?, ?, ?, '', '', '', '', '', '', 1, 1, 1)"
+    )
+    connections.store().database.change(lambda do: [do(sql, *row) for row in rows])
+    assert resolved(["@us", "IBM"], known=known).symbols == ("NEW", "IBM")
+    assert resolved(["@all"], known=known).symbols == ("NEW", "SPY")
+    found = resolved(["@etfs", "@us"], known=known)
+    assert (found.symbols, len(found.notes)) == (("NEW",), 1)
+    assert "the database lists no symbol of polygon of these kinds and exchanges" in found.notes[0]
