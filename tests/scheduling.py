@@ -28,6 +28,7 @@ TOGETHER = (
     "tests/flow/test_secrets.py",
     "tests/install/test_public_face.py::test_a_strict_project",
     "tests/install/test_wheel.py",
+    "tests/providers/test_hostile_vendors.py::test_a_call_",
     "tests/sandbox/",
     "tests/vendors/test_a_fourth_vendor.py",
 )

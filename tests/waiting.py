@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+#: Between two looks: the shortest, and the longest for a look that takes long itself.
+PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.3
 
 
 def early_in_a_minute(*, left_s: float = 12) -> None:
@@ -18,14 +20,21 @@ def early_in_a_minute(*, left_s: float = 12) -> None:
 def eventually(condition: Callable[[], T], *, within_s: float = 20, what: str | Callable[[], str] = "") -> T:
     """Asks again until the answer is truthy, and returns it. Fails with the last answer after `within_s` seconds.
 
-    `what` was waited for; a function returns it when the time is over.
+    `what` was waited for; a function returns it when the time is over. It looks every 0.05 s; where a look takes longer than
+    that, as a command does, the pause is twice as long as the look: else the test itself would keep a core busy.
     """
-    deadline = time.monotonic() + within_s
-    pause = threading.Event()
+    began = time.monotonic()
+    deadline = began + within_s
     while not (answer := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(
                 f"not within {within_s} s: {(what() if callable(what) else what) or condition} (last answer: {answer!r})"
             )
-        pause.wait(0.05)
+        rest(time.monotonic() - began)
+        began = time.monotonic()
     return answer
+
+
+def rest(look_s: float) -> None:
+    """Pauses before the next look, as the last one took `look_s`."""
+    threading.Event().wait(min(LONGEST_PAUSE_S, max(PAUSE_S, 2 * look_s)))

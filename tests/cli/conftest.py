@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
-import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 
 from marketfetch.settings import environment
 from tests.preloaded import preloaded
+from tests.waiting import rest
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,12 +44,12 @@ class Started:
 
     def until(self, condition: Callable[[], object], *, seconds: float = 60.0) -> None:
         """Waits for a condition while the command runs."""
-        pause = threading.Event()
-        for _ in range(int(seconds / 0.05)):
+        deadline = time.monotonic() + seconds
+        while (began := time.monotonic()) < deadline:
             if condition():
                 return
             assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.text}"
-            pause.wait(0.05)
+            rest(time.monotonic() - began)
         raise AssertionError(f"waited in vain:\n{self.text}")
 
     def end(self, number: signal.Signals = signal.SIGINT, *, seconds: float = 40.0) -> int:
