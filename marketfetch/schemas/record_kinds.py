@@ -31,6 +31,8 @@ class RecordKind:
 
     A whole list has every row of one value of the column `scope`: of one symbol, or of a part of a market, whose value `parts`
     gives by the name of the dataset.
+
+    `listed`: replies are whole lists. False: rows are only added, since a reply has those alone that were asked for.
     """
 
     name: str
@@ -43,6 +45,7 @@ class RecordKind:
     #: False: a list has only what lies ahead, so a row that it lacks is not gone.
     judges: bool = True
     stored: bool = True
+    listed: bool = True
 
 
 _SYMBOL: Final = Column("symbol", "text", "the vendor's spelling")
@@ -131,7 +134,21 @@ HOLIDAYS: Final = RecordKind(
     judges=False,
 )
 
-KINDS: Final = MappingProxyType({one.name: one for one in (SPLITS, DIVIDENDS, QUOTES, LISTINGS, HOLIDAYS)})
+VALUE_ROWS: Final = RecordKind(
+    name="value_rows",
+    title="Rows of any table or time series, as they are",
+    columns=(
+        Column("symbol", "text", "the table, VENDOR/TABLE, or the time series, datasets/DATABASE/CODE"),
+        Column("row_key", "text", "a JSON object of the columns of the table's own key"),
+        Column("day", "day", "the row's date: of the key, else the first column of dates", filled=False),
+        Column("cells", "text", "a JSON object of all columns, typed as the vendor's columns are"),
+    ),
+    key=("symbol", "row_key"),
+    once=("symbol", "row_key"),
+    listed=False,
+)
+
+KINDS: Final = MappingProxyType({one.name: one for one in (SPLITS, DIVIDENDS, QUOTES, LISTINGS, HOLIDAYS, VALUE_ROWS)})
 
 #: A value of a record: a text, a day as ISO 8601, a number, or None where it is absent.
 Value = str | float | int | None

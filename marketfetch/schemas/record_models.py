@@ -129,7 +129,22 @@ class Holiday(BaseModel):
         return self
 
 
+class ValueRow(_Row):
+    """A row of any table; its vendor's reader has checked the cells by the types of their columns."""
+
+    row_key: str
+    day: Day | None = None
+    cells: str
+
+
 #: By the name of the kind; fields are the kind's columns, in their order.
 MODELS: Final = MappingProxyType[str, type[BaseModel]](
-    {"splits": Split, "dividends": Dividend, "snapshots": Quote, "symbols": Listing, "holidays": Holiday}
+    {
+        "splits": Split,
+        "dividends": Dividend,
+        "snapshots": Quote,
+        "symbols": Listing,
+        "holidays": Holiday,
+        "value_rows": ValueRow,
+    }
 )

@@ -11,6 +11,8 @@ from marketfetch.printable import printable
 
 #: The longest symbol: time series have the longest ones, DATABASE/CODE.
 LONGEST: Final = 64
+#: The longest one with filters behind a "?", such as TABLE?column=value&column.gte=value.
+LONGEST_WITH_FILTERS: Final = 500
 #: Stands for every symbol of a market, where one call brings them all.
 WHOLE_MARKET: Final = "*"
 #: What symbols have besides letters and digits: M&M.BSE, ^GSPC, ES=F, C:EURUSD, BRK/B, BAC-PL, ES1!, AB~T, X#, Y*.
@@ -39,8 +41,9 @@ def problem(text: str) -> str | None:
     for one in text:
         if not ((one.isascii() and one.isalnum()) or one in _SIGNS):
             return f"the symbol {shown} has {_named(one)}"
-    if len(text) > LONGEST:
-        return f"the symbol {shown} has {len(text)} characters, and the longest ones have {LONGEST}: name each symbol by itself"
+    longest = LONGEST_WITH_FILTERS if "/" in text.partition("?")[0] and "?" in text else LONGEST
+    if len(text) > longest:
+        return f"the symbol {shown} has {len(text)} characters, and the longest ones have {longest}: name each symbol by itself"
     if not any(one.isalnum() for one in text):
         return f"the symbol {shown} has neither a letter nor a digit"
     if not {".", ".."}.isdisjoint(text.split("/")):

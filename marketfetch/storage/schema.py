@@ -98,7 +98,8 @@ class Schema:
 
     @property
     def _tables(self) -> dict[str, str]:
-        return dict(statements(f"{self._database.spelling.folder}/schema.sql", self._database.spelling))
+        spelling, folder = self._database.spelling, self._database.spelling.folder
+        return {**statements(f"{folder}/record_tables.sql", spelling), **statements(f"{folder}/schema.sql", spelling)}
 
     def _missing(self, execute: Execute) -> list[str]:
         """The tables and views that are to be made, in order. Raises StoreMismatch where others of their names stand."""

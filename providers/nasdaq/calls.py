@@ -16,6 +16,7 @@ from marketfetch.vendors.times import period_end, period_start
 
 from .options import NasdaqOptions
 from .tables import WIKI_PRICES, mapping_named
+from .value_wishes import VALUES, build_value_request
 
 #: The most rows of a datatable's page. https://docs.data.nasdaq.com/docs/in-depth-usage-1
 MOST_ROWS: Final = 10_000
@@ -28,6 +29,8 @@ _ACCEPT: Final = MappingProxyType({"Accept": "application/json"})
 
 def build_request(request: Request, options: NasdaqOptions) -> HttpRequest:
     """Builds `/datasets/DB/CODE/data.json`, or `/datatables/VENDOR/TABLE.json` with filters and, from page 1 on, the cursor."""
+    if request.dataset.lower() == VALUES:
+        return build_value_request(request, options, KeyPlace("header", "X-Api-Token"))
     if request.start is None or request.end is None:
         raise PlanError(
             f"Nasdaq Data Link would return the whole history of {request.symbol} without a range: give a start and an end"

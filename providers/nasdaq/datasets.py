@@ -23,4 +23,5 @@ DATASETS: Final = (
         adjustments=("raw",),
         aliases=("dataset",),
     ),
+    Dataset("values", "Any table or time series as it is", records="value_rows"),
 )

@@ -20,3 +20,5 @@ class NasdaqOptions(VendorOptions):
     base_url: str = Field(default="https://data.nasdaq.com/api/v3", pattern=BASE_URL)
     symbols_per_request: int = Field(default=1, ge=1, le=100)
     tables: dict[str, ColumnMapping] = Field(default_factory=dict)
+    #: The key of a datatable that states none, for the dataset values: columns, or "*" where a row is its own key.
+    value_keys: dict[str, tuple[str, ...]] = Field(default_factory=dict)

@@ -28,7 +28,9 @@ from .datasets import LONGEST_REPLY
 from .errors import WHO, check_status
 from .options import NasdaqOptions
 from .series_keys import Columns, asks_metadata, doubtful_columns, refusal_by_metadata
+from .table_values import read_values
 from .tables import mapping_by_columns, mapping_named, missing, timespan_of, unmapped, unmapped_key
+from .value_wishes import VALUES
 
 _VAGUE: Final = ("bars", "datasets", "dataset", "datatables", "datatable")
 _LONGEST_NAME: Final = 200
@@ -53,6 +55,8 @@ class _Table:
 
 def read_reply(request: Request, reply: HttpReply, options: NasdaqOptions) -> Page:
     """Reads a dataset, or a page of a datatable. Each symbol and adjustment in it becomes a series. Raises the error tree."""
+    if request.dataset.lower() == VALUES:
+        return read_values(request, reply, options)
     name = _name(request, options)
     if request.cursor is not None and request.cursor.startswith(METADATA):
         raise refusal_by_metadata(request, reply, name=name, options=options)

@@ -16,11 +16,17 @@ from marketfetch.vendors.times import NEW_YORK
 from .calls import dataset_name
 from .options import NasdaqOptions
 from .tables import WIKI_PRICES, mapping_named
+from .value_wishes import VALUES
 
 SYMBOL_FORMS: Final = (
     SymbolForm("stock", ("AAPL", "MSFT"), dataset=WIKI_PRICES),
     SymbolForm("share class", ("BRK_B",), dataset=WIKI_PRICES),
     SymbolForm("series", ("MULTPL/SP500_PE_RATIO_MONTH",), dataset="datasets", timespan="1mo"),
+    SymbolForm(
+        "table of values",
+        ("SHARADAR/SEP?ticker=AAPL&date.gte=2024-01-01", "datasets/MULTPL/SP500_PE_RATIO_MONTH"),
+        dataset=VALUES,
+    ),
 )
 
 #: The last day of the database WIKI, which is still served. https://data.nasdaq.com/databases/WIKIP/documentation

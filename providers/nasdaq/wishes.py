@@ -16,6 +16,7 @@ from .column_mapping import ColumnMapping
 from .options import NasdaqOptions
 from .symbol_forms import WIKI_ENDED, advice
 from .tables import WIKI_PRICES, mapping_named
+from .value_wishes import VALUES, value_wish
 
 _DATASETS: Final = "datasets"
 
@@ -25,6 +26,10 @@ def plan(spec: JobSpec, options: NasdaqOptions) -> list[Request]:
 
     "bars" means the dataset that a symbol names ("DB/CODE"), else the table WIKI/PRICES. Raises PlanError.
     """
+    if spec.dataset.lower() == VALUES:
+        for symbol in spec.symbols:
+            value_wish(symbol)
+        return [Request(provider="nasdaq", dataset=VALUES, symbol=symbol) for symbol in spec.symbols]
     if is_intraday(spec.timespan):
         raise PlanError(f"nasdaq has no bars of {spec.timespan} here: ask for 1d, 1w or 1mo, or ask another vendor")
     requests: list[Request] = []
@@ -50,6 +55,8 @@ def plan(spec: JobSpec, options: NasdaqOptions) -> list[Request]:
 
 def check_wish(spec: JobSpec, options: NasdaqOptions) -> None:
     """Raises PlanError for a range after the end of WIKI, and for symbols that are surely not in WIKI/PRICES."""
+    if spec.dataset.lower() == VALUES:
+        return
     by_dataset = _by_dataset(spec, options)
     of_wiki = [
         *by_dataset.get(WIKI_PRICES, ()),

@@ -58,3 +58,23 @@ def test_lists_of_actions_are_fetched_and_stored_as_the_market_has_them(place, s
         *(("polygon", dataset, symbol) for dataset in ("dividends", "splits") for symbol in ("AAPL", "KO")),
         ("polygon", "symbols", "*"),
     ]
+
+
+def test_any_table_and_any_series_is_stored_as_it_is_page_by_page(place):
+    place.env["MARKETFETCH_PROVIDERS__NASDAQ__PAGE_LIMIT"] = "40"
+    place.worker()
+    table = "SHARADAR/SEP?ticker=KO&date.gte=2024-01-02&date.lte=2024-06-28"
+    series = "datasets/WIKI/AAPL?start_date=2018-03-20"
+    done = place.marketfetch("fetch", "nasdaq", table, series, "--dataset", "values", "--wait", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = place.rows("SELECT page, outcome, rows FROM ledger WHERE symbol LIKE 'SHARADAR%' ORDER BY page")
+    assert pages[:2] == [(0, "empty", 0), (1, "stored", 40)]  # the first page is the table's metadata
+    (count, first, last), *_ = place.rows("SELECT count(*), min(day), max(day) FROM value_rows WHERE symbol = 'SHARADAR/SEP'")
+    assert (count, first, last) == (sum(page[2] for page in pages), "2024-01-02", "2024-06-28")
+    assert place.rows(
+        "SELECT row_key, json_type(cells, '$.close'), json_type(cells, '$.lastupdated') FROM value_rows "
+        "WHERE day = '2024-01-02'"
+    ) == [('{"ticker":"KO","date":"2024-01-02"}', "real", "text")]
+    assert place.rows("SELECT min(day), max(day) FROM value_rows WHERE symbol = 'datasets/WIKI/AAPL'") == [
+        ("2018-03-20", "2018-03-27")
+    ]

@@ -187,3 +187,24 @@ def test_a_list_of_a_part_of_a_market_takes_only_rows_of_that_part_away(store: A
     ms = store.database.spelling.ms("fetched_at")
     lists = store.database.read(f"SELECT dataset, symbol, {ms}, rows FROM record_lists ORDER BY dataset")
     assert lists == [("delisted", "*", 20, 2), ("symbols", "*", 30, 2)]
+
+
+def value(day: str, number: float, *, table: str = "ZACKS/FC") -> tuple[Any, ...]:
+    return table, f'{{"date":"{day}"}}', day, f'{{"date":"{day}","eps":{number}}}'
+
+
+def test_rows_of_values_are_added_and_corrected_and_a_narrower_filter_takes_none_away(store: Any) -> None:
+    store.store([reply(10, value("2024-01-02", 1), value("2024-01-03", 2), kind="value_rows", symbol="ZACKS/FC")])
+    store.store([reply(30, value("2024-01-03", 2.5), kind="value_rows", symbol="ZACKS/FC?date.gte=2024-01-03")])
+    store.store([reply(20, value("2024-01-03", 9), value("2024-01-04", 3), kind="value_rows", symbol="ZACKS/FC")])
+    ms = store.database.spelling.ms
+    number = "json_extract(cells, '$.eps')" if ms("x") == "x" else "CAST(CAST(cells AS jsonb) ->> 'eps' AS float)"
+    found = store.database.read(
+        f"SELECT day, {number}, {ms('first_seen')}, {ms('fetched_at')}, gone_at FROM value_rows ORDER BY day"
+    )
+    assert [(str(day), *rest) for day, *rest in found] == [
+        ("2024-01-02", 1, 10, 10, None),
+        ("2024-01-03", 2.5, 10, 30, None),
+        ("2024-01-04", 3, 20, 20, None),
+    ]
+    assert store.database.read("SELECT count(*) FROM record_lists") == [(0,)]

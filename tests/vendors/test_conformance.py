@@ -72,6 +72,8 @@ class TestNasdaq(VendorConformance):
         recorded("nasdaq/dataset_MULTPL_SP500_PE_excerpt.json", 12, dataset="datasets"),
         recorded("nasdaq/datatable_NDAQ_RTAT10_excerpt.json", 12, dataset="NDAQ/RTAT10"),
         recorded("nasdaq/wiki_prices_table_export.csv", 916, dataset="WIKI/PRICES"),
+        recorded("nasdaq/dataset_MULTPL_SP500_PE_excerpt.json", 12, dataset="values"),
+        recorded("nasdaq/datatable_NDAQ_RTAT10_excerpt.json", 12, dataset="values"),
     )
     errors = (
         refused("nasdaq/err_403_QEPx04.json", "NotEntitled", 403),

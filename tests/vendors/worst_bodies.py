@@ -71,6 +71,10 @@ _HEADS: Final = {
         ']},"meta":{"next_cursor_id":null}}',
     ),
     "datasets": ('{"dataset_data":{"column_names":["Date","Value"],"data":[', "]}}"),
+    "values": (
+        '{"datatable":{"columns":[{"name":"date","type":"Date"},{"name":"value","type":"double"}],"data":[',
+        ']},"meta":{"next_cursor_id":null}}',
+    ),
     "bars": ('{"Time Series (Daily)":{', "}}"),
     "fx": ('{"Time Series FX (Daily)":{', "}}"),
     "crypto": ('{"Time Series (Digital Currency Daily)":{', "}}"),
@@ -105,7 +109,7 @@ def _row(provider: str, dataset: str, kind: str, n: int) -> str:
     if dataset == "WIKI/PRICES":
         prices = ",".join(values)
         return "[]" if kind.startswith("empty") else f'["IBM","{day}",{prices},{prices}]'
-    if dataset == "datasets":
+    if dataset in ("datasets", "values"):
         return "[]" if kind.startswith("empty") else f'["{day}",{c}]'
     if dataset in ("splits", "dividends"):
         name = "effective_date" if dataset == "splits" else "ex_dividend_date"

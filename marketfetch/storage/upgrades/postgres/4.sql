@@ -193,3 +193,15 @@ JOIN record_lists l ON l.provider = b.provider AND l.symbol = b.symbol AND l.dat
 LEFT JOIN bar_factors f ON f.provider = b.provider AND f.symbol = b.symbol AND f.adjustment = a.adjustment
     AND b.date >= f.since AND b.date < f.until
 WHERE b.timespan = '1d' AND b.adjustment = 'raw';
+CREATE TABLE value_rows (
+    provider TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    row_key TEXT NOT NULL,
+    day DATE,
+    cells TEXT NOT NULL,
+    first_seen TIMESTAMP WITH TIME ZONE NOT NULL,
+    fetched_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    gone_at TIMESTAMP WITH TIME ZONE,
+    ledger_id BIGINT NOT NULL,
+    PRIMARY KEY (provider, symbol, row_key)
+);
