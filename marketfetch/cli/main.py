@@ -10,6 +10,7 @@ import click
 
 from marketfetch.cli.catalogue import datasets, vendors
 from marketfetch.cli.check import check
+from marketfetch.cli.compare import compare
 from marketfetch.cli.dead import dead
 from marketfetch.cli.demo import demo
 from marketfetch.cli.doctor import doctor
@@ -108,7 +109,7 @@ def marketfetch(*, traceback: bool) -> None:
 
 for command in (
     *(demo, init, up, fetch, plan, update, vendors, datasets, status, watch, show, export),
-    *(cancel, resume, retry, quotas, dead, rejects, doctor, replay, read, gaps, schedule, check, purge),
+    *(cancel, resume, retry, quotas, dead, rejects, doctor, compare, replay, read, gaps, schedule, check, purge),
 ):
     marketfetch.add_command(command)
 

@@ -98,7 +98,7 @@ def _at_splits(bars: DailyBars, *, adjusted: bool, splits: Mapping[int, float]) 
         if not 0 < at < len(bars.days) or max(ratio, 1 / ratio) < _SMALLEST_SPLIT:
             continue
         when = _date(day)
-        name = f"the split of {_ratio(ratio)} on {when}"
+        name = f"the split of {ratio_in_words(ratio)} on {when}"
         shown = _shows(bars, at, 1 / ratio)
         if shown and not adjusted:
             found.append((at, _one("split", "note", when, when, f"{name} explains the change of the price", "Nothing")))
@@ -152,10 +152,10 @@ def _jumps(bars: DailyBars, *, adjusted: bool, bounds: Bounds, seen: set[int]) -
             text, todo = f"{moved}, and no split explains it", "Look at the day at another vendor"
             yield _one("jump", "error", when, when, text, todo)
         elif adjusted:
-            text = f"{moved}: as a split of {_ratio(near)} that is not applied"
+            text = f"{moved}: as a split of {ratio_in_words(near)} that is not applied"
             yield _one("jump like a split", "error", when, when, text, "Fetch the splits, and the series again with --again")
         else:
-            text = f"{moved}: as a split of {_ratio(near)} that is not stored"
+            text = f"{moved}: as a split of {ratio_in_words(near)} that is not stored"
             yield _one("jump like a split", "warning", when, when, text, "Fetch the splits of the symbol")
 
 
@@ -217,7 +217,7 @@ def stopped(last: int, latest: int, *, sessions: int) -> SeriesFinding | None:
 
 def contradicting(day: date, ratios: Sequence[float]) -> SeriesFinding:
     """A finding for several stored splits of one symbol and date."""
-    named = ", ".join(map(_ratio, ratios))
+    named = ", ".join(map(ratio_in_words, ratios))
     todo = "Compare the date at another vendor: prices that are adjusted with both are wrong"
     return _one("duplicate split", "error", day, day, f"{len(ratios)} splits are stored for {day} ({named})", todo)
 
@@ -241,7 +241,7 @@ def _times(change: float) -> str:
     return f"{np.exp(change):.2g} times"
 
 
-def _ratio(ratio: float) -> str:
+def ratio_in_words(ratio: float) -> str:
     """`4-for-1`, `1-for-10`, `3-for-2`."""
     for old in range(1, 101):
         if abs(ratio * old - round(ratio * old)) < 1e-6 * old and round(ratio * old):

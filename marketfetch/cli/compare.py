@@ -1,0 +1,137 @@
+"""`marketfetch compare`: two vendors' stored daily bars, session by session."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import date
+from typing import TYPE_CHECKING
+
+import click
+
+from marketfetch.cli.days import range_options
+from marketfetch.cli.screen import hint, table
+from marketfetch.cli.symbol_list import symbols_of
+from marketfetch.phrases import counted
+
+if TYPE_CHECKING:
+    from marketfetch.frames.comparing import Comparison
+
+
+@click.command()
+@click.argument("left", metavar="PROVIDER")
+@click.argument("right", metavar="OTHER")
+@click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
+@range_options(start_default="the first day that both have", end_default="the last day that both have")
+@click.option("--adjustment", help="raw, split or split_dividend.  [default: the first of these that both have]")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    default=0.005,
+    show_default=True,
+    help="The largest difference of a price, as a share of it, that is none.",
+)
+@click.option(
+    "--volume-tolerance",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="The same for volumes, which vendors count otherwise: they are only counted.",
+)
+@click.option("--limit", type=click.IntRange(0, 100_000), default=20, show_default=True, help="List so many sessions.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def compare(
+    ctx: click.Context,
+    *,
+    left: str,
+    right: str,
+    symbols: tuple[str, ...],
+    start: date | None,
+    end: date | None,
+    adjustment: str | None,
+    tolerance: float,
+    volume_tolerance: float,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Compare the daily bars of SYMBOL that are stored of the vendors PROVIDER and OTHER, without a call.
+
+    Sessions whose prices differ by more than the tolerance, those that a stored split explains, and those that one side lacks
+    within the days that both cover. Exits with 1 if a session is left that no split explains.
+    """
+    from marketfetch.frames import comparing
+
+    found = [
+        comparing.compare(
+            *(left, right, symbol),
+            adjustment=adjustment,
+            start=start,
+            end=end,
+            tolerance=tolerance,
+            volume_tolerance=volume_tolerance,
+        )
+        for symbol in symbols_of(symbols)
+    ]
+    if as_json:
+        click.echo(json.dumps({"comparisons": [_document(one, limit) for one in found]}))
+    else:
+        for one in found:
+            _tell(one, tolerance, volume_tolerance, limit)
+    ctx.exit(1 if any(one.unexplained for one in found) else 0)
+
+
+def _tell(one: Comparison, tolerance: float, volume_tolerance: float, limit: int) -> None:
+    if one.first is None or one.last is None or one.first > one.last:
+        hint(f"{one.symbol}: {one.left} and {one.right} have no day of this range in common.")
+        return
+    what = f"{one.symbol} {one.adjustment}, {one.first} to {one.last}"
+    agree = one.sessions - len(one.disagreements)
+    click.echo(f"{what}: {counted(one.sessions, 'session')} of both, {agree:,} agree within {tolerance:.2%}.")
+    left = sum(not other.explained for other in one.disagreements)
+    rows = [(f"{left:,}", "disagree, and no split explains it")]
+    rows += [(f"{number:,}", f"disagree: {why}") for why, number in _explanations(one).items()]
+    rows += [(f"{len(one.only_left):,}", f"only {one.left} has"), (f"{len(one.only_right):,}", f"only {one.right} has")]
+    rows += [(f"{one.volumes:,}", f"have volumes that differ by more than {volume_tolerance:.0%}")]
+    table([row for row in rows if row[0] != "0"])
+    listed = [("date", "field", one.left, one.right, "apart")]
+    listed += [
+        (f"{other.day}", other.field, f"{other.left:g}", f"{other.right:g}", f"{other.relative:.2%}")
+        for other in one.disagreements
+        if not other.explained
+    ]
+    listed += [(f"{day}", "session", "stored", "missing", "") for day in one.only_left]
+    listed += [(f"{day}", "session", "missing", "stored", "") for day in one.only_right]
+    if len(listed) > 1 and limit:
+        click.echo("")
+        table(listed[: limit + 1])
+    if one.unexplained > limit:
+        hint(f"{limit:,} of {counted(one.unexplained, 'session')} are listed: --limit lists more.")
+    if one.unexplained:
+        hint("A third vendor shows who is right, or the splits: `marketfetch fetch PROVIDER SYMBOL --dataset splits`.")
+
+
+def _explanations(one: Comparison) -> Counter[str]:
+    return Counter(other.explained for other in one.disagreements if other.explained)
+
+
+def _document(one: Comparison, limit: int) -> dict[str, object]:
+    return {
+        "symbol": one.symbol,
+        "left": one.left,
+        "right": one.right,
+        "adjustment": one.adjustment,
+        "first": str(one.first) if one.first else None,
+        "last": str(one.last) if one.last else None,
+        "sessions": one.sessions,
+        "disagree": len(one.disagreements),
+        "explained": dict(_explanations(one)),
+        "unexplained": one.unexplained,
+        "volumes": one.volumes,
+        "only_left": [str(day) for day in one.only_left[:limit]],
+        "only_right": [str(day) for day in one.only_right[:limit]],
+        "disagreements": [
+            {"date": str(other.day), "field": other.field, "left": other.left, "right": other.right, "split": other.explained}
+            for other in one.disagreements[:limit]
+        ],
+    }
