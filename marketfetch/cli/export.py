@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from marketfetch.cli import doubts
 from marketfetch.cli.days import adjust_options, range_options
 from marketfetch.cli.screen import err
 from marketfetch.cli.symbol_list import symbols_of, with_universes
@@ -67,7 +68,7 @@ def export(
     by, adjustment = read_adjust(adjust, as_of, adjustment)
     asked = wish(named, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}")
     status = err().status("") if sys.stderr.isatty() else nullcontext()
-    with status as line:
+    with doubts.said(), status as line:
 
         def told(done: int, all_of_them: int, one: StoredSeries) -> None:
             if line is not None:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import click
 
+from marketfetch.cli import doubts
 from marketfetch.cli.days import adjust_options, range_options
 from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
@@ -68,14 +69,14 @@ def show(
     Times are the starts of the bars: the date of the session; for bars shorter than a day, the time in the exchange's zone.
     """
     from marketfetch.frames.adjusted_bars import adjusted_columns, last_ms
-    from marketfetch.frames.adjusting import read_adjust
+    from marketfetch.frames.adjusting import read_adjust, tell_of_stale
     from marketfetch.frames.choosing import one_of_each, wish
     from marketfetch.frames.stored_bars import found, reading, spans
     from marketfetch.storage.reading_back import last_bars
 
     by, adjustment = read_adjust(adjust, as_of, adjustment)
     asked = wish(symbol, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}")
-    with reading() as store:
+    with doubts.said(), reading() as store:
         (series,) = one_of_each(asked, found(store, asked))
         ((_, start_ms, end_ms),) = spans([series], start, end)
         count = last or (_MOST if start or end else _USUAL)
@@ -85,6 +86,8 @@ def show(
         bars = last_bars(store, *of_series, count, start_ms=start_ms, end_ms=end_ms)
         if by:
             bars, series = adjusted_columns(store, series, bars, by), replace(series, adjustment=by.adjustment)
+        elif series.adjustment != "raw":
+            tell_of_stale(store, [series])
     if not len(bars.ts) and not as_json:
         hint(f"No bars of {series.symbol} are stored in this range; without --start and --end the latest ones are shown.")
         return

@@ -22,7 +22,7 @@ from urllib.parse import quote
 from marketfetch.exceptions import BadRequestError
 from marketfetch.extras import need
 from marketfetch.frames.adjusted_bars import adjusted_batches
-from marketfetch.frames.adjusting import Adjust, known_actions
+from marketfetch.frames.adjusting import Adjust, known_actions, tell_of_stale
 from marketfetch.frames.choosing import Wish
 from marketfetch.frames.date_bounds import Asked, read
 from marketfetch.frames.stored_bars import COLUMNS, OF_SERIES, arrow, batches, found, reading, schema, spans
@@ -87,6 +87,8 @@ def export(
         ranges = spans(series, first, last)
         if adjust:
             known_actions(store, series, adjust)  # whatever is missing is said before a file is written
+        elif any(one.adjustment != "raw" for one in series):
+            tell_of_stale(store, series)
         with arrow(store) as database:
 
             def source(some: Sequence[StoredSeries], of_some: Sequence[Span]) -> Iterator[pa.RecordBatch]:

@@ -189,6 +189,16 @@ def run(*arguments: str) -> Any:
     return done
 
 
+def test_show_and_export_say_what_is_doubtful_beside_their_result(keep, store, configured):
+    keep("AAPL", columns_of(DAYS), adjustment="raw", zone="America/New_York")
+    listed(store, SPLIT, day="2024-01-10")
+    for arguments in (("show", "AAPL", "--json"), ("export", "files", "--json")):
+        done = run(*arguments, "--adjust", "splits")
+        assert done.stderr.startswith("AAPL: its actions were fetched on 2024-01-10, before its last bar of 2024-01-15")
+        assert "Warning" not in done.stderr
+        assert json.loads(done.stdout)
+
+
 def test_show_and_export_give_the_numbers_of_the_frame(stored, tmp_path):
     frame = marketfetch.bars("AAPL", adjust="all")
     document = json.loads(run("show", "AAPL", "--adjust", "all", "--json").stdout)
