@@ -115,6 +115,6 @@ def test_what_is_not_stored_names_what_is_and_the_command(in_sqlite):
     unknown = run("APPL")
     assert unknown.exit_code == 1
     assert "Did you mean AAPL? Stored are AAPL. `marketfetch fetch PROVIDER APPL`" in unknown.output
-    assert "such as --provider nasdaq, --adjustment raw" in run("AAPL").output
+    assert "such as --provider nasdaq --adjustment raw" in run("AAPL").output
     assert "Write --timespan 1d" in run("AAPL", "--timespan", "1h").output
     assert run("AAPL", "--provider", "nasdaq").stdout.startswith("AAPL 1d raw from nasdaq: the latest 1 bar\n")
