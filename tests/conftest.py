@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from redis import Redis
 
+from marketfetch.local.postgres_server import Postgres, start_postgres
 from marketfetch.local.valkey_server import start_valkey
 from marketfetch.settings import key_variables
 from tests.built_wheel import installed, wheel  # noqa: F401 (fixtures)
@@ -47,6 +48,13 @@ def valkey_url(tmp_path_factory) -> Iterator[str]:
     """A real Valkey with an append-only file, as production runs it."""
     with start_valkey(tmp_path_factory.mktemp("valkey")) as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory) -> Iterator[Postgres]:
+    """A real Postgres; each test makes a database of its own in it."""
+    with start_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
 
 
 @pytest.fixture

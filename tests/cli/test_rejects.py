@@ -13,7 +13,7 @@ from marketfetch.cli.main import marketfetch as command
 from marketfetch.schemas.page import Reject
 from marketfetch.storage.store import Job, Store
 from tests.storage.batches import batch
-from tests.storage.conftest import postgres, postgres_url, store, url  # noqa: F401 (pytest finds the fixtures here)
+from tests.storage.conftest import postgres_url, store, url  # noqa: F401 (pytest finds the fixtures here)
 
 LOW = Reject(3, "low", "101.5", "low is above open or close", "AAPL")
 SECRET = "k3y-of-the-user"

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from marketfetch.local.postgres_server import start_postgres
 from marketfetch.local.sandbox_process import start_sandbox
 from marketfetch.local.valkey_server import Valkey, start_valkey
 from marketfetch.sandbox.market import Market
@@ -213,13 +212,6 @@ def sandbox(vendors):
     """The vendors, with clean books and no faults."""
     vendors.control.reset(keys=True)
     return vendors.control
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory) -> Iterator:
-    """A real Postgres, for the whole run."""
-    with start_postgres(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.timespans import Adjustment, Timespan
 from marketfetch.storage import open_store
 from marketfetch.storage.store import Store
-from tests.storage.conftest import postgres, postgres_url, store, url  # noqa: F401 (pytest finds the fixtures here)
+from tests.storage.conftest import postgres_url, store, url  # noqa: F401 (pytest finds the fixtures here)
 
 DAY_MS = 86_400_000
 #: Midnight of 2 January 2024 in New York.

@@ -6,15 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from marketfetch.local.postgres_server import Postgres, start_postgres
+from marketfetch.local.postgres_server import Postgres
 from marketfetch.storage import open_store
 from marketfetch.storage.store import Store
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with start_postgres(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
 
 
 @pytest.fixture

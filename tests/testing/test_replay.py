@@ -23,7 +23,7 @@ from marketfetch.storage.store import Store
 from marketfetch.vendors import transport
 from marketfetch.vendors.http import HttpReply
 from tests.storage.batches import count
-from tests.storage.conftest import postgres, postgres_url, store, url  # noqa: F401 (pytest finds the fixtures here)
+from tests.storage.conftest import postgres_url, store, url  # noqa: F401 (pytest finds the fixtures here)
 
 KEY = "s3cr3t-k3y"
 ASKED = {"provider": "polygon", "symbol": "AAPL", "start": date(2024, 1, 2), "end": date(2024, 1, 5), "adjustment": "raw"}
