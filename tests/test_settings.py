@@ -248,12 +248,16 @@ def uncommented(text: str) -> str:
     return re.sub(r"^# ((?:[a-z_]+ = |\[).*)$", r"\1", text, flags=re.MULTILINE)
 
 
+#: Tables in which the names are the user's own.
+USERS_OWN = ("tables", "key_limits", "value_keys", "zones", "broker_options", "universes")
+
+
 def leaves(document: dict[str, object], prefix: str = "") -> dict[str, object]:
-    """`a.b.c` -> value; below `tables` the names are the user's own."""
+    """`a.b.c` -> value."""
     found: dict[str, object] = {}
     for name, value in document.items():
         path = f"{prefix}{name}"
-        if isinstance(value, dict) and name not in ("tables", "key_limits", "zones", "broker_options", "universes"):
+        if isinstance(value, dict) and name not in USERS_OWN:
             found |= leaves(value, f"{path}.")
         else:
             found[path] = value

@@ -37,10 +37,12 @@ GIVEN = {
     "status": [],
     "status JOB": ["abcdef0123456789"],
     "resume": [],
+    "compare": ["polygon", "nasdaq", "AAPL"],
+    "schedule": ["list"],
     "resume JOB": ["abcdef0123456789"],
 }
-#: They look into neither Redis nor the database, or first for an archive.
-NOWHERE = {"vendors", "datasets", "read", "replay"}
+#: They look into neither Redis nor the database, or first for an archive or a schedule.
+NOWHERE = {"vendors", "datasets", "read", "replay", "schedule run", "schedule pause", "schedule resume"}
 REDIS = "redis://127.0.0.1:1/0"
 
 
