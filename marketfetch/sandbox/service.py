@@ -16,6 +16,7 @@ from marketfetch.sandbox import (
     nasdaq_wire,
     polygon_grouped,
     polygon_reference,
+    polygon_snapshot,
     polygon_wire,
 )
 from marketfetch.sandbox.accounts import Account, Accounts
@@ -26,6 +27,7 @@ from marketfetch.sandbox.reply import Query, Reply, one
 
 _AGGS: Final = re.compile(r"/v2/aggs/ticker/([^/]+)/range/([^/]+)/([^/]+)/([^/]+)/([^/]+)")
 _GROUPED: Final = re.compile(r"/v2/aggs/grouped/locale/us/market/stocks/([^/]+)")
+_SNAPSHOT: Final = re.compile(r"/v2/snapshot/locale/us/markets/stocks/tickers/([^/]+)")
 _DATASET: Final = re.compile(r"/api/v3/datasets/([^/]+)/([^/]+?)(?:/(data|metadata))?(?:\.(json|csv))?/?")
 _TABLE: Final = re.compile(r"/api/v3/datatables/([^/]+/[^/.]+)(?:/(metadata))?(?:\.(json|csv))?/?")
 
@@ -116,6 +118,8 @@ def _vendor(call: Call, account: Account, market: Market) -> Reply:
     if call.vendor == "polygon":
         if aggs := _AGGS.fullmatch(call.path):
             return polygon_wire.bars(tuple(map(unquote, aggs.groups())), call.query, market=market, account=account)
+        if snapshot := _SNAPSHOT.fullmatch(call.path):
+            return polygon_snapshot.answer(unquote(snapshot.group(1)), market=market)
         if grouped := _GROUPED.fullmatch(call.path):
             return polygon_grouped.answer(unquote(grouped.group(1)), call.query, market=market, account=account)
         return polygon_reference.answer(call.path, call.query, market=market)

@@ -87,14 +87,18 @@ QUOTES: Final = RecordKind(
     title="Latest prices",
     columns=(
         _SYMBOL,
-        Column("price", "number", "the latest price"),
+        Column("taken_at", "text", "the vendor's own time: ISO 8601 in UTC, a date alone where it gives no time"),
         Column("day", "day", "the date of its session"),
-        *(Column(one, "number", "of that session", filled=False) for one in ("open", "high", "low", "volume")),
+        Column("price", "number", "the latest price, absent before the first trade", filled=False),
+        *(
+            Column(one, "number", "of that session, absent before it opens", filled=False)
+            for one in ("open", "high", "low", "volume")
+        ),
         Column("previous_close", "number", "of the session before", filled=False),
     ),
-    key=("symbol", "day"),
-    once=("symbol",),
-    stored=False,
+    key=("symbol", "taken_at"),
+    once=("symbol", "taken_at"),
+    listed=False,
 )
 LISTINGS: Final = RecordKind(
     name="symbols",

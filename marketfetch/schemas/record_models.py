@@ -72,15 +72,22 @@ class Dividend(_Row):
 class Quote(_Row):
     """The latest price of a symbol, in its quote currency, with the date of its session."""
 
-    price: float = Field(gt=0, allow_inf_nan=False)
+    taken_at: Annotated[str, Field(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]{8,20}Z)?)?$")] = ""
     day: Day
+    price: float | None = Field(default=None, gt=0, lt=1e10, allow_inf_nan=False)
     open: float | None = Field(default=None, gt=0)
     high: float | None = Field(default=None, gt=0)
     low: float | None = Field(default=None, gt=0)
     volume: float | None = Field(default=None, ge=0)
     previous_close: float | None = Field(default=None, gt=0)
 
-    @field_validator("open", "high", "low", "previous_close", mode="before")
+    @model_validator(mode="after")
+    def _taken_on_its_day(self) -> Self:
+        if not self.taken_at:
+            self.__dict__["taken_at"] = self.day.isoformat()  # the model is frozen for its users
+        return self
+
+    @field_validator("price", "open", "high", "low", "volume", "previous_close", mode="before")
     @classmethod
     def _zero_is_absent(cls, value: object) -> object:
         """Before the open, vendors send 0 for the prices of the day."""

@@ -19,7 +19,7 @@ DATASETS: Final = (
     ),
     Dataset("fx", "Pairs of currencies", timespans=TIMESPANS, adjustments=("raw",)),
     Dataset("crypto", "Crypto currencies", timespans=TIMESPANS, adjustments=("raw",)),
-    Dataset("GLOBAL_QUOTE", "The latest price"),
+    Dataset("snapshots", "The latest price", records="snapshots", aliases=("GLOBAL_QUOTE",)),
     Dataset("splits", "Stock splits", records="splits"),
     Dataset("symbols", "US stocks and ETFs that are listed", records="symbols", aliases=("LISTING_STATUS",), whole_market=True),
     Dataset("delisted", "US stocks and ETFs that were listed", records="symbols", whole_market=True),

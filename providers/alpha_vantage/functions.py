@@ -13,7 +13,7 @@ from marketfetch.schemas.timespans import Timespan
 from marketfetch.suggestions import did_you_mean
 
 Market = Literal["stocks", "fx", "crypto"]
-Kind = Literal["bars", "quote", "splits", "dividends", "symbols"]
+Kind = Literal["bars", "snapshots", "splits", "dividends", "symbols"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ _ALL: Final = (
     Function("DIGITAL_CURRENCY_DAILY", market="crypto"),
     Function("DIGITAL_CURRENCY_WEEKLY", market="crypto", timespan="1w"),
     Function("DIGITAL_CURRENCY_MONTHLY", market="crypto", timespan="1mo"),
-    Function("GLOBAL_QUOTE", kind="quote"),
+    Function("GLOBAL_QUOTE", kind="snapshots"),
     Function("SPLITS", kind="splits"),
     Function("DIVIDENDS", kind="dividends"),
     Function("LISTING_STATUS", kind="symbols"),
 )
 #: The kinds that are lists of records, and the dataset's names.
-LISTS: Final = ("splits", "dividends", "symbols", "delisted")
+LISTS: Final = ("snapshots", "splits", "dividends", "symbols", "delisted")
 FUNCTIONS: Final = MappingProxyType({function.name: function for function in _ALL})
 
 #: Datasets whose function follows from the timespan and the adjustment.
@@ -70,6 +70,8 @@ def function_named(dataset: str) -> Function | None:
         return None
     if dataset.lower() in ("symbols", "delisted"):
         return FUNCTIONS["LISTING_STATUS"]
+    if dataset.lower() == "snapshots":
+        return FUNCTIONS["GLOBAL_QUOTE"]
     name = dataset.upper().replace("-", "_").replace(" ", "_")
     for form in (name, f"TIME_SERIES_{name}", f"DIGITAL_CURRENCY_{name.removeprefix('CRYPTO_')}"):
         if form in FUNCTIONS:

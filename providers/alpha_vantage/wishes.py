@@ -94,8 +94,6 @@ def _function_of(spec: JobSpec) -> tuple[Function, Timespan]:
         raise PlanError(error.args[0]) from None
     if function.kind in LISTS:
         return function, spec.timespan
-    if function.kind != "bars":
-        raise PlanError(f"{function.name} can't be fetched: read a saved reply of it instead")
     if function.timespan is None:
         if not is_intraday(spec.timespan):
             raise PlanError(f"{function.name} has no {spec.timespan} bars: ask for {', '.join(INTERVALS)}")

@@ -16,7 +16,7 @@ from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.http import HttpRequest, KeyPlace
 from marketfetch.vendors.times import period_end, period_start
 
-from .datasets import GROUPED, MOST_ROWS, RECORD_PATHS, ROWS_PER_LIST_PAGE
+from .datasets import GROUPED, MOST_ROWS, RECORD_PATHS, ROWS_PER_LIST_PAGE, SNAPSHOTS
 from .options import PolygonOptions
 from .symbol_forms import is_stock_like
 
@@ -50,6 +50,9 @@ def build_request(request: Request, options: PolygonOptions) -> HttpRequest:
         of_market = (("market", "stocks"), ("active", active), ("sort", "ticker"), ("order", "asc"))
         asked = of_market if request.symbol == WHOLE_MARKET else (("ticker", request.symbol),)
         return HttpRequest(path=RECORD_PATHS[dataset], params=(*asked, ("limit", str(ROWS_PER_LIST_PAGE))), key=key)
+    if dataset == SNAPSHOTS:
+        path = f"/v2/snapshot/locale/us/markets/stocks/tickers/{quote(request.symbol, safe=':')}"
+        return HttpRequest(path=path, params=(), key=key)
     if dataset == GROUPED:
         return _of_a_day(request, options, key)
     if request.start is None or request.end is None:

@@ -31,6 +31,8 @@ RECORD_PATHS: Final = MappingProxyType(
         "holidays": "/v1/marketstatus/upcoming",
     }
 )
+#: The latest price of a stock: https://massive.com/docs/rest/stocks/snapshots/single-ticker-snapshot
+SNAPSHOTS: Final = "snapshots"
 ROWS_PER_LIST_PAGE: Final = 1_000
 
 DATASETS: Final = (
@@ -40,6 +42,7 @@ DATASETS: Final = (
     ),
     Dataset("splits", "Stock splits", records="splits"),
     Dataset("dividends", "Cash dividends", records="dividends"),
+    Dataset(SNAPSHOTS, "The latest price of a stock", records="snapshots"),
     Dataset("symbols", "US stocks that are listed", records="symbols", aliases=("tickers",), whole_market=True),
     Dataset("delisted", "US stocks that were listed", records="symbols", whole_market=True),
     Dataset("holidays", "Holidays and early closes that lie ahead", records="holidays", whole_market=True),

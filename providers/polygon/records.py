@@ -76,7 +76,12 @@ RECORDS: Final = MappingProxyType[str, tuple[RecordKind, dict[str, str]]](
 
 def saved_dataset(reply: HttpReply) -> str:
     """Detects the dataset of a saved response by a field that only one dataset has; "bars" if no such field is present."""
-    fields = {b'"execution_date"': "splits", b'"ex_dividend_date"': "dividends", b'"primary_exchange"': "symbols"}
+    fields = {
+        b'"todaysChange"': "snapshots",
+        b'"execution_date"': "splits",
+        b'"ex_dividend_date"': "dividends",
+        b'"primary_exchange"': "symbols",
+    }
     return next((dataset for field, dataset in fields.items() if field in reply.body[:4_000]), "bars")
 
 

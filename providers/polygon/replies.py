@@ -32,11 +32,12 @@ from marketfetch.vendors.times import bar_start_ms, local_date, session_starts
 from marketfetch.vendors.weekends import weekend_quirks
 
 from .aggregates import FIELDS, LATEST_MS, check_envelope, read_aggs
-from .datasets import BARS, GROUPED, MOST_ROWS
+from .datasets import BARS, GROUPED, MOST_ROWS, SNAPSHOTS
 from .errors import WHO, check_status, error_in
 from .grouped import read_grouped
 from .options import PolygonOptions
 from .records import RECORDS, read_records, saved_dataset
+from .snapshots import read_snapshot
 from .symbol_forms import is_stock_like, zone_of
 
 #: The endpoint that knows whether a ticker exists. https://massive.com/docs/rest/stocks/tickers/ticker-overview
@@ -70,10 +71,12 @@ def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> P
     if dataset in RECORDS:
         request = request.model_copy(update={"dataset": dataset})
         return read_records(request, reply, next_of=following_of)
+    if dataset == SNAPSHOTS:
+        return read_snapshot(request, reply)
     if dataset == GROUPED:
         return read_grouped(request, reply, next_of=following_of)
     if dataset not in BARS:
-        there_are = ", ".join((GROUPED, *RECORDS))
+        there_are = ", ".join((GROUPED, SNAPSHOTS, *RECORDS))
         raise BadRequest(f"{WHO} has no dataset {request.dataset!r} for {request.symbol}: choose bars, {there_are}")
     if not looks_like_json(reply):
         return _read_csv(request, reply)

@@ -20,7 +20,7 @@ from marketfetch.vendors.spellings import object_to
 from marketfetch.vendors.trading_days import sessions
 
 from .calls import rows_per_page
-from .datasets import BARS, DATASETS, GROUPED, RECORD_PATHS
+from .datasets import BARS, DATASETS, GROUPED, RECORD_PATHS, SNAPSHOTS
 from .options import PolygonOptions
 from .symbol_forms import advice, is_stock_like
 
@@ -28,7 +28,7 @@ from .symbol_forms import advice, is_stock_like
 _STOCK_MINUTES: Final = 960
 _DAY_MINUTES: Final = 1_440
 #: Lists that only stocks have.
-_OF_STOCKS: Final = ("splits", "dividends")
+_OF_STOCKS: Final = ("splits", "dividends", "snapshots")
 
 
 def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
@@ -74,7 +74,7 @@ def check_wish(spec: JobSpec, options: PolygonOptions) -> None:  # noqa: ARG001 
 
 def usual_adjustment(dataset: str, timespan: Timespan) -> Adjustment | None:  # noqa: ARG001 (every vendor's takes these two)
     """Returns raw for bars: what is stored as traded is adjusted when it is read, and no split makes it wrong."""
-    return None if dataset.lower() in RECORD_PATHS else "raw"
+    return None if dataset.lower() in (*RECORD_PATHS, SNAPSHOTS) else "raw"
 
 
 def _dataset(name: str) -> Dataset | None:

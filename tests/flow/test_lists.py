@@ -78,3 +78,12 @@ def test_any_table_and_any_series_is_stored_as_it_is_page_by_page(place):
     assert place.rows("SELECT min(day), max(day) FROM value_rows WHERE symbol = 'datasets/WIKI/AAPL'") == [
         ("2018-03-20", "2018-03-27")
     ]
+
+
+def test_snapshots_are_added_with_the_vendors_own_time(place):
+    place.worker()
+    for provider in ("polygon", "alpha_vantage", "polygon"):
+        done = place.marketfetch("fetch", provider, "AAPL", "--dataset", "snapshots", "--again", "--wait", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+    rows = place.rows("SELECT provider, length(taken_at), price > 0, volume > 0, gone_at FROM snapshots ORDER BY provider")
+    assert rows == [("alpha_vantage", 10, 1, 1, None), ("polygon", 30, 1, 1, None)]

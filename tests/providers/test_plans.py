@@ -226,7 +226,6 @@ def test_a_mapping_names_the_filters_of_its_table():
         ("alpha_vantage", "EURO", {"dataset": "fx"}, "EUR/USD"),
         ("alpha_vantage", "EUR/USD", {"dataset": "fx", "timespan": "5m"}, "start on 2026-10-21"),
         ("alpha_vantage", "EUR/USD", {"dataset": "fx", "adjustment": "split_dividend"}, "raw"),
-        ("alpha_vantage", "IBM", {"dataset": "GLOBAL_QUOTE"}, "read a saved reply"),
         ("nasdaq", "AAPL", {"timespan": "5m"}, "another vendor"),
         ("nasdaq", "AAPL", {"adjustment": "split"}, "raw or split_dividend"),
         ("nasdaq", "AAPL", {"dataset": "datasets"}, "DATABASE/CODE"),

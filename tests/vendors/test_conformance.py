@@ -54,6 +54,7 @@ class TestPolygon(VendorConformance):
     recordings = (
         recorded("polygon/mock_aggs_daily_AAPL.json", 2),
         recorded("polygon/openbb_equity_daily_AAPL_2023-01-01_2023-01-10.json", 6),
+        recorded("polygon/mock_snapshot_AAPL.json", 1, dataset="snapshots"),
         recorded("polygon/docs_grouped_2020-10-14.json", 3, dataset="grouped"),
         recorded("polygon/mock_splits.json", 10, dataset="splits"),
         recorded("polygon/mock_dividends.json", 10, dataset="dividends"),

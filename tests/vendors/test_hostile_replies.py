@@ -315,7 +315,7 @@ def test_a_count_that_is_no_number_of_calls_is_none(text):
 # --- how much
 
 
-@pytest.mark.parametrize(("name", "dataset"), [one for one in DATASETS if one[1] != "GLOBAL_QUOTE"])
+@pytest.mark.parametrize(("name", "dataset"), [one for one in DATASETS if one[1] != "snapshots"])
 def test_more_rows_than_a_reply_can_have_fail_with_both_numbers(read_by, name, dataset):
     most = VENDORS[name].most_rows
     body = body_of(name, dataset, "good rows out of range", 7_500_000, most)

@@ -78,7 +78,8 @@ _HEADS: Final = {
     "bars": ('{"Time Series (Daily)":{', "}}"),
     "fx": ('{"Time Series FX (Daily)":{', "}}"),
     "crypto": ('{"Time Series (Digital Currency Daily)":{', "}}"),
-    "GLOBAL_QUOTE": ('{"Global Quote":{', "}}"),
+    "polygon snapshots": ('{"status":"OK","ticker":{"ticker":"IBM","day":{', "}}}"),
+    "snapshots": ('{"Global Quote":{', "}}"),
     "splits": ('{"symbol":"IBM","data":[', "]}"),
     "dividends": ('{"symbol":"IBM","data":[', "]}"),
 }
@@ -94,6 +95,8 @@ def _row(provider: str, dataset: str, kind: str, n: int) -> str:
     else:
         values = ('"x"', "true", "[]", '"y"', "{}")
     o, h, low, c, v = values
+    if dataset == "snapshots":
+        return f'"{n}":{c}'
     if provider == "polygon" and dataset == "bars":
         return (
             "{}"
@@ -114,15 +117,13 @@ def _row(provider: str, dataset: str, kind: str, n: int) -> str:
     if dataset in ("splits", "dividends"):
         name = "effective_date" if dataset == "splits" else "ex_dividend_date"
         return "{}" if kind.startswith("empty") else f'{{"{name}":"{day}","split_factor":{o},"amount":{o}}}'
-    if dataset == "GLOBAL_QUOTE":
-        return f'"{n}":{c}'
     keyed = "" if kind.startswith("empty") else f'"1. open":"{o}","2. high":"{h}","3. low":"{low}","4. close":{c}'
     return f'"{day}":{{{keyed}}}'
 
 
 def body_of(provider: str, dataset: str, kind: str, size: int, most_rows: int) -> bytes:
     """A body of about `size` bytes; the kinds that end in "as many as may be" have the rows that are allowed."""
-    head, tail = _HEADS.get(provider) or _HEADS[dataset]
+    head, tail = _HEADS.get(f"{provider} {dataset}") or _HEADS.get(provider) or _HEADS[dataset]
     keyed = tail == "}}" and provider == "alpha_vantage"
     if kind == "deep nesting":
         return (head + ('"2024-01-02":' if keyed else "") + "[" * size).encode()
@@ -139,7 +140,7 @@ def body_of(provider: str, dataset: str, kind: str, size: int, most_rows: int) -
     if kind == "short strings":
         return (head + ('"2024-01-02":' if keyed else "") + "[" + '"ab",' * (size // 5) + '"ab"]' + tail).encode()
     # A thousand rows again and again, except where each must have a name of its own. A small body has fewer.
-    rows = [_row(provider, dataset, kind, n) for n in range(size // 16 if dataset == "GLOBAL_QUOTE" else 1_000)]
+    rows = [_row(provider, dataset, kind, n) for n in range(size // 16 if dataset == "snapshots" else 1_000)]
     while len(rows) > 1 and sum(map(len, rows)) > 2 * size:
         del rows[len(rows) // 2 :]
     many = size // (sum(map(len, rows)) + len(rows)) + 1

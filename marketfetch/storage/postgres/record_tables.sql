@@ -100,3 +100,22 @@ CREATE TABLE value_rows (
     ledger_id BIGINT NOT NULL,
     PRIMARY KEY (provider, symbol, row_key)
 );
+
+-- name: snapshots
+CREATE TABLE snapshots (
+    provider TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    taken_at TEXT NOT NULL,
+    day DATE NOT NULL,
+    price DOUBLE PRECISION,
+    open DOUBLE PRECISION,
+    high DOUBLE PRECISION,
+    low DOUBLE PRECISION,
+    volume DOUBLE PRECISION,
+    previous_close DOUBLE PRECISION,
+    first_seen TIMESTAMP WITH TIME ZONE NOT NULL,
+    fetched_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    gone_at TIMESTAMP WITH TIME ZONE,
+    ledger_id BIGINT NOT NULL,
+    PRIMARY KEY (provider, symbol, taken_at)
+);

@@ -100,3 +100,22 @@ CREATE TABLE value_rows (
     ledger_id BIGINT NOT NULL,
     PRIMARY KEY (provider, symbol, row_key)
 ) WITHOUT ROWID;
+
+-- name: snapshots
+CREATE TABLE snapshots (
+    provider TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    taken_at TEXT NOT NULL,
+    day TEXT NOT NULL,
+    price DOUBLE,
+    open DOUBLE,
+    high DOUBLE,
+    low DOUBLE,
+    volume DOUBLE,
+    previous_close DOUBLE,
+    first_seen BIGINT NOT NULL,
+    fetched_at BIGINT NOT NULL,
+    gone_at BIGINT,
+    ledger_id BIGINT NOT NULL,
+    PRIMARY KEY (provider, symbol, taken_at)
+) WITHOUT ROWID;
