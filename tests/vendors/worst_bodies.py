@@ -82,6 +82,8 @@ _HEADS: Final = {
     "snapshots": ('{"Global Quote":{', "}}"),
     "splits": ('{"symbol":"IBM","data":[', "]}"),
     "dividends": ('{"symbol":"IBM","data":[', "]}"),
+    "symbols": ('{"symbol":"IBM","data":[', "]}"),
+    "delisted": ('{"symbol":"IBM","data":[', "]}"),
 }
 
 
@@ -114,8 +116,8 @@ def _row(provider: str, dataset: str, kind: str, n: int) -> str:
         return "[]" if kind.startswith("empty") else f'["IBM","{day}",{prices},{prices}]'
     if dataset in ("datasets", "values"):
         return "[]" if kind.startswith("empty") else f'["{day}",{c}]'
-    if dataset in ("splits", "dividends"):
-        name = "effective_date" if dataset == "splits" else "ex_dividend_date"
+    if dataset in ("splits", "dividends", "symbols", "delisted"):
+        name = "ex_dividend_date" if dataset == "dividends" else "effective_date"
         return "{}" if kind.startswith("empty") else f'{{"{name}":"{day}","split_factor":{o},"amount":{o}}}'
     keyed = "" if kind.startswith("empty") else f'"1. open":"{o}","2. high":"{h}","3. low":"{low}","4. close":{c}'
     return f'"{day}":{{{keyed}}}'
