@@ -33,7 +33,7 @@ from marketfetch.vendors.finality import Finality
 from marketfetch.vendors.times import unix_ms
 from marketfetch.vendors.trading_days import EVERY_DAY, WEEK_OF_CURRENCIES, close_ms
 
-#: The bytes of a bar in a reply, JSON: Polygon's have about 110, Alpha Vantage's 150, a row of a table of Nasdaq's 90.
+#: The bytes of a bar in a reply, JSON: the vendors have 90 (a row of a table) to 150 (every value a text with its name).
 BYTES_PER_ROW: Final = 110
 #: The minutes of a session of an exchange. Its extended hours have few bars.
 _SESSION_MINUTES: Final = 390

@@ -3,7 +3,7 @@
     [universes]
     watchlist = ["AAPL", "MSFT"]
     sp500 = "lists/sp500.txt"      # a line each, or a CSV with a column symbol or ticker
-    us-stocks = {listed = "polygon", kind = ["CS"]}  # what is listed now, by the stored list of the dataset symbols
+    us-stocks = {listed = "acme", kind = ["CS"]}  # what is listed now, by the stored list of the dataset symbols
 
 `@lists/sp500.txt` names a file without a setting. A universe is read when it is used, so a job has the symbols of its moment.
 One that can't be read costs its own symbols only: a sentence says so, and the others go on.

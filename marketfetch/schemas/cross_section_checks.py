@@ -38,7 +38,7 @@ def check_cross_section(
 ) -> CheckedSection:
     """Checks the bars of `symbols`, one row each, of the one time `start_ms`.
 
-    A symbol that is none, as a vendor has sent (https://github.com/polygon-io/issues/issues/138: bytes of another field, with
+    A symbol that is none, as a vendor has sent (docs/rows.md, prices of 9e11: bytes of another field, with
     prices of 9e11), a bar of another time, and two rows of a symbol that differ (issues/153) are rejects; so is a bar that
     `check_bars` rejects. `numbers` are the rows of the reply, `symbol_field` is the vendor's name of the symbol.
     """
