@@ -12,7 +12,7 @@ from marketfetch.storage.store import Store
 from marketfetch.vendors import trading_days
 
 #: The exchange of the table that a vendor's word means.
-_CALENDARS: Final = MappingProxyType({"NYSE": "XNYS", "NASDAQ": "XNYS"})
+_CALENDARS: Final = MappingProxyType({"NYSE": "XNYS"})
 _MOST_TOLD: Final = 5
 _STORED: Final = "SELECT provider, exchange, day, status, closes FROM holidays WHERE gone_at IS NULL ORDER BY day, exchange"
 

@@ -108,7 +108,7 @@ LISTINGS: Final = RecordKind(
         Column("status", "text", "active, or delisted"),
         Column("listing", "text", "which of several listings of a reused symbol: its last day, else its first one, else empty"),
         Column("name", "text", "the name of the instrument"),
-        Column("exchange", "text", "the vendor's word: a MIC such as XNAS, or a name such as NASDAQ"),
+        Column("exchange", "text", "the vendor's word: a MIC such as XNYS, or a name such as NYSE"),
         Column("kind", "text", "the vendor's word: CS, ETF, ADRC ..., or Stock and ETF"),
         Column("market", "text", "the vendor's word, such as stocks; empty where it has none"),
         Column("currency", "text", "of its prices, as the vendor writes it; empty where it does not say it"),
@@ -125,7 +125,7 @@ HOLIDAYS: Final = RecordKind(
     name="holidays",
     title="Days on which an exchange is closed, or closes early",
     columns=(
-        Column("exchange", "text", "the vendor's word, such as NYSE or NASDAQ"),
+        Column("exchange", "text", "the vendor's word, such as NYSE"),
         Column("day", "day", "the date"),
         Column("status", "text", "closed, or early-close"),
         Column("name", "text", "the name of the holiday"),

@@ -15,12 +15,12 @@ def said(*rows: tuple[str, str, str, str]) -> list[str]:
 
 
 def test_what_agrees_with_the_table_is_no_finding() -> None:
-    assert said(("NYSE", "2024-11-28", "closed", ""), ("NASDAQ", "2024-11-29", "early-close", "2024-11-29T18:00:00.000Z")) == []
+    assert said(("NYSE", "2024-11-28", "closed", ""), ("NYSE", "2024-11-29", "early-close", "2024-11-29T18:00:00.000Z")) == []
     assert said(("LSE", "2024-11-27", "closed", "")) == [], "an exchange that is not known here"
 
 
 def test_a_holiday_and_an_early_close_that_the_table_lacks_are_told_once() -> None:
-    (closed,) = said(("NYSE", "2024-11-27", "closed", ""), ("NASDAQ", "2024-11-27", "closed", ""))
+    (closed,) = said(("NYSE", "2024-11-27", "closed", ""), ("NYSE", "2024-11-27", "closed", ""))
     assert "acme says that NYSE is closed on 2024-11-27, and the table of sessions that it closes at 21:00 UTC" in closed
     (early,) = said(("NYSE", "2024-11-27", "early-close", "2024-11-27T18:00:00Z"))
     assert "NYSE closes at 18:00 UTC on 2024-11-27, and the table of sessions that it closes at 21:00 UTC" in early
