@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS
+from marketfetch.storage.sqlite import two_libraries
 from marketfetch.storage.statements import Spelling
 from marketfetch.storage.store_errors import StoreError, StoreUnavailable
 from marketfetch.storage.urls import safe_url, sqlite_path
@@ -96,7 +97,8 @@ def open_arrow(url: str, spelling: Spelling) -> Iterator[ArrowSource]:
     `spelling` is that of the store of the same URL, which has found the tables before.
     """
     where, secret = safe_url(url), ""
-    if spelling.folder == "sqlite":
+    sqlite = spelling.folder == "sqlite"
+    if sqlite:
         name = "adbc_driver_sqlite"
 
         path = sqlite_path(url).absolute()
@@ -112,15 +114,18 @@ def open_arrow(url: str, spelling: Spelling) -> Iterator[ArrowSource]:
         secret = str(given.get("password") or "")
         where, target = f"the database {where}", make_conninfo("", **{**DEFAULTS, **given})
         settings = _POSTGRES_SETTINGS
-    with failures(where, secret):
-        connection = importlib.import_module(f"{name}.dbapi").connect(target, autocommit=True)
-    try:
-        with failures(where, secret), connection.cursor() as cursor:
-            cursor.execute(settings)
-            cursor.fetchall()
-        yield ArrowSource(connection, spelling, where, secret=secret)
-    finally:
-        connection.close()
+    with two_libraries.other_copy() if sqlite else nullcontext():
+        with failures(where, secret):
+            connection = importlib.import_module(f"{name}.dbapi").connect(target, autocommit=True)
+        try:
+            with failures(where, secret), connection.cursor() as cursor:
+                cursor.execute(settings)
+                cursor.fetchall()
+            yield ArrowSource(connection, spelling, where, secret=secret)
+        finally:
+            if sqlite:
+                two_libraries.close_own()
+            connection.close()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from marketfetch.storage.database_protocol import Execute, T
 from marketfetch.storage.free_space import has_space, is_full
 from marketfetch.storage.schema import no_tables
+from marketfetch.storage.sqlite import two_libraries
 from marketfetch.storage.sqlite.failures import full, translated
 from marketfetch.storage.statements import Spelling
 from marketfetch.storage.store_errors import StoreError, StoreUnavailable
@@ -91,7 +92,7 @@ class SqliteDatabase:
                 self._try_to_grow()
             finally:
                 self._patience_ms = self._busy_ms
-                self._forget()  # the next connection has the usual busy timeout
+                self.forget()  # the next connection has the usual busy timeout
             return f"SQLite {sqlite3.sqlite_version}", str(self.path.absolute())
 
     def _try_to_grow(self, *, make: bool = False) -> None:
@@ -119,7 +120,7 @@ class SqliteDatabase:
 
     def close(self) -> None:
         with self._own():
-            self._forget()
+            self.forget()
 
     @contextmanager
     def transaction(self, *, make: bool = False, undo: bool = False) -> Iterator[sqlite3.Connection]:
@@ -139,11 +140,12 @@ class SqliteDatabase:
     def _open(self, *, make: bool = False) -> sqlite3.Connection:
         """This process's connection to the file that stands at `path` now."""
         if self._connection is not None and self._file != _identity(self.path):
-            self._forget()
+            self.forget()
         if self._connection is None:
             if not make and not self.path.exists():
                 raise no_tables(f"{self.where} does not exist; it")
             self._connection = self._connect("rwc" if make else "rw")
+            two_libraries.opened(self)
             self._file = _identity(self.path)
         return self._connection
 
@@ -176,7 +178,8 @@ class SqliteDatabase:
                     raise
             _NOTHING.wait(_RETRY_S)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Closes the connection; the next question opens it again."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -190,7 +193,7 @@ class SqliteDatabase:
             self._connection = None
             self._owner, self._lock = os.getpid(), threading.RLock()
         try:
-            with self._lock:
+            with two_libraries.own_copy(), self._lock:
                 yield
         except sqlite3.Error as error:
             raise translated(error, self.where) from error
