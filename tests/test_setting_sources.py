@@ -107,7 +107,7 @@ def test_a_file_that_is_no_text_or_may_not_be_read_is_named(read: Read, tmp_path
     read()
     (tmp_path / "marketfetch.toml").write_bytes(b"[log]\nlevel = '\xff'\n")
     get_settings.cache_clear()
-    with pytest.raises(SettingsError, match=r"marketfetch\.toml is not valid TOML"):
+    with pytest.raises(SettingsError, match=r"marketfetch\.toml is no text in UTF-8: save it as UTF-8"):
         get_settings()
 
 

@@ -72,7 +72,8 @@ def test_no_text_of_what_is_read_holds_the_key_wherever_it_is_repeated(name, dat
     body = body_of(name, dataset, "good rows out of range", 3_000, 50)
     if b'"datatable"' in body:  # with columns as the vendor names them
         document = json.loads(body)
-        document["datatable"]["columns"] = [{"name": one} for one in document["datatable"]["columns"]]
+        named = [one if isinstance(one, dict) else {"name": one} for one in document["datatable"]["columns"]]
+        document["datatable"]["columns"] = named
         body = json.dumps(document).encode()
     with suppress(StopIteration):  # a table without a closing price
         said = echo(name, key, place, Reply(200, body, symbol="IBM"))
