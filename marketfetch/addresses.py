@@ -95,6 +95,15 @@ def sandbox_left() -> str:
     )
 
 
+def without_a_key() -> str:
+    """What to do in a folder without a key. Where `up` runs in another one, its keys are meant more often than not."""
+    if left := sandbox_left():
+        return left
+    where = runs_elsewhere.sentence()
+    keys = f" {where} Its keys are used by the commands in that folder." if where else ""
+    return f"Without a key, `marketfetch up --sandbox` brings invented bars.{keys}"
+
+
 def redis_choice() -> str:
     """The Redis that is asked because no other is known, as a sentence; "" where one is configured or `up` runs here."""
     if get_settings().redis_url is not None or find_valkey(state_dir()):

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN: Final = 10
 _MOST_SYMBOLS: Final = 5
+#: In the reason of a request whose symbol the vendor does not know.
+_UNKNOWN_SYMBOL: Final = ": UnknownSymbol: "
 #: Of a job without a request.
-ALL_STORED: Final = "All of it is stored already: 0 calls. `--again` fetches it anew."
+ALL_STORED: Final = "All of it is stored already: 0 calls. `marketfetch fetch ... --again` fetches a range anew."
 
 
 def sentences(state: JobStatus) -> list[str]:
@@ -89,6 +91,10 @@ def next_step(state: JobStatus) -> str:
     if state.state == "cancelled" or (state.state == "running" and state.requests.cancelled):
         return f"`marketfetch resume {state.job}` lets it go on."
     if state.state == "failed":
+        unknown = [one for one in state.failures if _UNKNOWN_SYMBOL in one.reason]
+        if len(unknown) == state.requests.failed:
+            what = "the corrected symbol" if len(unknown) == 1 else "the corrected symbols"
+            return f"A retry would bring the same: fetch {what}. `marketfetch vendors` shows how each vendor writes them."
         again = "makes the failed request again" if state.requests.failed == 1 else "makes the failed requests again"
         return f"`marketfetch retry {state.job}` {again}."
     return ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from marketfetch.cli.outcome import ALL_STORED
 from marketfetch.cli.screen import hint
 from marketfetch.lengths import in_words
 from marketfetch.phrases import counted, joined
@@ -34,7 +35,7 @@ def show_plan(provider: str, symbols: tuple[str, ...], *, as_json: bool, **wish:
 def lines(found: Forecast) -> list[str]:
     """The forecast as sentences."""
     if not found.requests:
-        return ["All of it is stored already: 0 calls. `--again` fetches it anew."]
+        return [ALL_STORED]
     if not found.calls:
         return [f"{counted(found.requests, 'request')}, all of which another job has made: 0 calls."]
     part = " for what is not stored yet" if found.partly_stored else ""

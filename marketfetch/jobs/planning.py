@@ -16,6 +16,7 @@ from marketfetch import vendors
 from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError, UnreadableJob
 from marketfetch.jobs import list_wishes
+from marketfetch.jobs.symbol_words import mistaken
 from marketfetch.schemas import day_words
 from marketfetch.schemas.handle import Handle
 from marketfetch.schemas.job_spec import JobSpec
@@ -213,6 +214,8 @@ def plan_new(spec: JobSpec) -> list[Request]:
 
     A recorded job is planned without that check, so that every release can end the jobs of the others. Raises BadRequestError.
     """
+    if wrong := next(filter(None, map(mistaken, spec.symbols)), ""):
+        raise BadRequestError(wrong)
     vendor = vendors.vendor(spec.provider)
     try:
         check_whole_market(vendor, spec)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from redis.exceptions import RedisError
 
 from marketfetch import connections, vendors
-from marketfetch.addresses import sandbox_left
+from marketfetch.addresses import without_a_key
 from marketfetch.configured import labels
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.jobs.asked_again import asked_again
@@ -187,8 +187,7 @@ def no_key(provider: str) -> str:
     variable = " or ".join(theirs) if theirs else f"MARKETFETCH_PROVIDERS__{provider.upper()}__API_KEYS"
     return (
         f"No API key is configured for {provider}, so nothing was submitted. Set the variable {variable}, or "
-        f"providers.{provider}.api_keys in marketfetch.toml. "
-        + (sandbox_left() or "Without a key, `marketfetch up --sandbox` brings invented bars.")
+        f"providers.{provider}.api_keys in marketfetch.toml. " + without_a_key()
     )
 
 

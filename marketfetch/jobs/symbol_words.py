@@ -18,11 +18,23 @@ _QUOTES: Final = ('""', "''", "``", "“”", "‘’", "«»", "„“")
 #: The titles, in lower case, of the column that holds the symbols.
 _TITLES: Final = ("symbol", "symbols", "ticker", "tickers")
 _DELIMITERS: Final = (",", ";", "\t", "|")
+_DATE: Final = re.compile(r"[12][0-9]{3}-[0-9]{2}-[0-9]{2}")
+#: The endings of files of symbols. No exchange has such a suffix, and none is written in small letters.
+_FILES: Final = (".txt", ".csv")
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
 class NoTextError(ValueError):
     """A file of symbols that is no text. The message says where, and what to do."""
+
+
+def mistaken(word: str) -> str:
+    """What to write instead of a word that is a date or a file and stands among the symbols, as a sentence; "" for a symbol."""
+    if _DATE.fullmatch(word):
+        return f"{word} is a date and no symbol: the days of a range are its start and its end (`--start {word}`)."
+    if word.endswith(_FILES) and not word.startswith("@"):
+        return f"{word} is the name of a file and no symbol: write @{word} for the symbols in that file."
+    return ""
 
 
 def decoded(data: bytes, *, name: str) -> str:

@@ -146,10 +146,9 @@ def _of_file(name: str, path: str) -> tuple[str, ...]:
             raise _Unusable(f"{left_out}: {file} is larger than 16 MiB, which is no list of symbols.")
         return tuple(of_text(decoded(data, name=str(file))))
     except OSError as error:
-        raise _Unusable(
-            f"{left_out}: {file.absolute()} can't be read ({error.strerror}). Its symbols are not asked for until the file is "
-            f"there again; what is stored stays."
-        ) from None
+        # A file that is named on the spot is a matter of this moment; one of the settings is read again by every later job.
+        later = "" if name == path else " Its symbols are not asked for until the file is there again; what is stored stays."
+        raise _Unusable(f"{left_out}: {file.absolute()} can't be read ({error.strerror}).{later}") from None
     except NoTextError as error:
         raise _Unusable(f"{left_out}: {error}.") from None
 

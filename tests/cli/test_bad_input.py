@@ -64,6 +64,8 @@ def ready(shell: Any, redis: str) -> Any:
         (("polygon", "AAPL", ""), ["a symbol is empty"]),
         (("polygon", "AAPL", "M\x1b[31mSFT"), [r"'M\x1b[31mSFT'", "can't be seen"]),
         (("polygon", "A" * 70), ["'AAA", "70 characters"]),
+        (("polygon", "sp500.txt"), ["write @sp500.txt for the symbols in that file"]),
+        (("polygon", "AAPL", "2024-01-02", "--dry-run"), ["2024-01-02 is a date", "`--start 2024-01-02`"]),
         (("polygon", "AAPL", "BRK-B"), ["write BRK.B instead of BRK-B"]),
         (("alpha_vantage", "EUR/USD"), ["EUR/USD", "--dataset fx"]),
         (("nasdaq", "AAPL"), ["WIKI/PRICES ended on 2018-03-27", "--dataset VENDOR/TABLE"]),

@@ -211,6 +211,9 @@ def test_the_folder_where_up_runs_is_named_where_nothing_is_found(
         assert says in run("status").stderr
         with settings.override({}):
             assert says in run("quotas").stderr
+            no_key = run("fetch", "polygon", "AAPL").stderr
+            assert "No API key is configured for polygon" in no_key
+            assert f"{says} Its keys are used by the commands in that folder." in no_key
         other.communicate()
     monkeypatch.setattr(runs_elsewhere, "folders", list)
     assert "`marketfetch up` runs in" not in run("status").stderr

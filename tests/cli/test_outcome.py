@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from marketfetch import Counts, Failure, JobStatus
-from marketfetch.cli.outcome import sentences
+from marketfetch.cli.outcome import next_step, sentences
 from marketfetch.jobs.steering import not_over
 
 
@@ -45,6 +45,27 @@ def test_equal_reasons_are_told_once_with_their_number() -> None:
     lines = sentences(state(state="failed", requests=Counts(total=6, stored=2, failed=4), failures=failures))
     assert "is over, with failures: 6 requests (2 stored, 4 failed)" in lines[0]
     assert lines[1:] == ["  failed: 3 × ZZZZ: UnknownSymbol: no.", "  failed: YYYY: NotEntitled: no."]
+
+
+def test_a_symbol_that_is_unknown_is_corrected_and_not_asked_for_again() -> None:
+    unknown = [Failure(request=f"{i}", symbol="ZZZZ", reason="ZZZZ: UnknownSymbol: no.") for i in range(2)]
+    other = Failure(request="9", symbol="YYYY", reason="YYYY: Unavailable: no.")
+    for failures, says in (
+        (unknown[:1], "A retry would bring the same: fetch the corrected symbol."),
+        (unknown, "A retry would bring the same: fetch the corrected symbols."),
+        ([*unknown, other], "`marketfetch retry 0123456789abcdef` makes the failed requests again."),
+    ):
+        counts = Counts(total=3, failed=len(failures))
+        assert next_step(state(state="failed", requests=counts, failures=failures)).startswith(says)
+    cut = state(state="failed", requests=Counts(total=200, failed=200), failures=unknown)
+    assert "marketfetch retry" in next_step(cut), "the reasons of the others are not known here"
+
+
+def test_what_is_said_of_stored_bars_names_a_command_that_has_the_option() -> None:
+    """`update` and `status` print it too, and have no --again."""
+    assert sentences(state(requests=Counts(total=0), rows=0))[-1] == (
+        "  All of it is stored already: 0 calls. `marketfetch fetch ... --again` fetches a range anew."
+    )
 
 
 def test_a_vendor_that_did_not_answer_is_followed_by_what_to_do() -> None:

@@ -28,4 +28,4 @@ def test_a_job_takes_the_calls_and_brings_the_rows_that_its_plan_named(place, sa
     assert abs(json.loads(done.stdout)["rows"] / plan["rows"] - 1) <= 0.05
     eventually(lambda: place.rows("SELECT count(*) FROM ledger") == [(13,)], what="all is stored")
     again = place.marketfetch("plan", "polygon", *SYMBOLS, *ASKED)
-    assert again.stdout == "All of it is stored already: 0 calls. `--again` fetches it anew.\n"
+    assert again.stdout == "All of it is stored already: 0 calls. `marketfetch fetch ... --again` fetches a range anew.\n"

@@ -48,6 +48,8 @@ def test_a_file_that_vanished_costs_its_own_symbols_only(folder):
     assert first.startswith(
         f"The universe @list was left out: {folder}/lists/sp500.csv can't be read (No such file or directory)."
     )
+    assert first.endswith("Its symbols are not asked for until the file is there again; what is stored stays.")
+    assert second.endswith("gone.txt can't be read (No such file or directory).")
     assert "@gone.txt was left out" in second
     with pytest.raises(BadRequestError, match="@list was left out"):
         resolved(["@list"])
