@@ -40,9 +40,10 @@ def lines(found: Forecast) -> list[str]:
         return [f"{counted(found.requests, 'request')}, all of which another job has made: 0 calls."]
     part = " for what is not stored yet" if found.partly_stored else ""
     named = f"with the key{'s' if len(found.keys) > 1 else ''} {joined(found.keys)} of {found.provider}"
+    along = f"; {found.stored_rows:,} of the rows are stored already and come in the same calls" if found.stored_rows else ""
     said = [
         f"{counted(found.calls, 'call')}{part}, {named}.",
-        f"About {counted(found.rows, 'row')}, {_size(found.bytes)}.",
+        f"About {counted(found.rows, 'row')}, {_size(found.bytes)}{along}.",
     ]
     ahead = f", behind {counted(found.ahead, 'call')} of other jobs" if found.ahead else ""
     if found.seconds is None:

@@ -27,9 +27,16 @@ def symbols_of(words: Sequence[str], file: IO[bytes] | None = None) -> tuple[str
 
 
 def with_universes(words: Sequence[str]) -> tuple[str, ...]:
-    """The symbols that these words stand for; what of a universe can't be used is said on stderr. Raises BadRequestError."""
+    """The symbols that these words stand for; what of a universe can't be used is said on stderr.
+
+    Raises BadRequestError, also for a date and for the name of a file without its @.
+    """
+    from marketfetch.exceptions import BadRequestError
+    from marketfetch.jobs.symbol_words import mistaken
     from marketfetch.jobs.universes import resolved
 
+    if wrong := next(filter(None, map(mistaken, words)), ""):
+        raise BadRequestError(wrong)
     found = resolved(words)
     for note in found.notes:
         hint(note)

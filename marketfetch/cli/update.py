@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import IO
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Final
 
 import click
 
 from marketfetch.cli.screen import command, hint
 from marketfetch.cli.symbol_list import symbols_of, with_universes
 from marketfetch.phrases import counted
+
+if TYPE_CHECKING:
+    from marketfetch.jobs.days_before import LeftOut
+
+
+#: As many symbols are written into a command that is advised.
+_MOST_TYPED: Final = 5
+#: The defaults of options, which an advised command need not name.
+_USUAL: Final = {"timespan": "1d", "dataset": "bars"}
 
 
 @click.command()
@@ -49,6 +60,7 @@ def update(
     """
     from marketfetch.cli.outcome import ALL_STORED
     from marketfetch.cli.owner import owner
+    from marketfetch.jobs.days_before import left_out
     from marketfetch.jobs.updating import update as updated
 
     named = symbols_of(symbols, symbols_file)
@@ -65,13 +77,36 @@ def update(
         name=name,
         tags=tags,
     )
+    options = {"timespan": timespan, "dataset": dataset, "adjustment": adjustment}
+    older = _older(left_out(job.job_id), provider, options)
     if wait:
-        ctx.exit(_wait(job.job_id, provider, as_json=as_json))
+        code = _wait(job.job_id, provider, as_json=as_json)
+        if older:
+            hint(older)
+        ctx.exit(code)
     click.echo(json.dumps({"job": job.job_id, "requests": job.requests, "new": job.new}) if as_json else job.job_id)
+    if older:
+        hint(older)
     if not job.requests:
         hint(ALL_STORED)
         return
     hint(f"{counted(job.requests, 'request')}. See how it goes: {command()} status {job.job_id}")
+
+
+def _older(found: Sequence[LeftOut], provider: str, options: Mapping[str, str | None]) -> str:
+    """Names the sessions between what was stored before and the update, and the command that fetches them; "" for none."""
+    if not found:
+        return ""
+    most = max(found, key=lambda one: one.sessions)
+    of = most.symbol if len(found) == 1 else f"{most.symbol}, and some of {counted(len(found) - 1, 'other symbol')},"
+    more = [word for name, value in options.items() if value and value != _USUAL.get(name) for word in (f"--{name}", value)]
+    symbols = [one.symbol for one in found] if len(found) <= _MOST_TYPED else ["..."]
+    words = [shlex.quote(one) for one in ("fetch", provider, *symbols, *more, "--start", str(min(one.since for one in found)))]
+    verb = "is" if most.sessions == 1 and len(found) == 1 else "are"
+    return (
+        f"{counted(most.sessions, 'session')} of {of} before {most.before} {verb} not stored: "
+        f"`marketfetch {' '.join(words)}` fetches what is missing."
+    )
 
 
 def _wait(job_id: str, provider: str, *, as_json: bool) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -19,7 +19,7 @@ from marketfetch.jobs.asked_again import asked_again
 from marketfetch.jobs.planning import make_spec, plan_new
 from marketfetch.jobs.redis_view import look
 from marketfetch.jobs.submission import no_key
-from marketfetch.jobs.subtraction import subtracted
+from marketfetch.jobs.subtraction import Kept, kept, subtracted
 from marketfetch.lengths import in_words
 from marketfetch.ops import redis_writes
 from marketfetch.quotas.estimates import Timetable
@@ -51,7 +51,8 @@ class Forecast:
     are estimates by the sessions of the calendar and BYTES_PER_ROW; the bytes are those of the replies before compression.
     `keys`: the labels of those that may serve it. `ahead`: parked calls of other jobs that come before its last one.
     `seconds`: until its last call may be made, at the limits of the keys, day quotas and what is used of them included; None
-    where no key is in service. `trouble`: what makes the time uncertain, one sentence each.
+    where no key is in service. `trouble`: what makes the time uncertain, one sentence each. `stored_rows`: those of `rows` that
+    are stored already, and come along where one call takes the days before and after them.
     """
 
     provider: str
@@ -64,6 +65,7 @@ class Forecast:
     ahead: int
     seconds: float | None
     trouble: tuple[str, ...] = ()
+    stored_rows: int = 0
 
 
 def plan(
@@ -87,7 +89,7 @@ def plan(
     if not labels(provider):
         raise UnavailableError(no_key(provider))
     planned = plan_new(spec)
-    requests, to_call = _left(spec, planned)
+    requests, to_call, stored = _left(spec, planned)
     rows = [_rows(one, spec) for one in to_call]
     vendor, ours = vendors.vendor(provider), options(provider)
     page = min(ours.page_limit or vendor.most_rows, vendor.most_rows)
@@ -105,19 +107,21 @@ def plan(
         ahead=ahead,
         seconds=timetable.seconds(calls + ahead) if calls else 0.0,
         trouble=trouble,
+        stored_rows=min(sum(rows), sum(_stored_rows(one, spec, stored) for one in to_call)),
     )
 
 
-def _left(spec: JobSpec, planned: Sequence[Request]) -> tuple[list[Request], list[Request]]:
-    """The requests that the job would record, and those of them that no job has made."""
+def _left(spec: JobSpec, planned: Sequence[Request]) -> tuple[list[Request], list[Request], dict[str, Kept]]:
+    """The requests that the job would record, those of them that no job has made, and what is stored of their symbols."""
     try:
         store: Store = connections.recorded()
         requests = subtracted(spec, planned, store, overlap=get_settings().overlap_sessions)
         requests = asked_again(spec, requests, store)
         ended = store.ended_roots([one.root for one in requests])
-        return requests, [one for one in requests if one.root not in ended]
+        to_call = [one for one in requests if one.root not in ended]
+        return requests, to_call, {} if spec.again else kept(spec, to_call, store)
     except NoTables:
-        return list(planned), list(planned)  # no job has been recorded yet
+        return list(planned), list(planned), {}  # no job has been recorded yet
     except StoreError as error:
         raise UnavailableError(f"What is stored already is not known, so there is no plan: {error}") from error
 
@@ -142,7 +146,7 @@ def _rows(request: Request, spec: JobSpec) -> int:
     vendor: Any = vendors.vendor(request.provider)
     finality = vendor.finality_of(request, options(request.provider))
     last = min(request.end, today(finality, unix_ms(datetime.fromisoformat(spec.as_of))))
-    sessions = _sessions(finality, request.start, last)
+    sessions = sessions_between(finality, request.start, last)
     if is_intraday(request.timespan):
         always = finality.calendar in (EVERY_DAY, WEEK_OF_CURRENCIES)
         minutes = _DAY_MINUTES if always else _SESSION_MINUTES
@@ -150,7 +154,22 @@ def _rows(request: Request, spec: JobSpec) -> int:
     return symbols * math.ceil(sessions / _SESSIONS_OF.get(request.timespan, 1))
 
 
+def _stored_rows(request: Request, spec: JobSpec, stored: Mapping[str, Kept]) -> int:
+    """About how many of a request's rows are stored and final."""
+    if request.start is None or request.end is None:
+        return 0
+    found = 0
+    for symbol in symbols_of(request):
+        for days in stored[symbol].final if symbol in stored else ():
+            first, last = (max(days.first, request.start.toordinal()), min(days.last, request.end.toordinal()))
+            if first <= last:
+                both = {"symbol": symbol, "start": date.fromordinal(first), "end": date.fromordinal(last)}
+                found += _rows(request.model_copy(update=both), spec)
+    return found
+
+
 @lru_cache(maxsize=1_024)
-def _sessions(finality: Finality, first: date, last: date) -> int:
+def sessions_between(finality: Finality, first: date, last: date) -> int:
+    """How many sessions a calendar has between two days, both inclusive."""
     days = range(first.toordinal(), last.toordinal() + 1)
     return sum(close_ms(finality.calendar, date.fromordinal(day), zone=finality.zone) is not None for day in days)

@@ -67,6 +67,24 @@ def subtracted(spec: JobSpec, planned: Sequence[Request], store: CoverageReader,
     return _Subtraction(spec, planned, overlap).left(store)
 
 
+class Kept(NamedTuple):
+    """The first day that requests ask for of a symbol, and the final days that are stored, of any range; as ordinals."""
+
+    finality: Finality
+    timespan: Timespan
+    first: int
+    final: list[Days]
+
+
+def kept(spec: JobSpec, requests: Sequence[Request], store: CoverageReader) -> dict[str, Kept]:
+    """What is stored and final of the symbols of these requests, by symbol. Raises StoreError."""
+    wanted = _Subtraction(spec, requests, 0).wanted()
+    final = _final(spec.provider, wanted, store)
+    return {
+        symbol: Kept(one.kind.finality, one.kind.timespan, one.first, final(one.kind, symbol)) for symbol, one in wanted.items()
+    }
+
+
 class _Subtraction:
     def __init__(self, spec: JobSpec, planned: Sequence[Request], overlap: int) -> None:
         self._spec = spec
@@ -78,7 +96,7 @@ class _Subtraction:
         self._costs: dict[tuple[_Kind, Days], int] = {}
 
     def left(self, store: CoverageReader) -> list[Request]:
-        wanted = self._wanted()
+        wanted = self.wanted()
         final = _final(self._spec.provider, wanted, store)
         groups: dict[tuple[_Kind, tuple[Days, ...]], list[str]] = defaultdict(list)
         replanned: set[int] = set()
@@ -110,7 +128,7 @@ class _Subtraction:
         order = {symbol: place for place, symbol in enumerate(self._spec.symbols)}
         return sorted(found, key=lambda one: (order.get(symbols_of(one)[0], 0), one.start or date.min))
 
-    def _wanted(self) -> dict[str, _Wanted]:
+    def wanted(self) -> dict[str, _Wanted]:
         """By symbol. A request without a range is always made."""
         found: dict[str, _Wanted] = {}
         for place, one in enumerate(self._planned):

@@ -7,7 +7,8 @@ import io
 import click
 import pytest
 
-from marketfetch.cli.symbol_list import symbols_of
+from marketfetch.cli.symbol_list import symbols_of, with_universes
+from marketfetch.exceptions import BadRequestError
 
 
 def of(*words: str, data: bytes | str | None = None) -> list[str]:
@@ -61,6 +62,28 @@ def test_words_of_a_command(words, symbols):
 )
 def test_a_file(data, symbols):
     assert of(data=data) == symbols
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        (
+            "2024-01-31",
+            "is a date and no symbol: the days of a range are its start and its end (`--start 2024-01-31`).",
+        ),
+        ("lists/sp500.txt", "write @lists/sp500.txt for the symbols in that file."),
+        ("mine.csv", "write @mine.csv for the symbols in that file."),
+    ],
+)
+def test_a_date_or_a_file_is_no_symbol(word, says):
+    with pytest.raises(BadRequestError) as caught:
+        with_universes(["AAPL", word])
+    assert str(caught.value).endswith(says)
+
+
+def test_symbols_that_look_a_little_like_dates_and_files_are_symbols():
+    symbols = ("600104.SHH", "BRK.B", "AAPL.CSV", "ZACKS/FC?date=2024-01-31", "O:SPY251219C00650000", "^TXT")
+    assert with_universes(symbols) == symbols
 
 
 def test_words_come_before_the_file_and_each_symbol_once():

@@ -13,6 +13,7 @@ import pytest
 
 import marketfetch
 from marketfetch import configured, connections
+from marketfetch.cli.plan import lines
 from marketfetch.settings import environment, override
 from tests.jobs.test_recorded_plans import lane, stored
 
@@ -93,6 +94,18 @@ def test_calls_of_other_jobs_that_come_before_count_and_what_is_stored_does_not(
     assert marketfetch.plan("polygon", ["AAPL"], **MONTH, again=True).calls == 1
 
 
+def test_rows_that_are_stored_and_come_along_are_counted() -> None:
+    marketfetch.submit("polygon", ["AAPL"], start=date(2024, 1, 8), end=date(2024, 1, 12))
+    for root in lane():
+        stored(root)
+    around = marketfetch.plan("polygon", ["AAPL", "MSFT"], **MONTH)
+    assert (around.calls, around.rows, around.stored_rows) == (2, 21 + 21, 5)
+    assert lines(around)[1] == "About 42 rows, 5 KB; 5 of the rows are stored already and come in the same calls."
+    after = marketfetch.plan("polygon", ["AAPL"], start=date(2024, 1, 8), end=date(2024, 1, 31))
+    assert (after.rows, after.stored_rows, after.partly_stored) == (12, 0, True)
+    assert marketfetch.plan("polygon", ["AAPL"], **MONTH, again=True).stored_rows == 0
+
+
 def test_further_pages_are_calls_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "marketfetch.jobs.forecast.options", lambda name: configured.options(name).model_copy(update={"page_limit": 10})
@@ -102,8 +115,6 @@ def test_further_pages_are_calls_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_sentences_name_calls_keys_rows_and_time() -> None:
-    from marketfetch.cli.plan import lines
-
     found = marketfetch.plan("polygon", ["AAPL", "MSFT"], **MONTH)
     assert lines(replace(found, ahead=1, partly_stored=True)) == [
         "2 calls for what is not stored yet, with the key main of polygon.",

@@ -19,6 +19,7 @@ from marketfetch.jobs.updating import first_day, update_for
 from marketfetch.vendors.times import local_date, unix_ms
 from marketfetch.vendors.trading_days import close_ms
 from tasks import job_tasks
+from tests.jobs.test_recorded_plans import lane, stored
 
 
 def first(*symbols: str, last: object = "5 sessions", at: str = "2024-02-21T23:00", provider: str = "polygon") -> str:
@@ -83,6 +84,32 @@ def test_an_update_is_a_job_of_the_last_sessions(emptied, tmp_path, monkeypatch)
     assert [(spec["start"], spec["end"]) for spec in specs] == [
         ("2024-01-31", "2024-02-01"), ("2024-01-26", "2024-02-01"), ("2024-01-02", "2024-02-01"),
     ]  # fmt: skip
+
+
+def test_what_an_update_leaves_out_is_named_with_the_command_that_fetches_it(emptied):
+    emptied()
+    marketfetch.submit("polygon", ["KO", "PEP"], start=date(2023, 12, 1), end=date(2023, 12, 29))
+    marketfetch.submit("polygon", ["KO"], start=date(2024, 1, 2), end=date(2024, 1, 3))
+    for root in lane():
+        stored(root)
+
+    def says(*arguments: str) -> str:
+        done = CliRunner().invoke(command, ["update", "polygon", *arguments])
+        assert done.exit_code == 0, done.output
+        return done.stderr
+
+    # The wish is made on Thursday, 1 February 2024: its two sessions are the last of January and that day's.
+    assert (
+        "18 sessions of KO before 2024-01-31 are not stored: "
+        "`marketfetch fetch polygon KO --start 2024-01-04` fetches what is missing.\n"
+    ) in says("KO", "--last", "2 sessions")
+    assert (
+        "20 sessions of PEP, and some of 1 other symbol, before 2024-01-31 are not stored: "
+        "`marketfetch fetch polygon KO PEP --start 2023-12-30` fetches what is missing.\n"
+    ) in says("KO", "PEP", "IBM", "--last", "2 sessions")
+    assert "not stored" not in says("IBM", "--last", "2 sessions"), "a new symbol has nothing older"
+    assert "not stored" not in says("KO", "PEP", "--last", "40d"), "the range begins among what is stored"
+    assert "not stored" not in says("KO", "--dataset", "splits"), "a whole list has no range"
 
 
 def test_an_update_has_no_range_of_its_own(emptied):
