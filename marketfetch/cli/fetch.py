@@ -147,8 +147,14 @@ def fetch(
     if not job.requests:
         hint(ALL_STORED)
         return
-    again_words = "" if job.new else " It was known already, so only what is missing is fetched (--again fetches all anew)."
-    hint(f"{counted(job.requests, 'request')}.{again_words} See how it goes: {command()} status {job.job_id}")
+    hint(f"{counted(job.requests, 'request')}.{_of_before(job)} See how it goes: {command()} status {job.job_id}")
+
+
+def _of_before(job: Submitted) -> str:
+    """What is said of a wish of the same minute: its counts are those of the job that it made then."""
+    if job.new:
+        return ""
+    return " The same job was submitted less than a minute ago: what it has fetched is not fetched twice (--again does)."
 
 
 def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> int:
@@ -156,7 +162,7 @@ def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> i
     from marketfetch.cli.outcome import next_step, sentences
     from marketfetch.cli.progress import watched
 
-    hint(f"job {job.job_id}: {counted(job.requests, 'request')}" + ("" if job.new else " (known already)"))
+    hint(f"job {job.job_id}: {counted(job.requests, 'request')}" + (f".{said}" if (said := _of_before(job)) else ""))
     state = watched({job.job_id: name})[job.job_id]
     if as_json:
         click.echo(state.model_dump_json())

@@ -46,6 +46,11 @@ class Submitted:
     new: bool
     partly_stored: bool = False
 
+    @property
+    def all_stored(self) -> bool:
+        """True if nothing is left to call for: all of it is stored already, and the job is over."""
+        return not self.requests
+
 
 def submit(
     provider: str,

@@ -80,12 +80,13 @@ def test_a_wish_of_which_all_is_stored_is_a_job_that_is_done_at_once() -> None:
         stored(root)
     part = submit("AAPL", start=date(2023, 8, 3), end=date(2023, 11, 2))
     assert (part.requests, part.new, part.partly_stored, lane()) == (0, True, True, [])
+    assert part.all_stored
     found = marketfetch.status(part.job_id)
     assert (found.state, found.requests.total, found.eta_seconds) == ("done", 0, 0)
     assert connections.store().open_jobs() == []
     assert marketfetch.resume(part.job_id) == 0
     more = submit("AAPL", end=date(2024, 1, 31))
-    assert (more.requests, more.partly_stored) == (1, True)
+    assert (more.requests, more.partly_stored, more.all_stored) == (1, True, False)
     assert [(str(one.start), str(one.end)) for one in map(request_of, lane())] == [("2024-01-02", "2024-01-31")]
     again = submit("AAPL", again=True)
     assert (again.requests, again.partly_stored) == (3, False)
