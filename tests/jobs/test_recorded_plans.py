@@ -9,9 +9,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import marketfetch
 from marketfetch import connections, vendors
+from marketfetch.cli.main import marketfetch as command
 from marketfetch.configured import options
 from marketfetch.jobs import feeding, planning
 from marketfetch.schemas.request import Request
@@ -90,6 +92,16 @@ def test_a_wish_of_which_all_is_stored_is_a_job_that_is_done_at_once() -> None:
     assert [(str(one.start), str(one.end)) for one in map(request_of, lane())] == [("2024-01-02", "2024-01-31")]
     again = submit("AAPL", again=True)
     assert (again.requests, again.partly_stored) == (3, False)
+
+
+def test_the_command_says_of_a_repeated_wish_that_nothing_is_fetched_twice() -> None:
+    words = ["fetch", "polygon", "AAPL", "--start", "2024-01-02", "--end", "2024-01-31"]
+    first, second = (CliRunner().invoke(command, words) for _ in range(2))
+    assert first.stdout == second.stdout
+    assert "The same job was submitted" not in first.stderr
+    assert (
+        "1 request. The same job was submitted less than a minute ago: what it has fetched is not fetched twice (--again does)."
+    ) in second.stderr
 
 
 def test_the_same_wish_within_the_minute_is_the_same_job_with_the_same_plan() -> None:

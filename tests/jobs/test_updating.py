@@ -15,6 +15,7 @@ import marketfetch
 from marketfetch import connections
 from marketfetch.cli.main import marketfetch as command
 from marketfetch.exceptions import BadRequestError
+from marketfetch.jobs import planning
 from marketfetch.jobs.updating import first_day, update_for
 from marketfetch.vendors.times import local_date, unix_ms
 from marketfetch.vendors.trading_days import close_ms
@@ -110,6 +111,19 @@ def test_what_an_update_leaves_out_is_named_with_the_command_that_fetches_it(emp
     assert "not stored" not in says("IBM", "--last", "2 sessions"), "a new symbol has nothing older"
     assert "not stored" not in says("KO", "PEP", "--last", "40d"), "the range begins among what is stored"
     assert "not stored" not in says("KO", "--dataset", "splits"), "a whole list has no range"
+
+
+def test_the_advice_of_an_update_without_a_call_can_be_followed(emptied, monkeypatch):
+    emptied()
+    marketfetch.submit("polygon", ["KO"], start=date(2024, 1, 30), end=date(2024, 1, 31))
+    for root in lane():
+        stored(root)
+    # Still the evening of 31 January in New York.
+    monkeypatch.setattr(planning, "wished_at", lambda: datetime(2024, 2, 1, 3, tzinfo=UTC))
+    done = CliRunner().invoke(command, ["update", "polygon", "KO", "--last", "2 sessions"])
+    says = "All of it is stored already: 0 calls. `marketfetch fetch ... --again` fetches a range anew."
+    assert done.stderr == f"{says}\n"
+    assert says in CliRunner().invoke(command, ["status", done.stdout.strip()]).stdout
 
 
 def test_an_update_has_no_range_of_its_own(emptied):
