@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,6 +15,9 @@ from marketfetch.phrases import counted
 if TYPE_CHECKING:
     from marketfetch.frames.data_doctor import DataFinding, Examined
 
+#: What is said of the notes in the first line, by their kind.
+_NOTES: Final = {"split": "that a split explains", "jump over a gap": "over sessions that are not stored"}
+
 
 @click.command()
 @click.argument("symbols", nargs=-1)
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(1.1, 1_000),
     default=1.8,
     show_default=True,
-    help="From which change of the close from one day to the next on, up or down, it is a jump: a factor.",
+    help="From which change of the close from one session to the next on, up or down, it is a jump: a factor.",
 )
 @click.option(
     "--flat",
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="So many sessions in a row with one close, and with volume, are suspicious.",
 )
-@click.option("--notes", is_flag=True, help="List also what is explained, such as a jump at a stored split.")
+@click.option("--notes", is_flag=True, help="List also what is explained: jumps at a stored split, or over missing sessions.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="List so many findings.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
@@ -85,8 +88,10 @@ def _sum(seen: Examined) -> str:
     levels = Counter(one.finding.level for one in seen.findings)
     if not levels:
         return "nothing is suspicious"
-    explained = f", {counted(levels['note'], 'jump')} that a split explains" if levels["note"] else ""
-    return f"{counted(levels['error'], 'error')}, {counted(levels['warning'], 'warning')}{explained}"
+    parts = [counted(levels["error"], "error"), counted(levels["warning"], "warning")]
+    notes = Counter(one.finding.kind for one in seen.findings if one.finding.level == "note")
+    parts += [f"{counted(notes[kind], 'jump')} {what}" for kind, what in _NOTES.items() if notes[kind]]
+    return ", ".join(parts)
 
 
 def _document(seen: Examined, chosen: list[DataFinding]) -> dict[str, object]:

@@ -26,11 +26,14 @@ from marketfetch.storage.session_dates import session_days
 from marketfetch.storage.store import Store
 from marketfetch.storage.stored_series import StoredSeries
 from marketfetch.vendors import vendor
+from marketfetch.vendors.expected_days import expected_days, table_ends
 from marketfetch.vendors.times import day_start_ms
-from marketfetch.vendors.trading_days import EVERY_DAY, WEEK_OF_CURRENCIES, exchange
+from marketfetch.vendors.trading_days import WEEK_OF_CURRENCIES
 
 _COLUMNS: Final = ("ts", "open", "high", "low", "close", "volume", "vwap")
-_SATURDAY, _SUNDAY = 5, 6
+_SUNDAY: Final = 6
+#: Calendars are read in blocks of so many days, which all series share.
+_BLOCK: Final = 4_096
 _EPOCH: Final = date(1970, 1, 1)
 
 
@@ -72,7 +75,7 @@ def examine(
     asked = Wish(None if symbols is None else tuple(dict.fromkeys(symbols)), "1d", provider, written="--{name} {value}")
     findings: list[DataFinding] = []
     latest: dict[str, int] = {}
-    lasts: list[tuple[StoredSeries, int]] = []
+    lasts: list[tuple[StoredSeries, int, str | None]] = []
     total = 0
     with reading() as store:
         series, known = found(store, asked), splits(store)
@@ -82,18 +85,22 @@ def examine(
         with arrow(store) as source:
             for one, bars in _each(source, series):
                 total += len(bars.days)
-                lasts.append((one, int(bars.days[-1])))
+                calendar = _calendar(one.provider, one.symbol)
+                lasts.append((one, int(bars.days[-1]), calendar))
                 latest[one.provider] = max(latest.get(one.provider, 0), int(bars.days[-1]))
                 checks = series_checks.check(
                     bars,
                     adjusted=one.adjustment != "raw",
                     splits={(day - _EPOCH).days: ratio for day, ratio in _splits_of(known, one)},
-                    calendar=_calendar(one.provider, one.symbol),
+                    calendar=_days_of(calendar, int(bars.days[0]), int(bars.days[-1])),
                     bounds=bounds or Bounds(),
                 )
                 findings += [_about(one, finding) for finding in checks]
-    ends = ((one, series_checks.stopped(last, latest[one.provider], sessions=stop_sessions)) for one, last in lasts)
-    findings += [_about(one, finding) for one, finding in ends if finding]
+    for one, last, calendar in lasts:
+        until = latest[one.provider]
+        behind = 0 if calendar is None else len(expected_days(calendar, "1d", last + 1, until))
+        if behind > stop_sessions:
+            findings.append(_about(one, series_checks.stopped(last, until, behind)))
     findings.sort(key=lambda one: (one.provider, one.symbol, one.adjustment, one.finding.first, one.finding.kind))
     return Examined(len(lasts), total, findings)
 
@@ -162,21 +169,26 @@ def _outdated(store: Store, one: StoredSeries, known: Sequence[tuple[date, float
         return
 
 
-def _calendar(provider: str, symbol: str) -> Calendar:
-    """The days without a session of the symbol's exchange; none for a vendor that is not installed any more."""
+def _calendar(provider: str, symbol: str) -> str | None:
+    """The calendar of a symbol's sessions; None where none is known, as for a vendor that is not installed any more."""
     try:
         asked = Request.model_validate({"provider": provider, "symbol": symbol})
-        return _closed(vendor(provider).finality_of(asked, options(provider)).calendar)
+        finality = vendor(provider).finality_of(asked, options(provider))
+        table_ends(finality.calendar)  # raises ValueError for a calendar that this release does not know
     except (KeyError, ValueError, MarketfetchError):
-        return Calendar()
+        return None
+    return finality.calendar if finality.sessions_known else None
+
+
+def _days_of(calendar: str | None, first: int, last: int) -> Calendar:
+    """The sessions from `first` to `last` at least, as days since 1970."""
+    return Calendar() if calendar is None else _block(calendar, first - first % _BLOCK, last - last % _BLOCK + _BLOCK - 1)
 
 
 @lru_cache(maxsize=32)
-def _closed(name: str) -> Calendar:
-    if name == EVERY_DAY:
-        return Calendar()
-    if name == WEEK_OF_CURRENCIES:
-        return Calendar(weekend=(_SATURDAY,))
-    numbers = sorted(exchange(name).closed)
-    days = (date(n // 10_000, n // 100 % 100, n % 100) for n in numbers)
-    return Calendar(frozenset((day - _EPOCH).days for day in days), (_SATURDAY, _SUNDAY))
+def _block(calendar: str, first: int, last: int) -> Calendar:
+    sessions = expected_days(calendar, "1d", first, last)
+    if calendar != WEEK_OF_CURRENCIES:
+        return Calendar(sessions, sessions)
+    # Not every vendor has bars of currencies on Sunday. 1970-01-01 was a Thursday.
+    return Calendar(sessions, sessions[(sessions + 3) % 7 != _SUNDAY])

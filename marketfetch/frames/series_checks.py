@@ -6,13 +6,12 @@ A reply that passes its checks may still be wrong beside the bars before and aft
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from math import log, nan
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from marketfetch.schemas.bars import Floats, Ints
 
@@ -69,33 +68,50 @@ class Bounds:
     flat: int = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Calendar:
-    """The days without a session, and whether Saturday and Sunday are such days. An empty one knows of none."""
+    """`sessions` are the days on which a series may have a bar, `certain` those of them on which every vendor has one.
 
-    closed: frozenset[int] = field(default_factory=frozenset)
-    weekend: tuple[int, ...] = ()
+    Both are days since 1970, ascending, and reach at least from a series' first bar to its last. None: no calendar is known.
+    """
+
+    sessions: Ints | None = None
+    certain: Ints | None = None
+
+    def skipped(self, days: Ints) -> Ints:
+        """How many sessions are not stored between each of these days and the one before it; one value less than days."""
+        if self.certain is None:
+            return np.zeros(max(len(days) - 1, 0), dtype=np.int64)
+        between = np.searchsorted(self.certain, days[1:], "left") - np.searchsorted(self.certain, days[:-1], "right")
+        skipped: Ints = np.maximum(between, 0).astype(np.int64)
+        return skipped
 
 
 def check(
     bars: DailyBars, *, adjusted: bool, splits: Mapping[int, float], calendar: Calendar, bounds: Bounds
 ) -> Iterator[SeriesFinding]:
-    """Yields what is suspicious. `splits`: new shares for an old one, by day; `adjusted`: the prices should not show them."""
+    """Yields what is suspicious. `splits`: new shares for an old one, by day; `adjusted`: the prices should not show them.
+
+    Prices are compared with those of the session before. Over sessions that are not stored a price may go anywhere.
+    """
     if len(bars.days) > 1:
-        explained = _at_splits(bars, adjusted=adjusted, splits=splits)
+        skipped = calendar.skipped(bars.days)
+        explained = _at_splits(bars, skipped, adjusted=adjusted, splits=splits)
         yield from (one for _, one in explained)
-        yield from _jumps(bars, adjusted=adjusted, bounds=bounds, seen={at for at, _ in explained})
-        yield from _flat(bars, bounds)
+        yield from _jumps(bars, skipped, adjusted=adjusted, bounds=bounds, seen={at for at, _ in explained})
+        yield from _flat(bars, skipped, bounds)
     yield from _non_sessions(bars, calendar)
     yield from _vwaps(bars)
 
 
-def _at_splits(bars: DailyBars, *, adjusted: bool, splits: Mapping[int, float]) -> list[tuple[int, SeriesFinding]]:
+def _at_splits(
+    bars: DailyBars, skipped: Ints, *, adjusted: bool, splits: Mapping[int, float]
+) -> list[tuple[int, SeriesFinding]]:
     """What the prices show of each stored split, with the position of its first bar."""
     found: list[tuple[int, SeriesFinding]] = []
     for day, ratio in sorted(splits.items()):
         at = int(np.searchsorted(bars.days, day))
-        if not 0 < at < len(bars.days) or max(ratio, 1 / ratio) < _SMALLEST_SPLIT:
+        if not _follows(skipped, at) or max(ratio, 1 / ratio) < _SMALLEST_SPLIT:
             continue
         when = _date(day)
         name = f"the split of {ratio_in_words(ratio)} on {when}"
@@ -107,7 +123,7 @@ def _at_splits(bars: DailyBars, *, adjusted: bool, splits: Mapping[int, float]) 
             todo = "Fetch the series again with --again; the raw prices and the stored split give the adjusted ones"
             found.append((at, _one("split not applied", "error", when, when, text, todo)))
         elif not adjusted:
-            beside = next((n for n in (at - 1, at + 1) if 0 < n < len(bars.days) and _shows(bars, n, 1 / ratio)), None)
+            beside = next((n for n in (at - 1, at + 1) if _follows(skipped, n) and _shows(bars, n, 1 / ratio)), None)
             if beside is not None:
                 at, text = beside, f"the prices show {name} on {_date(int(bars.days[beside]))}"
             else:
@@ -115,6 +131,11 @@ def _at_splits(bars: DailyBars, *, adjusted: bool, splits: Mapping[int, float]) 
             todo = "Compare the split at another vendor; the vendor may have its date wrong, or may have adjusted these prices"
             found.append((at, _one("split not shown", "error", when, when, text, todo)))
     return found
+
+
+def _follows(skipped: Ints, at: int) -> bool:
+    """True if the bar of the session before the one at this position is stored."""
+    return 0 < at <= len(skipped) and skipped[at - 1] == 0
 
 
 def _shows(bars: DailyBars, at: int, factor: float) -> bool:
@@ -126,19 +147,25 @@ def _shows(bars: DailyBars, at: int, factor: float) -> bool:
     return False
 
 
-def _jumps(bars: DailyBars, *, adjusted: bool, bounds: Bounds, seen: set[int]) -> Iterator[SeriesFinding]:
+def _jumps(bars: DailyBars, skipped: Ints, *, adjusted: bool, bounds: Bounds, seen: set[int]) -> Iterator[SeriesFinding]:
     if not (bars.close > 0).all():
         return  # rates, spreads and settlements go through 0
     with np.errstate(divide="ignore", invalid="ignore"):
         changes = np.log(bars.close[1:] / bars.close[:-1])
-    jumps = [int(n) + 1 for n in np.flatnonzero(np.abs(changes) >= np.log(bounds.jump)) if int(n) + 1 not in seen]
+    large = [int(n) + 1 for n in np.flatnonzero(np.abs(changes) >= np.log(bounds.jump)) if int(n) + 1 not in seen]
+    yield from (_over_a_gap(bars, at, int(skipped[at - 1])) for at in [n for n in large if skipped[n - 1]][:_MOST_OF_A_KIND])
+    jumps = [at for at in large if not skipped[at - 1]]
     left, shown = 0, 0
     while left < len(jumps) and shown < _MOST_OF_A_KIND:
         at, shown = jumps[left], shown + 1
         change = float(changes[at - 1])
         back = jumps[left + 1] if left + 1 < len(jumps) else None
         when = _date(int(bars.days[at]))
-        if back is not None and back - at <= _LONGEST_EXCURSION and abs(change + changes[back - 1]) < _SAME_LEVEL:
+        if (
+            back is not None
+            and back - at + int(skipped[at:back].sum()) <= _LONGEST_EXCURSION
+            and abs(change + changes[back - 1]) < _SAME_LEVEL
+        ):
             last = _date(int(bars.days[back - 1]))
             text = f"from {when} to {last} ({back - at} bars) prices are about {_times(change)} those before and after"
             todo = "Compare these days at another vendor, and fetch them again with --again once this one has corrected them"
@@ -146,7 +173,7 @@ def _jumps(bars: DailyBars, *, adjusted: bool, bounds: Bounds, seen: set[int]) -
             left += 2
             continue
         left += 1
-        moved = f"the close goes from {bars.close[at - 1]:g} to {bars.close[at]:g} on {when}"
+        moved = _moved(bars, at)
         near = _near_ratio(bars, at)
         if near is None:
             text, todo = f"{moved}, and no split explains it", "Look at the day at another vendor"
@@ -157,6 +184,16 @@ def _jumps(bars: DailyBars, *, adjusted: bool, bounds: Bounds, seen: set[int]) -
         else:
             text = f"{moved}: as a split of {ratio_in_words(near)} that is not stored"
             yield _one("jump like a split", "warning", when, when, text, "Fetch the splits of the symbol")
+
+
+def _over_a_gap(bars: DailyBars, at: int, skipped: int) -> SeriesFinding:
+    when, number = _date(int(bars.days[at])), "1 session that is" if skipped == 1 else f"{skipped:,} sessions that are"
+    todo = "`marketfetch gaps` says why; with --repair it asks for them"
+    return _one("jump over a gap", "note", when, when, f"{_moved(bars, at)}, after {number} not stored", todo)
+
+
+def _moved(bars: DailyBars, at: int) -> str:
+    return f"the close goes from {bars.close[at - 1]:g} to {bars.close[at]:g} on {_date(int(bars.days[at]))}"
 
 
 def _near_ratio(bars: DailyBars, at: int) -> float | None:
@@ -170,8 +207,8 @@ def _near_ratio(bars: DailyBars, at: int) -> float | None:
     return None
 
 
-def _flat(bars: DailyBars, bounds: Bounds) -> Iterator[SeriesFinding]:
-    same = (bars.close[1:] == bars.close[:-1]) & (bars.volume[1:] > 0)
+def _flat(bars: DailyBars, skipped: Ints, bounds: Bounds) -> Iterator[SeriesFinding]:
+    same = (bars.close[1:] == bars.close[:-1]) & (bars.volume[1:] > 0) & (skipped == 0)
     edges = np.flatnonzero(np.diff(np.concatenate(([False], same, [False])).astype(np.int8)))
     long = [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a + 1 >= bounds.flat]
     for first, end in long[:_MOST_OF_A_KIND]:
@@ -181,11 +218,9 @@ def _flat(bars: DailyBars, bounds: Bounds) -> Iterator[SeriesFinding]:
 
 
 def _non_sessions(bars: DailyBars, calendar: Calendar) -> Iterator[SeriesFinding]:
-    # 1970-01-01 was a Thursday.
-    odd: NDArray[np.bool_] = np.isin((bars.days + 3) % 7, calendar.weekend)
-    if calendar.closed:
-        odd |= np.isin(bars.days, np.fromiter(calendar.closed, dtype=np.int64))
-    if days := bars.days[odd].tolist():
+    if calendar.sessions is None:
+        return
+    if days := bars.days[~np.isin(bars.days, calendar.sessions)].tolist():
         named = ", ".join(str(_date(day)) for day in days[:3]) + (", ..." if len(days) > 3 else "")
         text = f"{len(days)} bars are on days without a session ({named})"
         todo = "Leave them out of what you compute: the vendor sends bars on holidays or weekends"
@@ -204,11 +239,8 @@ def _vwaps(bars: DailyBars) -> Iterator[SeriesFinding]:
         )
 
 
-def stopped(last: int, latest: int, *, sessions: int) -> SeriesFinding | None:
-    """A finding where a series ends more than `sessions` weekdays before the latest bar of its vendor; days since 1970."""
-    behind = int(np.busday_count(_date(last), _date(latest)))
-    if behind <= sessions:
-        return None
+def stopped(last: int, latest: int, behind: int) -> SeriesFinding:
+    """A finding for a series that ends `behind` sessions before the latest bar of its vendor; days since 1970."""
     text = f"the series ends on {_date(last)}, {behind:,} sessions before the vendor's latest bar"
     return _one(
         "stopped", "warning", _date(last), _date(latest), text, "See if the symbol was delisted or renamed, or fetch on"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketfetch.cli.main import marketfetch as command
+from marketfetch.frames.data_doctor import _days_of
 from marketfetch.frames.series_checks import Bounds, Calendar, DailyBars, SeriesFinding, check, contradicting, stopped
 from marketfetch.schemas.bars import BarColumns
 from marketfetch.storage import open_store
+from marketfetch.vendors.times import day_start_ms
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of
 
 #: 2 January 2024, a Tuesday, in days since 1970.
@@ -40,6 +42,12 @@ def found(bars: DailyBars, *, adjusted: bool = False, splits: dict[int, float] |
 
 def kinds(*arguments, **more) -> list[tuple[str, str]]:
     return [(one.level, one.kind) for one in found(*arguments, **more)]
+
+
+def every(*days: int) -> Calendar:
+    """A calendar of these sessions, on each of which every vendor has a bar."""
+    sessions = np.array(days, dtype=np.int64)
+    return Calendar(sessions, sessions)
 
 
 def test_a_sound_series_has_no_finding():
@@ -119,8 +127,7 @@ def test_a_flat_run_counts_only_where_there_is_volume():
 
 
 def test_bars_on_days_without_a_session_are_counted_and_named():
-    weekend = Calendar(closed=frozenset({FIRST}), weekend=(5, 6))
-    (one,) = found(series(walk(7)), calendar=weekend)
+    (one,) = found(series(walk(7)), calendar=every(FIRST + 1, FIRST + 2, FIRST + 3, FIRST + 6))
     assert one.sentence == "3 bars are on days without a session (2024-01-02, 2024-01-06, 2024-01-07)"
 
 
@@ -136,8 +143,7 @@ def test_rates_that_go_through_zero_have_no_jumps():
 
 
 def test_a_series_that_stops_and_two_splits_of_a_date():
-    assert stopped(FIRST, FIRST + 14, sessions=10) is None
-    assert "11 sessions before" in str(stopped(FIRST, FIRST + 15, sessions=10))
+    assert "11 sessions before" in stopped(FIRST, FIRST + 15, 11).sentence
     assert "(4-for-1, 1-for-4)" in contradicting(date(2024, 1, 2), [4.0, 0.25]).sentence
 
 
@@ -145,7 +151,75 @@ def test_a_series_that_stops_and_two_splits_of_a_date():
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=False, width=32), max_size=40), st.booleans())
 def test_no_series_breaks_the_checks_or_floods_the_list(close, adjusted):
     days = {FIRST + n: 2.0 for n in range(0, 40, 7)}
-    assert len(found(series(close), adjusted=adjusted, splits=days, calendar=Calendar(weekend=(5, 6)))) <= 20
+    assert len(found(series(close), adjusted=adjusted, splits=days, calendar=every(*range(FIRST, FIRST + 40, 3)))) <= 20
+
+
+def with_a_gap(close: np.ndarray, *, at: int, sessions: int) -> tuple[DailyBars, Calendar]:
+    """A series without the bars of so many sessions before the one at this position, and the calendar that has them."""
+    n = len(close)
+    days = FIRST + np.arange(n) + np.where(np.arange(n) >= at, sessions, 0)
+    return series(close, days=days), every(*range(FIRST, FIRST + n + sessions))
+
+
+@pytest.mark.parametrize(
+    ("sessions", "words"), [(1, "after 1 session that is not"), (1473, "after 1,473 sessions that are not")]
+)
+@pytest.mark.parametrize("ratio", [4.0, 0.37])
+@pytest.mark.parametrize("adjusted", [False, True])
+def test_over_sessions_that_are_not_stored_a_price_may_go_anywhere(sessions, words, ratio, adjusted):
+    close = walk()
+    close[100:] /= ratio
+    bars, calendar = with_a_gap(close, at=100, sessions=sessions)
+    for splits in ({}, {FIRST + 100: ratio}, {FIRST + 100 + sessions: ratio}, {FIRST + 100 + sessions: 30.0}):
+        (one,) = found(bars, calendar=calendar, adjusted=adjusted, splits=splits)
+        assert (one.level, one.kind) == ("note", "jump over a gap")
+        assert f"{words} stored" in one.sentence
+        assert "gaps" in one.todo
+    assert kinds(bars, adjusted=adjusted) != [("note", "jump over a gap")], "without a calendar bars are neighbours"
+
+
+def test_an_excursion_and_a_flat_run_reach_over_no_years_that_are_not_stored():
+    close = walk()
+    close[90:105] /= 2
+    assert kinds(*with_a_gap(close, at=100, sessions=1)[:1], calendar=with_a_gap(close, at=100, sessions=1)[1]) == [
+        ("error", "excursion")
+    ]
+    bars, calendar = with_a_gap(close, at=100, sessions=500)
+    assert "excursion" not in {kind for _, kind in kinds(bars, calendar=calendar)}
+    close = walk()
+    close[90:106] = close[90]
+    bars, calendar = with_a_gap(close, at=98, sessions=1)
+    assert kinds(bars, calendar=calendar) == []
+    assert kinds(bars) == [("warning", "flat run")]
+
+
+def test_a_currency_without_bars_on_sunday_lacks_none():
+    monday = FIRST + 6
+    week = _days_of("24/5", FIRST, FIRST + 13)
+    assert week.skipped(np.array([monday - 3, monday, monday + 1, monday + 3])).tolist() == [0, 0, 1]
+    with_sunday = np.array([monday - 3, monday - 1, monday])
+    assert week.skipped(with_sunday).tolist() == [0, 0]
+    assert kinds(series(walk(3), days=with_sunday), calendar=week) == [], "and a bar on Sunday is on a session"
+
+
+def test_sessions_are_counted_by_the_calendar_as_gaps_and_freshness_do(configured, keep):
+    """Two years that were never fetched lie between the bars of GAPPY; OLD ends before them."""
+    before = [date(2024, 1, 2) + timedelta(days=n) for n in (0, 1, 2)]
+    after = [date(2025, 12, 22), date(2025, 12, 23)]
+    to_ms = [day_start_ms(day, "America/New_York") for day in before + after]
+    rising = {name: np.array([1.0, 1.0, 1.0, 3.2, 3.2]) for name in ("open", "high", "low", "close")}
+    bars = dataclasses.replace(columns_of(to_ms), **rising)
+    keep("GAPPY", bars, adjustment="raw", zone="America/New_York")
+    keep("OLD", columns_of(to_ms[:3]), adjustment="raw", zone="America/New_York")
+    document = json.loads(run("GAPPY", "--json", "--notes").stdout)
+    assert [(one["kind"], one["level"]) for one in document["findings"]] == [("jump over a gap", "note")]
+    lacked = json.loads(CliRunner().invoke(command, ["gaps", "GAPPY", "--json"]).stdout)["missing"]["never_asked"]
+    assert f"after {lacked} sessions that are not stored" in document["findings"][0]["sentence"]
+    done = run("GAPPY")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[0].endswith("0 errors, 0 warnings, 1 jump over sessions that are not stored.")
+    (ended,) = [one for one in json.loads(run("--json").stdout)["findings"] if one["kind"] == "stopped"]
+    assert f", {lacked + 2} sessions before the vendor's latest bar" in ended["sentence"], "holidays are none"
 
 
 def run(*arguments: str) -> Result:
