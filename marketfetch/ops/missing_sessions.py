@@ -42,7 +42,8 @@ class Chosen:
     """Which series to look at, and between which dates, both inclusive; None leaves it open.
 
     Without `start` the first date is that of a series' first bar or of what was asked, whichever is earlier; without `end` the
-    last one likewise. A session that is not final yet is never missing.
+    last one likewise. Empty replies from before the first bar lead to no earlier date: the listing began later. A session that
+    is not final yet is never missing.
     """
 
     provider: str | None = None
@@ -217,7 +218,8 @@ def _compare(
     chosen: Chosen,
 ) -> None:
     """Adds the gaps of one series."""
-    firsts = [*([] if first_bar is None else [first_bar]), *(known.first for known in asked.known)]
+    firsts = [known.first for known in asked.known if first_bar is None or known.why != "vendor has none"]
+    firsts += [] if first_bar is None else [first_bar]
     lasts = [*([int(days[-1])] if len(days) else []), *(known.last for known in asked.known)]
     first = unix_day(chosen.start) if chosen.start else min(firsts, default=None)
     last = unix_day(chosen.end) if chosen.end else max(lasts, default=None)
@@ -226,7 +228,11 @@ def _compare(
     expected = calendar.sessions(first, last)
     found.series += 1
     found.sessions += len(expected)
-    found.gaps += [_gap(one, asked.dataset, run) for run in runs(expected, days, asked.known, first_bar=first_bar)]
+    gaps = runs(expected, days, asked.known, first_bar=first_bar)
+    if first_bar is None and not (chosen.start or chosen.end):
+        # Nothing says that the series was there between two dates that were asked for.
+        gaps = (run for run in gaps if run.known is not None)
+    found.gaps += [_gap(one, asked.dataset, run) for run in gaps]
 
 
 def _gap(one: StoredSeries, dataset: str, run: Run) -> Gap:

@@ -116,6 +116,33 @@ def test_what_the_vendor_has_confirmed_not_to_have_is_no_gap_for_a_monitor(confi
     ]
 
 
+@pytest.mark.parametrize("symbol", ["AAPL", "*"])
+def test_empty_replies_long_before_the_first_bar_do_not_extend_the_series(configured, store, symbol):
+    """Of the symbol, or of the whole market."""
+    keep_days(store, "AAPL", weekdays(date(2024, 1, 8), date(2024, 1, 12)))
+    covered(store, symbol, "1850-01-01", "1851-01-01", "1851-01-01")
+    done = run("--json")
+    assert done.exit_code == 0, done.output
+    assert told(done) == []
+    assert json.loads(done.stdout)["sessions"] == 5
+    # Who names the years asks for them.
+    asked = told(run("AAPL", "--start", "2023-12-28", "--json"))
+    assert asked == [("never_asked", "2023-12-28", "2024-01-05", 6)]
+    # A failure may hide bars, so the days from there on count.
+    ended(store, "AAPL", "2023-12-21", "2023-12-22", outcome="failed", reason="AAPL: Unavailable: 503.")
+    assert told(run("--json")) == [("failed", "2023-12-21", "2023-12-22", 2), ("never_asked", "2023-12-26", "2024-01-05", 8)]
+
+
+def test_of_a_series_without_a_bar_only_what_was_asked_counts(configured, store):
+    covered(store, "AAPL", "1850-01-01", "1850-01-04", "1850-01-04")
+    covered(store, "AAPL", "2024-01-02", "2024-01-03", "2024-01-03")
+    done = run("--json")
+    assert done.exit_code == 0, done.output
+    assert told(done) == [
+        ("vendor_has_none", "1850-01-01", "1850-01-04", 4), ("vendor_has_none", "2024-01-02", "2024-01-03", 2),
+    ]  # fmt: skip
+
+
 def test_each_listing_has_its_own_calendar(in_sqlite):
     days = [day for n in range(16) if (day := date(2024, 1, 1) + timedelta(days=n)).weekday() < 5]
     for symbol in ("C:EURUSD", "X:BTCUSD"):

@@ -71,6 +71,11 @@ def test_only_what_was_chosen_is_repaired(gappy):
     assert "No call can bring these sessions, so nothing was submitted: --all asks for them all the same." in text.output
 
 
+def test_years_between_an_empty_reply_and_the_first_bar_are_not_asked_for(gappy):
+    covered(connections.store(), "KO", "1850-01-01", "1851-01-01", "1851-01-01")
+    assert asked(run("KO")) == [[("KO", "2023-12-04", "2023-12-04")]]
+
+
 def test_the_job_is_named_and_has_a_tag(gappy):
     done = CliRunner().invoke(command, ["gaps", "--repair", "polygon", "KO"])
     assert done.exit_code == 0, done.output
