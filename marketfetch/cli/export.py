@@ -13,12 +13,12 @@ import click
 
 from marketfetch.cli import doubts
 from marketfetch.cli.days import adjust_options, range_options
-from marketfetch.cli.screen import err
+from marketfetch.cli.screen import err, hint
 from marketfetch.cli.symbol_list import symbols_of, with_universes
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
-    from marketfetch.frames.exporting import Format
+    from marketfetch.frames.export_names import Format
     from marketfetch.storage.stored_series import StoredSeries
 
 
@@ -57,8 +57,8 @@ def export(
     """Write stored bars as files into DEST, a folder or any URL that fsspec knows (s3://bucket/bars, needs s3fs).
 
     One file a series, in folders provider=P/symbol=S/timespan=T/adjustment=A, and _manifest.json last; or one file for all, if
-    DEST ends in .parquet, .csv or .arrow, which then is the format. After an interruption the same command goes on where it
-    stopped.
+    DEST ends in .parquet, .csv or .arrow, which then is the format. A slash at the end makes any name a folder. After an
+    interruption the same command goes on where it stopped.
     """
     from marketfetch.frames.adjusting import read_adjust
     from marketfetch.frames.choosing import wish
@@ -88,4 +88,8 @@ def export(
         click.echo(json.dumps(asdict(done)))
         return
     before = f" ({counted(done.skipped, 'file')} of the run before)" if done.skipped else ""
+    if done.new_folder:
+        hint(f"The folder {done.new_folder} is new.")
+    if not done.rows:
+        hint("No bar is stored in this range, so the files have no rows; without --start and --end all of them are written.")
     click.echo(f"Wrote {counted(done.files, 'file')} to {done.destination}{before}, {counted(done.rows, 'row')} in all.")

@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from marketfetch.exceptions import BadRequestError
@@ -25,6 +24,7 @@ from marketfetch.frames.adjusted_bars import adjusted_batches
 from marketfetch.frames.adjusting import Adjust, known_actions, tell_of_stale
 from marketfetch.frames.choosing import Wish
 from marketfetch.frames.date_bounds import Asked, read
+from marketfetch.frames.export_names import Format, format_of, refuse_unlikely
 from marketfetch.frames.stored_bars import COLUMNS, OF_SERIES, arrow, batches, found, reading, schema, spans
 from marketfetch.ops.file_place import FilePlace
 from marketfetch.storage.arrow_reading import Span
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 #: Reads the bars of series, in batches.
 Source = Callable[[Sequence[StoredSeries], Sequence[Span]], "Iterator[pa.RecordBatch]"]
-Format = Literal["parquet", "csv", "arrow"]
-FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 MANIFEST: Final = "_manifest.json"
 UNFINISHED: Final = "_unfinished.json"
 #: How often an export that runs writes down what it has finished; a killed one repeats the files of so long.
@@ -46,12 +44,16 @@ _THEN: Final = "The same command goes on where it stopped."
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """`files` are written, `skipped` were there from the run before; `rows` counts those of both."""
+    """`files` are written, `skipped` were there from the run before; `rows` counts those of both.
+
+    `new_folder` is the folder that did not exist before one file was written into it, else "".
+    """
 
     files: int
     skipped: int
     rows: int
     destination: str
+    new_folder: str = ""
 
 
 def export(
@@ -67,21 +69,21 @@ def export(
 ) -> Exported:
     """Writes the bars that are asked for. A `destination` with a format's ending (`bars.parquet`) is one file of that format.
 
-    `to` None is the format of the ending, else Parquet. After an interruption the same call goes on; what is finished is
+    Every other one is a folder, if its name is no slip (`export_names`). `to` None is the format of the ending, else Parquet. After an interruption the same call goes on; what is finished is
     skipped. `overwrite` removes an older export first. `adjust`: the raw series of `asked`, adjusted. `told` hears of each
     series before it is read. Raises BadRequestError, UnavailableError.
     """
     need("pyarrow", "fsspec", for_what="`marketfetch export`")
-    suffix = PurePosixPath(destination).suffix.removeprefix(".")
-    named = suffix if suffix in FORMATS else None
+    named = format_of(destination)
     if to is not None and named not in (None, to):
-        raise BadRequestError(f"{destination} ends in .{suffix}, and --to says {to}: leave --to out, or write another name.")
+        raise BadRequestError(f"{destination} ends in .{named}, and --to says {to}: leave --to out, or write another name.")
     to = to or named or "parquet"
     first, last = read(start, end)
     with reading() as store:
         driver = "postgresql" if store.database.spelling.folder == "postgres" else "sqlite"
         need(f"adbc_driver_{driver}", for_what="`marketfetch export`")
         series = found(store, asked)
+        refuse_unlikely(destination, {one.symbol for one in series} if asked.symbols is None else ())
         if adjust:
             series = [replace(one, adjustment=adjust.adjustment) for one in series]
         ranges = spans(series, first, last)
@@ -126,9 +128,10 @@ def _one_file(
     if place.exists(name) and not overwrite:
         raise BadRequestError(f"{shown} is there already: name another file, or write --overwrite.")
     told(0, 1, series[0])
+    new_folder = place.shown if place.is_new_folder() else ""
     with place.replacing(name) as file:
         rows, _ = _write(file, source(series, ranges), to)
-    return Exported(1, 0, rows, shown)
+    return Exported(1, 0, rows, shown, new_folder)
 
 
 def _folder(

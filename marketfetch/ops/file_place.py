@@ -44,6 +44,13 @@ class FilePlace:
         with self._failures():
             return bool(self._files.exists(self._path(name)))
 
+    def is_new_folder(self) -> bool:
+        """Whether this is a folder of this machine that does not exist yet: the first file makes it. Buckets have no folders."""
+        from fsspec.implementations.local import LocalFileSystem
+
+        with self._failures():
+            return isinstance(self._files, LocalFileSystem) and not self._files.exists(self._root or "/")
+
     def read(self, name: str) -> Any:
         """The JSON document of that name; None if there is none, or none that can be read."""
         with self._failures():

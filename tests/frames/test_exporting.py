@@ -18,7 +18,7 @@ from pyarrow import parquet
 import marketfetch
 from marketfetch import settings
 from marketfetch.cli.main import marketfetch as command
-from marketfetch.frames import exporting
+from marketfetch.frames import export_names, exporting
 from marketfetch.ops.file_place import FilePlace
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of
 
@@ -50,7 +50,13 @@ def three(in_sqlite: Any) -> None:
 @pytest.mark.parametrize("to", ["parquet", "csv", "arrow"])
 def test_each_format_has_the_stored_rows_and_a_manifest(three, tmp_path, to):
     done = run("--to", to, "out", "--json")
-    assert json.loads(done.stdout) == {"files": 3, "skipped": 0, "rows": 15, "destination": "out"}, done.output
+    assert json.loads(done.stdout) == {
+        "files": 3,
+        "skipped": 0,
+        "rows": 15,
+        "destination": "out",
+        "new_folder": "",
+    }, done.output
     name = f"provider=polygon/symbol=AAPL/timespan=1d/adjustment=split/bars.{to}"
     read = {"parquet": pl.read_parquet, "csv": lambda one: pl.read_csv(one, try_parse_dates=True), "arrow": pl.read_ipc}[to]
     columns = ["symbol", "ts", "date", "open", "close", "vwap", "partial"]
@@ -223,3 +229,53 @@ def test_nothing_stored_or_an_unknown_symbol_is_said_before_a_file_is_made(three
     assert "write" in run("out", "--symbols", "AAPL", "--provider", "nasdaq").output.lower()
     assert "No 1h bars are stored." in run("out", "--timespan", "1h").output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("destination", "says"),
+    [
+        ("bars.cvs", "bars.cvs ends in .cvs, which is no format of an export. Did you mean .csv? A file ends in .parquet, .csv"),
+        ("x.xlsx", "x.xlsx ends in .xlsx, which is no format of an export. A file ends in .parquet, .csv or .arrow."),
+        ("sub/BARS.CSV", "Did you mean .csv?"),
+        ("b.parquets", "Did you mean .parquet?"),
+        ("AAPL", "AAPL is a stored symbol, and the argument is where the bars go: to export this symbol write --symbols AAPL"),
+    ],
+)
+def test_a_name_that_is_perhaps_a_slip_makes_no_folder(three, tmp_path, destination, says):
+    before = files(tmp_path)
+    done = run(destination)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert says in done.stderr
+    assert f"For a folder of this name write {destination}/ with the slash." in done.stderr
+    assert files(tmp_path) == before
+
+
+def test_a_slash_makes_any_name_a_folder_and_a_named_symbol_may_be_one(three, tmp_path):
+    for destination, more in (("AAPL/", ()), ("all.csv/", ()), ("MSFT", ("--symbols", "MSFT")), ("bars.2024", ())):
+        assert run(destination, *more).exit_code == 0, destination
+        assert (tmp_path / destination / "_manifest.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("destination", "ending"),
+    [
+        ("s3://my.bucket", None),
+        ("s3://my.bucket/bars.csv", "csv"),
+        ("memory://one.arrow", "arrow"),
+        ("simplecache::s3://b/x.y", None),
+        ("simplecache::s3://b/x.csv", "csv"),
+        ("v1.5", None),
+    ],
+)
+def test_a_bucket_with_a_dot_in_its_name_is_no_slip(destination, ending):
+    export_names.refuse_unlikely(destination, ())
+    assert export_names.format_of(destination) == ending
+
+
+def test_a_new_folder_and_a_range_without_bars_are_said(three, tmp_path):
+    done = run("new/deep/a.csv", "--start", "2030-01-01")
+    assert done.stdout == "Wrote 1 file to new/deep/a.csv, 0 rows in all.\n", done.output
+    assert "The folder new/deep is new." in done.stderr
+    assert "No bar is stored in this range" in done.stderr
+    again = run("new/deep/b.csv")
+    assert (again.exit_code, again.stderr) == (0, "")
