@@ -37,7 +37,7 @@ def _print(found: Freshness, stale: int, limit: int) -> None:
     ended = len(found.stale) - stale
     words = f"{counted(found.fresh + len(found.stale), 'series', 'series')}: {found.fresh:,} fresh, {stale:,} stale"
     click.echo(f"{words}{f', {ended:,} of which the vendor has no more' if ended else ''}.")
-    rows: list[tuple[str, ...]] = [("sessions", "vendor", "symbol", "bars", "last bar", "due", "")]
+    rows: list[tuple[str, ...]] = [("sessions", "vendor", "symbol", "bars", "last bar", "due", "more")]
     for one in found.stale[:limit]:
         bars = f"{one.timespan} {one.adjustment}"
         last = "none final" if one.last is None else str(one.last)
@@ -45,7 +45,7 @@ def _print(found: Freshness, stale: int, limit: int) -> None:
         why = none if one.vendor_has_none else ""
         rows.append((f"{one.sessions:,}", one.provider, printable(one.symbol, most=40), bars, last, str(one.due), why))
     if len(rows) > 1:
-        table(rows)
+        table(rows, elastic={"more": 15, "symbol": 12}, go=("more", "bars", "vendor"))
     for sentence in found.notes:
         hint(sentence)
     if len(found.stale) > limit:

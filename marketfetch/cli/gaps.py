@@ -132,7 +132,7 @@ def _print(found: Found, limit: int, *, advise: bool) -> None:
         click.echo(f"{counted(sum(by_reason.values()), 'session')} missing among {compared}: {parts}.")
         rows: list[tuple[str, ...]] = [("vendor", "symbol", "bars", "from", "to", "sessions", "why", "more")]
         rows += [_cells(one) for one in found.gaps[:limit]]
-        table(rows)
+        table(rows, elastic={"more": 20, "symbol": 12}, go=("more", "bars", "vendor"))
     for sentence in found.notes:
         hint(sentence)
     if len(found.gaps) > limit:

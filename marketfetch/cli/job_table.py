@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from marketfetch.cli import narrow
 from marketfetch.lengths import in_a_table, per_minute
 
 if TYPE_CHECKING:
     from marketfetch import JobSummary
 
 HEADER: Final = ("job", "state", "done", "rate", "end", "symbols", "dataset", "owner")
-#: The columns that become narrower where the terminal is, and those that go, the first one first, where that is not enough.
-_ELASTIC: Final = (5, 6, 7)
-_GO: Final = (7, 6, 5, 3, 4)
-_NARROWEST: Final = 7
+#: The columns that become narrower where the terminal is, to how many characters, and those that go where that is not enough:
+#: the first one first. The dataset is cut later than the rest: `polygo…` names no vendor.
+_ELASTIC: Final = {5: 7, 6: 12, 7: 7}
+_GO: Final = (7, 3, 6, 5, 4)
 _COLOURS: Final = {"failed": "red", "done": "green", "cancelled": "yellow"}
 _MANY: Final = 10_000
 
@@ -42,6 +43,7 @@ def print_jobs(jobs: Sequence[JobSummary]) -> None:
 def cells(job: JobSummary, *, now: datetime | None = None) -> tuple[str, ...]:
     """One job as the words under HEADER."""
     kind = job.provider if job.dataset in ("bars", "") else f"{job.provider} {job.dataset}"
+    timespan = job.timespan if job.start else ""  # a whole list has neither a range nor a length of bars
     return (
         job.job_id,
         job.state,
@@ -49,33 +51,14 @@ def cells(job: JobSummary, *, now: datetime | None = None) -> tuple[str, ...]:
         per_minute(job.rate_per_minute),
         _ends(job, now or datetime.now(UTC)),
         job.first_symbol + (f" +{job.symbols - 1}" if job.symbols > 1 else ""),
-        f"{kind} {job.timespan}".rstrip(),
+        f"{kind} {timespan}".rstrip(),
         job.owner,
     )
 
 
 def fitted(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
     """The rows as lines of at most `width` characters, if the columns that are never cut allow it; None for any width."""
-    columns = dict(enumerate(map(list, zip(*rows, strict=True))))
-    widths = {n: max(map(len, column)) for n, column in columns.items()}
-
-    def too_wide(gap: int) -> bool:
-        return width is not None and sum(widths.values()) + gap * (len(widths) - 1) > width
-
-    gap = 1 if too_wide(2) else 2
-    while too_wide(gap) and (wide := [n for n in _ELASTIC if widths[n] > _NARROWEST]):
-        widths[max(wide, key=lambda n: widths[n])] -= 1
-    for column in _GO:
-        if too_wide(gap):
-            del widths[column]
-    return [
-        (" " * gap).join(_cut(columns[n][row], wide).ljust(wide) for n, wide in widths.items()).rstrip()
-        for row in range(len(rows))
-    ]
-
-
-def _cut(word: str, width: int) -> str:
-    return word if len(word) <= width else f"{word[: width - 1]}…"
+    return narrow.fitted(rows, width, elastic=_ELASTIC, go=_GO)[0]
 
 
 def _ends(job: JobSummary, now: datetime) -> str:

@@ -76,9 +76,9 @@ def _show(*, sorted_by_time: bool, as_json: bool) -> None:
     if not found:
         hint("The settings have no schedule: add a [[schedule]] to marketfetch.toml (docs/operations.md has an example).")
         return
-    rows: list[tuple[str, ...]] = [("name", "asks for", "when", "next", "last run")]
+    rows: list[tuple[str, ...]] = [("name", "asks for", "when", "next (UTC)", "last run (UTC)")]
     rows += [_cells(one) for one in found]
-    table(rows)
+    table(rows, elastic={"asks for": 15, "when": 12}, go=("last run (UTC)", "asks for"))
     for one in found:
         if one.fault:
             hint(f"{one.schedule.name} can't be run: {one.fault}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from marketfetch.cli.narrow import fitted
+from marketfetch.phrases import joined
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,25 +24,38 @@ def err() -> Console:
     return Console(stderr=True, highlight=False, markup=False)
 
 
-def table(rows: Sequence[Sequence[str]], *, styles: Mapping[str, str] | None = None) -> None:
-    """Prints rows of words to stdout: wrapped and coloured on a terminal, one plain line a row into a pipe.
+def table(
+    rows: Sequence[Sequence[str]],
+    *,
+    styles: Mapping[str, str] | None = None,
+    elastic: Mapping[str, int] | None = None,
+    go: Sequence[str] = (),
+) -> None:
+    """Prints rows of words to stdout: fitted to a terminal and coloured there, one plain line a row into a pipe.
 
-    `styles` colours the cells that hold exactly these words.
+    `styles` colours the cells that hold exactly these words. With `go`, whose words are titles of the first row, a terminal gets a
+    line a row too: these columns go where it is too narrow, the first one first, and those of `elastic` are cut before, to so
+    many characters at least. Without it cells are wrapped.
     """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False, markup=False)
-    if console.is_terminal:
+    if console.is_terminal and not go:
         grid = Table(box=None, show_header=False, pad_edge=False)
         for row in rows:
             grid.add_row(*(Text(cell, style=(styles or {}).get(cell, "")) for cell in row))
         console.print(grid)
         return
-    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip())
+    titles = [one.strip() for one in rows[0]] if go else []
+    cut = {titles.index(one): least for one, least in (elastic or {}).items()}
+    lines, gone = fitted(rows, console.width if go and console.is_terminal else None, elastic=cut, go=list(map(titles.index, go)))
+    for line in lines:
+        click.echo(line)
+    if gone:
+        names = [titles[n] for n in sorted(gone)]
+        hint(f"Without {joined(names)}, for which the terminal is too narrow: --json has all.")
 
 
 def hint(text: str) -> None:

@@ -161,7 +161,7 @@ def _print(series: StoredSeries, bars: BarColumns) -> None:
         change = _change(closes[i - 1], closes[i]) if i else ""
         volume = _compact(float(bars.volume[i])).rjust(_SHORT) + ("*" if bars.partial[i] else "")
         rows.append((label, *(one.rjust(_LONGEST) for one in prices), change.rjust(_SHORT), volume))
-    table(rows)
+    table(rows, go=("change", "volume"))
     if bars.partial.any():
         click.echo("* could still change when it was fetched")
 

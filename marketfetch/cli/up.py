@@ -137,8 +137,8 @@ def up(
             _start(processes, redis, vendors, project, workers=workers, concurrency=concurrency, pool=pool, flower=flower)
             for sentence in own_tasks:
                 _line("include", sentence)
-            _say_what_next(vendors)
             _warn()
+            _say_what_next(vendors)
             _watch(processes, redis, vendors)
     except (ProcessError, ServerError) as error:
         raise click.ClickException(str(error)) from None
@@ -225,7 +225,7 @@ def _start(
 
 
 def _say_what_next(vendors: EmbeddedVendors | None) -> None:
-    click.echo(f"In another terminal, in this folder: {command()} fetch {_example()} --wait")
+    click.echo(f"In another terminal, in this folder{_when()}: {command()} fetch {_example()} --wait")
     if vendors:
         click.echo(f'Then look at the rows: sqlite3 {shlex.quote(str(vendors.database))} "{_LOOK}"')
 
@@ -251,6 +251,16 @@ def _try_project(variables: Mapping[str, str]) -> list[str]:
         elif one.subject == "include":
             own_tasks.append(sentence)
     return own_tasks
+
+
+def _when() -> str:
+    """When the command that is shown works: at once, or when a vendor has a key, which workers read at their start."""
+    from marketfetch import vendors
+    from marketfetch.settings import get_settings
+
+    if any(get_settings().provider(name).keys for name in vendors.names()):
+        return ""
+    return ", when a key is set and `marketfetch up` was started again"
 
 
 def _example() -> str:

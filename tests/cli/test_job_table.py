@@ -68,6 +68,18 @@ def test_a_narrow_terminal_loses_columns_and_never_a_part_of_an_id(width: int) -
         assert "A_VERY_L" in line
 
 
+def test_sixty_columns_have_the_whole_dataset() -> None:
+    usual = replace(JOB, provider="polygon", dataset="bars", first_symbol="AAPL", symbols=1, requests=Counts(total=1, stored=1))
+    head, line = fitted([HEADER, cells(usual, now=NOW)], 60)
+    assert head.split() == ["job", "state", "done", "end", "symbols", "dataset"]
+    assert line.endswith("AAPL    polygon 1d")
+
+
+def test_a_whole_list_has_no_length_of_bars() -> None:
+    splits = replace(JOB, provider="polygon", dataset="splits", start=None, end=None)
+    assert cells(splits, now=NOW)[6] == "polygon splits"
+
+
 @pytest.mark.parametrize(
     ("seconds", "words", "short"),
     [

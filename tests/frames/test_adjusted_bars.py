@@ -139,6 +139,9 @@ def test_what_is_doubtful_is_warned_of(keep, store, configured):
     said = [str(one.message) for one in told]
     assert "AAPL 2024-01-09: the vendor has splits of 1.001 for 1 and 4 for 1 on one day: 1.001 for 1 counts" in said[0]
     assert "were fetched on 2024-01-10, before its last bar of 2024-01-15" in said[1]
+    for arguments in (("show", "AAPL"), ("export", "--symbols", "AAPL", "out")):
+        done = CliRunner().invoke(command, [*arguments, "--adjust", "splits"])
+        assert (done.exit_code, done.stderr.splitlines()) == (0, said), "the commands print the sentences alone, no warning of Python"
 
 
 @pytest.mark.parametrize(

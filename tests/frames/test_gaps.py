@@ -75,7 +75,7 @@ def told(done: Result) -> list[tuple[str, str, str, int]]:
 
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["recorded requests", "a job of an earlier release"])
-def test_the_reasons_are_told_apart(configured, store, recorded):
+def test_the_reasons_are_told_apart(configured, store, recorded, monkeypatch):
     missing = ["2024-01-04", "2024-01-10", "2024-01-16", "2024-01-17", "2024-01-23", "2024-01-30"]
     keep_days(store, "AAPL", weekdays(date(2024, 1, 2), date(2024, 2, 2), *missing))
     covered(store, "AAPL", "2024-01-01", "2024-01-12", "2024-01-12")
@@ -98,6 +98,12 @@ def test_the_reasons_are_told_apart(configured, store, recorded):
     assert [one["reason"] for one in document["gaps"]] == [
         "", "low is above open", "AAPL: Gone: no such page.", "", "asked only before it was final",
     ]  # fmt: skip
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    narrow = run("polygon", "AAPL")
+    assert "AAPL    2024-01-16  2024-01-17  2         failed\n" in narrow.stdout, "a line a gap, with whole dates"
+    assert max(map(len, narrow.stdout.splitlines()[1:])) <= 60
+    assert "Without vendor, bars and more, for which the terminal is too narrow" in narrow.stderr
     assert document["gaps"][0]["at"] == "2024-06-01T00:00:00+00:00"
     text = run("AAPL").output
     assert "6 sessions missing among 23 sessions of 1 series: 2 never asked, 2 failed, 1 rejected, 1 vendor has none." in text

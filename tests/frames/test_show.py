@@ -48,6 +48,23 @@ def test_it_fits_eighty_columns(in_sqlite, price, timespan):
     assert len(done.stdout.splitlines()) == 105
 
 
+@pytest.mark.parametrize("width", [40, 60, 70])
+def test_a_narrow_terminal_has_whole_dates_and_prices(in_sqlite, monkeypatch, width):
+    bars = columns_of([JANUARY_2 + n * DAY_MS for n in range(3)])
+    in_sqlite("AAPL", bars)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", f"{width}")
+    done = run("AAPL", "--last", "3")
+    titles, *rows = done.stdout.splitlines()[3:]
+    prices = [[f"{value:.2f}" for value in one] for one in zip(bars.open, bars.high, bars.low, bars.close, strict=True)]
+    assert [row.split()[:5] for row in rows] == [[f"2024-01-0{n + 2}", *one] for n, one in enumerate(prices)]
+    more = {40: [], 60: ["volume"], 70: ["change", "volume"]}[width]
+    assert titles.split() == ["date", "open", "high", "low", "close", *more]
+    assert ("Without change" in done.stderr) == (width < 70)
+    if width > 40:
+        assert max(map(len, [titles, *rows])) <= width
+
+
 def test_json_has_the_stored_numbers(configured, keep):
     keep("AAPL", columns_of([JANUARY_2 + n * DAY_MS for n in range(4)], nulls=3))
     document = json.loads(run("AAPL", "--last", "2", "--json").stdout)

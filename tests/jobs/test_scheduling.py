@@ -159,6 +159,7 @@ def test_the_commands(toml, monkeypatch):
     toml.write_text(LIST + NIGHTLY + hourly)
     assert [line.split()[0] for line in run("list").stdout.splitlines()] == ["name", "nightly", "hourly"]
     assert [line.split()[0] for line in run("next").stdout.splitlines()] == ["name", "hourly", "nightly"]
+    assert "next (UTC)" in run("list").stdout
     job = run("run", "nightly").stdout.strip()
     assert symbols_of(job) == ["KO", "PEP"]
     assert run("pause", "hourly").exit_code == 0
