@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from marketfetch.cli.days import range_options
+from marketfetch.cli.known_words import ADJUSTMENT
 from marketfetch.cli.screen import hint, table
 from marketfetch.cli.symbol_list import symbols_of
 from marketfetch.phrases import counted
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 @click.argument("right", metavar="OTHER")
 @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
 @range_options(start_default="the first day that both have", end_default="the last day that both have")
-@click.option("--adjustment", help="raw, split or split_dividend.  [default: the first of these that both have]")
+@click.option(
+    "--adjustment", type=ADJUSTMENT, help="raw, split or split_dividend.  [default: the first of these that both have]"
+)
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, 1),

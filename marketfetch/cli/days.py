@@ -35,11 +35,24 @@ def range_options(*, start_default: str = "", end_default: str = "") -> Callable
     """The options --start and --end: dates or None. What None means is said behind the help."""
 
     def with_both(command: F) -> F:
-        end = click.option("--end", type=DAY, help=f"Last day, inclusive, in the same words.{_default(end_default)}")
-        start = click.option("--start", type=DAY, help=f"First day: {day_words.WORDS}.{_default(start_default)}")
+        end = click.option(
+            "--end", type=DAY, callback=_in_order, help=f"Last day, inclusive, in the same words.{_default(end_default)}"
+        )
+        start = click.option(
+            "--start", type=DAY, callback=_in_order, help=f"First day: {day_words.WORDS}.{_default(start_default)}"
+        )
         return start(end(command))
 
     return with_both
+
+
+def _in_order(ctx: click.Context, param: click.Parameter, value: date | None) -> date | None:
+    """Refuses a range that ends before it begins, once both are read; one that lies in the future is refused later."""
+    both = {"start": ctx.params.get("start"), "end": ctx.params.get("end"), str(param.name): value}
+    start, end = both["start"], both["end"]
+    if start and end and end < start <= datetime.now(UTC).date():
+        raise click.BadParameter(f"{day_words.out_of_order(start, end)}.", ctx, param)
+    return value
 
 
 def adjust_options(command: F) -> F:

@@ -13,6 +13,7 @@ import click
 
 from marketfetch.cli import doubts
 from marketfetch.cli.days import adjust_options, range_options
+from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.screen import err, hint
 from marketfetch.cli.symbol_list import symbols_of, with_universes
 from marketfetch.phrases import counted
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
 @click.option("--symbols", multiple=True, help="Symbols, with blanks or commas between them.  [default: all]")
 @click.option("--symbols-file", type=click.File("rb"), help="More symbols, as in `marketfetch fetch`.")
 @range_options(start_default="the first stored one", end_default="the last stored one")
-@click.option("--timespan", help="Only bars of this length.")
+@click.option("--timespan", type=TIMESPAN, help="Only bars of this length.")
 @click.option("--provider", help="Only bars of this vendor.")
-@click.option("--adjustment", help="Only raw, split or split_dividend bars.")
+@click.option("--adjustment", type=ADJUSTMENT, help="Only raw, split or split_dividend bars.")
 @adjust_options
 @click.option("--overwrite", is_flag=True, help="Remove an earlier export in DEST first.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")

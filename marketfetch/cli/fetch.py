@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from marketfetch.cli.days import range_options
+from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.plan import show_plan
 from marketfetch.cli.screen import command, hint
 from marketfetch.cli.symbol_list import of_whole_market, symbols_of, with_universes
@@ -39,7 +40,9 @@ class _FetchCommand(click.Command):
     type=click.File("rb"),
     help="More symbols: a line each, or a CSV with a column symbol or ticker (- for stdin; # begins a comment).",
 )
-@click.option("--timespan", default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo.")
+@click.option(
+    "--timespan", type=TIMESPAN, default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo."
+)
 @range_options(start_default="a year before --end", end_default="today in UTC")
 @click.option(
     "--dataset",
@@ -47,7 +50,7 @@ class _FetchCommand(click.Command):
     show_default=True,
     help="bars, splits, dividends, or the vendor's name for the data, such as WIKI/PRICES.",
 )
-@click.option("--adjustment", help="raw, split or split_dividend.  [default: raw where the vendor has it]")
+@click.option("--adjustment", type=ADJUSTMENT, help="raw, split or split_dividend.  [default: raw where the vendor has it]")
 @click.option("--again", is_flag=True, help="Fetch anew what an earlier equal job has stored.")
 @click.option(
     "--priority",

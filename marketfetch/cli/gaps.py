@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from marketfetch.cli.days import range_options
+from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
 
@@ -27,8 +28,10 @@ _MENDABLE: Final = ("never asked", "failed", "rejected")
 
 @click.command()
 @click.argument("words", metavar="[PROVIDER] [SYMBOLS]...", nargs=-1)
-@click.option("--timespan", help="Only bars of this length: 1m 5m 15m 30m 1h 1d 1w 1mo.  [default: all that are stored]")
-@click.option("--adjustment", help="Only raw, split or split_dividend.")
+@click.option(
+    "--timespan", type=TIMESPAN, help="Only bars of this length: 1m 5m 15m 30m 1h 1d 1w 1mo.  [default: all that are stored]"
+)
+@click.option("--adjustment", type=ADJUSTMENT, help="Only raw, split or split_dividend.")
 @range_options(start_default="each series' first day", end_default="each series' last day")
 @click.option("--repair", "repairing", is_flag=True, help="Submit jobs for what a call may bring, and for nothing else.")
 @click.option("--all", "all_of_them", is_flag=True, help="With --repair: also what the vendor has none of, or refused.")

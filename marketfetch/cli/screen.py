@@ -33,9 +33,9 @@ def table(
 ) -> None:
     """Prints rows of words to stdout: fitted to a terminal and coloured there, one plain line a row into a pipe.
 
-    `styles` colours the cells that hold exactly these words. With `go`, whose words are titles of the first row, a terminal gets a
-    line a row too: these columns go where it is too narrow, the first one first, and those of `elastic` are cut before, to so
-    many characters at least. Without it cells are wrapped.
+    `styles` colours the cells that hold exactly these words. With `go`, titles of the first row, a terminal gets a line a row
+    too: these columns go where it is too narrow, the first one first, and the words of `elastic` are cut before, to so many
+    characters at least. Without `go` cells are wrapped.
     """
     from rich.console import Console
     from rich.table import Table
@@ -50,7 +50,9 @@ def table(
         return
     titles = [one.strip() for one in rows[0]] if go else []
     cut = {titles.index(one): least for one, least in (elastic or {}).items()}
-    lines, gone = fitted(rows, console.width if go and console.is_terminal else None, elastic=cut, go=list(map(titles.index, go)))
+    lines, gone = fitted(
+        rows, console.width if go and console.is_terminal else None, elastic=cut, go=list(map(titles.index, go))
+    )
     for line in lines:
         click.echo(line)
     if gone:

@@ -15,6 +15,7 @@ import click
 
 from marketfetch.cli import doubts
 from marketfetch.cli.days import adjust_options, range_options
+from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
 
@@ -36,13 +37,15 @@ _SHORT: Final = 7
 
 @click.command()
 @click.argument("symbol")
-@click.option("--timespan", default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo.")
+@click.option(
+    "--timespan", type=TIMESPAN, default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo."
+)
 @click.option(
     "--last", type=click.IntRange(1, _MOST), help="How many bars, the latest ones.  [default: 30; with --start or --end all]"
 )
 @range_options(start_default="the first stored one", end_default="the last stored one")
 @click.option("--provider", help="The vendor, where several have bars of SYMBOL.")
-@click.option("--adjustment", help="raw, split or split_dividend, where several are stored.")
+@click.option("--adjustment", type=ADJUSTMENT, help="raw, split or split_dividend, where several are stored.")
 @adjust_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.option("--plot", is_flag=True, help="Draw price and volume into a PNG file here, and print its name.")

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 import click
 
+from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.screen import command, hint
 from marketfetch.cli.symbol_list import symbols_of, with_universes
 from marketfetch.phrases import counted
@@ -30,9 +31,11 @@ _USUAL: Final = {"timespan": "1d", "dataset": "bars"}
     "--symbols-file", type=click.File("rb"), help="More symbols: a line each, or a CSV with a column symbol or ticker."
 )
 @click.option("--last", default="5 sessions", show_default=True, help="How far back: '5 sessions' by each calendar, or '30d'.")
-@click.option("--timespan", default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo.")
+@click.option(
+    "--timespan", type=TIMESPAN, default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo."
+)
 @click.option("--dataset", default="bars", show_default=True, help="The vendor's name for the data.")
-@click.option("--adjustment", help="raw, split or split_dividend.  [default: as for fetch]")
+@click.option("--adjustment", type=ADJUSTMENT, help="raw, split or split_dividend.  [default: as for fetch]")
 @click.option("--name", default="", help="A name for the job, to find it by: `status NAME`.")
 @click.option("--tag", "tags", multiple=True, help="A word to find the job by: `status --tag TAG`. May be given several times.")
 @click.option("--wait", is_flag=True, help="Show progress until the job is over; exit with 1 if anything failed.")

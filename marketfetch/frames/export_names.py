@@ -43,7 +43,8 @@ def refuse_unlikely(destination: str, symbols: Collection[str]) -> None:
 def _suffix(destination: str) -> str:
     """What follows the last dot of the last name, without the dot; "" for a folder.
 
-    A bucket (s3://my.bucket) and a chain of fsspec's URLs (simplecache::s3://...) may have any dots: only a format's ending counts.
+    A bucket (s3://my.bucket) and a chain of fsspec's URLs (simplecache::s3://...) may have any dots: there only the ending of a
+    format counts.
     """
     if destination.endswith("/"):
         return ""

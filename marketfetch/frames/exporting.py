@@ -69,9 +69,10 @@ def export(
 ) -> Exported:
     """Writes the bars that are asked for. A `destination` with a format's ending (`bars.parquet`) is one file of that format.
 
-    Every other one is a folder, if its name is no slip (`export_names`). `to` None is the format of the ending, else Parquet. After an interruption the same call goes on; what is finished is
-    skipped. `overwrite` removes an older export first. `adjust`: the raw series of `asked`, adjusted. `told` hears of each
-    series before it is read. Raises BadRequestError, UnavailableError.
+    Every other one is a folder, unless its name is perhaps a slip (`export_names`). `to` None is the format of the ending, else
+    Parquet. After an interruption the same call goes on; what is finished is skipped. `overwrite` removes an older export
+    first. `adjust`: the raw series of `asked`, adjusted. `told` hears of each series before it is read. Raises BadRequestError,
+    UnavailableError.
     """
     need("pyarrow", "fsspec", for_what="`marketfetch export`")
     named = format_of(destination)

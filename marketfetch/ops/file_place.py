@@ -45,7 +45,7 @@ class FilePlace:
             return bool(self._files.exists(self._path(name)))
 
     def is_new_folder(self) -> bool:
-        """Whether this is a folder of this machine that does not exist yet: the first file makes it. Buckets have no folders."""
+        """True for a folder of this machine that does not exist yet: the first file makes it. Buckets have no folders."""
         from fsspec.implementations.local import LocalFileSystem
 
         with self._failures():

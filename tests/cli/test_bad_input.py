@@ -69,8 +69,6 @@ def ready(shell: Any, redis: str) -> Any:
         (("polygon", "AAPL", "BRK-B"), ["write BRK.B instead of BRK-B"]),
         (("alpha_vantage", "EUR/USD"), ["EUR/USD", "--dataset fx"]),
         (("nasdaq", "AAPL"), ["WIKI/PRICES ended on 2018-03-27", "--dataset VENDOR/TABLE"]),
-        (("polygon", "AAPL", "--start", "2024-02-01", "--end", "2024-01-01"), ["2024-01-01", "before", "2024-02-01"]),
-        (("polygon", "AAPL", "--timespan", "7m"), ["timespan", "7m", "1m", "1d"]),
         (("nasdaq", "AAPL", "--timespan", "5m"), ["nasdaq", "5m", "1d"]),
         (("polygon", "AAPL", "--adjustment", "split_dividend"), ["split"]),
         (("polygon", "AAPL", "--dataset", "barz"), ["no dataset 'barz'", "Did you mean bars"]),
@@ -79,8 +77,7 @@ def ready(shell: Any, redis: str) -> Any:
 def test_a_wish_that_can_not_be_served_is_refused_before_anything_is_kept(
     ready: Any, one_sentence: Sentence, arguments: tuple[str, ...], says: list[str]
 ) -> None:
-    days = () if "--start" in arguments else DAYS
-    sentence = one_sentence(ready.run("fetch", *arguments, *days))
+    sentence = one_sentence(ready.run("fetch", *arguments, *DAYS))
     for words in says:
         assert words in sentence
     assert not any(stored(ready.folder).values())

@@ -141,7 +141,9 @@ def test_what_is_doubtful_is_warned_of(keep, store, configured):
     assert "were fetched on 2024-01-10, before its last bar of 2024-01-15" in said[1]
     for arguments in (("show", "AAPL"), ("export", "--symbols", "AAPL", "out")):
         done = CliRunner().invoke(command, [*arguments, "--adjust", "splits"])
-        assert (done.exit_code, done.stderr.splitlines()) == (0, said), "the commands print the sentences alone, no warning of Python"
+        assert (done.exit_code, done.stderr.splitlines()) == (0, said), (
+            "the commands print the sentences alone, no warning of Python"
+        )
 
 
 @pytest.mark.parametrize(

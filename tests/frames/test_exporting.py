@@ -234,7 +234,10 @@ def test_nothing_stored_or_an_unknown_symbol_is_said_before_a_file_is_made(three
 @pytest.mark.parametrize(
     ("destination", "says"),
     [
-        ("bars.cvs", "bars.cvs ends in .cvs, which is no format of an export. Did you mean .csv? A file ends in .parquet, .csv"),
+        (
+            "bars.cvs",
+            "bars.cvs ends in .cvs, which is no format of an export. Did you mean .csv? A file ends in .parquet, .csv",
+        ),
         ("x.xlsx", "x.xlsx ends in .xlsx, which is no format of an export. A file ends in .parquet, .csv or .arrow."),
         ("sub/BARS.CSV", "Did you mean .csv?"),
         ("b.parquets", "Did you mean .parquet?"),

@@ -209,7 +209,7 @@ def test_a_symbol_that_is_nowhere_is_one_sentence(in_sqlite):
     done = run("APPL")
     assert done.exit_code == 1
     assert "Did you mean AAPL?" in done.output
-    assert run("--timespan", "1x").exit_code == 1
+    assert run("--timespan", "1x").exit_code == 2
 
 
 def test_a_zone_that_the_machine_lacks_stops_no_other_series(in_sqlite, tmp_path):
