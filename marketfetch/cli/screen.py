@@ -30,8 +30,10 @@ def table(
     styles: Mapping[str, str] | None = None,
     elastic: Mapping[str, int] | None = None,
     go: Sequence[str] = (),
-) -> None:
+) -> list[str]:
     """Prints rows of words to stdout: fitted to a terminal and coloured there, one plain line a row into a pipe.
+
+    Returns the titles of the columns that had no room.
 
     `styles` colours the cells that hold exactly these words. With `go`, titles of the first row, a terminal gets a line a row
     too: these columns go where it is too narrow, the first one first, and the words of `elastic` are cut before, to so many
@@ -47,7 +49,7 @@ def table(
         for row in rows:
             grid.add_row(*(Text(cell, style=(styles or {}).get(cell, "")) for cell in row))
         console.print(grid)
-        return
+        return []
     titles = [one.strip() for one in rows[0]] if go else []
     cut = {titles.index(one): least for one, least in (elastic or {}).items()}
     lines, gone = fitted(
@@ -55,9 +57,10 @@ def table(
     )
     for line in lines:
         click.echo(line)
-    if gone:
-        names = [titles[n] for n in sorted(gone)]
+    names = [titles[n] for n in sorted(gone)]
+    if names:
         hint(f"Without {joined(names)}, for which the terminal is too narrow: --json has all.")
+    return names
 
 
 def hint(text: str) -> None:

@@ -164,9 +164,10 @@ def _print(series: StoredSeries, bars: BarColumns) -> None:
         change = _change(closes[i - 1], closes[i]) if i else ""
         volume = _compact(float(bars.volume[i])).rjust(_SHORT) + ("*" if bars.partial[i] else "")
         rows.append((label, *(one.rjust(_LONGEST) for one in prices), change.rjust(_SHORT), volume))
-    table(rows, go=("change", "volume"))
+    unseen = table(rows, go=("change", "volume"))
     if bars.partial.any():
-        click.echo("* could still change when it was fetched")
+        which = "The last one" if bars.partial[-1] and bars.partial.sum() == 1 else f"{bars.partial.sum():,} of them"
+        click.echo(f"{which if 'volume' in unseen else '*'} could still change when it was fetched")
 
 
 def _spark(values: Sequence[float]) -> str:

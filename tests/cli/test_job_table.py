@@ -59,7 +59,7 @@ def test_the_usual_line_has_80_columns_at_most_and_nothing_is_cut() -> None:
 @pytest.mark.parametrize("width", [30, 40, 60, 80])
 def test_a_narrow_terminal_loses_columns_and_never_a_part_of_an_id(width: int) -> None:
     head, line = fitted([HEADER, cells(JOB, now=NOW)], width)
-    assert line.startswith("0123456789abcdef running")
+    assert line.split()[:2] == ["0123456789abcdef", "running"]
     assert head.startswith("job")
     if width >= 40:
         assert len(line) <= width

@@ -98,9 +98,10 @@ def test_the_reasons_are_told_apart(configured, store, recorded, monkeypatch):
     assert [one["reason"] for one in document["gaps"]] == [
         "", "low is above open", "AAPL: Gone: no such page.", "", "asked only before it was final",
     ]  # fmt: skip
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "60")
-    narrow = run("polygon", "AAPL")
+    with monkeypatch.context() as terminal:
+        terminal.setenv("FORCE_COLOR", "1")
+        terminal.setenv("COLUMNS", "60")
+        narrow = run("polygon", "AAPL")
     assert "AAPL    2024-01-16  2024-01-17  2         failed\n" in narrow.stdout, "a line a gap, with whole dates"
     assert max(map(len, narrow.stdout.splitlines()[1:])) <= 60
     assert "Without vendor, bars and more, for which the terminal is too narrow" in narrow.stderr

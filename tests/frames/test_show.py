@@ -55,11 +55,12 @@ def test_a_narrow_terminal_has_whole_dates_and_prices(in_sqlite, monkeypatch, wi
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", f"{width}")
     done = run("AAPL", "--last", "3")
-    titles, *rows = done.stdout.splitlines()[3:]
+    titles, *rows, note = done.stdout.splitlines()[3:]
     prices = [[f"{value:.2f}" for value in one] for one in zip(bars.open, bars.high, bars.low, bars.close, strict=True)]
     assert [row.split()[:5] for row in rows] == [[f"2024-01-0{n + 2}", *one] for n, one in enumerate(prices)]
     more = {40: [], 60: ["volume"], 70: ["change", "volume"]}[width]
     assert titles.split() == ["date", "open", "high", "low", "close", *more]
+    assert note == f"{'The last one' if width == 40 else '*'} could still change when it was fetched"
     assert ("Without change" in done.stderr) == (width < 70)
     if width > 40:
         assert max(map(len, [titles, *rows])) <= width
