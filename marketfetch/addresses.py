@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 from marketfetch.broker_urls import Broker, WrongBrokerUrl, read_broker
 from marketfetch.local import runs_elsewhere, sandbox_note
@@ -104,15 +105,32 @@ def without_a_key() -> str:
     return f"Without a key, `marketfetch up --sandbox` brings invented bars.{keys}"
 
 
+def sandbox_gone() -> tuple[str, str]:
+    """What became of the sandbox that this process's settings are of, and the remedy; two "" if it runs, or if they are of none.
+
+    A command that waits has read its settings when the sandbox ran. Each start of a sandbox picks a new port for its Redis.
+    """
+    url, home = get_settings().redis_url, sandbox_note.home(state_dir())
+    its_database = f"sqlite:///{quote(str((home / sandbox_note.DATABASE).absolute()))}"
+    if url is None or get_settings().database_url.get_secret_value() != its_database:
+        return "", ""
+    running = sandbox_note.find(state_dir())
+    if not running:
+        return "The sandbox of this folder has stopped", "`marketfetch up --sandbox` starts it again, and its jobs go on."
+    if running.get("redis_url") != url.get_secret_value():
+        return "The sandbox of this folder was started again, at another address", "Give this command once more."
+    return "", ""
+
+
 def redis_choice() -> str:
     """The Redis that is asked because no other is known, as a sentence; "" where one is configured or `up` runs here."""
     if get_settings().redis_url is not None or find_valkey(state_dir()):
         return ""
-    where = runs_elsewhere.sentence()
-    return (
+    looked = (
         f"Looked in the Redis at {DEFAULT_REDIS_URL}, the default: redis_url is not set, and `marketfetch up` does not run in "
-        f"{Path.cwd()}. Go to the folder where it runs, or set {PREFIX}REDIS_URL.{where and f' {where}'}"
+        f"{Path.cwd()}. Go to the folder where it runs, or set {PREFIX}REDIS_URL."
     )
+    return " ".join(filter(None, (looked, runs_elsewhere.sentence(), sandbox_left())))
 
 
 def state_dir() -> Path:

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from redis.exceptions import ConnectionError
 
 from marketfetch import settings
+from marketfetch.addresses import redis_choice
 from marketfetch.cli.locks import only_one
 from marketfetch.cli.sandboxed import vendors_at
 from marketfetch.local import sandbox_note
+from marketfetch.ops.redis_writes import told
 from marketfetch.sections import bare_label
 from marketfetch.settings import Settings, SettingsError, get_settings, origin, unused_key_variables
 from marketfetch.toml_lines import line_of
@@ -128,6 +131,37 @@ def test_the_origin_of_a_valid_setting_is_known_too(read: Read, tmp_path: Path) 
         assert origin("redis_url") == "in marketfetch.toml, line 1"
         assert get_settings().providers.polygon.proxy is None, "the sandbox is on this machine"
         assert get_settings().providers.nasdaq.keys == (), "a real key is not used beside a sandbox"
+
+
+def test_a_command_that_outlives_its_sandbox_says_what_became_of_it(read: Read, tmp_path: Path) -> None:
+    state, silence = tmp_path / ".marketfetch", ConnectionError("Error 111 connecting to 127.0.0.1:1. Connection refused.")
+    home = sandbox_note.home(state)
+    home.mkdir(parents=True)
+    database = {"database_url": f"sqlite:///{home / sandbox_note.DATABASE}"}
+    away = ", so what runs is not known"
+    sandbox_note.leave(state, database | {"redis_url": "redis://127.0.0.1:1/0"})
+    with only_one(home / sandbox_note.LOCK, what="it"):
+        read()
+        assert told(silence, away).startswith("Redis does not answer (redis://127.0.0.1:1/0: Error 111 "), "it runs"
+        sandbox_note.leave(state, database | {"redis_url": "redis://127.0.0.1:2/0"})
+        assert told(silence, away) == (
+            f"The sandbox of this folder was started again, at another address{away}. Give this command once more."
+        )
+    assert told(silence, away) == (
+        f"The sandbox of this folder has stopped{away}. `marketfetch up --sandbox` starts it again, and its jobs go on."
+    )
+    assert get_settings().redis_url is not None, "these are still the settings of the sandbox"
+
+
+def test_a_command_that_comes_after_the_sandbox_names_it_before_other_ways(read: Read, tmp_path: Path) -> None:
+    home = sandbox_note.home(tmp_path / ".marketfetch")
+    home.mkdir(parents=True)
+    read()
+    assert "sandbox" not in told(ConnectionError("refused"), "") + redis_choice()
+    (home / sandbox_note.DATABASE).touch()
+    sentence = "The sandbox of this folder is stopped: `marketfetch up --sandbox` starts it again"
+    assert f"(redis://127.0.0.1:6379/0: refused). {sentence}" in told(ConnectionError("refused"), "")
+    assert sentence in redis_choice()
 
 
 @pytest.mark.parametrize(

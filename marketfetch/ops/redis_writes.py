@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import BusyLoadingError, MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from marketfetch.addresses import redis_setting, redis_url
+from marketfetch.addresses import redis_setting, redis_url, sandbox_gone, sandbox_left
 from marketfetch.connections import new_redis
 from marketfetch.local import runs_elsewhere
 from marketfetch.redis_keys import named
@@ -82,6 +82,9 @@ def told(error: RedisError, consequence: str) -> str:
         except RedisError:
             what, remedy = f"refuses to write ({_short(error)})", "Look at its log."
         return f"Redis at {redis_url().shown} {what}{consequence}. {remedy}"
+    gone, remedy = sandbox_gone()
+    if gone:
+        return f"{gone}{consequence}. {remedy}"
     return f"Redis does not answer ({redis_url().shown}: {_short(error)}){consequence}. {remedy_of_silence()}"
 
 
@@ -89,9 +92,8 @@ def remedy_of_silence() -> str:
     """Returns what to do about a Redis that does not answer: `up` starts one only where none is configured."""
     if get_settings().redis_url is not None:
         return f"Start the Redis that is configured, or correct {redis_setting()}."
-    where = runs_elsewhere.sentence()
     ways = f"Start one with `marketfetch up` in this folder, go to the folder where it runs, or set {redis_setting()}."
-    return f"{ways} {where}".rstrip()
+    return " ".join(filter(None, (sandbox_left(), ways, runs_elsewhere.sentence())))
 
 
 def _what(redis: Redis, refused: str, error: RedisError) -> tuple[str, str]:
