@@ -106,7 +106,7 @@ def without_a_key() -> str:
 
 
 def sandbox_gone() -> tuple[str, str]:
-    """What became of the sandbox that this process's settings are of, and the remedy; two "" if it runs, or if they are of none.
+    """What became of the sandbox that gave this process its settings, and the remedy; two "" if it runs, or there is none.
 
     A command that waits has read its settings when the sandbox ran. Each start of a sandbox picks a new port for its Redis.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from marketfetch.quotas.limits import parse
 from marketfetch.redaction import passwords
@@ -276,12 +276,20 @@ class Schedule(_Section):
         """The symbols and universes, as `marketfetch fetch` takes them."""
         return (*([f"@{self.universe.removeprefix('@')}"] if self.universe else []), *self.symbols)
 
+    @field_validator("when", "zone", "calendar")
+    @classmethod
+    def _is_known(cls, text: str, info: ValidationInfo) -> str:
+        # Each by itself, so that the error names the setting and its line.
+        if info.field_name == "when":
+            read_when(text)
+        elif info.field_name == "zone":
+            zone_info(text)
+        elif text:
+            zone_of_days(text)
+        return text
+
     @model_validator(mode="after")
-    def _can_be_run(self) -> Self:
-        read_when(self.when)
-        zone_info(self.zone)
-        if self.calendar:
-            zone_of_days(self.calendar)
+    def _asks_for_something(self) -> Self:
         if not self.words:
             raise ValueError(f"the schedule {self.name!r} has neither a universe nor symbols: name one")
         return self

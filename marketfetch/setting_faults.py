@@ -38,7 +38,7 @@ def sentence(error: ValidationError, model: type[BaseModel], sources: Sequence[S
             meant = did_you_mean(str(one["input"]), _choices(path, model), as_written="{!r}")
             clause += f", not {one['input']!r}. {meant}".rstrip()
         elif isinstance(one["input"], int | float | str) and not any(word in path for word in _SECRET):
-            clause += f", got {one['input']!r}"
+            clause += "" if repr(one["input"]) in message else f", got {one['input']!r}"
         where = places(sources, one["loc"], message)
         clauses.append(f"{clause} ({where})" if where else clause)
     return "; ".join(clauses)

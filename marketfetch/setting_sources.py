@@ -78,7 +78,7 @@ class TomlFile(Source):
     text: str
 
     def place(self, path: Location) -> str:
-        line = line_of(self.text, tuple(one for one in path if isinstance(one, str)))
+        line = line_of(self.text, path)
         return f"in {self.path}, line {line}" if line else f"in {self.path}"
 
 

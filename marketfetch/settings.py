@@ -76,7 +76,7 @@ class SettingsError(click.ClickException, UnavailableError):
     """
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"marketfetch can't start: {self.message}", file=file, err=file is None)
+        click.echo(f"Error in the settings: {self.message}", file=file, err=file is None)
 
 
 class Settings(BaseSettings):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Path = tuple[str, ...]
+#: Of an array of tables, the name is followed by a number, from 0.
+Path = tuple[str | int, ...]
 
 
 def line_of(text: str, path: Path) -> int | None:
@@ -27,6 +29,7 @@ def line_of(text: str, path: Path) -> int | None:
 def _statements(text: str) -> Iterator[tuple[int, Path]]:
     """Yields the line and the path of every header and key, also of those in inline tables."""
     table: Path = ()
+    of_array: Counter[Path] = Counter()
     begun, first = "", 0
     for number, line in enumerate(text.split("\n"), 1):
         begun, first = (f"{begun}\n{line}", first) if begun else (line, number)
@@ -34,7 +37,12 @@ def _statements(text: str) -> Iterator[tuple[int, Path]]:
             found = tomllib.loads(begun)
         except tomllib.TOMLDecodeError:
             continue  # an array or a text goes on in the next line
-        if begun.lstrip().startswith("["):
+        if begun.lstrip().startswith("[["):
+            array = next(_paths(found))[:-1]
+            table = (*array, of_array[array])
+            of_array[array] += 1
+            yield from ((first, array), (first, table))
+        elif begun.lstrip().startswith("["):
             table = next(_paths(found))
             yield first, table
         else:
@@ -45,8 +53,11 @@ def _statements(text: str) -> Iterator[tuple[int, Path]]:
 def _paths(document: Mapping[str, Any], above: Path = ()) -> Iterator[Path]:
     """Yields the paths of a document, the innermost first."""
     for name, value in document.items():
-        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
-            value = value[0]
+        tables = enumerate(value) if isinstance(value, list) else ()
+        for number, one in tables:
+            if isinstance(one, dict):
+                yield from _paths(one, (*above, name, number))
+                yield (*above, name, number)
         if isinstance(value, dict):
             yield from _paths(value, (*above, name))
         yield (*above, name)

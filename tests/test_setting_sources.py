@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from redis.exceptions import ConnectionError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from marketfetch import settings
 from marketfetch.addresses import redis_choice
@@ -134,7 +134,7 @@ def test_the_origin_of_a_valid_setting_is_known_too(read: Read, tmp_path: Path) 
 
 
 def test_a_command_that_outlives_its_sandbox_says_what_became_of_it(read: Read, tmp_path: Path) -> None:
-    state, silence = tmp_path / ".marketfetch", ConnectionError("Error 111 connecting to 127.0.0.1:1. Connection refused.")
+    state, silence = tmp_path / ".marketfetch", RedisConnectionError("Error 111 connecting to 127.0.0.1:1. Connection refused.")
     home = sandbox_note.home(state)
     home.mkdir(parents=True)
     database = {"database_url": f"sqlite:///{home / sandbox_note.DATABASE}"}
@@ -157,10 +157,10 @@ def test_a_command_that_comes_after_the_sandbox_names_it_before_other_ways(read:
     home = sandbox_note.home(tmp_path / ".marketfetch")
     home.mkdir(parents=True)
     read()
-    assert "sandbox" not in told(ConnectionError("refused"), "") + redis_choice()
+    assert "sandbox" not in told(RedisConnectionError("refused"), "") + redis_choice()
     (home / sandbox_note.DATABASE).touch()
     sentence = "The sandbox of this folder is stopped: `marketfetch up --sandbox` starts it again"
-    assert f"(redis://127.0.0.1:6379/0: refused). {sentence}" in told(ConnectionError("refused"), "")
+    assert f"(redis://127.0.0.1:6379/0: refused). {sentence}" in told(RedisConnectionError("refused"), "")
     assert sentence in redis_choice()
 
 
@@ -280,6 +280,9 @@ log.level = "\\u2028"
 kind = 't'
 [[many]]
 x = 1
+[[many]]
+x = 2
+listed = [{ y = 1 }, { z = 1 }]
 '''
 
 
@@ -295,12 +298,20 @@ x = 1
         ("providers nasdaq tables A/B", 13),
         ("providers nasdaq tables A/B kind", 14),
         ("providers nasdaq tables A/B zone", 13),
-        ("many x", 16),
+        ("many", 15),
+        ("many 0 x", 16),
+        ("many 0 y", 15),
+        ("many 1 x", 18),
+        ("many 1 y", 17),
+        ("many 1 listed 1 z", 19),
         ("evil", None),
     ],
 )
 def test_the_line_of_a_key_is_found(path: str, line: int | None) -> None:
-    assert line_of(DOCUMENT.replace("\\u2028", "\u2028"), tuple(path.split())) == line
+    assert (
+        line_of(DOCUMENT.replace("\\u2028", "\u2028"), tuple(int(one) if one.isdigit() else one for one in path.split()))
+        == line
+    )
 
 
 def test_values_as_json_from_a_table_keep_their_place(read: Read) -> None:

@@ -24,6 +24,8 @@ def check(ctx: click.Context, *, upgrading: bool, as_json: bool) -> None:
     from marketfetch.cli.ports import flower_port
     from marketfetch.jobs.coverage_of_before import build_coverage
     from marketfetch.ops.diagnosis import findings, upgrade
+    from marketfetch.ops.finding import Finding
+    from marketfetch.settings import SettingsError
 
     if upgrading:
         hint(upgrade())
@@ -31,7 +33,11 @@ def check(ctx: click.Context, *, upgrading: bool, as_json: bool) -> None:
         if jobs:
             built = f"{counted(intervals, 'interval')} of {counted(jobs, 'job')}"
             hint(f"What the release before has stored is known as covered: {built}.")
-    found = [*findings(), flower_port()]
+    try:
+        found = [*findings(), flower_port()]
+    except SettingsError as error:
+        # All else depends on the settings, so this is the only finding.
+        found = [Finding(level="error", subject="settings", sentence=f"{error.message.rstrip('.')}.")]
     errors = sum(one.level == "error" for one in found)
     if as_json:
         click.echo(json.dumps({"ok": not errors, "findings": [one.model_dump() for one in found]}))

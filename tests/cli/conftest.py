@@ -120,7 +120,7 @@ def one_sentence() -> Callable[[subprocess.CompletedProcess[str]], str]:
         assert "should not happen" not in done.stderr
         lines = done.stderr.strip().splitlines()
         assert len(lines) == 1, done.stderr
-        assert lines[0].startswith(("Error: ", "marketfetch can't start: "))
+        assert lines[0].startswith(("Error: ", "Error in the settings: "))
         return lines[0]
 
     return sentence

@@ -149,6 +149,19 @@ def test_a_wrong_schedule_is_a_sentence(toml, line, says):
         schedules()
 
 
+def test_check_reports_a_wrong_schedule_as_a_finding_with_the_line_of_the_value(toml):
+    toml.write_text(LIST + NIGHTLY + NIGHTLY.replace("nightly", "late").replace("session close", "session closs"))
+    line = next(n for n, text in enumerate(toml.read_text().splitlines(), 1) if "closs" in text)
+    done = CliRunner().invoke(command, ["check", "--json"])
+    (only,) = json.loads(done.stdout)["findings"]
+    assert (done.exit_code, only["level"], only["subject"]) == (1, "error", "settings")
+    assert only["sentence"].startswith("schedule.1.when: 'session closs")
+    assert only["sentence"].endswith(f"'cron 30 22 * * mon-fri' (in marketfetch.toml, line {line}).")
+    shown = CliRunner().invoke(command, ["check"])
+    assert (shown.exit_code, shown.stdout.splitlines()[-1]) == (1, "1 error, 0 warnings.")
+    assert CliRunner().invoke(command, ["status"]).stderr.startswith("Error in the settings: schedule.1.when: ")
+
+
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(command, ["schedule", *arguments])
 
