@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from marketfetch.cli.durations import LENGTH
 from marketfetch.cli.screen import hint, table
 from marketfetch.lengths import in_words
 
 if TYPE_CHECKING:
     from marketfetch.ops.key_status import KeyLine
     from marketfetch.quotas.values import KeyReport
-
-_A_DAY_S = 86_400
 
 
 @click.group(invoke_without_command=True)
@@ -66,7 +65,7 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
 @quotas.command()
 @click.argument("label")
 @click.option("--provider", help="Where several vendors have a key of that label.")
-@click.option("--for", "seconds", type=click.FloatRange(min=1), default=_A_DAY_S, show_default=True, help="Seconds.")
+@click.option("--for", "seconds", type=LENGTH, default="1d", show_default=True, help="How long: 30s, 5m, 2h, 1d, or seconds.")
 def pause(*, label: str, provider: str | None, seconds: float) -> None:
     """Make no call with the key LABEL for a while. What runs goes on."""
     from marketfetch.ops import key_status

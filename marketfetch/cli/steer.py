@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from marketfetch.cli.screen import command, hint
 from marketfetch.phrases import counted
+
+if TYPE_CHECKING:
+    from marketfetch import JobStatus
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
@@ -21,7 +25,8 @@ def cancel(*, job: str, as_json: bool) -> None:
     from marketfetch.cli.outcome import next_step, sentences
 
     state = marketfetch.cancel(job)
-    click.echo(state.model_dump_json() if as_json else "\n".join(sentences(state)))
+    said = [_under_way(state)] if state.state == "running" else sentences(state)
+    click.echo(state.model_dump_json() if as_json else "\n".join(said))
     if state.state in ("done", "failed"):
         hint("Nothing was cancelled: every request of the job was over already.")
     if step := next_step(state):
@@ -53,7 +58,8 @@ def resume(ctx: click.Context, *, job: str | None, as_json: bool) -> None:
         elif before and before.requests.cancelled > requests:
             click.echo(f"{name}: {_go_on(before.requests.cancelled, requests)}")
         else:
-            click.echo(f"{name}: {counted(requests, 'request')} parked anew." if requests else f"{name}: {_as_it_is(name)}")
+            goes = f"{counted(requests, 'request')} {'goes' if requests == 1 else 'go'} on."
+            click.echo(f"{name}: {goes if requests else _as_it_is(name)}")
     if not fed:
         (hint if as_json else click.echo)(
             "No job is open, so there is nothing to resume. One that is cancelled goes on with `marketfetch resume JOB`."
@@ -82,6 +88,20 @@ def retry(*, job: str, as_json: bool) -> None:
         hint(f"See how it goes: {command()} status {job}")
 
 
+def _under_way(state: JobStatus) -> str:
+    """What a cancel has ended of a job that still runs, and why it runs."""
+    counts = state.requests
+    said = [f"Cancelled: {counted(counts.cancelled, 'request')} of {state.job}."]
+    if counts.running:
+        said.append(
+            f"{counted(counts.running, 'call')} under way will end and {'is' if counts.running == 1 else 'are'} stored."
+        )
+    if counts.parked:
+        stay = "stays, as another job waits for it" if counts.parked == 1 else "stay, as other jobs wait for them"
+        said.append(f"{counted(counts.parked, 'request')} {stay}.")
+    return " ".join(said)
+
+
 def _document(job: str, requests: int | Exception) -> dict[str, object]:
     """How many requests were parked anew, or why the job can't go on."""
     return {"job": job, **({"error": str(requests)} if isinstance(requests, Exception) else {"requests": requests})}
@@ -91,8 +111,8 @@ def _go_on(cancelled: int, parked: int) -> str:
     """What is said of cancelled requests of which fewer were parked anew: another job shares them, or they are very many."""
     again = f"{counted(cancelled, 'cancelled request')} {'is' if cancelled == 1 else 'are'} to be made again"
     if parked:
-        return f"{again}, {parked:,} of them parked anew."
-    return f"{again}: another job had parked {'it' if cancelled == 1 else 'them'} already."
+        return f"{again}, {parked:,} of them from now on."
+    return f"{again}: another job waits for {'it' if cancelled == 1 else 'them'} already."
 
 
 def _as_it_is(job: str) -> str:

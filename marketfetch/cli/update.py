@@ -69,6 +69,8 @@ def update(
     named = symbols_of(symbols, symbols_file)
     if not named:
         raise click.UsageError("name at least one symbol or @universe, or give --symbols-file")
+    if last.strip().isdigit():
+        hint(f"--last {last} means {last} sessions, by each symbol's calendar; '{last} days' are days.")
     job = updated(
         provider,
         with_universes(named),

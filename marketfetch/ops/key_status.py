@@ -133,7 +133,7 @@ def _owner(label: str, provider: str | None) -> str:
     if owners:
         raise BadRequestError(
             f"{joined(owners)} {'both' if len(owners) == 2 else 'each'} have a key labelled {label!r}: "
-            "say which with --provider."
+            f"say which with --provider, such as --provider {owners[0]}."
         )
     everyone = sorted({one for labels in known.values() for one in labels})
     raise BadRequestError(

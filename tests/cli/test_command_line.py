@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from marketfetch.cli.main import marketfetch
+from marketfetch.ops import key_status
 from marketfetch.storage.store import StoreUnavailable
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +45,30 @@ def test_help_comes_at_once_and_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
     assert time.monotonic() - began < 2.0
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("90", 90), ("30s", 30), ("5m", 300), ("2H", 7_200), ("1.5h", 5_400), ("1d", 86_400), (None, 86_400)]
+    + [(wrong, None) for wrong in ("0", "0.5s", "5 weeks", "1y", "-5m", "367d", "")],
+)
+def test_a_pause_is_as_long_as_written(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, written: str | None, seconds: float | None
+) -> None:
+    paused: list[float] = []
+
+    def pause(_label: str, *, provider: str, seconds: float) -> str:
+        paused.append(seconds)
+        return provider
+
+    monkeypatch.setattr(key_status, "pause", pause)
+    options = [] if written is None else ["--for", written]
+    done = runner.invoke(marketfetch, ["quotas", "pause", "main", "--provider", "polygon", *options])
+    if seconds is None:
+        assert (done.exit_code, paused) == (2, [])
+        assert "write seconds, or 30s, 5m, 2h, 1d" in done.stderr
+    else:
+        assert (done.exit_code, paused) == (0, [seconds])
 
 
 def test_every_command_has_help_that_says_what_it_does(runner: CliRunner) -> None:

@@ -113,7 +113,7 @@ def test_a_job_goes_on_as_it_was_recorded_when_the_delay_is_set_anew(place, sand
     job, *_ = wish(place, "X:BTCUSD", start=end - timedelta(days=5), end=end)
     place.redis().flushall()
     place.env["MARKETFETCH_PROVIDERS__POLYGON__FINAL_AFTER_MINUTES"] = "43200"
-    assert place.marketfetch("resume", job).stdout == f"{job}: 1 request parked anew.\n"
+    assert place.marketfetch("resume", job).stdout == f"{job}: 1 request goes on.\n"
     place.worker()
     assert done(place, job)["rows"] == 6
     status = json.loads(place.marketfetch("status", job, "--json").stdout)

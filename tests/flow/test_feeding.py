@@ -69,7 +69,7 @@ def test_resume_goes_on_with_the_jobs_behind_one_that_can_not_be_read(place):
     place.redis().flushall()
     done = place.marketfetch("resume")
     assert done.returncode == 1
-    assert done.stdout == f"{whole}: 1 request parked anew.\n"
+    assert done.stdout == f"{whole}: 1 request goes on.\n"
     assert f"Job {broken} can't be read (field_of_the_next_release is no argument of ours)" in done.stderr
     for verb in ("resume", "retry"):
         assert f"Job {broken} can't be read" in refused(place.marketfetch(verb, broken))

@@ -98,7 +98,7 @@ def test_an_emptied_redis_is_repaired_at_once_by_resume(place, sandbox, named):
     ((name,),) = place.rows("SELECT id FROM jobs")
     place.redis().flushall()
     done = place.marketfetch("resume", *([name] if named else []))
-    assert (done.returncode, done.stdout) == (0, f"{name}: {100 - len(before)} requests parked anew.\n")
+    assert (done.returncode, done.stdout) == (0, f"{name}: {100 - len(before)} requests go on.\n")
     assert place.redis().zcard("mf:{polygon}:ready") == 100 - len(before)
     done = place.marketfetch("resume", *([name] if named else []))
     assert done.stdout.startswith(f"{name}: nothing ")
@@ -213,7 +213,7 @@ def test_cancel_ends_what_waits_and_lets_end_what_runs_and_resume_goes_on(slow_p
     assert not job.left()
     assert place.marketfetch("resume").stdout.startswith("No job is open, so there is nothing to resume.")
     done = place.marketfetch("resume", name)
-    assert done.stdout == f"{name}: {counts['cancelled']} requests parked anew.\n"
+    assert done.stdout == f"{name}: {counts['cancelled']} requests go on.\n"
     job.ends_whole(within_s=60, extra_calls=0)
     assert place.marketfetch("status", name).returncode == 0
     assert "Nothing was cancelled: every request of the job was over already." in place.marketfetch("cancel", name).stderr

@@ -289,12 +289,21 @@ def test_resuming_a_cancelled_job_says_what_goes_on_also_where_another_job_share
         mine = submitted("AAPL", "MSFT", *symbols)
         marketfetch.cancel(mine)
         again = f"{2 + len(symbols)} cancelled requests are to be made again"
-        how = ", 1 of them parked anew." if symbols else ": another job had parked them already."
+        how = ", 1 of them from now on." if symbols else ": another job waits for them already."
         assert CliRunner().invoke(command, ["resume", mine]).output == f"{mine}: {again}{how}\n"
         assert marketfetch.status(mine).requests.parked == 2 + len(symbols)
     alone = submitted("SPY")
     marketfetch.cancel(alone)
-    assert CliRunner().invoke(command, ["resume", alone]).output == f"{alone}: 1 request parked anew.\n"
+    assert CliRunner().invoke(command, ["resume", alone]).output == f"{alone}: 1 request goes on.\n"
+
+
+def test_cancelling_says_what_was_cancelled_and_what_still_ends(redis: Redis) -> None:
+    job = submitted(*LETTERS[:6])
+    done, *_ = call(connections.gate("polygon"), most=2)
+    stored(done)
+    said = CliRunner().invoke(command, ["cancel", job])
+    assert said.stdout == f"Cancelled: 4 requests of {job}. 1 call under way will end and is stored.\n"
+    assert said.stderr == f"`marketfetch resume {job}` lets it go on.\n"
 
 
 def test_a_worker_of_the_release_before_counts_as_a_worker(redis: Redis) -> None:

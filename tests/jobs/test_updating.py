@@ -126,6 +126,13 @@ def test_the_advice_of_an_update_without_a_call_can_be_followed(emptied, monkeyp
     assert says in CliRunner().invoke(command, ["status", done.stdout.strip()]).stdout
 
 
+def test_a_number_without_a_unit_is_said_to_be_sessions(emptied):
+    emptied()
+    said = {last: CliRunner().invoke(command, ["update", "polygon", "KO", "--last", last]).stderr for last in ("2", "2 days")}
+    assert said["2"].startswith("--last 2 means 2 sessions, by each symbol's calendar; '2 days' are days.\n")
+    assert "--last" not in said["2 days"]
+
+
 def test_an_update_has_no_range_of_its_own(emptied):
     with pytest.raises(BadRequestError, match="start is no argument of an update"):
         update_for("a-task", "polygon", ["KO"], start=date(2024, 1, 2))
