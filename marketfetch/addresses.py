@@ -77,13 +77,14 @@ def database_choice() -> str:
     """Why it is this database, and how to name another one: a sentence, for one that has not what a user looks for."""
     if sandbox_note.find(state_dir()):
         return "That is the sandbox's own database, which every command here uses while the sandbox runs."
-    named, left = origin("database_url"), sandbox_left()
-    stopped = f" {left}" if left else ""
+    named = origin("database_url")
     if named == "by default":
         how = f"go to the folder of your jobs, or set {PREFIX}DATABASE_URL"
-        where = runs_elsewhere.sentence()
-        return f"That is the default database, in the folder where a command runs: {how}.{where and f' {where}'}{stopped}"
-    return f"database_url ({named}) names that database: correct it if your jobs are in another one.{stopped}"
+        default = f"That is the default database, in the folder where a command runs: {how}."
+        # Where the jobs probably are comes before what could be done anywhere.
+        return " ".join(filter(None, (sandbox_left(), runs_elsewhere.sentence(), default)))
+    choice = f"database_url ({named}) names that database: correct it if your jobs are in another one."
+    return " ".join(filter(None, (sandbox_left(), choice)))
 
 
 def sandbox_left() -> str:

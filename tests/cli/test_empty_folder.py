@@ -162,6 +162,11 @@ def test_the_jobs_of_a_sandbox_that_is_stopped_are_not_forgotten(folder: Path) -
             said = run(*arguments).stderr
             assert "The sandbox of this folder is stopped: `marketfetch up --sandbox` starts it again" in said, arguments
             assert f"with its jobs and bars ({left})" in said, arguments
+        missing = f"the database file {folder}/marketfetch.db does not exist (`marketfetch fetch` and `marketfetch up` make it)"
+        stopped = "The sandbox of this folder is stopped: `marketfetch up --sandbox` starts it again"
+        assert run("show", "AAPL").stderr.startswith(f"Error: No bars are stored: {missing}. {stopped}"), (
+            "the likely cause first"
+        )
     with (left / sandbox_note.LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert not sandbox_note.is_left(left.parent)

@@ -125,5 +125,7 @@ def test_an_upgrade_keeps_every_row_and_the_second_has_nothing_to_do(here):
 
 
 def test_an_upgrade_where_there_is_nothing_makes_nothing(here, one_sentence):
-    assert "has no marketfetch tables yet" in one_sentence(here.run("check", "--upgrade"))
+    assert "marketfetch.db does not exist (`marketfetch fetch` and `marketfetch up` make it)" in one_sentence(
+        here.run("check", "--upgrade")
+    )
     assert not (here.folder / "marketfetch.db").exists()

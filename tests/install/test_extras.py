@@ -109,7 +109,7 @@ def test_a_command_names_the_extra_that_it_lacks(without, arguments, extras, say
             "marketfetch.bars needs pyarrow and polars, which are not installed: run `pip install 'marketfetch[data]'`.",
         ),
         (("-m", "marketfetch", "export", "there"), "run `pip install 'marketfetch[data]'`."),
-        (("-m", "marketfetch", "show", "AAPL"), "no marketfetch tables yet"),
+        (("-m", "marketfetch", "show", "AAPL"), "marketfetch.db does not exist (`marketfetch fetch` and"),
     ],
 )
 def test_reading_back_names_its_extra_and_show_needs_none(without, arguments, says):

@@ -15,11 +15,10 @@ from urllib.parse import quote
 
 from marketfetch.storage.database_protocol import Execute, T
 from marketfetch.storage.free_space import has_space, is_full
-from marketfetch.storage.schema import no_tables
 from marketfetch.storage.sqlite import two_libraries
 from marketfetch.storage.sqlite.failures import full, translated
 from marketfetch.storage.statements import Spelling
-from marketfetch.storage.store_errors import StoreError, StoreUnavailable
+from marketfetch.storage.store_errors import NoTables, StoreError, StoreUnavailable
 
 #: How long a writer waits for another one.
 BUSY_MS: Final = 30_000
@@ -143,7 +142,7 @@ class SqliteDatabase:
             self.forget()
         if self._connection is None:
             if not make and not self.path.exists():
-                raise no_tables(f"{self.where} does not exist; it")
+                raise NoTables(f"{self.where} does not exist (`marketfetch fetch` and `marketfetch up` make it)")
             self._connection = self._connect("rwc" if make else "rw")
             two_libraries.opened(self)
             self._file = _identity(self.path)
