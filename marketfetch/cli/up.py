@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _EVERY_SECONDS: Final = 0.5
 _SERVERS_EVERY: Final = 4
-_LOCK: Final = "up.lock"
 _LOOK: Final = "SELECT * FROM bars LIMIT 5"
 #: Flower's list of tasks: the symbol is in args, the range in kwargs, when a parked one is expected in eta.
 _COLUMNS: Final = "name,args,kwargs,state,eta,received,started,runtime,worker,uuid"
@@ -120,7 +119,11 @@ def up(
     home = sandbox_note.home(folder) if sandbox else folder
     running = "marketfetch up --sandbox" if sandbox_note.find(folder) else "marketfetch up"
     try:
-        with signals_as_exceptions(), only_one(folder / _LOCK, what=f"`{running}`"), contextlib.ExitStack() as stack:
+        with (
+            signals_as_exceptions(),
+            only_one(folder / sandbox_note.UP_LOCK, what=f"`{running}`"),
+            contextlib.ExitStack() as stack,
+        ):
             # Settings read before this process had the lock may be those of a sandbox that was about to end.
             get_settings.cache_clear()
             configured = get_settings()

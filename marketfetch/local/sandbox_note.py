@@ -18,6 +18,8 @@ from typing import Any, Final
 from marketfetch.local.private_files import write_private
 
 LOCK: Final = "running.lock"
+#: `up` holds it in the state folder itself, with the sandbox or without.
+UP_LOCK: Final = "up.lock"
 DATABASE: Final = "marketfetch.db"
 _NOTE: Final = "settings.json"
 _LONGEST_SECONDS: Final = 20.0

@@ -13,6 +13,7 @@ from marketfetch.local import sandbox_note
 from marketfetch.ops.adjusted_diagnosis import of_adjusted
 from marketfetch.ops.finding import Finding, Level, Trial, as_sentence
 from marketfetch.ops.holiday_diagnosis import of_holidays
+from marketfetch.ops.leftover_diagnosis import of_earlier_runs
 from marketfetch.ops.project_diagnosis import PROJECT_S, of_project
 from marketfetch.ops.redis_diagnosis import of_redis
 from marketfetch.ops.vendor_diagnosis import of_vendor
@@ -85,9 +86,7 @@ def _settings() -> Iterator[Finding]:
     path = config_path()
     where = f"{path} and the environment" if path else "the environment and the defaults (there is no marketfetch.toml)"
     yield Finding(level="ok", subject="settings", sentence=f"Valid. They come from {where}.")
-    if sandbox_note.find(get_settings().state_dir):
-        sentence = "`marketfetch up --sandbox` runs here: vendors, Redis and database are its own, not the configured ones."
-        yield Finding(level="ok", subject="sandbox", sentence=sentence)
+    yield from of_earlier_runs()
     if not any(get_settings().provider(name).keys for name in vendors.names()):
         yield Finding(
             level="error",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import re
@@ -170,6 +171,35 @@ def test_the_jobs_of_a_sandbox_that_is_stopped_are_not_forgotten(folder: Path) -
     with (left / sandbox_note.LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert not sandbox_note.is_left(left.parent)
+
+
+def test_a_check_names_a_stopped_sandbox_and_what_a_killed_up_has_left(folder: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("marketfetch.addresses.DEFAULT_REDIS_URL", REDIS)
+
+    def found() -> dict[str, tuple[str, str]]:
+        with settings.override({}):
+            document = json.loads(run("check", "--json").stdout)
+        return {one["subject"]: (one["level"], one["sentence"]) for one in document["findings"]}
+
+    assert not {"sandbox", "leftovers"} & found().keys()
+    state = folder / ".marketfetch"
+    left = sandbox_note.home(state)
+    (left / "run").mkdir(parents=True)
+    (left / sandbox_note.DATABASE).touch()
+    with contextlib.ExitStack() as running:
+        for name in ("worker-1", "beat"):
+            fcntl.flock(running.enter_context((left / "run" / f"{name}.pid").open("w")), fcntl.LOCK_EX)
+        said = found()
+        assert said["sandbox"][0] == "ok"
+        assert said["sandbox"][1].startswith(
+            "The sandbox of this folder is stopped: `marketfetch up --sandbox` starts it again"
+        )
+        assert said["leftovers"][0] == "warning"
+        assert said["leftovers"][1].startswith(
+            "Of a `marketfetch up` that was killed, beat and worker-1 run on in this folder."
+        )
+        fcntl.flock(running.enter_context((state / sandbox_note.UP_LOCK).open("w")), fcntl.LOCK_EX)
+        assert "leftovers" not in found(), "they have an owner"
 
 
 def test_a_fetch_without_a_key_names_the_vendors_variable_and_the_sandbox(folder: Path) -> None:
