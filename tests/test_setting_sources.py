@@ -14,7 +14,7 @@ from marketfetch import settings
 from marketfetch.addresses import redis_choice
 from marketfetch.cli.locks import only_one
 from marketfetch.cli.sandboxed import vendors_at
-from marketfetch.local import sandbox_note
+from marketfetch.local import runs_elsewhere, sandbox_note
 from marketfetch.ops.redis_writes import told
 from marketfetch.sections import bare_label
 from marketfetch.settings import Settings, SettingsError, get_settings, origin, unused_key_variables
@@ -142,7 +142,10 @@ def test_a_command_that_outlives_its_sandbox_says_what_became_of_it(read: Read, 
     sandbox_note.leave(state, database | {"redis_url": "redis://127.0.0.1:1/0"})
     with only_one(home / sandbox_note.LOCK, what="it"):
         read()
-        assert told(silence, away).startswith("Redis does not answer (redis://127.0.0.1:1/0: Error 111 "), "it runs"
+        assert told(silence, away).startswith("Redis does not answer (redis://127.0.0.1:1/0: Error 111 ")
+        assert told(silence, away).endswith(
+            "`marketfetch up --sandbox` runs, and starts it again within seconds: see what it prints."
+        )
         sandbox_note.leave(state, database | {"redis_url": "redis://127.0.0.1:2/0"})
         assert told(silence, away) == (
             f"The sandbox of this folder was started again, at another address{away}. Give this command once more."
@@ -153,7 +156,10 @@ def test_a_command_that_outlives_its_sandbox_says_what_became_of_it(read: Read, 
     assert get_settings().redis_url is not None, "these are still the settings of the sandbox"
 
 
-def test_a_command_that_comes_after_the_sandbox_names_it_before_other_ways(read: Read, tmp_path: Path) -> None:
+def test_a_command_that_comes_after_the_sandbox_names_it_before_other_ways(
+    read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs_elsewhere, "folders", list)
     home = sandbox_note.home(tmp_path / ".marketfetch")
     home.mkdir(parents=True)
     read()

@@ -12,9 +12,9 @@ from redis import Redis
 from redis.exceptions import BusyLoadingError, MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from marketfetch.addresses import redis_setting, redis_url, sandbox_gone, sandbox_left
+from marketfetch.addresses import redis_setting, redis_url, sandbox_gone, sandbox_left, state_dir
 from marketfetch.connections import new_redis
-from marketfetch.local import runs_elsewhere
+from marketfetch.local import runs_elsewhere, sandbox_note
 from marketfetch.redis_keys import named
 from marketfetch.settings import get_settings
 
@@ -90,7 +90,9 @@ def told(error: RedisError, consequence: str) -> str:
 
 def remedy_of_silence() -> str:
     """Returns what to do about a Redis that does not answer: `up` starts one only where none is configured."""
-    if get_settings().redis_url is not None:
+    if (configured := get_settings().redis_url) is not None:
+        if sandbox_note.find(state_dir()).get("redis_url") == configured.get_secret_value():
+            return "`marketfetch up --sandbox` runs, and starts it again within seconds: see what it prints."
         return f"Start the Redis that is configured, or correct {redis_setting()}."
     ways = f"Start one with `marketfetch up` in this folder, go to the folder where it runs, or set {redis_setting()}."
     return " ".join(filter(None, (sandbox_left(), ways, runs_elsewhere.sentence())))

@@ -151,6 +151,7 @@ def test_a_wrong_schedule_is_a_sentence(toml, line, says):
 
 def test_check_reports_a_wrong_schedule_as_a_finding_with_the_line_of_the_value(toml):
     toml.write_text(LIST + NIGHTLY + NIGHTLY.replace("nightly", "late").replace("session close", "session closs"))
+    get_settings.cache_clear()
     line = next(n for n, text in enumerate(toml.read_text().splitlines(), 1) if "closs" in text)
     done = CliRunner().invoke(command, ["check", "--json"])
     (only,) = json.loads(done.stdout)["findings"]
