@@ -161,6 +161,8 @@ def test_check_reports_a_wrong_schedule_as_a_finding_with_the_line_of_the_value(
     shown = CliRunner().invoke(command, ["check"])
     assert (shown.exit_code, shown.stdout.splitlines()[-1]) == (1, "1 error, 0 warnings.")
     assert CliRunner().invoke(command, ["status"]).stderr.startswith("Error in the settings: schedule.1.when: ")
+    toml.write_text(LIST)
+    get_settings.cache_clear()
 
 
 def run(*arguments: str) -> Result:
