@@ -134,8 +134,13 @@ def test_a_url_of_no_database(ready: Any, one_sentence: Sentence) -> None:
 
 
 def test_a_wrong_setting_stops_every_command_with_its_name(shell: Any, one_sentence: Sentence) -> None:
-    for arguments in (("check",), ("up",), ("status",), ("fetch", "polygon", "AAPL", *DAYS)):
-        sentence = one_sentence(shell.run(*arguments, LOG__LEVEL="loud"))
+    sentences = [
+        one_sentence(shell.run(*arguments, LOG__LEVEL="loud"))
+        for arguments in (("up",), ("status",), ("fetch", "polygon", "AAPL", *DAYS))
+    ]
+    checked = shell.run("check", "--json", LOG__LEVEL="loud")
+    assert checked.returncode == 1
+    for sentence in (*sentences, *(one["sentence"] for one in json.loads(checked.stdout)["findings"])):
         assert "log.level" in sentence
         assert "MARKETFETCH_LOG__LEVEL" in sentence
 
