@@ -21,6 +21,14 @@ Row = tuple[Value, ...]
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
+#: Into how many parts the rows are cut that have a bad one among them.
+_PARTS: Final = 8
+
+
+def as_it_is(row: object) -> object:
+    return row
+
+
 def records_page(
     kind: RecordKind,
     rows: Sequence[object],
@@ -28,35 +36,51 @@ def records_page(
     *,
     known: Mapping[str, object] = _NOTHING,
     next_page: str | None = None,
+    quick: Callable[[int, int], Sequence[Row] | None] | None = None,
+    mended: Callable[[object], object] = as_it_is,
 ) -> Page:
     """The page of a response's `rows`: those that pass the checks of `kind`, one for each natural key, and the rejects.
 
     `names` gives, for a row, our name of each of the vendor's fields; `known` are values that a row may leave out.
+    `quick` gives the records of the rows from a number to another one, None if one of them may be bad (see quick_records.py);
+    where it gives none, `mended` makes of one of `rows` what `names` is about.
     """
     book = RejectBook()
-    found = [
-        _values(kind, record)
-        for number, row in enumerate(rows)
-        if (record := read_record(MODELS[kind.name], row, names(row), number=number, book=book, **known)) is not None
-    ]
+    found: list[Row] = []
+    parts = [(0, len(rows))]
+    while parts:
+        start, stop = parts.pop()
+        if quick and stop - start > 1:
+            # Bad rows are looked for in ever smaller parts, so that the model reads few others.
+            clean = quick(start, stop)
+            step = -(-(stop - start) // _PARTS)
+            parts += [(at, min(at + step, stop)) for at in range(start, stop, step)][::-1] if clean is None else []
+            found += clean or []
+            continue
+        for number in range(start, stop):
+            row = mended(rows[number])
+            record = read_record(MODELS[kind.name], row, names(row), number=number, book=book, **known)
+            found += [] if record is None else [_values(kind, record)]
     return page_of(kind, found, book, next_page=next_page)
 
 
 def page_of(kind: RecordKind, found: Sequence[Row], book: RejectBook | None = None, *, next_page: str | None = None) -> Page:
     """The page of rows that are checked already: in the order of their key, each key once, whatever the response's order."""
-    places = [place for place, column in enumerate(kind.columns) if column.name in kind.key]
-    key_of = itemgetter(*places)
+    rejects = book.rejects() if book else ()
+    once = itemgetter(*(place for place, column in enumerate(kind.columns) if column.name in kind.once))
+    if len(set(map(once, found))) == len(found):
+        # The key's columns come first in each kind, so rows with a key of their own sort by it alone.
+        return Page(records=Records(kind.name, tuple(sorted(found))), rejects=rejects, next=next_page)
+    key_of = itemgetter(*range(len(kind.key)))
     by_key: dict[Any, Row] = {}
     for row in found:
         key = key_of(row)
         known = by_key.get(key)
         by_key[key] = row if known is None or known == row else _fuller(known, row)
     kept = tuple(by_key[key] for key in sorted(by_key))
-    once = itemgetter(*(place for place, column in enumerate(kind.columns) if column.name in kind.once))
     several = len(kept) - len({once(row) for row in kept})
     counts = {"row that repeats another": len(found) - len(kept), "another row of the same symbol and date": several}
     quirks = tuple(Quirk(name, rows) for name, rows in counts.items() if rows)
-    rejects = book.rejects() if book else ()
     return Page(records=Records(kind.name, kept), rejects=rejects, quirks=quirks, next=next_page)
 
 

@@ -9,7 +9,8 @@ from marketfetch.schemas.page import Page
 from marketfetch.schemas.record_kinds import DIVIDENDS, LISTINGS, QUOTES, SPLITS, RecordKind
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import NoData, Unavailable
-from marketfetch.vendors.record_reading import records_page
+from marketfetch.vendors.quick_records import QuickRecords, Rows
+from marketfetch.vendors.record_reading import as_it_is, records_page
 from marketfetch.vendors.reply_size import check_rows
 
 from .datasets import MOST_ROWS
@@ -51,6 +52,10 @@ _NAMES = {
     "dividends": _DIVIDEND_NAMES,
     "symbols": _LISTING_NAMES,
 }
+_QUICK = {
+    kind.name: QuickRecords(kind, _NAMES[kind.name], mended={"status": str.lower} if kind is LISTINGS else {})
+    for kind in (SPLITS, DIVIDENDS, LISTINGS)
+}
 
 
 def read_record_object(body: Mapping[str, object], *, request: Request) -> Page | None:
@@ -81,8 +86,6 @@ def read_record_rows(header: list[str], rows: list[list[str]], *, request: Reque
         kind = LISTINGS
     # The fields of a row that is too short, or too long, may stand in the wrong columns.
     named = [dict(zip(header, row, strict=True)) if len(row) == len(header) else {} for row in rows]
-    if kind is LISTINGS:
-        named = [{name: value.lower() if name == "status" else value for name, value in row.items()} for row in named]
     return _page(named, request=request, kind=kind)
 
 
@@ -91,10 +94,35 @@ def _page(rows: Sequence[object], *, request: Request, kind: RecordKind, symbol:
     known: dict[str, object] = {} if kind is LISTINGS else {"symbol": (symbol if request.is_unknown else "") or request.symbol}
     if kind is SPLITS:
         known["old_shares"] = 1  # the factor is new shares for each old one
-    page = records_page(kind, rows, lambda row: _named(kind, row), known=known)
+
+    def of_part(start: int, stop: int) -> Rows | None:
+        return _quick(kind, rows[start:stop], known)
+
+    mended = _listing if kind is LISTINGS else as_it_is
+    page = records_page(kind, rows, lambda row: _named(kind, row), known=known, quick=of_part, mended=mended)
     if not page.rows and not page.rejects:
         raise NoData(f"{WHO} has no {kind.name} for {request.symbol}")
     return page
+
+
+def _quick(kind: RecordKind, rows: Sequence[object], known: Mapping[str, object]) -> Rows | None:
+    """The records of rows that have the same fields, and only texts in them; None where any of them is unusual."""
+    first = rows[0]
+    if kind.name not in _QUICK or not isinstance(first, dict):
+        return None
+    names, keys = _named(kind, first), first.keys()
+    if len(set(names.values())) < len(names) or any(not isinstance(row, dict) or row.keys() != keys for row in rows):
+        return None
+    columns = {ours: [row[name] for row in rows] for name, ours in names.items()}  # type: ignore[index]
+    if any(set(map(type, column)) != {str} for column in columns.values()):
+        return None
+    return _QUICK[kind.name].of_columns(columns, known)
+
+
+def _listing(row: object) -> object:
+    """The row with our word for its status."""
+    status = row.get("status") if isinstance(row, dict) else None
+    return {**row, "status": status.lower()} if isinstance(row, dict) and isinstance(status, str) else row
 
 
 def _named(kind: RecordKind, row: object) -> dict[str, str]:

@@ -20,6 +20,8 @@ from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reply_parsing import check_whole, not_json, quoted, rate_limited
 
 WHO: Final = "Polygon"
+#: The statuses of data.
+DATA_STATUSES: Final = ("OK", "DELAYED")
 
 #: The vendor's own verdict on a key: nothing less, as a key that is condemned waits for a person.
 _KEY: Final = re.compile(
@@ -52,7 +54,7 @@ def _reason(body: dict[str, object]) -> str:
 
 def error_in(status: str, reason: str, reply: HttpReply, *, symbol: str) -> FetchError | None:
     """Returns the error that a 200 reports; None for OK and for DELAYED, which is valid data of a plan without live prices."""
-    if status in ("OK", "DELAYED"):
+    if status in DATA_STATUSES:
         return None
     if status == "NOT_AUTHORIZED":
         return _not_entitled(reply, reason, symbol=symbol)

@@ -8,20 +8,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from marketfetch.schemas.page import Page
-from marketfetch.schemas.record_kinds import DIVIDENDS, HOLIDAYS, LISTINGS, SPLITS, RecordKind
+from marketfetch.schemas.record_kinds import DIVIDENDS, HOLIDAYS, LISTINGS, SPLITS, RecordKind, Value
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.vendors.errors import NoData, SuspectEmpty, Unavailable
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.record_reading import records_page
+from marketfetch.vendors.quick_records import QuickRecords, decoded
+from marketfetch.vendors.record_reading import as_it_is, page_of, records_page
 from marketfetch.vendors.reply_parsing import not_json, parse_object
 from marketfetch.vendors.reply_size import check_rows
 
 from .datasets import MOST_ROWS
-from .errors import WHO, error_in
+from .errors import DATA_STATUSES, WHO, error_in
 
 _SPLIT: Final = {
     "ticker": "symbol",
@@ -62,6 +65,7 @@ _HOLIDAY: Final = {
     "close": "closes",
 }
 _LISTED: Final = (LISTINGS, _TICKER)
+_WORDS: Final = MappingProxyType({True: "active", False: "delisted"})
 RECORDS: Final = MappingProxyType[str, tuple[RecordKind, dict[str, str]]](
     {
         "splits": (SPLITS, _SPLIT),
@@ -72,6 +76,40 @@ RECORDS: Final = MappingProxyType[str, tuple[RecordKind, dict[str, str]]](
         "holidays": (HOLIDAYS, _HOLIDAY),
     }
 )
+
+
+def _day_of(moment: str) -> str:
+    """The day of `delisted_utc`, which is a midnight (2012-10-02T00:00:00Z)."""
+    return moment[:10] if moment[10:11] == "T" else moment
+
+
+_QUICK: Final = MappingProxyType(
+    {
+        kind.name: QuickRecords(
+            kind,
+            names,
+            types={"status": bool} if kind is LISTINGS else {},
+            mended={"status": _WORDS.get, "delisted": _day_of} if kind is LISTINGS else {},
+        )
+        for kind, names in RECORDS.values()
+    }
+)
+_HOLIDAY_LIST: Final = msgspec.json.Decoder(_QUICK["holidays"].rows)
+
+
+def _body_of(results: Any) -> msgspec.json.Decoder[Any]:
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+        ("status", str),
+        ("results", results),
+        ("count", int | None, None),
+        ("next_url", str | None, None),
+    ]
+    return msgspec.json.Decoder(msgspec.defstruct("Body", fields, gc=False))
+
+
+_BODIES: Final = MappingProxyType({name: _body_of(quick.rows) for name, quick in _QUICK.items()})
+#: A body whose rows are not decoded yet.
+_RAW: Final = _body_of(list[msgspec.Raw])
 
 
 def saved_dataset(reply: HttpReply) -> str:
@@ -90,6 +128,50 @@ def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[objec
     kind, names = RECORDS[request.dataset.lower()]
     if kind is HOLIDAYS and reply.body.lstrip()[:1] == b"[":
         return _read_holidays(reply)
+    return _quick(kind, request, reply, next_of) or _by_model(kind, names, request, reply, next_of)
+
+
+def _quick(kind: RecordKind, request: Request, reply: HttpReply, next_of: Callable[[object], str | None]) -> Page | None:
+    """The page of a reply of which at most some rows are unusual; None if anything else about it is."""
+    quick = _QUICK[kind.name]
+    body = decoded(_BODIES[kind.name], reply.body)
+    rows = None if body is None else quick.of_rows(body.results)
+    if rows is None:
+        body = decoded(_RAW, reply.body)
+    if body is None or body.status not in DATA_STATUSES or not 0 < len(body.results) <= MOST_ROWS:
+        return None
+    if body.count not in (None, len(body.results)):
+        return None
+    following = next_of(body.next_url)
+    only = None if request.is_unknown or request.symbol == WHOLE_MARKET else request.symbol
+    page = _of_raw_rows(kind, body.results, only, following) if rows is None else page_of(kind, rows, next_page=following)
+    if page is None or (only is not None and any(row[0] != only for row in page.records.rows)):
+        return None
+    return page
+
+
+def _of_raw_rows(kind: RecordKind, rows: list[msgspec.Raw], only: str | None, following: str | None) -> Page | None:
+    quick, names = _QUICK[kind.name], RECORDS[kind.name][1]
+
+    def of_part(start: int, stop: int) -> list[tuple[Value, ...]] | None:
+        # All of them have been tried.
+        return quick.of_raw(rows[start:stop]) if stop - start < len(rows) else None
+
+    def by_itself(raw: Any) -> object:
+        row = json.loads(bytes(raw))
+        if only is not None and _names_another([row], only):
+            raise ValueError
+        return _listing(row) if kind is LISTINGS else row
+
+    try:
+        return records_page(kind, rows, lambda _: names, next_page=following, quick=of_part, mended=by_itself)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _by_model(
+    kind: RecordKind, names: dict[str, str], request: Request, reply: HttpReply, next_of: Callable[[object], str | None]
+) -> Page:
     body = parse_object(reply, who=WHO)
     reason = str(body.get("error") or body.get("message") or "")
     error = error_in(str(body.get("status", "")), reason, reply, symbol=request.symbol)
@@ -111,13 +193,15 @@ def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[objec
         raise NoData(f"{WHO} has no {request.dataset} for {request.symbol}", status=reply.status)
     if not request.is_unknown and request.symbol != WHOLE_MARKET and _names_another(rows, request.symbol):
         raise Unavailable(f"{WHO} returned {request.dataset} of another ticker than {request.symbol}: no row was kept")
-    if kind is LISTINGS:
-        return records_page(kind, list(map(_listing, rows)), lambda _: names, next_page=following)
-    return records_page(kind, rows, lambda _: names, next_page=following)
+    mended = _listing if kind is LISTINGS else as_it_is
+    return records_page(kind, rows, lambda _: names, next_page=following, mended=mended)
 
 
 def _read_holidays(reply: HttpReply) -> Page:
     """Reads the one list that has no object around it. Raises NoData, Unavailable."""
+    quick = _QUICK["holidays"].of_rows((decoded(_HOLIDAY_LIST, reply.body) or [])[: MOST_ROWS + 1])
+    if quick is not None and len(quick) <= MOST_ROWS:
+        return page_of(HOLIDAYS, quick)
     try:
         rows = json.loads(reply.body)
     except (ValueError, RecursionError):
@@ -132,10 +216,9 @@ def _listing(row: object) -> object:
     """A ticker with a word for `active`, and the day of `delisted_utc`, which is a midnight (2012-10-02T00:00:00Z)."""
     if not isinstance(row, dict):
         return row
-    words = {True: "active", False: "delisted"}
     active, delisted = row.get("active"), row.get("delisted_utc")
-    day = delisted[:10] if isinstance(delisted, str) and delisted[10:11] == "T" else delisted
-    return {**row, "active": words.get(active, active) if isinstance(active, bool) else active, "delisted_utc": day}
+    word = _WORDS.get(active, active) if isinstance(active, bool) else active
+    return {**row, "active": word, "delisted_utc": _day_of(delisted) if isinstance(delisted, str) else delisted}
 
 
 def _names_another(rows: list[object], symbol: str) -> bool:
