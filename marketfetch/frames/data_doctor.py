@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -11,22 +12,21 @@ from typing import Final
 
 import numpy as np
 
-from marketfetch.configured import options
-from marketfetch.exceptions import MarketfetchError
 from marketfetch.extras import need
 from marketfetch.frames import series_checks
 from marketfetch.frames.choosing import Wish
 from marketfetch.frames.series_checks import Bounds, Calendar, DailyBars, SeriesFinding
 from marketfetch.frames.stored_bars import arrow, found, reading
+from marketfetch.ops.missing_sessions import Asked, Key, asked_of, by_series
+from marketfetch.ops.series_calendars import SeriesCalendars
 from marketfetch.schemas.bars import Ints
-from marketfetch.schemas.request import Request
 from marketfetch.storage.arrow_reading import ArrowSource
+from marketfetch.storage.asked_ranges import asked_ranges
 from marketfetch.storage.price_checks import Splits, fetched_before, splits
 from marketfetch.storage.session_dates import session_days
 from marketfetch.storage.store import Store
 from marketfetch.storage.stored_series import StoredSeries
-from marketfetch.vendors import vendor
-from marketfetch.vendors.expected_days import expected_days, table_ends
+from marketfetch.vendors.expected_days import expected_days
 from marketfetch.vendors.times import day_start_ms
 from marketfetch.vendors.trading_days import WEEK_OF_CURRENCIES
 
@@ -82,10 +82,11 @@ def examine(
         findings += _of_splits(known, {(one.provider, one.symbol) for one in series})
         # Before the scan: in one process no second connection to a SQLite file is used while ADBC has it open.
         findings += [_about(one, finding) for one in series for finding in _outdated(store, one, _splits_of(known, one))]
+        calendars, asked_before = SeriesCalendars(time.time_ns() // 1_000_000), by_series(asked_ranges(store))
         with arrow(store) as source:
             for one, bars in _each(source, series):
                 total += len(bars.days)
-                calendar = _calendar(one.provider, one.symbol)
+                calendar = _calendar(one, calendars, asked_before)
                 lasts.append((one, int(bars.days[-1]), calendar))
                 latest[one.provider] = max(latest.get(one.provider, 0), int(bars.days[-1]))
                 checks = series_checks.check(
@@ -169,15 +170,11 @@ def _outdated(store: Store, one: StoredSeries, known: Sequence[tuple[date, float
         return
 
 
-def _calendar(provider: str, symbol: str) -> str | None:
-    """The calendar of a symbol's sessions; None where none is known, as for a vendor that is not installed any more."""
-    try:
-        asked = Request.model_validate({"provider": provider, "symbol": symbol})
-        finality = vendor(provider).finality_of(asked, options(provider))
-        table_ends(finality.calendar)  # raises ValueError for a calendar that this release does not know
-    except (KeyError, ValueError, MarketfetchError):
-        return None
-    return finality.calendar if finality.sessions_known else None
+def _calendar(one: StoredSeries, calendars: SeriesCalendars, asked: dict[Key, Asked]) -> str | None:
+    """The name of the calendar of a series' sessions; None where none is known, as of a vendor that is not installed."""
+    dataset = asked_of((one.provider, one.symbol, one.timespan, one.adjustment), asked).dataset
+    found = calendars.of(one, dataset)
+    return None if found is None else found.finality.calendar
 
 
 def _days_of(calendar: str | None, first: int, last: int) -> Calendar:

@@ -19,6 +19,7 @@ from marketfetch.schemas.bars import BarColumns
 from marketfetch.storage import open_store
 from marketfetch.vendors.times import day_start_ms
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of
+from tests.frames.test_gaps import bars_of, covered
 
 #: 2 January 2024, a Tuesday, in days since 1970.
 FIRST = (date(2024, 1, 2) - date(1970, 1, 1)).days
@@ -220,6 +221,15 @@ def test_sessions_are_counted_by_the_calendar_as_gaps_and_freshness_do(configure
     assert done.stdout.splitlines()[0].endswith("0 errors, 0 warnings, 1 jump over sessions that are not stored.")
     (ended,) = [one for one in json.loads(run("--json").stdout)["findings"] if one["kind"] == "stopped"]
     assert f", {lacked + 2} sessions before the vendor's latest bar" in ended["sentence"], "holidays are none"
+
+
+def test_the_calendar_is_that_of_the_dataset_that_was_asked(configured, store, keep):
+    """BTC as a coin has bars on Sundays; as a share it would have none."""
+    days = [date(2024, 1, 2) + timedelta(days=n) for n in range(20)]
+    keep("BTC", bars_of(days, "UTC"), provider="alpha_vantage", adjustment="raw", zone="UTC")
+    assert "no session" in run("BTC").stdout
+    covered(store, "BTC", "2024-01-02", "2024-01-21", "2024-01-21", provider="alpha_vantage", dataset="crypto")
+    assert "no session" not in run("BTC").stdout
 
 
 def run(*arguments: str) -> Result:

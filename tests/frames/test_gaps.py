@@ -49,10 +49,12 @@ def keep_days(store, symbol: str, days, *, zone=NEW_YORK, partial=(), **more) ->
     kept(store, symbol, bars_of(days, zone, partial=partial), zone=zone, adjustment="raw", **more)
 
 
-def covered(store, symbol: str, first: str, last: str, final_to: str | None, *, provider="polygon", timespan="1d") -> None:
+def covered(
+    store, symbol: str, first: str, last: str, final_to: str | None, *, provider="polygon", timespan="1d", dataset="bars"
+) -> None:
     time = store.database.spelling.time()
-    sql = f"INSERT INTO coverage VALUES (?, 'bars', ?, ?, 'raw', ?, ?, ?, {time})"
-    store.database.change(lambda do: do(sql, provider, symbol, timespan, first, last, final_to, ASKED_MS))
+    sql = f"INSERT INTO coverage VALUES (?, ?, ?, ?, 'raw', ?, ?, ?, {time})"
+    store.database.change(lambda do: do(sql, provider, dataset, symbol, timespan, first, last, final_to, ASKED_MS))
 
 
 def ended(store, symbol: str, first: str, last: str, *, outcome: Outcome, reason: str = "", rejects=(), arguments=True) -> None:
