@@ -1,7 +1,8 @@
 """The `marketfetch` command, also reachable as `celery -A marketfetch marketfetch`.
 
-Exit codes: 0 for success; 1 for a failure, with one sentence on stderr that says why; 2 for a command that was written wrongly;
-130 for Ctrl-C. The modules of the commands import what is heavy inside their functions, so that `--help` comes at once.
+Exit codes: 0 for success; 1 for a failure, with one sentence on stderr that says why, also where a vendor or the store decides
+that a wish can't be served; 2 for a command that was written wrongly, wherever it is run; 130 for Ctrl-C. The modules of the
+commands import what is heavy inside their functions, so that `--help` comes at once.
 """
 
 from __future__ import annotations
