@@ -105,7 +105,7 @@ def _page(request: Request, reply: HttpReply, rows: Sequence[object], columns: _
     check_rows(len(rows), most_rows=LONGEST_REPLY, who=WHO)
     if not rows and not following:
         raise NoData(f"{WHO} has no rows for {request.symbol}: check the filters, it may begin later", status=reply.status)
-    book, name, found = RejectBook(), _name(request), []
+    book, name, found, place_of_day = RejectBook(), _name(request), [], columns.day
     for number, row in enumerate(rows):
         cells = _cells(row, columns, number=number, book=book)
         if cells is not None:
@@ -113,7 +113,7 @@ def _page(request: Request, reply: HttpReply, rows: Sequence[object], columns: _
             if len(key.encode()) > _LONGEST_KEY:
                 book.add(number, columns.names[columns.key[0]], key, f"the row's key has more than {_LONGEST_KEY:,} bytes")
                 continue
-            day = None if columns.day is None else cells[columns.day]
+            day = None if place_of_day is None else cells[place_of_day]
             found.append((name, key, None if day is None else str(day), _json(dict(zip(columns.names, cells, strict=True)))))
     return page_of(VALUE_ROWS, found, book, next_page=following)
 
@@ -242,5 +242,5 @@ def _odd(request: Request, reply: HttpReply) -> Unavailable:
     return Unavailable(f"{WHO} returned JSON of an unknown shape for {request.symbol}", status=reply.status)
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+#: Made once: `json.dumps` would make one for each call.
+_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

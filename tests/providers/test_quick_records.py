@@ -137,6 +137,17 @@ def test_both_ways_read_the_same_of_broken_bytes(dataset: str, data: st.DataObje
     assert_same(dataset, bytes(body))
 
 
+@pytest.mark.parametrize("dataset", CLEAN)
+def test_both_ways_read_the_same_of_every_odd_value_of_every_field(dataset: str) -> None:
+    value: Any
+    for name in CLEAN[dataset]:
+        for value in (*TEXTS, *NUMBERS, None, True, False, [], {}):
+            rows = [CLEAN[dataset], {**CLEAN[dataset], name: value}]
+            assert_same(
+                dataset, json.dumps({"status": "OK", "results": rows}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+            )
+
+
 CSV = {
     "symbols": {
         "symbol": "AAPL", "name": "Apple", "exchange": "NASDAQ", "assetType": "Stock", "ipoDate": "1980-12-12",
@@ -159,6 +170,17 @@ def test_both_ways_read_the_same_of_texts(dataset: str, data: st.DataObject) -> 
         if data.draw(st.integers(0, 2)) == 0:
             row[data.draw(st.sampled_from(list(row)))] = data.draw(st.sampled_from(TEXTS))
         rows.append(list(row.values())[: None if data.draw(st.integers(0, 9)) else 2])
+    assert_same_texts(dataset, rows)
+
+
+@pytest.mark.parametrize("dataset", CSV)
+def test_both_ways_read_the_same_of_every_odd_text_of_every_column(dataset: str) -> None:
+    for name in CSV[dataset]:
+        for text in TEXTS:
+            assert_same_texts(dataset, [list(CSV[dataset].values()), list({**CSV[dataset], name: text}.values())])
+
+
+def assert_same_texts(dataset: str, rows: list[list[Any]]) -> None:
     request = Request(provider="alpha_vantage", dataset=dataset, symbol="AAPL", generation="2026-05-15T10:00Z")
     quick = alpha_vantage.read_record_rows(list(CSV[dataset]), rows, request=request)
     with pytest.MonkeyPatch.context() as patch:
