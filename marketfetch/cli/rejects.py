@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Characters of a value in the table; `--json` has all 200 that are kept.
 _SHOWN: Final = 40
+#: The words that are cut on a narrow terminal, and to how many characters. The counts above the rows have whole reasons.
+_ELASTIC: Final = {"symbol": 10, "field": 10, "value": 8, "reason": 20}
 #: Reasons for which it is said what to do.
 _ADVISED: Final = 3
 
@@ -51,7 +53,7 @@ def rejects(*, what: str, reason: str, limit: int, as_json: bool) -> None:
     table(rows)
     if found.rows:
         click.echo("")
-        table(_lines(found, clean))
+        table(_lines(found, clean), elastic=_ELASTIC, go=("row", "vendor", "request", "value"))
     _hints(found, clean)
 
 

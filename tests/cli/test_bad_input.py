@@ -172,11 +172,8 @@ def test_check_names_what_is_wrong_and_what_to_do(ready: Any) -> None:
 def test_up_says_at_boot_what_is_wrong(shell: Any) -> None:
     shell.variables["MARKETFETCH_REDIS_URL"] = f"redis://127.0.0.1:{closed_port()}/0"
     started = shell.start("up", "--concurrency", "1")
-    # The example comes last.
-    started.until(lambda: "In another terminal" in started.text)
-    assert "can't be reached" in started.text
-    assert "No vendor has an API key" in started.text
-    assert "in this folder, when a key is set and `marketfetch up` was started again: " in started.text
+    started.until(lambda: "No vendor has an API key" in started.text and "can't be reached" in started.text)
+    started.until(lambda: "in this folder, when a key is set and `marketfetch up` was started again: " in started.text)
     assert started.end() == 0
     assert "Traceback" not in started.text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -91,6 +92,19 @@ def test_the_rows_are_bounded_and_it_says_how_many_there_are(configured):
     done = run("--limit", "2")
     assert "2 of 6 kept rows are listed" in done.stderr
     assert len(json.loads(run("--limit", "0", "--json").stdout)["rows"]) == 0
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_terminal_has_whole_times_and_a_line_a_row(configured, monkeypatch, width):
+    fill(configured)
+    with monkeypatch.context() as terminal:
+        terminal.setenv("FORCE_COLOR", "1")
+        terminal.setenv("COLUMNS", f"{width}")
+        done = run()
+    rows = [line for line in done.stdout.splitlines() if re.match(r"\d{4}-", line)]
+    assert len(rows) == 6
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", row) and len(row) <= width for row in rows), rows
+    assert ("Without vendor, row and request, for which the terminal is too narrow" in done.stderr) == (width == 60)
 
 
 def test_hostile_text_and_secrets_never_reach_the_terminal(configured):
