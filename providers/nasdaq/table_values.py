@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -41,6 +41,8 @@ _LONGEST_LIST: Final = 400
 #: What an index of either database holds.
 _LONGEST_KEY: Final = 2_000
 _ALL: Final = ("*",)
+#: Rows that are read one by one where one of them is unusual.
+_PART: Final = 32
 #: How the vendor's types begin, in lower case. https://docs.data.nasdaq.com/docs/tables-1
 _TYPES: Final[tuple[tuple[str, CellType], ...]] = (
     ("datetime", "time"),
@@ -106,16 +108,64 @@ def _page(request: Request, reply: HttpReply, rows: Sequence[object], columns: _
     if not rows and not following:
         raise NoData(f"{WHO} has no rows for {request.symbol}: check the filters, it may begin later", status=reply.status)
     book, name, found, place_of_day = RejectBook(), _name(request), [], columns.day
-    for number, row in enumerate(rows):
-        cells = _cells(row, columns, number=number, book=book)
-        if cells is not None:
-            key = _json({columns.names[place]: cells[place] for place in columns.key})
-            if len(key.encode()) > _LONGEST_KEY:
-                book.add(number, columns.names[columns.key[0]], key, f"the row's key has more than {_LONGEST_KEY:,} bytes")
-                continue
-            day = None if place_of_day is None else cells[place_of_day]
-            found.append((name, key, None if day is None else str(day), _json(dict(zip(columns.names, cells, strict=True)))))
+    every_column = columns.key == tuple(range(len(columns.names)))
+    for number, cells in _numbered_cells(rows, columns, book):
+        whole = _json(dict(zip(columns.names, cells, strict=True)))
+        key = whole if every_column else _json({columns.names[place]: cells[place] for place in columns.key})
+        if len(key.encode()) > _LONGEST_KEY:
+            book.add(number, columns.names[columns.key[0]], key, f"the row's key has more than {_LONGEST_KEY:,} bytes")
+            continue
+        day = None if place_of_day is None else cells[place_of_day]
+        found.append((name, key, None if day is None else str(day), whole))
     return page_of(VALUE_ROWS, found, book, next_page=following)
+
+
+def _numbered_cells(rows: Sequence[object], columns: _Columns, book: RejectBook) -> Iterator[tuple[int, Sequence[Cell]]]:
+    """The number and the typed cells of each good row: of parts without an unusual one by column, of the others row by row."""
+    clean = clean_cells(rows, columns)
+    if clean is not None:
+        yield from enumerate(clean)
+        return
+    for start in range(0, len(rows), _PART):
+        part = rows[start : start + _PART]
+        clean = clean_cells(part, columns)
+        if clean is not None:
+            yield from enumerate(clean, start)
+            continue
+        for number, row in enumerate(part, start):
+            cells = _cells(row, columns, number=number, book=book)
+            if cells is not None:
+                yield number, cells
+
+
+def clean_cells(rows: Sequence[object], columns: _Columns) -> list[tuple[Cell, ...]] | None:
+    """What `_cells` makes of each of these rows; None where one of them may be a reject."""
+    wide = len(columns.names)
+    if not rows or any(not isinstance(row, list) or len(row) != wide for row in rows):
+        return None
+    try:
+        cells = [_column(*one) for one in zip(columns.types, zip(*rows, strict=True), strict=True)]
+    except (ValueError, OverflowError, TypeError):
+        return None
+    if len(columns.key) < wide and any(None in cells[place] for place in columns.key):
+        return None
+    return list(zip(*cells, strict=True))
+
+
+def _column(kind: CellType, column: Sequence[Any]) -> Sequence[Cell]:
+    """The cells of a column, which are the values themselves in most. Raises ValueError, OverflowError, TypeError."""
+    types = set(map(type, column)) - {type(None)}
+    there = [one for one in column if one is not None] if None in column else column
+    if kind == "day" and types <= {str}:
+        days = {one: _day(one) for one in set(column)}
+        return [days[one] for one in column]
+    if types <= ({int} if kind == "whole" else {int, float}) and kind in ("number", "whole") and all(map(math.isfinite, there)):
+        return column
+    if kind == "text" and types <= {str}:
+        signs = "".join(there)
+        if "\x00" not in signs and signs.encode():
+            return column
+    return [None if one is None else _READERS[kind](one) for one in column]
 
 
 def _cells(row: object, columns: _Columns, *, number: int, book: RejectBook) -> list[Cell] | None:

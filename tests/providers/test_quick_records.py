@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.record_kinds import KINDS
+from marketfetch.schemas.rejects import RejectBook
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import FetchError
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.record_reading import page_of, records_page
 from providers.alpha_vantage import records as alpha_vantage
+from providers.nasdaq import table_values
 from providers.polygon import records
 
 CLEAN: dict[str, dict[str, Any]] = {
@@ -215,6 +217,31 @@ def test_a_clean_reply_needs_no_model_and_one_bad_row_few(dataset: str, monkeypa
     assert isinstance(page, Page)
     assert (page.rows, [one.row for one in page.rejects]) == (999, [700])
     assert len(read_by_model) < 20
+
+
+TYPES: tuple[table_values.CellType, ...] = ("day", "time", "number", "whole", "text", "any")
+
+
+def assert_same_cells(rows: list[Any]) -> None:
+    columns = table_values._Columns(TYPES, TYPES, (0, 4))
+    quick = table_values.clean_cells(rows, columns)
+    model = [table_values._cells(row, columns, number=0, book=RejectBook()) for row in rows]
+    assert quick is None or repr(quick) == repr([tuple(row or ()) for row in model])
+
+
+def test_cells_by_column_are_the_cells_by_row() -> None:
+    clean = ["2024-01-31", "2024-01-31T10:00:00", 1.5, 4, "AAPL", "any"]
+    columns = table_values._Columns(TYPES, TYPES, (0, 4))
+    assert table_values.clean_cells([clean, clean], columns) == [tuple(clean)] * 2
+    value: Any
+    for place in range(len(TYPES)):
+        for value in (*TEXTS, *NUMBERS, None, True, False, [], {}):
+            odd = [*clean[:place], value, *clean[place + 1 :]]
+            assert_same_cells([clean, odd])
+            assert_same_cells([odd])
+    row: Any
+    for row in (clean[:5], [*clean, 1], None, {}, "texted"):
+        assert_same_cells([clean, row])
 
 
 def test_the_columns_of_a_key_come_first_in_its_kind() -> None:
