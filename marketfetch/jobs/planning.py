@@ -233,6 +233,7 @@ def plan(spec: JobSpec) -> list[Request]:
     """The requests of a job, in order. Raises BadRequestError, also for a range that lies in the future."""
     vendor, ours = vendors.vendor(spec.provider), options(spec.provider)
     try:
-        return with_generations(spec, vendor.plan(spec, ours), vendor, ours)
+        requests = with_generations(spec, vendor.plan(spec, ours), vendor, ours)
     except PlanError as error:
         raise BadRequestError(str(error)) from error
+    return [one.model_copy(update={"records": True}) for one in requests] if spec.is_whole else requests

@@ -18,6 +18,8 @@ class Request(BaseModel):
     dates in the exchange's zone; both are None for a whole list, such as splits, and for a saved response whose request is
     unknown (`marketfetch read`). A list has a generation, as it may be longer tomorrow; the saved response has none.
     `cursor` is the vendor's cursor of page `page`. It is not part of the identity, because a cursor may expire.
+    `records` is True for a planned request of a dataset that is stored as records. A worker of a release that only reads those
+    refuses the request for this field; without it, that worker would record the request as stored, and drop its rows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +34,7 @@ class Request(BaseModel):
     generation: str = ""
     page: int = Field(default=0, ge=0)
     cursor: str | None = None
+    records: bool = Field(default=False, exclude_if=lambda records: not records)
 
     @property
     def root(self) -> str:

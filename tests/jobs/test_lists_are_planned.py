@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +37,30 @@ def test_a_list_is_one_request_a_symbol_without_a_range_and_never_final(provider
     ]
     assert planning.plan(JobSpec.model_validate_json(spec.model_dump_json())) == requests
     assert planned(provider, "AAPL", dataset=dataset, again=True)[1][0].generation == "n"
+
+
+RELEASE_BEFORE = Path(__file__).parents[1] / "recordings" / "releases" / "0.1.0.zip"
+READS = """
+import sys
+from schemas.requests import Request
+Request.model_validate_json(sys.argv[1])
+"""
+
+
+def test_a_worker_that_would_drop_the_rows_of_a_list_refuses_its_request() -> None:
+    """The release before reads splits and stores none: it would record the request as stored."""
+    (split,) = planned("polygon", "AAPL", dataset="splits")[1]
+    (bars,) = planned("polygon", "AAPL", start="2024-01-02", end="2024-01-31")[1]
+    said = {}
+    for one in (split, bars):
+        asked = json.dumps({"provider": "polygon", **json.loads(one.arguments)})
+        done = subprocess.run(
+            [sys.executable, "-c", READS, asked], env={"PYTHONPATH": str(RELEASE_BEFORE)}, capture_output=True, text=True
+        )
+        said[one.dataset] = done.stderr
+    assert said["bars"] == ""
+    assert "records" in said["splits"]
+    assert "Extra inputs are not permitted" in said["splits"]
 
 
 @pytest.mark.parametrize(
