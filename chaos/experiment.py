@@ -162,12 +162,28 @@ def _wait_for_quiet(installation: Installation) -> None:
 
 
 def _left(installation: Installation) -> dict[str, list[str]]:
-    """The requests and messages left in Redis, except a killed worker's messages, which stay unacked for an hour."""
+    """The requests and messages left in Redis, except a killed worker's messages, which stay unacked for an hour.
+
+    A request that has crashed a worker and then failed keeps its raw reply for an operator: that is none of them.
+    """
+    failed = _failed(installation)
     with installation.redis() as redis:
-        ours = sorted(key.decode(errors="replace") for key in redis.scan_iter(match="mf:*", count=1000))
+        ours = {key.decode(errors="replace") for key in redis.scan_iter(match="mf:*", count=1000)}
+        for name in PROVIDERS:
+            kept = [one.decode() for one in redis.lrange(f"mf:{{{name}}}:raws", 0, -1)]
+            ours -= {f"mf:{{{name}}}:raw:{one}" for one in kept if one in failed}
+            if failed.issuperset(kept):
+                ours.discard(f"mf:{{{name}}}:raws")
         queues = ("fetch.alpha_vantage", "fetch.polygon", "fetch.nasdaq", "store", "celery")
         waiting = [f"{name}: {length}" for name in queues if (length := redis.llen(name))]
-    return {"keys of the gate": [key for key in ours if not _REMEMBERED.fullmatch(key)], "messages": waiting}
+    return {"keys of the gate": [key for key in sorted(ours) if not _REMEMBERED.fullmatch(key)], "messages": waiting}
+
+
+def _failed(installation: Installation) -> set[str]:
+    try:
+        return {str(one[0]) for one in installation.rows("SELECT request_id FROM ledger WHERE outcome = 'failed'")}
+    except psycopg.OperationalError:
+        return set()
 
 
 def _calls(installation: Installation) -> Calls:

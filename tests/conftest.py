@@ -33,8 +33,11 @@ for _variables in key_variables().values():
     for _variable in _variables:
         os.environ.pop(_variable, None)
 
-#: `make stress`: for tests that do not say their own number. Without it they make 100 examples each.
-settings.register_profile("stress", max_examples=5000, deadline=None)
+#: `make test` repeats the same 100 examples of each property, so that a run says what a change has done.
+settings.register_profile("repeated", derandomize=True)
+settings.load_profile("repeated")
+#: `make stress` looks for new ones, for tests that do not say their own number.
+settings.register_profile("stress", max_examples=5000, deadline=None, derandomize=False)
 
 
 def pytest_collection_finish() -> None:
