@@ -27,13 +27,14 @@ def dead(ctx: click.Context, *, as_json: bool) -> None:
     if ctx.invoked_subcommand:
         return
     from marketfetch.addresses import redis_choice
+    from marketfetch.documents.message_documents import dead_messages
     from marketfetch.ops.dead_letters import letters
 
     found = letters()
     if where := redis_choice():
         hint(where)
     if as_json:
-        click.echo(json.dumps({"messages": [_document(one) for one in found]}))
+        click.echo(json.dumps(dead_messages(found)))
         return
     if not found:
         hint("There are no dead messages: everything that was sent could be read.")
@@ -49,13 +50,14 @@ def dead(ctx: click.Context, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def show(*, number: str, as_json: bool) -> None:
     """Show the message ID: where it came from, why it is here, and what it says, without secrets."""
+    from marketfetch.documents.message_documents import dead_message_text
     from marketfetch.ops.dead_letters import letter
 
     found = letter(number)
-    text = found.text()
     if as_json:
-        click.echo(json.dumps({**_document(found), "message": text}))
+        click.echo(json.dumps(dead_message_text(found)))
         return
+    text = found.text()
     about = {
         "id": found.id,
         "when": f"{found.when:%Y-%m-%d %H:%M:%S} UTC",
@@ -136,16 +138,3 @@ def _each(ctx: click.Context, do: Callable[[str], DeadLetter], number: str | Non
     if count or not refused:
         hint(f"{counted(count, 'message')} {'is' if count == 1 else 'are'} {done}." if count else "There are no dead messages.")
     ctx.exit(1 if refused else 0)
-
-
-def _document(one: DeadLetter) -> dict[str, object]:
-    return {
-        "id": one.id,
-        "when": one.when.isoformat(),
-        "queue": one.queue,
-        "reason": one.reason,
-        "task": one.task or None,
-        "task_id": one.task_id or None,
-        "size": one.size,
-        "whole": one.whole,
-    }

@@ -97,6 +97,7 @@ def fetch(
     from marketfetch.addresses import database_choice, missing_database
     from marketfetch.cli.outcome import ALL_STORED
     from marketfetch.cli.owner import owner
+    from marketfetch.documents.job_documents import submitted_job
     from marketfetch.exceptions import BadRequestError
     from marketfetch.jobs.list_wishes import whole_list
     from marketfetch.vendors import names, unknown
@@ -144,7 +145,7 @@ def fetch(
         surely_traded = not may_be_empty and _days_over(start, end) >= _SURELY_TRADED_DAYS
         ctx.exit(_wait(job, name=provider, as_json=as_json, surely_traded=surely_traded))
     if as_json:
-        click.echo(json.dumps({"job": job.job_id, "requests": job.requests, "new": job.new}))
+        click.echo(json.dumps(submitted_job(job)))
     else:
         click.echo(job.job_id)
     if not job.requests:

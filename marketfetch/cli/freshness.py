@@ -12,11 +12,12 @@ from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
-    from marketfetch.ops.staleness import Freshness, Stale
+    from marketfetch.ops.staleness import Freshness
 
 
 def show_freshness(*, limit: int, as_json: bool) -> int:
     """Prints which series are stale; returns the exit code: 1 if one is of which the vendor may have more."""
+    from marketfetch.documents.series_documents import freshness_document
     from marketfetch.frames.stored_bars import reading
     from marketfetch.ops.staleness import freshness
 
@@ -24,8 +25,7 @@ def show_freshness(*, limit: int, as_json: bool) -> int:
         found = freshness(store)
     stale = [one for one in found.stale if not one.vendor_has_none]
     if as_json:
-        counts = {"fresh": found.fresh, "stale": len(stale), "ended": len(found.stale) - len(stale)}
-        click.echo(json.dumps({**counts, "series": [_document(one) for one in found.stale], "notes": found.notes}))
+        click.echo(json.dumps(freshness_document(found)))
     else:
         _print(found, len(stale), limit)
     return 1 if stale else 0
@@ -50,18 +50,3 @@ def _print(found: Freshness, stale: int, limit: int) -> None:
         hint(sentence)
     if len(found.stale) > limit:
         hint(f"{limit:,} of {counted(len(found.stale), 'series', 'series')} are listed: --limit lists more, --json all.")
-
-
-def _document(one: Stale) -> dict[str, object]:
-    asked = datetime.fromtimestamp(one.none_at_ms / 1000, UTC).isoformat() if one.none_at_ms else None
-    return {
-        "provider": one.provider,
-        "symbol": one.symbol,
-        "timespan": one.timespan,
-        "adjustment": one.adjustment,
-        "last": one.last.isoformat() if one.last else None,
-        "due": one.due.isoformat(),
-        "sessions": one.sessions,
-        "vendor_has_none": one.vendor_has_none,
-        "asked_at": asked,
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -66,6 +66,7 @@ def gaps(
     Exits with 1 if a call may bring a missing session, which is so for the first three reasons; with 0 if there is none, and
     after --repair.
     """
+    from marketfetch.documents.series_documents import gaps_document
     from marketfetch.frames.stored_bars import reading
     from marketfetch.ops.missing_sessions import find
 
@@ -74,12 +75,12 @@ def gaps(
         found = find(store, chosen)
     if all_of_them and not repairing:
         raise click.UsageError("--all says what --repair asks for: write both")
-    jobs = _repaired(found, all_of_them=all_of_them) if repairing else []
+    jobs = _repaired(found, all_of_them=all_of_them) if repairing else None
     if as_json:
-        click.echo(json.dumps({**_document(found), **({"jobs": [_of_job(one) for one in jobs]} if repairing else {})}))
+        click.echo(json.dumps(gaps_document(found, jobs)))
     else:
         _print(found, limit, advise=not repairing)
-        _print_jobs(jobs)
+        _print_jobs(jobs or ())
     ctx.exit(1 if not repairing and any(one.why in _MENDABLE for one in found.gaps) else 0)
 
 
@@ -99,10 +100,6 @@ def _print_jobs(jobs: Sequence[RepairJob]) -> None:
             f"job {one.job.job_id}: {counted(one.job.requests, 'request')} to {one.provider} for "
             f"{counted(one.sessions, 'session')} of {counted(one.symbols, 'symbol')}."
         )
-
-
-def _of_job(one: RepairJob) -> dict[str, object]:
-    return {"job": one.job.job_id, "provider": one.provider, "requests": one.job.requests, "sessions": one.sessions}
 
 
 def _chosen(
@@ -145,10 +142,11 @@ def _print(found: Found, limit: int, *, advise: bool) -> None:
 
 
 def _cells(gap: Gap) -> tuple[str, ...]:
+    from marketfetch.documents.series_documents import reason_of_gap
     from marketfetch.printable import printable
 
     bars = f"{gap.timespan} {gap.adjustment}".rstrip()
-    more = printable(_reason(gap), most=_SHOWN)
+    more = printable(reason_of_gap(gap), most=_SHOWN)
     return (
         gap.provider,
         printable(gap.symbol, most=_SHOWN),
@@ -159,45 +157,3 @@ def _cells(gap: Gap) -> tuple[str, ...]:
         gap.why,
         more,
     )
-
-
-def _reason(gap: Gap) -> str:
-    """What is said beside a gap, without a secret that a vendor may have sent back."""
-    from marketfetch.redaction import Redactor
-    from marketfetch.settings import get_settings
-
-    if gap.why == "vendor has none":
-        return f"asked on {datetime.fromtimestamp(gap.at_ms / 1000, UTC):%Y-%m-%d}"
-    return Redactor(get_settings().secrets()).text(gap.reason)
-
-
-def _document(found: Found) -> dict[str, object]:
-    from marketfetch.ops.gap_reasons import WHYS
-
-    sums = dict.fromkeys(WHYS, 0)
-    for gap in found.gaps:
-        sums[gap.why] += gap.sessions
-    return {
-        "series": found.series,
-        "sessions": found.sessions,
-        "missing": {why.replace(" ", "_"): number for why, number in sums.items()},
-        "gaps": [_of_gap(one) for one in found.gaps],
-        "notes": found.notes,
-    }
-
-
-def _of_gap(gap: Gap) -> dict[str, object]:
-    at = datetime.fromtimestamp(gap.at_ms / 1000, UTC).isoformat() if gap.at_ms else None
-    return {
-        "provider": gap.provider,
-        "dataset": gap.dataset,
-        "symbol": gap.symbol,
-        "timespan": gap.timespan,
-        "adjustment": gap.adjustment or None,
-        "first": gap.first.isoformat(),
-        "last": gap.last.isoformat(),
-        "sessions": gap.sessions,
-        "why": gap.why.replace(" ", "_"),
-        "reason": _reason(gap) if gap.reason else "",
-        "at": at,
-    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -22,10 +21,11 @@ _UNITS: Final = ("bytes", "KB", "MB", "GB", "TB")
 def show_plan(provider: str, symbols: tuple[str, ...], *, as_json: bool, **wish: Any) -> None:
     """Prints what a fetch with these arguments would cost."""
     from marketfetch import plan
+    from marketfetch.documents.job_documents import forecast_of_job
 
     found = plan(provider, symbols, **wish)
     if as_json:
-        click.echo(json.dumps(asdict(found)))
+        click.echo(json.dumps(forecast_of_job(found)))
         return
     click.echo("\n".join(lines(found)))
     for sentence in found.trouble:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +12,6 @@ from marketfetch.cli.screen import hint, table
 from marketfetch.lengths import in_words
 
 if TYPE_CHECKING:
-    from marketfetch.ops.key_status import KeyLine
     from marketfetch.quotas.values import KeyReport
 
 
@@ -25,14 +23,14 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
     if ctx.invoked_subcommand:
         return
     from marketfetch.addresses import redis_choice
+    from marketfetch.documents.key_documents import quotas_document
     from marketfetch.ops.key_status import events, lines, sentences, unserved
 
     found, waits = lines(), unserved()
     if where := redis_choice():
         hint(where)
     if as_json:
-        events_of = {provider: asdict(one) for provider, one in events().items()}
-        click.echo(json.dumps({"keys": [_document(one) for one in found], "events": events_of, "unserved": waits}))
+        click.echo(json.dumps(quotas_document(found, events(), waits)))
         return
     if not found:
         hint("No API key is configured. `marketfetch check` says how to set one.")
@@ -102,16 +100,12 @@ def _opening(resets_ms: int) -> str:
     return f"in {seconds:.1f} s" if seconds < 60 else f"in {in_words(seconds)}"
 
 
-def _document(one: KeyLine) -> dict[str, object]:
-    key = {name: value for name, value in asdict(one.key).items() if name != "counted_ms"}
-    return {"provider": one.provider, "parked": one.parked, **key}
-
-
 @quotas.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def health(ctx: click.Context, *, as_json: bool) -> None:
     """Show whether requests that may run are admitted and started; exits with 1 if not. For health checks."""
+    from marketfetch.documents.key_documents import health_document
     from marketfetch.ops import key_status
     from marketfetch.quotas.reporting import UNSTARTED
 
@@ -119,7 +113,7 @@ def health(ctx: click.Context, *, as_json: bool) -> None:
     unserved = key_status.unserved() if not all(one.ok for one in found) else {}
     ok = all(one.ok for one in found)
     if as_json:
-        click.echo(json.dumps({"ok": ok, "pools": [asdict(one) for one in found]}))
+        click.echo(json.dumps(health_document(found)))
     else:
         for one in found:
             waits = f"{one.waiting} wait that may run, a key is open, and nothing was admitted for {one.stuck_ms / 1000:.0f} s"

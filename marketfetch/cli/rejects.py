@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -37,16 +35,17 @@ def rejects(*, what: str, reason: str, limit: int, as_json: bool) -> None:
     each reason of a reply are kept; the counts of a job and of a vendor include the others. docs/rows.md says what each check
     is for.
     """
+    from marketfetch.documents.reject_documents import cleaner, rejects_document
     from marketfetch.jobs.refused_rows import refused_rows
 
     found = refused_rows(what, reason=reason, limit=limit)
     if as_json:
-        click.echo(json.dumps(_document(found)))
+        click.echo(json.dumps(rejects_document(found)))
         return
     if not found.kept:
         _say_none(found)
         return
-    clean = _cleaner()
+    clean = cleaner()
     click.echo(f"{_title(found, clean)}.")
     rows = [("rows", "symbols", "field", "reason")]
     rows += [(f"{one.rows:,}", f"{one.symbols:,}", clean(one.field), clean(one.reason)) for one in found.reasons]
@@ -64,9 +63,11 @@ def _title(found: RefusedRows, clean: Callable[[str], str]) -> str:
 
 
 def _lines(found: RefusedRows, clean: Callable[[str], str]) -> list[tuple[str, ...]]:
+    from marketfetch.documents.reject_documents import utc
+
     lines: list[tuple[str, ...]] = [("when (UTC)", "vendor", "symbol", "row", "field", "value", "reason", "request")]
     for one in found.rows:
-        when = f"{_utc(one.rejected_ms):%Y-%m-%d %H:%M:%S}"
+        when = f"{utc(one.rejected_ms):%Y-%m-%d %H:%M:%S}"
         value = clean(one.value)
         short = value if len(value) <= _SHOWN else f"{value[: _SHOWN - 3]}..."
         texts = (clean(one.field), short, clean(one.reason), one.request_id)
@@ -95,34 +96,3 @@ def _hints(found: RefusedRows, clean: Callable[[str], str]) -> None:
         hint(f"{clean(one.field)}, {clean(one.reason)}: {advice(one.reason)}.")
     again = f" `marketfetch retry {found.choice.job_id}` makes its failed requests again." if found.choice.job_id else ""
     hint(f"These rows are not stored; the good rows of the same replies are.{again}")
-
-
-def _cleaner() -> Callable[[str], str]:
-    """Texts are a vendor's: no secret leaves in one, and nothing that controls a terminal."""
-    from marketfetch.printable import printable
-    from marketfetch.redaction import Redactor
-    from marketfetch.settings import get_settings
-
-    redactor = Redactor(get_settings().secrets())
-    return lambda text: printable(redactor.text(text), most=200)
-
-
-def _document(found: RefusedRows) -> dict[str, object]:
-    clean = _cleaner()
-
-    def cleaned(fields: dict[str, object]) -> dict[str, object]:
-        times = {name: value for name, value in fields.items() if name.endswith("_ms")}
-        texts = {name: clean(value) if isinstance(value, str) else value for name, value in fields.items() if name not in times}
-        return {**texts, **{name.removesuffix("_ms") + "_at": _utc(value).isoformat() for name, value in times.items()}}
-
-    return {
-        "of": clean(found.what),
-        "rejected": found.rejected,
-        "kept": found.kept,
-        "reasons": [cleaned(asdict(one)) for one in found.reasons],
-        "rows": [cleaned(asdict(one)) for one in found.rows],
-    }
-
-
-def _utc(ms: object) -> datetime:
-    return datetime.fromtimestamp(float(str(ms)) / 1000, UTC)

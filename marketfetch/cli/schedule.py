@@ -65,13 +65,14 @@ def resume(name: str) -> None:
 
 
 def _show(*, sorted_by_time: bool, as_json: bool) -> None:
+    from marketfetch.documents.schedule_documents import schedules_document
     from marketfetch.jobs.scheduling import schedules
 
     found = schedules()
     if sorted_by_time:
         found.sort(key=lambda one: (one.paused_ms is not None, one.next_ms is None, one.next_ms or 0))
     if as_json:
-        click.echo(json.dumps({"schedules": [_document(one) for one in found]}))
+        click.echo(json.dumps(schedules_document(found)))
         return
     if not found:
         hint("The settings have no schedule: add a [[schedule]] to marketfetch.toml (docs/operations.md has an example).")
@@ -94,17 +95,3 @@ def _cells(one: Planned) -> tuple[str, ...]:
 
 def _time(at_ms: int | None) -> str:
     return "" if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}"
-
-
-def _document(one: Planned) -> dict[str, object]:
-    def iso(at_ms: int | None) -> str | None:
-        return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()
-
-    return {
-        **one.schedule.model_dump(),
-        "next": iso(one.next_ms),
-        "due": iso(one.due_ms),
-        "last_job": one.last_job or None,
-        "paused_since": iso(one.paused_ms),
-        "fault": one.fault or None,
-    }

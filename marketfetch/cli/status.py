@@ -13,7 +13,7 @@ from marketfetch.cli.screen import hint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from marketfetch import JobStatus, JobSummary
+    from marketfetch import JobStatus
     from marketfetch.jobs.job_list import Listing
 
 
@@ -125,6 +125,7 @@ class Chosen:
 def _show_list(chosen: Chosen, *, watch: bool, as_json: bool) -> int:
     from marketfetch.cli.job_table import print_jobs
     from marketfetch.cli.progress import watched
+    from marketfetch.documents.job_documents import job_list
 
     found = chosen.listing()
     running = [one.job_id for one in found.jobs if one.state == "running"]
@@ -133,7 +134,7 @@ def _show_list(chosen: Chosen, *, watch: bool, as_json: bool) -> int:
         ended = list(watched({one: one for one in running}).values())
         found = chosen.listing(also=running)
     if as_json:
-        click.echo(json.dumps({"jobs": [_document(one) for one in found.jobs], "trouble": found.trouble}))
+        click.echo(json.dumps(job_list(found)))
     elif found.jobs:
         print_jobs(found.jobs)
         _hints(found)
@@ -169,30 +170,3 @@ def _hints(found: Listing) -> None:
         hint(f"{provider}: {waits(call)}")
     for sentence in [*found.trouble, *(one.trouble for one in found.jobs if one.trouble)]:
         hint(sentence)
-
-
-def _document(one: JobSummary) -> dict[str, object]:
-    return {
-        "job": one.job_id,
-        "provider": one.provider,
-        "symbols": one.symbols,
-        "first_symbol": one.first_symbol,
-        "dataset": one.dataset,
-        "timespan": one.timespan,
-        "adjustment": one.adjustment,
-        "start": one.start.isoformat() if one.start else None,
-        "end": one.end.isoformat() if one.end else None,
-        "created_at": one.created_at.isoformat(),
-        "owner": one.owner,
-        "name": one.name,
-        "tags": list(one.tags),
-        "ended_at": one.ended_at.isoformat() if one.ended_at else None,
-        "state": one.state,
-        "requests": one.requests.model_dump(),
-        "rows": one.rows,
-        "rejects": one.rejects,
-        "rate_per_minute": one.rate_per_minute,
-        "eta_seconds": one.eta_seconds,
-        "next_call": one.next_call.model_dump() if one.next_call else None,
-        **({"trouble": one.trouble} if one.trouble else {}),
-    }

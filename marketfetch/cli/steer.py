@@ -44,12 +44,13 @@ def resume(ctx: click.Context, *, job: str | None, as_json: bool) -> None:
     on; the others do.
     """
     import marketfetch
+    from marketfetch.documents.job_documents import fed_jobs
     from marketfetch.jobs.steering import resume_all
 
     before = marketfetch.status(job) if job is not None else None
     fed = resume_all() if before is None else {before.job: marketfetch.resume(before.job)}
     if as_json:
-        click.echo(json.dumps({"jobs": [_document(name, requests) for name, requests in fed.items()]}))
+        click.echo(json.dumps(fed_jobs(fed)))
     for name, requests in fed.items():
         if isinstance(requests, Exception):
             hint(str(requests))
@@ -73,11 +74,12 @@ def resume(ctx: click.Context, *, job: str | None, as_json: bool) -> None:
 def retry(*, job: str, as_json: bool) -> None:
     """Make the failed requests of JOB again."""
     import marketfetch
+    from marketfetch.documents.job_documents import fed_job
 
     job = _whole(job)
     failed = marketfetch.retry(job)
     if as_json:
-        click.echo(json.dumps({"job": job, "requests": failed}))
+        click.echo(json.dumps(fed_job(job, failed)))
         return
     click.echo(
         f"{counted(failed, 'failed request')} of {job} {'is' if failed == 1 else 'are'} to be made again."
@@ -100,11 +102,6 @@ def _under_way(state: JobStatus) -> str:
         stay = "stays, as another job waits for it" if counts.parked == 1 else "stay, as other jobs wait for them"
         said.append(f"{counted(counts.parked, 'request')} {stay}.")
     return " ".join(said)
-
-
-def _document(job: str, requests: int | Exception) -> dict[str, object]:
-    """How many requests were parked anew, or why the job can't go on."""
-    return {"job": job, **({"error": str(requests)} if isinstance(requests, Exception) else {"requests": requests})}
 
 
 def _go_on(cancelled: int, parked: int) -> str:

@@ -1,0 +1,148 @@
+"""The documents of stored series: the sessions that they lack, and how far they are behind their calendar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NotRequired
+
+from typing_extensions import TypedDict
+
+if TYPE_CHECKING:
+    from marketfetch.jobs.gap_repair import RepairJob
+    from marketfetch.ops.missing_sessions import Found, Gap
+    from marketfetch.ops.staleness import Freshness, Stale
+
+
+class GapOfSeries(TypedDict):
+    """Sessions in a row without a stored bar: `why` is never_asked, failed, rejected or vendor_has_none."""
+
+    provider: str
+    dataset: str
+    symbol: str
+    timespan: str
+    adjustment: str | None
+    first: str
+    last: str
+    sessions: int
+    why: str
+    reason: str
+    at: str | None
+
+
+class JobOfRepair(TypedDict):
+    """A job that asks for missing sessions."""
+
+    job: str
+    provider: str
+    requests: int
+    sessions: int
+
+
+class Gaps(TypedDict):
+    """How many series and sessions were compared, how many are missing by reason, and each gap. `jobs`: after a repair."""
+
+    series: int
+    sessions: int
+    missing: dict[str, int]
+    gaps: list[GapOfSeries]
+    notes: list[str]
+    jobs: NotRequired[list[JobOfRepair]]
+
+
+class StaleSeries(TypedDict):
+    """A series whose last final bar is `sessions` behind the session that is due."""
+
+    provider: str
+    symbol: str
+    timespan: str
+    adjustment: str
+    last: str | None
+    due: str
+    sessions: int
+    vendor_has_none: bool
+    asked_at: str | None
+
+
+class FreshnessOfSeries(TypedDict):
+    """How many series are fresh, stale, and ended (the vendor has no more); those that are not fresh, worst first."""
+
+    fresh: int
+    stale: int
+    ended: int
+    series: list[StaleSeries]
+    notes: list[str]
+
+
+def gaps_document(found: Found, jobs: Sequence[RepairJob] | None = None) -> Gaps:
+    """`jobs` are those of a repair, None where none was asked for."""
+    from marketfetch.ops.gap_reasons import WHYS
+
+    sums = dict.fromkeys(WHYS, 0)
+    for gap in found.gaps:
+        sums[gap.why] += gap.sessions
+    document: Gaps = {
+        "series": found.series,
+        "sessions": found.sessions,
+        "missing": {why.replace(" ", "_"): number for why, number in sums.items()},
+        "gaps": [_gap(one) for one in found.gaps],
+        "notes": found.notes,
+    }
+    if jobs is not None:
+        document["jobs"] = [_repair_job(one) for one in jobs]
+    return document
+
+
+def reason_of_gap(gap: Gap) -> str:
+    """What is said beside a gap, without a secret that a vendor may have sent back."""
+    from marketfetch.redaction import Redactor
+    from marketfetch.settings import get_settings
+
+    if gap.why == "vendor has none":
+        return f"asked on {datetime.fromtimestamp(gap.at_ms / 1000, UTC):%Y-%m-%d}"
+    return Redactor(get_settings().secrets()).text(gap.reason)
+
+
+def freshness_document(found: Freshness) -> FreshnessOfSeries:
+    stale = sum(not one.vendor_has_none for one in found.stale)
+    return {
+        "fresh": found.fresh,
+        "stale": stale,
+        "ended": len(found.stale) - stale,
+        "series": [_stale(one) for one in found.stale],
+        "notes": found.notes,
+    }
+
+
+def _gap(gap: Gap) -> GapOfSeries:
+    return {
+        "provider": gap.provider,
+        "dataset": gap.dataset,
+        "symbol": gap.symbol,
+        "timespan": gap.timespan,
+        "adjustment": gap.adjustment or None,
+        "first": gap.first.isoformat(),
+        "last": gap.last.isoformat(),
+        "sessions": gap.sessions,
+        "why": gap.why.replace(" ", "_"),
+        "reason": reason_of_gap(gap) if gap.reason else "",
+        "at": datetime.fromtimestamp(gap.at_ms / 1000, UTC).isoformat() if gap.at_ms else None,
+    }
+
+
+def _repair_job(one: RepairJob) -> JobOfRepair:
+    return {"job": one.job.job_id, "provider": one.provider, "requests": one.job.requests, "sessions": one.sessions}
+
+
+def _stale(one: Stale) -> StaleSeries:
+    return {
+        "provider": one.provider,
+        "symbol": one.symbol,
+        "timespan": one.timespan,
+        "adjustment": one.adjustment,
+        "last": one.last.isoformat() if one.last else None,
+        "due": one.due.isoformat(),
+        "sessions": one.sessions,
+        "vendor_has_none": one.vendor_has_none,
+        "asked_at": datetime.fromtimestamp(one.none_at_ms / 1000, UTC).isoformat() if one.none_at_ms else None,
+    }
