@@ -20,6 +20,7 @@ _EXTRA_OF: Final = {
     "adbc_driver_sqlite": "data",
     "adbc_driver_postgresql": "data",
     "fsspec": "data",
+    "botocore": "flatfiles",
     "matplotlib": "plot",
     "fakeredis": "testing",
     "lupa": "testing",

