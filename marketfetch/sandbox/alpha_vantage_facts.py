@@ -20,11 +20,32 @@ def answer(name: str, query: Query, *, market: Market, account: Account) -> Repl
         return _quote(query, market)
     if name == "SYMBOL_SEARCH":
         return _search(query)
+    if name == "MARKET_STATUS":
+        return json_reply({"endpoint": "Global Market Open & Close Status", "markets": list(_MARKETS)}, symbol=name)
     if name in ("SPLITS", "DIVIDENDS"):
         return _actions(name, query, market)
     if name == "LISTING_STATUS":
         return _listings(query)
     return invalid(name)
+
+
+#: Three of the vendor's dozen regions, outside of their sessions. https://www.alphavantage.co/documentation/#market-status
+_MARKETS = tuple(
+    dict(
+        zip(
+            ("market_type", "region", "primary_exchanges", "local_open", "local_close", "current_status", "notes"),
+            values,
+            strict=True,
+        )
+    )
+    for values in (
+        ("Equity", "United States", "NASDAQ, NYSE, AMEX, BATS", "09:30", "16:15", "closed", ""),
+        ("Equity", "India", "NSE, BSE", "09:15", "15:30", "closed", ""),
+        ("Equity", "Mainland China", "Shanghai, Shenzhen", "09:30", "15:00", "closed", "Trading break from 11:30 to 13:00."),
+        ("Forex", "Global", "Global", "00:00", "23:59", "open", ""),
+        ("Cryptocurrency", "Global", "Global", "00:00", "23:59", "open", ""),
+    )
+)
 
 
 def _quote(query: Query, market: Market) -> Reply:
@@ -57,7 +78,7 @@ def _quote(query: Query, market: Market) -> Reply:
 
 def _search(query: Query) -> Reply:
     words = one(query, "keywords").upper()
-    found = [name for name in UNIVERSE if words and name.startswith(words)]
+    found = [name for name in UNIVERSE if words and (name.startswith(words) or words == "SIMULATED")]
     matches = [
         {
             "1. symbol": name,

@@ -18,6 +18,7 @@ from marketfetch.sandbox.symbols import DELISTED, UNIVERSE, Symbol, ticker
 
 _ROOT: Final = "/v3/reference/"
 _HOLIDAYS: Final = "/v1/marketstatus/upcoming"
+_STATUS: Final = "/v1/marketstatus/now"
 _OPERATORS: Final = ("gte", "gt", "lte", "lt")
 
 
@@ -25,6 +26,8 @@ def answer(path: str, query: Query, *, market: Market) -> Reply:
     """One page of a list, or one ticker. What the sandbox does not have is a 404, as an unknown path is."""
     if path == _HOLIDAYS:
         return _holidays(market)
+    if path == _STATUS:
+        return _status(market)
     kind, _, name = path.removeprefix(_ROOT).partition("/")
     name = unquote(name)
     asked = _cursor_or(query)
@@ -42,6 +45,8 @@ def answer(path: str, query: Query, *, market: Market) -> Reply:
     rows = [row for symbol in symbols for row in rows_of(symbol, market)]
     if kind == "tickers":
         rows = _of_market(rows, asked)
+    if words := asked.get("search", "").casefold():
+        rows = [row for row in rows if words in f"{row['ticker']} {row.get('name', '')}".casefold()]
     rows = [row for row in rows if _meets(row, asked, "ticker") and _meets(row, asked, date_field)]
     order = asked.get("order", "asc" if kind == "tickers" else "desc")
     rows.sort(key=lambda row: (row[asked.get("sort", date_field)], row["ticker"]), reverse=order == "desc")
@@ -121,6 +126,20 @@ def _holidays(market: Market) -> Reply:
                 rows.append({"date": str(after), "exchange": exchange, "name": "Holiday", "status": "early-close", **times})
     ahead = [row for row in rows if str(market.today) <= row["date"] <= str(market.today + timedelta(days=365))]
     return json_reply(ahead, symbol="holidays")
+
+
+def _status(market: Market) -> Reply:
+    """The evening of the market's last day: extended hours have begun."""
+    document = {
+        "afterHours": True,
+        "currencies": {"crypto": "open", "fx": "open"},
+        "earlyHours": False,
+        "exchanges": {"nasdaq": "extended-hours", "nyse": "extended-hours", "otc": "closed"},
+        "indicesGroups": {"s_and_p": "closed", "nasdaq": "open"},
+        "market": "extended-hours",
+        "serverTime": f"{market.today}T17:37:37-05:00",
+    }
+    return json_reply(document, symbol="market status")
 
 
 def _of_market(rows: list[dict[str, Any]], asked: dict[str, str]) -> list[dict[str, Any]]:

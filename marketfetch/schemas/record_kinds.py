@@ -105,7 +105,7 @@ LISTINGS: Final = RecordKind(
     title="Listed instruments",
     columns=(
         _SYMBOL,
-        Column("status", "text", "active, or delisted"),
+        Column("status", "text", "active, delisted, or found: by a search, which says neither"),
         Column("listing", "text", "which of several listings of a reused symbol: its last day, else its first one, else empty"),
         Column("name", "text", "the name of the instrument"),
         Column("exchange", "text", "the vendor's word: a MIC such as XNYS, or a name such as NYSE"),
@@ -138,6 +138,28 @@ HOLIDAYS: Final = RecordKind(
     judges=False,
 )
 
+MARKETS: Final = RecordKind(
+    name="market_status",
+    title="Which markets are open now",
+    columns=(
+        Column("kind", "text", "the vendor's word for a kind of market, such as exchanges or Equity"),
+        Column("market", "text", "the vendor's word: an exchange, a kind of currencies, an index group, or a region"),
+        Column(
+            "taken_at", "text", "the vendor's own time: ISO 8601 in UTC, empty where it gives none, and then it is `fetched_at`"
+        ),
+        Column("status", "text", "the vendor's word: open, closed, extended-hours ..."),
+        Column("exchanges", "text", "the exchanges of a region, as the vendor lists them; empty where it lists none"),
+        Column(
+            "opens", "text", "when its session begins, in its local time, such as 09:30; empty where the vendor does not say it"
+        ),
+        Column("closes", "text", "when its session ends, in its local time; empty where the vendor does not say it"),
+        Column("notes", "text", "what the vendor adds, such as a break at noon"),
+    ),
+    key=("kind", "market", "taken_at"),
+    once=("kind", "market", "taken_at"),
+    listed=False,
+)
+
 VALUE_ROWS: Final = RecordKind(
     name="value_rows",
     title="Rows of any table or time series, as they are",
@@ -152,7 +174,7 @@ VALUE_ROWS: Final = RecordKind(
     listed=False,
 )
 
-KINDS: Final = MappingProxyType({one.name: one for one in (SPLITS, DIVIDENDS, QUOTES, LISTINGS, HOLIDAYS, VALUE_ROWS)})
+KINDS: Final = MappingProxyType({one.name: one for one in (SPLITS, DIVIDENDS, QUOTES, LISTINGS, HOLIDAYS, MARKETS, VALUE_ROWS)})
 
 #: A value of a record: a text, a day as ISO 8601, a number, or None where it is absent.
 Value = str | float | int | None

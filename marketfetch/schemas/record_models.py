@@ -97,7 +97,7 @@ class Quote(_Row):
 class Listing(_Row):
     """An instrument on a vendor's list. A symbol may be used again: then several of them have it."""
 
-    status: Literal["active", "delisted"]
+    status: Literal["active", "delisted", "found"]
     listing: Text = ""
     name: Text = ""
     exchange: Text = ""
@@ -136,6 +136,21 @@ class Holiday(BaseModel):
         return self
 
 
+class MarketStatus(BaseModel):
+    """Whether a market is open, in the vendor's words; `taken_at` "" where the vendor names no time."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: Symbol
+    market: Symbol
+    taken_at: Annotated[str, Field(pattern=_MOMENT)] = ""
+    status: Symbol
+    exchanges: Text = ""
+    opens: Text = ""
+    closes: Text = ""
+    notes: Text = ""
+
+
 class ValueRow(_Row):
     """A row of any table; its vendor's reader has checked the cells by the types of their columns."""
 
@@ -152,6 +167,7 @@ MODELS: Final = MappingProxyType[str, type[BaseModel]](
         "snapshots": Quote,
         "symbols": Listing,
         "holidays": Holiday,
+        "market_status": MarketStatus,
         "value_rows": ValueRow,
     }
 )

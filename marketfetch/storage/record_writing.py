@@ -67,7 +67,8 @@ def write_records(execute: Execute, put: Puts, spelling: Spelling, batches: Sequ
             later_ms = standing.judged_ms if standing.judged_ms > seen_ms else None
             rows = [[storable(one) if isinstance(one, str) else one for one in row] for row in batch.records.rows]
             put(kind, (name.provider, seen_ms, seen_ms, later_ms, ledger_id), rows)
-        if kind.listed:
+        # A search is no list: what it lacks may be listed all the same.
+        if kind.listed and (not kind.parts or name.dataset in kind.parts):
             _end_list(execute, sql, kind, name, standing, execute(sql["pages"], batch.ledger.root))
 
 

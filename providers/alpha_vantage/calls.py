@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import unquote_plus
 
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import PlanError
@@ -24,6 +25,11 @@ def build_request(request: Request, options: AlphaVantageOptions) -> HttpRequest
         # It is served as CSV alone: https://www.alphavantage.co/documentation/#listing-status
         state = "delisted" if request.dataset.lower() == "delisted" else "active"
         return HttpRequest(path="/query", params=(*params, ("state", state)), key=KeyPlace("query", "apikey"))
+    if function.kind == "market_status":
+        return HttpRequest(path="/query", params=tuple(params), key=KeyPlace("query", "apikey"))
+    if function.kind == "search":
+        params += [("keywords", unquote_plus(request.symbol)), ("datatype", "json")]
+        return HttpRequest(path="/query", params=tuple(params), key=KeyPlace("query", "apikey"))
     if function.market == "fx":
         base, quote = pair(request.symbol)
         params += [("from_symbol", base), ("to_symbol", quote)]

@@ -23,5 +23,7 @@ DATASETS: Final = (
     Dataset("splits", "Stock splits", records="splits"),
     Dataset("symbols", "US stocks and ETFs that are listed", records="symbols", aliases=("LISTING_STATUS",), whole_market=True),
     Dataset("delisted", "US stocks and ETFs that were listed", records="symbols", whole_market=True),
+    Dataset("search", "Symbols by words of their names", records="symbols", aliases=("SYMBOL_SEARCH",)),
+    Dataset("market_status", "Which markets are open now", records="market_status", whole_market=True),
     Dataset("dividends", "Cash dividends", records="dividends"),
 )

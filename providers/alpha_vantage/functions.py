@@ -13,7 +13,7 @@ from marketfetch.schemas.timespans import Timespan
 from marketfetch.suggestions import did_you_mean
 
 Market = Literal["stocks", "fx", "crypto"]
-Kind = Literal["bars", "snapshots", "splits", "dividends", "symbols"]
+Kind = Literal["bars", "snapshots", "splits", "dividends", "symbols", "search", "market_status"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,24 @@ _ALL: Final = (
     Function("SPLITS", kind="splits"),
     Function("DIVIDENDS", kind="dividends"),
     Function("LISTING_STATUS", kind="symbols"),
+    Function("SYMBOL_SEARCH", kind="search"),
+    Function("MARKET_STATUS", kind="market_status"),
 )
 #: The kinds that are lists of records, and the dataset's names.
-LISTS: Final = ("snapshots", "splits", "dividends", "symbols", "delisted")
+LISTS: Final = ("snapshots", "splits", "dividends", "symbols", "delisted", "search", "market_status")
 FUNCTIONS: Final = MappingProxyType({function.name: function for function in _ALL})
 
 #: Datasets whose function follows from the timespan and the adjustment.
 MARKETS: Final = MappingProxyType[str, Market]({"bars": "stocks", "stocks": "stocks", "fx": "fx", "crypto": "crypto"})
+
+_OTHER_NAMES: Final = MappingProxyType(
+    {
+        "symbols": "LISTING_STATUS",
+        "delisted": "LISTING_STATUS",
+        "snapshots": "GLOBAL_QUOTE",
+        "search": "SYMBOL_SEARCH",
+    }
+)
 
 INTERVALS: Final = MappingProxyType[str, str]({"1m": "1min", "5m": "5min", "15m": "15min", "30m": "30min", "1h": "60min"})
 TIMESPAN_OF_INTERVAL: Final = MappingProxyType[str, Timespan](
@@ -68,10 +79,8 @@ def function_named(dataset: str) -> Function | None:
     """Returns the function that a dataset names, in any case, TIME_SERIES_ optional; None for a market. Raises KeyError."""
     if dataset.lower() in MARKETS:
         return None
-    if dataset.lower() in ("symbols", "delisted"):
-        return FUNCTIONS["LISTING_STATUS"]
-    if dataset.lower() == "snapshots":
-        return FUNCTIONS["GLOBAL_QUOTE"]
+    if dataset.lower() in _OTHER_NAMES:
+        return FUNCTIONS[_OTHER_NAMES[dataset.lower()]]
     name = dataset.upper().replace("-", "_").replace(" ", "_")
     for form in (name, f"TIME_SERIES_{name}", f"DIGITAL_CURRENCY_{name.removeprefix('CRYPTO_')}"):
         if form in FUNCTIONS:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from marketfetch.schemas.page import Page
-from marketfetch.schemas.record_kinds import DIVIDENDS, LISTINGS, QUOTES, SPLITS, RecordKind
+from marketfetch.schemas.record_kinds import DIVIDENDS, LISTINGS, MARKETS, QUOTES, SPLITS, RecordKind
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import NoData, Unavailable
 from marketfetch.vendors.quick_records import QuickRecords, Rows
@@ -45,12 +45,26 @@ _LISTING_NAMES = {
     "assettype": "kind",
     "ipodate": "listed",
     "delistingdate": "delisted",
+    # of a search
+    "type": "kind",
+    "region": "market",
+    "currency": "currency",
+}
+_MARKET_NAMES = {
+    "market type": "kind",
+    "region": "market",
+    "current status": "status",
+    "primary exchanges": "exchanges",
+    "local open": "opens",
+    "local close": "closes",
+    "notes": "notes",
 }
 _NAMES = {
     "snapshots": _QUOTE_NAMES,
     "splits": _SPLIT_NAMES,
     "dividends": _DIVIDEND_NAMES,
     "symbols": _LISTING_NAMES,
+    "market_status": _MARKET_NAMES,
 }
 _QUICK = {
     kind.name: QuickRecords(kind, _NAMES[kind.name], mended={"status": str.lower} if kind is LISTINGS else {})
@@ -64,8 +78,13 @@ def read_record_object(body: Mapping[str, object], *, request: Request) -> Page 
         # An entitlement parameter adds a suffix to the key: "Global Quote - DATA DELAYED BY 15 MINUTES".
         if name.startswith("Global Quote") and isinstance(value, dict):
             return _page([value] if value else [], request=request, kind=QUOTES)
-    if body.get("bestMatches") == []:
+    matches, markets = body.get("bestMatches"), body.get("markets")
+    if matches == []:
         raise NoData(f"{WHO} has no symbol like {request.symbol}: check the spelling")
+    if isinstance(matches, list):
+        return _page(matches, request=request, kind=LISTINGS, status="found")
+    if isinstance(markets, list):
+        return _page(markets, request=request, kind=MARKETS)
     rows = body.get("data")
     if not isinstance(rows, list):
         return None
@@ -82,16 +101,20 @@ def read_record_object(body: Mapping[str, object], *, request: Request) -> Page 
 def read_record_rows(header: list[str], rows: list[list[str]], *, request: Request) -> Page:
     """Parses records from a CSV. Raises NoData."""
     kind = {"symbol": QUOTES, "effective_date": SPLITS}.get(header[0].lower(), DIVIDENDS)
-    if "ipodate" in [name.lower() for name in header]:
+    names = [name.lower() for name in header]
+    if "ipodate" in names or "matchscore" in names:
         kind = LISTINGS
     # The fields of a row that is too short, or too long, may stand in the wrong columns.
     named = [dict(zip(header, row, strict=True)) if len(row) == len(header) else {} for row in rows]
-    return _page(named, request=request, kind=kind)
+    return _page(named, request=request, kind=kind, status="found" if "matchscore" in names else "")
 
 
-def _page(rows: Sequence[object], *, request: Request, kind: RecordKind, symbol: str = "") -> Page:
+def _page(rows: Sequence[object], *, request: Request, kind: RecordKind, symbol: str = "", status: str = "") -> Page:
+    """The page of a list; `symbol` and `status` are those of rows that have none by themselves."""
     check_rows(len(rows), most_rows=MOST_ROWS, who=WHO)
-    known: dict[str, object] = {} if kind is LISTINGS else {"symbol": (symbol if request.is_unknown else "") or request.symbol}
+    known: dict[str, object] = {"status": status} if status else {}
+    if kind not in (LISTINGS, MARKETS):
+        known["symbol"] = (symbol if request.is_unknown else "") or request.symbol
     if kind is SPLITS:
         known["old_shares"] = 1  # the factor is new shares for each old one
 

@@ -68,7 +68,8 @@ def plan(spec: JobSpec, options: AlphaVantageOptions) -> list[Request]:  # noqa:
 def check_wish(spec: JobSpec, options: AlphaVantageOptions) -> None:  # noqa: ARG001 (every vendor's takes these two)
     """Raises PlanError for symbols that belong to another dataset, or in a spelling that is surely another vendor's."""
     function, _ = _function_of(spec)
-    object_to(said for symbol in spec.symbols if (said := advice(symbol, function.market)))
+    if function.kind != "search":  # whose words are no symbols
+        object_to(said for symbol in spec.symbols if (said := advice(symbol, function.market)))
 
 
 def usual_adjustment(dataset: str, timespan: Timespan) -> Adjustment | None:  # noqa: ARG001 (every vendor's takes these two)

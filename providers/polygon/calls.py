@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote_plus, urlsplit
 
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.symbol_text import WHOLE_MARKET
@@ -16,7 +16,7 @@ from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.http import HttpRequest, KeyPlace
 from marketfetch.vendors.times import period_end, period_start
 
-from .datasets import GROUPED, MOST_ROWS, RECORD_PATHS, ROWS_PER_LIST_PAGE, SNAPSHOTS
+from .datasets import GROUPED, MOST_ROWS, RECORD_PATHS, ROWS_PER_LIST_PAGE, SEARCH, SNAPSHOTS, WITHOUT_PARAMETERS
 from .options import PolygonOptions
 from .symbol_forms import is_stock_like
 
@@ -43,8 +43,11 @@ def build_request(request: Request, options: PolygonOptions) -> HttpRequest:
         return HttpRequest(path=parts.path, params=tuple(parse_qsl(parts.query, keep_blank_values=True)), key=key)
     dataset = request.dataset.lower()
     if dataset in RECORD_PATHS:
-        if dataset == "holidays":
+        if dataset in WITHOUT_PARAMETERS:
             return HttpRequest(path=RECORD_PATHS[dataset], params=(), key=key)
+        if dataset == SEARCH:
+            words = (("search", unquote_plus(request.symbol)), ("active", "true"))
+            return HttpRequest(path=RECORD_PATHS[dataset], params=(*words, ("limit", str(ROWS_PER_LIST_PAGE))), key=key)
         # https://massive.com/docs/rest/stocks/tickers/all-tickers
         active = "false" if dataset == "delisted" else "true"
         of_market = (("market", "stocks"), ("active", active), ("sort", "ticker"), ("order", "asc"))

@@ -29,10 +29,19 @@ RECORD_PATHS: Final = MappingProxyType(
         "delisted": "/v3/reference/tickers",
         # https://massive.com/docs/rest/stocks/market-operations/market-holidays
         "holidays": "/v1/marketstatus/upcoming",
+        # https://massive.com/docs/rest/stocks/market-operations/market-status
+        "market_status": "/v1/marketstatus/now",
+        # https://massive.com/docs/rest/stocks/tickers/all-tickers, parameter `search`
+        "search": "/v3/reference/tickers",
     }
 )
 #: The latest price of a stock: https://massive.com/docs/rest/stocks/snapshots/single-ticker-snapshot
 SNAPSHOTS: Final = "snapshots"
+#: Symbols by a part of their name; and the status of every market.
+SEARCH: Final = "search"
+MARKET_STATUS: Final = "market_status"
+#: The datasets that are one list, whatever is asked for.
+WITHOUT_PARAMETERS: Final = ("holidays", MARKET_STATUS)
 ROWS_PER_LIST_PAGE: Final = 1_000
 
 DATASETS: Final = (
@@ -45,5 +54,7 @@ DATASETS: Final = (
     Dataset(SNAPSHOTS, "The latest price of a stock", records="snapshots"),
     Dataset("symbols", "US stocks that are listed", records="symbols", aliases=("tickers",), whole_market=True),
     Dataset("delisted", "US stocks that were listed", records="symbols", whole_market=True),
+    Dataset(SEARCH, "Symbols by words of their names", records="symbols"),
+    Dataset(MARKET_STATUS, "Which markets are open now", records="market_status", whole_market=True),
     Dataset("holidays", "Holidays and early closes that lie ahead", records="holidays", whole_market=True),
 )

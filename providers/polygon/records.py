@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from marketfetch.vendors.record_reading import as_it_is, page_of, records_page
 from marketfetch.vendors.reply_parsing import not_json, parse_object
 from marketfetch.vendors.reply_size import check_rows
 
-from .datasets import MOST_ROWS
+from .datasets import MOST_ROWS, SEARCH
 from .errors import DATA_STATUSES, WHO, error_in
 
 _SPLIT: Final = {
@@ -73,6 +74,7 @@ RECORDS: Final = MappingProxyType[str, tuple[RecordKind, dict[str, str]]](
         "symbols": _LISTED,
         "delisted": _LISTED,
         "tickers": _LISTED,
+        "search": _LISTED,
         "holidays": (HOLIDAYS, _HOLIDAY),
     }
 )
@@ -128,7 +130,18 @@ def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[objec
     kind, names = RECORDS[request.dataset.lower()]
     if kind is HOLIDAYS and reply.body.lstrip()[:1] == b"[":
         return _read_holidays(reply)
+    if request.dataset.lower() == SEARCH:
+        # The first page has the best part of what can be meant; its rows are of other tickers than the words.
+        request, next_of = request.model_copy(update={"symbol": WHOLE_MARKET}), lambda _: None
+        return _found(_quick(kind, request, reply, next_of) or _by_model(kind, names, request, reply, next_of))
     return _quick(kind, request, reply, next_of) or _by_model(kind, names, request, reply, next_of)
+
+
+def _found(page: Page) -> Page:
+    """The same rows as what a search found: the list of all symbols, which judges the active ones, says nothing of them."""
+    place = [one.name for one in LISTINGS.columns].index("status")
+    rows = [(*row[:place], "found", *row[place + 1 :]) for row in page.records.rows]
+    return replace(page, records=page_of(LISTINGS, rows).records)
 
 
 def _quick(kind: RecordKind, request: Request, reply: HttpReply, next_of: Callable[[object], str | None]) -> Page | None:

@@ -32,9 +32,10 @@ from marketfetch.vendors.times import bar_start_ms, local_date, session_starts
 from marketfetch.vendors.weekends import weekend_quirks
 
 from .aggregates import FIELDS, LATEST_MS, check_envelope, read_aggs
-from .datasets import BARS, GROUPED, MOST_ROWS, SNAPSHOTS
+from .datasets import BARS, GROUPED, MARKET_STATUS, MOST_ROWS, SNAPSHOTS
 from .errors import WHO, check_status, error_in
 from .grouped import read_grouped
+from .market_status import read_market_status
 from .options import PolygonOptions
 from .records import RECORDS, read_records, saved_dataset
 from .snapshots import read_snapshot
@@ -71,12 +72,14 @@ def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> P
     if dataset in RECORDS:
         request = request.model_copy(update={"dataset": dataset})
         return read_records(request, reply, next_of=following_of)
+    if dataset == MARKET_STATUS:
+        return read_market_status(request, reply)
     if dataset == SNAPSHOTS:
         return read_snapshot(request, reply)
     if dataset == GROUPED:
         return read_grouped(request, reply, next_of=following_of)
     if dataset not in BARS:
-        there_are = ", ".join((GROUPED, SNAPSHOTS, *RECORDS))
+        there_are = ", ".join((GROUPED, SNAPSHOTS, MARKET_STATUS, *RECORDS))
         raise BadRequest(f"{WHO} has no dataset {request.dataset!r} for {request.symbol}: choose bars, {there_are}")
     if not looks_like_json(reply):
         return _read_csv(request, reply)

@@ -20,7 +20,7 @@ from marketfetch.vendors.spellings import object_to
 from marketfetch.vendors.trading_days import sessions
 
 from .calls import rows_per_page
-from .datasets import BARS, DATASETS, GROUPED, RECORD_PATHS, SNAPSHOTS
+from .datasets import BARS, DATASETS, GROUPED, RECORD_PATHS, SEARCH, SNAPSHOTS
 from .options import PolygonOptions
 from .symbol_forms import advice, is_stock_like
 
@@ -69,7 +69,8 @@ def check_wish(spec: JobSpec, options: PolygonOptions) -> None:  # noqa: ARG001 
     if spec.dataset.lower() == GROUPED and not _sessions(spec):
         days = f"{spec.start}" if spec.start == spec.end else f"{spec.start} to {spec.end}"
         raise PlanError(f"{days} has no session of the New York exchanges (a weekend or holiday), so there are no bars")
-    object_to(said for symbol in spec.symbols if (said := advice(symbol)))
+    if spec.dataset.lower() != SEARCH:  # whose words are no symbols
+        object_to(said for symbol in spec.symbols if (said := advice(symbol)))
 
 
 def usual_adjustment(dataset: str, timespan: Timespan) -> Adjustment | None:  # noqa: ARG001 (every vendor's takes these two)

@@ -16,7 +16,7 @@ RECORDINGS = ROOT / "tests" / "recordings"
 DATASETS = {
     "global_quote": "GLOBAL_QUOTE", "splits_IBM": "SPLITS", "dividends_IBM": "DIVIDENDS", "digital": "DIGITAL_CURRENCY_DAILY",
     "mock_splits": "splits", "mock_dividends": "dividends", "mock_tickers": "tickers",
-    "docs_grouped": "grouped",
+    "docs_grouped": "grouped", "marketstatus_now": "market_status",
     "wiki_prices": "WIKI/PRICES", "RTAT10": "NDAQ/RTAT10", "MULTPL": "MULTPL/SP500_PE_RATIO_MONTH",
 }  # fmt: skip
 

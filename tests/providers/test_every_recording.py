@@ -39,6 +39,7 @@ ROWS = {name: line for name, line in MANIFEST.items() if name not in ERRORS}
 DATASETS = {
     "alpha_vantage/digital_currency_daily_BTCEUR.csv": "DIGITAL_CURRENCY_DAILY",
     "polygon/docs_grouped_2020-10-14.json": "grouped",
+    "polygon/mock_marketstatus_now.json": "market_status",
 }
 #: Series of values, and rows unsorted over several symbols: "first" and "last" of the file are no bar of one series.
 SEVERAL_SYMBOLS = ("nasdaq/wiki_prices_table_export.csv", "nasdaq/datatable_NDAQ_RTAT10_excerpt.json")

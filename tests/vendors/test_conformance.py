@@ -39,6 +39,8 @@ class TestAlphaVantage(VendorConformance):
         recorded("alpha_vantage/daily_adjusted_small.json", 2),
         recorded("alpha_vantage/intraday_1min_MSFT.json", 100),
         recorded("alpha_vantage/fx_daily_EURUSD.csv", 100),
+        recorded("alpha_vantage/market_status.json", 2, dataset="market_status"),
+        recorded("alpha_vantage/symbol_search_MSF.json", 1, dataset="search"),
         recorded("alpha_vantage/splits_IBM.csv", 2, dataset="splits"),
         recorded("alpha_vantage/dividends_IBM.csv", 110, dataset="dividends"),
     )
@@ -56,6 +58,7 @@ class TestPolygon(VendorConformance):
         recorded("polygon/openbb_equity_daily_AAPL_2023-01-01_2023-01-10.json", 6),
         recorded("polygon/mock_snapshot_AAPL.json", 1, dataset="snapshots"),
         recorded("polygon/docs_grouped_2020-10-14.json", 3, dataset="grouped"),
+        recorded("polygon/mock_marketstatus_now.json", 6, dataset="market_status"),
         recorded("polygon/mock_splits.json", 10, dataset="splits"),
         recorded("polygon/mock_dividends.json", 10, dataset="dividends"),
         recorded("polygon/mock_tickers_page1.json", 2, dataset="symbols"),

@@ -119,3 +119,36 @@ CREATE TABLE snapshots (
     ledger_id BIGINT NOT NULL,
     PRIMARY KEY (provider, symbol, taken_at)
 ) WITHOUT ROWID;
+
+-- name: market_status
+CREATE TABLE market_status (
+    provider TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    market TEXT NOT NULL,
+    taken_at TEXT NOT NULL,
+    status TEXT NOT NULL,
+    exchanges TEXT NOT NULL,
+    opens TEXT NOT NULL,
+    closes TEXT NOT NULL,
+    notes TEXT NOT NULL,
+    first_seen BIGINT NOT NULL,
+    fetched_at BIGINT NOT NULL,
+    gone_at BIGINT,
+    ledger_id BIGINT NOT NULL,
+    PRIMARY KEY (provider, kind, market, taken_at)
+) WITHOUT ROWID;
+
+-- The columns that tables of values have had. `first_seen`, `fetched_at`: the calls of the earliest and of the latest reply with
+-- the column, `ledger_id` the request of that earliest one; `gone_at`, `gone_ledger_id`: the first reply after that without it.
+-- name: value_columns
+CREATE TABLE value_columns (
+    provider TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    name TEXT NOT NULL,
+    first_seen BIGINT NOT NULL,
+    fetched_at BIGINT NOT NULL,
+    gone_at BIGINT,
+    ledger_id BIGINT NOT NULL,
+    gone_ledger_id BIGINT,
+    PRIMARY KEY (provider, symbol, name)
+) WITHOUT ROWID;

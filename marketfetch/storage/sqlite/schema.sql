@@ -292,7 +292,8 @@ FROM (
     ) each_action GROUP BY provider, symbol, adjustment, ex_date
 ) each_day;
 
--- Daily raw bars of symbols whose lists were fetched: of splits for the adjustment `split`, of both for `split_dividend`.
+-- Daily raw bars of symbols whose lists were fetched, by themselves or for all symbols ('*'): of splits for the adjustment
+-- `split`, of both for `split_dividend`.
 -- name: bars_adjusted
 CREATE VIEW bars_adjusted AS
 SELECT b.provider, b.symbol, b.timespan, a.adjustment, b.ts,
@@ -301,8 +302,10 @@ SELECT b.provider, b.symbol, b.timespan, a.adjustment, b.ts,
        b.vwap * coalesce(f.price, 1) AS vwap, b.trades, b.partial, b.date, b.zone
 FROM bars b
 JOIN (SELECT 'split' AS adjustment, 'splits' AS dataset UNION ALL SELECT 'split_dividend', 'dividends') a ON true
-JOIN record_lists s ON s.provider = b.provider AND s.symbol = b.symbol AND s.dataset = 'splits'
-JOIN record_lists l ON l.provider = b.provider AND l.symbol = b.symbol AND l.dataset = a.dataset
 LEFT JOIN bar_factors f ON f.provider = b.provider AND f.symbol = b.symbol AND f.adjustment = a.adjustment
     AND b.date >= f.since AND b.date < f.until
-WHERE b.timespan = '1d' AND b.adjustment = 'raw';
+WHERE b.timespan = '1d' AND b.adjustment = 'raw'
+  AND EXISTS (SELECT 1 FROM record_lists s
+      WHERE s.provider = b.provider AND s.dataset = 'splits' AND s.symbol IN (b.symbol, '*'))
+  AND EXISTS (SELECT 1 FROM record_lists l
+      WHERE l.provider = b.provider AND l.dataset = a.dataset AND l.symbol IN (b.symbol, '*'));

@@ -180,7 +180,8 @@ FROM (
         SELECT provider, symbol, 'split_dividend', ex_date, factor, 1.0 FROM dividend_factors
     ) each_action GROUP BY provider, symbol, adjustment, ex_date
 ) each_day;
--- Daily raw bars of symbols whose lists were fetched: of splits for the adjustment `split`, of both for `split_dividend`.
+-- Daily raw bars of symbols whose lists were fetched, by themselves or for all symbols ('*'): of splits for the adjustment
+-- `split`, of both for `split_dividend`.
 CREATE VIEW bars_adjusted AS
 SELECT b.provider, b.symbol, b.timespan, a.adjustment, b.ts,
        b.open * coalesce(f.price, 1) AS open, b.high * coalesce(f.price, 1) AS high, b.low * coalesce(f.price, 1) AS low,
@@ -188,11 +189,13 @@ SELECT b.provider, b.symbol, b.timespan, a.adjustment, b.ts,
        b.vwap * coalesce(f.price, 1) AS vwap, b.trades, b.partial, b.date, b.zone
 FROM bars b
 JOIN (SELECT 'split' AS adjustment, 'splits' AS dataset UNION ALL SELECT 'split_dividend', 'dividends') a ON true
-JOIN record_lists s ON s.provider = b.provider AND s.symbol = b.symbol AND s.dataset = 'splits'
-JOIN record_lists l ON l.provider = b.provider AND l.symbol = b.symbol AND l.dataset = a.dataset
 LEFT JOIN bar_factors f ON f.provider = b.provider AND f.symbol = b.symbol AND f.adjustment = a.adjustment
     AND b.date >= f.since AND b.date < f.until
-WHERE b.timespan = '1d' AND b.adjustment = 'raw';
+WHERE b.timespan = '1d' AND b.adjustment = 'raw'
+  AND EXISTS (SELECT 1 FROM record_lists s
+      WHERE s.provider = b.provider AND s.dataset = 'splits' AND s.symbol IN (b.symbol, '*'))
+  AND EXISTS (SELECT 1 FROM record_lists l
+      WHERE l.provider = b.provider AND l.dataset = a.dataset AND l.symbol IN (b.symbol, '*'));
 CREATE TABLE value_rows (
     provider TEXT NOT NULL,
     symbol TEXT NOT NULL,
@@ -221,4 +224,31 @@ CREATE TABLE snapshots (
     gone_at BIGINT,
     ledger_id BIGINT NOT NULL,
     PRIMARY KEY (provider, symbol, taken_at)
+) WITHOUT ROWID;
+CREATE TABLE market_status (
+    provider TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    market TEXT NOT NULL,
+    taken_at TEXT NOT NULL,
+    status TEXT NOT NULL,
+    exchanges TEXT NOT NULL,
+    opens TEXT NOT NULL,
+    closes TEXT NOT NULL,
+    notes TEXT NOT NULL,
+    first_seen BIGINT NOT NULL,
+    fetched_at BIGINT NOT NULL,
+    gone_at BIGINT,
+    ledger_id BIGINT NOT NULL,
+    PRIMARY KEY (provider, kind, market, taken_at)
+) WITHOUT ROWID;
+CREATE TABLE value_columns (
+    provider TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    name TEXT NOT NULL,
+    first_seen BIGINT NOT NULL,
+    fetched_at BIGINT NOT NULL,
+    gone_at BIGINT,
+    ledger_id BIGINT NOT NULL,
+    gone_ledger_id BIGINT,
+    PRIMARY KEY (provider, symbol, name)
 ) WITHOUT ROWID;
