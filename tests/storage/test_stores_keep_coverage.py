@@ -88,6 +88,26 @@ def test_pages_that_are_stored_at_once_by_two_processes_cover(store: Any, url: s
     other.close()
 
 
+def test_requests_of_one_series_that_are_stored_at_once_by_two_processes_are_merged(store: Any, url: str) -> None:
+    other = open_store(url)
+    with ThreadPoolExecutor(2) as pool:
+        for n in range(15):
+            early, late = (reply(f"{n}-{first}", covered(first, first + 4, first + 4, symbol=f"S{n}")) for first in (0, 5))
+            list(pool.map(lambda one: one[0].store([one[1]]), ((store, early), (other, late))))
+    assert rows(store) == sorted((covered(0, 9, 9, symbol=f"S{n}") for n in range(15)), key=lambda one: one.symbol)
+    other.close()
+
+
+def test_any_text_is_a_symbol_and_no_part_of_a_statement(store: Any) -> None:
+    symbols = ["BRK'B", 'A"B', "A\\'; DROP TABLE coverage; --", "%s", "?", "$rows", "Ä€"]
+    for n, symbol in enumerate(symbols):
+        for first in (0, 5):
+            store.store([reply(f"{n}-{first}", covered(first, first + 4, 8, symbol=symbol), outcome="empty")])
+    assert [row for symbol in symbols for row in rows(store, [symbol])] == [
+        row for symbol in symbols for row in (covered(0, 8, 8, symbol=symbol), covered(9, 9, symbol=symbol))
+    ]
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(

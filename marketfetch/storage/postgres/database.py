@@ -165,6 +165,20 @@ def fetch(db: Db, sql: str, *values: object) -> list[tuple[Any, ...]]:
     return done.fetchall() if done.description else []
 
 
+def fetch_together(db: Db, statements: Sequence[tuple[str, Sequence[object]]]) -> list[tuple[Any, ...]]:
+    """Runs statements, each with its values, in one message to the server; the rows of the last one."""
+    with psycopg.ClientCursor(db) as cursor:
+        cursor.execute(sent(";\n".join(sql for sql, _ in statements)), [one for _, values in statements for one in values])
+        while cursor.nextset():
+            pass
+        return cursor.fetchall() if cursor.description else []
+
+
+def columns_of(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Rows of one length as the parameters of a statement with an array for each column."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
 def sent(sql: str) -> bytes:
     """A statement as psycopg takes it."""
     return sql.replace("?", "%s").encode()

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from zlib import crc32
 
 from psycopg.errors import SerializationFailure
 
@@ -16,8 +15,8 @@ from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.cross_section import CrossSection
 from marketfetch.schemas.ledger import Batch
 from marketfetch.schemas.record_kinds import RecordKind, Value
-from marketfetch.storage.coverage_rows import Series, changes, covered_now, covered_of, row_of, spans
-from marketfetch.storage.postgres.database import SPELLING, Db, PostgresDatabase, executing, fetch
+from marketfetch.storage.postgres.coverage_writing import cover_batches, write_coverage
+from marketfetch.storage.postgres.database import SPELLING, Db, PostgresDatabase, columns_of, executing, fetch
 from marketfetch.storage.record_writing import filled, lists_of, write_records
 from marketfetch.storage.series_zones import set_zones
 from marketfetch.storage.statements import statements
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 SeriesKey = tuple[str, str, str, str]
 
 _SQL: Final = statements("postgres/writing.sql", SPELLING)
-#: The advisory locks of coverage: this number and the next ones. Another program in the same database may use others.
-_FIRST_LOCK: Final = 7_331_000
-_PARTS: Final = 64
 _RECORDS: Final = statements("sql/records.sql", SPELLING)
 #: A column of records as the parameter of one statement for all of them.
 _ARRAYS: Final = {"text": "text[]", "day": "date[]", "number": "double precision[]", "whole": "bigint[]"}
@@ -54,11 +50,7 @@ class PostgresBatches:
         return new
 
     def cover(self, covered: Sequence[Covered]) -> None:
-        def write(db: Db) -> None:
-            _lock_coverage(db, covered)
-            _cover(db, covered)
-
-        self._database.run(write)
+        self._database.run(lambda db: write_coverage(db, covered))
 
     def _store(self, db: Db, batches: Sequence[Batch]) -> tuple[list[bool], Db, dict[SeriesKey, int]]:
         # Emptied until the commit: a rolled back transaction takes the series with it that it made.
@@ -98,40 +90,13 @@ class PostgresBatches:
         for name in lists_of(batch for _, batch in fresh):
             fetch(db, _SQL["lock_list"], f"{name.provider} {name.dataset} {name.symbol}")
         write_records(executing(db), partial(_put, db), SPELLING, fresh)
-        _cover_of(db, [batch for _, batch in fresh])
+        cover_batches(db, [batch for _, batch in fresh])
         return new, db, series
-
-
-def _cover_of(db: Db, batches: Sequence[Batch]) -> None:
-    """Writes what the batches cover, whose ledger rows are written. Last of all, since it makes other writers wait."""
-    if named := [one for batch in batches for one in batch.covered]:
-        _lock_coverage(db, named)
-        _cover(db, covered_now(batches, lambda root: fetch(db, _SQL["pages"], root)))
-
-
-def _lock_coverage(db: Db, covered: Sequence[Covered]) -> None:
-    parts = {crc32(repr(one.series).encode()) % _PARTS for one in covered}
-    fetch(db, _SQL["lock_coverage"], [_FIRST_LOCK + part for part in sorted(parts)])
-
-
-def _cover(db: Db, covered: Sequence[Covered]) -> None:
-    wanted = spans(covered)
-    if not wanted:
-        return
-    standing: dict[Series, list[Covered]] = {}
-    asked = _columns([(*one.series, one.first_day, one.last_day) for one in wanted])
-    for row in map(covered_of, fetch(db, _SQL["coverage"], *asked)):
-        standing.setdefault(row.series, []).append(row)
-    gone, put = changes(wanted, standing)
-    if gone:
-        fetch(db, _SQL["uncover"], *_columns([(*series, first) for series, first in gone]))
-    if put:
-        fetch(db, _SQL["cover"], *_columns([row_of(one) for one in put]))
 
 
 def _enter(db: Db, batches: Sequence[Batch]) -> dict[str, int]:
     """Writes the ledger rows that are new; their numbers by request id. Waits for another process entering the same."""
-    return dict(fetch(db, _SQL["add_requests"], *_columns([request_row(batch) for batch in batches])))
+    return dict(fetch(db, _SQL["add_requests"], *columns_of([request_row(batch) for batch in batches])))
 
 
 def _put(db: Db, kind: RecordKind, common: Sequence[Any], rows: Sequence[Sequence[Value]]) -> None:
@@ -139,7 +104,7 @@ def _put(db: Db, kind: RecordKind, common: Sequence[Any], rows: Sequence[Sequenc
     names = ", ".join(one.name for one in kind.columns)
     arrays = ", ".join(f"?::{_ARRAYS[one.type]}" for one in kind.columns)
     source = f"FROM unnest({arrays}) AS new ({names})"
-    fetch(db, filled(_RECORDS["put"], kind, picked=names, source=source, value=_RECORDS["value"]), *common, *_columns(rows))
+    fetch(db, filled(_RECORDS["put"], kind, picked=names, source=source, value=_RECORDS["value"]), *common, *columns_of(rows))
 
 
 def _keep_rejects(db: Db, batches: Sequence[Batch]) -> None:
@@ -170,13 +135,13 @@ def _find_series(db: Db, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
     """The numbers of series, by key. A series that is new gets one."""
     found = _known(db, keys)
     if absent := [one for one in keys if one not in found]:
-        fetch(db, _SQL["add_series"], *_columns(absent))
+        fetch(db, _SQL["add_series"], *columns_of(absent))
         found |= _known(db, absent)
     return found
 
 
 def _known(db: Db, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
-    return {(a, b, c, d): number for number, a, b, c, d in fetch(db, _SQL["find_series"], *_columns(keys))}
+    return {(a, b, c, d): number for number, a, b, c, d in fetch(db, _SQL["find_series"], *columns_of(keys))}
 
 
 def _lock_series(db: Db, series: Mapping[SeriesKey, int]) -> dict[int, str | None]:
@@ -186,7 +151,3 @@ def _lock_series(db: Db, series: Mapping[SeriesKey, int]) -> dict[int, str | Non
     if {(a, b, c, d): number for number, a, b, c, d, _ in locked} != series:
         raise SerializationFailure("a series has another number: the tables were made anew")
     return {number: zone for number, *_, zone in locked}
-
-
-def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]

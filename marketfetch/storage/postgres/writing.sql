@@ -70,37 +70,6 @@ WHERE b.fetched_at <= excluded.fetched_at
        OR b.volume IS DISTINCT FROM excluded.volume OR b.vwap IS DISTINCT FROM excluded.vwap
        OR b.trades IS DISTINCT FROM excluded.trades OR b.partial IS DISTINCT FROM excluded.partial)
 
--- One writer of a series at a time, until its transaction ends: the next one then sees these pages and these rows. As few locks
--- as there are parts, of which each has many series, since a session may hold only some thousands.
--- name: lock_coverage
-SELECT pg_advisory_xact_lock(part) FROM unnest(?::bigint[]) AS parts (part) ORDER BY part
-
--- name: pages
-SELECT page, outcome, next_cursor IS NULL, final_to, coalesce({ms:called_at}, 0) FROM ledger WHERE root = ? ORDER BY page
-
--- name: covered_series
-unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[]
-
--- name: coverage
-SELECT c.provider, c.dataset, c.symbol, c.timespan, c.adjustment, c.first_day, c.last_day, c.final_to, {ms:c.fetched_at}
-FROM {covered_series}, ?::date[], ?::date[]) AS span (provider, dataset, symbol, timespan, adjustment, first_day, last_day)
-JOIN coverage c USING (provider, dataset, symbol, timespan, adjustment)
-WHERE c.first_day <= span.last_day AND c.last_day >= span.first_day
-
--- name: uncover
-DELETE FROM coverage c
-USING {covered_series}, ?::date[]) AS gone (provider, dataset, symbol, timespan, adjustment, first_day)
-WHERE (c.provider, c.dataset, c.symbol, c.timespan, c.adjustment, c.first_day)
-    = (gone.provider, gone.dataset, gone.symbol, gone.timespan, gone.adjustment, gone.first_day)
-
--- name: cover
-INSERT INTO coverage (provider, dataset, symbol, timespan, adjustment, first_day, last_day, final_to, fetched_at)
-SELECT provider, dataset, symbol, timespan, adjustment, first_day, last_day, final_to, to_timestamp(at_ms / 1000.0)
-FROM {covered_series}, ?::date[], ?::date[], ?::date[], ?::bigint[])
-     AS new (provider, dataset, symbol, timespan, adjustment, first_day, last_day, final_to, at_ms)
-ON CONFLICT (provider, dataset, symbol, timespan, adjustment, first_day)
-DO UPDATE SET last_day = excluded.last_day, final_to = excluded.final_to, fetched_at = excluded.fetched_at
-
 -- Blocks other writers of one list of records until the transaction ends. The second number keeps our locks apart from others'.
 -- name: lock_list
 SELECT pg_advisory_xact_lock(hashtextextended(?, 20260401))
