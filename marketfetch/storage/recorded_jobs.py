@@ -6,19 +6,21 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from marketfetch.storage.database_protocol import Database, Execute
 from marketfetch.storage.job_records import Job, JobWaiter, Tally, ToDo, Unfinished
 from marketfetch.storage.job_waiters import JobWaiters
 from marketfetch.storage.statements import statements
-from marketfetch.storage.store_errors import StoreUnavailable
+from marketfetch.storage.store_errors import StoreError, StoreUnavailable
 
 #: Requests that were over so long ago, or later, count in the rate of their job.
 RECENT_MS: Final = 60_000
 #: Jobs noted as over in one transaction: it looks at all their requests while SQLite's other writers wait.
 _NOTED_AT_ONCE: Final = 20
+#: The counts of a job that is over: none of them changes any more.
+_KEPT: Final = ("stored", "empty", "failed", "cancelled", "rows", "rejects", "corrected", "last_over_ms")
 
 
 class RecordedJobs:
@@ -91,18 +93,39 @@ class RecordedJobs:
         return replace(counted, reject_reasons={reason: int(n) for reason, n in reasons})
 
     def tallies(self, job_ids: Sequence[str]) -> dict[str, Tally]:
+        noted = self._database.read(self._sql["noted"], self._database.listing(job_ids))
+        kept = {job_id: Tally(**json.loads(tally)) for job_id, _, tally in noted if tally}
+        found = {**kept, **self._counted([one for one in job_ids if one not in kept])}
+        new = [(job_id, int(done_ms), found[job_id]) for job_id, done_ms, tally in noted if not tally]
+        # Kept for the next look; the counts are right without it too.
+        with contextlib.suppress(StoreError):
+            self._keep([one for one in new if not one[2].pending])
+        return found
+
+    def _keep(self, new: Sequence[tuple[str, int, Tally]]) -> None:
+        def keep(execute: Execute) -> None:
+            for job_id, done_ms, tally in new:
+                counts = {name: number for name, number in asdict(tally).items() if name in _KEPT}
+                execute(self._sql["keep_tally"], json.dumps(counts), done_ms, job_id, done_ms)
+
+        if new:
+            self._database.change(keep)
+
+    def _counted(self, job_ids: Sequence[str]) -> dict[str, Tally]:
+        if not job_ids:
+            return {}
         now_ms = self._database.now_ms()
         ids = self._database.listing(job_ids)
-        counts: dict[str, dict[str, Any]] = {one: {} for one in job_ids}
-        for job_id, outcome, requests, *sums, last in self._database.read(
-            self._sql["tallies"], ids, ids, now_ms - RECENT_MS, ids
+        counts: dict[str, Counter[str]] = {one: Counter() for one in job_ids}
+        for job_id, state, requests, *sums, last, first, ahead in self._database.read(
+            self._sql["tallies"], ids, now_ms - RECENT_MS, ids
         ):
             job = counts[job_id]
-            # A cancelled job has two such lines: what the ledger says is cancelled, and what is not in the ledger.
-            for name, number in zip((outcome, "rows", "rejects", "corrected", "recent"), (requests, *sums), strict=True):
-                job[name] = job.get(name, 0) + int(number)
-            job["last_over_ms"] = max(job.get("last_over_ms", 0), int(last or 0))
-        return {one: Tally(**found) for one, found in counts.items()}
+            for name, number in zip((state, "rows", "rejects", "corrected", "recent"), (requests, *sums), strict=True):
+                job[name] += int(number)
+            job["left"] += int(ahead) - int(first)
+            job["last_over_ms"] = max(job["last_over_ms"], int(last or 0))
+        return {one: _tally(found) for one, found in counts.items()}
 
     def pending_among(self, job_ids: Sequence[str], request_ids: Sequence[str]) -> dict[str, int]:
         if not request_ids or not job_ids:
@@ -159,6 +182,17 @@ class RecordedJobs:
             execute(self._sql["note_over"], ids)
 
         self._database.change(note)
+        self.tallies(job_ids)
+
+
+def _tally(found: dict[str, Any]) -> Tally:
+    """Planned requests are open, ended with their cancelled job, or over; `left`: pages that are named, less first pages."""
+    left, is_open, is_over = found.pop("left", 0), "open" in found, "over" in found
+    planned = found.pop("open", 0) + found.pop("ended", 0) + found.pop("over", 0)
+    if not is_over:
+        state = "pending" if is_open else "cancelled"
+        found[state] = found.get(state, 0) + planned + left
+    return Tally(**found)
 
 
 def _job(id_: str, spec: str, created: int, cancelled: int | None, owner: str, name: str, tags: str) -> Job:

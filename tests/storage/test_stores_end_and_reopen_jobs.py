@@ -101,6 +101,39 @@ def test_forgetting_opens_every_job_that_asks_for_the_request(store: Any) -> Non
     assert ids(store.open_jobs()) == ["one", "two"]
 
 
+def test_the_counts_of_a_job_that_is_over_are_kept_until_a_request_of_it_is_forgotten(store: Any) -> None:
+    for name in ("job", "open"):
+        store.save_job(Job(name, "{}", 0), ["a", "b"] if name == "job" else ["a", "c"])
+    store.store([batch("a", {0: 1.0}, next_cursor="p1", rejects=(BAD,)), batch("a/1", outcome="empty")])
+    store.store([batch("b", outcome="failed")])
+    counted = store.tallies(["job", "open"])
+    assert counted == {
+        "job": Tally(stored=1, empty=1, failed=1, rows=1, rejects=1),
+        "open": Tally(pending=1, stored=1, empty=1, rows=1, rejects=1),
+    }
+    store.open_jobs()
+    assert store.database.read("SELECT id FROM jobs WHERE tally IS NOT NULL") == [("job",)]
+    store.database.change(lambda do: do("DELETE FROM job_requests WHERE job_id = 'job'"))  # so that they can't be counted again
+    kept = store.tallies(["job", "open"])
+    assert (kept, kept["job"].last_over_ms) == (counted, counted["job"].last_over_ms)
+    store.database.change(lambda do: do("INSERT INTO job_requests (job_id, root) VALUES ('job', 'a'), ('job', 'b')"))
+    assert store.forget_failed("job") == 1
+    assert store.tally("job") == Tally(pending=1, stored=1, empty=1, rows=1, rejects=1, reject_reasons={BAD.reason: 1})
+
+
+def test_counts_of_before_a_release_that_keeps_none_reopened_the_job_are_not_used(store: Any) -> None:
+    store.save_job(Job("job", "{}", 0), ["a"])
+    store.store([batch("a", outcome="failed")])
+    store.open_jobs()
+    store.database.change(lambda do: do("UPDATE jobs SET done_at = NULL"))
+    store.database.change(lambda do: do("UPDATE ledger SET outcome = 'stored', rows = 3"))
+    assert store.tally("job") == Tally(stored=1, rows=3)
+    later = store.database.spelling.time(str(store.database.now_ms() + 5_000))
+    store.database.change(lambda do: do(f"UPDATE jobs SET done_at = {later}"))
+    assert store.tally("job") == Tally(stored=1, rows=3)
+    assert store.database.read("SELECT count(*) FROM jobs WHERE tallied_at IS NOT NULL") == [(1,)]
+
+
 def test_the_calls_of_forgotten_requests_still_count(store: Any) -> None:
     store.save_job(Job("job", "{}", 0), ["a", "b", "c"])
     rows = [

@@ -83,6 +83,7 @@ CREATE INDEX rejects_by_request ON rejects (request_id);
 
 -- `done_at`: when the last request was over. The first look at a job that is over fills it in, and spares the next one.
 -- `owner`, `name` and `tags` (a JSON list, sorted) make the handle; a job without them has none.
+-- `tally`: the counts of the job's requests, as JSON, counted when `done_at` (Unix ms) was `tallied_at`.
 -- name: jobs
 CREATE TABLE jobs (
     id TEXT NOT NULL,
@@ -93,6 +94,8 @@ CREATE TABLE jobs (
     owner TEXT NOT NULL DEFAULT '',
     name TEXT NOT NULL DEFAULT '',
     tags TEXT NOT NULL DEFAULT '[]',
+    tally TEXT,
+    tallied_at BIGINT,
     PRIMARY KEY (id)
 );
 CREATE INDEX jobs_by_age ON jobs (created_at);

@@ -105,26 +105,32 @@ UPDATE jobs SET done_at = coalesce(
     (SELECT max(l.over_at) FROM job_requests j JOIN ledger l ON l.root = j.root WHERE j.job_id = jobs.id), created_at)
 WHERE id {among} AND NOT {is_open}
 
--- A later page can be over before the one that names it, so each half looks at its own page and not at the root. A job that is
--- noted as over has nothing pending. Young: over since that moment, and since the job was recorded.
+-- A line for all planned requests of a job, and one for each outcome. Pending are the planned requests without a first page in
+-- the ledger, and the next pages that a page names: a later page can be over before the one that names it. A job that is noted as
+-- over has nothing pending. Young: over since that moment, and since the job was recorded.
 -- name: tallies
-SELECT p.job_id, p.state, count(*), 0, 0, 0, 0, NULL
-FROM (SELECT j.job_id, {state} FROM job_requests j JOIN jobs b ON b.id = j.job_id
-      WHERE j.job_id {among} AND b.done_at IS NULL AND {first_is_missing}
-      UNION ALL
-      SELECT j.job_id, {state} FROM job_requests j JOIN jobs b ON b.id = j.job_id JOIN ledger l ON l.root = j.root
-      WHERE j.job_id {among} AND b.done_at IS NULL AND {next_is_missing}) AS p
+SELECT p.job_id, p.state, count(*), 0, 0, 0, 0, NULL, 0, 0
+FROM (SELECT j.job_id, CASE WHEN b.done_at IS NOT NULL THEN 'over' WHEN b.cancelled_at IS NULL THEN 'open' ELSE 'ended' END AS state
+      FROM job_requests j JOIN jobs b ON b.id = j.job_id WHERE j.job_id {among}) AS p
 GROUP BY p.job_id, p.state
 UNION ALL
-SELECT o.job_id, o.outcome, count(*), sum(o.rows), sum(o.rejects), sum(o.corrected), count(o.young), {ms:max(o.over_at)}
+SELECT o.job_id, o.outcome, count(*), sum(o.rows), sum(o.rejects), sum(o.corrected), count(o.young), {ms:max(o.over_at)},
+       count(o.first), count(o.ahead)
 FROM (SELECT j.job_id, l.outcome, l.rows, l.rejects, l.corrected, l.over_at,
-             CASE WHEN l.over_at >= {time:?} AND l.over_at >= b.created_at THEN 1 END AS young
+             CASE WHEN l.over_at >= {time:?} AND l.over_at >= b.created_at THEN 1 END AS young,
+             CASE WHEN l.page = 0 THEN 1 END AS first,
+             CASE WHEN {next_is_missing} THEN 1 END AS ahead
       FROM job_requests j JOIN jobs b ON b.id = j.job_id JOIN ledger l ON l.root = j.root
       WHERE j.job_id {among}) AS o
 GROUP BY o.job_id, o.outcome
 
--- name: state
-CASE WHEN b.cancelled_at IS NULL THEN 'pending' ELSE 'cancelled' END AS state
+-- The counts of a job that is noted as over stay as they are until a request of it is forgotten, which takes the note away. A
+-- later note has a later time, since the request was over again after it.
+-- name: noted
+SELECT id, {ms:done_at}, CASE WHEN tallied_at = {ms:done_at} THEN tally END FROM jobs WHERE id {among} AND done_at IS NOT NULL
+
+-- name: keep_tally
+UPDATE jobs SET tally = ?, tallied_at = ? WHERE id = ? AND {ms:done_at} = ?
 
 -- name: first_pages_of
 SELECT job_id, root FROM job_requests WHERE job_id {among} AND root {among}

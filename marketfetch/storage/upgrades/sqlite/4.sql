@@ -252,3 +252,5 @@ CREATE TABLE value_columns (
     gone_ledger_id BIGINT,
     PRIMARY KEY (provider, symbol, name)
 ) WITHOUT ROWID;
+ALTER TABLE jobs ADD COLUMN tally TEXT;
+ALTER TABLE jobs ADD COLUMN tallied_at BIGINT;
