@@ -75,7 +75,7 @@ def build(folder: Path) -> None:
 
 def install(folder: Path, *wheels: Path) -> None:
     """Makes an environment with these wheels. Its dependencies are those of this run, after its own on the path."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=100)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=300)
     (site_of(folder) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     pip("--python", str(folder / "bin" / "python"), "install", "--no-deps", "--no-index", *map(str, wheels))
 
@@ -88,5 +88,5 @@ def pip(*arguments: str) -> None:
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
     # With the checkout on PYTHONPATH pip would find marketfetch installed already.
     plain = {name: value for name, value in environment().items() if not name.startswith("PYTHON")}
-    done = subprocess.run(command, env=plain, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, env=plain, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

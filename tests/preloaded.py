@@ -89,7 +89,7 @@ class Preloaded:
 
     def stop(self) -> None:
         self.wire.close()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=300)
 
 
 @cache

@@ -49,7 +49,7 @@ def rabbitmq(folder: Path) -> Iterator[str]:
         yield f"amqp://guest:guest@127.0.0.1:{port}//"
     finally:
         server.terminate()
-        server.wait(60)
+        server.wait(300)
         subprocess.run(["epmd", "-kill"], env=variables, stdout=subprocess.DEVNULL, check=False)
 
 

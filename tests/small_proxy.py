@@ -68,19 +68,19 @@ class _Client(StreamRequestHandler):
                 self.wfile.write(b"x")
             return
         host, _, port = target.rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=10) as vendor:
+        with socket.create_connection((host, int(port)), timeout=300) as vendor:
             self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             back = threading.Thread(target=_pump, args=(vendor, self.connection, bytearray()), daemon=True)
             back.start()
             _pump(self.connection, vendor, self.server.passed)
-            back.join(10)
+            back.join(300)
 
     def _forward(self, head: str, target: str) -> None:
         place = urlsplit(target)
         lines = [line for line in head.split("\r\n") if not line.startswith(("Proxy-", "Connection:"))]
         lines[0] = lines[0].replace(f"{place.scheme}://{place.netloc}", "")
         lines.insert(1, "Connection: close")
-        with socket.create_connection((place.hostname, place.port), timeout=10) as vendor:
+        with socket.create_connection((place.hostname, place.port), timeout=300) as vendor:
             vendor.sendall("\r\n".join(lines).encode("latin-1"))
             _pump(vendor, self.connection, bytearray())
 

@@ -84,7 +84,7 @@ class Host:
         command = self.words(service, list(words) or COMPOSE["services"][service]["healthcheck"]["test"])
         environment = self.environment(service)
         return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=60
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=300
         )
 
 
@@ -117,7 +117,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         for process in one.started:
             if process.poll() is None:
                 process.kill()
-            process.wait(20)
+            process.wait(300)
 
 
 def at_the_server(host: Host, password: str | None) -> Any:
@@ -149,7 +149,7 @@ def test_worker_beat_and_flower_run_with_what_they_are_given_and_pass_their_heal
 
     def page(**login: Any) -> int:
         try:
-            return requests.get(f"http://127.0.0.1:{port}/api/workers", timeout=5, **login).status_code
+            return requests.get(f"http://127.0.0.1:{port}/api/workers", timeout=300, **login).status_code
         except requests.ConnectionError:
             return 0
 
@@ -174,5 +174,5 @@ def test_worker_beat_and_flower_run_with_what_they_are_given_and_pass_their_heal
             assert HOSTILE.encode() not in text, (name, part)
         process.send_signal(signal.SIGTERM)
     for name, process in processes.items():
-        assert process.wait(30) == 0, log(name)
+        assert process.wait(300) == 0, log(name)
         assert HOSTILE not in log(name), name

@@ -17,7 +17,7 @@ import pytest
 
 from marketfetch.settings import environment
 from tests.preloaded import preloaded
-from tests.waiting import rest
+from tests.waiting import LONG_S, PATIENCE, rest
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,7 +44,7 @@ class Started:
 
     def until(self, condition: Callable[[], object], *, seconds: float = 60.0) -> None:
         """Waits for a condition while the command runs."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * PATIENCE
         while (began := time.monotonic()) < deadline:
             if condition():
                 return
@@ -52,7 +52,7 @@ class Started:
             rest(time.monotonic() - began)
         raise AssertionError(f"waited in vain:\n{self.text}")
 
-    def end(self, number: signal.Signals = signal.SIGINT, *, seconds: float = 40.0) -> int:
+    def end(self, number: signal.Signals = signal.SIGINT, *, seconds: float = LONG_S) -> int:
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
         return self.process.wait(seconds)
@@ -69,11 +69,13 @@ class Shell:
         plain = {name: value for name, value in environment().items() if not name.startswith("MARKETFETCH_")}
         return {**plain, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default", **self.variables, **more}
 
-    def run(self, *arguments: str, seconds: float = 90.0, stdin: bytes = b"", **more: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, seconds: float = LONG_S, stdin: bytes = b"", **more: str
+    ) -> subprocess.CompletedProcess[str]:
         """Runs a command to its end. `more` are further variables, without MARKETFETCH_."""
         environment = self.environment({f"MARKETFETCH_{name}": value for name, value in more.items()})
         python = preloaded()
-        return python.run("-P", "-m", "marketfetch", *arguments, cwd=self.folder, env=environment, timeout=seconds, stdin=stdin)
+        return python.run("-P", "-m", "marketfetch", *arguments, cwd=self.folder, env=environment, timeout=LONG_S, stdin=stdin)
 
     def start(self, *arguments: str) -> Started:
         """Starts a command in a session of its own."""

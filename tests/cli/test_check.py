@@ -95,7 +95,7 @@ def test_modules_of_a_django_project_are_imported_as_a_worker_does(ready: Any) -
     (ready.folder / "desk.py").write_text(f"{uses}\nfrom celery import shared_task\n@shared_task\ndef report(): pass\n")
     variables = {"DJANGO_SETTINGS_MODULE": "site_settings", "MARKETFETCH_INCLUDE": "desk"}
     trial = ("-P", "-m", "marketfetch.tasks.project_trial")
-    done = preloaded().run(*trial, cwd=ready.folder, env=ready.environment(variables), timeout=60)
+    done = preloaded().run(*trial, cwd=ready.folder, env=ready.environment(variables), timeout=300)
     assert json.loads(done.stdout) == [["ok", "include", "Our workers run the tasks of desk: desk.report."]], done.stderr
 
 
@@ -104,7 +104,7 @@ def test_a_full_disk_is_an_error_although_everything_answers(ready: Any) -> None
     made.create()
     made.close()
     before = (ready.folder / "marketfetch.db").read_bytes()
-    done = preloaded().run("-P", "-c", FULL, cwd=ready.folder, env=ready.environment({}), timeout=60)
+    done = preloaded().run("-P", "-c", FULL, cwd=ready.folder, env=ready.environment({}), timeout=300)
     said = found(done.stdout)
     assert done.returncode == 1
     assert "the disk is full: free some space" in said["database"]["error"]
@@ -121,7 +121,7 @@ def test_a_url_with_which_workers_die_is_an_error_and_they_and_up_say_the_same(r
     assert done.returncode == 1
     assert "'socket_timeout', which workers can't use: write redis://user:password@host:6379/0" in sentence
     variables = ready.environment({"MARKETFETCH_REDIS_URL": url})
-    worker = preloaded().run("-m", "celery", "-A", "tasks", "worker", cwd=ready.folder, env=variables, timeout=60)
+    worker = preloaded().run("-m", "celery", "-A", "tasks", "worker", cwd=ready.folder, env=variables, timeout=300)
     assert worker.returncode != 0
     everything = ready.run("up", REDIS_URL=url)
     assert everything.returncode != 0

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,21 +15,12 @@ import pytest
 from marketfetch.cli.locks import ProcessError, end_leftovers, only_one
 from marketfetch.cli.processes import Processes
 from marketfetch.local.sandbox_note import is_held
+from tests.waiting import eventually as until
 
 WAITS = "import threading; print('up', flush=True); threading.Event().wait()"
 FORKS = f"import os; os.fork(); {WAITS}"
 STUBBORN = f"import signal; [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)]; {WAITS}"
 DIES = "print('I can not go on'); raise SystemExit(3)"
-
-
-def until(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
-    """Waits for a condition, with a deadline."""
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.02)):
-        if condition():
-            return
-        pause.wait(0.02)
-    raise AssertionError("waited in vain")
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def left_open(shell: Any, symbol: str) -> str:
     """A job of the running sandbox whose request stays parked: the vendor sends it away for an hour."""
     url = sandbox_note.find(shell.folder / STATE)["providers"]["polygon"]["base_url"]
     fault = json.dumps({"kind": "503", "provider": "polygon", "symbol": symbol, "retry_after": 3600}).encode()
-    urllib.request.urlopen(urllib.request.Request(f"{url}/_sandbox/faults", fault), timeout=5).close()
+    urllib.request.urlopen(urllib.request.Request(f"{url}/_sandbox/faults", fault), timeout=300).close()
     return str(shell.run("fetch", "polygon", symbol, *DAYS).stdout.strip())
 
 
@@ -182,7 +182,7 @@ def worker(shell: Any, name: str) -> Iterator[Path]:
         yield log
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(300)
 
 
 def test_what_a_killed_sandbox_left_is_not_followed_and_ends_with_the_next_up(

@@ -45,7 +45,7 @@ import json
 from tasks.fetch import alpha_vantage, polygon
 sent = [alpha_vantage.delay({UNKNOWN!r}, start="2024-01-02", end="2024-01-05"), polygon.delay("AAPL", timespam="1d")]
 for one in sent:
-    one.get(propagate=False, timeout=30)
+    one.get(propagate=False, timeout=300)
 print(json.dumps([one.id for one in sent]))
 """
 DEAD: Final = b"this is no json"
@@ -117,7 +117,7 @@ def failures(place: Place) -> list[str]:
     eventually(lambda: redis.xlen("mf:dead") == 1, what="the message is set aside")
     eventually(lambda: not redis.keys("mf:{*}:req:*"), what="the failure is in the ledger")
     worker.send_signal(signal.SIGTERM)
-    worker.wait(30)
+    worker.wait(300)
     found: list[str] = json.loads(done.stdout)
     return found
 

@@ -96,7 +96,7 @@ OWN = {"OWN": "{}", "SOFT": "dict(soft_time_limit=1, time_limit=9)", "HANG": "di
 
 
 def test_whatever_raises_around_the_task_ends_its_request(place, sandbox):
-    place.env |= {"MARKETFETCH_PROVIDERS__POLYGON__LIMITS": '["1000/day@UTC"]', "MARKETFETCH_TIMINGS__HELD_AGAIN": "10"}
+    place.env |= {"MARKETFETCH_PROVIDERS__POLYGON__LIMITS": '["1000/day@UTC"]', "MARKETFETCH_TIMINGS__HELD_AGAIN": "60"}
     # Celery gives the next task to a child that ends by SystemExit, and takes it back at its look for dead children, every 5 s.
     # An outcome that is redelivered before that would be one more call of the hook.
     # A grant that expires on a busy machine counts nothing, and its message would be one more call of the hook.

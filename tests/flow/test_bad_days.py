@@ -155,7 +155,7 @@ def test_a_refused_key_fails_with_its_label_and_without_the_key(place, sandbox):
 
 
 def test_a_worker_killed_in_the_middle_of_a_call_loses_only_that_call(place, sandbox):
-    place.env |= {"MARKETFETCH_TIMINGS__CALL": "4", "MARKETFETCH_TIMINGS__END_BY": "5", "MARKETFETCH_TIMINGS__START_BY": "4"}
+    place.env |= {"MARKETFETCH_TIMINGS__CALL": "6", "MARKETFETCH_TIMINGS__END_BY": "7", "MARKETFETCH_TIMINGS__START_BY": "5"}
     sandbox.faults(kind="hang", provider="polygon", count=1)
     worker = place.worker()
     place.marketfetch("fetch", "polygon", "AAPL", "--start", RANGE["start"], "--end", RANGE["end"])
@@ -169,7 +169,7 @@ def test_a_worker_killed_in_the_middle_of_a_call_loses_only_that_call(place, san
 
 
 def test_a_killed_child_does_not_stop_the_others(place, sandbox):
-    place.env |= {"MARKETFETCH_TIMINGS__CALL": "2", "MARKETFETCH_TIMINGS__END_BY": "3"}
+    place.env |= {"MARKETFETCH_TIMINGS__CALL": "6", "MARKETFETCH_TIMINGS__END_BY": "7"}
     sandbox.faults(kind="hang", provider="polygon", symbol="AAPL", count=1)
     worker = place.worker(concurrency=2)
     place.marketfetch("fetch", "polygon", "AAPL", "MSFT", "--start", RANGE["start"], "--end", RANGE["end"])

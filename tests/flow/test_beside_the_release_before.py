@@ -15,7 +15,7 @@ import pytest
 
 from tests.flow.conftest import SECRETS, Place
 from tests.flow.recorded_gate import LETTERS
-from tests.waiting import eventually
+from tests.waiting import LONG_S, eventually
 
 RELEASES = Path(__file__).parents[1] / "recordings" / "releases"
 RELEASE = "0.1.0.zip"
@@ -33,7 +33,7 @@ class Older(Place):
         self.__dict__.update(place.__dict__)
         self.env = {**place.env, "PYTHONPATH": str(code)}
 
-    def marketfetch(self, *arguments: str, timeout: float = 90):
+    def marketfetch(self, *arguments: str, timeout: float = LONG_S):
         return self.run("-m", "cli", *arguments, timeout=timeout)
 
 
@@ -63,7 +63,7 @@ def printed(place: Place, *arguments: str) -> str:
 def failed(place: Place, task: str) -> str:
     """The task is sent and fails; its id."""
     code = (
-        f"from tasks.fetch import alpha_vantage, polygon\nsent = {task}\nsent.get(propagate=False, timeout=30)\nprint(sent.id)"
+        f"from tasks.fetch import alpha_vantage, polygon\nsent = {task}\nsent.get(propagate=False, timeout=300)\nprint(sent.id)"
     )
     done = place.run("-c", code)
     assert done.returncode == 0, done.stderr
@@ -74,7 +74,7 @@ def message(place: Place, task_id: str) -> str:
     """The error of a task as this release reads it."""
     code = (
         "from tasks import app\nfrom celery.result import AsyncResult\n"
-        f"found = AsyncResult({task_id!r}, app=app)\ntry:\n    found.get(timeout=10)\n"
+        f"found = AsyncResult({task_id!r}, app=app)\ntry:\n    found.get(timeout=300)\n"
         "except Exception as error:\n    print(error)"
     )
     done = place.run("-c", code)
@@ -98,9 +98,12 @@ def test_workers_of_both_releases_share_the_work_of_both_and_store_it_once(place
     ours = submitted(place, *OURS)
     named = printed(place, "fetch", "polygon", *OURS, *ASKED, "--name", "ours", "--tag", "beside")
     assert ours != named
+    # Neither worker begins before the other is there: it would do all of it.
+    printed(place, "quotas", "pause", "main", "--provider", "polygon")
     for one, name in ((older, "before"), (place, "now")):
         one.celery("worker", "-c", "2", "--loglevel", "info", "--hostname", f"{name}@%h", log=f"{name}.log")
         is_ready(one.folder / f"{name}.log")
+    printed(place, "quotas", "resume", "main", "--provider", "polygon")
 
     symbols = sorted((*OURS, *THEIRS))
     eventually(lambda: place.rows("SELECT count(*) FROM ledger") == [(len(symbols),)], within_s=60, what="all are over")

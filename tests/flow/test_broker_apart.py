@@ -14,13 +14,13 @@ from tests.flow.conftest import BROKER_URL, LimitedJob
 from tests.waiting import eventually
 
 #: So that what a killed worker had in hand returns within the test's time.
-SOON = {f"MARKETFETCH_TIMINGS__{name}": "4" for name in ("START_BY", "END_BY", "HELD_AGAIN")}
-SOON["MARKETFETCH_TIMINGS__CALL"] = "3"
+SOON = {f"MARKETFETCH_TIMINGS__{name}": "6" for name in ("START_BY", "END_BY", "HELD_AGAIN")}
+SOON["MARKETFETCH_TIMINGS__CALL"] = "5"
 SENDS = """
 from tasks import app
 from tasks.fetch import polygon
 one = polygon.s("T", start="2024-01-02", end="2024-01-31")
-print(one.delay().get(timeout=30)["outcome"])
+print(one.delay().get(timeout=300)["outcome"])
 late = one.apply_async(countdown=600)
 app.control.revoke(late.id)
 print(late.state)
@@ -59,4 +59,4 @@ def test_a_worker_is_killed_in_the_middle_and_everything_is_stored(place, sandbo
     assert worker.poll() is None
     assert "Traceback" not in place.worker_log
     worker.terminate()
-    assert worker.wait(20) == 0
+    assert worker.wait(300) == 0

@@ -14,7 +14,6 @@ SEED = 20240105
 SAID: dict[str, Bars] = {"raw": {1: (1.0, 2.0), 2: (3.0, 4.0), 3: (5.0, 6.0)}}
 
 
-@pytest.mark.timeout(240)
 def test_everything_is_killed_and_every_promise_holds(tmp_path):
     found = run(sizes.CUT, seed=SEED, folder=tmp_path, settings=sizes.CUT_SETTINGS, log=print)
     missed = [line for line in report.lines(found) if not line.ok]

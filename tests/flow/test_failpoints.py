@@ -14,7 +14,8 @@ from marketfetch.quotas.failpoints import OF_JOBS, POINTS
 from tests.flow.conftest import LimitedJob
 from tests.waiting import eventually
 
-SHORT = {"CONNECT": "1", "CALL": "1", "START_BY": "1", "END_BY": "1.5", "HELD_AGAIN": "1", "SWEEP": "1"}
+#: What comes back by itself does so soon. A call may last longer than any does on a busy machine.
+SHORT = {"CONNECT": "3", "CALL": "5", "START_BY": "2", "END_BY": "6", "HELD_AGAIN": "1", "SWEEP": "1"}
 #: The vendor's answer that makes a worker come by there.
 FAULTS = {"requeue": "429", "delay": "500"}
 #: Here a command dies, not a worker.
@@ -45,7 +46,7 @@ def test_killed_once_at(point, place, sandbox):
             worker.send_signal(signal.SIGTERM)
         dead = int(eventually(lambda: marker.exists() and marker.read_text(), within_s=30, what=f"somebody dies at {point}"))
         if step in OF_MAIN:
-            assert (dead, worker.wait(timeout=10)) == (worker.pid, -signal.SIGKILL)
+            assert (dead, worker.wait(timeout=300)) == (worker.pid, -signal.SIGKILL)
             end_group(worker)
             worker = place.worker(concurrency=2)
         else:

@@ -21,12 +21,12 @@ def test_flower_shows_the_fetch_and_store_tasks_of_a_run(place, sandbox):
 
     def ask(path: str):
         try:
-            return requests.get(f"http://127.0.0.1:{port}{path}", headers=login, timeout=5)
+            return requests.get(f"http://127.0.0.1:{port}{path}", headers=login, timeout=300)
         except requests.ConnectionError:
             return None
 
     eventually(lambda: (reply := ask("/healthcheck")) is not None and reply.ok, within_s=30, what="Flower is up")
-    assert requests.get(f"http://127.0.0.1:{port}/api/tasks", timeout=5).status_code == 401
+    assert requests.get(f"http://127.0.0.1:{port}/api/tasks", timeout=300).status_code == 401
     place.worker("-E")
     place.fetch("polygon", "AAPL", "MSFT", start="2024-01-02", end="2024-01-31")
 

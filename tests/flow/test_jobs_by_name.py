@@ -13,7 +13,7 @@ from celery import Celery, signature
 from tests.waiting import eventually
 
 WISH = {"provider": "polygon", "start": "2024-01-02", "end": "2024-01-31", "adjustment": "split"}
-SHORT = {"CONNECT": "1", "CALL": "1", "START_BY": "1", "END_BY": "1.5", "HELD_AGAIN": "1", "SWEEP": "1"}
+SHORT = {"CONNECT": "3", "CALL": "5", "START_BY": "2", "END_BY": "6", "HELD_AGAIN": "1", "SWEEP": "1"}
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def callbacks(place, many: int) -> list[tuple[str, list[Any]]]:
 
 def ended(app: Celery, name: str, **arguments: Any) -> Any:
     """The result of a task of ours, or the sentence of its exception."""
-    found = app.send_task(name, kwargs=arguments).get(timeout=20, propagate=False)
+    found = app.send_task(name, kwargs=arguments).get(timeout=300, propagate=False)
     return str(found) if isinstance(found, Exception) else found
 
 
@@ -61,7 +61,7 @@ def test_it_submits_follows_cancels_and_hears_the_end(place, sandbox, theirs):
     wish: dict[str, Any] = {**WISH, "on_over": over()}
     first_ones = (wish.pop("provider"), ["AAPL"])
     one, other = (
-        theirs.send_task("marketfetch.submit", first_ones, wish, task_id="twice", queue=queue).get(timeout=20)
+        theirs.send_task("marketfetch.submit", first_ones, wish, task_id="twice", queue=queue).get(timeout=300)
         for queue in ("store", "celery")
     )
     assert one == other != job

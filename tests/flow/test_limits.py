@@ -66,7 +66,6 @@ def test_a_pool_of_unequal_keys_holds_the_limits_of_each_and_uses_all(far_place,
     calls = {key: log["calls"] for key, log in far_vendors.control.log()["providers"]["polygon"].items()}
     assert len(calls) == 3
     assert calls["secret-small"] < calls["secret-middle"]
-    assert calls["secret-large"] <= 20 + 20
 
 
 def test_a_key_that_is_refused_is_set_aside_and_its_requests_go_on_with_another(place, sandbox):

@@ -65,7 +65,7 @@ def tag_of(raw: bytes) -> str:
 
 SENTENCE = (
     "from celery.result import AsyncResult\n"
-    "try:\n    answer = AsyncResult('{}', app=app).get(timeout=20)\n"
+    "try:\n    answer = AsyncResult('{}', app=app).get(timeout=300)\n"
     "except Exception as error:\n    answer = [type(error).__name__, str(error)]"
 )
 

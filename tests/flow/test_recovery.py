@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 
 import psutil
 import pytest
 
-from tests.flow.conftest import LimitedJob
+from marketfetch.local.sandbox_process import start_sandbox
+from tests.flow.conftest import LimitedJob, a_place
 from tests.flow.test_releaser_stops import SHORT_LEASES
 from tests.flow.test_ways_in import ASKED, answer
 from tests.waiting import eventually
@@ -69,29 +69,28 @@ def stopped_with_messages(place, count: int):
     worker = patient_worker(place)
     tell(worker, signal.SIGSTOP)
     submit(place, *SYMBOLS)
-    eventually(lambda: place.redis().llen("fetch.polygon") == count, what=f"{count} messages in the broker")
+    eventually(lambda: place.redis().llen("fetch.polygon") >= count, what=f"{count} messages in the broker")
     return worker
 
 
 def test_fetch_messages_that_are_lost_are_sent_again_within_half_a_minute(place, sandbox):
     worker = stopped_with_messages(place, 3)
     assert place.redis().delete("fetch.polygon") == 1
-    lost = time.monotonic()
     tell(worker, signal.SIGCONT)
     eventually(lambda: stored(place) == once_each(*SYMBOLS), within_s=AT_MOST_S, what="all are stored")
-    assert time.monotonic() - lost < AT_MOST_S
     assert sandbox.log()["calls"] == len(SYMBOLS)
 
 
 def test_fetch_messages_that_come_twice_make_one_call_each(place, sandbox):
+    place.env["MARKETFETCH_TIMINGS__START_BY"] = "3600"  # no grant expires, and so none is sent again
     worker = stopped_with_messages(place, 3)
     redis = place.redis()
     for raw in redis.lrange("fetch.polygon", 0, -1):
         redis.lpush("fetch.polygon", raw, raw)
     assert redis.llen("fetch.polygon") == 9
     tell(worker, signal.SIGCONT)
-    eventually(lambda: (redis.llen("fetch.polygon"), redis.hlen("unacked")) == (0, 0), what="every message is taken")
     eventually(lambda: stored(place) == once_each(*SYMBOLS), what="all are stored")
+    eventually(lambda: (redis.llen("fetch.polygon"), redis.hlen("unacked")) == (0, 0), what="every message is taken")
     assert sandbox.log()["calls"] == len(SYMBOLS)
     assert "Traceback" not in place.worker_log
 
@@ -100,17 +99,16 @@ def test_a_store_message_that_is_lost_is_sent_again_within_half_a_minute(place, 
     patient_worker(place, "-n", "fetching@%h", "-Q", "fetch.polygon")
     submit(place, *SYMBOLS)
     redis = place.redis()
-    eventually(lambda: redis.llen("store") == len(SYMBOLS), what="every batch waits to be stored")
+    eventually(lambda: redis.llen("store") >= len(SYMBOLS), what="every batch waits to be stored")
     assert redis.delete("store") == 1
-    lost = time.monotonic()
-    patient_worker(place, "-n", "storing@%h", "-Q", "store", log="storing.log")
     assert stored(place) == []
+    patient_worker(place, "-n", "storing@%h", "-Q", "store", log="storing.log")
     eventually(lambda: stored(place) == once_each(*SYMBOLS), within_s=AT_MOST_S, what="all are stored")
-    assert time.monotonic() - lost < AT_MOST_S
     assert sandbox.log()["calls"] == len(SYMBOLS)
 
 
 def test_a_store_message_that_comes_twice_stores_once(place, sandbox):
+    place.env["MARKETFETCH_TIMINGS__HELD_AGAIN"] = "3600"  # the messages that come twice are those that this test doubles
     patient_worker(place, "-n", "fetching@%h", "-Q", "fetch.polygon")
     job = submit(place, *SYMBOLS)
     redis = place.redis()
@@ -118,13 +116,14 @@ def test_a_store_message_that_comes_twice_stores_once(place, sandbox):
     for raw in redis.lrange("store", 0, -1):
         redis.lpush("store", raw, raw)
     patient_worker(place, "-n", "storing@%h", "-Q", "store", concurrency=4, log="storing.log")
+    eventually(lambda: stored(place) == once_each(*SYMBOLS), what="all are stored")
     eventually(lambda: (redis.llen("store"), redis.hlen("unacked")) == (0, 0), what="every message is taken")
     assert stored(place) == once_each(*SYMBOLS)
     assert place.status(job)["rows"] == place.rows("SELECT count(*) FROM bars")[0][0] == 4 * len(SYMBOLS)
 
 
-def test_a_child_that_stood_still_past_its_lease_changes_nothing_when_it_moves_again(slow_place):
-    place, sandbox = slow_place
+def test_a_child_that_stood_still_past_its_lease_changes_nothing_when_it_moves_again(very_slow_place):
+    place, sandbox = very_slow_place
     place.env |= SOON
     slow = patient_worker(place, "-n", "still@%h", concurrency=2)
     job = submit(place, *SYMBOLS)
@@ -154,6 +153,16 @@ def test_a_worker_killed_with_messages_in_hand_needs_no_broker_to_give_them_back
     worker.wait()
     patient_worker(place, concurrency=4)
     job.ends_whole(within_s=AT_MOST_S, extra_calls=4)
+
+
+@pytest.fixture
+def very_slow_place(tmp_path):
+    """A place whose vendors take three seconds: time enough to stop a child in the middle of its call."""
+    with (
+        start_sandbox(seed=7, delay_out_ms=(3000, 3000)) as slow,
+        a_place(tmp_path, vendors_url=slow.url, database_url="sqlite:///marketfetch.db") as found,
+    ):
+        yield found, slow.control
 
 
 def ends(place, *symbols: str, more: str, within_s: float = 40) -> list[dict]:
@@ -207,7 +216,7 @@ ENDS = {
 def test_however_a_request_ends_its_job_says_so_in_a_sentence(place, sandbox, way):
     place.env |= SOON
     code, sentence, calls = ENDS[way]
-    limit = "\napp.conf.task_time_limit = 2\n" if way == "hard time limit" else ""
+    limit = "\napp.conf.task_time_limit = 5\n" if way == "hard time limit" else ""
     (failure,) = ends(place, "AAPL", "TSLA", more=IN_OUR_CODE.format(code) + limit)
     if sentence == KEPT:
         sentence += place.rows("SELECT request_id FROM ledger WHERE symbol = 'TSLA'")[0][0]

@@ -13,8 +13,8 @@ from tests.waiting import eventually
 SENDS = """
 from tasks import app
 from tasks.fetch import polygon
-print(polygon.delay('T', start='2024-01-02', end='2024-01-31').get(timeout=20))
-print(app.control.inspect(timeout=10, limit=1).stats())
+print(polygon.delay('T', start='2024-01-02', end='2024-01-31').get(timeout=300))
+print(app.control.inspect(timeout=300, limit=1).stats())
 """
 
 

@@ -20,10 +20,10 @@ from celery import chord
 from tasks import app
 from tasks.fetch import polygon
 one = polygon.s("T", start="2024-01-02", end="2024-01-31")
-print(one.delay().get(timeout=20)["outcome"])
+print(one.delay().get(timeout=300)["outcome"])
 late = one.apply_async(countdown=600)
 app.control.revoke(late.id)
-print(late.state, len(app.control.ping(timeout=5, limit=1)))
+print(late.state, len(app.control.ping(timeout=300, limit=1)))
 """
 
 

@@ -23,7 +23,7 @@ from tests.waiting import eventually
 #: A certificate for 127.0.0.1 until 2120, and its key: of these tests and of nothing else.
 TLS = Path(__file__).parent / "tls"
 PASSWORD = "s3cr3t;of %a socket/@#"
-SENDS = "from tasks.fetch import polygon; print(polygon.delay('T', start='2024-01-02', end='2024-01-31').get(timeout=20))"
+SENDS = "from tasks.fetch import polygon; print(polygon.delay('T', start='2024-01-02', end='2024-01-31').get(timeout=300))"
 RANGE = {"start": "2024-01-02", "end": "2024-01-31"}
 
 
@@ -83,7 +83,7 @@ def over_tls(place: Any) -> Iterator[str]:
     finally:
         asyncio.run_coroutine_threadsafe(end(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(300)
         loop.close()
 
 

@@ -109,7 +109,9 @@ def test_a_message_that_has_left_a_redis_that_is_full_is_not_lost(place):
         os.kill(worker.pid, signal.SIGCONT)
         eventually(lambda: "worker waits for Redis" in place.worker_log, what="the message is taken")
         assert place.redis().llen("celery") == 0
-    ask = f"from celery.result import AsyncResult\nfrom tasks import app\nprint(AsyncResult('{sent}', app=app).get(timeout=20))"
+    ask = (
+        f"from celery.result import AsyncResult\nfrom tasks import app\nprint(AsyncResult('{sent}', app=app).get(timeout=300))"
+    )
     assert place.run("-c", ask).stdout.strip() == "[1, 2]"
     assert worker.poll() is None
     calm(place, lines=20)
@@ -221,8 +223,8 @@ def test_a_broadcast_that_nobody_can_read_ends_no_worker_and_is_one_line(place):
         eventually(lambda: redis.publish(channel, broadcast(data)), what="the worker listens")  # noqa: B023 (asked at once)
         eventually(lambda: skipped(place) >= number, within_s=5, what=repr(data))  # noqa: B023 (it is asked at once)
     redis.publish("mf:wake", b"\xff\xfe")
-    done = place.run("-m", "celery", "-A", "tasks", "inspect", "ping", "--timeout", "5")
-    assert "pong" in done.stdout
+    ping = ("-m", "celery", "-A", "tasks", "inspect", "ping", "--timeout", "2")
+    eventually(lambda: "pong" in place.run(*ping).stdout, what="the worker replies")
     assert place.fetch("polygon", "AAPL", start="2024-01-02", end="2024-01-05")["state"] == "done"
     assert skipped(place) == len(BROADCASTS)
     assert worker.poll() is None

@@ -11,34 +11,33 @@ from contextlib import suppress
 from itertools import cycle
 
 import psutil
-import pytest
 
 from tests.flow.conftest import CHAOS_S, CHAOS_SEED, LimitedJob
 from tests.flow.test_releaser import calm, cut_all_connections, wait_until
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 KILL_EVERY_S = 0.2
-#: A call that was under way when its child died is made again when its lease ends.
-SHORT_LEASES = {"MARKETFETCH_TIMINGS__CALL": "2", "MARKETFETCH_TIMINGS__END_BY": "3", "MARKETFETCH_TIMINGS__START_BY": "2"}
+#: A call that was under way when its child died is made again when its lease ends. Much longer than a call takes on a busy
+#: machine: one that passed its end would be made again too.
+SHORT_LEASES = {"MARKETFETCH_TIMINGS__CALL": "6", "MARKETFETCH_TIMINGS__END_BY": "7", "MARKETFETCH_TIMINGS__START_BY": "4"}
 REMAPPED = {"REMAP_SIGTERM": "SIGQUIT"}
 
 
 def ends(worker: subprocess.Popen[bytes], place, *, within_s: float = 40) -> None:
     """Waits for the end. A worker that does not end fails the test with the stack of each thread: Celery logs it on SIGUSR1."""
     try:
-        worker.wait(timeout=within_s)
+        worker.wait(timeout=within_s * PATIENCE)
     except subprocess.TimeoutExpired:
         worker.send_signal(signal.SIGUSR1)
         with suppress(AssertionError):
             eventually(lambda: "LOCAL VARIABLES" in place.worker_log, within_s=10, what="the stacks")
-        raise AssertionError(f"not ended {within_s:g} s after SIGTERM:\n{place.worker_log[-20_000:]}") from None
+        raise AssertionError(f"not ended {within_s * PATIENCE:g} s after SIGTERM:\n{place.worker_log[-20_000:]}") from None
 
 
 def releasers(place) -> list[str]:
     return sorted(str(key, "utf-8") for key in place.redis().scan_iter(match="mf:releaser:*"))
 
 
-@pytest.mark.timeout(60 + 4 * CHAOS_S)
 def test_a_releaser_outlives_children_that_are_killed_while_connections_are_cut(place, sandbox):
     # As many requests as can't be over before the killing is.
     job = LimitedJob(place, sandbox, requests=10 * CHAOS_S)
@@ -159,16 +158,14 @@ def test_a_worker_that_only_stores_has_no_releaser(place, sandbox):
 
 def test_sigterm_lets_running_calls_end_and_gives_the_others_back(slow_place):
     place, sandbox = slow_place
-    place.env |= REMAPPED
+    # Longer than any wait here: what returned only then would be seen.
+    place.env |= REMAPPED | {"MARKETFETCH_TIMINGS__START_BY": "3600"}
     job = LimitedJob(place, sandbox, requests=100)
     worker = place.worker()
     job.submit()
-    eventually(lambda: job.over() > 4 and place.redis().zcard("mf:{polygon}:running") == 4, what="calls are under way")
-    began = time.monotonic()
+    eventually(lambda: job.over() > 4 and place.redis().zcard("mf:{polygon}:running") > 1, what="calls are under way")
     worker.send_signal(signal.SIGTERM)
-    worker.wait(timeout=30)
-    took_s = time.monotonic() - began
-    assert took_s < 10, place.worker_log
+    ends(worker, place)
     assert place.redis().zcard("mf:{polygon}:running") == 0
     # No start-by has to pass first, and no quota is held meanwhile.
     assert place.redis().zcard("mf:{polygon}:granted") == 0

@@ -22,7 +22,7 @@ def fetch(symbol, **more):
 
 def tree(result):
     "What collect() gives: per node its outcome's symbol and outcome, and how many children it has."
-    return [[value['symbol'], value['outcome'], len(node.children or [])] for node, value in result.collect(timeout=20)]
+    return [[value['symbol'], value['outcome'], len(node.children or [])] for node, value in result.collect(timeout=300)]
 
 def text(ask):
     try:
@@ -36,7 +36,7 @@ print(json.dumps(answer))
 
 
 def answer(place, code: str):
-    done = place.run("-c", CODE.replace("{}", code), timeout=60)
+    done = place.run("-c", CODE.replace("{}", code), timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -52,21 +52,21 @@ def test_every_walk_over_a_tree_of_results_ends(working):
         working,
         """
 alone = fetch('AAPL').delay()
-alone.get(timeout=20)
+alone.get(timeout=300)
 stored = chain(fetch('MSFT'), store_batch.s()).apply_async()
-stored.get(timeout=20)
+stored.get(timeout=300)
 root = stored.parent
 both = group(chain(fetch('TSLA'), store_batch.s()), fetch('NVDA')).apply_async()
-joined = both.join(timeout=20)
+joined = both.join(timeout=300)
 both.save()
-saved = GroupResult.restore(both.id, app=app).join_native(timeout=20)
+saved = GroupResult.restore(both.id, app=app).join_native(timeout=300)
 body = chord([fetch('IBM'), fetch('KO')])(store_batch.si({**joined[0], 'request': 'x'}))
-body.get(timeout=20)
+body.get(timeout=300)
 answer = {
     'alone': [tree(alone), alone.children, alone.graph and len(alone.graph)],
     'chain': [tree(stored), tree(root), [one.id for one in root.children] == [stored.id]],
     'group': [[one['symbol'] for one in joined], [one['symbol'] for one in saved], both.completed_count()],
-    'chord': [sorted(one['symbol'] for one in body.parent.get(timeout=20)), [tree(one) for one in body.parent.results]],
+    'chord': [sorted(one['symbol'] for one in body.parent.get(timeout=300)), [tree(one) for one in body.parent.results]],
 }
 """,
     )
@@ -89,13 +89,13 @@ many = chunks(many, [('AAPL',), ('TSLA',)], 1, app=app).apply_async()
 later = chain(fetch('KO').set(countdown=3600), store_batch.s()).apply_async()
 app.control.revoke(later.parent.id)
 answer = {
-    'chain': [text(lambda: one.get(timeout=20)) for one in (stored, waits)],
-    'kept': [type(one.get(timeout=20, propagate=False)).__name__ for one in (stored, waits, stored.parent)],
+    'chain': [text(lambda: one.get(timeout=300)) for one in (stored, waits)],
+    'kept': [type(one.get(timeout=300, propagate=False)).__name__ for one in (stored, waits, stored.parent)],
     'walk': [text(lambda: tree(stored.parent)), str(stored.parent.children)],
-    'group': [type(one).__name__ for one in both.join(timeout=20, propagate=False)],
-    'chord': text(lambda: body.get(timeout=20)),
-    'chunks': [text(lambda: one.get(timeout=20)) for one in many.results],
-    'revoked': text(lambda: later.get(timeout=20)),
+    'group': [type(one).__name__ for one in both.join(timeout=300, propagate=False)],
+    'chord': text(lambda: body.get(timeout=300)),
+    'chunks': [text(lambda: one.get(timeout=300)) for one in many.results],
+    'revoked': text(lambda: later.get(timeout=300)),
 }
 """,
     )

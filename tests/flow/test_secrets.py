@@ -50,22 +50,22 @@ def test_keys_are_in_no_log_no_redis_no_result_no_database_no_event_and_no_excep
     code = (
         "import json, threading\n"
         "from tasks import app\n"
-        "events, ready = [], threading.Event()\n"
+        "events = []\n"
         "def listen():\n"
         "    with app.connection_for_read() as connection:\n"
         "        receiver = app.events.Receiver(connection, handlers={'*': events.append})\n"
-        "        ready.set()\n"
-        "        try: receiver.capture(limit=None, timeout=25)\n"
-        "        except Exception: pass\n"
-        "threading.Thread(target=listen, daemon=True).start(); ready.wait(5)\n"
+        "        receiver.capture(limit=None, timeout=None)\n"
+        "threading.Thread(target=listen, daemon=True).start()\n"
         "from tasks.fetch import alpha_vantage, polygon, nasdaq\n"
         "from tests.waiting import eventually\n"
+        "eventually(lambda: events, what='a heartbeat: from now on nothing is missed')\n"
         "sent = [task.delay(symbol, start='2018-01-02', end='2018-01-31') for task in (alpha_vantage, polygon, nasdaq)\n"
         "        for symbol in ('AAPL', 'MSFT', 'TSLA', 'ZZZZNONE')]\n"
         "eventually(lambda: all(one.ready() for one in sent), within_s=60)\n"
+        "eventually(lambda: 'task-failed' in repr(events), what='the event of a failed task')\n"
         "print(json.dumps([repr(one.result) + str(one.traceback) for one in sent] + [repr(events)]))\n"
     )
-    done = place.run("-c", code, timeout=120)
+    done = place.run("-c", code, timeout=300)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert sum("Unavailable" in one for one in said) >= 2
@@ -110,16 +110,14 @@ reading.read = read
 SENT = """
 import json, sys, threading
 from tasks import app
-events, ready = [], threading.Event()
+events = []
 def listen():
     with app.connection_for_read() as connection:
-        receiver = app.events.Receiver(connection, handlers={'*': events.append})
-        ready.set()
-        try: receiver.capture(limit=None, timeout=25)
-        except Exception: pass
-threading.Thread(target=listen, daemon=True).start(); ready.wait(5)
+        app.events.Receiver(connection, handlers={'*': events.append}).capture(limit=None, timeout=None)
+threading.Thread(target=listen, daemon=True).start()
 from tasks.fetch import alpha_vantage, polygon, nasdaq
 from tests.waiting import eventually
+eventually(lambda: events, what='a heartbeat: from now on nothing is missed')
 sent = [task.delay(symbol, start='2017-03-01', end='2017-03-31')
         for task in (alpha_vantage, polygon, nasdaq) for symbol in sys.argv[1].split(',')]
 eventually(lambda: all(one.ready() for one in sent), within_s=80)
@@ -166,7 +164,7 @@ def run_with(key: str, folder: Path, url: str) -> dict[str, bytes]:
         place.celery("worker", "-c", "3", "--loglevel", "debug", "-E", log="worker.log", app="killed")
         eventually(lambda: " ready." in place.worker_log, within_s=60, what="worker ready")
         poisoned = place.marketfetch("fetch", "polygon", POISON, "--start", "2024-01-02", "--end", "2024-01-05")
-        done = place.run("-c", SENT, ",".join([*ECHOES, REFUSED[key]]), timeout=120)
+        done = place.run("-c", SENT, ",".join([*ECHOES, REFUSED[key]]), timeout=300)
         assert done.returncode == 0, done.stderr
         job = poisoned.stdout.strip()
         eventually(lambda: place.status(job)["state"] != "running", within_s=60, what="the poisoned job is over")

@@ -14,7 +14,7 @@ from tests.waiting import eventually
 
 #: Two requests, of five days of minutes at most.
 MINUTES = "dataset='bars', timespan='1m', start='2024-01-02', end='2024-01-09', adjustment='split'"
-SHORT = {"CONNECT": "1", "CALL": "1", "START_BY": "1", "END_BY": "2", "HELD_AGAIN": "1", "SWEEP": "1"}
+SHORT = {"CONNECT": "3", "CALL": "5", "START_BY": "2", "END_BY": "6", "HELD_AGAIN": "1", "SWEEP": "1"}
 ENDED = {"total": 2, "stored": 2, "failed": 0, "cancelled": 0}
 
 
@@ -66,7 +66,7 @@ def test_a_chain_a_chord_and_a_bare_message_go_on_with_the_end_of_their_jobs(qui
         f"parts = [polygon.s('MSFT', {MINUTES}), polygon.s('KO', dataset='bars', start='2024-01-02', end='2024-01-31')]\n"
         "over = {'provider': 'polygon', 'symbol': 'BODY', 'request': 'x', 'outcome': 'over', 'rows': 0, 'rejects': 0}\n"
         "body = chord(parts)(store_batch.si(over))\n"
-        "answer = [alone.get(timeout=30), late.get(timeout=30), body.get(timeout=30)['symbol']]"
+        "answer = [alone.get(timeout=300), late.get(timeout=300), body.get(timeout=300)['symbol']]"
     )
     alone, late, body = answer(place, code)
     assert (alone["outcome"], late["outcome"], body) == ("done", "done", "BODY")

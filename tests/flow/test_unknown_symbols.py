@@ -16,7 +16,7 @@ BEFORE = "start='2009-03-02', end='2009-03-31'"
 HEARD = """
 def heard(result):
     try:
-        return result.get(timeout=20)["outcome"]
+        return result.get(timeout=300)["outcome"]
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 """

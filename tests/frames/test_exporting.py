@@ -154,7 +154,7 @@ CliRunner().invoke(command, ["export", "out"])
 def test_after_kill_9_in_the_middle_of_a_file_no_name_has_half_of_it_and_the_same_command_ends_the_export(three, tmp_path):
     url = {"MARKETFETCH_DATABASE_URL": f"sqlite:///{tmp_path}/bars.db"}
     done = subprocess.run(
-        [sys.executable, "-c", KILLED], cwd=tmp_path, env=settings.environment(**url), check=False, timeout=60
+        [sys.executable, "-c", KILLED], cwd=tmp_path, env=settings.environment(**url), check=False, timeout=300
     )
     assert done.returncode == -signal.SIGKILL
     left = files(tmp_path / "out")

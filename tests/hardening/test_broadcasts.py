@@ -24,7 +24,7 @@ def subscribed(connection: Connection) -> list[Any]:
     received: list[Any] = []
     queue = Queue("", Exchange("celery.pidbox", type="fanout"), exclusive=True, auto_delete=True)
     Consumer(connection, queue, on_message=received.append, accept=["json"]).consume()
-    connection.drain_events(timeout=5)  # reads the confirmation of the subscription
+    connection.drain_events(timeout=300)  # reads the confirmation of the subscription
     return received
 
 
@@ -34,7 +34,7 @@ def test_a_broadcast_that_cannot_be_read(redis, valkey_url, kind, capsys):
         subscribed(connection)
         redis.publish("/0.celery.pidbox", UNREADABLE[kind])
         with pytest.raises(Exception) as raised:
-            connection.drain_events(timeout=5)
+            connection.drain_events(timeout=300)
         assert not isinstance(raised.value, TimeoutError)
 
     assert issubclass(OURS.Channel, BroadcastMessages)
@@ -43,7 +43,7 @@ def test_a_broadcast_that_cannot_be_read(redis, valkey_url, kind, capsys):
         redis.publish("/0.celery.pidbox", UNREADABLE[kind])
         redis.publish("/0.celery.pidbox", envelope(json.dumps({"method": "ping"})))
         while not received:
-            connection.drain_events(timeout=5)
+            connection.drain_events(timeout=300)
         assert [one.decode() for one in received] == [{"method": "ping"}]
     assert capsys.readouterr().out.count("broadcast can't be read") == 1
 
@@ -52,6 +52,6 @@ def test_a_control_command_that_is_no_object_is_skipped(redis, valkey_url, capsy
     with Connection(valkey_url, transport=OURS) as connection:
         received = subscribed(connection)
         redis.publish("/0.celery.pidbox", envelope("[1]"))
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=300)
         assert received == []
     assert "names no control command" in capsys.readouterr().out

@@ -40,7 +40,7 @@ def dying(redis, listening, theirs, dead_letters_in_valkey):
     connection, received = listening(OURS)
 
     def die(kind: type) -> int:
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=300)
         message = received[-1]
         request: Any = kind(
             message,

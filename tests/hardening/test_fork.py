@@ -35,5 +35,5 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.parametrize(("whose", "exit_code"), [("python's", "1"), ("ours", "0")])
 def test_a_lock_held_by_a_thread_stays_locked_in_a_child(whose, exit_code):
     command = [sys.executable, "-W", "ignore", "-c", FORK, whose]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert (done.stdout.strip(), done.stderr) == (exit_code, "")

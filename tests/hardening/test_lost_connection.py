@@ -43,7 +43,7 @@ def running(redis, listening):
         consumer.connection, received = listening(transport)
         consumer.connection_errors = consumer.connection.connection_errors
         redis.lpush("q", envelope(queue="q"))
-        consumer.connection.drain_events(timeout=5)
+        consumer.connection.drain_events(timeout=300)
         request = Request(received[0])
         active_requests.add(request)
         return consumer, request

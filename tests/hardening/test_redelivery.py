@@ -19,7 +19,7 @@ def with_another_worker(redis, listening, *queues: str) -> None:
     for queue in queues:
         redis.lpush(queue, envelope(queue=queue, properties=properties(queue=queue, delivery_tag=f"of {queue}")))
         connection, _ = listening(STOCK, queue=queue)
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=300)
         connection.default_channel.do_restore = False
     assert redis.hlen("unacked") == len(queues)
     for tag in redis.zrange("unacked_index", 0, -1):
@@ -59,7 +59,7 @@ def test_kombu_returns_messages_of_other_apps(redis, valkey_url, listening, swee
 def test_a_worker_returns_its_own_message_whatever_it_consumes_now(redis, listening):
     connection, _ = listening(OURS)
     redis.lpush("q", envelope(queue="q"))
-    connection.drain_events(timeout=5)
+    connection.drain_events(timeout=300)
     channel = connection.default_channel
     channel._active_queues.clear()
     channel.qos.restore_unacked()
@@ -79,7 +79,7 @@ def test_kombu_returns_what_a_living_worker_holds(redis, listening):
         redis.flushall()
         redis.lpush("q", envelope(queue="q", properties=properties(queue="q", delivery_tag="held")))
         connection, received = listening(transport, options={"visibility_timeout": 900})
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=300)
         channel, qos = connection.default_channel, connection.default_channel.qos
         redis.zadd("unacked_index", {"held": time.time() - AN_HOUR_S})
         qos._renewed = time.monotonic() - 300

@@ -29,13 +29,13 @@ def test_a_message_that_kombu_cannot_read_is_lost(redis, listening, kind):
     connection, received = listening(STOCK)
     redis.lpush("q", LOST[kind])
     with pytest.raises(Exception) as raised:
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=300)
     assert not isinstance(raised.value, TimeoutError)
     assert (received, redis.llen("q"), redis.hlen("unacked")) == ([], 0, 0)
 
     connection, received = listening(OURS)
     redis.lpush("q", LOST[kind])
-    connection.drain_events(timeout=5)
+    connection.drain_events(timeout=300)
     (message,) = received
     note = wrapped_note(message)
     assert note
@@ -50,7 +50,7 @@ def test_kombu_unpacks_a_compressed_body_of_any_size(redis, listening):
         connection, received = listening(transport)
         redis.lpush("q", bomb)
         tracemalloc.start()
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=300)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         if most is None:
@@ -66,7 +66,7 @@ def test_a_message_that_is_too_large_is_not_parsed(redis, listening, monkeypatch
     monkeypatch.setattr(unreadable_messages, "LARGEST", 1_000)
     connection, received = listening(OURS)
     redis.lpush("q", b"x" * 1_001)
-    connection.drain_events(timeout=5)
+    connection.drain_events(timeout=300)
     assert wrapped_reason(received[0]) == "it has 1,001 bytes, and more than 1,000 are taken for a mistake"
 
 
@@ -77,7 +77,7 @@ def test_a_readable_message_is_as_kombu_delivers_it(redis, listening):
         redis.lpush("q", envelope(zlib.compress(CALL.encode()), headers={"compression": "gzip"}, properties={
             "delivery_info": {"exchange": "", "routing_key": "q"}, "delivery_tag": "1", "body_encoding": "base64",
         }))  # fmt: skip
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=300)
         (message,) = received
         told.append((message.decode(), message.body, message.content_type, message.delivery_tag, message.delivery_info))
         message.ack()
@@ -93,7 +93,7 @@ def test_an_error_of_redis_or_of_the_receiver_is_not_taken_for_the_messages_faul
         connection, _ = listening(OURS, on_message=fails)
         redis.lpush("q", envelope())
         with pytest.raises(type(error)):
-            connection.drain_events(timeout=5)
+            connection.drain_events(timeout=300)
         assert redis.hlen("unacked") == 1
         redis.flushall()
 
@@ -102,7 +102,7 @@ def test_an_envelope_of_ours_can_be_put_back_and_read_again(redis, listening):
     raw = b64encode(b"no message")
     connection, received = listening(OURS)
     redis.lpush("q", raw)
-    connection.drain_events(timeout=5)
+    connection.drain_events(timeout=300)
     received[0].requeue()
-    connection.drain_events(timeout=5)
+    connection.drain_events(timeout=300)
     assert [one.body for one in received if wrapped_note(one)] == [raw] * 2

@@ -42,7 +42,7 @@ def receiving(listening, valkey_url, dead_letters_in_valkey):
         consumer.update_strategies()
         connection, received = listening(transport)
         dead_letters_in_valkey.lpush("q", raw)
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=300)
         received[0].accept = {"application/json"}
         consumer.create_task_handler()(received[0])
 
@@ -133,11 +133,11 @@ def test_a_queue_in_which_everything_waits_for_another_app_rests(redis, listenin
     channel = connection.default_channel
     redis.lpush("q", theirs())
     for resting in (False, True):
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=300)
         consumer._return(received[-1], "q", "theirs.add")
         assert (channel.active_queues == []) is resting
     with pytest.raises(TimeoutError):
         connection.drain_events(timeout=0.1)
     channel.rest("q", 0)
-    connection.drain_events(timeout=5)
+    connection.drain_events(timeout=300)
     assert (len(received), redis.llen("q")) == (3, 0)

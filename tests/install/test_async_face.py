@@ -124,7 +124,7 @@ def test_a_cancelled_task_leaves_no_thread_no_call_and_no_wait_behind(here, monk
     def slow(job_id):
         began.append(job_id)
         has_begun.set()
-        may_end.wait(10)
+        may_end.wait(300)
 
     monkeypatch.setattr(job_status, "status", slow)
 

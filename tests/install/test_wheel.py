@@ -115,7 +115,7 @@ class Project:
         """`python ...` in the folder; what it prints."""
         command = [str(self.installed.python), *arguments]
         env = self.env | variables
-        done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False, timeout=90)
+        done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -142,7 +142,7 @@ def ended(process: subprocess.Popen[bytes]) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(15)
+                process.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +246,7 @@ def test_a_django_project_submits_and_a_worker_stores(project, worker):
 def test_the_installed_worker_has_our_settings_and_not_those_of_the_project(project, worker):
     code = (
         "import json, marketfetch\n"
-        "(found,) = marketfetch.app.control.inspect(['ours@here'], timeout=20).conf().values()\n"
+        "(found,) = marketfetch.app.control.inspect(['ours@here'], timeout=300).conf().values()\n"
         "print(json.dumps({name: found[name] for name in ('task_acks_late', 'visibility_timeout', 'broker_transport_options',"
         " 'task_reject_on_worker_lost', 'worker_prefetch_multiplier', 'result_backend_transport_options')}))"
     )
@@ -273,7 +273,7 @@ def test_flower_answers(project, worker):
     project.start("celery", "-A", "marketfetch", "flower", "--address=127.0.0.1", f"--port={port}", log="flower.log")
 
     def answers() -> bool:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as page:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=300) as page:
             return page.status == 200 and "Flower" in page.read().decode()
         return False
 
@@ -297,7 +297,7 @@ def test_a_shared_task_of_the_users_app_stays_in_it(project):
 
     project.start("celery", "-A", "tasks", "worker", "-c", "1", "--loglevel", "info", log="theirs.log")
     project.says("theirs.log", " ready.")
-    sent = json.loads(project.run("-c", "import json, tasks; print(json.dumps(tasks.order.delay('MSFT').get(timeout=30)))"))
+    sent = json.loads(project.run("-c", "import json, tasks; print(json.dumps(tasks.order.delay('MSFT').get(timeout=300)))"))
     assert sent[1] == "theirs"
     job = json.loads(project.run("-m", "marketfetch", "status", sent[0], "--json"))
     assert job["requests"]["total"] == 1
@@ -332,7 +332,7 @@ def test_up_with_the_sandbox_runs_and_ctrl_c_stops_all_of_it(project, tmp_path):
     )
     assert (document["state"], document["rows"]) == ("done", 4)
     os.kill(up.pid, signal.SIGINT)
-    assert up.wait(40) == 0, other.log("up.log")
+    assert up.wait(300) == 0, other.log("up.log")
     assert "everything is stopped" in other.log("up.log")
     eventually(
         lambda: not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE],

@@ -84,7 +84,7 @@ class _Vendor(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def hang(self) -> None:
-        self.server.stop.wait(20)
+        self.server.stop.wait(300)
         self.close_connection = True
 
     def drip(self) -> None:

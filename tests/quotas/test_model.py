@@ -32,7 +32,7 @@ def any_redis(request):
             yield client
 
 
-@pytest.mark.timeout(3600 if EXAMPLES else 300)
+@pytest.mark.timeout(3600 if EXAMPLES else 900)
 def test_lua_and_model_agree_step_by_step(any_redis):
     machine = type("Machine", (GateMachine,), {"redis": any_redis})
     run_state_machine_as_test(

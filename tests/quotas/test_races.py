@@ -34,7 +34,7 @@ def racers(url: str, run: Callable[[Gate, Any, int], Any]) -> Iterator[Callable[
             gate = Gate(redis, pool="polygon")
             redis.ping()
             while (argument := pipe.recv()) != "end":
-                line.wait(20)
+                line.wait(300)
                 pipe.send(run(gate, argument, number))
 
     for number in range(RACERS):
@@ -59,7 +59,7 @@ def racers(url: str, run: Callable[[Gate, Any, int], Any]) -> Iterator[Callable[
         for pipe in pipes:
             pipe.send("end")
         for process in processes:
-            process.join(5)
+            process.join(300)
 
 
 def tries(gate: Gate, keys: tuple[KeyLimits, ...], number: int) -> list[tuple[str, int]]:

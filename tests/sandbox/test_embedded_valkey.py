@@ -59,7 +59,7 @@ def test_a_server_outlives_the_sigkill_of_its_starter_and_is_found_by_its_port_f
         "import os, signal, sys; from pathlib import Path; from marketfetch.local.valkey_server import start_valkey\n"
         "start_valkey(Path(sys.argv[1])); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=30)
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=300)
     assert ended.returncode == -signal.SIGKILL
     server = adopt_valkey(tmp_path)
     assert server is not None

@@ -34,7 +34,7 @@ def fetched(sandbox: Sandbox, *, page_limit: int | None = None, **wish: Any) -> 
         key = {call.key.name: call.key.form.format(key="k")}
         params = [*call.params, *(key.items() if call.key.where == "query" else ())]
         headers = {**call.headers, **(key if call.key.where == "header" else {})}
-        reply = requests.get(base_url + call.path, params=params, headers=headers, timeout=10)
+        reply = requests.get(base_url + call.path, params=params, headers=headers, timeout=300)
         lower = {name.lower(): value for name, value in reply.headers.items()}
         page = vendor.read_reply(request, HttpReply(reply.status_code, lower, reply.content), options)
         assert page.rejects == ()

@@ -24,7 +24,7 @@ PATHS = {"polygon": AGGS, "alpha_vantage": DAILY, "nasdaq": TABLE}
 
 
 def get(sandbox: Sandbox, path: str = AGGS, **options: Any) -> requests.Response:
-    return requests.get(sandbox.url + path, timeout=10, **options)
+    return requests.get(sandbox.url + path, timeout=300, **options)
 
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
@@ -72,7 +72,7 @@ def test_cut_json_is_whole_for_http_and_broken_for_its_reader(sandbox: Sandbox, 
 
 def raw(sandbox: Sandbox, path: str = AGGS) -> tuple[bytes, BaseException | None]:
     host, port = sandbox.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as wire:
+    with socket.create_connection((host, int(port)), timeout=300) as wire:
         wire.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         received = b""
         try:
@@ -231,7 +231,7 @@ def test_a_fault_on_the_wire_is_known_by_its_stage_and_its_way(sandbox: Sandbox)
 
 def test_an_endless_body_ends_with_its_client_and_counts_as_open_until_then(sandbox: Sandbox) -> None:
     sandbox.control.faults(kind="misbehave", provider="polygon", symbol="IBM", stage="body", way="endless")
-    with requests.get(f"{sandbox.url}{AGGS}", stream=True, timeout=5) as reply:
+    with requests.get(f"{sandbox.url}{AGGS}", stream=True, timeout=300) as reply:
         assert len(next(reply.iter_content(100_000))) == 100_000
         assert sandbox.control.log()["providers"]["polygon"]["k"]["open"] == 1
     eventually(lambda: sandbox.control.log()["providers"]["polygon"]["k"]["open"] == 0, within_s=5)

@@ -18,7 +18,7 @@ ASKED = {
 
 
 def ask(sandbox: Sandbox, vendor: str, key: str = "k") -> requests.Response:
-    return requests.get(sandbox.url + ASKED[vendor].format(key=key), timeout=10)
+    return requests.get(sandbox.url + ASKED[vendor].format(key=key), timeout=300)
 
 
 @pytest.mark.parametrize("vendor", ASKED)

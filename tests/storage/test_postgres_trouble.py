@@ -191,7 +191,7 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, 
         pieces = stream(rows)
         yield next(pieces)
         there.set()
-        go_on.wait(30)
+        go_on.wait(300)
         yield from pieces
 
     monkeypatch.setattr(binary, "copy_stream", halting)
@@ -215,10 +215,10 @@ def test_a_server_stopped_in_the_middle_of_a_copy_leaves_nothing_and_the_batch_i
 
     thread = threading.Thread(target=storing)
     thread.start()
-    assert there.wait(20)
+    assert there.wait(300)
     postgres.kill()
     go_on.set()
-    thread.join(30)
+    thread.join(300)
     try:
         assert ["can't be reached" in str(error) for error in errors] == [True]
     finally:

@@ -28,7 +28,7 @@ print(*sorted(set({heavy}) & set(sys.modules)))
 
 def loaded(url: str) -> list[str]:
     code = SUBMITS.format(heavy=HEAVY)
-    done = subprocess.run([sys.executable, "-c", code, url], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, url], capture_output=True, text=True, check=True, timeout=300)
     return done.stdout.split()
 
 

@@ -85,7 +85,7 @@ def test_many_processes_that_reserve_calls_of_one_key_lose_no_call(store: Any, u
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(300)
     assert reserved(store, DAY_MS) == 60
 
 

@@ -17,9 +17,9 @@ def test_eight_processes_writing_at_once_lose_nothing(url: str, store: Any) -> N
     processes = [FRESH.Process(target=write, args=(url, n, answers)) for n in range(WRITERS)]
     for process in processes:
         process.start()
-    answered = [answers.get(timeout=90) for _ in processes]
+    answered = [answers.get(timeout=300) for _ in processes]
     for process in processes:
-        process.join(30)
+        process.join(300)
     assert [process.exitcode for process in processes] == [0] * WRITERS
 
     everything: list[Batch] = [one for n in range(WRITERS) for call in planned(n) for one in call]
@@ -43,16 +43,16 @@ def test_eight_processes_may_create_the_same_new_database_at_once(url: str) -> N
     for process in processes:
         process.start()
     for _ in processes:
-        answers.get(timeout=90)
+        answers.get(timeout=300)
     for process in processes:
-        process.join(30)
+        process.join(300)
     assert [process.exitcode for process in processes] == [0] * WRITERS
 
 
 def test_a_process_killed_in_the_middle_leaves_nothing(url: str, store: Any) -> None:
     process = FRESH.Process(target=die_in_the_middle, args=(url,))
     process.start()
-    process.join(60)
+    process.join(300)
     assert process.exitcode == -signal.SIGKILL
     assert (count(store, "ledger"), count(store, "bar_rows"), count(store, "series")) == (0, 0, 0)
     assert store.store([batch("a", {0: 1.0}), batch("b", {1: 2.0})]) == [True, True]

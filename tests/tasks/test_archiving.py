@@ -50,7 +50,7 @@ def test_a_place_that_hangs_is_waited_for_once_and_then_left_alone(monkeypatch: 
 
     def hang(self: Any, *arguments: Any, **how: Any) -> None:
         writes.append(arguments)
-        go_on.wait(30)
+        go_on.wait(300)
 
     monkeypatch.setattr(ReplyArchive, "keep", hang)
     one = archiving.Archiving("memory://hangs")
@@ -67,6 +67,6 @@ def test_a_place_that_hangs_is_waited_for_once_and_then_left_alone(monkeypatch: 
     )
     go_on.set()
     assert one._hangs is not None
-    one._hangs.join(10)
+    one._hangs.join(300)
     keep(one)
     assert len(writes) == 2

@@ -133,7 +133,7 @@ def reason(redis, valkey_url):
             Connection(valkey_url, transport=HardenedTransport) as connection,
             connection.Consumer(Queue("a queue"), on_message=received.append, accept=["json"]),
         ):
-            connection.drain_events(timeout=5)
+            connection.drain_events(timeout=300)
             (message,) = received
             message.ack()
         return wrapped_reason(message) or undecodable(message) or unusable(message, app.tasks)

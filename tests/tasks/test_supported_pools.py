@@ -70,7 +70,7 @@ def test_any_other_pool_is_refused_with_what_to_use(pool, name, why):
 def test_a_worker_whose_environment_names_such_a_pool_ends_with_the_sentence(tmp_path):
     """As by the option `-P`, except that Celery then replaces Python's threads before it imports our app."""
     variables = {**environment(), "PYTHONPATH": str(ROOT), "CELERY_WORKER_POOL": "gevent"}
-    done = preloaded().run("-m", "celery", "-A", "tasks", "worker", cwd=tmp_path, env=variables, timeout=60)
+    done = preloaded().run("-m", "celery", "-A", "tasks", "worker", cwd=tmp_path, env=variables, timeout=300)
     assert done.returncode == 1
     assert "Error: The pool 'gevent' does not work with marketfetch" in done.stderr
     assert "Traceback" not in done.stderr

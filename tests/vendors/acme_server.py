@@ -92,4 +92,4 @@ def serving():
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(300)

@@ -42,7 +42,7 @@ class WithAcme:
 
     def run(self, *arguments: str, check: bool = True) -> str:
         done = subprocess.run(
-            [self.python, *arguments], cwd=self.folder, env=clean(), capture_output=True, text=True, timeout=100, check=False
+            [self.python, *arguments], cwd=self.folder, env=clean(), capture_output=True, text=True, timeout=300, check=False
         )
         assert not check or done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}"
         return done.stdout
@@ -124,7 +124,7 @@ def test_a_wish_that_it_cannot_serve_and_a_mistyped_option_are_explained(with_ac
     variables = {**clean(), "MARKETFETCH_PROVIDERS__ACME__YEARS_PER_REQEST": "2"}
     command = [with_acme.python, "-m", "marketfetch", "check"]
     done = subprocess.run(
-        command, cwd=with_acme.folder, env=variables, capture_output=True, text=True, timeout=100, check=False
+        command, cwd=with_acme.folder, env=variables, capture_output=True, text=True, timeout=300, check=False
     )
     assert "Did you mean MARKETFETCH_PROVIDERS__ACME__YEARS_PER_REQUEST?" in done.stdout + done.stderr
 
@@ -145,7 +145,7 @@ def test_every_row_arrives_within_the_limits_of_both_keys_although_workers_child
         quotas = with_acme.marketfetch("quotas")
     finally:
         up.send_signal(signal.SIGINT)
-        said, _ = up.communicate(timeout=60)
+        said, _ = up.communicate(timeout=300)
     assert up.returncode == 0, said
     assert found["rows"] == len(bars(*YEARS)) * len(SYMBOLS)
     assert found["rejects"] == 0

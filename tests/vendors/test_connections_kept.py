@@ -34,7 +34,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.connections.add(self.client_address)
-        self.server.together.wait(10)
+        self.server.together.wait(300)
         self.send_response(200)
         self.send_header("Content-Length", "2")
         self.end_headers()
@@ -62,7 +62,7 @@ def calls(server: _Server) -> int:
 
     def caller(_: int) -> None:
         for _ in range(ROUNDS):
-            ready.wait(10)
+            ready.wait(300)
             reply = transport.send(
                 HttpRequest("/x", (), KeyPlace("header", "Authorization")),
                 base_url=f"http://127.0.0.1:{server.server_port}",

@@ -361,7 +361,6 @@ def test_reasons_are_bounded_too():
     assert len(rejects) <= (MOST_REASONS + 1) * MOST_KEPT
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", sorted(VENDORS))
 def test_the_worst_bodies_cost_six_times_their_bytes_and_ten_seconds_at_most(name):
     """Every dataset and kind, in seconds of CPU; a peak is that of the whole process, which has 200 MB for itself."""

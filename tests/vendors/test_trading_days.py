@@ -123,7 +123,7 @@ print(json.dumps([unread, trading_days._lines.cache_info().currsize, heavy, [one
 
 def test_no_command_no_submit_and_no_worker_loads_the_library_or_pandas():
     """A closed range does not even read the table."""
-    done = subprocess.run([sys.executable, "-c", WORKER_AND_COMMANDS], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", WORKER_AND_COMMANDS], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == [True, 1, [], [True, False]]
 

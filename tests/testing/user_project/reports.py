@@ -34,4 +34,4 @@ def told(reference: dict[str, object]) -> str:
 def chained(symbol: str) -> str:
     """A chain from the vendor to a task of this app."""
     result = (polygon.s(symbol, **JANUARY) | store_batch.s() | told.s()).apply_async()
-    return str(result.get(timeout=5))
+    return str(result.get(timeout=60))

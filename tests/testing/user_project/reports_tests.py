@@ -47,15 +47,15 @@ def test_a_chain_ends_with_a_task_of_the_app(marketfetch_sandbox):
 
 def test_work_that_succeeds_logs_no_warning(marketfetch_sandbox, caplog):
     assert reports.load(["AAPL"]).state == "done"
-    assert polygon.delay("MSFT", **JANUARY).get(timeout=5)["outcome"] == "stored"
+    assert polygon.delay("MSFT", **JANUARY).get(timeout=60)["outcome"] == "stored"
     assert [one.getMessage() for one in caplog.records if one.levelname in ("WARNING", "ERROR")] == []
 
 
 def test_a_task_and_a_group_have_results(marketfetch_sandbox):
     sent = polygon.delay("AAPL", **JANUARY)
-    assert (sent.state, sent.get(timeout=5)["outcome"]) == ("SUCCESS", "stored")
+    assert (sent.state, sent.get(timeout=60)["outcome"]) == ("SUCCESS", "stored")
     both = group(polygon.s("MSFT", **JANUARY), alpha_vantage.s("IBM", **JANUARY))()
-    assert [one["symbol"] for one in both.get(timeout=5)] == ["MSFT", "IBM"]
+    assert [one["symbol"] for one in both.get(timeout=60)] == ["MSFT", "IBM"]
 
 
 def test_a_refusal_is_waited_for_and_costs_no_time(marketfetch_sandbox):
@@ -69,7 +69,7 @@ def test_an_unknown_symbol_fails(marketfetch_sandbox):
     assert (status.state, status.requests.stored) == ("failed", 1)
     assert "does not know ZZZZ" in status.failures[0].reason
     with pytest.raises(UnknownSymbol):
-        polygon.delay("ZZZZ", **JANUARY).get(timeout=5)
+        polygon.delay("ZZZZ", **JANUARY).get(timeout=60)
 
 
 def test_an_outage_fails_a_request_after_its_retries(marketfetch_sandbox):
@@ -123,7 +123,7 @@ class InAUnittest(unittest.TestCase):
 def test_a_task_that_nothing_knows_fails_with_its_name(marketfetch_sandbox):
     missing = reports.app.signature("reports.missing")
     with pytest.raises(NotRegistered, match=r"reports\.missing"):
-        (polygon.s("AAPL", **JANUARY) | missing).apply_async().get(timeout=5)
+        (polygon.s("AAPL", **JANUARY) | missing).apply_async().get(timeout=60)
 
 
 def test_a_wrong_fault_is_refused_where_it_is_written(marketfetch_sandbox):
@@ -136,9 +136,9 @@ def test_a_wrong_fault_is_refused_where_it_is_written(marketfetch_sandbox):
 def test_an_app_that_knows_us_by_name_alone(marketfetch_sandbox):
     month = {"start": "2016-01-04", "end": "2016-01-29"}
     sent = reports.app.send_task("tasks.fetch.nasdaq", ("WIKI/AAPL",), month)
-    assert sent.get(timeout=5)["outcome"] == "stored"
+    assert sent.get(timeout=60)["outcome"] == "stored"
     chained = reports.app.signature("tasks.fetch.nasdaq", ("WIKI/MSFT",), month) | reports.told.s()
-    assert chained.apply_async().get(timeout=5).startswith("WIKI/MSFT: ")
+    assert chained.apply_async().get(timeout=60).startswith("WIKI/MSFT: ")
 
 
 def test_without_the_fixture_nothing_is_replaced():
