@@ -8,6 +8,7 @@ from tests.flow.test_nothing_is_held_for_ever import nothing_is_held
 from tests.flow.test_poisoned_grants import DAYS, due, result
 from tests.flow.test_recovery import patient_worker
 from tests.flow.test_ways_in import ASKED, answer
+from tests.quotas.steps import NOON
 from tests.waiting import eventually
 
 #: A user's app whose hooks do what the symbol names. Each notes that it was called.
@@ -96,7 +97,7 @@ OWN = {"OWN": "{}", "SOFT": "dict(soft_time_limit=1, time_limit=9)", "HANG": "di
 
 
 def test_whatever_raises_around_the_task_ends_its_request(place, sandbox):
-    place.env |= {"MARKETFETCH_PROVIDERS__POLYGON__LIMITS": '["1000/day@UTC"]', "MARKETFETCH_TIMINGS__HELD_AGAIN": "60"}
+    place.env |= {"MARKETFETCH_PROVIDERS__POLYGON__LIMITS": f'["1000/day@{NOON}"]', "MARKETFETCH_TIMINGS__HELD_AGAIN": "60"}
     # Celery gives the next task to a child that ends by SystemExit, and takes it back at its look for dead children, every 5 s.
     # An outcome that is redelivered before that would be one more call of the hook.
     # A grant that expires on a busy machine counts nothing, and its message would be one more call of the hook.

@@ -17,6 +17,7 @@ import pytest
 from marketfetch.local.postgres_server import start_postgres
 from tests.flow.conftest import LimitedJob, a_place
 from tests.flow.test_releaser import wait_until
+from tests.quotas.steps import NOON
 from tests.waiting import eventually
 
 AWAY_S = 10
@@ -263,7 +264,7 @@ def test_a_file_that_may_only_be_read_is_waited_for(place, sandbox):
 
 def test_a_call_that_has_to_be_marked_waits_for_the_database(place, sandbox):
     """A day's calls are marked before they are made. Its grants go back meanwhile, and count nothing."""
-    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = '["5/day@Pacific/Kiritimati"]'
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = f'["5/day@{NOON}"]'
     place.worker(concurrency=OPEN)
     place.marketfetch("quotas", "pause", "main", "--provider", "polygon")
     place.marketfetch("fetch", "polygon", "AAPL", "MSFT", "TSLA", "--start", "2024-01-02", "--end", "2024-01-05")

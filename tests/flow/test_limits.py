@@ -9,6 +9,7 @@ import pytest
 
 from marketfetch.local.sandbox_process import start_sandbox
 from tests.flow.conftest import a_place
+from tests.quotas.steps import NOON
 from tests.waiting import eventually
 
 SYMBOLS = [f"{a}{b}" for a in "ABCDEFGHIJ" for b in "ABCDEFGHIJ"]
@@ -77,13 +78,13 @@ def test_a_key_that_is_refused_is_set_aside_and_its_requests_go_on_with_another(
 
 
 def test_a_used_up_day_waits_and_says_until_when(place, sandbox):
-    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = '["2/day@Pacific/Kiritimati"]'
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = f'["2/day@{NOON}"]'
     place.worker()
     job = place.marketfetch("fetch", "polygon", "AAPL", "MSFT", "TSLA", "--start", "2024-01-02", "--end", "2024-01-05")
     eventually(lambda: place.status(job.stdout.strip())["requests"]["stored"] == 2)
     status = place.status(job.stdout.strip())
     assert status["requests"]["parked"] == 1
-    assert status["next_call"]["limit"] == "2/day@Pacific/Kiritimati"
+    assert status["next_call"]["limit"] == f"2/day@{NOON}"
     assert status["trouble"] == []
     assert sandbox.log()["calls"] == 2
 
@@ -100,7 +101,7 @@ def test_an_emptied_redis_does_not_forget_the_vendors_count(place, sandbox):
 
 def test_calls_of_requests_that_are_not_over_are_not_forgotten_with_redis(place, sandbox):
     """Every other call of a day is answered with 500, and its request waits for another try: the ledger knows of half."""
-    limits = ["1/second;strict", "18/day@Pacific/Kiritimati"]
+    limits = ["1/second;strict", f"18/day@{NOON}"]
     place.env |= {"MARKETFETCH_RETRIES__BACKOFF": "600", "MARKETFETCH_RETRIES__BACKOFF_MAX": "600"}
     place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = json.dumps(limits)
     sandbox.keys("polygon", "*", limits=[one.partition(";")[0] for one in limits], enforce=False)

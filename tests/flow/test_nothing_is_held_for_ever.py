@@ -11,6 +11,7 @@ import pytest
 from marketfetch.quotas import Gate, Parking, key_limits
 from marketfetch.quotas.reporting import health
 from tests.flow.test_recovery import patient_worker, tell
+from tests.quotas.steps import NOON
 from tests.waiting import eventually
 
 CODE = """
@@ -68,7 +69,7 @@ ENDS = {"stored", "empty", "failed", "SUCCESS", "FAILURE"}
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("when", ["once", "always"])
 def test_an_exception_at_each_line_between_grant_and_finish_ends_in_an_outcome(place, sandbox, when, part):
-    place.env |= {"MARKETFETCH_RETRIES__MOST": "1", "MARKETFETCH_PROVIDERS__POLYGON__LIMITS": '["1000000/day@UTC"]'}
+    place.env |= {"MARKETFETCH_RETRIES__MOST": "1", "MARKETFETCH_PROVIDERS__POLYGON__LIMITS": f'["1000000/day@{NOON}"]'}
     done = place.run("-m", "tests.flow.each_line", when, str(part), str(PARTS), timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
@@ -122,7 +123,7 @@ def test_wrong_arguments_of_an_app_without_our_sender_fail_in_the_worker_and_hol
 
 
 def test_a_link_with_wrong_arguments_fails_by_itself_and_what_came_before_is_kept(place):
-    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = '["100/day@UTC"]'
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = f'["100/day@{NOON}"]'
     place.worker()
     code = (
         f"sent = chain(polygon.s('AAPL', {ASKED}), polygon.si('X', timespam='1d')).apply_async()\n"
@@ -174,7 +175,7 @@ def test_twenty_lost_messages_in_a_row_cost_nothing_and_the_request_is_stored(pl
 
 
 def test_a_grant_never_counts_while_no_child_is_free_or_after_its_worker_was_killed(place, sandbox):
-    place.env |= {"MARKETFETCH_TIMINGS__START_BY": "0.3", "MARKETFETCH_PROVIDERS__POLYGON__LIMITS": '["1000/day@UTC"]'}
+    place.env |= {"MARKETFETCH_TIMINGS__START_BY": "0.3", "MARKETFETCH_PROVIDERS__POLYGON__LIMITS": f'["1000/day@{NOON}"]'}
     worker = patient_worker(place)
     tell(worker, signal.SIGSTOP)
     days = ("--start", "2024-01-02", "--end", "2024-01-05")
@@ -204,7 +205,7 @@ def test_a_grant_never_counts_while_no_child_is_free_or_after_its_worker_was_kil
 
 
 def test_deliveries_that_raise_before_their_call_fail_the_request_after_the_fifth(redis):
-    gate, keys = Gate(redis, pool="polygon"), (key_limits("main", ["1000/day@UTC"], concurrency=1),)
+    gate, keys = Gate(redis, pool="polygon"), (key_limits("main", [f"1000/day@{NOON}"], concurrency=1),)
     gate.park([Parking(id="a", arguments="{}")], job="J")
     found = []
     for _ in range(5):
@@ -226,7 +227,7 @@ def test_deliveries_that_raise_before_their_call_fail_the_request_after_the_fift
 
 @pytest.mark.parametrize(("call", "calls"), [("unsent", 0), ("sent", 1)])
 def test_a_delivery_that_raises_after_its_start_fails_the_request_at_once(redis, call, calls):
-    gate, keys = Gate(redis, pool="polygon"), (key_limits("main", ["1000/day@UTC"], concurrency=1),)
+    gate, keys = Gate(redis, pool="polygon"), (key_limits("main", [f"1000/day@{NOON}"], concurrency=1),)
     gate.park([Parking(id="a", arguments="{}")], job="J")
     (grant,) = gate.admit(room=1, most_granted=9, keys=keys).grants
     assert gate.start("a", fence=grant.fence).verdict == "go"

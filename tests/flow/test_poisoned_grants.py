@@ -9,6 +9,7 @@ from tests.flow.poisons import UNREADABLE, UNUSABLE, can_carry
 from tests.flow.test_nothing_is_held_for_ever import nothing_is_held
 from tests.flow.test_recovery import patient_worker
 from tests.flow.test_ways_in import ASKED, answer
+from tests.quotas.steps import NOON
 from tests.waiting import eventually
 
 DAYS = ("--start", "2024-01-02", "--end", "2024-01-05")
@@ -35,7 +36,7 @@ SYMBOLS = LimitedJob.SYMBOLS[: len(KINDS)]
 
 
 def poisoned_worker(place, *kinds: str, counts: dict[str, int] | None = None):
-    place.env |= {"MARKETFETCH_PROVIDERS__POLYGON__LIMITS": '["1000/day@UTC"]', "MARKETFETCH_TIMINGS__HELD_AGAIN": "1"}
+    place.env |= {"MARKETFETCH_PROVIDERS__POLYGON__LIMITS": f'["1000/day@{NOON}"]', "MARKETFETCH_TIMINGS__HELD_AGAIN": "1"}
     return patient_worker(place, more=POISONED.format(kinds=list(kinds), counts=counts or {}), concurrency=2)
 
 

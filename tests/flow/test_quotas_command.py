@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tests.quotas.steps import NOON
 from tests.waiting import eventually
 
 DAYS = {"start": "2024-01-02", "end": "2024-01-05"}
@@ -16,14 +17,14 @@ def shown(place) -> dict[str, dict]:
 
 
 def test_each_limit_of_each_key_is_told_with_what_is_used_and_when_it_opens(place):
-    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = '["2/minute", "9/day@UTC"]'
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = f'["2/hour", "9/day@{NOON}"]'
     place.worker()
     place.fetch("polygon", "AAPL", "MSFT", **DAYS)
     key = shown(place)["polygon"]
-    assert [(use["text"], use["used"], use["allowed"]) for use in key["limits"]] == [("2/minute", 2, 2), ("9/day@UTC", 2, 9)]
-    assert 40_000 < key["opens_ms"] <= 60_000
+    assert [(use["text"], use["used"], use["allowed"]) for use in key["limits"]] == [("2/hour", 2, 2), (f"9/day@{NOON}", 2, 9)]
+    assert 3_000_000 < key["opens_ms"] <= 3_600_000
     table = place.marketfetch("quotas").stdout
-    assert "2/minute" in table
+    assert "2/hour" in table
     assert "main" in table
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from marketfetch.quotas import Parking
-from tests.quotas.steps import FREE, park
+from tests.quotas.steps import FREE, busy_s, park
 
 PLACES = ("ready", "delayed", "granted", "running", "held")
 
@@ -57,9 +55,9 @@ def test_a_record_of_another_job_or_priority_that_is_in_no_place_takes_its_own_t
 def test_looking_for_ten_thousand_requests_takes_a_moment(gate):
     ids = [f"{n:064x}" for n in range(10_000)]
     park(gate, *ids, wake=False)
-    began = time.perf_counter()
+    before = busy_s(gate)
     assert gate.knows(ids)
-    assert time.perf_counter() - began < 1
+    assert busy_s(gate) - before < 1
     gate.redis.zrem(f"{gate.prefix}ready", ids[-1])
     assert not gate.knows(ids)
 

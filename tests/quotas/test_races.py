@@ -6,7 +6,6 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ from redis import Redis
 from marketfetch.quotas import Gate, KeyLimits, key_limits
 from marketfetch.quotas.epoch import Epoch
 from marketfetch.quotas.values import KeyHistory
-from tests.quotas.steps import park
+from tests.quotas.steps import NOON, park
 
 RACERS = 8
 ROUNDS = 40
@@ -67,17 +66,11 @@ def tries(gate: Gate, keys: tuple[KeyLimits, ...], number: int) -> list[tuple[st
     return [(one.id, one.fence) for _ in range(5) for one in gate.admit(room=3, most_granted=1000, keys=keys).grants]
 
 
-def where_it_is_noon() -> str:
-    """A zone whose midnight is hours away: no round runs into it. (Etc/GMT-5 is five hours east.)"""
-    east = 12 - datetime.now(UTC).hour
-    return f"Etc/GMT{-east:+}"
-
-
 LAST_PERMIT = {
     "a window": (key_limits("x", ["3/hour"]),),
     "a short window": (key_limits("x", ["3/hour;slack=1ms"]),),
     "a concurrency cap": (key_limits("x", [], concurrency=3),),
-    "a calendar day": (key_limits("x", [f"3/day@{where_it_is_noon()}"]),),
+    "a calendar day": (key_limits("x", [f"3/day@{NOON}"]),),
     "a window of the pool": (key_limits("x", ["3/hour;pool"]), key_limits("y", ["3/hour;pool"])),
     "two keys with a cap each": (key_limits("x", [], concurrency=2), key_limits("y", [], concurrency=1)),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from marketfetch.quotas import Parking, key_limits
 from marketfetch.quotas.limits import Calendar, KeyLimits
 from marketfetch.quotas.values import KeyHistory
-from tests.quotas.steps import admit, park
+from tests.quotas.steps import admit, busy_s, park
 from tests.waiting import eventually
 
 
@@ -106,9 +105,9 @@ def test_thousands_of_tasks_that_expired_together_do_not_stop_redis_for_long(gat
             job="direct",
             wake=False,
         )
-    began = time.perf_counter()
+    before = busy_s(gate)
     told = admit(gate, room=1).grants
-    took_s = time.perf_counter() - began
+    took_s = busy_s(gate) - before
     assert (len(told) <= 1000, took_s < 0.2) == (True, True), (len(told), took_s)
 
 

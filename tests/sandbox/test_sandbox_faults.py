@@ -108,6 +108,7 @@ def test_a_hanging_call_says_nothing_while_others_are_answered(sandbox: Sandbox)
     host, port = sandbox.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=0.4) as wire:
         wire.sendall(f"GET {AGGS} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        eventually(lambda: sandbox.control.log()["providers"].get("polygon"), what="the sandbox has the call")
         with pytest.raises(TimeoutError):
             wire.recv(1)
         assert get(sandbox).status_code == 200

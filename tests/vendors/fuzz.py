@@ -266,12 +266,12 @@ def run(count: int, seed: int, *, report: Callable[[int], None] = lambda _: None
         status = one.status if chance.random() < 0.7 else chance.choice(_STATUSES)
         reply = HttpReply(status, headers, mutated(one.body, chance))
         request = chance.choice(questions[one.provider])
-        began = time.perf_counter()
+        began = time.thread_time()
         try:
             seen = list(problems(request, reply))
         except Exception as error:
             seen = [f"{type(error).__name__}: {str(error)[:200]}"]
-        took_s = time.perf_counter() - began
+        took_s = time.thread_time() - began
         if took_s > MOST_S:
             seen.append(f"took {took_s:.1f} s")
         found.add(seen, f"{seed}/{number} {one.provider}/{one.name} for {request.dataset}", one.provider, took_s)

@@ -28,6 +28,7 @@ from marketfetch.vendors.errors import FetchError
 from marketfetch.vendors.http import HttpRequest, KeyPlace
 from tests.vendors import fuzz
 from tests.vendors.fuzz import MOST_S, SECRET, Found, Seed
+from tests.waiting import PATIENCE
 
 #: Short, as many cases end with a vendor that says nothing more.
 CALL: Final = transport.Timeouts(connect_s=2.0, read_s=0.15, total_s=0.5, max_bytes=4_000_000)
@@ -248,7 +249,7 @@ def run(count: int, seed: int, *, report: Callable[[int], None] = lambda _: None
                 seen, took_s = one_case(number, one, server.url, questions, seed)
             except Exception as error:
                 seen, took_s = [f"{type(error).__name__}: {str(error)[:200]}"], 0.0
-            if took_s > CALL.total_s + MOST_S:
+            if took_s > CALL.total_s + MOST_S * PATIENCE:
                 seen.append(f"took {took_s:.1f} s")
             with lock:
                 found.add(seen, f"{seed}/wire/{number} {one.provider}/{one.name}", one.provider, took_s)

@@ -20,6 +20,7 @@ from marketfetch.schemas.bars import BarColumns, BarSeries
 from marketfetch.schemas.page import Page, Quirk, Reject
 from marketfetch.schemas.rejects import MOST_KEPT, MOST_REASONS, Rejects
 from marketfetch.schemas.request import Request
+from marketfetch.settings import environment
 from marketfetch.vendors import names, reading
 from marketfetch.vendors.errors import (
     BadRequest,
@@ -367,9 +368,11 @@ def test_the_worst_bodies_cost_six_times_their_bytes_and_ten_seconds_at_most(nam
     done = subprocess.run(
         [sys.executable, "-m", "tests.vendors.worst_bodies", "8", name],
         cwd=ROOT,
+        # Where branches are counted they are not counted here: that would be what is measured.
+        env={variable: value for variable, value in environment().items() if not variable.startswith("COVERAGE_")},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, "\n".join(line for line in done.stdout.splitlines() if "TOO MUCH" in line) + done.stderr
