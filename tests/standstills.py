@@ -18,10 +18,10 @@ EVERY_S, LATE_S = 0.1, 1.0
 
 
 class Watch:
-    """`worst_s`: how late this process was woken at worst since that was last set to 0."""
+    """A thread that notes how late it is woken."""
 
     def __init__(self) -> None:
-        self.worst_s = 0.0
+        self._worst_s, self._slept = 0.0, monotonic()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, name="standstills", daemon=True)
 
@@ -32,26 +32,32 @@ class Watch:
         self._end.set()
         self._thread.join()
 
+    def begin(self) -> None:
+        """A test begins."""
+        self._worst_s, self._slept = 0.0, monotonic()
+
+    def worst_s(self) -> float:
+        """How late the thread was woken at worst since then, or is now: the test may go on before it."""
+        return max(self._worst_s, monotonic() - self._slept - EVERY_S)
+
     def _look(self) -> None:
-        slept = monotonic()
         while not self._end.wait(EVERY_S):
-            woken = monotonic()
-            self.worst_s = max(self.worst_s, woken - slept - EVERY_S)
-            slept = woken
+            self._worst_s = self.worst_s()
+            self._slept = monotonic()
 
 
 class Standstills:
-    """The plug-in. `clock` has `worst_s`."""
+    """The plug-in."""
 
-    def __init__(self, clock: Watch) -> None:
-        self.clock = clock
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        self.clock.worst_s = 0.0
+        self.watch.begin()
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
-        late_s = self.clock.worst_s
+        late_s = self.watch.worst_s()
         if late_s >= LATE_S and any(one.failed for one in reports):
             (failed, *_) = [one for one in reports if one.failed]
             failed.outcome = "rerun"  # type: ignore[assignment]  # a word of ours, which pytest_report_teststatus knows
@@ -77,7 +83,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    clock = Watch()
-    clock.start()
-    config.add_cleanup(clock.stop)
-    config.pluginmanager.register(Standstills(clock))
+    watch = Watch()
+    watch.start()
+    config.add_cleanup(watch.stop)
+    config.pluginmanager.register(Standstills(watch))
