@@ -1,15 +1,18 @@
-"""`marketfetch gaps`: sessions without a stored bar, with the reason, as a table or as JSON."""
+"""`marketfetch gaps`: sessions, and stretches of sessions, without a stored bar, with the reason, as a table or as JSON."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from marketfetch.cli.days import range_options
+from marketfetch.cli.durations import LENGTH
+from marketfetch.cli.gap_words import MENDABLE, SHOWN, print_stretches, sums
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
@@ -20,11 +23,6 @@ if TYPE_CHECKING:
     from marketfetch.jobs.gap_repair import RepairJob
     from marketfetch.ops.missing_sessions import Chosen, Found, Gap
 
-#: Characters of a reason in the table; `--json` has all of it.
-_SHOWN: Final = 60
-#: What another call may bring. What the vendor has confirmed not to have is shown, and is no gap for a monitor.
-_MENDABLE: Final = ("never asked", "failed", "rejected")
-
 
 @click.command()
 @click.argument("words", metavar="[PROVIDER] [SYMBOLS]...", nargs=-1)
@@ -33,6 +31,14 @@ _MENDABLE: Final = ("never asked", "failed", "rejected")
 )
 @click.option("--adjustment", type=ADJUSTMENT, help="Only raw, split or split_dividend.")
 @range_options(start_default="each series' first day", end_default="each series' last day")
+@click.option(
+    "--stretch",
+    type=LENGTH,
+    default="30m",
+    show_default=True,
+    help="Of intraday bars, count stretches of this length or more.",
+)
+@click.option("--extended", is_flag=True, help="Of intraday bars, those before the open and after the close count too.")
 @click.option("--repair", "repairing", is_flag=True, help="Submit jobs for what a call may bring, and for nothing else.")
 @click.option("--all", "all_of_them", is_flag=True, help="With --repair: also what the vendor has none of, or refused.")
 @click.option("--limit", type=click.IntRange(0, 100_000), default=50, show_default=True, help="List so many gaps.")
@@ -46,6 +52,8 @@ def gaps(
     adjustment: str | None,
     start: date | None,
     end: date | None,
+    stretch: float,
+    extended: bool,
     repairing: bool,
     all_of_them: bool,
     limit: int,
@@ -55,7 +63,8 @@ def gaps(
 
     Each series is compared with its own calendar: an exchange's sessions, currencies from Sunday to Friday, crypto every day;
     from its first to its last known day, and only as far as bars are final. Of intraday bars a session is missing when none of
-    its bars is stored: minutes without a trade are normal. The reasons are
+    its bars is stored. Of one that has bars, the stretches without a bar are listed: those of --stretch and longer, since
+    minutes without a trade are normal. Breaks and early closes are known. The reasons are
 
     \b
     never asked      no reply has covered the session, or only one from before it was final
@@ -63,14 +72,14 @@ def gaps(
     rejected         rows of the reply for it failed a check (`marketfetch rejects`)
     vendor has none  a final reply covered it, and had no bar
 
-    Exits with 1 if a call may bring a missing session, which is so for the first three reasons; with 0 if there is none, and
-    after --repair.
+    Exits with 1 if a call may bring what is missing, which is so for the first three reasons; with 0 if nothing is, and after
+    --repair. Extended hours count with --extended.
     """
     from marketfetch.documents.series_documents import gaps_document
     from marketfetch.frames.stored_bars import reading
     from marketfetch.ops.missing_sessions import find
 
-    chosen = _chosen(words, timespan, adjustment, start, end)
+    chosen = _chosen(words, timespan, adjustment, start, end, math.ceil(stretch / 60), extended=extended)
     with reading() as store:
         found = find(store, chosen)
     if all_of_them and not repairing:
@@ -81,15 +90,15 @@ def gaps(
     else:
         _print(found, limit, advise=not repairing)
         _print_jobs(jobs or ())
-    ctx.exit(1 if not repairing and any(one.why in _MENDABLE for one in found.gaps) else 0)
+    ctx.exit(1 if not repairing and any(one.why in MENDABLE for one in found.missing) else 0)
 
 
 def _repaired(found: Found, *, all_of_them: bool) -> list[RepairJob]:
     from marketfetch.cli.owner import owner
     from marketfetch.jobs.gap_repair import can_mend, repair
 
-    chosen = [one for one in found.gaps if all_of_them or can_mend(one)]
-    if not chosen and found.gaps:
+    chosen = [one for one in found.missing if all_of_them or can_mend(one)]
+    if not chosen and found.missing:
         hint("No call can bring these sessions, so nothing was submitted: --all asks for them all the same.")
     return repair(chosen, owner=owner())
 
@@ -103,7 +112,14 @@ def _print_jobs(jobs: Sequence[RepairJob]) -> None:
 
 
 def _chosen(
-    words: tuple[str, ...], timespan: str | None, adjustment: str | None, start: date | None, end: date | None
+    words: tuple[str, ...],
+    timespan: str | None,
+    adjustment: str | None,
+    start: date | None,
+    end: date | None,
+    stretch_minutes: int,
+    *,
+    extended: bool,
 ) -> Chosen:
     """The series that are meant. Raises BadRequestError."""
     from marketfetch.cli.symbol_list import symbols_of, with_universes
@@ -117,7 +133,8 @@ def _chosen(
     wish(symbols, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}")
     if start and end and start > end:
         raise BadRequestError(f"The range begins ({start}) after its end ({end}): write the earlier one as the start.")
-    return Chosen(provider, None if symbols is None else frozenset(symbols), timespan, adjustment, start, end)
+    among = None if symbols is None else frozenset(symbols)
+    return Chosen(provider, among, timespan, adjustment, start, end, stretch_minutes, extended)
 
 
 def _print(found: Found, limit: int, *, advise: bool) -> None:
@@ -128,16 +145,16 @@ def _print(found: Found, limit: int, *, advise: bool) -> None:
     if not found.gaps:
         click.echo(f"No session is missing among {compared}.")
     else:
-        parts = ", ".join(f"{by_reason[why]:,} {why}" for why in (*_MENDABLE, "vendor has none") if by_reason[why])
-        click.echo(f"{counted(sum(by_reason.values()), 'session')} missing among {compared}: {parts}.")
+        click.echo(f"{counted(sum(by_reason.values()), 'session')} missing among {compared}: {sums(by_reason)}.")
         rows: list[tuple[str, ...]] = [("vendor", "symbol", "bars", "from", "to", "sessions", "why", "more")]
         rows += [_cells(one) for one in found.gaps[:limit]]
         table(rows, elastic={"more": 20, "symbol": 12}, go=("more", "bars", "vendor"))
+    print_stretches(found, limit)
     for sentence in found.notes:
         hint(sentence)
     if len(found.gaps) > limit:
         hint(f"{limit:,} of {counted(len(found.gaps), 'gap')} are listed: --limit lists more, --json all.")
-    if advise and any(by_reason[why] for why in _MENDABLE):
+    if advise and any(one.why in MENDABLE for one in found.missing):
         hint("The same command with --repair asks for these sessions, and for nothing else.")
 
 
@@ -146,10 +163,10 @@ def _cells(gap: Gap) -> tuple[str, ...]:
     from marketfetch.printable import printable
 
     bars = f"{gap.timespan} {gap.adjustment}".rstrip()
-    more = printable(reason_of_gap(gap), most=_SHOWN)
+    more = printable(reason_of_gap(gap), most=SHOWN)
     return (
         gap.provider,
-        printable(gap.symbol, most=_SHOWN),
+        printable(gap.symbol, most=SHOWN),
         bars,
         str(gap.first),
         str(gap.last),

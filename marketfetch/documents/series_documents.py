@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 if TYPE_CHECKING:
     from marketfetch.jobs.gap_repair import RepairJob
+    from marketfetch.ops.missing_minutes import Stretch
     from marketfetch.ops.missing_sessions import Found, Gap
     from marketfetch.ops.staleness import Freshness, Stale
 
@@ -30,6 +31,28 @@ class GapOfSeries(TypedDict):
     at: str | None
 
 
+class StretchOfSession(TypedDict):
+    """`bars` in a row that are missing of the `possible` ones of a session, from `start` to `end` (exclusive).
+
+    `hours` is regular or extended; of extended hours there is one entry a session.
+    """
+
+    provider: str
+    dataset: str
+    symbol: str
+    timespan: str
+    adjustment: str | None
+    session: str
+    hours: str
+    start: str
+    end: str
+    bars: int
+    possible: int
+    why: str
+    reason: str
+    at: str | None
+
+
 class JobOfRepair(TypedDict):
     """A job that asks for missing sessions."""
 
@@ -40,12 +63,18 @@ class JobOfRepair(TypedDict):
 
 
 class Gaps(TypedDict):
-    """How many series and sessions were compared, how many are missing by reason, and each gap. `jobs`: after a repair."""
+    """How many series and sessions were compared, how many are missing by reason, and each gap. `jobs`: after a repair.
+
+    `stretches` are what sessions of intraday bars lack; `extended_sessions` counts the sessions whose extended hours lack bars
+    and were not asked for.
+    """
 
     series: int
     sessions: int
     missing: dict[str, int]
     gaps: list[GapOfSeries]
+    stretches: list[StretchOfSession]
+    extended_sessions: int
     notes: list[str]
     jobs: NotRequired[list[JobOfRepair]]
 
@@ -86,6 +115,8 @@ def gaps_document(found: Found, jobs: Sequence[RepairJob] | None = None) -> Gaps
         "sessions": found.sessions,
         "missing": {why.replace(" ", "_"): number for why, number in sums.items()},
         "gaps": [_gap(one) for one in found.gaps],
+        "stretches": [_stretch(one) for one in found.stretches],
+        "extended_sessions": found.outside,
         "notes": found.notes,
     }
     if jobs is not None:
@@ -93,7 +124,7 @@ def gaps_document(found: Found, jobs: Sequence[RepairJob] | None = None) -> Gaps
     return document
 
 
-def reason_of_gap(gap: Gap) -> str:
+def reason_of_gap(gap: Gap | Stretch) -> str:
     """What is said beside a gap, without a secret that a vendor may have sent back."""
     from marketfetch.redaction import Redactor
     from marketfetch.settings import get_settings
@@ -126,7 +157,26 @@ def _gap(gap: Gap) -> GapOfSeries:
         "sessions": gap.sessions,
         "why": gap.why.replace(" ", "_"),
         "reason": reason_of_gap(gap) if gap.reason else "",
-        "at": datetime.fromtimestamp(gap.at_ms / 1000, UTC).isoformat() if gap.at_ms else None,
+        "at": _time(gap.at_ms) if gap.at_ms else None,
+    }
+
+
+def _stretch(one: Stretch) -> StretchOfSession:
+    return {
+        "provider": one.provider,
+        "dataset": one.dataset,
+        "symbol": one.symbol,
+        "timespan": one.timespan,
+        "adjustment": one.adjustment or None,
+        "session": one.day.isoformat(),
+        "hours": "extended" if one.extended else "regular",
+        "start": _time(one.begin_ms),
+        "end": _time(one.end_ms),
+        "bars": one.bars,
+        "possible": one.possible,
+        "why": one.why.replace(" ", "_"),
+        "reason": reason_of_gap(one) if one.reason else "",
+        "at": _time(one.at_ms) if one.at_ms else None,
     }
 
 
@@ -144,5 +194,9 @@ def _stale(one: Stale) -> StaleSeries:
         "due": one.due.isoformat(),
         "sessions": one.sessions,
         "vendor_has_none": one.vendor_has_none,
-        "asked_at": datetime.fromtimestamp(one.none_at_ms / 1000, UTC).isoformat() if one.none_at_ms else None,
+        "asked_at": _time(one.none_at_ms) if one.none_at_ms else None,
     }
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()

@@ -1,4 +1,4 @@
-"""Jobs that ask for missing sessions, and for nothing else: `marketfetch gaps --repair`."""
+"""Jobs that ask for sessions that are missing or have gaps, and for nothing else: `marketfetch gaps --repair`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Final, cast
 from marketfetch.jobs.fewest_calls import fewest
 from marketfetch.jobs.planning import make_handle, make_spec, plan
 from marketfetch.jobs.submission import Submitted, record
+from marketfetch.ops.missing_minutes import Stretch
 from marketfetch.ops.missing_sessions import Gap
 from marketfetch.schemas.coverage import Days, united
 from marketfetch.schemas.job_spec import JobSpec
@@ -37,25 +38,26 @@ class RepairJob:
     sessions: int
 
 
-def can_mend(gap: Gap) -> bool:
+def can_mend(gap: Gap | Stretch) -> bool:
     """True if a call may bring the sessions: not where the vendor has none, nor where it refuses every such call."""
     return gap.why != "vendor has none" and not (gap.why == "failed" and _REFUSED.search(gap.reason))
 
 
-def repair(gaps: Iterable[Gap], *, owner: str) -> list[RepairJob]:
+def repair(gaps: Iterable[Gap | Stretch], *, owner: str) -> list[RepairJob]:
     """Submits the jobs for these gaps, in the fewest calls per symbol, each with the tag `repair`.
 
     What was never asked or has failed shares the requests of other jobs; days that a final reply has covered are asked for
-    again. Raises BadRequestError, UnavailableError.
+    again. Of a stretch its whole session is asked for: no request is shorter than a day. Raises BadRequestError,
+    UnavailableError.
     """
-    wishes: dict[_Wish, list[Gap]] = defaultdict(list)
+    wishes: dict[_Wish, list[Gap | Stretch]] = defaultdict(list)
     for one in gaps:
         covered = one.why in ("rejected", "vendor has none")
         wishes[one.provider, one.dataset, one.timespan, one.adjustment, covered].append(one)
     return [_submitted(wish, of_wish, owner) for wish, of_wish in sorted(wishes.items())]
 
 
-def _submitted(wish: _Wish, gaps: Sequence[Gap], owner: str) -> RepairJob:
+def _submitted(wish: _Wish, gaps: Sequence[Gap | Stretch], owner: str) -> RepairJob:
     provider, dataset, timespan, adjustment, again = wish
     missing: dict[str, list[Days]] = defaultdict(list)
     for one in gaps:
@@ -73,7 +75,8 @@ def _submitted(wish: _Wish, gaps: Sequence[Gap], owner: str) -> RepairJob:
     )
     handle = make_handle(owner, tags=[TAG])
     job = record(spec, _requests(spec, missing), job_id=handle.job_id(spec), handle=handle, waiter=None)
-    return RepairJob(job, provider, len(missing), sum(one.sessions for one in gaps))
+    within = {(one.symbol, one.day) for one in gaps if isinstance(one, Stretch)}
+    return RepairJob(job, provider, len(missing), len(within) + sum(one.sessions for one in gaps if isinstance(one, Gap)))
 
 
 def _requests(spec: JobSpec, missing: dict[str, list[Days]]) -> list[Request]:

@@ -18,7 +18,7 @@ WHYS: Final[tuple[Why, ...]] = ("never asked", "failed", "vendor has none", "rej
 class Known:
     """What is known of the dates from `first` to `last`, both inclusive, and since when (Unix ms).
 
-    `most` is how many missing sessions it explains at most: a reply with one rejected row lacks one session for it. Where more
+    `most` is how many missing bars it explains at most: a reply with one rejected row lacks one bar for it. Where more
     are missing, it is not known which one that is, and it explains none. None: all of them.
     """
 
@@ -52,12 +52,8 @@ def runs(expected: Ints, stored: Ints, known: Sequence[Known], *, first_bar: int
         return
     places = np.flatnonzero(~np.isin(expected, stored, assume_unique=True))
     missing = expected[places]
-    label = np.full(len(missing), -1, dtype=np.int64)
-    by_rank = sorted(known, key=lambda one: (WHYS.index(one.why), one.at_ms))
-    for number, one in enumerate(by_rank):
-        begin, end = np.searchsorted(missing, (one.first, one.last + 1))
-        if one.most is None or end - begin <= one.most:
-            label[begin:end] = number
+    by_rank = ranked(known)
+    label = labels(missing, np.ones(len(missing), dtype=np.int64), by_rank)
     if first_bar is not None:
         none_yet = np.array([one.why == "vendor has none" for one in by_rank] + [False], dtype=np.bool_)
         kept = ~(none_yet[label] & (missing < first_bar))
@@ -68,3 +64,23 @@ def runs(expected: Ints, stored: Ints, known: Sequence[Known], *, first_bar: int
     for begin, end in zip([0, *breaks.tolist()], [*breaks.tolist(), len(missing)], strict=True):
         at = int(label[begin])
         yield Run(int(missing[begin]), int(missing[end - 1]), end - begin, None if at < 0 else by_rank[at])
+
+
+def ranked(known: Sequence[Known]) -> list[Known]:
+    """In the order in which a later one counts more."""
+    return sorted(known, key=lambda one: (WHYS.index(one.why), one.at_ms))
+
+
+def labels(days: Ints, weights: Ints, by_rank: Sequence[Known]) -> Ints:
+    """The place in `by_rank` of what explains each of the days, -1 where nothing does. The days ascend.
+
+    `weights` is what counts against `Known.most`.
+    """
+    import numpy as np
+
+    found = np.full(len(days), -1, dtype=np.int64)
+    for number, one in enumerate(by_rank):
+        begin, end = np.searchsorted(days, (one.first, one.last + 1))
+        if one.most is None or weights[begin:end].sum() <= one.most:
+            found[begin:end] = number
+    return found

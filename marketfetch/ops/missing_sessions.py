@@ -1,4 +1,4 @@
-"""Which sessions of an exchange's calendar have no stored bar, and why: what `marketfetch gaps` reports."""
+"""Which sessions, and stretches of sessions, have no stored bar, and why: what `marketfetch gaps` reports."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from marketfetch import vendors
 from marketfetch.exceptions import BadRequestError
 from marketfetch.ops.gap_reasons import Known, Run, Why, runs
+from marketfetch.ops.missing_minutes import Stretch, for_sessions, shortest_session, stretches
 from marketfetch.ops.series_calendars import SeriesCalendar, SeriesCalendars
 from marketfetch.phrases import counted
 from marketfetch.printable import printable
+from marketfetch.schemas.timespans import Timespan, is_intraday
 from marketfetch.storage.asked_ranges import EVERY_SYMBOL, AskedRange, asked_ranges
 from marketfetch.storage.session_dates import session_days
 from marketfetch.storage.store import Store
-from marketfetch.storage.stored_days import ends, stored_days
+from marketfetch.storage.stored_days import days_of, ends, stored_days, stored_minutes
 from marketfetch.storage.stored_series import StoredSeries, stored_series
 from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors.expected_days import date_of, unix_day
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 TOO_EARLY: Final = "asked only before it was final"
 _DAY_MS: Final = 86_400_000
+_MINUTE_MS: Final = 60_000
+#: Liquid stocks trade in each minute, others not for an hour.
+STRETCH_MINUTES: Final = 30
 #: Longer than any period of a bar.
 _A_PERIOD: Final = 40
 _MOST_SHOWN: Final = 40
@@ -43,7 +48,8 @@ class Chosen:
 
     Without `start` the first date is that of a series' first bar or of what was asked, whichever is earlier; without `end` the
     last one likewise. Empty replies from before the first bar lead to no earlier date: the listing began later. A session that
-    is not final yet is never missing.
+    is not final yet is never missing. Of a session that has a bar, stretches without one count from `stretch_minutes` on, those
+    outside of the regular hours with `extended` alone.
     """
 
     provider: str | None = None
@@ -52,6 +58,8 @@ class Chosen:
     adjustment: str | None = None
     start: date | None = None
     end: date | None = None
+    stretch_minutes: int = STRETCH_MINUTES
+    extended: bool = False
 
     def takes(self, key: Key) -> bool:
         provider, symbol, timespan, adjustment = key
@@ -86,12 +94,22 @@ class Gap:
 
 @dataclass(slots=True)
 class Found:
-    """The gaps by symbol and date, how many series and sessions were compared, and sentences about what could not be."""
+    """The gaps by symbol and date, how many series and sessions were compared, and sentences about what could not be.
+
+    `stretches`: what is missing of sessions that have a bar, of bars shorter than a session. `outside`: how many sessions have
+    such stretches outside of the regular hours, where these were not asked for.
+    """
 
     gaps: list[Gap] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
+    outside: int = 0
     series: int = 0
     sessions: int = 0
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def missing(self) -> list[Gap | Stretch]:
+        return [*self.gaps, *self.stretches]
 
 
 @dataclass(slots=True)
@@ -127,10 +145,11 @@ def find(store: Store, chosen: Chosen, *, at_ms: int | None = None) -> Found:
             known[key] = calendar, of_series
             compared.append(one if one.zone else replace(one, zone=calendar.zone))
     first_bars = _first_bars(store, compared)
-    for one, days in _days(store, compared, chosen):
+    for one, days, minutes in _days(store, compared, chosen):
         calendar, of_series = known[one.provider, one.symbol, one.timespan, one.adjustment]
-        _compare(found, one, days, calendar, of_series, first_bars.get(one.number), chosen)
+        _compare(found, one, days, minutes, calendar, of_series, first_bars.get(one.number), chosen)
     found.gaps.sort(key=lambda gap: (gap.symbol, gap.provider, gap.timespan, gap.adjustment, gap.first))
+    found.stretches.sort(key=lambda gap: (gap.symbol, gap.provider, gap.timespan, gap.adjustment, gap.begin_ms))
     found.notes = list(calendars.sentences())
     return found
 
@@ -195,29 +214,38 @@ def _first_bars(store: Store, series: list[StoredSeries]) -> dict[int, int]:
     return found
 
 
-def _days(store: Store, series: list[StoredSeries], chosen: Chosen) -> Iterator[tuple[StoredSeries, Ints]]:
+def _days(store: Store, series: list[StoredSeries], chosen: Chosen) -> Iterator[tuple[StoredSeries, Ints, Ints]]:
+    """Each series with the dates of its bars, and with the minutes of those that are shorter than a session."""
     import numpy as np
 
-    for one in series:
-        if one.number == _NO_NUMBER:
-            yield one, np.zeros(0, dtype=np.int64)
+    none = np.zeros(0, dtype=np.int64)
+    within = {}
+    if chosen.start is not None:
+        within["start_ms"] = (unix_day(chosen.start) - _A_PERIOD) * _DAY_MS
+    yield from ((one, none, none) for one in series if one.number == _NO_NUMBER)
     with_bars = [one for one in series if one.number != _NO_NUMBER]
-    if chosen.start is None:
-        yield from stored_days(store, with_bars)
-    else:
-        yield from stored_days(store, with_bars, start_ms=(unix_day(chosen.start) - _A_PERIOD) * _DAY_MS)
+    intraday = {one.number for one in with_bars if is_intraday(cast("Timespan", one.timespan))}
+    for one, days in stored_days(store, [one for one in with_bars if one.number not in intraday], **within):
+        yield one, days, none
+    if chosen.end is not None:
+        within["end_ms"] = (unix_day(chosen.end) + 2) * _DAY_MS  # midnight in UTC, and then in every zone
+    for one, minutes in stored_minutes(store, [one for one in with_bars if one.number in intraday], **within):
+        yield one, days_of(minutes * _MINUTE_MS, one), minutes
 
 
 def _compare(
     found: Found,
     one: StoredSeries,
     days: Ints,
+    minutes: Ints,
     calendar: SeriesCalendar,
     asked: Asked,
     first_bar: int | None,
     chosen: Chosen,
 ) -> None:
     """Adds the gaps of one series."""
+    import numpy as np
+
     firsts = [known.first for known in asked.known if first_bar is None or known.why != "vendor has none"]
     firsts += [] if first_bar is None else [first_bar]
     lasts = [*([int(days[-1])] if len(days) else []), *(known.last for known in asked.known)]
@@ -228,7 +256,26 @@ def _compare(
     expected = calendar.sessions(first, last)
     found.series += 1
     found.sessions += len(expected)
-    gaps = runs(expected, days, asked.known, first_bar=first_bar)
+    known = asked.known
+    if is_intraday(calendar.timespan):
+        among = days[np.isin(days, expected, assume_unique=True)]
+        lacks = stretches(
+            one,
+            minutes,
+            among,
+            calendar,
+            known,
+            dataset=asked.dataset,
+            first_bar=first_bar,
+            least=chosen.stretch_minutes,
+        )
+        for stretch in lacks:
+            if stretch.extended and not chosen.extended:
+                found.outside += 1
+            else:
+                found.stretches.append(stretch)
+        known = for_sessions(known, shortest_session(calendar, one.timespan, expected))
+    gaps = runs(expected, days, known, first_bar=first_bar)
     if first_bar is None and not (chosen.start or chosen.end):
         # Nothing says that the series was there between two dates that were asked for.
         gaps = (run for run in gaps if run.known is not None)

@@ -26,7 +26,8 @@ class Finality:
     """The calendar and the delay of a request's bars.
 
     `calendar` is an exchange's code in the table (`trading_days.py`), "24/5" or "24/7"; the days of the last two end at
-    midnight in `zone`. `extended_minutes` is how long trading goes on after a close. `delay_minutes` is how long after that, or
+    midnight in `zone`. `extended_minutes` is how long trading goes on after a close, `early_minutes` how long before an open it
+    begins. `delay_minutes` is how long after that, or
     for an intraday bar after its own end, the vendor may still change a bar. A request of several symbols has the latest of
     theirs. `sessions_known` is False where the calendar says when a day ends, but not on which days there is a bar: then no
     session of the series can be said to be missing.
@@ -35,6 +36,7 @@ class Finality:
     calendar: str = EVERY_DAY
     zone: str = UTC_ZONE
     extended_minutes: int = 0
+    early_minutes: int = 0
     delay_minutes: int
     sessions_known: bool = True
 

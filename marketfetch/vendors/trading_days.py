@@ -1,4 +1,4 @@
-"""The sessions of exchanges with their closes, from the table `trading_days.txt` beside this file; currencies by rule.
+"""The sessions of exchanges with their hours, from the table `trading_days.txt` beside this file; currencies by rule.
 
 `python -m tests.vendors.trading_days_table` makes the table from the library exchange-calendars, which needs pandas; this
 module needs neither, and reads an exchange's part of the table at its first use. Outside the table's years every weekday counts
@@ -25,16 +25,20 @@ WEEK_OF_CURRENCIES: Final = "24/5"
 _TABLE: Final = Path(__file__).with_name("trading_days.txt")
 _SATURDAY: Final = 5
 
+#: The parts of a session, each from and to (exclusive).
+Hours = tuple[tuple[int, int], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One exchange of the table. Days are numbers such as 20241129, closes are minutes after midnight in `zone`.
+    """One exchange of the table. Days are numbers such as 20241129, times are minutes after midnight in `zone`.
 
+    `usual` has the hours of trading by the day from which on they hold, ascending: one part, or two around a break.
     `closed` are the weekdays without a session, `closes` the unusual closes. No exchange of the table has sessions at weekends.
     """
 
     zone: str
-    close: int
+    usual: tuple[tuple[int, Hours], ...]
     first: date
     last: date
     closed: frozenset[int] = frozenset()
@@ -42,8 +46,26 @@ class Exchange:
 
     def close_minutes(self, day: date) -> int | None:
         """Returns the close of the session of this date, None if there is no session."""
-        number = day.year * 10_000 + day.month * 100 + day.day
-        return None if day.weekday() >= _SATURDAY or number in self.closed else self.closes.get(number, self.close)
+        number = _number(day)
+        if day.weekday() >= _SATURDAY or number in self.closed:
+            return None
+        return self.closes.get(number) or self._usual(number)[-1][1]
+
+    def hours(self, day: date) -> Hours:
+        """Returns from when to when the session of this date trades; nothing if there is no session.
+
+        A session that closes within the break, or before it, has one part.
+        """
+        close = self.close_minutes(day)
+        if close is None:
+            return ()
+        (begin, end), *afternoon = self._usual(_number(day))
+        if afternoon and close > afternoon[0][0]:
+            return ((begin, end), (afternoon[0][0], close))
+        return ((begin, close),)
+
+    def _usual(self, number: int) -> Hours:
+        return next((hours for since, hours in reversed(self.usual) if since <= number), self.usual[0][1])
 
 
 def close_ms(calendar: str, day: date, *, zone: str = UTC_ZONE) -> int | None:
@@ -90,15 +112,19 @@ def exchange(calendar: str) -> Exchange:
         raise ValueError(
             f"there is no calendar {calendar!r}. {meant}{' ' if meant else ''}The calendars are {', '.join(there_are)}."
         )
-    (zone, close, first, last), *rest = known
+    (zone, first, last), *rest = known
     days: dict[str, dict[int, int]] = {"closed": {}, "closes": {}}
-    for kind, year, *words in rest:
+    usual: list[tuple[int, Hours]] = []
+    for kind, since, *words in rest:
+        if kind == "hours":
+            usual.append((int(since), tuple((_minutes(word[:5]), _minutes(word[6:])) for word in words)))
+            continue
         for word in words:
             day, _, at = word.partition("@")
-            days[kind][int(year + day)] = _minutes(at) if at else 0
+            days[kind][int(since + day)] = _minutes(at) if at else 0
     return Exchange(
         zone=zone,
-        close=_minutes(close),
+        usual=tuple(usual),
         first=date.fromisoformat(first),
         last=date.fromisoformat(last),
         closed=frozenset(days["closed"]),
@@ -108,7 +134,7 @@ def exchange(calendar: str) -> Exchange:
 
 @lru_cache(maxsize=1)
 def _lines() -> dict[str, list[list[str]]]:
-    """The table's lines as words, by exchange: zone, usual close, first and last day; then a year's days in each line."""
+    """The table's lines as words, by exchange: zone, first and last day; its usual hours; then a year's days in each line."""
     found: dict[str, list[list[str]]] = {}
     for line in _TABLE.read_text(encoding="ascii").splitlines():
         words = line.split()
@@ -119,6 +145,10 @@ def _lines() -> dict[str, list[list[str]]]:
         else:
             here.append(words)
     return found
+
+
+def _number(day: date) -> int:
+    return day.year * 10_000 + day.month * 100 + day.day
 
 
 def _minutes(clock: str) -> int:

@@ -19,6 +19,8 @@ _EXCHANGES: Final = MappingProxyType({"LON": "XLON", "TRT": "XTSE", "TRV": "XTSE
 _SHORTEST_SUFFIX: Final = 2
 #: US stocks trade until four hours after the close: 20:00, or 17:00 on a half day. Intraday bars have these hours.
 _EXTENDED_MINUTES: Final = 240
+#: They trade from 04:00 on.
+_EARLY_MINUTES: Final = 330
 
 
 def finality(request: Request, options: AlphaVantageOptions) -> Finality:
@@ -29,7 +31,7 @@ def finality(request: Request, options: AlphaVantageOptions) -> Finality:
         return Finality(calendar=EVERY_DAY if market == "crypto" else WEEK_OF_CURRENCIES, delay_minutes=after)
     suffix = request.symbol.upper().rpartition(".")[2] if "." in request.symbol else ""
     if len(suffix) < _SHORTEST_SUFFIX:
-        return Finality(calendar="XNYS", extended_minutes=_EXTENDED_MINUTES, delay_minutes=after)
+        return Finality(calendar="XNYS", extended_minutes=_EXTENDED_MINUTES, early_minutes=_EARLY_MINUTES, delay_minutes=after)
     if suffix in _EXCHANGES:
         return Finality(calendar=_EXCHANGES[suffix], delay_minutes=after)
     # An exchange without a calendar here. Its session of a date has closed by midnight in New York, wherever it is.

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from marketfetch.cli.main import marketfetch as command
 from marketfetch.ops import staleness
+from marketfetch.vendors.expected_days import table_ends
 from marketfetch.vendors.times import unix_ms
 from tests.frames.conftest import kept
 from tests.frames.test_gaps import NEW_YORK, bars_of, covered, keep_days, weekdays
@@ -81,7 +82,7 @@ def test_behind_the_end_of_the_table_weekdays_count_and_a_sentence_says_so(confi
     document = json.loads(run("--json").stdout)
     assert [one["sessions"] for one in document["series"]] == [2]  # Christmas is one of them
     assert document["notes"][0].startswith(
-        "The calendar of XNYS ends on 2027-11-29: after it every weekday counts as a session"
+        f"The calendar of XNYS ends on {table_ends('XNYS')}: after it every weekday counts as a session"
     )
 
 

@@ -167,13 +167,6 @@ def test_each_listing_has_its_own_calendar(in_sqlite):
     assert "1 series of nasdaq (GDP) follow no calendar that is known here" in " ".join(json.loads(done.stdout)["notes"])
 
 
-def test_intraday_sessions_count_and_not_their_minutes(configured, store):
-    opens = [day_start_ms(day, NEW_YORK) + 34_200_000 for day in weekdays(date(2024, 1, 2), date(2024, 1, 12), "2024-01-09")]
-    ts = np.array([start + 60_000 * n for start in opens for n in (0, 1, 389)], dtype=np.int64)
-    kept(store, "AAPL", BarColumns.build(ts, close=np.ones(len(ts))), timespan="1m", adjustment="raw", zone=NEW_YORK)
-    assert told(run("--timespan", "1m", "--json")) == [("never_asked", "2024-01-09", "2024-01-09", 1)]
-
-
 def test_weeks_and_months_are_periods(configured, store):
     kept(store, "A", bars_of([date(2024, 1, 1), date(2024, 1, 22)]), timespan="1w", adjustment="raw", zone=NEW_YORK)
     kept(store, "A", bars_of([date(2024, 1, 1), date(2024, 4, 1)]), timespan="1mo", adjustment="raw", zone=NEW_YORK)

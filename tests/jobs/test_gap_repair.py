@@ -14,6 +14,8 @@ from marketfetch.jobs.gap_repair import can_mend
 from marketfetch.ops.missing_sessions import Gap
 from marketfetch.schemas.page import Reject
 from tests.frames.test_gaps import covered, ended, keep_days, weekdays
+from tests.frames.test_gaps_in_minutes import final, minutes
+from tests.frames.test_gaps_in_minutes import keep as keep_minutes
 
 
 def run(*arguments: str) -> Result:
@@ -74,6 +76,21 @@ def test_only_what_was_chosen_is_repaired(gappy):
 def test_years_between_an_empty_reply_and_the_first_bar_are_not_asked_for(gappy):
     covered(connections.store(), "KO", "1850-01-01", "1851-01-01", "1851-01-01")
     assert asked(run("KO")) == [[("KO", "2023-12-04", "2023-12-04")]]
+
+
+def test_of_stretches_it_asks_for_their_sessions(emptied):
+    emptied()
+    store = connections.store()
+    whole, noon, late = ("2024-01-09", "09:30-16:00"), ("2024-01-10", "09:30-12:00"), ("2024-01-11", "10:30-16:00")
+    keep_minutes(store, "AAPL", *(minutes(*one) for one in (whole, noon, late)))
+    final(store, "AAPL", "2024-01-11", "2024-01-11")
+    done = run("AAPL")
+    assert done.exit_code == 0, done.output
+    assert asked(done) == [[("AAPL", "2024-01-10", "2024-01-10")]]
+    assert json.loads(done.stdout)["jobs"][0]["sessions"] == 1
+    assert sorted(asked(run("AAPL", "--all"))) == [
+        [("AAPL", "2024-01-10", "2024-01-10")], [("AAPL", "2024-01-11", "2024-01-11")],
+    ]  # fmt: skip
 
 
 def test_the_job_is_named_and_has_a_tag(gappy):

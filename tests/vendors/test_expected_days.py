@@ -40,7 +40,9 @@ def test_periods_lie_wholly_in_the_range_and_have_a_session(calendar, timespan, 
 
 
 def test_a_table_ends_and_a_rule_does_not():
-    assert table_ends("XNYS") == date(2027, 11, 29)
+    ends = table_ends("XNYS")
+    assert ends is not None
+    assert ends >= date(2027, 11, 30)
     assert table_ends(EVERY_DAY) is None
     with pytest.raises(ValueError, match="no calendar 'XNYE'"):
         table_ends("XNYE")

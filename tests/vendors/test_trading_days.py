@@ -22,14 +22,19 @@ def closes(calendar: str, day: str) -> str | None:
     return None if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
+def clock(minutes: int | None) -> str:
+    return "" if minutes is None else f"{minutes // 60:02}:{minutes % 60:02}"
+
+
 def test_the_table_says_what_the_library_says():
     """One test for all exchanges: the library and its pandas take a second to load."""
     for code in exchanges():
         known = exchange(code)
         expected = trading_days_table.sessions(code, known.first, known.last)
         days = (known.first + timedelta(days=number) for number in range((known.last - known.first).days + 1))
-        found = {day: f"{at // 60:02}:{at % 60:02}" for day in days if (at := known.close_minutes(day)) is not None}
-        assert len(found) > 9_000
+        found = {day: " ".join(f"{clock(a)}-{clock(b)}" for a, b in parts) for day in days if (parts := known.hours(day))}
+        assert len(found) > 3_400
+        assert {day: hours[-5:] for day, hours in found.items()} == {day: clock(known.close_minutes(day)) for day in found}
         assert found == expected, f"{code}: run python -m tests.vendors.trading_days_table"
 
 

@@ -11,9 +11,9 @@ SELECT series_id, {joined:hour} FROM (
     WHERE series_id >= ? AND series_id <= ? AND ts >= {time:?} AND ts < {time:?} AND NOT partial) AS kept
 GROUP BY series_id
 
--- The same for bars shorter than a session, of which an hour has many.
--- name: distinct_hours
-SELECT series_id, {joined:hour} FROM (
-    SELECT DISTINCT series_id, {ms:ts} / 3600000 AS hour FROM bar_rows
+-- Minutes since 1970, for bars shorter than a session.
+-- name: minutes
+SELECT series_id, {joined:minute} FROM (
+    SELECT series_id, {ms:ts} / 60000 AS minute FROM bar_rows
     WHERE series_id >= ? AND series_id <= ? AND ts >= {time:?} AND ts < {time:?} AND NOT partial) AS kept
 GROUP BY series_id
