@@ -81,8 +81,10 @@ def test_every_key_in_redis_has_an_owner_in_the_architecture_page():
 
 
 def test_no_page_is_secret_about_the_decisions():
-    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
-    assert [path.name[:4] for path in decisions] == [f"{number:04}" for number in range(1, len(decisions) + 1)]
+    """Each has a number of its own. Those that are worked on at the same time take theirs before they land."""
+    numbers = [path.name[:4] for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+    assert all(number.isdigit() for number in numbers)
+    assert len(numbers) == len(set(numbers)) > 40
 
 
 def test_every_attack_names_a_test_that_exists():
