@@ -46,6 +46,7 @@ def sentences(state: JobStatus) -> list[str]:
         lines.append(f"  {waits(state.next_call)}")
     if state.corrected:
         lines.append(f"  corrected: {counted(state.corrected, 'final bar')} that had other values before")
+    lines += [f"  warning: {sentence}" for sentence in state.changed_columns[:_MOST_SHOWN]]
     for reason, number in sorted(state.reject_reasons.items(), key=lambda one: -one[1])[:_MOST_SHOWN]:
         lines.append(f"  rejected: {number:,} × {reason}")
     reasons = Counter(failure.reason for failure in state.failures)

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from marketfetch.exceptions import BadRequestError
 from marketfetch.extras import need
 from marketfetch.frames import series_checks
 from marketfetch.frames.choosing import Wish
@@ -26,12 +27,14 @@ from marketfetch.storage.price_checks import Splits, fetched_before, splits
 from marketfetch.storage.session_dates import session_days
 from marketfetch.storage.store import Store
 from marketfetch.storage.stored_series import StoredSeries
+from marketfetch.storage.value_columns import changed_columns
 from marketfetch.vendors.expected_days import expected_days
 from marketfetch.vendors.times import day_start_ms
 from marketfetch.vendors.trading_days import WEEK_OF_CURRENCIES
 
 _COLUMNS: Final = ("ts", "open", "high", "low", "close", "volume", "vwap")
 _SUNDAY: Final = 6
+_RENAMED: Final = "Perhaps it has a new name: look in the cells of `value_rows`, and read both names where a query names it"
 #: Calendars are read in blocks of so many days, which all series share.
 _BLOCK: Final = 4_096
 _EPOCH: Final = date(1970, 1, 1)
@@ -78,7 +81,13 @@ def examine(
     lasts: list[tuple[StoredSeries, int, str | None]] = []
     total = 0
     with reading() as store:
-        series, known = found(store, asked), splits(store)
+        findings += _of_tables(store, asked)
+        try:
+            series, known = found(store, asked), splits(store)
+        except BadRequestError:
+            if not findings:
+                raise
+            return Examined(0, 0, findings)  # a table of values is named, or nothing else is stored
         findings += _of_splits(known, {(one.provider, one.symbol) for one in series})
         # Before the scan: in one process no second connection to a SQLite file is used while ADBC has it open.
         findings += [_about(one, finding) for one in series for finding in _outdated(store, one, _splits_of(known, one))]
@@ -157,6 +166,17 @@ def _of_splits(known: Splits, asked: set[tuple[str, str]]) -> Iterator[DataFindi
         for day, ratios in by_day.items():
             if len(ratios) > 1 and (provider, symbol) in asked:
                 yield DataFinding(provider, symbol, "", series_checks.contradicting(day, ratios))
+
+
+def _of_tables(store: Store, asked: Wish) -> list[DataFinding]:
+    """The tables of values that lack a column since a reply."""
+    return [
+        DataFinding(
+            one.provider, one.table, "", SeriesFinding("changed columns", "warning", one.day, one.day, one.what, _RENAMED)
+        )
+        for one in changed_columns(store)
+        if asked.provider in (None, one.provider) and (asked.symbols is None or one.table in asked.symbols)
+    ]
 
 
 def _outdated(store: Store, one: StoredSeries, known: Sequence[tuple[date, float]]) -> Iterator[SeriesFinding]:

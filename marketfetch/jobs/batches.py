@@ -54,7 +54,7 @@ def encode(batch: Batch) -> bytes:
         "series": [[one.provider, one.symbol, one.timespan, one.adjustment, len(one.bars)] for one in several],
     }
     if batch.records is not None:
-        head["records"] = [batch.records.kind, batch.records.rows, batch.records.dataset]
+        head["records"] = [batch.records.kind, batch.records.rows, batch.records.dataset, batch.records.columns]
     if section:
         head["section"] = [section.provider, section.symbols, section.timespan, section.adjustment, section.zone]
     text = json.dumps(head, separators=(",", ":"), default=date.isoformat).encode()
@@ -90,7 +90,7 @@ def decode(data: bytes) -> Batch:
 
 
 def _records(head: list[Any] | None) -> Records | None:
-    return None if head is None else Records(head[0], tuple(map(tuple, head[1])), head[2])
+    return None if head is None else Records(head[0], tuple(map(tuple, head[1])), head[2], tuple(head[3]))
 
 
 def _covered(first_day: str, last_day: str, final_to: str | None, **others: Any) -> Covered:

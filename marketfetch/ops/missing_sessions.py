@@ -21,6 +21,7 @@ from marketfetch.storage.session_dates import session_days
 from marketfetch.storage.store import Store
 from marketfetch.storage.stored_days import days_of, ends, stored_days, stored_minutes
 from marketfetch.storage.stored_series import StoredSeries, stored_series
+from marketfetch.storage.value_columns import changed_columns
 from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors.expected_days import date_of, unix_day
 
@@ -150,8 +151,15 @@ def find(store: Store, chosen: Chosen, *, at_ms: int | None = None) -> Found:
         _compare(found, one, days, minutes, calendar, of_series, first_bars.get(one.number), chosen)
     found.gaps.sort(key=lambda gap: (gap.symbol, gap.provider, gap.timespan, gap.adjustment, gap.first))
     found.stretches.sort(key=lambda gap: (gap.symbol, gap.provider, gap.timespan, gap.adjustment, gap.begin_ms))
-    found.notes = list(calendars.sentences())
+    found.notes = [*calendars.sentences(), *_changed_tables(store, chosen)]
     return found
+
+
+def _changed_tables(store: Store, chosen: Chosen) -> list[str]:
+    """A sentence for each table of values that lacks a column: no session of it can be missing, and cells are."""
+    if chosen.symbols is not None:
+        return []
+    return [f"{one.sentence()}." for one in changed_columns(store) if chosen.provider in (None, one.provider)]
 
 
 def _must_be_known(chosen: Chosen, symbols: set[str]) -> None:

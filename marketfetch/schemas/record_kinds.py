@@ -185,12 +185,14 @@ class Records:
     """`kind` is a name of `KINDS`; "" without rows means that the reply is not one of records.
 
     Rows are by their natural key, and no two of them have the same one. `dataset` is the one that was asked for, "" where that
-    is not known; several may be parts of one kind.
+    is not known; several may be parts of one kind. `columns` are the vendor's own, of a reply of values that says all that its
+    table has.
     """
 
     kind: str = ""
     rows: tuple[tuple[Value, ...], ...] = ()
     dataset: str = ""
+    columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)

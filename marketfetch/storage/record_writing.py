@@ -17,7 +17,10 @@ from marketfetch.schemas.record_kinds import KINDS, RecordKind, Value
 from marketfetch.storage.database_protocol import Execute
 from marketfetch.storage.statements import Spelling, statements
 from marketfetch.storage.stored_rows import storable
+from marketfetch.storage.value_columns import note_columns
 
+#: The name of the lists that are the columns of tables.
+_COLUMNS: Final = "value_columns"
 _OVER: Final = ("stored", "empty")
 
 
@@ -52,7 +55,15 @@ class _Standing:
 
 def lists_of(batches: Iterable[Batch]) -> list[ListName]:
     """The lists that these batches are of, in the order in which writers lock them."""
-    return sorted({ListName.of(batch) for batch in batches if batch.records is not None})
+    found = [batch for batch in batches if batch.records is not None]
+    tables = {ListName(one.ledger.provider, _COLUMNS, table) for one in found if (table := _table_of(one))}
+    return sorted({*map(ListName.of, found), *tables})
+
+
+def _table_of(batch: Batch) -> str:
+    """The table whose columns a batch of values tells, "" where it tells none."""
+    found = batch.records
+    return storable(str(found.rows[0][0])) if found and found.columns and found.rows else ""
 
 
 def write_records(execute: Execute, put: Puts, spelling: Spelling, batches: Sequence[tuple[int, Batch]]) -> None:
@@ -67,6 +78,9 @@ def write_records(execute: Execute, put: Puts, spelling: Spelling, batches: Sequ
             later_ms = standing.judged_ms if standing.judged_ms > seen_ms else None
             rows = [[storable(one) if isinstance(one, str) else one for one in row] for row in batch.records.rows]
             put(kind, (name.provider, seen_ms, seen_ms, later_ms, ledger_id), rows)
+        if table := _table_of(batch):
+            columns = batch.records.columns
+            note_columns(execute, spelling, name.provider, table, columns, seen_ms=seen_ms, ledger_id=ledger_id)
         # A search is no list: what it lacks may be listed all the same.
         if kind.listed and (not kind.parts or name.dataset in kind.parts):
             _end_list(execute, sql, kind, name, standing, execute(sql["pages"], batch.ledger.root))

@@ -24,7 +24,7 @@ def records_of(request: Request | None, page: Page) -> Records | None:
     found = dataset_named(vendor(request.provider), request.dataset) if request else None
     if not found or not found.records:
         return page.records if len(page.records) else None
-    return Records(found.records, page.records.rows, found.name)
+    return Records(found.records, page.records.rows, found.name, page.records.columns)
 
 
 def vendors_with(name: str) -> list[str]:
