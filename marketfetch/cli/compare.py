@@ -58,24 +58,37 @@ def compare(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Compare the daily bars of SYMBOL that are stored of the vendors PROVIDER and OTHER, without a call.
+    """Compare the daily bars of SYMBOL, or of a universe (@NAME), that are stored of the vendors PROVIDER and OTHER.
 
-    Sessions whose prices differ by more than the tolerance, those that a stored split explains, and those that one side lacks
-    within the days that both cover. Exits with 1 if a session is left that no split explains.
+    It makes no call. Sessions whose prices differ by more than the tolerance, those that a stored split explains, and those
+    that one side lacks within the days that both cover. Exits with 1 if a session is left that no split explains.
     """
+    from marketfetch.exceptions import BadRequestError
     from marketfetch.frames import comparing
+    from marketfetch.ops.universes import to_read
 
-    found = [
-        comparing.compare(
-            *(left, right, symbol),
-            adjustment=adjustment,
-            start=start,
-            end=end,
-            tolerance=tolerance,
-            volume_tolerance=volume_tolerance,
-        )
-        for symbol in symbols_of(symbols)
-    ]
+    named = to_read(symbols_of(symbols), hint)
+    found, missing = [], []
+    for symbol in named.symbols:
+        try:
+            found.append(
+                comparing.compare(
+                    *(left, right, symbol),
+                    adjustment=adjustment,
+                    start=start,
+                    end=end,
+                    tolerance=tolerance,
+                    volume_tolerance=volume_tolerance,
+                )
+            )
+        except BadRequestError as error:
+            if symbol not in named.optional:
+                raise
+            missing.append(error)
+    if missing and not found:
+        raise missing[0]
+    if missing:
+        hint(f"{counted(len(missing), 'symbol')} of the universe can't be compared. The first one: {missing[0]}")
     if as_json:
         click.echo(json.dumps({"comparisons": [_document(one, limit) for one in found]}))
     else:

@@ -60,7 +60,7 @@ def doctor(
     from marketfetch.frames.data_doctor import examine
     from marketfetch.frames.series_checks import Bounds
 
-    seen = examine(symbols_of(symbols) if symbols else None, provider=provider, bounds=Bounds(jump, flat))
+    seen = examine(symbols_of(symbols) if symbols else None, provider=provider, bounds=Bounds(jump, flat), told=hint)
     chosen = [one for one in seen.findings if notes or one.finding.level != "note"]
     if as_json:
         click.echo(json.dumps(_document(seen, chosen[:limit])))

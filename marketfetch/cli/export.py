@@ -15,7 +15,7 @@ from marketfetch.cli import doubts
 from marketfetch.cli.days import adjust_options, range_options
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.screen import err, hint
-from marketfetch.cli.symbol_list import symbols_of, with_universes
+from marketfetch.cli.symbol_list import symbols_of
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def export(
     from marketfetch.frames.choosing import wish
     from marketfetch.frames.exporting import export as exported
 
-    named = with_universes(symbols_of(symbols, symbols_file)) if symbols or symbols_file else None
+    named = symbols_of(symbols, symbols_file) if symbols or symbols_file else None
     by, adjustment = read_adjust(adjust, as_of, adjustment)
-    asked = wish(named, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}")
+    asked = wish(named, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}", told=hint)
     status = err().status("") if sys.stderr.isatty() else nullcontext()
     with doubts.said(), status as line:
 

@@ -58,7 +58,8 @@ class Commands(click.Group):
         except Exception as error:
             if ctx.params.get("traceback"):
                 raise
-            raise click.ClickException(_sentence(error)) from None
+            kind = _WrongValue if type(error).__name__ == _WRONG_VALUE else click.ClickException
+            raise kind(_sentence(error)) from None
 
 
 def _of_numbers(error: click.BadParameter) -> str:
@@ -75,6 +76,14 @@ def _of_numbers(error: click.BadParameter) -> str:
 
 #: Errors whose sentence is printed unchanged. They stand by name, so that printing one imports nothing that may be broken.
 _PRINTED = ("marketfetch.exceptions.MarketfetchError", "marketfetch.storage.store_errors.StoreError")
+
+
+#: By its name too. Exits as a wrong word of an option does.
+_WRONG_VALUE = "WrongValueError"
+
+
+class _WrongValue(click.ClickException):
+    exit_code = 2
 
 
 def _sentence(error: Exception) -> str:

@@ -69,6 +69,8 @@ def show(
 ) -> None:
     """Show the latest stored bars of SYMBOL, oldest first, as a table or with --plot as a picture. Calls no vendor.
 
+    A universe (@NAME) stands for what is stored of its symbols, which are shown one after the other.
+
     Times are the starts of the bars: the date of the session; for bars shorter than a day, the time in the exchange's zone.
     """
     from marketfetch.frames.adjusted_bars import adjusted_columns, last_ms
@@ -78,28 +80,36 @@ def show(
     from marketfetch.storage.reading_back import last_bars
 
     by, adjustment = read_adjust(adjust, as_of, adjustment)
-    asked = wish(symbol, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}")
+    asked = wish(symbol, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}", told=hint)
+    if asked.optional and output:
+        raise click.UsageError("a universe is one picture for each symbol: write --plot instead of --output")
+    shown: list[tuple[StoredSeries, BarColumns]] = []
     with doubts.said(), reading() as store:
-        (series,) = one_of_each(asked, found(store, asked))
-        ((_, start_ms, end_ms),) = spans([series], start, end)
-        count = last or (_MOST if start or end else _USUAL)
-        if by:
-            end_ms = min(end_ms or last_ms(series, by), last_ms(series, by))
-        of_series = (series.provider, series.symbol, series.timespan, series.adjustment)
-        bars = last_bars(store, *of_series, count, start_ms=start_ms, end_ms=end_ms)
-        if by:
-            bars, series = adjusted_columns(store, series, bars, by), replace(series, adjustment=by.adjustment)
-        elif series.adjustment != "raw":
-            tell_of_stale(store, [series])
-    if not len(bars.ts) and not as_json:
-        hint(f"No bars of {series.symbol} are stored in this range; without --start and --end the latest ones are shown.")
+        for one in one_of_each(asked, found(store, asked)):
+            ((_, start_ms, end_ms),) = spans([one], start, end)
+            count = last or (_MOST if start or end else _USUAL)
+            if by:
+                end_ms = min(end_ms or last_ms(one, by), last_ms(one, by))
+            of_series = (one.provider, one.symbol, one.timespan, one.adjustment)
+            bars = last_bars(store, *of_series, count, start_ms=start_ms, end_ms=end_ms)
+            if by:
+                shown.append((replace(one, adjustment=by.adjustment), adjusted_columns(store, one, bars, by)))
+                continue
+            if one.adjustment != "raw":
+                tell_of_stale(store, [one])
+            shown.append((one, bars))
+    if as_json and not (plot or output or opening):
+        documents = [_document(*one) for one in shown]
+        click.echo(json.dumps({"series": documents} if asked.optional else documents[0]))
         return
-    if plot or output or opening:
-        _plot(series, bars, output, opening=opening)
-    elif as_json:
-        click.echo(json.dumps(_document(series, bars)))
-    else:
-        _print(series, bars)
+    for number, (series, bars) in enumerate(shown):
+        if not len(bars.ts) and not as_json:
+            hint(f"No bars of {series.symbol} are stored in this range; without --start and --end the latest ones are shown.")
+        elif plot or output or opening:
+            _plot(series, bars, output, opening=opening)
+        else:
+            click.echo("\n" if number else "", nl=False)
+            _print(series, bars)
 
 
 def _plot(series: StoredSeries, bars: BarColumns, output: Path | None, *, opening: bool) -> None:

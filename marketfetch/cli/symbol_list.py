@@ -15,7 +15,7 @@ def symbols_of(words: Sequence[str], file: IO[bytes] | None = None) -> tuple[str
 
     Nothing is checked here: what is no symbol stays as it is, for the error that names it.
     """
-    from marketfetch.jobs.symbol_words import NoTextError, decoded, of_text, split
+    from marketfetch.ops.symbol_words import NoTextError, decoded, of_text, split
 
     found = [one for word in words for one in (split(word) or [word.strip()])]
     if file is not None:
@@ -32,8 +32,8 @@ def with_universes(words: Sequence[str]) -> tuple[str, ...]:
     Raises BadRequestError, also for a date and for the name of a file without its @.
     """
     from marketfetch.exceptions import BadRequestError
-    from marketfetch.jobs.symbol_words import mistaken
-    from marketfetch.jobs.universes import resolved
+    from marketfetch.ops.symbol_words import mistaken
+    from marketfetch.ops.universes import resolved
 
     if wrong := next(filter(None, map(mistaken, words)), ""):
         raise BadRequestError(wrong)

@@ -88,7 +88,7 @@ def bars(
 ) -> pl.DataFrame | pd.DataFrame | pa.Table:
     """Stored bars of one or several symbols, by symbol and time. Calls no vendor; needs the extra `[data]`, and no Redis.
 
-    symbols     "AAPL" or ["AAPL", "MSFT"], as they were fetched
+    symbols     "AAPL" or ["AAPL", "MSFT"], as they were fetched; "@watchlist" stands for what is stored of a universe
     start, end  dates in the exchange's zone, both inclusive, in the words of `submit`, such as "-5d"; or moments with a time
                 zone. None leaves it open
     timespan    the length of a bar: "1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo"

@@ -20,6 +20,7 @@ _MOST_SHOWN: Final = 40
 class Wish:
     """What is asked. None of `symbols`, `timespan`, `provider` or `adjustment` leaves it open.
 
+    `optional` are the symbols of universes: what is not stored of them is left out.
     `written` is how an argument is written where the question was asked: "{name}={value!r}", or "--{name} {value}".
     """
 
@@ -28,15 +29,25 @@ class Wish:
     provider: str | None = None
     adjustment: str | None = None
     written: str = "{name}={value!r}"
+    optional: frozenset[str] = frozenset()
 
     def option(self, name: str, value: str) -> str:
         return self.written.format(name=name, value=value)
 
 
 def wish(
-    symbols: str | Sequence[str] | None, *, timespan: str | None, provider: str | None, adjustment: str | None, written: str
+    symbols: str | Sequence[str] | None,
+    *,
+    timespan: str | None,
+    provider: str | None,
+    adjustment: str | None,
+    written: str,
+    told: Callable[[str], object] | None = None,
 ) -> Wish:
-    """The arguments of a question, checked. Each symbol counts once. Raises BadRequestError."""
+    """The arguments of a question, checked. Each symbol counts once; a universe (`@watchlist`) stands for its symbols.
+
+    `told` hears what of a universe can't be used, else the log. Raises BadRequestError.
+    """
     names = (symbols,) if isinstance(symbols, str) else symbols
     if names is not None and (
         not isinstance(names, Iterable) or not (names := tuple(names)) or not all(isinstance(one, str) and one for one in names)
@@ -48,24 +59,31 @@ def wish(
             raise BadRequestError(f"There is no {name} {value!r}. {meant}{' ' if meant else ''}There are {', '.join(known)}.")
     if provider is not None and not isinstance(provider, str):
         raise BadRequestError(f"The provider is the name of a vendor (got {provider!r}).")
-    return Wish(None if names is None else tuple(dict.fromkeys(names)), timespan, provider, adjustment, written)
+    optional: frozenset[str] = frozenset()
+    if names is not None and any(one.startswith("@") for one in names):
+        from marketfetch.ops.universes import to_read  # reads settings, which a question without it does not need
+
+        named = to_read(names, told)
+        names, optional = named.symbols, named.optional
+    return Wish(None if names is None else tuple(dict.fromkeys(names)), timespan, provider, adjustment, written, optional)
 
 
 def matching(asked: Wish, stored: Sequence[StoredSeries], known: Callable[[], Sequence[str]]) -> list[StoredSeries]:
-    """The stored series that are asked for, at least one of each symbol. `known` returns every symbol that is stored.
+    """The stored series that are asked for, at least one of each symbol that is not optional.
 
-    `stored` are all series of the asked symbols. Raises BadRequestError.
+    `stored` are all series of the asked symbols; `known` returns every symbol that is stored. Raises BadRequestError.
     """
     of_symbols: dict[str, list[StoredSeries]] = {}
     for one in stored:
         of_symbols.setdefault(one.symbol, []).append(one)
-    if unknown := [name for name in asked.symbols or () if name not in of_symbols]:
-        raise BadRequestError(_unknown(unknown, known()))
+    unknown = [name for name in asked.symbols or () if name not in of_symbols]
+    if unknown and (not of_symbols or not asked.optional.issuperset(unknown)):
+        raise BadRequestError(_unknown([one for one in unknown if one not in asked.optional] or unknown, known()))
     found = [one for one in stored if _fits(asked, one)]
     fitting = {one.symbol for one in found}
     if asked.symbols is not None:
         for name in asked.symbols:
-            if name not in fitting:
+            if name not in fitting and name in of_symbols and (name not in asked.optional or not found):
                 raise BadRequestError(_otherwise(asked, name, of_symbols[name]))
     elif not found:
         raise BadRequestError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -15,7 +15,7 @@ import numpy as np
 from marketfetch.exceptions import BadRequestError
 from marketfetch.extras import need
 from marketfetch.frames import series_checks
-from marketfetch.frames.choosing import Wish
+from marketfetch.frames.choosing import Wish, wish
 from marketfetch.frames.series_checks import Bounds, Calendar, DailyBars, SeriesFinding
 from marketfetch.frames.stored_bars import arrow, found, reading
 from marketfetch.ops.missing_sessions import Asked, Key, asked_of, by_series
@@ -69,13 +69,15 @@ def examine(
     provider: str | None = None,
     bounds: Bounds | None = None,
     stop_sessions: int = 10,
+    told: Callable[[str], object] | None = None,
 ) -> Examined:
     """Scans the daily bars of these symbols (None: of all). Memory holds about a hundred series.
 
-    `stop_sessions`: how far a series may end before the vendor's latest bar. Raises BadRequestError, UnavailableError.
+    `stop_sessions`: how far a series may end before the vendor's latest bar. `told` hears what of a
+    universe can't be used. Raises BadRequestError, UnavailableError.
     """
     need("pyarrow", for_what="`marketfetch doctor`")
-    asked = Wish(None if symbols is None else tuple(dict.fromkeys(symbols)), "1d", provider, written="--{name} {value}")
+    asked = wish(symbols, timespan="1d", provider=provider, adjustment=None, written="--{name} {value}", told=told)
     findings: list[DataFinding] = []
     latest: dict[str, int] = {}
     lasts: list[tuple[StoredSeries, int, str | None]] = []

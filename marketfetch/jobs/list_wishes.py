@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from marketfetch import vendors
-from marketfetch.exceptions import BadRequestError
+from marketfetch.exceptions import BadRequestError, WrongValueError
 from marketfetch.schemas.job_spec import WHOLE_END, WHOLE_START
 from marketfetch.vendors.dataset_names import dataset_named, vendors_with
 
@@ -21,7 +21,7 @@ def of_whole_list(provider: str, wish: Mapping[str, Any]) -> dict[str, Any] | No
         return None  # refused with the other fields
     found = dataset_named(known, name)
     if found is None and name.lower() != "bars" and (others := vendors_with(name)):
-        raise BadRequestError(
+        raise WrongValueError(
             f"{known.title} has no dataset {name!r}, so nothing was sent: "
             f"{' and '.join(others)} {'has' if len(others) == 1 else 'have'} it."
         )

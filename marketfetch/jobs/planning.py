@@ -14,17 +14,17 @@ from pydantic_core import ErrorDetails
 
 from marketfetch import vendors
 from marketfetch.configured import options
-from marketfetch.exceptions import BadRequestError, UnreadableJob
+from marketfetch.exceptions import BadRequestError, UnreadableJob, WrongValueError
 from marketfetch.jobs import list_wishes
-from marketfetch.jobs.symbol_words import mistaken
+from marketfetch.ops.symbol_words import mistaken
 from marketfetch.schemas import day_words
 from marketfetch.schemas.handle import Handle
-from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.job_spec import STARTS_AHEAD, JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.symbol_text import BAD_SYMBOL
 from marketfetch.schemas.timespans import TIMESPANS
 from marketfetch.validation_words import in_words
-from marketfetch.vendors.errors import PlanError
+from marketfetch.vendors.errors import PlanError, WrongValue
 from marketfetch.vendors.generations import as_of_text, with_generations
 from marketfetch.vendors.whole_market import check_whole_market
 
@@ -150,7 +150,8 @@ def make_spec(
             **(list_wishes.of_whole_list(provider, wish) or day_words.absolute(wish, at)),
         )
     except ValidationError as error:
-        raise BadRequestError(f"The job can't be planned: {_clauses(error)}.") from None
+        ahead = any(one["type"] == STARTS_AHEAD for one in error.errors())
+        raise (WrongValueError if ahead else BadRequestError)(f"The job can't be planned: {_clauses(error)}.") from None
     if recorded or spec.is_whole or spec.adjustment is not None:
         return spec
     usual = vendors.vendor(provider).usual_adjustment(spec.dataset, spec.timespan)
@@ -220,13 +221,17 @@ def plan_new(spec: JobSpec) -> list[Request]:
     try:
         check_whole_market(vendor, spec)
     except PlanError as error:
-        raise BadRequestError(str(error)) from error
+        raise _refused(error) from error
     requests = plan(spec)
     try:
         vendor.check_wish(spec, options(spec.provider))
     except PlanError as error:
-        raise BadRequestError(str(error)) from error
+        raise _refused(error) from error
     return requests
+
+
+def _refused(error: PlanError) -> BadRequestError:
+    return (WrongValueError if isinstance(error, WrongValue) else BadRequestError)(str(error))
 
 
 def plan(spec: JobSpec) -> list[Request]:
@@ -235,5 +240,5 @@ def plan(spec: JobSpec) -> list[Request]:
     try:
         requests = with_generations(spec, vendor.plan(spec, ours), vendor, ours)
     except PlanError as error:
-        raise BadRequestError(str(error)) from error
+        raise _refused(error) from error
     return [one.model_copy(update={"records": True}) for one in requests] if spec.is_whole else requests

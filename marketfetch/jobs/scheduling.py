@@ -17,10 +17,10 @@ from redis.exceptions import RedisError
 from marketfetch import connections
 from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
 from marketfetch.jobs.submission import Submitted, database, id_for
-from marketfetch.jobs.universes import resolved
 from marketfetch.jobs.updating import calendars_of, update, update_for
 from marketfetch.lazy_logger import logger
 from marketfetch.ops import redis_writes
+from marketfetch.ops.universes import resolved
 from marketfetch.redis_keys import named
 from marketfetch.sections import Schedule
 from marketfetch.settings import Settings, reread

@@ -20,8 +20,8 @@ from marketfetch.jobs.callbacks import callback
 from marketfetch.jobs.feeding import feed
 from marketfetch.jobs.planning import make_handle, make_spec, plan_new
 from marketfetch.jobs.subtraction import subtracted
-from marketfetch.jobs.universes import without_universes
 from marketfetch.ops import redis_writes
+from marketfetch.ops.universes import without_universes
 from marketfetch.schemas.handle import Handle
 from marketfetch.schemas.job_spec import NORMAL, JobSpec
 from marketfetch.schemas.request import Request
@@ -79,7 +79,7 @@ def submit(
     are asked for again. What is left is recorded with the job, so a restart or a resume asks for the same.
 
     provider    the name of an installed vendor, as `marketfetch check` lists them
-    symbols     the vendor's own spelling, each once: ["AAPL", "MSFT"]; "@watchlist" stands for a universe (jobs/universes.py)
+    symbols     the vendor's own spelling, each once: ["AAPL", "MSFT"]; "@watchlist" stands for a universe (ops/universes.py)
     start, end  dates in the exchange's zone, both inclusive; the end may lie in the future, the start may not. As words too:
                 "2024-01-31", "today", "yesterday", "-5d", "-2w", "-3mo", "-1y", relative to today in UTC. No end is today, no
                 start a year before the end. A dataset that comes as a whole list (splits, dividends) takes neither

@@ -16,7 +16,7 @@ from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs import planning
 from marketfetch.jobs.list_wishes import whole_list
 from marketfetch.jobs.submission import Submitted, submit, submit_for
-from marketfetch.jobs.universes import without_universes
+from marketfetch.ops.universes import without_universes
 from marketfetch.schemas.job_spec import NORMAL
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.finality import Finality

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from marketfetch.schemas.day_words import out_of_order
 from marketfetch.schemas.symbol_text import Symbol
@@ -19,6 +20,9 @@ Provider = Annotated[str, Field(pattern=PROVIDER_NAME)]
 #: The range of a wish for a whole list, which has none.
 WHOLE_START: Final = date.min
 WHOLE_END: Final = date.max
+
+#: The type of the error of a range that begins in the future.
+STARTS_AHEAD: Final = "starts_ahead"
 
 #: The priority of a job that names none; 0 is served first, 9 last. A record of it is written as the release before does.
 NORMAL: Final = 5
@@ -63,7 +67,8 @@ class JobSpec(BaseModel):
     def _dates_in_order(self) -> Self:
         if self.end < self.start and self.start.isoformat() > (today := self.as_of[:10]):
             both = f"{self.start}, after its end {self.end} and after today ({today} in UTC)"
-            raise ValueError(f"the range begins on {both}: ask for an earlier start")
+            sentence = f"the range begins on {both}: ask for an earlier start"
+            raise PydanticCustomError(STARTS_AHEAD, "{sentence}", {"sentence": sentence})
         if self.end < self.start:
             raise ValueError(out_of_order(self.start, self.end))
         # No minimum of the field itself: of a single bad symbol that would be a second error.

@@ -12,8 +12,9 @@ from typing import Final, Literal
 
 from marketfetch.vendors.errors import PlanError
 
-#: index: an index by its ticker. class: a share class, BRK and B. fx, crypto: a pair. future, option: a contract.
-Kind = Literal["index", "class", "fx", "crypto", "future", "option"]
+#: index: an index by its ticker. class: a share class, BRK and B. preferred: a preferred stock, BAC and L. fx, crypto: a pair.
+#: future, option: a contract.
+Kind = Literal["index", "class", "preferred", "fx", "crypto", "future", "option"]
 
 _MONEY_OF_STATES: Final = (
     "AED ARS AUD BGN BRL CAD CHF CLP CNH CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR ISK JPY KRW KWD MAD MXN MYR NGN NOK "
@@ -29,6 +30,8 @@ _FIRSTS: Final = _CURRENCIES | _COINS
 _MONEY: Final = _CURRENCIES | {"USDT", "USDC", "BTC", "ETH"}
 _PREFIXES: Final[dict[str, Kind]] = {"C:": "fx", "X:": "crypto", "I:": "index", "O:": "option"}
 _CLASS: Final = re.compile(r"([A-Z]{1,5})([.\-_/])([A-Z])")
+#: BAC.PRL, as exchanges write it. BAC-PL may be a symbol of a vendor.
+_PREFERRED: Final = re.compile(r"([A-Z]{1,5})([.\-/])PR[.\-]?([A-Z])")
 _PAIR: Final = re.compile(r"([A-Z]{2,5})([/\-_])([A-Z]{3,4})")
 _SUFFIXED: Final = re.compile(r"([A-Z0-9]{1,6})=([XF])")
 _INDEX: Final = re.compile(r"\^([A-Z][A-Z0-9.]*)")
@@ -63,6 +66,8 @@ def read(symbol: str) -> Spelling | None:
         return Spelling("fx", "=X", first, second) if second else None
     if found := _CLASS.fullmatch(text):
         return Spelling("class", found[2], found[1], found[3])
+    if found := _PREFERRED.fullmatch(text):
+        return Spelling("preferred", found[2], found[1], found[3])
     if found := _PAIR.fullmatch(text):
         return _pair(found[1], found[3], form=found[2])
     first, second = _halves(text)

@@ -34,7 +34,8 @@ def zone(request: Request, options: AlphaVantageOptions) -> str:
 def advice(symbol: str, market: Market) -> str | None:
     """What to write instead of a symbol that is sure to be unknown in this market, as a sentence; None where it may be known.
 
-    A pair without a sign (EURUSD) may be known as a stock is, and a class with a dot (BRK.B) is.
+    A pair without a sign (EURUSD) may be known as a stock is. Behind a dot stands an exchange, of two letters or more: one
+    letter is a share class, which the vendor's own list writes with a hyphen.
     """
     meant = spellings.read(symbol)
     if market != "stocks":
@@ -45,7 +46,9 @@ def advice(symbol: str, market: Market) -> str | None:
         if "/" in symbol:
             return f"{symbol} is no stock here: a pair of currencies is in the dataset fx (--dataset fx), or in crypto."
         return None
-    if meant.kind == "class" and meant.form in ("_", "/"):
+    if meant.kind == "preferred":
+        return f"A preferred stock has hyphens here: write {meant.first}-P-{meant.second} instead of {symbol}."
+    if meant.kind == "class" and meant.form != "-":
         return f"A share class has a hyphen here: write {meant.first}-{meant.second} instead of {symbol}."
     if meant.kind in ("fx", "crypto") and meant.form:
         pair = f"{meant.first}/{meant.second}" if meant.first else "it as EUR/USD"

@@ -45,6 +45,8 @@ def advice(symbol: str) -> str | None:
         wrong = meant.form != "_"
         right = f"{meant.first}_{meant.second}"
         return f"A share class has an underscore in {WIKI_PRICES}: write {right} instead of {symbol}." if wrong else None
+    if meant.kind == "preferred":
+        return f"{symbol} is a preferred stock, of which {WIKI_PRICES} has none: ask another vendor."
     return (
         f"{symbol} is no stock, and {WIKI_PRICES} has stocks of the US alone: write a time series as DATABASE/CODE, name "
         f"another table with --dataset VENDOR/TABLE, or ask another vendor."

@@ -40,6 +40,8 @@ def advice(symbol: str) -> str | None:
     pair = f"{meant.first}{meant.second}" if meant else ""
     if meant and kind == "class" and form != ".":
         return f"A share class has a dot here: write {meant.first}.{meant.second} instead of {symbol}."
+    if meant and kind == "preferred":
+        return f"A preferred stock has a small p here: write {meant.first}p{meant.second} instead of {symbol}."
     if kind == "fx" and form != "C:":
         return f"A pair of currencies has the prefix C: here: write C:{pair} instead of {symbol}."
     if kind == "crypto" and form != "X:":

@@ -113,11 +113,11 @@ def gone() -> Callable[[list[psutil.Process]], bool]:
 
 
 @pytest.fixture(scope="session")
-def one_sentence() -> Callable[[subprocess.CompletedProcess[str]], str]:
+def one_sentence() -> Callable[..., str]:
     """What a refused command says: it failed, on stderr, in a line of words, without a traceback."""
 
-    def sentence(done: subprocess.CompletedProcess[str]) -> str:
-        assert done.returncode == 1, (done.stdout, done.stderr)
+    def sentence(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
+        assert done.returncode == code, (done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
         assert "should not happen" not in done.stderr
         lines = done.stderr.strip().splitlines()

@@ -18,7 +18,7 @@ from marketfetch.local.valkey_server import start_valkey
 DAYS = ("--start", "2023-01-03", "--end", "2023-01-31")
 SECRET = "refused-s3cr3t"
 
-Sentence = Callable[[Any], str]
+Sentence = Callable[..., str]
 
 
 def closed_port() -> int:
@@ -71,13 +71,33 @@ def ready(shell: Any, redis: str) -> Any:
         (("nasdaq", "AAPL"), ["WIKI/PRICES ended on 2018-03-27", "--dataset VENDOR/TABLE"]),
         (("nasdaq", "AAPL", "--timespan", "5m"), ["nasdaq", "5m", "1d"]),
         (("polygon", "AAPL", "--adjustment", "split_dividend"), ["split"]),
-        (("polygon", "AAPL", "--dataset", "barz"), ["no dataset 'barz'", "Did you mean bars"]),
     ],
 )
 def test_a_wish_that_can_not_be_served_is_refused_before_anything_is_kept(
     ready: Any, one_sentence: Sentence, arguments: tuple[str, ...], says: list[str]
 ) -> None:
     sentence = one_sentence(ready.run("fetch", *arguments, *DAYS))
+    for words in says:
+        assert words in sentence
+    assert not any(stored(ready.folder).values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("polygon", "AAPL", "--dataset", "barz", *DAYS), ["no dataset 'barz'", "Did you mean bars"]),
+        (("alpha_vantage", "IBM", "--dataset", "barz", *DAYS), ["no dataset 'barz'", "Did you mean"]),
+        (("nasdaq", "IBM", "--dataset", "barz", *DAYS), ["no dataset 'barz'", "VENDOR/TABLE"]),
+        (("nasdaq", "AAPL", "--dataset", "splits"), ["no dataset 'splits'", "alpha_vantage and polygon have it"]),
+        (("polygon", "AAPL", "--start", "2150-01-01"), ["begins on 2150-01-01", "earlier start"]),
+        (("polygon", "AAPL", "--start", "2150-01-01", "--end", "2150-01-31"), ["lies in the future", "earlier start"]),
+        (("nasdaq", "datasets/FRED/GDP", "--start", "2150-01-01", "--end", "2150-01-31"), ["lies in the future"]),
+    ],
+)
+def test_a_value_that_can_not_be_right_exits_as_every_wrong_value_does(
+    ready: Any, one_sentence: Sentence, arguments: tuple[str, ...], says: list[str]
+) -> None:
+    sentence = one_sentence(ready.run("fetch", *arguments), code=2)
     for words in says:
         assert words in sentence
     assert not any(stored(ready.folder).values())

@@ -28,6 +28,11 @@ def test_a_job_that_went_well_is_one_line() -> None:
     assert sentences(state()) == [line]
 
 
+def test_a_column_that_is_gone_is_a_warning() -> None:
+    gone = "nasdaq ZACKS/FC: the column 'eps' is gone since 2024-01-02, and 'eps_mean' is new"
+    assert sentences(state(changed_columns=[gone]))[1:] == [f"  warning: {gone}"]
+
+
 def test_name_and_tags_stand_below_the_counts() -> None:
     assert sentences(state(name="nightly", tags=["eod", "us"]))[1:] == ["  name nightly, tags eod and us"]
     assert sentences(state(tags=["eod"]))[1:] == ["  tag eod"]

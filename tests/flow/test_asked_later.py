@@ -86,7 +86,7 @@ def test_a_range_that_was_final_costs_no_second_call(place, sandbox, timespan):
 def test_a_range_in_the_future_costs_nothing_and_says_so(place, sandbox):
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     refused = place.marketfetch("fetch", "polygon", "X:BTCUSD", "--start", str(tomorrow), "--end", "2099-12-31", "--wait")
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     says = f"the range begins on {tomorrow}, which lies in the future (today is {tomorrow - timedelta(days=1)} in UTC)"
     assert f"Error: X:BTCUSD: {says}" in refused.stderr
     range_ = f"start='{tomorrow}', end='{tomorrow}'"

@@ -16,7 +16,7 @@ def test_lists_of_actions_are_fetched_and_stored_as_the_market_has_them(place, s
     market = Market(seed=int(health["seed"]), today=date.fromisoformat(health["today"]))
     place.worker()
     refused = place.marketfetch("fetch", "nasdaq", "AAPL", "--dataset", "splits")
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "alpha_vantage and polygon have it" in refused.stderr
     assert sandbox.log()["calls"] == 0
     for provider, symbols, dataset in (

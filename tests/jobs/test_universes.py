@@ -12,7 +12,7 @@ from marketfetch import connections, submit
 from marketfetch.cli.main import marketfetch as command
 from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs.submission import submit_for
-from marketfetch.jobs.universes import resolved
+from marketfetch.ops.universes import resolved
 from marketfetch.sections import ListedUniverse
 from marketfetch.settings import get_settings, override
 

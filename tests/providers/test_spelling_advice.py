@@ -48,6 +48,12 @@ def check(provider: str, *symbols: str, **wish: object) -> None:
         ("alpha_vantage", "BTC-USD", {"timespan": "1h"}, "ask for BTC/USD with the dataset crypto"),
         ("alpha_vantage", "XXX/YYY", {"dataset": "TIME_SERIES_WEEKLY"}, "a pair of currencies is in the dataset fx"),
         ("alpha_vantage", "EUR/USD", {"dataset": "crypto"}, "with the dataset fx"),
+        ("alpha_vantage", "BRK.B", {}, "write BRK-B instead of BRK.B"),
+        ("alpha_vantage", "BRK.B", {"dataset": "splits"}, "write BRK-B"),
+        ("alpha_vantage", "BRK.B", {"dataset": "snapshots"}, "write BRK-B"),
+        ("alpha_vantage", "BAC.PRL", {}, "write BAC-P-L instead of BAC.PRL"),
+        ("polygon", "BAC.PRL", {}, "write BACpL instead of BAC.PRL"),
+        ("nasdaq", "BAC.PRL", {}, "a preferred stock, of which WIKI/PRICES has none"),
         ("alpha_vantage", "BRK_B", {}, "write BRK-B instead of BRK_B"),
         ("alpha_vantage", "BRK/B", {}, "write BRK-B"),
         ("alpha_vantage", "^GSPC", {}, "indices are no dataset here"),
@@ -82,7 +88,6 @@ def test_what_is_sure_to_bring_nothing_is_refused_with_what_to_write(provider, s
         ("polygon", "O:SPY251219C00650000", {}),
         ("polygon", "BAC-PL", {}),
         ("polygon", "ABC/DEF", {}),
-        ("alpha_vantage", "BRK.B", {}),
         ("alpha_vantage", "EURUSD", {}),
         ("alpha_vantage", "aapl", {}),
         ("alpha_vantage", "M&M.BSE", {}),
@@ -103,6 +108,19 @@ def test_what_the_vendor_may_know_is_sent_as_it_is(provider, symbol, wish):
         spec(provider, symbol, **wish, **({"as_of": "2017-12-31"} if wish.get("dataset") == "fx" else {})),
         vendors.vendor(provider).options(),
     )} == {symbol}  # fmt: skip
+
+
+@pytest.mark.parametrize("provider", ["alpha_vantage", "nasdaq", "polygon"])
+def test_each_vendor_takes_one_spelling_of_a_share_class_and_names_it_for_the_others(provider):
+    (own,) = next(form.examples for form in vendors.vendor(provider).symbol_forms if form.kind == "share class")
+    dataset = next(form.dataset for form in vendors.vendor(provider).symbol_forms if form.kind == "share class")
+    for sign in ".-_/":
+        symbol = f"BRK{sign}B"
+        if symbol == own:
+            check(provider, symbol, dataset=dataset)
+            continue
+        with pytest.raises(PlanError, match=f"write {own} instead of {symbol}"):
+            check(provider, symbol, dataset=dataset)
 
 
 @pytest.mark.parametrize("provider", ["alpha_vantage", "nasdaq", "polygon"])

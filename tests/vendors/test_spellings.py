@@ -17,6 +17,8 @@ from marketfetch.vendors.spellings import Spelling, object_to, read
         ("brk-b", Spelling("class", "-", "BRK", "B")),
         ("BRK_A", Spelling("class", "_", "BRK", "A")),
         ("BRK/B", Spelling("class", "/", "BRK", "B")),
+        ("BAC.PRL", Spelling("preferred", ".", "BAC", "L")),
+        ("bac-pr-l", Spelling("preferred", "-", "BAC", "L")),
         ("EUR/USD", Spelling("fx", "/", "EUR", "USD")),
         ("eur-usd", Spelling("fx", "-", "EUR", "USD")),
         ("EURUSD", Spelling("fx", "", "EUR", "USD")),

@@ -11,15 +11,15 @@ One that can't be read costs its own symbols only: a sentence says so, and the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from marketfetch import connections
 from marketfetch.exceptions import BadRequestError, UnavailableError
-from marketfetch.jobs.symbol_words import NoTextError, decoded, of_text
 from marketfetch.lazy_logger import logger
+from marketfetch.ops.symbol_words import NoTextError, decoded, of_text
 from marketfetch.printable import printable
 from marketfetch.schemas.symbol_text import problem
 from marketfetch.sections import ListedUniverse, Universe
@@ -86,6 +86,27 @@ def without_universes(words: Sequence[str]) -> Sequence[str]:
     for note in found.notes:
         log.warning("universe", note=note)
     return found.symbols
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Symbols to read, each once. `optional` came with universes alone: what is not stored of them is left out."""
+
+    symbols: tuple[str, ...]
+    optional: frozenset[str] = frozenset()
+
+
+def to_read(words: Sequence[str], told: Callable[[str], object] | None = None) -> Named:
+    """The symbols that these words stand for where stored rows are read. `told` hears the notes, else the log.
+
+    Raises BadRequestError, as `resolved` does.
+    """
+    if not names_universe(words):
+        return Named(tuple(words))
+    found = resolved(words)
+    for note in found.notes:
+        told(note) if told else log.warning("universe", note=note)
+    return Named(found.symbols, frozenset(found.symbols) - {one for one in words if not one.startswith(AT)})
 
 
 def names_universe(words: object) -> bool:
