@@ -139,6 +139,10 @@ def fetch(
     )
     if new_database:
         hint(f"The database is new: {new_database}. {database_choice()}")
+    if job.refreshed:
+        from marketfetch.cli.outcome import of_refreshed
+
+        hint(of_refreshed(job.refreshed))
     if wait:
         # A whole list may be empty: most stocks were never split.
         may_be_empty = job.partly_stored or whole_list(provider, dataset)

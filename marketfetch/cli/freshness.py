@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def show_freshness(*, limit: int, as_json: bool) -> int:
-    """Prints which series are stale; returns the exit code: 1 if one is of which the vendor may have more."""
+    """Prints which series are stale; returns the exit code: 1 if a call may mend one."""
     from marketfetch.documents.series_documents import freshness_document
     from marketfetch.frames.stored_bars import reading
     from marketfetch.ops.staleness import freshness
@@ -28,10 +28,11 @@ def show_freshness(*, limit: int, as_json: bool) -> int:
         click.echo(json.dumps(freshness_document(found)))
     else:
         _print(found, len(stale), limit)
-    return 1 if stale else 0
+    return 1 if stale or found.adjusted else 0
 
 
 def _print(found: Freshness, stale: int, limit: int) -> None:
+    from marketfetch.ops.adjusted_diagnosis import stale_sentences
     from marketfetch.printable import printable
 
     ended = len(found.stale) - stale
@@ -46,7 +47,7 @@ def _print(found: Freshness, stale: int, limit: int) -> None:
         rows.append((f"{one.sessions:,}", one.provider, printable(one.symbol, most=40), bars, last, str(one.due), why))
     if len(rows) > 1:
         table(rows, elastic={"more": 15, "symbol": 12}, go=("more", "bars", "vendor"))
-    for sentence in found.notes:
+    for sentence in (*stale_sentences(found.adjusted), *found.notes):
         hint(sentence)
     if len(found.stale) > limit:
         hint(f"{limit:,} of {counted(len(found.stale), 'series', 'series')} are listed: --limit lists more, --json all.")

@@ -9,7 +9,10 @@ from marketfetch.lengths import in_words
 from marketfetch.phrases import counted, joined
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from marketfetch import JobStatus, NextCall
+    from marketfetch.jobs.refreshing import Refreshed
 
 _MOST_SHOWN: Final = 10
 _MOST_SYMBOLS: Final = 5
@@ -17,6 +20,15 @@ _MOST_SYMBOLS: Final = 5
 _UNKNOWN_SYMBOL: Final = ": UnknownSymbol: "
 #: Of a job without a request.
 ALL_STORED: Final = "All of it is stored already: 0 calls. `marketfetch fetch ... --again` fetches a range anew."
+
+
+def of_refreshed(found: Sequence[Refreshed]) -> str:
+    """Says of which symbols stored days are asked for again, and why; "" for none."""
+    if not found:
+        return ""
+    one = found[0]
+    more = f", and so are those of {counted(len(found) - 1, 'other symbol')}" if len(found) > 1 else ""
+    return f"The stored days of {one.symbol} from {one.since} on are asked for again{more}: {one.symbol} {one.why}."
 
 
 def sentences(state: JobStatus) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,8 @@ def status(
     """Show the state of JOB: an id, its first 4 digits or more, or a name. Without JOB, list the latest jobs and all that run.
 
     Exits with 0 while a job runs and when all of it succeeded; with 1 when JOB is over and a request failed, or cancelled, and
-    when a watched job ended so; with --freshness, when a series is stale of which the vendor may have more.
+    when a watched job ended so; with --freshness, when a series is stale of which the vendor may have more, or which the vendor
+    adjusted before a split or dividend that is known now.
     """
     from marketfetch.cli.owner import owner
 
@@ -133,6 +135,7 @@ def _show_list(chosen: Chosen, *, watch: bool, as_json: bool) -> int:
     if watch and running:
         ended = list(watched({one: one for one in running}).values())
         found = chosen.listing(also=running)
+    found.trouble.extend(_stale_prices())
     if as_json:
         click.echo(json.dumps(job_list(found)))
     elif found.jobs:
@@ -160,6 +163,20 @@ def _say_none(chosen: Chosen) -> None:
 
 def _exit_code(states: list[JobStatus]) -> int:
     return 1 if any(one.state in ("failed", "cancelled") for one in states) else 0
+
+
+def _stale_prices() -> list[str]:
+    """Says how many series their vendor adjusted before an action that is known now, and of one of them which."""
+    from marketfetch.jobs.lookup import recorded
+    from marketfetch.phrases import counted
+    from marketfetch.storage.vendor_adjusted import stale_series
+
+    if not (stale := stale_series(recorded(), time.time_ns() // 1_000_000)):
+        return []
+    one = max(stale, key=lambda series: series.ex_date)
+    series = counted(len(stale), "series", "series")
+    verb = "is" if len(stale) == 1 else "are"
+    return [f"{series} of adjusted prices {verb} stale: {one.symbol} {one.why}. `marketfetch status --freshness` lists all."]
 
 
 def _hints(found: Listing) -> None:

@@ -58,11 +58,13 @@ def update(
 ) -> None:
     """Fetch the last sessions of SYMBOLS from PROVIDER, until today: what is stored and final is not asked for again.
 
-    SYMBOLS are as for `fetch`: @NAME stands for a universe. Where nothing is new, no call is made. For every evening, put it
-    into cron, or into the beat of an app of yours as the task `marketfetch.update`.
+    SYMBOLS are as for `fetch`: @NAME stands for a universe. Where nothing is new, no call is made. Prices that PROVIDER has
+    adjusted before a split or dividend that is known now are asked for again, all days of them. For every evening, put it into
+    cron, or into the beat of an app of yours as the task `marketfetch.update`.
     """
-    from marketfetch.cli.outcome import ALL_STORED
+    from marketfetch.cli.outcome import ALL_STORED, of_refreshed
     from marketfetch.cli.owner import owner
+    from marketfetch.documents.job_documents import submitted_job
     from marketfetch.jobs.days_before import left_out
     from marketfetch.jobs.updating import update as updated
 
@@ -83,15 +85,16 @@ def update(
         tags=tags,
     )
     options = {"timespan": timespan, "dataset": dataset, "adjustment": adjustment}
+    again = of_refreshed(job.refreshed)
     older = _older(left_out(job.job_id), provider, options)
     if wait:
         code = _wait(job.job_id, provider, as_json=as_json)
-        if older:
-            hint(older)
+        for sentence in filter(None, (again, older)):
+            hint(sentence)
         ctx.exit(code)
-    click.echo(json.dumps({"job": job.job_id, "requests": job.requests, "new": job.new}) if as_json else job.job_id)
-    if older:
-        hint(older)
+    click.echo(json.dumps(submitted_job(job)) if as_json else job.job_id)
+    for sentence in filter(None, (again, older)):
+        hint(sentence)
     if not job.requests:
         hint(ALL_STORED)
         return

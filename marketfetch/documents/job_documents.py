@@ -48,11 +48,15 @@ class JobList(TypedDict):
 
 
 class SubmittedJob(TypedDict):
-    """A recorded job: its id, the calls that it takes without further pages, and whether it is new."""
+    """A recorded job: its id, the calls that it takes without further pages, and whether it is new.
+
+    `refreshed`: the symbols of which stored days are asked for again, since their adjusted prices are stale.
+    """
 
     job: str
     requests: int
     new: bool
+    refreshed: list[str]
 
 
 class ForecastOfJob(TypedDict):
@@ -117,7 +121,8 @@ def job_list(found: Listing) -> JobList:
 
 
 def submitted_job(job: Submitted) -> SubmittedJob:
-    return {"job": job.job_id, "requests": job.requests, "new": job.new}
+    refreshed = [one.symbol for one in job.refreshed]
+    return {"job": job.job_id, "requests": job.requests, "new": job.new, "refreshed": refreshed}
 
 
 def forecast_of_job(found: Forecast) -> ForecastOfJob:

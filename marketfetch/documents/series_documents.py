@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from marketfetch.ops.missing_minutes import Stretch
     from marketfetch.ops.missing_sessions import Found, Gap
     from marketfetch.ops.staleness import Freshness, Stale
+    from marketfetch.storage.vendor_adjusted import StaleSeries as AdjustedSeries
 
 
 class GapOfSeries(TypedDict):
@@ -93,13 +94,33 @@ class StaleSeries(TypedDict):
     asked_at: str | None
 
 
+class StalePrices(TypedDict):
+    """Days, from `first` to `last`, that were adjusted before the action of `ex_date` in the list `actions` was known."""
+
+    provider: str
+    dataset: str
+    symbol: str
+    timespan: str
+    adjustment: str
+    first: str
+    last: str
+    fetched_on: str
+    actions: str
+    ex_date: str
+    corrected: bool
+
+
 class FreshnessOfSeries(TypedDict):
-    """How many series are fresh, stale, and ended (the vendor has no more); those that are not fresh, worst first."""
+    """How many series are fresh, stale, and ended (the vendor has no more); those that are not fresh, worst first.
+
+    `adjusted`: series with stale adjusted prices, of any date.
+    """
 
     fresh: int
     stale: int
     ended: int
     series: list[StaleSeries]
+    adjusted: list[StalePrices]
     notes: list[str]
 
 
@@ -141,6 +162,7 @@ def freshness_document(found: Freshness) -> FreshnessOfSeries:
         "stale": stale,
         "ended": len(found.stale) - stale,
         "series": [_stale(one) for one in found.stale],
+        "adjusted": [_stale_prices(one) for one in found.adjusted],
         "notes": found.notes,
     }
 
@@ -200,3 +222,19 @@ def _stale(one: Stale) -> StaleSeries:
 
 def _time(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()
+
+
+def _stale_prices(one: AdjustedSeries) -> StalePrices:
+    return {
+        "provider": one.provider,
+        "dataset": one.of,
+        "symbol": one.symbol,
+        "timespan": one.timespan,
+        "adjustment": one.adjustment,
+        "first": one.first_day.isoformat(),
+        "last": one.last_day.isoformat(),
+        "fetched_on": one.fetched_on.isoformat(),
+        "actions": one.dataset,
+        "ex_date": one.ex_date.isoformat(),
+        "corrected": one.corrected,
+    }

@@ -5,6 +5,7 @@ Prices that are wrong without a sign are the worst answer, so what is missing is
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -125,9 +126,9 @@ def tell_of_stale(store: Store, series: Sequence[StoredSeries]) -> None:
     """Warns of series that their vendor adjusted before an action that is known now. Raises StoreError."""
     ours = {(one.provider, one.symbol, one.timespan, one.adjustment) for one in series}
     tell(
-        f"{one.symbol}: {one.provider} adjusted these {one.adjustment} prices by {one.fetched_on}, before what happened on "
-        f"{one.ex_date} ({one.dataset}): fetch them again (`marketfetch check` says how), or read raw bars with adjust."
-        for one in stale_series(store, datetime.now(UTC).date(), sorted({one.symbol for one in series}))
+        f"{one.symbol}: these {one.adjustment} prices of {one.provider} are stale: it {one.why}. The next update asks for them "
+        f"again (`marketfetch check` says how it is done at once), or read raw bars with adjust."
+        for one in stale_series(store, time.time_ns() // 1_000_000, sorted({one.symbol for one in series}))
         if (one.provider, one.symbol, one.timespan, one.adjustment) in ours
     )
 

@@ -28,6 +28,7 @@ from marketfetch.storage.session_dates import session_days
 from marketfetch.storage.store import Store
 from marketfetch.storage.stored_series import StoredSeries
 from marketfetch.storage.value_columns import changed_columns
+from marketfetch.storage.vendor_adjusted import stale_series
 from marketfetch.vendors.expected_days import expected_days
 from marketfetch.vendors.times import day_start_ms
 from marketfetch.vendors.trading_days import WEEK_OF_CURRENCIES
@@ -91,9 +92,12 @@ def examine(
                 raise
             return Examined(0, 0, findings)  # a table of values is named, or nothing else is stored
         findings += _of_splits(known, {(one.provider, one.symbol) for one in series})
+        now_ms = time.time_ns() // 1_000_000
+        calendars, asked_before = SeriesCalendars(now_ms), by_series(asked_ranges(store))
         # Before the scan: in one process no second connection to a SQLite file is used while ADBC has it open.
-        findings += [_about(one, finding) for one in series for finding in _outdated(store, one, _splits_of(known, one))]
-        calendars, asked_before = SeriesCalendars(time.time_ns() // 1_000_000), by_series(asked_ranges(store))
+        findings += list(_stale(store, series, symbols, now_ms))
+        uncovered = [one for one in series if (one.provider, one.symbol, one.timespan, one.adjustment) not in asked_before]
+        findings += [_about(one, finding) for one in uncovered for finding in _outdated(store, one, _splits_of(known, one))]
         with arrow(store) as source:
             for one, bars in _each(source, series):
                 total += len(bars.days)
@@ -181,8 +185,21 @@ def _of_tables(store: Store, asked: Wish) -> list[DataFinding]:
     ]
 
 
+def _stale(store: Store, series: Sequence[StoredSeries], symbols: Sequence[str] | None, now_ms: int) -> Iterator[DataFinding]:
+    """Series that their vendor adjusted before a split or a dividend that is known now."""
+    ours = {(one.provider, one.symbol, one.timespan, one.adjustment): one for one in series}
+    for stale in stale_series(store, now_ms, symbols):
+        if one := ours.get((stale.provider, stale.symbol, stale.timespan, stale.adjustment)):
+            todo = (
+                f"`marketfetch update {one.provider} {one.symbol} --adjustment {one.adjustment}` asks for the stale days again"
+                if stale.of == "bars"
+                else "The next update of it asks for the stale days again; `marketfetch check` has the command"
+            )
+            yield _about(one, series_checks.stale(stale.why, stale.first_day, stale.last_day, todo))
+
+
 def _outdated(store: Store, one: StoredSeries, known: Sequence[tuple[date, float]]) -> Iterator[SeriesFinding]:
-    """Adjusted prices that are older than a split. Of several the latest tells: it concerns all earlier bars."""
+    """Adjusted prices, of which no coverage is known, that are older than a split. Of several the latest concerns all bars."""
     for day, _ratio in reversed(known if one.adjustment != "raw" else ()):
         before_ms = day_start_ms(day, one.zone or "UTC")
         if (fetched_ms := fetched_before(store, one.number, before_ms)) is None:

@@ -255,9 +255,14 @@ def contradicting(day: date, ratios: Sequence[float]) -> SeriesFinding:
 
 
 def outdated(day: date, fetched: date) -> SeriesFinding:
-    """A finding for adjusted prices that were fetched before a split."""
+    """A finding for adjusted prices that were fetched before a split, of a series without coverage."""
     text = f"the adjusted prices before the split on {day} were fetched earlier, on {fetched}"
-    return _one("older than a split", "error", day, day, text, "Fetch the series again with --again")
+    return _one("older than an action", "error", day, day, text, "Fetch the series again with --again")
+
+
+def stale(why: str, first: date, last: date, todo: str) -> SeriesFinding:
+    """A finding for prices that were adjusted before an action that is known now; `why` is a clause without a subject."""
+    return _one("older than an action", "error", first, last, f"the series {why}", todo)
 
 
 def _one(kind: str, level: Level, first: date, last: date, sentence: str, todo: str) -> SeriesFinding:

@@ -18,6 +18,7 @@ from marketfetch.exceptions import UnavailableError
 from marketfetch.jobs.asked_again import asked_again
 from marketfetch.jobs.planning import make_spec, plan_new
 from marketfetch.jobs.redis_view import look
+from marketfetch.jobs.refreshing import stale_of
 from marketfetch.jobs.submission import no_key
 from marketfetch.jobs.subtraction import Kept, kept, subtracted
 from marketfetch.lengths import in_words
@@ -115,7 +116,8 @@ def _left(spec: JobSpec, planned: Sequence[Request]) -> tuple[list[Request], lis
     """The requests that the job would record, those of them that no job has made, and what is stored of their symbols."""
     try:
         store: Store = connections.recorded()
-        requests = subtracted(spec, planned, store, overlap=get_settings().overlap_sessions)
+        stale = stale_of(spec, planned, store)
+        requests = subtracted(spec, planned, store, overlap=get_settings().overlap_sessions, stale=stale)
         requests = asked_again(spec, requests, store)
         ended = store.ended_roots([one.root for one in requests])
         to_call = [one for one in requests if one.root not in ended]

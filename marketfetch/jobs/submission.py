@@ -19,6 +19,7 @@ from marketfetch.jobs.asked_again import asked_again
 from marketfetch.jobs.callbacks import callback
 from marketfetch.jobs.feeding import feed
 from marketfetch.jobs.planning import make_handle, make_spec, plan_new
+from marketfetch.jobs.refreshing import Refreshed, refreshed, stale_of
 from marketfetch.jobs.subtraction import subtracted
 from marketfetch.ops import redis_writes
 from marketfetch.ops.universes import without_universes
@@ -38,13 +39,15 @@ class Submitted:
     `job_id`: 16 hex digits, derived from what is asked, the owner, the name and the tags. `requests`: the calls that it takes,
     not counting further pages; 0 if all of it is stored already, and then the job is over.
     `new`: False if the same job was submitted in the same minute; it goes on where it is. `partly_stored`: True if a part of
-    the wish, or all of it, is stored already and is not asked for again.
+    the wish, or all of it, is stored already and is not asked for again. `refreshed`: the symbols of which stored days are
+    asked for again, since their vendor adjusted them before an action that is known now.
     """
 
     job_id: str
     requests: int
     new: bool
     partly_stored: bool = False
+    refreshed: tuple[Refreshed, ...] = ()
 
     @property
     def all_stored(self) -> bool:
@@ -76,7 +79,8 @@ def submit(
     A new job calls only for days that no reply has covered, empty replies included, and for those that could still change when
     they were asked for: bars whose session had not closed, or for which the vendor's delay had not passed. Days that are stored
     and final cost no call, whichever wish they came with, and a job of which nothing is left is over at once. Days that failed
-    are asked for again. What is left is recorded with the job, so a restart or a resume asks for the same.
+    are asked for again, and so are, with the rest of their series, days that the vendor adjusted before an action that is known
+    now (jobs/refreshing.py). What is left is recorded with the job, so a restart or a resume asks for the same.
 
     provider    the name of an installed vendor, as `marketfetch check` lists them
     symbols     the vendor's own spelling, each once: ["AAPL", "MSFT"]; "@watchlist" stands for a universe (ops/universes.py)
@@ -165,12 +169,13 @@ def record(spec: JobSpec, requests: list[Request], *, job_id: str, handle: Handl
         name=handle.name,
         tags=handle.tags,
     )
-    wish = requests
+    wish, stale = requests, {}
     try:
         if store.job(job_id):
             new = store.save_job(job, (), waiter)
         else:
-            requests = subtracted(spec, wish, store, overlap=get_settings().overlap_sessions)
+            stale = stale_of(spec, wish, store)
+            requests = subtracted(spec, wish, store, overlap=get_settings().overlap_sessions, stale=stale)
             requests = asked_again(spec, requests, store)
             arguments = [one.arguments for one in requests]
             new = store.save_job(job, [one.root for one in requests], waiter, arguments=arguments)
@@ -182,9 +187,9 @@ def record(spec: JobSpec, requests: list[Request], *, job_id: str, handle: Handl
         with_redis(lambda: feed(store, job), unfed)
     except StoreError as error:
         raise UnavailableError(f"{error}: {unfed}") from error
-    asked = {(one.symbol, one.start, one.end) for one in requests}
-    less = asked != {(one.symbol, one.start, one.end) for one in wish} if new else calls != len(wish)
-    return Submitted(job_id=job.id, requests=calls, new=new, partly_stored=less)
+    asked, wished = ({(one.symbol, one.start, one.end) for one in some if one.symbol not in stale} for some in (requests, wish))
+    less = asked != wished if new else calls != len(wish)
+    return Submitted(job_id=job.id, requests=calls, new=new, partly_stored=less, refreshed=refreshed(stale) if new else ())
 
 
 def no_key(provider: str) -> str:

@@ -7,16 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 
 from marketfetch import vendors
 from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs.fewest_calls import fewest, widened
+from marketfetch.jobs.refreshing import generation_of
 from marketfetch.schemas.coverage import EVERY_SYMBOL, Covered, Days, final_days, united, without
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan
+from marketfetch.storage.vendor_adjusted import StaleDays
 from marketfetch.vendors.covering import symbols_of, today
 from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.finality import Finality
@@ -26,6 +29,7 @@ from marketfetch.vendors.times import period_end, period_start, unix_ms
 from marketfetch.vendors.trading_days import close_ms
 
 _ORDINARY: Final = date.fromordinal
+_NOTHING_STALE: Final[Mapping[str, StaleDays]] = MappingProxyType({})
 
 
 class CoverageReader(Protocol):
@@ -55,16 +59,24 @@ class _Wanted:
     places: list[int] = field(default_factory=list)
 
 
-def subtracted(spec: JobSpec, planned: Sequence[Request], store: CoverageReader, *, overlap: int) -> list[Request]:
+def subtracted(
+    spec: JobSpec,
+    planned: Sequence[Request],
+    store: CoverageReader,
+    *,
+    overlap: int,
+    stale: Mapping[str, StaleDays] = _NOTHING_STALE,
+) -> list[Request]:
     """Returns the requests that are still to be made of those `planned`, in the order of the wish's symbols.
 
     A symbol of which nothing is final keeps its requests. Of the others each missing interval is asked for, and what lies
     between two of them where one call takes both. An interval that reaches into the last `overlap` sessions before today begins
-    with them, if that is no further call. Raises StoreError, BadRequestError.
+    with them, if that is no further call. Stored days that are `stale` are asked for too, of any range, in a generation of
+    their own. Raises StoreError, BadRequestError.
     """
     if spec.again:
         return list(planned)
-    return _Subtraction(spec, planned, overlap).left(store)
+    return _Subtraction(spec, planned, overlap).left(store, stale)
 
 
 class Kept(NamedTuple):
@@ -95,36 +107,39 @@ class _Subtraction:
         self._options: VendorOptions = options(spec.provider)
         self._costs: dict[tuple[_Kind, Days], int] = {}
 
-    def left(self, store: CoverageReader) -> list[Request]:
+    def left(self, store: CoverageReader, stale: Mapping[str, StaleDays]) -> list[Request]:
         wanted = self.wanted()
         final = _final(self._spec.provider, wanted, store)
-        groups: dict[tuple[_Kind, tuple[Days, ...]], list[str]] = defaultdict(list)
+        #: Symbols with the same missing days are planned together, in one generation: "" is that of an ordinary wish.
+        groups: dict[tuple[_Kind, tuple[Days, ...], str], list[str]] = defaultdict(list)
         replanned: set[int] = set()
         whole: list[str] = []
         for symbol, one in wanted.items():
             days = Days(one.first, one.last)
-            taken = final(one.kind, symbol)
-            missing = tuple(without(days, taken))
-            if missing == (days,):
+            taken, old = final(one.kind, symbol), stale.get(symbol)
+            if old is not None:
+                taken = [part for each in taken for part in without(each, old.days)]
+            missing = tuple(part for each in united([days, *(old.days if old else ())]) for part in without(each, taken))
+            if missing == (days,) and old is None:
                 whole.append(symbol)
                 continue
             replanned.update(one.places)
             with_sessions = tuple(filter(None, (_sessions_of(one.kind.finality, gap) for gap in missing)))
             if with_sessions:
-                groups[one.kind, with_sessions].append(symbol)
+                groups[one.kind, with_sessions, generation_of(old) if old else ""].append(symbol)
         if not replanned:
             return list(self._planned)
         # A request of several symbols, of which one is replanned, leaves the others to be asked for all of their range.
         torn = {symbol for place in replanned for symbol in symbols_of(self._planned[place])}
         for symbol in whole:
             if symbol in torn:
-                groups[wanted[symbol].kind, (Days(wanted[symbol].first, wanted[symbol].last),)].append(symbol)
+                groups[wanted[symbol].kind, (Days(wanted[symbol].first, wanted[symbol].last),), ""].append(symbol)
                 replanned.update(wanted[symbol].places)
         found = [request for place, request in enumerate(self._planned) if place not in replanned]
-        for (kind, missing), symbols in groups.items():
+        for (kind, missing, generation), symbols in groups.items():
             first = min(wanted[symbol].first for symbol in symbols)
             for days in self._ranges(kind, missing, symbols[0], first):
-                found += self._plan(symbols, days)
+                found += self._plan(symbols, days, generation)
         order = {symbol: place for place, symbol in enumerate(self._spec.symbols)}
         return sorted(found, key=lambda one: (order.get(symbols_of(one)[0], 0), one.start or date.min))
 
@@ -159,8 +174,8 @@ class _Subtraction:
         firsts = sorted({max(first, period_start(_ORDINARY(one), kind.timespan).toordinal()) for one in sessions})
         return widened(fewest(whole, cost), firsts, cost)
 
-    def _plan(self, symbols: Sequence[str], days: Days) -> list[Request]:
-        wish = {"symbols": tuple(symbols), "start": _ORDINARY(days.first), "end": _ORDINARY(days.last)}
+    def _plan(self, symbols: Sequence[str], days: Days, generation: str = "") -> list[Request]:
+        wish = {"symbols": tuple(symbols), "start": _ORDINARY(days.first), "end": _ORDINARY(days.last), "again": generation}
         spec = self._spec.model_copy(update=wish)
         try:
             return with_generations(spec, self._vendor.plan(spec, self._options), self._vendor, self._options)

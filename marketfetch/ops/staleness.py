@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
 from marketfetch.ops.gap_reasons import runs
 from marketfetch.ops.missing_sessions import Asked, asked_of, by_series
 from marketfetch.ops.series_calendars import SeriesCalendar, SeriesCalendars
+from marketfetch.printable import printable
+from marketfetch.storage.action_knowledge import ADJUSTED_FOR
 from marketfetch.storage.asked_ranges import asked_ranges
 from marketfetch.storage.session_dates import session_days
 from marketfetch.storage.store import Store
+from marketfetch.storage.stored_actions import action_lists
 from marketfetch.storage.stored_days import ends
 from marketfetch.storage.stored_series import StoredSeries, stored_series
+from marketfetch.storage.vendor_adjusted import StaleSeries, stale_series
 from marketfetch.vendors.expected_days import date_of
+from marketfetch.vendors.trading_days import EVERY_DAY, WEEK_OF_CURRENCIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +45,31 @@ class Stale:
 
 @dataclass(slots=True)
 class Freshness:
-    """The stale series, worst first; how many are not; and sentences about the series without a calendar."""
+    """The stale series, worst first; how many are not; and sentences about what could not be compared.
+
+    `adjusted`: those, of any date, that their vendor adjusted before an action that is known now.
+    """
 
     stale: list[Stale] = field(default_factory=list)
+    adjusted: list[StaleSeries] = field(default_factory=list)
     fresh: int = 0
     notes: list[str] = field(default_factory=list)
 
 
 def freshness(store: Store, *, at_ms: int | None = None) -> Freshness:
     """Compares the last bar of each stored series with its calendar at `at_ms` (Unix ms; None: now). Raises StoreError."""
-    calendars, asked = SeriesCalendars(_now_ms() if at_ms is None else at_ms), by_series(asked_ranges(store))
-    bounds, found = ends(store), Freshness()
+    now_ms = _now_ms() if at_ms is None else at_ms
+    calendars, asked = SeriesCalendars(now_ms), by_series(asked_ranges(store))
+    bounds, found = ends(store), Freshness(adjusted=stale_series(store, now_ms))
+    of_exchanges: list[StoredSeries] = []
     for one in stored_series(store):
         of_series = asked_of((one.provider, one.symbol, one.timespan, one.adjustment), asked)
         calendar = calendars.of(one, of_series.dataset)
         first_ms, last_ms = bounds.get(one.number, (None, None))
         if calendar is None or first_ms is None:
             continue
+        if one.adjustment in ADJUSTED_FOR and calendar.finality.calendar not in (EVERY_DAY, WEEK_OF_CURRENCIES):
+            of_exchanges.append(one)
         zoned = one if one.zone else replace(one, zone=calendar.zone)
         last = None if last_ms is None else _day(last_ms, zoned)
         behind = _behind(zoned, last, _day(first_ms, zoned), calendar, of_series)
@@ -64,8 +78,25 @@ def freshness(store: Store, *, at_ms: int | None = None) -> Freshness:
         else:
             found.stale.append(behind)
     found.stale.sort(key=lambda one: (one.vendor_has_none, -one.sessions, one.symbol, one.provider, one.timespan))
-    found.notes = list(calendars.sentences())
+    found.notes = [*calendars.sentences(), *_without_lists(store, of_exchanges)]
     return found
+
+
+def _without_lists(store: Store, adjusted: Sequence[StoredSeries]) -> Iterator[str]:
+    """Says of which series that their vendor has adjusted no split can be known, and so no stale day."""
+    if not adjusted:
+        return
+    have = {(dataset, symbol) for _, dataset, symbol in action_lists(store, sorted({one.symbol for one in adjusted}))}
+    lacking = {one.symbol: one.provider for one in adjusted if ("splits", one.symbol) not in have}
+    if not lacking:
+        return
+    symbol = next(iter(lacking))
+    more = f" and of {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
+    words = f"{lacking[symbol]} {printable(symbol, most=40)}{' ...' if more else ''} --dataset splits"
+    yield (
+        f"The splits of {printable(symbol, most=40)}{more} were never fetched, so whether their adjusted prices are stale "
+        f"is not known: `marketfetch fetch {words}`."
+    )
 
 
 def _now_ms() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -50,12 +51,13 @@ class _Piece(NamedTuple):
     at_ms: int
 
 
-def merged(standing: Sequence[Covered], new: Covered) -> list[Covered]:
+def merged(standing: Sequence[Covered], new: Covered, *, turns: Sequence[int] = ()) -> list[Covered]:
     """Returns the intervals of a series with one more, in order; no two overlap.
 
     Final days stay final, and a day's `fetched_at_ms` only grows. Final neighbours become one interval with the earlier of
-    their times; days that are not final keep their own time, and so their interval. Each result is wholly final
-    (`final_to == last_day`) or not at all (None).
+    their times, unless one of `turns` (Unix ms, ascending) lies between the two: then replies of the one time and of the other
+    differ, and which days are of the later one must not be lost. Days that are not final keep their own time, and so their
+    interval. Each result is wholly final (`final_to == last_day`) or not at all (None).
     """
     pieces = [piece for one in standing for piece in _pieces(one)]
     for piece in _pieces(new):
@@ -68,7 +70,7 @@ def merged(standing: Sequence[Covered], new: Covered) -> list[Covered]:
             final_to=date.fromordinal(one.last) if one.final else None,
             fetched_at_ms=one.at_ms,
         )
-        for one in _joined(pieces)
+        for one in _joined(pieces, turns)
     ]
 
 
@@ -99,12 +101,13 @@ def _laid_over(pieces: Iterable[_Piece], new: _Piece) -> list[_Piece]:
     return [one for one in found if one.first <= one.last]
 
 
-def _joined(pieces: Iterable[_Piece]) -> list[_Piece]:
+def _joined(pieces: Iterable[_Piece], turns: Sequence[int]) -> list[_Piece]:
     found: list[_Piece] = []
     for one in sorted(pieces):
         before = found[-1] if found else None
         alike = before is not None and before.last + 1 == one.first and before.final == one.final
-        if before is not None and alike and (one.final or before.at_ms == one.at_ms):
+        same = before is not None and bisect_right(turns, before.at_ms) == bisect_right(turns, one.at_ms)
+        if before is not None and alike and ((one.final and same) or before.at_ms == one.at_ms):
             found[-1] = _Piece(before.first, one.last, one.final, min(before.at_ms, one.at_ms))
         else:
             found.append(one)

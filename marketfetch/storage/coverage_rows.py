@@ -85,15 +85,17 @@ def _span(series: Series, new: Sequence[Covered]) -> Span:
     return Span(series, date.fromordinal(first), date.fromordinal(last), tuple(new))
 
 
-def changes(wanted: Iterable[Span], standing: Mapping[Series, Sequence[Covered]]) -> Changes:
-    """What the new intervals change of the `standing` ones, which may touch them."""
+def changes(
+    wanted: Iterable[Span], standing: Mapping[Series, Sequence[Covered]], turns: Mapping[Series, Sequence[int]]
+) -> Changes:
+    """What the new intervals change of the `standing` ones, which may touch them; `turns` as `merged` takes them."""
     gone: list[tuple[Series, date]] = []
     put: list[Covered] = []
     for span in wanted:
         before = standing.get(span.series, ())
         rows = list(before)
         for one in span.new:
-            rows = merged(rows, one)
+            rows = merged(rows, one, turns=turns.get(span.series, ()))
         kept = {row.first_day for row in rows}
         gone += [(span.series, row.first_day) for row in before if row.first_day not in kept]
         put += [row for row in rows if row not in before]

@@ -31,9 +31,10 @@ def today(finality: Finality, at_ms: int) -> date:
 
 
 def covered_by(request: Request, vendor: Vendor[Options], options: Options, *, called_at_ms: int) -> tuple[Covered, ...]:
-    """Returns what a reply to `request` covers if the call was made at `called_at_ms`: one interval for each of its symbols.
+    """Returns what a reply to `request` covers if the call was made at `called_at_ms`.
 
-    Nothing for a saved reply without a range, and for days that lie in the future.
+    One interval for each of its symbols, and for each adjustment of the bars that the reply has. Nothing for a saved reply
+    without a range, and for days that lie in the future.
     """
     if request.start is None or request.end is None or not called_at_ms:
         return ()
@@ -44,8 +45,9 @@ def covered_by(request: Request, vendor: Vendor[Options], options: Options, *, c
     final_to = min(last, last_final_day(finality, request.timespan, called_at_ms))
     return tuple(
         Covered(
-            request.provider, request.dataset, symbol, request.timespan, request.adjustment,
+            request.provider, request.dataset, symbol, request.timespan, adjustment,
             request.start, last, final_to if final_to >= request.start else None, called_at_ms,
         )
         for symbol in symbols_of(request)
+        for adjustment in dict.fromkeys((request.adjustment, *vendor.brings(request, options)))
     )  # fmt: skip

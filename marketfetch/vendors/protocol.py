@@ -102,6 +102,10 @@ def _no_adjustment(_dataset: str, _timespan: Timespan) -> Adjustment | None:
     return None
 
 
+def _as_asked(request: Request, _options: VendorOptions) -> tuple[Adjustment, ...]:
+    return (request.adjustment,)
+
+
 def _no_objection(spec: JobSpec, options: VendorOptions) -> None:
     """The `check_wish` of a vendor that sends every wish as it is written."""
 
@@ -139,6 +143,8 @@ class Vendor(Generic[Options]):
     #: Returns the adjustment of a new wish that names none, by dataset and timespan: raw for bars where the vendor has it. None
     #: leaves it to `plan`, which also decides for ever what wishes mean that were recorded without an adjustment.
     usual_adjustment: Callable[[str, Timespan], Adjustment | None] = _no_adjustment
+    #: Returns the adjustments of the bars that a reply to this request has: a table may have columns of several.
+    brings: Callable[[Request, Options], tuple[Adjustment, ...]] = _as_asked
     most_rows: int = 50_000
     pages_in_order: bool = False
     #: Names of the environment's variables in which people have their key for the vendor's own client, the preferred one first.

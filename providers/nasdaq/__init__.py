@@ -14,7 +14,7 @@ from .options import NasdaqOptions
 from .published_plans import PLANS
 from .symbol_forms import SYMBOL_FORMS, zone
 from .tables import describe
-from .wishes import check_wish, plan
+from .wishes import brings, check_wish, plan
 
 if TYPE_CHECKING:
     from marketfetch.schemas.page import Page
@@ -40,6 +40,7 @@ VENDOR: Final = Vendor(
     check_wish=check_wish,
     build_request=build_request,
     read_reply=read_reply,
+    brings=brings,
     describe=describe,
     most_rows=LONGEST_REPLY,
     key_variables=("NASDAQ_DATA_LINK_API_KEY",),

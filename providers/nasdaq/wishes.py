@@ -71,6 +71,12 @@ def check_wish(spec: JobSpec, options: NasdaqOptions) -> None:
         )
 
 
+def brings(request: Request, options: NasdaqOptions) -> tuple[Adjustment, ...]:
+    """Returns the adjustments that the columns of the request's table hold; of a table without a mapping the one asked for."""
+    mapping = mapping_named(request.symbol if request.dataset == _DATASETS else request.dataset, options.tables)
+    return tuple(mapping.prices()) if mapping else (request.adjustment,)
+
+
 def _by_dataset(spec: JobSpec, options: NasdaqOptions) -> dict[str, list[str]]:
     """Groups symbols by dataset: "datasets" for time series, else a table's name."""
     found: dict[str, list[str]] = {}

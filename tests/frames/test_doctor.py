@@ -269,7 +269,7 @@ def test_splits_that_are_stored_are_read(configured, keep, store):
     rows = [f"('polygon', 'KO', '2024-01-10', {new}, {old}, '', {at}, {at}, 1)" for new, old in ((4, 1), (1, 4))]
     store.database.change(lambda execute: execute(f"INSERT INTO splits ({names}) VALUES {', '.join(rows)}"))
     kinds = {one["kind"] for one in json.loads(run("KO", "--json").stdout)["findings"]}
-    assert {"duplicate split", "older than a split"} <= kinds
+    assert {"duplicate split", "older than an action"} <= kinds
 
 
 def test_a_table_that_lacks_a_column_is_a_warning_also_where_no_bar_is_stored(configured, store):

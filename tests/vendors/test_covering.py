@@ -42,9 +42,9 @@ def test_a_week_is_final_as_a_whole() -> None:
 
 def test_a_reply_of_several_symbols_covers_each_and_one_without_a_range_covers_nothing() -> None:
     many = covered(FRIDAY, FRIDAY, "2024-03-01T00:00", vendor=NASDAQ, symbol="A,B", dataset="QUOTEMEDIA/PRICES")
-    assert [(one.symbol, one.dataset, one.final_to) for one in many] == [
-        ("A", "QUOTEMEDIA/PRICES", FRIDAY),
-        ("B", "QUOTEMEDIA/PRICES", FRIDAY),
+    # A row of this table has the prices as traded, and those that the vendor has adjusted.
+    assert [(one.symbol, one.adjustment, one.dataset, one.final_to) for one in many] == [
+        (symbol, adjustment, "QUOTEMEDIA/PRICES", FRIDAY) for symbol in "AB" for adjustment in ("raw", "split_dividend")
     ]
     saved = Request(provider="polygon", symbol="AAPL")
     assert covered_by(saved, POLYGON, POLYGON.options(base_url="http://vendor.test"), called_at_ms=1) == ()

@@ -12,8 +12,9 @@ from zlib import crc32
 
 from marketfetch.schemas.coverage import Covered, merged
 from marketfetch.schemas.ledger import Batch
+from marketfetch.storage.action_knowledge import turns_of
 from marketfetch.storage.coverage_rows import Series, changes, covered_now, covered_of, row_of, spans
-from marketfetch.storage.postgres.database import SPELLING, Db, columns_of, fetch, fetch_together
+from marketfetch.storage.postgres.database import SPELLING, Db, columns_of, executing, fetch, fetch_together
 from marketfetch.storage.statements import statements
 
 _SQL: Final = statements("postgres/coverage_writing.sql", SPELLING)
@@ -58,7 +59,7 @@ def _write(db: Db, covered: Sequence[Covered]) -> None:
     asked = columns_of([(*one.series, one.first_day, one.last_day) for one in wanted])
     for row in map(covered_of, fetch(db, _SQL["coverage"], *asked)):
         standing.setdefault(row.series, []).append(row)
-    gone, put = changes(wanted, standing)
+    gone, put = changes(wanted, standing, turns_of(covered, executing(db), SPELLING, list))
     if gone:
         fetch(db, _SQL["uncover"], *columns_of([(*series, first) for series, first in gone]))
     if put:
@@ -75,7 +76,8 @@ def _write_one(db: Db, covered: Covered) -> None:
     found = fetch_together(db, [lock, (write, (*near, *(value for row in alone for value in row)))])
     if not found:
         return
-    gone, put = changes([span], {span.series: [covered_of(row) for row in found]})
+    turns = turns_of([covered], executing(db), SPELLING, list)
+    gone, put = changes([span], {span.series: [covered_of(row) for row in found]}, turns)
     statements = [(_SQL["uncover_one"], (*series, first)) for series, first in gone]
     statements += [(_SQL["cover_one"], row_of(one)) for one in put]
     if statements:

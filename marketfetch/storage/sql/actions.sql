@@ -1,22 +1,29 @@
+-- With the vendor named, the keys of both tables find a symbol; without, every row is read.
+-- name: vendors
+SELECT DISTINCT provider FROM record_lists
+
 -- Splits and dividends of symbols, of every vendor; what is gone stays, with the time.
 -- name: splits
 SELECT provider, symbol, CAST(ex_date AS TEXT), new_shares / old_shares, {ms:first_seen}, {ms:gone_at}, '', ''
-FROM splits WHERE symbol {among}
+FROM splits WHERE provider IN ({vendors}) AND symbol {among}
 
 -- name: dividends
 SELECT provider, symbol, CAST(ex_date AS TEXT), amount, {ms:first_seen}, {ms:gone_at}, kind, currency
-FROM dividends WHERE symbol {among}
+FROM dividends WHERE provider IN ({vendors}) AND symbol {among}
 
 -- name: lists
 SELECT provider, dataset, symbol, {ms:fetched_at} FROM record_lists WHERE symbol {among}
 
 -- What vendors have adjusted, and when it was fetched.
 -- name: adjusted
-SELECT provider, symbol, timespan, adjustment, CAST(first_day AS TEXT), {ms:fetched_at}
+SELECT provider, dataset, symbol, timespan, adjustment, first_day, last_day, final_to, {ms:fetched_at}
 FROM coverage WHERE adjustment IN ('split', 'split_dividend')
 
 -- name: adjusted_of
 {adjusted} AND symbol {among}
+
+-- name: adjusted_series
+SELECT provider, timespan, adjustment, symbol FROM series WHERE adjustment <> 'raw'
 
 -- Series that a vendor has adjusted and that have no raw one beside them.
 -- name: without_raw

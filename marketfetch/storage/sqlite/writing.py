@@ -14,6 +14,7 @@ from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.cross_section import CrossSection
 from marketfetch.schemas.ledger import Batch
 from marketfetch.schemas.record_kinds import RecordKind, Value
+from marketfetch.storage.action_knowledge import turns_of
 from marketfetch.storage.coverage_rows import changes, covered_now, covered_of, row_of, spans
 from marketfetch.storage.record_writing import filled, write_records
 from marketfetch.storage.series_zones import set_zones
@@ -121,7 +122,7 @@ def _cover(db: sqlite3.Connection, covered: Sequence[Covered]) -> None:
         ]
         for one in wanted
     }
-    gone, put = changes(wanted, standing)
+    gone, put = changes(wanted, standing, turns_of(covered, executing(db), SPELLING, json.dumps))
     if gone:
         db.executemany(_SQL["uncover"], [(*series, first.isoformat()) for series, first in gone])
     db.executemany(_SQL["cover"], map(row_of, put))

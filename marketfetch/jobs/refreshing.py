@@ -1,0 +1,89 @@
+"""Series that their vendor has adjusted are asked for as a whole again, once an action is known that they can't have.
+
+Days of before an action and days behind it do not fit each other, so no wish adds days to a stale series: it asks for the stale
+days too, in one call with them where one call takes both. They stay stale until their replies are stored, whole requests at a
+time: after a crash the rest is asked for, and no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from marketfetch import vendors
+from marketfetch.configured import options
+from marketfetch.schemas.coverage import EVERY_SYMBOL, Covered, united
+from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.request import Request
+from marketfetch.storage.action_knowledge import ADJUSTED_FOR, knowledge
+from marketfetch.storage.store import Store
+from marketfetch.storage.vendor_adjusted import StaleDays, stale_days
+from marketfetch.vendors.covering import symbols_of
+from marketfetch.vendors.times import unix_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """A symbol of which a job asks for stored days again, from `since` on. `why`: a clause with the symbol as its subject."""
+
+    symbol: str
+    since: date
+    why: str
+
+
+def stale_of(spec: JobSpec, planned: Sequence[Request], store: Store) -> dict[str, StaleDays]:
+    """The stale days of the series that these requests bring, by symbol. Raises StoreError."""
+    if spec.again:
+        return {}
+    vendor: Any = vendors.vendor(spec.provider)
+    ours = options(spec.provider)
+    wished: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for one in planned:
+        for adjustment in vendor.brings(one, ours) if one.start else ():
+            if adjustment in ADJUSTED_FOR:
+                wished[one.dataset, one.timespan, adjustment] += symbols_of(one)
+    at_ms = unix_ms(datetime.fromisoformat(spec.as_of))
+    found: dict[str, StaleDays] = {}
+    for (dataset, timespan, adjustment), names in wished.items():
+        symbols = list(dict.fromkeys(names))
+        covered = _of_each(store.covered(spec.provider, dataset, timespan, adjustment, symbols), symbols)
+        if not covered:
+            continue
+        known = knowledge(store.database.read, store.database.spelling, store.database.listing(symbols))
+        for (_, _, symbol, _, _), stale in stale_days(covered, known, at_ms).items():
+            before = found.get(symbol, stale)
+            found[symbol] = stale._replace(
+                days=united([*before.days, *stale.days]), known_ms=max(before.known_ms, stale.known_ms)
+            )
+    return found
+
+
+def _of_each(covered: Sequence[Covered], symbols: Sequence[str]) -> list[Covered]:
+    """What covers the whole market covers each of the symbols."""
+    found = [one for one in covered if one.symbol != EVERY_SYMBOL]
+    return found + [
+        replace(one, symbol=symbol)
+        for one in covered
+        if one.symbol == EVERY_SYMBOL
+        for symbol in symbols
+        if symbol != EVERY_SYMBOL
+    ]
+
+
+def generation_of(stale: StaleDays) -> str:
+    """What distinguishes the requests of a refresh from those that brought the stale days: what is known now.
+
+    Two wishes that come while a refresh is in flight share its requests.
+    """
+    return hashlib.sha256(f"known since {stale.known_ms}".encode()).hexdigest()[:12]
+
+
+def refreshed(stale: dict[str, StaleDays]) -> tuple[Refreshed, ...]:
+    """The same for people, by symbol."""
+    return tuple(
+        Refreshed(symbol, date.fromordinal(one.days[0].first), one.series.why) for symbol, one in sorted(stale.items())
+    )

@@ -1,0 +1,127 @@
+"""What a vendor knew of splits and dividends when it adjusted prices, by the actions that are stored.
+
+An action is in force from 20:00 UTC of its ex date on: the markets of Asia and Europe have closed by then, those of America
+close in that hour or the next one, and a run 20 minutes after the close comes later. What a vendor has adjusted before may lack
+it. A row that only a later list has was not known before that list, and one that is gone counts until the list that lacked it.
+So of a correction, which is both, the two states differ as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, Literal, NamedTuple
+
+from marketfetch.schemas.coverage import Covered
+from marketfetch.storage.database_protocol import Execute
+from marketfetch.storage.statements import Spelling, statements
+from marketfetch.storage.stored_actions import StoredAction
+
+#: A series as coverage names it: provider, dataset, symbol, timespan, adjustment.
+SeriesKey = tuple[str, str, str, str, str]
+Actions = Literal["splits", "dividends"]
+#: The lists of actions that prices of an adjustment depend on.
+ADJUSTED_FOR: Final[Mapping[str, tuple[Actions, ...]]] = {"split": ("splits",), "split_dividend": ("splits", "dividends")}
+
+_HOUR_MS: Final = 3_600_000
+#: Of the ex date, in UTC.
+_IN_FORCE_HOURS: Final = 20
+_EPOCH: Final = date(1970, 1, 1).toordinal()
+_NEVER: Final = 2**62
+
+
+class Event(NamedTuple):
+    """An action that concerns the days before `ex_day` (an ordinal), in force from `since_ms` until `until_ms` (Unix ms)."""
+
+    ex_day: int
+    value: float
+    currency: str
+    since_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """The events of each list (vendor, dataset, symbol), and of which vendors there is a list of a (dataset, symbol)."""
+
+    lists: Mapping[tuple[str, str], Sequence[str]]
+    by_list: Mapping[tuple[str, str, str], Sequence[Event]]
+
+    def of(self, provider: str, dataset: str, symbol: str) -> Sequence[Event]:
+        """The events of a vendor's list; where it has none here, of another vendor's, the first by name."""
+        have = self.lists.get((dataset, symbol), ())
+        source = provider if provider in have else min(have, default=provider)
+        return self.by_list.get((source, dataset, symbol), ())
+
+    def turns(self, adjustment: str, symbol: str) -> list[int]:
+        """When what was in force changed by the list of any vendor, in Unix ms, ascending."""
+        found: set[int] = set()
+        for dataset in ADJUSTED_FOR.get(adjustment, ()):
+            for provider in self.lists.get((dataset, symbol), ()):
+                of_list = self.by_list.get((provider, dataset, symbol), ())
+                found.update(ms for one in of_list for ms in (one.since_ms, one.until_ms) if ms != _NEVER)
+        return sorted(found)
+
+
+def knowledge(read: Execute, spelling: Spelling, symbols: object) -> Knowledge:
+    """What is stored of the actions of `symbols`, a value of `Database.listing`. Raises what `read` raises."""
+    sql = statements("sql/actions.sql", spelling)
+    lists: dict[tuple[str, str], list[str]] = {}
+    for provider, dataset, symbol, _ms in read(sql["lists"], symbols):
+        lists.setdefault((dataset, symbol), []).append(provider)
+    rows: dict[tuple[str, Actions, str], list[StoredAction]] = {}
+    for dataset in ADJUSTED_FOR["split_dividend"]:
+        for row in read(sql[dataset], symbols):
+            one = StoredAction(*row)
+            rows.setdefault((one.provider, dataset, one.symbol), []).append(one)
+    for provider, dataset, symbol in rows:
+        if provider not in (have := lists.setdefault((dataset, symbol), [])):
+            have.append(provider)
+    return Knowledge(lists, {key: events(of_list, key[1]) for key, of_list in rows.items()})
+
+
+def turns_of(
+    covered: Iterable[Covered], read: Execute, spelling: Spelling, listing: Callable[[Sequence[str]], object]
+) -> dict[SeriesKey, list[int]]:
+    """When what vendors know of actions has changed, for those of these series that a vendor has adjusted."""
+    adjusted = sorted({one.series for one in covered if one.adjustment in ADJUSTED_FOR})
+    if not adjusted:
+        return {}
+    known = knowledge(read, spelling, listing(sorted({symbol for _, _, symbol, _, _ in adjusted})))
+    return {series: known.turns(series[4], series[2]) for series in adjusted}
+
+
+def in_force_ms(ex_day: int) -> int:
+    """From when on a vendor's adjusted prices have an action of this ex date (an ordinal), in Unix ms."""
+    return ((ex_day - _EPOCH) * 24 + _IN_FORCE_HOURS) * _HOUR_MS
+
+
+def events(actions: Iterable[StoredAction], dataset: Actions) -> list[Event]:
+    """The events of the splits, or of the dividends, of one vendor's list of a symbol."""
+    rows = list(actions)
+    # The rows of the first list may be of any age; what only a later one has is new, or corrected.
+    first_list = min((row.first_seen for row in rows), default=0)
+    without_effect = 1.0 if dataset == "splits" else 0.0
+    found = []
+    for row in rows:
+        if row.value == without_effect or row.value <= 0:
+            continue
+        ex_day = date.fromisoformat(row.ex_date).toordinal()
+        since = max(in_force_ms(ex_day), row.first_seen if row.first_seen > first_list else 0)
+        until = _NEVER if row.gone_at is None else row.gone_at
+        if since < until:
+            found.append(Event(ex_day, round(row.value, 12), row.currency.upper(), since, until))
+    return found
+
+
+def changed_since(known: Sequence[Event], fetched_ms: int, now_ms: int, *, behind: int) -> int | None:
+    """The latest ex date of what was in force at one of these times only, None if nothing was; `behind`: later than this day.
+
+    Days are ordinals, times are Unix ms. An ex date concerns the days before it, so those of prices from `behind` on.
+    """
+
+    def at(ms: int) -> set[tuple[int, float, str]]:
+        return {one[:3] for one in known if one.since_ms <= ms < one.until_ms and one.ex_day > behind}
+
+    return max((ex_day for ex_day, *_ in at(fetched_ms) ^ at(now_ms)), default=None)
