@@ -24,15 +24,20 @@ if TYPE_CHECKING:
 @click.argument("right", metavar="OTHER")
 @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
 @range_options(start_default="the first day that both have", end_default="the last day that both have")
-@click.option(
-    "--adjustment", type=ADJUSTMENT, help="raw, split or split_dividend.  [default: the first of these that both have]"
-)
+@click.option("--adjustment", type=ADJUSTMENT, help="raw, split or split_dividend.  [default: the first that both have]")
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, 1),
     default=0.005,
     show_default=True,
     help="The largest difference of a price, as a share of it, that is none.",
+)
+@click.option(
+    "--least",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="A difference of a price of so much or less, in its own unit, is none either: 0.01 for a vendor that rounds to cents.",
 )
 @click.option(
     "--volume-tolerance",
@@ -54,6 +59,7 @@ def compare(
     end: date | None,
     adjustment: str | None,
     tolerance: float,
+    least: float,
     volume_tolerance: float,
     limit: int,
     as_json: bool,
@@ -78,6 +84,7 @@ def compare(
                     start=start,
                     end=end,
                     tolerance=tolerance,
+                    least=least,
                     volume_tolerance=volume_tolerance,
                 )
             )
@@ -105,10 +112,11 @@ def _tell(one: Comparison, tolerance: float, volume_tolerance: float, limit: int
     agree = one.sessions - len(one.disagreements)
     click.echo(f"{what}: {counted(one.sessions, 'session')} of both, {agree:,} agree within {tolerance:.2%}.")
     left = sum(not other.explained for other in one.disagreements)
-    rows = [(f"{left:,}", "disagree, and no split explains it")]
+    rows = [(f"{left:,}", "disagree, and nothing explains it")]
     rows += [(f"{number:,}", f"disagree: {why}") for why, number in _explanations(one).items()]
     rows += [(f"{len(one.only_left):,}", f"only {one.left} has"), (f"{len(one.only_right):,}", f"only {one.right} has")]
     rows += [(f"{one.volumes:,}", f"have volumes that differ by more than {volume_tolerance:.0%}")]
+    rows += [(f"{number:,}", f"of these: {why}") for why, number in one.volume_causes.items()]
     table([row for row in rows if row[0] != "0"])
     listed = [("date", "field", one.left, one.right, "apart")]
     listed += [
@@ -124,7 +132,10 @@ def _tell(one: Comparison, tolerance: float, volume_tolerance: float, limit: int
     if one.unexplained > limit:
         hint(f"{limit:,} of {counted(one.unexplained, 'session')} are listed: --limit lists more.")
     if one.unexplained:
-        hint("A third vendor shows who is right, or the splits: `marketfetch fetch PROVIDER SYMBOL --dataset splits`.")
+        hint(
+            "A third vendor shows which one is right. Splits and dividends explain more once they are stored: "
+            "`marketfetch fetch PROVIDER SYMBOL --dataset splits`."
+        )
 
 
 def _explanations(one: Comparison) -> Counter[str]:
@@ -144,10 +155,11 @@ def _document(one: Comparison, limit: int) -> dict[str, object]:
         "explained": dict(_explanations(one)),
         "unexplained": one.unexplained,
         "volumes": one.volumes,
+        "volume_causes": dict(one.volume_causes),
         "only_left": [str(day) for day in one.only_left[:limit]],
         "only_right": [str(day) for day in one.only_right[:limit]],
         "disagreements": [
-            {"date": str(other.day), "field": other.field, "left": other.left, "right": other.right, "split": other.explained}
+            {"date": str(other.day), "field": other.field, "left": other.left, "right": other.right, "cause": other.explained}
             for other in one.disagreements[:limit]
         ],
     }

@@ -1,11 +1,10 @@
-"""Two vendors' stored daily bars of one symbol: where they disagree, what one side lacks, and which split explains it."""
+"""Two vendors' stored daily bars of one symbol: where they disagree, what one side lacks, and what explains it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from math import log
 from typing import Final
 
 import numpy as np
@@ -15,24 +14,22 @@ from marketfetch.exceptions import BadRequestError
 from marketfetch.extras import need
 from marketfetch.frames.choosing import wish
 from marketfetch.frames.data_doctor import daily_bars
-from marketfetch.frames.series_checks import DailyBars, ratio_in_words
+from marketfetch.frames.disagreement_causes import PRICES, Cash, Facts, apart, causes, volume_causes
+from marketfetch.frames.series_checks import DailyBars
 from marketfetch.frames.stored_bars import found, reading
 from marketfetch.phrases import joined
-from marketfetch.schemas.bars import Floats
 from marketfetch.schemas.timespans import ADJUSTMENTS
-from marketfetch.storage.price_checks import splits
+from marketfetch.storage.price_checks import partial_days, splits
+from marketfetch.storage.store import Store
+from marketfetch.storage.stored_actions import stored_actions
+from marketfetch.storage.stored_series import StoredSeries
 
-_PRICES: Final = ("open", "high", "low", "close")
 _EPOCH: Final = date(1970, 1, 1)
-#: How near the ratio of two closes must be to that of splits.
-_NEAR: Final = 0.02
-#: Splits that one of the two series may lack at once: more than any symbol has had in a decade.
-_MOST_SPLITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A session on which the two differ most in `field`. `explained`: the splits that explain it, "" for none."""
+    """A session on which the two differ most in `field`. `explained`: the cause that explains it, "" for none."""
 
     day: date
     field: str
@@ -48,7 +45,11 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`sessions`: those of both, from `first` to `last`, where both series are there. Volumes are counted apart."""
+    """`sessions`: those of both, from `first` to `last`, where both series are there. Volumes are counted apart.
+
+    `adjustment` is that of both series, or says which each of them has. `volume_causes`: of the `volumes` that differ, how many
+    each cause explains.
+    """
 
     left: str
     right: str
@@ -61,10 +62,11 @@ class Comparison:
     only_left: list[date]
     only_right: list[date]
     volumes: int
+    volume_causes: Mapping[str, int]
 
     @property
     def unexplained(self) -> int:
-        """Sessions that no split explains, and those that one side lacks."""
+        """Sessions that nothing explains, and those that one side lacks."""
         prices = sum(not one.explained for one in self.disagreements)
         return prices + len(self.only_left) + len(self.only_right)
 
@@ -78,12 +80,14 @@ def compare(
     start: date | None = None,
     end: date | None = None,
     tolerance: float = 0.005,
+    least: float = 0.0,
     volume_tolerance: float = 0.1,
 ) -> Comparison:
     """Compares the daily bars that are stored of `symbol`; makes no call.
 
-    `adjustment` None: the first that both have of raw, split and split_dividend. `tolerance`: the largest relative difference
-    of a price that is none. Raises BadRequestError and UnavailableError.
+    `adjustment` None: the first that both have of raw, split and split_dividend, or else the first of each side. `tolerance`:
+    the largest relative difference of a price that is none; `least`: the largest one in the unit of the price, for vendors that
+    round. Raises BadRequestError and UnavailableError.
     """
     need("pyarrow", for_what="`marketfetch compare`")
     for name in (left, right):
@@ -92,31 +96,37 @@ def compare(
     asked = wish(symbol, timespan="1d", provider=None, adjustment=adjustment, written="--{name} {value}")
     with reading() as store:
         stored = {(one.provider, one.adjustment): one for one in found(store, asked) if one.provider in (left, right)}
-        kind = _common(stored, left, right, symbol)
-        known = {split for (_, name), some in splits(store).items() if name == symbol for split in some}
-        pair = [daily_bars(store, stored[name, kind]) for name in (left, right)]
+        kinds = _kinds(stored, left, right, symbol)
+        series = [stored[name, kind] for name, kind in zip((left, right), kinds, strict=True)]
+        facts = _facts(store, left, right, series)
+        pair = [daily_bars(store, one) for one in series]
+    kind = kinds[0] if kinds[0] == kinds[1] else f"{kinds[0]} of {left} and {kinds[1]} of {right}"
     bars = [_within(one, start, end) if one else None for one in pair]
     if not (bars[0] and bars[1] and len(bars[0].days) and len(bars[1].days)):
-        return Comparison(left, right, symbol, kind, None, None, 0, [], [], [], 0)
+        return Comparison(left, right, symbol, kind, None, None, 0, [], [], [], 0, {})
     a, b = _overlap(bars[0], bars[1]), _overlap(bars[1], bars[0])
     days, in_a, in_b = np.intersect1d(a.days, b.days, assume_unique=True, return_indices=True)
     both_a, both_b = _take(a, in_a), _take(b, in_b)
     ends = [int(one.days[n]) for one in (bars[0], bars[1]) for n in (0, -1)]
+    apart_at, explained = differing(both_a, both_b, tolerance, facts, least=least)
+    volumes = volume_causes(both_a, both_b, volume_tolerance, explained)
     return Comparison(
         *(left, right, symbol, kind, _date(max(ends[0], ends[2])), _date(min(ends[1], ends[3])), len(days)),
-        list(_disagreements(both_a, both_b, tolerance, sorted(known))),
+        list(_disagreements(both_a, both_b, apart_at, explained)),
         [_date(day) for day in np.setdiff1d(a.days, b.days).tolist()],
         [_date(day) for day in np.setdiff1d(b.days, a.days).tolist()],
-        int(np.count_nonzero(_apart(both_a.volume, both_b.volume) > volume_tolerance)),
+        sum(volumes.values()),
+        {why: number for why, number in volumes.items() if why},
     )
 
 
-def _common(stored: Mapping[tuple[str, str], object], left: str, right: str, symbol: str) -> str:
-    """The adjustment to compare. Raises BadRequestError."""
+def _kinds(stored: Mapping[tuple[str, str], object], left: str, right: str, symbol: str) -> tuple[str, str]:
+    """The adjustments to compare. Raises BadRequestError where one side has nothing."""
     have = {name: [kind for kind in ADJUSTMENTS if (name, kind) in stored] for name in (left, right)}
-    common = [kind for kind in have[left] if kind in have[right]]
-    if common:
-        return common[0]
+    if common := [kind for kind in have[left] if kind in have[right]]:
+        return common[0], common[0]
+    if all(have.values()):
+        return have[left][0], have[right][0]
     told = [f"{joined(kinds)} of {name}" if kinds else f"none of {name}" for name, kinds in have.items()]
     raise BadRequestError(
         f"{symbol} has no daily bars of one adjustment from both vendors: stored are {joined(told)}. Fetch what is missing, "
@@ -124,51 +134,41 @@ def _common(stored: Mapping[tuple[str, str], object], left: str, right: str, sym
     )
 
 
-def _disagreements(a: DailyBars, b: DailyBars, tolerance: float, known: Sequence[tuple[date, float]]) -> Iterator[Disagreement]:
-    apart = np.stack([_apart(getattr(a, name), getattr(b, name)) for name in _PRICES])
-    worst = apart.argmax(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.log(a.close / b.close)
-    factors = _factors(known)
-    for at in np.flatnonzero(apart.max(axis=0) > tolerance).tolist():
-        field = _PRICES[worst[at]]
+def _facts(store: Store, left: str, right: str, series: Sequence[StoredSeries]) -> Facts:
+    """Splits of every vendor; dividends of one, the two that are compared first, since two lists would count twice."""
+    symbol = series[0].symbol
+    known = {split for (_, name), some in splits(store).items() if name == symbol for split in some}
+    lists: dict[str, dict[int, float]] = {}
+    for one in stored_actions(store, "dividends", [symbol]):
+        if one.gone_at is None:
+            day, of_vendor = (date.fromisoformat(one.ex_date) - _EPOCH).days, lists.setdefault(one.provider, {})
+            of_vendor[day] = of_vendor.get(day, 0.0) + one.value
+    source = next((name for name in (left, right, *sorted(lists)) if name in lists), "")
+    return Facts(
+        names=(left, right),
+        splits=sorted(known),
+        dividends=[Cash(day, amount) for day, amount in sorted(lists.get(source, {}).items())],
+        partial=(partial_days(store, series[0]), partial_days(store, series[1])),
+    )
+
+
+def differing(
+    a: DailyBars, b: DailyBars, tolerance: float, facts: Facts, *, least: float = 0.0
+) -> tuple[list[int], dict[int, str]]:
+    """The places at which two series with the same days disagree, and what explains those of them that have a cause."""
+    beyond = [
+        (apart(getattr(a, name), getattr(b, name)) > tolerance) & (np.abs(getattr(a, name) - getattr(b, name)) > least)
+        for name in PRICES
+    ]
+    bad = np.flatnonzero(np.stack(beyond).any(axis=0)).tolist()
+    return bad, causes(a, b, bad, tolerance, facts)
+
+
+def _disagreements(a: DailyBars, b: DailyBars, bad: Sequence[int], explained: Mapping[int, str]) -> Iterator[Disagreement]:
+    for at in bad:
+        field = max(PRICES, key=lambda name: float(apart(getattr(a, name)[at : at + 1], getattr(b, name)[at : at + 1])[0]))
         day, values = _date(int(a.days[at])), (float(getattr(a, field)[at]), float(getattr(b, field)[at]))
-        # A split explains a day on which all four prices differ by its ratio.
-        why = ""
-        if _all(a, b, at):
-            beside_it = [abs(log(getattr(a, name)[at] / getattr(b, name)[at]) - ratios[at]) for name in _PRICES]
-            why = _explained(float(ratios[at]), day, factors) if max(beside_it) < _NEAR else ""
-        yield Disagreement(day, field, *values, why)
-
-
-def _factors(known: Sequence[tuple[date, float]]) -> list[tuple[date, float, str]]:
-    """The last day and the logarithm of the factor that each run of neighbouring splits makes, with its words."""
-    found = []
-    some = known[-_MOST_SPLITS:]
-    for first in range(len(some)):
-        change, names = 0.0, []
-        for day, ratio in some[first:]:
-            change += log(ratio)
-            names.append(f"{ratio_in_words(ratio)} on {day}")
-            found.append((some[first][0], change, f"split {joined(names)}"))
-    return found
-
-
-def _explained(ratio: float, day: date, factors: Sequence[tuple[date, float, str]]) -> str:
-    """A split explains the days before it: one of the two series has it applied, and the other one has not."""
-    fits = (words for before, change, words in factors if day < before and abs(abs(ratio) - abs(change)) < _NEAR and change)
-    return next(fits, "")
-
-
-def _apart(a: Floats, b: Floats) -> Floats:
-    """The relative difference; 0 where one of the two is absent."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        difference = np.abs(a - b) / np.maximum(np.abs(a), np.abs(b))
-    return np.nan_to_num(difference, nan=0.0)
-
-
-def _all(a: DailyBars, b: DailyBars, at: int) -> bool:
-    return all(getattr(one, name)[at] > 0 for one in (a, b) for name in _PRICES)
+        yield Disagreement(day, field, *values, explained.get(at, ""))
 
 
 def _within(bars: DailyBars, start: date | None, end: date | None) -> DailyBars:
@@ -183,7 +183,7 @@ def _overlap(bars: DailyBars, other: DailyBars) -> DailyBars:
 
 
 def _take(bars: DailyBars, which: np.ndarray) -> DailyBars:
-    return DailyBars(**{name: getattr(bars, name)[which] for name in ("days", *_PRICES, "volume", "vwap")})
+    return DailyBars(**{name: getattr(bars, name)[which] for name in ("days", *PRICES, "volume", "vwap")})
 
 
 def _date(day: int) -> date:

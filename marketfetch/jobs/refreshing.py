@@ -53,7 +53,8 @@ def stale_of(spec: JobSpec, planned: Sequence[Request], store: Store) -> dict[st
         covered = _of_each(store.covered(spec.provider, dataset, timespan, adjustment, symbols), symbols)
         if not covered:
             continue
-        known = knowledge(store.database.read, store.database.spelling, store.database.listing(symbols))
+        earliest_ms = min(one.fetched_at_ms for one in covered)
+        known = knowledge(store.database.read, store.database.spelling, store.database.listing(symbols), earliest_ms)
         for (_, _, symbol, _, _), stale in stale_days(covered, known, at_ms).items():
             before = found.get(symbol, stale)
             found[symbol] = stale._replace(

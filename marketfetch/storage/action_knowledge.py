@@ -8,7 +8,7 @@ So of a correction, which is both, the two states differ as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal, NamedTuple
@@ -64,31 +64,42 @@ class Knowledge:
         return sorted(found)
 
 
-def knowledge(read: Execute, spelling: Spelling, symbols: object) -> Knowledge:
-    """What is stored of the actions of `symbols`, a value of `Database.listing`. Raises what `read` raises."""
+def knowledge(read: Execute, spelling: Spelling, symbols: object, since_ms: int) -> Knowledge:
+    """What is stored of the actions of `symbols`, a value of `Database.listing`. Raises what `read` raises.
+
+    Only what may differ from what was known at `since_ms` (Unix ms) or later is there: most dividends are older.
+    """
     sql = statements("sql/actions.sql", spelling)
     lists: dict[tuple[str, str], list[str]] = {}
     for provider, dataset, symbol, _ms in read(sql["lists"], symbols):
         lists.setdefault((dataset, symbol), []).append(provider)
-    rows: dict[tuple[str, Actions, str], list[StoredAction]] = {}
+    since = max(since_ms // (24 * _HOUR_MS) - 1, 0) + _EPOCH
+    found: dict[tuple[str, str, str], list[Event]] = {}
     for dataset in ADJUSTED_FOR["split_dividend"]:
-        for row in read(sql[dataset], symbols):
+        for *row, first_list in read(sql[f"later_{dataset}"], symbols, date.fromordinal(since).isoformat()):
             one = StoredAction(*row)
-            rows.setdefault((one.provider, dataset, one.symbol), []).append(one)
-    for provider, dataset, symbol in rows:
-        if provider not in (have := lists.setdefault((dataset, symbol), [])):
-            have.append(provider)
-    return Knowledge(lists, {key: events(of_list, key[1]) for key, of_list in rows.items()})
+            found.setdefault((one.provider, dataset, one.symbol), []).extend(event_of(one, dataset, first_list))
+            if one.provider not in (have := lists.setdefault((dataset, one.symbol), [])):
+                have.append(one.provider)
+    return Knowledge(lists, found)
 
 
 def turns_of(
-    covered: Iterable[Covered], read: Execute, spelling: Spelling, listing: Callable[[Sequence[str]], object]
+    new: Sequence[Covered],
+    standing: Iterable[Covered],
+    read: Execute,
+    spelling: Spelling,
+    listing: Callable[[Sequence[str]], object],
 ) -> dict[SeriesKey, list[int]]:
-    """When what vendors know of actions has changed, for those of these series that a vendor has adjusted."""
-    adjusted = sorted({one.series for one in covered if one.adjustment in ADJUSTED_FOR})
+    """When what vendors know of actions has changed, for those series of `new` that a vendor has adjusted.
+
+    Not before the earliest of these intervals and of the `standing` ones, which the new ones may touch.
+    """
+    adjusted = sorted({one.series for one in new if one.adjustment in ADJUSTED_FOR})
     if not adjusted:
         return {}
-    known = knowledge(read, spelling, listing(sorted({symbol for _, _, symbol, _, _ in adjusted})))
+    earliest_ms = min(one.fetched_at_ms for one in (*new, *standing))
+    known = knowledge(read, spelling, listing(sorted({symbol for _, _, symbol, _, _ in adjusted})), earliest_ms)
     return {series: known.turns(series[4], series[2]) for series in adjusted}
 
 
@@ -97,22 +108,19 @@ def in_force_ms(ex_day: int) -> int:
     return ((ex_day - _EPOCH) * 24 + _IN_FORCE_HOURS) * _HOUR_MS
 
 
-def events(actions: Iterable[StoredAction], dataset: Actions) -> list[Event]:
-    """The events of the splits, or of the dividends, of one vendor's list of a symbol."""
-    rows = list(actions)
-    # The rows of the first list may be of any age; what only a later one has is new, or corrected.
-    first_list = min((row.first_seen for row in rows), default=0)
+def event_of(row: StoredAction, dataset: Actions, first_list: int) -> Iterator[Event]:
+    """The event of an action, none of one that changes no price.
+
+    `first_list` is when the first list that has a row of the symbol was fetched (Unix ms): its rows may be of any age.
+    """
     without_effect = 1.0 if dataset == "splits" else 0.0
-    found = []
-    for row in rows:
-        if row.value == without_effect or row.value <= 0:
-            continue
-        ex_day = date.fromisoformat(row.ex_date).toordinal()
-        since = max(in_force_ms(ex_day), row.first_seen if row.first_seen > first_list else 0)
-        until = _NEVER if row.gone_at is None else row.gone_at
-        if since < until:
-            found.append(Event(ex_day, round(row.value, 12), row.currency.upper(), since, until))
-    return found
+    if row.value == without_effect or row.value <= 0:
+        return
+    ex_day = date.fromisoformat(row.ex_date).toordinal()
+    since = max(in_force_ms(ex_day), row.first_seen if row.first_seen > first_list else 0)
+    until = _NEVER if row.gone_at is None else row.gone_at
+    if since < until:
+        yield Event(ex_day, round(row.value, 12), row.currency.upper(), since, until)
 
 
 def changed_since(known: Sequence[Event], fetched_ms: int, now_ms: int, *, behind: int) -> int | None:

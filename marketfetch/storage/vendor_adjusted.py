@@ -66,7 +66,9 @@ def stale_series(store: Store, at_ms: int, symbols: Sequence[str] | None = None)
     if not rows:
         return []
     covered = _of_each(store, map(covered_of, rows), symbols)
-    known = knowledge(store.database.read, store.database.spelling, store.database.listing(_symbols(covered)))
+    earliest_ms = min((one.fetched_at_ms for one in covered), default=0)
+    listing = store.database.listing(sorted({one.symbol for one in covered}))
+    known = knowledge(store.database.read, store.database.spelling, listing, earliest_ms)
     found = stale_days(covered, known, at_ms)
     return [found[key].series for key in sorted(found)]
 
@@ -84,10 +86,6 @@ def _of_each(store: Store, covered: Iterable[Covered], symbols: Sequence[str] | 
                 key = (provider, timespan, adjustment)
                 found += [replace(one, symbol=symbol) for one in markets if (one.provider, one.timespan, one.adjustment) == key]
     return found
-
-
-def _symbols(covered: Iterable[Covered]) -> list[str]:
-    return sorted({one.symbol for one in covered})
 
 
 def stale_days(covered: Iterable[Covered], known: Knowledge, at_ms: int) -> dict[SeriesKey, StaleDays]:

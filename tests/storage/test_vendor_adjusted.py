@@ -14,7 +14,7 @@ from marketfetch.schemas.bars import BarSeries
 from marketfetch.schemas.coverage import Covered, merged
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.record_kinds import Records
-from marketfetch.storage.action_knowledge import Knowledge, events, in_force_ms
+from marketfetch.storage.action_knowledge import Knowledge, event_of, in_force_ms
 from marketfetch.storage.stored_actions import StoredAction
 from marketfetch.storage.vendor_adjusted import stale_days, stale_series, without_raw
 from tests.storage.batches import bars
@@ -174,7 +174,9 @@ def test_a_day_is_stale_exactly_if_what_was_known_at_its_call_differs_from_what_
         )
         for day, ratio, seen, gone in rows
     ]  # fmt: skip
-    known = Knowledge({("splits", "AAPL"): ["polygon"]}, {("polygon", "splits", "AAPL"): events(actions, "splits")})
+    first_list = min((one.first_seen for one in actions), default=0)
+    all_events = [event for one in actions for event in event_of(one, "splits", first_list)]
+    known = Knowledge({("splits", "AAPL"): ["polygon"]}, {("polygon", "splits", "AAPL"): all_events})
     turns, covered, called = known.turns("split", "AAPL"), list[Covered](), dict[int, int]()
     for quarter, one, other in sorted(fetches):
         first, last = sorted((one, other))
@@ -182,8 +184,6 @@ def test_a_day_is_stale_exactly_if_what_was_known_at_its_call_differs_from_what_
         new = Covered("polygon", "bars", "AAPL", "1d", "split", days[0], days[1], days[1], moment(quarter))
         covered = merged(covered, new, turns=turns)
         called |= dict.fromkeys(range(FIRST_DAY + first, FIRST_DAY + last + 1), moment(quarter))
-
-    first_list = min((one.first_seen for one in actions), default=0)
 
     def in_force(at: int, day: int) -> set[tuple[str, float]]:
         return {

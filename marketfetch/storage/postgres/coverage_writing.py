@@ -5,7 +5,7 @@ A writer locks the series that it changes until it commits: two pages of one req
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from string import Template
 from typing import Final
 from zlib import crc32
@@ -59,7 +59,7 @@ def _write(db: Db, covered: Sequence[Covered]) -> None:
     asked = columns_of([(*one.series, one.first_day, one.last_day) for one in wanted])
     for row in map(covered_of, fetch(db, _SQL["coverage"], *asked)):
         standing.setdefault(row.series, []).append(row)
-    gone, put = changes(wanted, standing, turns_of(covered, executing(db), SPELLING, list))
+    gone, put = changes(wanted, standing, _turns(db, covered, standing))
     if gone:
         fetch(db, _SQL["uncover"], *columns_of([(*series, first) for series, first in gone]))
     if put:
@@ -76,9 +76,13 @@ def _write_one(db: Db, covered: Covered) -> None:
     found = fetch_together(db, [lock, (write, (*near, *(value for row in alone for value in row)))])
     if not found:
         return
-    turns = turns_of([covered], executing(db), SPELLING, list)
-    gone, put = changes([span], {span.series: [covered_of(row) for row in found]}, turns)
+    standing = {span.series: [covered_of(row) for row in found]}
+    gone, put = changes([span], standing, _turns(db, [covered], standing))
     statements = [(_SQL["uncover_one"], (*series, first)) for series, first in gone]
     statements += [(_SQL["cover_one"], row_of(one)) for one in put]
     if statements:
         fetch_together(db, statements)
+
+
+def _turns(db: Db, covered: Sequence[Covered], standing: Mapping[Series, Sequence[Covered]]) -> dict[Series, list[int]]:
+    return turns_of(covered, [one for rows in standing.values() for one in rows], executing(db), SPELLING, list)

@@ -11,6 +11,20 @@ FROM splits WHERE provider IN ({vendors}) AND symbol {among}
 SELECT provider, symbol, CAST(ex_date AS TEXT), amount, {ms:first_seen}, {ms:gone_at}, kind, currency
 FROM dividends WHERE provider IN ({vendors}) AND symbol {among}
 
+-- Those of them that may make what was fetched later than a day stale: of ex dates from that day on, and of corrections. The
+-- last column is when the first list that has a row of the symbol was fetched: a row that only a later one has is new, or late.
+-- name: later_splits
+SELECT * FROM (SELECT provider, symbol, CAST(ex_date AS TEXT) AS ex_day, new_shares / old_shares, {ms:first_seen} AS seen,
+    {ms:gone_at} AS gone, '', '', {ms:min(first_seen) OVER (PARTITION BY provider, symbol)} AS first_list
+  FROM splits WHERE provider IN ({vendors}) AND symbol {among}) every_row
+WHERE ex_day >= ? OR gone IS NOT NULL OR seen > first_list
+
+-- name: later_dividends
+SELECT * FROM (SELECT provider, symbol, CAST(ex_date AS TEXT) AS ex_day, amount, {ms:first_seen} AS seen,
+    {ms:gone_at} AS gone, kind, currency, {ms:min(first_seen) OVER (PARTITION BY provider, symbol)} AS first_list
+  FROM dividends WHERE provider IN ({vendors}) AND symbol {among}) every_row
+WHERE ex_day >= ? OR gone IS NOT NULL OR seen > first_list
+
 -- name: lists
 SELECT provider, dataset, symbol, {ms:fetched_at} FROM record_lists WHERE symbol {among}
 

@@ -4,3 +4,6 @@ ORDER BY provider, symbol, ex_date, new_shares, old_shares
 
 -- name: fetched_before
 SELECT min({ms:fetched_at}) FROM bar_rows WHERE series_id = ? AND ts < {time:?}
+
+-- name: partial
+SELECT {ms:ts} FROM bar_rows WHERE series_id = ? AND partial

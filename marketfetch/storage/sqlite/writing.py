@@ -122,7 +122,8 @@ def _cover(db: sqlite3.Connection, covered: Sequence[Covered]) -> None:
         ]
         for one in wanted
     }
-    gone, put = changes(wanted, standing, turns_of(covered, executing(db), SPELLING, json.dumps))
+    near = [one for rows in standing.values() for one in rows]
+    gone, put = changes(wanted, standing, turns_of(covered, near, executing(db), SPELLING, json.dumps))
     if gone:
         db.executemany(_SQL["uncover"], [(*series, first.isoformat()) for series, first in gone])
     db.executemany(_SQL["cover"], map(row_of, put))
