@@ -34,10 +34,34 @@ def random_lists(store: Store, symbol: str, seed: int) -> None:
     splits += [(symbol, day(int(n)), 7.0, 1.0, "") for n in on[:2]] + [(symbol, day(int(on[3])), 6.0, 2.0, "")]
     cash = [(symbol, day(int(n)), round(float(draw.uniform(0.1, 3)), 2)) for n in draw.choice(130, 12, replace=False)]
     cash += [(symbol, day(int(on[0])), 0.25), (symbol, cash[0][1], 9.5), (symbol, day(60), 900.0)]
-    dividends = [(*one, "USD", f"K{n % 2}", None, None, None, None, "") for n, one in enumerate(cash)]
+    kinds = ("CD", "SC", "LT")  # cash, special cash, long-term gains
+    dividends = [(*one, "USD", kinds[n % 3], None, None, None, None, "") for n, one in enumerate(cash)]
     dividends.append((symbol, day(30), 1.0, "EUR", "K", None, None, None, None, ""))
     listed(store, *splits, symbol=symbol, day="2024-09-01")
     listed(store, *dividends, symbol=symbol, day="2024-09-01", kind="dividends")
+
+
+def corrected_lists(store: Store, symbol: str, seed: int) -> None:
+    """Lists of a month later: some rows are gone, some have another value or another day, and one is new."""
+    draw = np.random.default_rng(seed + 1_000)
+    for kind, value in (("splits", 2), ("dividends", 2)):
+        sql = {
+            "splits": "SELECT symbol, CAST(ex_date AS TEXT), new_shares, old_shares, vendor_id FROM splits WHERE symbol = ?",
+            "dividends": "SELECT symbol, CAST(ex_date AS TEXT), amount, currency, kind FROM dividends WHERE symbol = ?",
+        }[kind]
+        rows = []
+        for row in store.database.read(sql, symbol):
+            one, fate = list(row), draw.integers(0, 5)
+            if fate == 0:
+                continue
+            if fate == 1:
+                one[value] = round(one[value] * float(draw.choice([0.5, 1.1, 2.0])), 4)
+            if fate == 2:
+                one[1] = str(date.fromisoformat(one[1]) + timedelta(days=1))
+            rows.append(tuple(one) if kind == "splits" else (*one, None, None, None, None, ""))
+        new = (symbol, day(int(draw.integers(0, 120))), 1.5)
+        rows.append((*new, 1.0, "") if kind == "splits" else (*new, "USD", "SC", None, None, None, None, ""))
+        listed(store, *dict.fromkeys(rows), symbol=symbol, day="2024-10-01", kind=kind)
 
 
 def of_view(store: Store, symbol: str, adjustment: str) -> list[tuple[Any, ...]]:
@@ -47,24 +71,48 @@ def of_view(store: Store, symbol: str, adjustment: str) -> list[tuple[Any, ...]]
     return store.database.read(sql, symbol, adjustment)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_view_has_the_numbers_of_the_frame(keep, store, configured, seed):
-    for n, symbol in enumerate(SYMBOLS):
-        keep(symbol, columns_of(DAYS, nulls=3, seed=seed * 10 + n), adjustment="raw", zone="America/New_York")
-        random_lists(store, symbol, seed * 10 + n)
-    views = {(symbol, name): of_view(store, symbol, name) for symbol in SYMBOLS for _, name in WAYS}
-    changed = 0
+Prices = dict[tuple[str, str], np.ndarray]
+
+
+def by_frame(**as_of: Any) -> Prices:
+    found = {}
     for symbol in SYMBOLS:
         for adjust, name in WAYS:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", AdjustmentWarning)
-                frame = marketfetch.bars(symbol, adjust=adjust)
-            found = np.array(views[symbol, name], dtype=np.float64).T
-            theirs = frame.select("open", "high", "low", "close", "volume", "vwap", "trades").to_numpy().T
-            assert found[0].tolist() == [at.timestamp() * 1000 for at in frame["ts"].to_list()]
-            np.testing.assert_allclose(found[1:], theirs, rtol=1e-12)
-            changed += len(np.unique(found[4]))
-    assert changed > len(SYMBOLS) * len(DAYS)
+                frame = marketfetch.bars(symbol, adjust=adjust, **as_of)
+            at = [[one.timestamp() * 1000 for one in frame["ts"].to_list()]]
+            columns = frame.select("open", "high", "low", "close", "volume", "vwap", "trades").to_numpy().T
+            found[symbol, name] = np.vstack([at, columns])
+    return found
+
+
+def by_view(store: Store) -> Prices:
+    both = [(symbol, name) for symbol in SYMBOLS for _, name in WAYS]
+    return {key: np.array(of_view(store, *key), dtype=np.float64).T for key in both}
+
+
+def assert_equal(one: Prices, other: Prices) -> None:
+    for key in one:
+        np.testing.assert_allclose(one[key], other[key], rtol=1e-12, err_msg=str(key))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_view_has_the_numbers_of_the_frame_also_after_corrections_and_as_of_the_day_before_them(
+    keep, store, configured, seed
+):
+    for n, symbol in enumerate(SYMBOLS):
+        keep(symbol, columns_of(DAYS, nulls=3, seed=seed * 10 + n), adjustment="raw", zone="America/New_York")
+        random_lists(store, symbol, seed * 10 + n)
+    first = by_view(store)
+    assert_equal(first, by_frame())
+    assert sum(len(np.unique(one[4])) for one in first.values()) > len(SYMBOLS) * len(DAYS)
+    for n, symbol in enumerate(SYMBOLS):
+        corrected_lists(store, symbol, seed * 10 + n)
+    later = by_view(store)
+    assert_equal(later, by_frame())
+    assert_equal(first, by_frame(as_of="2024-09-15"))
+    assert all(not np.allclose(first[key], later[key], equal_nan=True) for key in first), "each symbol has a correction"
 
 
 def test_the_view_leaves_out_what_has_no_lists_and_what_is_gone_or_only_announced(keep, store, configured):
