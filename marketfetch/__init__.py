@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from marketfetch.exceptions import UnavailableError as UnavailableError
     from marketfetch.exceptions import UnknownJob as UnknownJob
     from marketfetch.frames.bar_frames import bars as bars
+    from marketfetch.frames.record_frames import records as records
     from marketfetch.jobs.forecast import Forecast as Forecast
     from marketfetch.jobs.forecast import plan as plan
     from marketfetch.jobs.job_list import list_jobs as list_jobs
@@ -50,6 +51,7 @@ _PUBLIC = {
     "async_marketfetch": ("AsyncMarketfetch",),
     "exceptions": ("MarketfetchError", "UnknownJob", "BadRequestError", "UnavailableError"),
     "frames.bar_frames": ("bars",),
+    "frames.record_frames": ("records",),
     "jobs.forecast": ("Forecast", "plan"),
     "jobs.job_list": ("list_jobs",),
     "jobs.job_status": ("status",),
@@ -77,6 +79,7 @@ __all__ = [
     "cancel",
     "list_jobs",
     "plan",
+    "records",
     "resume",
     "retry",
     "status",

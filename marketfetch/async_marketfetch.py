@@ -21,7 +21,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, overload
 
-from marketfetch.frames import bar_frames
+from marketfetch.frames import bar_frames, record_frames
 from marketfetch.jobs import forecast, job_list, job_status, steering, submission, updating
 from marketfetch.jobs.forecast import Forecast
 from marketfetch.jobs.job_values import JobStatus, JobSummary
@@ -286,6 +286,81 @@ class AsyncMarketfetch:
             as_of=as_of,
             columns=columns,
             as_=as_,
+        )
+        return found
+
+    @overload
+    async def records(
+        self,
+        dataset: str,
+        *,
+        provider: str | None = ...,
+        symbols: str | Sequence[str] | None = ...,
+        start: date | str | None = ...,
+        end: date | str | None = ...,
+        as_of: date | str | None = ...,
+        gone: bool = ...,
+        as_: Literal["polars"] = ...,
+    ) -> pl.DataFrame: ...
+
+    @overload
+    async def records(
+        self,
+        dataset: str,
+        *,
+        provider: str | None = ...,
+        symbols: str | Sequence[str] | None = ...,
+        start: date | str | None = ...,
+        end: date | str | None = ...,
+        as_of: date | str | None = ...,
+        gone: bool = ...,
+        as_: Literal["pandas"],
+    ) -> pd.DataFrame: ...
+
+    @overload
+    async def records(
+        self,
+        dataset: str,
+        *,
+        provider: str | None = ...,
+        symbols: str | Sequence[str] | None = ...,
+        start: date | str | None = ...,
+        end: date | str | None = ...,
+        as_of: date | str | None = ...,
+        gone: bool = ...,
+        as_: Literal["arrow"],
+    ) -> pa.Table: ...
+
+    @overload
+    async def records(
+        self,
+        dataset: str,
+        *,
+        provider: str | None = ...,
+        symbols: str | Sequence[str] | None = ...,
+        start: date | str | None = ...,
+        end: date | str | None = ...,
+        as_of: date | str | None = ...,
+        gone: bool = ...,
+        as_: Literal["rows"],
+    ) -> list[dict[str, Any]]: ...
+
+    async def records(
+        self,
+        dataset: str,
+        *,
+        provider: str | None = None,
+        symbols: str | Sequence[str] | None = None,
+        start: date | str | None = None,
+        end: date | str | None = None,
+        as_of: date | str | None = None,
+        gone: bool = False,
+        as_: Literal["polars", "pandas", "arrow", "rows"] = "polars",
+    ) -> pl.DataFrame | pd.DataFrame | pa.Table | list[dict[str, Any]]:
+        """`marketfetch.records`: stored splits, dividends and other records."""
+        read: Callable[..., Any] = record_frames.records
+        found: pl.DataFrame | pd.DataFrame | pa.Table | list[dict[str, Any]] = await self._run(
+            read, dataset, provider=provider, symbols=symbols, start=start, end=end, as_of=as_of, gone=gone, as_=as_
         )
         return found
 

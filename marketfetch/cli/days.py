@@ -57,7 +57,9 @@ def _in_order(ctx: click.Context, param: click.Parameter, value: date | None) ->
 
 def adjust_options(command: F) -> F:
     """The options --adjust and --as-of: words as in `marketfetch.bars`, and a date or None."""
-    as_of = click.option("--as-of", type=DAY, help="With --adjust: by what was known on this day.  [default: today in UTC]")
+    as_of = click.option(
+        "--as-of", type=DAY, help="With --adjust or --dataset: by what was known on this day.  [default: today in UTC]"
+    )
     adjust = click.option("--adjust", help="Adjust raw prices by stored actions: none, splits, or all (dividends too).")
     return adjust(as_of(command))
 

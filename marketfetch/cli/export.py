@@ -20,6 +20,7 @@ from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
     from marketfetch.frames.export_names import Format
+    from marketfetch.frames.exporting import Exported
     from marketfetch.storage.stored_series import StoredSeries
 
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--symbols", multiple=True, help="Symbols, with blanks or commas between them.  [default: all]")
 @click.option("--symbols-file", type=click.File("rb"), help="More symbols, as in `marketfetch fetch`.")
 @range_options(start_default="the first stored one", end_default="the last stored one")
+@click.option("--dataset", default="bars", show_default=True, help="Or splits, dividends, snapshots, symbols, values ...")
 @click.option("--timespan", type=TIMESPAN, help="Only bars of this length.")
 @click.option("--provider", help="Only bars of this vendor.")
 @click.option("--adjustment", type=ADJUSTMENT, help="Only raw, split or split_dividend bars.")
@@ -47,6 +49,7 @@ def export(
     symbols_file: IO[bytes] | None,
     start: date | None,
     end: date | None,
+    dataset: str,
     timespan: str | None,
     provider: str | None,
     adjustment: str | None,
@@ -55,17 +58,27 @@ def export(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Write stored bars as files into DEST, a folder or any URL that fsspec knows (s3://bucket/bars, needs s3fs).
+    """Write stored bars, or the rows of another dataset, as files into DEST.
+
+    DEST is a folder, or any URL that fsspec knows (s3://bucket/bars, needs s3fs).
 
     One file a series, in folders provider=P/symbol=S/timespan=T/adjustment=A, and _manifest.json last; or one file for all, if
     DEST ends in .parquet, .csv or .arrow, which then is the format. A slash at the end makes any name a folder. After an
-    interruption the same command goes on where it stopped.
+    interruption the same command goes on where it stopped. Another dataset is one file, DEST or the dataset's name in it.
     """
     from marketfetch.frames.adjusting import read_adjust
     from marketfetch.frames.choosing import wish
     from marketfetch.frames.exporting import export as exported
+    from marketfetch.frames.record_exporting import export_records
+    from marketfetch.frames.record_questions import question
 
     named = symbols_of(symbols, symbols_file) if symbols or symbols_file else None
+    if dataset.lower() != "bars":
+        if adjustment or adjust or timespan:
+            raise click.UsageError(f"{dataset} have no timespan and no adjustment: leave these options out")
+        found = question(dataset, provider=provider, symbols=named, start=start, end=end, as_of=as_of, told=hint)
+        _tell(export_records(destination, found, dataset=dataset, to=to, overwrite=overwrite), as_json=as_json)
+        return
     by, adjustment = read_adjust(adjust, as_of, adjustment)
     asked = wish(named, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}", told=hint)
     status = err().status("") if sys.stderr.isatty() else nullcontext()
@@ -85,6 +98,10 @@ def export(
             adjust=by,
             told=told,
         )
+    _tell(done, as_json=as_json)
+
+
+def _tell(done: Exported, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(done)))
         return
@@ -92,5 +109,5 @@ def export(
     if done.new_folder:
         hint(f"The folder {done.new_folder} is new.")
     if not done.rows:
-        hint("No bar is stored in this range, so the files have no rows; without --start and --end all of them are written.")
+        hint("No row is stored in this range, so the files have none; without --start and --end all of them are written.")
     click.echo(f"Wrote {counted(done.files, 'file')} to {done.destination}{before}, {counted(done.rows, 'row')} in all.")

@@ -17,6 +17,7 @@ from marketfetch.cli import doubts
 from marketfetch.cli.days import adjust_options, range_options
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.screen import hint, table
+from marketfetch.cli.show_records import show_records
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
@@ -36,13 +37,14 @@ _SHORT: Final = 7
 
 
 @click.command()
-@click.argument("symbol")
+@click.argument("symbol", required=False)
 @click.option(
     "--timespan", type=TIMESPAN, default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo."
 )
 @click.option(
     "--last", type=click.IntRange(1, _MOST), help="How many bars, the latest ones.  [default: 30; with --start or --end all]"
 )
+@click.option("--dataset", default="bars", show_default=True, help="Or splits, dividends, snapshots, symbols, values ...")
 @range_options(start_default="the first stored one", end_default="the last stored one")
 @click.option("--provider", help="The vendor, where several have bars of SYMBOL.")
 @click.option("--adjustment", type=ADJUSTMENT, help="raw, split or split_dividend, where several are stored.")
@@ -53,7 +55,8 @@ _SHORT: Final = 7
 @click.option("--open", "opening", is_flag=True, help="Open the picture in the browser.")
 def show(
     *,
-    symbol: str,
+    symbol: str | None,
+    dataset: str,
     timespan: str,
     last: int | None,
     start: date | None,
@@ -69,6 +72,7 @@ def show(
 ) -> None:
     """Show the latest stored bars of SYMBOL, oldest first, as a table or with --plot as a picture. Calls no vendor.
 
+    With --dataset the stored rows of that dataset, of SYMBOL or of all, as they are known now, or were on --as-of.
     A universe (@NAME) stands for what is stored of its symbols, which are shown one after the other.
 
     Times are the starts of the bars: the date of the session; for bars shorter than a day, the time in the exchange's zone.
@@ -79,6 +83,21 @@ def show(
     from marketfetch.frames.stored_bars import found, reading, spans
     from marketfetch.storage.reading_back import last_bars
 
+    if dataset.lower() != "bars":
+        if adjustment or adjust or plot or output or opening or timespan != "1d":
+            raise click.UsageError(f"{dataset} have no timespan, no adjustment and no picture: leave these options out")
+        show_records(
+            *(symbol, dataset),
+            provider=provider,
+            start=start,
+            end=end,
+            as_of=as_of,
+            last=last or _USUAL,
+            as_json=as_json,
+        )
+        return
+    if symbol is None:
+        raise click.UsageError("name a symbol, or a dataset that has none: `marketfetch show AAPL`, `show --dataset holidays`")
     by, adjustment = read_adjust(adjust, as_of, adjustment)
     asked = wish(symbol, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}", told=hint)
     if asked.optional and output:

@@ -202,24 +202,25 @@ def _name(one: StoredSeries, to: Format) -> str:
 def _write(file: IO[bytes], found: Iterator[pa.RecordBatch], to: Format) -> tuple[int, tuple[int | None, int | None]]:
     """Writes the batches; the number of rows, and the first and the last `ts` in Unix ms."""
     rows, first, last = 0, None, None
-    with closing(_writer(file, to)) as writer:
+    with closing(writer(file, to, schema(COLUMNS))) as into:
         for batch in found:
-            writer.write_batch(batch)
+            into.write_batch(batch)
             rows += batch.num_rows
             ts = batch.column("ts")
             first, last = ts[0].value if first is None else first, ts[-1].value
     return rows, (first, last)
 
 
-def _writer(file: IO[bytes], to: Format) -> Any:
+def writer(file: IO[bytes], to: Format, types: pa.Schema) -> Any:
+    """What writes batches with these columns into a file, and ends it when it is closed."""
     import pyarrow as pa
 
     if to == "parquet":
         from pyarrow import parquet
 
-        return parquet.ParquetWriter(file, schema(COLUMNS), compression="zstd")
+        return parquet.ParquetWriter(file, types, compression="zstd")
     if to == "csv":
         from pyarrow import csv
 
-        return csv.CSVWriter(file, schema(COLUMNS))
-    return pa.ipc.new_file(file, schema(COLUMNS))
+        return csv.CSVWriter(file, types)
+    return pa.ipc.new_file(file, types)

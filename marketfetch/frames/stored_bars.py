@@ -34,8 +34,8 @@ _BUSY_MS: Final = 5_000
 
 
 @contextmanager
-def reading() -> Iterator[Store]:
-    """The configured database for one question; its tables are those of this release.
+def reading(what: str = "bars") -> Iterator[Store]:
+    """The configured database for one question about `what`; its tables are those of this release.
 
     Raises BadRequestError where there is no database yet, which is no outage: it has no bars; else UnavailableError.
     A connection for each question: a notebook that stands open holds none, and a forked process inherits none.
@@ -45,9 +45,9 @@ def reading() -> Iterator[Store]:
             store.verify()
             yield store
     except NoTables as error:
-        raise BadRequestError(f"No bars are stored: {error}. {database_choice()}") from None
+        raise BadRequestError(f"No {what} are stored: {error}. {database_choice()}") from None
     except StoreError as error:
-        raise UnavailableError(f"The bars can't be read: {error}.") from error
+        raise UnavailableError(f"The {what} can't be read: {error}.") from error
 
 
 def found(store: Store, asked: Wish) -> list[StoredSeries]:

@@ -46,6 +46,10 @@ class RecordKind:
     judges: bool = True
     stored: bool = True
     listed: bool = True
+    #: The column of the row's day, "" where it has none: a question for a range means it.
+    dated: str = ""
+    #: Datasets of a kind of lists whose replies are no lists.
+    searches: tuple[str, ...] = ()
 
 
 _SYMBOL: Final = Column("symbol", "text", "the vendor's spelling")
@@ -63,6 +67,7 @@ SPLITS: Final = RecordKind(
     ),
     key=("symbol", "ex_date", "new_shares", "old_shares"),
     once=("symbol", "ex_date"),
+    dated="ex_date",
 )
 DIVIDENDS: Final = RecordKind(
     name="dividends",
@@ -81,6 +86,7 @@ DIVIDENDS: Final = RecordKind(
     ),
     key=("symbol", "ex_date", "amount", "currency", "kind"),
     once=("symbol", "ex_date"),
+    dated="ex_date",
 )
 QUOTES: Final = RecordKind(
     name="snapshots",
@@ -98,6 +104,7 @@ QUOTES: Final = RecordKind(
     ),
     key=("symbol", "taken_at"),
     once=("symbol", "taken_at"),
+    dated="day",
     listed=False,
 )
 LISTINGS: Final = RecordKind(
@@ -119,7 +126,8 @@ LISTINGS: Final = RecordKind(
     key=("symbol", "status", "listing"),
     once=("symbol", "status"),
     scope="status",
-    parts=MappingProxyType({"symbols": "active", "delisted": "delisted"}),
+    parts=MappingProxyType({"symbols": "active", "delisted": "delisted", "search": "found"}),
+    searches=("search",),
 )
 HOLIDAYS: Final = RecordKind(
     name="holidays",
@@ -134,6 +142,7 @@ HOLIDAYS: Final = RecordKind(
     ),
     key=("exchange", "day", "status"),
     once=("exchange", "day"),
+    dated="day",
     scope="exchange",
     judges=False,
 )
@@ -171,6 +180,7 @@ VALUE_ROWS: Final = RecordKind(
     ),
     key=("symbol", "row_key"),
     once=("symbol", "row_key"),
+    dated="day",
     listed=False,
 )
 

@@ -82,7 +82,7 @@ def write_records(execute: Execute, put: Puts, spelling: Spelling, batches: Sequ
             columns = batch.records.columns
             note_columns(execute, spelling, name.provider, table, columns, seen_ms=seen_ms, ledger_id=ledger_id)
         # A search is no list: what it lacks may be listed all the same.
-        if kind.listed and (not kind.parts or name.dataset in kind.parts):
+        if kind.listed and name.dataset not in kind.searches:
             _end_list(execute, sql, kind, name, standing, execute(sql["pages"], batch.ledger.root))
 
 

@@ -59,6 +59,16 @@ def test_lists_of_actions_are_fetched_and_stored_as_the_market_has_them(place, s
         ("polygon", "symbols", "*"),
     ]
 
+    found = place.marketfetch("search", "alpha_vantage", "aap", "--json")
+    assert found.returncode == 0, found.stderr
+    assert [(row["symbol"], row["status"]) for row in json.loads(found.stdout)["rows"]] == [("AAPL", "found")]
+    none = place.marketfetch("search", "polygon", "no", "such", "name")
+    assert none.returncode == 1
+    assert "polygon finds no symbol for 'no such name'" in none.stderr
+    done = place.marketfetch("fetch", "polygon", "--dataset", "market_status", "--wait")
+    assert done.returncode == 0, done.stderr
+    assert "extended-hours" in place.marketfetch("show", "--dataset", "market_status").stdout
+
 
 def test_any_table_and_any_series_is_stored_as_it_is_page_by_page(place):
     place.env["MARKETFETCH_PROVIDERS__NASDAQ__PAGE_LIMIT"] = "40"

@@ -21,7 +21,7 @@ import marketfetch
 from marketfetch import settings
 from marketfetch.local.valkey_server import start_valkey
 
-FUNCTIONS = ("bars", "submit", "update", "status", "wait", "cancel", "resume", "retry", "list_jobs", "plan")
+FUNCTIONS = ("bars", "records", "submit", "update", "status", "wait", "cancel", "resume", "retry", "list_jobs", "plan")
 ASYNC = ("AsyncMarketfetch",)
 ERRORS = ("MarketfetchError", "UnknownJob", "BadRequestError", "UnavailableError")
 VALUES = ("Counts", "Failure", "Forecast", "JobStatus", "JobSummary", "NextCall", "Submitted")
@@ -139,6 +139,7 @@ def stored(job_id: str) -> int:
 
 reveal_type(submit("polygon", ["AAPL"], start=date(2024, 1, 2), end=date(2024, 1, 31)).job_id)
 reveal_type(marketfetch.bars("AAPL"))
+reveal_type(marketfetch.records("splits", symbols="AAPL", as_="rows"))
 reveal_type(marketfetch.bars(["AAPL", "MSFT"], start=date(2024, 1, 2), columns=["ts", "close"], as_="polars"))
 
 
@@ -193,6 +194,7 @@ REVEALED = """
     Literal['running'] | Literal['done'] | Literal['failed'] | Literal['cancelled']
     str
     DataFrame
+    list[dict[str, Any]]
     DataFrame
     Submitted
     JobStatus

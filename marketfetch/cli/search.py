@@ -1,0 +1,55 @@
+"""`marketfetch search`: which symbols a vendor has for the words of a name."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+from urllib.parse import quote_plus
+
+import click
+
+from marketfetch.cli.screen import hint
+from marketfetch.phrases import counted
+
+_SHOWN: Final = ("provider", "symbol", "name", "kind", "market", "exchange", "currency")
+
+
+@click.command()
+@click.argument("provider")
+@click.argument("words", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def search(ctx: click.Context, *, provider: str, words: tuple[str, ...], as_json: bool) -> None:
+    """Ask PROVIDER which symbols it has for WORDS of a name, such as `search polygon bank of america`. Costs one call.
+
+    A worker makes the call, within the limits of the keys. What is found is printed, and stored in the table `symbols` with the
+    status found. Exits with 1 if nothing is found, or the call failed.
+    """
+    from marketfetch import connections, submit
+    from marketfetch.cli.outcome import next_step, sentences
+    from marketfetch.cli.owner import owner
+    from marketfetch.cli.progress import watched
+    from marketfetch.cli.show_records import document, print_rows
+    from marketfetch.frames.record_frames import named
+    from marketfetch.frames.record_questions import question
+    from marketfetch.storage.stored_records import records_of_job
+
+    text = quote_plus(" ".join(words))
+    job = submit(provider, [text], dataset="search", owner=owner())
+    state = watched({job.job_id: provider})[job.job_id]
+    asked = question("search")
+    rows = [named(asked, row) for row in records_of_job(connections.recorded(), asked.kind, job.job_id)]
+    # What the words begin with stands first, as a person looks for it.
+    typed = " ".join(words).casefold()
+    rows.sort(key=lambda row: (row["symbol"].casefold() != typed, not row["name"].casefold().startswith(typed), row["symbol"]))
+    if as_json:
+        click.echo(json.dumps({"job": job.job_id, "state": state.state, "rows": [document(row) for row in rows]}))
+    elif state.state != "done":
+        click.echo("\n".join(sentences(state)))
+        hint(next_step(state))
+    elif not rows:
+        hint(f"{provider} finds no symbol for {' '.join(words)!r}: try fewer words, or another vendor.")
+    else:
+        print_rows([{name: row[name] for name in _SHOWN} for row in rows])
+        hint(f"{counted(len(rows), 'symbol')}. `marketfetch fetch {provider} SYMBOL` fetches its bars.")
+    ctx.exit(0 if rows and state.state == "done" else 1)
