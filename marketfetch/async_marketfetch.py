@@ -343,7 +343,7 @@ class AsyncMarketfetch:
         as_of: date | str | None = ...,
         gone: bool = ...,
         as_: Literal["rows"],
-    ) -> list[dict[str, Any]]: ...
+    ) -> list[dict[str, str | float | date | None]]: ...
 
     async def records(
         self,
@@ -356,10 +356,10 @@ class AsyncMarketfetch:
         as_of: date | str | None = None,
         gone: bool = False,
         as_: Literal["polars", "pandas", "arrow", "rows"] = "polars",
-    ) -> pl.DataFrame | pd.DataFrame | pa.Table | list[dict[str, Any]]:
+    ) -> pl.DataFrame | pd.DataFrame | pa.Table | list[dict[str, str | float | date | None]]:
         """`marketfetch.records`: stored splits, dividends and other records."""
         read: Callable[..., Any] = record_frames.records
-        found: pl.DataFrame | pd.DataFrame | pa.Table | list[dict[str, Any]] = await self._run(
+        found: pl.DataFrame | pd.DataFrame | pa.Table | list[dict[str, str | float | date | None]] = await self._run(
             read, dataset, provider=provider, symbols=symbols, start=start, end=end, as_of=as_of, gone=gone, as_=as_
         )
         return found

@@ -41,7 +41,7 @@ def search(ctx: click.Context, *, provider: str, words: tuple[str, ...], as_json
     rows = [named(asked, row) for row in records_of_job(connections.recorded(), asked.kind, job.job_id)]
     # What the words begin with stands first, as a person looks for it.
     typed = " ".join(words).casefold()
-    rows.sort(key=lambda row: (row["symbol"].casefold() != typed, not row["name"].casefold().startswith(typed), row["symbol"]))
+    rows.sort(key=lambda row: _place(typed, str(row["symbol"]), str(row["name"])))
     if as_json:
         click.echo(json.dumps({"job": job.job_id, "state": state.state, "rows": [document(row) for row in rows]}))
     elif state.state != "done":
@@ -53,3 +53,7 @@ def search(ctx: click.Context, *, provider: str, words: tuple[str, ...], as_json
         print_rows([{name: row[name] for name in _SHOWN} for row in rows])
         hint(f"{counted(len(rows), 'symbol')}. `marketfetch fetch {provider} SYMBOL` fetches its bars.")
     ctx.exit(0 if rows and state.state == "done" else 1)
+
+
+def _place(typed: str, symbol: str, name: str) -> tuple[bool, bool, str]:
+    return symbol.casefold() != typed, not name.casefold().startswith(typed), symbol

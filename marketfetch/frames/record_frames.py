@@ -73,7 +73,7 @@ def records(
     as_of: date | str | None = ...,
     gone: bool = ...,
     as_: Literal["rows"],
-) -> list[dict[str, Any]]: ...
+) -> list[dict[str, str | float | date | None]]: ...
 
 
 def records(
@@ -86,7 +86,7 @@ def records(
     as_of: date | str | None = None,
     gone: bool = False,
     as_: Literal["polars", "pandas", "arrow", "rows"] = "polars",
-) -> pl.DataFrame | pd.DataFrame | pa.Table | list[dict[str, Any]]:
+) -> pl.DataFrame | pd.DataFrame | pa.Table | list[dict[str, str | float | date | None]]:
     """Stored records of a dataset, by vendor and natural key. Calls no vendor; needs no Redis, and for "rows" no extra.
 
     dataset     "splits", "dividends", "snapshots", "symbols" (listed now), "delisted", "search" (found by one), "holidays",
@@ -127,15 +127,15 @@ def records(
     return cast("pl.DataFrame", pl.from_arrow(table))
 
 
-def rows_of(asked: RecordQuestion) -> list[dict[str, Any]]:
+def rows_of(asked: RecordQuestion) -> list[dict[str, str | float | date | None]]:
     """The rows as dicts, with dates and datetimes (UTC). Raises BadRequestError, UnavailableError."""
     with reading("records") as store:
         return [named(asked, row) for rows in stored_records(store, asked) for row in rows]
 
 
-def named(asked: RecordQuestion, row: Sequence[Any]) -> dict[str, Any]:
+def named(asked: RecordQuestion, row: Sequence[Any]) -> dict[str, str | float | date | None]:
     """A row of `stored_records` by the names of its columns."""
-    found = dict(zip(columns_of(asked.kind), row, strict=True))
+    found: dict[str, Any] = dict(zip(columns_of(asked.kind), row, strict=True))
     for column in asked.kind.columns:
         if column.type == "day" and found[column.name] is not None:
             found[column.name] = date.fromisoformat(found[column.name])

@@ -279,6 +279,6 @@ def test_a_new_folder_and_a_range_without_bars_are_said(three, tmp_path):
     done = run("new/deep/a.csv", "--start", "2030-01-01")
     assert done.stdout == "Wrote 1 file to new/deep/a.csv, 0 rows in all.\n", done.output
     assert "The folder new/deep is new." in done.stderr
-    assert "No bar is stored in this range" in done.stderr
+    assert "No row is stored in this range" in done.stderr
     again = run("new/deep/b.csv")
     assert (again.exit_code, again.stderr) == (0, "")

@@ -36,4 +36,4 @@ def test_every_example_of_the_page_runs_and_prints_what_it_shows(in_sqlite: Any)
             assert done.exit_code == 0, done.output
             said += f"{line}\n{done.stdout}"
         assert said == text
-    assert [re.findall(r"shape: \((\d+), (\d+)\)", one) for one in printed] == [[("2", "4")], [("2", "2")]]
+    assert [re.findall(r"shape: \((\d+), (\d+)\)", one) for one in printed] == [[("2", "4")], [("2", "2")], [("0", "9")]]

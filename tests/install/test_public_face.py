@@ -194,7 +194,7 @@ REVEALED = """
     Literal['running'] | Literal['done'] | Literal['failed'] | Literal['cancelled']
     str
     DataFrame
-    list[dict[str, Any]]
+    list[dict[str, str | float | date | None]]
     DataFrame
     Submitted
     JobStatus
