@@ -26,6 +26,7 @@ DATASETS = {
     "polygon/mock_splits.json": "splits",
     "polygon/mock_dividends.json": "dividends",
     "polygon/mock_tickers_page1.json": "tickers",
+    "polygon/mock_marketstatus_now.json": "market_status",
     "nasdaq/wiki_prices_table_export.csv": "WIKI/PRICES",
     "nasdaq/datatable_NDAQ_RTAT10_excerpt.json": "NDAQ/RTAT10",
     "nasdaq/dataset_MULTPL_SP500_PE_excerpt.json": "MULTPL/SP500_PE_RATIO_MONTH",
