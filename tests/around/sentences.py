@@ -41,7 +41,9 @@ def _literal_anywhere(text: str, parts: Template) -> int:
         if text in part:
             return len(text)
         best = max(best, _literal_after_a_field(text, parts[number:]))
-        for cut in range(len(part)):
+        if number + 1 == len(parts):
+            break  # no field follows, so that the text can't begin in this part and go on
+        for cut in range(max(0, len(part) - len(text)), len(part)):
             if text.startswith(part[cut:]):
                 rest = _literal_after_a_field(text[len(part) - cut :], parts[number + 1 :])
                 best = max(best, len(part) - cut + rest if rest >= 0 else 0)
@@ -57,5 +59,5 @@ def _literal_after_a_field(text: str, parts: Sequence[str]) -> int:
     if (at := text.find(parts[0], 1)) > 0:
         rest = _literal_after_a_field(text[at + len(parts[0]) :], parts[1:])
         return -1 if rest < 0 else len(parts[0]) + rest
-    ends = (length for length in range(len(parts[0]) - 1, 0, -1) if text.endswith(parts[0][:length]))
+    ends = (length for length in range(min(len(parts[0]) - 1, len(text)), 0, -1) if text.endswith(parts[0][:length]))
     return next(ends, 0)
