@@ -44,12 +44,14 @@ check: lint types contracts test  ## everything CI runs
 
 coverage: $(VENV)/.dev  ## the whole suite again, slower, with the branches that it takes: 95 % of each package or it fails
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m coverage run -m pytest -n $(PROCESSES)
-	@$(BIN)/python -m coverage combine --quiet
-	@$(BIN)/python -m coverage report --ignore-errors
-	@for package in marketfetch providers tasks; do \
-	  printf '%s: ' $$package && $(BIN)/python -m coverage report --ignore-errors --include="$$package/*" --format=total --fail-under=95 || exit 1; \
-	done
+	@status=0; $(BIN)/python -m coverage run -m pytest -n $(PROCESSES) || status=$$?; \
+	  $(BIN)/python -m coverage combine --quiet; \
+	  $(BIN)/python -m coverage report --ignore-errors; \
+	  for package in marketfetch providers tasks; do \
+	    printf '%s: ' $$package; \
+	    $(BIN)/python -m coverage report --ignore-errors --include="$$package/*" --format=total --fail-under=95 || status=1; \
+	  done; \
+	  exit $$status
 
 stress: $(VENV)/.dev    ## random steps and random kills at full length, with other seeds each time; about an hour
 	@MARKETFETCH_TEST_EXAMPLES=5000 $(BIN)/python -m pytest -n 2 tests/quotas/test_model.py

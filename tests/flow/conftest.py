@@ -218,7 +218,7 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     if "COVERAGE_PROCESS_CONFIG" in os.environ and process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=60)
+            process.wait(timeout=10)
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is None:
             os.killpg(process.pid, number)
