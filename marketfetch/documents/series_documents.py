@@ -81,7 +81,7 @@ class Gaps(TypedDict):
 
 
 class StaleSeries(TypedDict):
-    """A series whose last final bar is `sessions` behind the session that is due."""
+    """A series whose last final bar is `sessions` behind the session that is due. `listing`: what the vendor's lists say."""
 
     provider: str
     symbol: str
@@ -92,6 +92,7 @@ class StaleSeries(TypedDict):
     sessions: int
     vendor_has_none: bool
     asked_at: str | None
+    listing: str
 
 
 class StalePrices(TypedDict):
@@ -156,7 +157,7 @@ def reason_of_gap(gap: Gap | Stretch) -> str:
 
 
 def freshness_document(found: Freshness) -> FreshnessOfSeries:
-    stale = sum(not one.vendor_has_none for one in found.stale)
+    stale = sum(not one.over for one in found.stale)
     return {
         "fresh": found.fresh,
         "stale": stale,
@@ -217,6 +218,7 @@ def _stale(one: Stale) -> StaleSeries:
         "sessions": one.sessions,
         "vendor_has_none": one.vendor_has_none,
         "asked_at": _time(one.none_at_ms) if one.none_at_ms else None,
+        "listing": one.listing,
     }
 
 

@@ -54,7 +54,9 @@ def stale_of(spec: JobSpec, planned: Sequence[Request], store: Store) -> dict[st
         if not covered:
             continue
         earliest_ms = min(one.fetched_at_ms for one in covered)
-        known = knowledge(store.database.read, store.database.spelling, store.database.listing(symbols), earliest_ms)
+        known = knowledge(
+            store.database.read, store.database.spelling, store.database.listing([*symbols, EVERY_SYMBOL]), earliest_ms
+        )
         for (_, _, symbol, _, _), stale in stale_days(covered, known, at_ms).items():
             before = found.get(symbol, stale)
             found[symbol] = stale._replace(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from marketfetch import vendors
 from marketfetch.exceptions import BadRequestError
+from marketfetch.ops.ended_listings import sentences_of_ends
 from marketfetch.ops.gap_reasons import Known, Run, Why, runs
 from marketfetch.ops.missing_minutes import Stretch, for_sessions, shortest_session, stretches
 from marketfetch.ops.series_calendars import SeriesCalendar, SeriesCalendars
@@ -151,7 +152,8 @@ def find(store: Store, chosen: Chosen, *, at_ms: int | None = None) -> Found:
         _compare(found, one, days, minutes, calendar, of_series, first_bars.get(one.number), chosen)
     found.gaps.sort(key=lambda gap: (gap.symbol, gap.provider, gap.timespan, gap.adjustment, gap.first))
     found.stretches.sort(key=lambda gap: (gap.symbol, gap.provider, gap.timespan, gap.adjustment, gap.begin_ms))
-    found.notes = [*calendars.sentences(), *_changed_tables(store, chosen)]
+    ended = sentences_of_ends(store, {(gap.provider, gap.symbol) for gap in found.gaps})
+    found.notes = [*calendars.sentences(), *ended, *_changed_tables(store, chosen)]
     return found
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
+from typing import Final
 
+from marketfetch.ops.ended_listings import words_of
 from marketfetch.ops.gap_reasons import runs
 from marketfetch.ops.missing_sessions import Asked, asked_of, by_series
 from marketfetch.ops.series_calendars import SeriesCalendar, SeriesCalendars
 from marketfetch.printable import printable
 from marketfetch.storage.action_knowledge import ADJUSTED_FOR
-from marketfetch.storage.asked_ranges import asked_ranges
+from marketfetch.storage.asked_ranges import EVERY_SYMBOL, asked_ranges
+from marketfetch.storage.listing_ends import listing_ends
 from marketfetch.storage.session_dates import session_days
 from marketfetch.storage.store import Store
 from marketfetch.storage.stored_actions import action_lists
@@ -22,6 +25,9 @@ from marketfetch.storage.vendor_adjusted import StaleSeries, stale_series
 from marketfetch.vendors.expected_days import date_of
 from marketfetch.vendors.trading_days import EVERY_DAY, WEEK_OF_CURRENCIES
 
+#: A listing ends so near to its last bar: over a weekend and holidays. A farther day is that of another listing of the symbol.
+_A_WEEK: Final = timedelta(days=7)
+
 
 @dataclass(frozen=True, slots=True)
 class Stale:
@@ -29,7 +35,9 @@ class Stale:
 
     `last` is the date of that bar, None where each stored bar may still change; `due` the date of that session. For weekly and
     monthly bars these are the first dates of periods. `vendor_has_none`: a final reply has covered each of the sessions, latest
-    at `none_at_ms` (Unix ms), and had no bar: the listing has ended, or the vendor has stopped.
+    at `none_at_ms` (Unix ms), and had no bar: the listing has ended, or the vendor has stopped. `listing` is what the vendor's
+    lists say of a symbol that is not listed any more, a clause, "" for nothing; `delisted`: it says that the listing ended
+    before all of these sessions.
     """
 
     provider: str
@@ -41,6 +49,13 @@ class Stale:
     sessions: int
     vendor_has_none: bool
     none_at_ms: int = 0
+    listing: str = ""
+    delisted: bool = False
+
+    @property
+    def over(self) -> bool:
+        """True if the vendor has no more: no call brings these sessions."""
+        return self.vendor_has_none or self.delisted
 
 
 @dataclass(slots=True)
@@ -77,8 +92,21 @@ def freshness(store: Store, *, at_ms: int | None = None) -> Freshness:
             found.fresh += 1
         else:
             found.stale.append(behind)
-    found.stale.sort(key=lambda one: (one.vendor_has_none, -one.sessions, one.symbol, one.provider, one.timespan))
+    found.stale = _with_listings(store, found.stale)
+    found.stale.sort(key=lambda one: (one.over, -one.sessions, one.symbol, one.provider, one.timespan))
     found.notes = [*calendars.sentences(), *_without_lists(store, of_exchanges)]
+    return found
+
+
+def _with_listings(store: Store, stale: Sequence[Stale]) -> list[Stale]:
+    """The same, with what the vendors' lists say of the symbols that are not listed any more."""
+    ends = listing_ends(store, (one.symbol for one in stale))
+    found = []
+    for one in stale:
+        end = ends.get((one.provider, one.symbol))
+        last_day = None if end is None else end.last_day
+        over = last_day is not None and one.last is not None and abs(one.last - last_day) <= _A_WEEK
+        found.append(one if end is None else replace(one, listing=words_of(end), delisted=over))
     return found
 
 
@@ -86,8 +114,9 @@ def _without_lists(store: Store, adjusted: Sequence[StoredSeries]) -> Iterator[s
     """Says of which series that their vendor has adjusted no split can be known, and so no stale day."""
     if not adjusted:
         return
-    have = {(dataset, symbol) for _, dataset, symbol in action_lists(store, sorted({one.symbol for one in adjusted}))}
-    lacking = {one.symbol: one.provider for one in adjusted if ("splits", one.symbol) not in have}
+    names = [EVERY_SYMBOL, *sorted({one.symbol for one in adjusted})]
+    have = {symbol for _, dataset, symbol in action_lists(store, names) if dataset == "splits"}
+    lacking = {one.symbol: one.provider for one in adjusted if not {one.symbol, EVERY_SYMBOL} & have}
     if not lacking:
         return
     symbol = next(iter(lacking))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal, NamedTuple
 
-from marketfetch.schemas.coverage import Covered
+from marketfetch.schemas.coverage import EVERY_SYMBOL, Covered
 from marketfetch.storage.database_protocol import Execute
 from marketfetch.storage.statements import Spelling, statements
 from marketfetch.storage.stored_actions import StoredAction
@@ -50,7 +50,7 @@ class Knowledge:
 
     def of(self, provider: str, dataset: str, symbol: str) -> Sequence[Event]:
         """The events of a vendor's list; where it has none here, of another vendor's, the first by name."""
-        have = self.lists.get((dataset, symbol), ())
+        have = (*self.lists.get((dataset, symbol), ()), *self.lists.get((dataset, EVERY_SYMBOL), ()))
         source = provider if provider in have else min(have, default=provider)
         return self.by_list.get((source, dataset, symbol), ())
 
@@ -65,7 +65,7 @@ class Knowledge:
 
 
 def knowledge(read: Execute, spelling: Spelling, symbols: object, since_ms: int) -> Knowledge:
-    """What is stored of the actions of `symbols`, a value of `Database.listing`. Raises what `read` raises.
+    """What is stored of the actions of `symbols`, a value of `Database.listing` with EVERY_SYMBOL. Raises what `read` raises.
 
     Only what may differ from what was known at `since_ms` (Unix ms) or later is there: most dividends are older.
     """
@@ -99,7 +99,9 @@ def turns_of(
     if not adjusted:
         return {}
     earliest_ms = min(one.fetched_at_ms for one in (*new, *standing))
-    known = knowledge(read, spelling, listing(sorted({symbol for _, _, symbol, _, _ in adjusted})), earliest_ms)
+    known = knowledge(
+        read, spelling, listing([EVERY_SYMBOL, *sorted({symbol for _, _, symbol, _, _ in adjusted})]), earliest_ms
+    )
     return {series: known.turns(series[4], series[2]) for series in adjusted}
 
 

@@ -67,7 +67,7 @@ def stale_series(store: Store, at_ms: int, symbols: Sequence[str] | None = None)
         return []
     covered = _of_each(store, map(covered_of, rows), symbols)
     earliest_ms = min((one.fetched_at_ms for one in covered), default=0)
-    listing = store.database.listing(sorted({one.symbol for one in covered}))
+    listing = store.database.listing([EVERY_SYMBOL, *sorted({one.symbol for one in covered})])
     known = knowledge(store.database.read, store.database.spelling, listing, earliest_ms)
     found = stale_days(covered, known, at_ms)
     return [found[key].series for key in sorted(found)]

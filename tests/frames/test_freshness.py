@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from marketfetch.cli.main import marketfetch as command
 from marketfetch.ops import staleness
+from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.schemas.record_kinds import Records
 from marketfetch.vendors.expected_days import table_ends
 from marketfetch.vendors.times import unix_ms
 from tests.frames.conftest import kept
@@ -84,6 +86,55 @@ def test_behind_the_end_of_the_table_weekdays_count_and_a_sentence_says_so(confi
     assert document["notes"][0].startswith(
         f"The calendar of XNYS ends on {table_ends('XNYS')}: after it every weekday counts as a session"
     )
+
+
+def listings(store, dataset: str, *rows: tuple[str, ...], day: str) -> None:
+    """A whole list of symbols, as it was on a day: symbol, name, the vendor's id, and the last day of what is delisted."""
+    at_ms = unix_ms(datetime.fromisoformat(day).replace(tzinfo=UTC))
+    status = "active" if dataset == "symbols" else "delisted"
+    records = [
+        (symbol, status, "", name, "XNYS", "CS", "stocks", "usd", None, delisted[0] if delisted else None, vendor_id)
+        for symbol, name, vendor_id, *delisted in rows
+    ]
+    row = LedgerRow(
+        f"{dataset}-{day}", f"{dataset}-{day}", 0, "polygon", "*", "stored", rows=len(rows), calls=1, called_at_ms=at_ms
+    )
+    assert store.store([Batch(row, records=Records("symbols", tuple(records), dataset=dataset))]) == [True]
+
+
+def test_a_symbol_that_is_delisted_or_renamed_is_said_with_the_words_of_the_vendors_lists(configured, store):
+    for symbol in ("FB", "TWTR", "GONE", "LATE"):
+        keep_days(store, symbol, weekdays(date(2024, 1, 2), date(2024, 1, 11)))
+    keep_days(store, "META", weekdays(date(2024, 1, 16), date(2024, 2, 5)))
+    active = [("FB", "Facebook, Inc.", "BBG1"), ("GONE", "Gone Corp", "BBG3"), ("LATE", "Late Corp", "BBG4")]
+    listings(store, "symbols", *active, day="2024-01-10")
+    listings(store, "symbols", ("META", "Meta Platforms", "BBG1"), active[2], day="2024-01-20")
+    listings(store, "delisted", ("TWTR", "Twitter, Inc.", "BBG2", "2024-01-12"), day="2024-01-20")
+    done = run("--json")
+    document = json.loads(done.stdout)
+    found = {one["symbol"]: one["listing"] for one in document["series"]}
+    assert found == {
+        "FB": "is missing in the list of polygon since 2024-01-20 (Facebook, Inc.), "
+        "and its id is that of META (Meta Platforms) now",
+        "GONE": "is missing in the list of polygon since 2024-01-20 (Gone Corp)",
+        "LATE": "",
+        "TWTR": "is delisted since 2024-01-12 in the lists of polygon (Twitter, Inc.)",
+    }
+    # The vendor's word that a listing has ended is no alarm; that its list lacks a symbol may be the vendor's mistake.
+    assert (document["fresh"], document["stale"], document["ended"]) == (1, 3, 1)
+    assert f"FB {found['FB']}." in run().output
+    gaps = CliRunner().invoke(command, ["gaps", "--end", "2024-02-05"])
+    assert f"FB {found['FB']}." in gaps.output
+    assert "LATE is" not in gaps.output
+
+
+def test_a_symbol_that_is_listed_again_or_was_only_found_by_a_search_has_not_ended(configured, store):
+    keep_days(store, "AAA", weekdays(date(2024, 1, 2), date(2024, 1, 11)))
+    listings(store, "symbols", ("AAA", "Again", ""), day="2024-01-10")
+    listings(store, "delisted", ("AAA", "Before", "", "2010-01-12"), day="2024-01-20")
+    document = json.loads(run("--json").stdout)
+    assert [(one["symbol"], one["listing"]) for one in document["series"]] == [("AAA", "")]
+    assert document["stale"] == 1
 
 
 def test_freshness_is_no_question_about_a_job(configured):
