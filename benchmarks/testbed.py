@@ -42,6 +42,7 @@ class Testbed:
             "MARKETFETCH_REDIS_URL": redis_url,
             "MARKETFETCH_PROVIDERS__POLYGON__BASE_URL": vendors.url,
             "MARKETFETCH_LOG__LEVEL": "warning",
+            "MARKETFETCH_WHOLE_MARKET_FROM": "0",
             **variables,
         }
 

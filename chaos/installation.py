@@ -64,6 +64,7 @@ class Installation:
             "REMAP_SIGTERM": "SIGQUIT",
             "MARKETFETCH_REDIS_URL": self.redis_url,
             "MARKETFETCH_DATABASE_URL": self.database_url,
+            "MARKETFETCH_WHOLE_MARKET_FROM": "0",
             **variables,
         }
         (folder / "chaos_app.py").write_text(_APP)

@@ -77,6 +77,7 @@ class AsyncMarketfetch:
         adjustment: str | None = None,
         again: bool = False,
         priority: int = NORMAL,
+        by_symbol: bool = False,
         owner: str | None = None,
         name: str = "",
         tags: Sequence[str] = (),
@@ -94,6 +95,7 @@ class AsyncMarketfetch:
             adjustment=adjustment,
             again=again,
             priority=priority,
+            by_symbol=by_symbol,
             owner=owner,
             name=name,
             tags=tags,
@@ -110,6 +112,7 @@ class AsyncMarketfetch:
         dataset: str = "bars",
         adjustment: str | None = None,
         priority: int = NORMAL,
+        by_symbol: bool = False,
         owner: str | None = None,
         name: str = "",
         tags: Sequence[str] = (),
@@ -125,6 +128,7 @@ class AsyncMarketfetch:
             dataset=dataset,
             adjustment=adjustment,
             priority=priority,
+            by_symbol=by_symbol,
             owner=owner,
             name=name,
             tags=tags,
@@ -143,6 +147,7 @@ class AsyncMarketfetch:
         adjustment: str | None = None,
         again: bool = False,
         priority: int = NORMAL,
+        by_symbol: bool = False,
     ) -> Forecast:
         """`marketfetch.plan`: what `submit` with these arguments would cost at this moment."""
         return await self._run(
@@ -156,6 +161,7 @@ class AsyncMarketfetch:
             adjustment=adjustment,
             again=again,
             priority=priority,
+            by_symbol=by_symbol,
         )
 
     async def status(self, job_id: str) -> JobStatus:

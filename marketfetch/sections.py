@@ -255,7 +255,7 @@ class Schedule(_Section):
     """A job that beat starts when it is due: the last sessions of a universe, less what is stored and final.
 
     `when` is read by vendors/schedule_times.py; `calendar` is that of `session close`, "" for that of the first symbol; `zone`
-    is that of a cron expression.
+    is that of a cron expression. `by_symbol`: no call with the whole market takes the place of calls by symbol.
     """
 
     name: UniverseName
@@ -270,6 +270,7 @@ class Schedule(_Section):
     zone: str = "UTC"
     last: str = "5 sessions"
     priority: int = Field(default=5, ge=0, le=9)
+    by_symbol: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:

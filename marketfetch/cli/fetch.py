@@ -10,7 +10,7 @@ import click
 
 from marketfetch.cli.days import range_options
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
-from marketfetch.cli.plan import show_plan
+from marketfetch.cli.plan import in_place_of_symbols, show_plan
 from marketfetch.cli.screen import command, hint
 from marketfetch.cli.symbol_list import of_whole_market, symbols_of, with_universes
 from marketfetch.phrases import counted
@@ -59,6 +59,9 @@ class _FetchCommand(click.Command):
     show_default=True,
     help="0 first, 9 last, strictly: see docs/operations.md.",
 )
+@click.option(
+    "--by-symbol", is_flag=True, help="Ask for each symbol by itself, also where calls with the whole market are fewer."
+)
 @click.option("--name", default="", help="A name for the job, to find it by: `status NAME`.")
 @click.option("--tag", "tags", multiple=True, help="A word to find the job by: `status --tag TAG`. May be given several times.")
 @click.option("--wait", is_flag=True, help="Show progress until the job is over; exit with 1 if anything failed.")
@@ -79,6 +82,7 @@ def fetch(
     adjustment: str | None,
     again: bool,
     priority: int,
+    by_symbol: bool,
     name: str,
     tags: tuple[str, ...],
     wait: bool,
@@ -119,6 +123,7 @@ def fetch(
             adjustment=adjustment,
             again=again,
             priority=priority,
+            by_symbol=by_symbol,
             as_json=as_json,
         )
         return
@@ -133,6 +138,7 @@ def fetch(
         adjustment=adjustment,
         again=again,
         priority=priority,
+        by_symbol=by_symbol,
         owner=owner(),
         name=name,
         tags=tags,
@@ -155,7 +161,10 @@ def fetch(
     if not job.requests:
         hint(ALL_STORED)
         return
-    hint(f"{counted(job.requests, 'request')}.{_of_before(job)} See how it goes: {command()} status {job.job_id}")
+    hint(
+        f"{counted(job.requests, 'request')}.{_of_before(job)}{_of_market(job)} "
+        f"See how it goes: {command()} status {job.job_id}"
+    )
 
 
 def _of_before(job: Submitted) -> str:
@@ -165,12 +174,17 @@ def _of_before(job: Submitted) -> str:
     return " The same job was submitted less than a minute ago: what it has fetched is not fetched twice (--again does)."
 
 
+def _of_market(job: Submitted) -> str:
+    return f" {in_place_of_symbols(job.market)}" if job.market else ""
+
+
 def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> int:
     """Follows the job to its end and returns the exit code: 1 also if no row came although there must be some."""
     from marketfetch.cli.outcome import next_step, sentences
     from marketfetch.cli.progress import watched
 
-    hint(f"job {job.job_id}: {counted(job.requests, 'request')}" + (f".{said}" if (said := _of_before(job)) else ""))
+    said = f"{_of_before(job)}{_of_market(job)}"
+    hint(f"job {job.job_id}: {counted(job.requests, 'request')}{f'.{said}' if said else ''}")
     state = watched({job.job_id: name})[job.job_id]
     if as_json:
         click.echo(state.model_dump_json())

@@ -73,6 +73,8 @@ def sentences(state: JobStatus) -> list[str]:
             "  A vendor gave no usable answer: `marketfetch check` shows where it is asked, before "
             f"`marketfetch retry {state.job}`."
         )
+    if state.lacking_symbols:
+        lines.append(f"  {_lacking(state)}")
     if state.empty_symbols:
         lines.append(f"  {_empty(state)}")
     elif state.state == "done" and not state.requests.total:
@@ -84,13 +86,28 @@ def sentences(state: JobStatus) -> list[str]:
 
 def _empty(state: JobStatus) -> str:
     """Says both that may be so: a vendor's reply to a short range is the same for a symbol that it does not know."""
-    shown = state.empty_symbols[:_MOST_SYMBOLS]
-    more = state.empty_symbols_total - len(shown)
-    names = joined([*shown, f"{more:,} more"] if more else shown)
+    names = _names(state.empty_symbols, state.empty_symbols_total)
     them = "it" if state.empty_symbols_total == 1 else "them"
     return (
         f"No row came of {names}: {state.provider} has none for this range, or does not know {them}. Check range and spelling."
     )
+
+
+def _lacking(state: JobStatus) -> str:
+    """A reply with the whole market lacks a symbol without a trade, but also one that such replies leave out."""
+    names = _names(state.lacking_symbols, state.lacking_symbols_total)
+    them = "it by itself" if state.lacking_symbols_total == 1 else "each of them by itself"
+    return (
+        f"The replies with the whole market lack {names} on some sessions: not traded, or not part of them. "
+        f"The same wish later asks for {them}, as `marketfetch gaps --repair` does."
+    )
+
+
+def _names(shown: list[str], total: int) -> str:
+    """`A, B and 3 more`."""
+    first = shown[:_MOST_SYMBOLS]
+    more = total - len(first)
+    return joined([*first, f"{more:,} more"] if more else first)
 
 
 def _handle(state: JobStatus) -> str:

@@ -14,6 +14,7 @@ from marketfetch.phrases import counted, joined
 
 if TYPE_CHECKING:
     from marketfetch import Forecast
+    from marketfetch.jobs.market_calls import MarketCalls
 
 _UNITS: Final = ("bytes", "KB", "MB", "GB", "TB")
 
@@ -45,6 +46,8 @@ def lines(found: Forecast) -> list[str]:
         f"{counted(found.calls, 'call')}{part}, {named}.",
         f"About {counted(found.rows, 'row')}, {_size(found.bytes)}{along}.",
     ]
+    if found.market:
+        said.insert(1, in_place_of_symbols(found.market))
     ahead = f", behind {counted(found.ahead, 'call')} of other jobs" if found.ahead else ""
     if found.seconds is None:
         said.append("No key is in service, so it would wait: `marketfetch quotas` says why.")
@@ -52,6 +55,15 @@ def lines(found: Forecast) -> list[str]:
         last = f"in {in_words(found.seconds)}" if found.seconds >= 1 else "at once"
         said.append(f"The last call may be made {last}, at the limits of its keys{ahead}.")
     return said
+
+
+def in_place_of_symbols(found: MarketCalls) -> str:
+    """Why calls bring the whole market: `2 calls bring a session of the whole market each (dataset grouped), ...`."""
+    how = "call brings a session of the whole market" if found.calls == 1 else "calls bring a session of the whole market each"
+    return (
+        f"{found.calls:,} {how} (dataset {found.dataset}), in place of {counted(found.instead_of, 'call')} for "
+        f"{counted(found.symbols, 'symbol')}; --by-symbol asks for each symbol."
+    )
 
 
 def _size(number: int) -> str:

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Final
 import click
 
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
+from marketfetch.cli.plan import in_place_of_symbols
 from marketfetch.cli.screen import command, hint
 from marketfetch.cli.symbol_list import symbols_of, with_universes
 from marketfetch.phrases import counted
@@ -36,6 +37,9 @@ _USUAL: Final = {"timespan": "1d", "dataset": "bars"}
 )
 @click.option("--dataset", default="bars", show_default=True, help="The vendor's name for the data.")
 @click.option("--adjustment", type=ADJUSTMENT, help="raw, split or split_dividend.  [default: as for fetch]")
+@click.option(
+    "--by-symbol", is_flag=True, help="Ask for each symbol by itself, also where calls with the whole market are fewer."
+)
 @click.option("--name", default="", help="A name for the job, to find it by: `status NAME`.")
 @click.option("--tag", "tags", multiple=True, help="A word to find the job by: `status --tag TAG`. May be given several times.")
 @click.option("--wait", is_flag=True, help="Show progress until the job is over; exit with 1 if anything failed.")
@@ -51,6 +55,7 @@ def update(
     timespan: str,
     dataset: str,
     adjustment: str | None,
+    by_symbol: bool,
     name: str,
     tags: tuple[str, ...],
     wait: bool,
@@ -80,6 +85,7 @@ def update(
         timespan=timespan,
         dataset=dataset,
         adjustment=adjustment,
+        by_symbol=by_symbol,
         owner=owner(),
         name=name,
         tags=tags,
@@ -98,7 +104,8 @@ def update(
     if not job.requests:
         hint(ALL_STORED)
         return
-    hint(f"{counted(job.requests, 'request')}. See how it goes: {command()} status {job.job_id}")
+    of_market = f" {in_place_of_symbols(job.market)}" if job.market else ""
+    hint(f"{counted(job.requests, 'request')}.{of_market} See how it goes: {command()} status {job.job_id}")
 
 
 def _older(found: Sequence[LeftOut], provider: str, options: Mapping[str, str | None]) -> str:

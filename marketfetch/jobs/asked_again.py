@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import uuid4
 
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
+
+#: Failures that the same call meets again: the classes of the error tree (vendors/errors.py) that fail at once.
+_REFUSED: Final = re.compile(r": (UnknownSymbol|NotEntitled|BadRequest|Gone): ")
 
 
 class LedgerReader(Protocol):
@@ -29,3 +33,8 @@ def asked_again(spec: JobSpec, requests: Sequence[Request], store: LedgerReader)
             break
         found = [one.model_copy(update={"generation": generation}) if ended.get(one.root) else one for one in found]
     return found
+
+
+def is_refusal(reason: str) -> bool:
+    """True for the ledger's reason of a failure that the same call would meet again."""
+    return _REFUSED.search(reason) is not None

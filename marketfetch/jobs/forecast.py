@@ -15,21 +15,21 @@ from marketfetch import connections, vendors
 from marketfetch.addresses import redis_url
 from marketfetch.configured import keys, labels, options
 from marketfetch.exceptions import UnavailableError
-from marketfetch.jobs.asked_again import asked_again
+from marketfetch.jobs.market_calls import MarketCalls
 from marketfetch.jobs.planning import make_spec, plan_new
 from marketfetch.jobs.redis_view import look
-from marketfetch.jobs.refreshing import stale_of
 from marketfetch.jobs.submission import no_key
-from marketfetch.jobs.subtraction import Kept, kept, subtracted
+from marketfetch.jobs.subtraction import Kept, Left, kept
+from marketfetch.jobs.to_ask import to_ask
 from marketfetch.lengths import in_words
 from marketfetch.ops import redis_writes
 from marketfetch.quotas.estimates import Timetable
 from marketfetch.schemas.job_spec import NORMAL, JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import LONGEST_MS, is_intraday
-from marketfetch.settings import get_settings
 from marketfetch.storage.store import NoTables, Store, StoreError
 from marketfetch.vendors.covering import symbols_of, today
+from marketfetch.vendors.dataset_names import dataset_named
 from marketfetch.vendors.finality import Finality
 from marketfetch.vendors.times import unix_ms
 from marketfetch.vendors.trading_days import EVERY_DAY, WEEK_OF_CURRENCIES, close_ms
@@ -53,7 +53,8 @@ class Forecast:
     `keys`: the labels of those that may serve it. `ahead`: parked calls of other jobs that come before its last one.
     `seconds`: until its last call may be made, at the limits of the keys, day quotas and what is used of them included; None
     where no key is in service. `trouble`: what makes the time uncertain, one sentence each. `stored_rows`: those of `rows` that
-    are stored already, and come along where one call takes the days before and after them.
+    are stored already, and come along where one call takes the days before and after them. `market`: the calls that bring the
+    whole market instead of symbols, since they are fewer.
     """
 
     provider: str
@@ -67,6 +68,7 @@ class Forecast:
     seconds: float | None
     trouble: tuple[str, ...] = ()
     stored_rows: int = 0
+    market: MarketCalls | None = None
 
 
 def plan(
@@ -80,17 +82,18 @@ def plan(
     adjustment: str | None = None,
     again: bool = False,
     priority: int = NORMAL,
+    by_symbol: bool = False,
 ) -> Forecast:
     """Returns what `submit` with these arguments would cost at this moment. It sends nothing and records nothing.
 
     The arguments are those of `submit`. Raises BadRequestError, which names the wrong argument, and UnavailableError.
     """
     wish: dict[str, Any] = {"start": start, "end": end, "timespan": timespan, "dataset": dataset, "adjustment": adjustment}
-    spec = make_spec(provider, symbols, again=again, priority=priority, **wish)
+    spec = make_spec(provider, symbols, again=again, priority=priority, by_symbol=by_symbol, **wish)
     if not labels(provider):
         raise UnavailableError(no_key(provider))
     planned = plan_new(spec)
-    requests, to_call, stored = _left(spec, planned)
+    left, to_call, stored = _left(spec, planned)
     rows = [_rows(one, spec) for one in to_call]
     vendor, ours = vendors.vendor(provider), options(provider)
     page = min(ours.page_limit or vendor.most_rows, vendor.most_rows)
@@ -99,9 +102,9 @@ def plan(
     ahead = sum(min(n, calls) if turn[0] == priority else n for turn, n in lane.items() if turn[0] <= priority) if calls else 0
     return Forecast(
         provider=provider,
-        requests=len(requests),
+        requests=len(left.requests),
         calls=calls,
-        partly_stored={(one.symbol, one.start, one.end) for one in requests} != {(o.symbol, o.start, o.end) for o in planned},
+        partly_stored=left.partly_stored,
         rows=sum(rows),
         bytes=sum(rows) * BYTES_PER_ROW,
         keys=labels(provider),
@@ -109,21 +112,21 @@ def plan(
         seconds=timetable.seconds(calls + ahead) if calls else 0.0,
         trouble=trouble,
         stored_rows=min(sum(rows), sum(_stored_rows(one, spec, stored) for one in to_call)),
+        market=left.market,
     )
 
 
-def _left(spec: JobSpec, planned: Sequence[Request]) -> tuple[list[Request], list[Request], dict[str, Kept]]:
-    """The requests that the job would record, those of them that no job has made, and what is stored of their symbols."""
+def _left(spec: JobSpec, planned: Sequence[Request]) -> tuple[Left, list[Request], dict[str, Kept]]:
+    """What the job would record, those of its requests that no job has made, and what is stored of their symbols."""
     try:
         store: Store = connections.recorded()
-        stale = stale_of(spec, planned, store)
-        requests = subtracted(spec, planned, store, overlap=get_settings().overlap_sessions, stale=stale)
-        requests = asked_again(spec, requests, store)
-        ended = store.ended_roots([one.root for one in requests])
-        to_call = [one for one in requests if one.root not in ended]
-        return requests, to_call, {} if spec.again else kept(spec, to_call, store)
+        left = to_ask(spec, planned, store)
+        ended = store.ended_roots([one.root for one in left.requests])
+        to_call = [one for one in left.requests if one.root not in ended]
+        return left, to_call, {} if spec.again else kept(spec, to_call, store)
     except NoTables:
-        return list(planned), list(planned), {}  # no job has been recorded yet
+        left = to_ask(spec, planned, None)  # no job has been recorded yet
+        return left, left.requests, {}
     except StoreError as error:
         raise UnavailableError(f"What is stored already is not known, so there is no plan: {error}") from error
 
@@ -142,10 +145,11 @@ def _redis(provider: str) -> tuple[Timetable, dict[tuple[int, str], int], tuple[
 
 def _rows(request: Request, spec: JobSpec) -> int:
     """About how many rows a request brings: one bar for each time that its market trades, and one row of a list."""
-    symbols = len(symbols_of(request))
+    vendor: Any = vendors.vendor(request.provider)
+    dataset = dataset_named(vendor, request.dataset)
+    symbols = max(len(symbols_of(request)), dataset.rows if dataset else 0)
     if request.start is None or request.end is None:
         return symbols
-    vendor: Any = vendors.vendor(request.provider)
     finality = vendor.finality_of(request, options(request.provider))
     last = min(request.end, today(finality, unix_ms(datetime.fromisoformat(spec.as_of))))
     sessions = sessions_between(finality, request.start, last)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, cast
 
+from marketfetch.jobs.asked_again import is_refusal
 from marketfetch.jobs.fewest_calls import fewest
 from marketfetch.jobs.planning import make_handle, make_spec, plan
 from marketfetch.jobs.submission import Submitted, record
@@ -21,8 +21,6 @@ from marketfetch.schemas.timespans import Timespan
 from marketfetch.vendors.times import period_end
 
 TAG: Final = "repair"
-#: Failures that the same call meets again: the classes of the error tree (vendors/errors.py) that fail at once.
-_REFUSED: Final = re.compile(r": (UnknownSymbol|NotEntitled|BadRequest|Gone): ")
 
 #: A vendor, a dataset, a timespan, an adjustment, and whether final days are asked for again.
 _Wish = tuple[str, str, str, str, bool]
@@ -40,7 +38,7 @@ class RepairJob:
 
 def can_mend(gap: Gap | Stretch) -> bool:
     """True if a call may bring the sessions: not where the vendor has none, nor where it refuses every such call."""
-    return gap.why != "vendor has none" and not (gap.why == "failed" and _REFUSED.search(gap.reason))
+    return gap.why != "vendor has none" and not (gap.why == "failed" and is_refusal(gap.reason))
 
 
 def repair(gaps: Iterable[Gap | Stretch], *, owner: str) -> list[RepairJob]:
@@ -67,6 +65,7 @@ def _submitted(wish: _Wish, gaps: Sequence[Gap | Stretch], owner: str) -> Repair
         provider,
         tuple(sorted(missing)),
         again=again,
+        by_symbol=again,  # what the whole market lacked, it would lack again
         dataset=dataset,
         timespan=timespan,
         adjustment=adjustment or None,

@@ -12,6 +12,7 @@ from marketfetch import connections, vendors
 from marketfetch.addresses import redis_url
 from marketfetch.exceptions import UnavailableError, UnreadableJob
 from marketfetch.jobs.job_values import Failure, JobStatus
+from marketfetch.jobs.lacking import lacking
 from marketfetch.jobs.lookup import known_job, recorded
 from marketfetch.jobs.planning import spec_of
 from marketfetch.jobs.redis_view import RedisView, look
@@ -63,6 +64,7 @@ def status(job_id: str) -> JobStatus:
         runs = state == "running"
         # While a job runs, the next request of a symbol may bring rows.
         changed = [one.sentence() for one in changed_columns(store, job_id=job_id)] if _of_values(spec) else []
+        lacks = [] if runs or spec is None else lacking(spec, job_id, store)
         empty, empty_total = store.empty_symbols(job_id, _MOST_EMPTY) if tally.empty and not runs else ([], 0)
     except StoreError as error:
         raise UnavailableError(f"The status of job {job_id} is not known: {error}") from error
@@ -92,6 +94,8 @@ def status(job_id: str) -> JobStatus:
         empty_symbols_total=empty_total,
         corrected=tally.corrected,
         changed_columns=changed,
+        lacking_symbols=lacks[:_MOST_EMPTY],
+        lacking_symbols_total=len(lacks),
     )
 
 

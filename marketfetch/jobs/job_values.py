@@ -61,6 +61,8 @@ class JobStatus(BaseModel):
     `empty`: how many of the stored requests brought no row. `empty_symbols`: once the job is over, the first hundred symbols
     all of whose requests were empty, of `empty_symbols_total`. `corrected`: the final bars that its
     requests have changed. `changed_columns`: a sentence for each table of values of which its replies lack a column.
+    `lacking_symbols`: once the job is over, the first hundred symbols that its replies with the whole market lack on a session,
+    and that have not been asked for by themselves, of `lacking_symbols_total`.
     """
 
     job: str
@@ -85,6 +87,8 @@ class JobStatus(BaseModel):
     empty_symbols_total: int = 0
     corrected: int = 0
     changed_columns: list[str] = []
+    lacking_symbols: list[str] = []
+    lacking_symbols_total: int = 0
 
 
 @dataclass(frozen=True, slots=True)

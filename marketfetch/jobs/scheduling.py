@@ -142,6 +142,7 @@ def _wish(one: Schedule) -> dict[str, Any]:
         "dataset": one.dataset,
         "adjustment": one.adjustment,
         "priority": one.priority,
+        "by_symbol": one.by_symbol,
         "name": one.name,
     }
 

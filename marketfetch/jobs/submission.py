@@ -15,12 +15,13 @@ from marketfetch import connections, vendors
 from marketfetch.addresses import without_a_key
 from marketfetch.configured import labels
 from marketfetch.exceptions import BadRequestError, UnavailableError
-from marketfetch.jobs.asked_again import asked_again
 from marketfetch.jobs.callbacks import callback
 from marketfetch.jobs.feeding import feed
+from marketfetch.jobs.market_calls import MarketCalls
 from marketfetch.jobs.planning import make_handle, make_spec, plan_new
-from marketfetch.jobs.refreshing import Refreshed, refreshed, stale_of
-from marketfetch.jobs.subtraction import subtracted
+from marketfetch.jobs.refreshing import Refreshed, refreshed
+from marketfetch.jobs.subtraction import Left
+from marketfetch.jobs.to_ask import to_ask
 from marketfetch.ops import redis_writes
 from marketfetch.ops.universes import without_universes
 from marketfetch.schemas.handle import Handle
@@ -39,14 +40,16 @@ class Submitted:
     `job_id`: 16 hex digits, derived from what is asked, the owner, the name and the tags. `requests`: the calls that it takes,
     not counting further pages; 0 if all of it is stored already, and then the job is over.
     `new`: False if the same job was submitted in the same minute; it goes on where it is. `partly_stored`: True if a part of
-    the wish, or all of it, is stored already and is not asked for again. `refreshed`: the symbols of which stored days are
-    asked for again, since their vendor adjusted them before an action that is known now.
+    the wish, or all of it, is stored already and is not asked for again. `market`: the calls that bring the whole market
+    instead of symbols, where those are fewer; None without. `refreshed`: the symbols of which stored days are asked for again,
+    since their vendor adjusted them before an action that is known now.
     """
 
     job_id: str
     requests: int
     new: bool
     partly_stored: bool = False
+    market: MarketCalls | None = None
     refreshed: tuple[Refreshed, ...] = ()
 
     @property
@@ -66,6 +69,7 @@ def submit(
     adjustment: str | None = None,
     again: bool = False,
     priority: int = NORMAL,
+    by_symbol: bool = False,
     owner: str | None = None,
     name: str = "",
     tags: Sequence[str] = (),
@@ -92,6 +96,9 @@ def submit(
     adjustment  "raw", "split" or "split_dividend"; None: raw where the vendor has it, else what it serves
     again       True fetches everything anew, as another job, whatever is stored
     priority    0 to 9, 0 first. While a request of a lower number may run, none of a higher number is called
+    by_symbol   True asks for each symbol by itself. Else daily raw bars of many symbols come by calls that bring the whole
+                market, where the vendor has those and they are fewer (setting `whole_market_from`). What such a reply lacks
+                of the symbols, a later wish asks for by itself
     owner       whose job it is, such as the user of an app; None: the setting `owner`, which is empty by default
     name, tags  words to find it by: `list_jobs(tag="nightly")`, `marketfetch status --tag nightly`
     on_over     a Celery signature of a task of yours, `mine.s(...)` or the same as JSON, that names its queue. A worker sends
@@ -110,6 +117,7 @@ def submit(
         adjustment=adjustment,
         again=again,
         priority=priority,
+        by_symbol=by_symbol,
     )
     handle = make_handle(get_settings().owner if owner is None else owner, name=name, tags=tags)
     job_id = handle.job_id(spec)
@@ -169,14 +177,13 @@ def record(spec: JobSpec, requests: list[Request], *, job_id: str, handle: Handl
         name=handle.name,
         tags=handle.tags,
     )
-    wish, stale = requests, {}
+    found = Left(requests, partly_stored=False)
     try:
         if store.job(job_id):
             new = store.save_job(job, (), waiter)
         else:
-            stale = stale_of(spec, wish, store)
-            requests = subtracted(spec, wish, store, overlap=get_settings().overlap_sessions, stale=stale)
-            requests = asked_again(spec, requests, store)
+            found = to_ask(spec, requests, store)
+            requests = found.requests
             arguments = [one.arguments for one in requests]
             new = store.save_job(job, [one.root for one in requests], waiter, arguments=arguments)
         calls = len(requests) if new else store.planned_requests(job_id)
@@ -187,9 +194,9 @@ def record(spec: JobSpec, requests: list[Request], *, job_id: str, handle: Handl
         with_redis(lambda: feed(store, job), unfed)
     except StoreError as error:
         raise UnavailableError(f"{error}: {unfed}") from error
-    asked, wished = ({(one.symbol, one.start, one.end) for one in some if one.symbol not in stale} for some in (requests, wish))
-    less = asked != wished if new else calls != len(wish)
-    return Submitted(job_id=job.id, requests=calls, new=new, partly_stored=less, refreshed=refreshed(stale) if new else ())
+    less = found.partly_stored if new else calls != len(requests)
+    again = refreshed(dict(found.stale))
+    return Submitted(job_id=job.id, requests=calls, new=new, partly_stored=less, market=found.market, refreshed=again)
 
 
 def no_key(provider: str) -> str:

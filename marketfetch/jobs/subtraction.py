@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from marketfetch import vendors
 from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs.fewest_calls import fewest, widened
+from marketfetch.jobs.market_calls import Kind, Market, MarketCalls, MarketReader
 from marketfetch.jobs.refreshing import generation_of
 from marketfetch.schemas.coverage import EVERY_SYMBOL, Covered, Days, final_days, united, without
 from marketfetch.schemas.job_spec import JobSpec
@@ -32,51 +33,46 @@ _ORDINARY: Final = date.fromordinal
 _NOTHING_STALE: Final[Mapping[str, StaleDays]] = MappingProxyType({})
 
 
-class CoverageReader(Protocol):
-    """The part of a store that is read here."""
-
-    def covered(
-        self, provider: str, dataset: str, timespan: str, adjustment: str, symbols: Sequence[str] | None = None
-    ) -> list[Covered]: ...
-
-
-class _Kind(NamedTuple):
-    """What the symbols of a group have in common: what their coverage is kept under, and their calendar."""
-
-    dataset: str
-    timespan: Timespan
-    adjustment: str
-    finality: Finality
-
-
 @dataclass(slots=True)
 class _Wanted:
     """The days that are wanted of a symbol, up to today, and its requests in the plan, by their place."""
 
-    kind: _Kind
+    kind: Kind
     first: int
     last: int
     places: list[int] = field(default_factory=list)
 
 
+class Left(NamedTuple):
+    """The requests that are still to be made, and how many of them bring the whole market instead of symbols.
+
+    `partly_stored`: a part of the wish, or all of it, is stored and is not asked for again. `stale`: the stored days that are
+    asked for too, by symbol.
+    """
+
+    requests: list[Request]
+    partly_stored: bool
+    market: MarketCalls | None = None
+    stale: Mapping[str, StaleDays] = _NOTHING_STALE
+
+
 def subtracted(
     spec: JobSpec,
     planned: Sequence[Request],
-    store: CoverageReader,
+    store: MarketReader,
     *,
     overlap: int,
     stale: Mapping[str, StaleDays] = _NOTHING_STALE,
-) -> list[Request]:
+) -> Left:
     """Returns the requests that are still to be made of those `planned`, in the order of the wish's symbols.
 
     A symbol of which nothing is final keeps its requests. Of the others each missing interval is asked for, and what lies
     between two of them where one call takes both. An interval that reaches into the last `overlap` sessions before today begins
     with them, if that is no further call. Stored days that are `stale` are asked for too, of any range, in a generation of
-    their own. Raises StoreError, BadRequestError.
+    their own. Calls with the whole market take the place of calls by symbol where that is fewer of them; they come first.
+    Raises StoreError, BadRequestError.
     """
-    if spec.again:
-        return list(planned)
-    return _Subtraction(spec, planned, overlap).left(store, stale)
+    return _Subtraction(spec, planned, overlap, stale).left(store)
 
 
 class Kept(NamedTuple):
@@ -88,43 +84,83 @@ class Kept(NamedTuple):
     final: list[Days]
 
 
-def kept(spec: JobSpec, requests: Sequence[Request], store: CoverageReader) -> dict[str, Kept]:
-    """What is stored and final of the symbols of these requests, by symbol. Raises StoreError."""
-    wanted = _Subtraction(spec, requests, 0).wanted()
+def kept(spec: JobSpec, requests: Sequence[Request], store: MarketReader) -> dict[str, Kept]:
+    """What is stored and final of the symbols of these requests, by symbol. Raises StoreError.
+
+    Days that a reply with the whole market has covered count for each symbol that such a reply brings as a rule.
+    """
+    wanted = _Subtraction(spec, requests, 0, _NOTHING_STALE).wanted()
     final = _final(spec.provider, wanted, store)
-    return {
-        symbol: Kept(one.kind.finality, one.kind.timespan, one.first, final(one.kind, symbol)) for symbol, one in wanted.items()
-    }
+    markets = {kind: Market(spec, kind, store) for kind in {one.kind for one in wanted.values()}}
+    found = {}
+    for symbol, one in wanted.items():
+        market = markets[one.kind]
+        days = united([*final(one.kind, symbol), *(market.final if market.serves(symbol) else ())])
+        found[symbol] = Kept(one.kind.finality, one.kind.timespan, one.first, days)
+    return found
 
 
 class _Subtraction:
-    def __init__(self, spec: JobSpec, planned: Sequence[Request], overlap: int) -> None:
+    def __init__(self, spec: JobSpec, planned: Sequence[Request], overlap: int, stale: Mapping[str, StaleDays]) -> None:
         self._spec = spec
+        self._stale = stale
         self._planned = planned
         self._overlap = overlap
         self._at_ms = unix_ms(datetime.fromisoformat(spec.as_of))
         self._vendor: Vendor[Any] = vendors.vendor(spec.provider)
         self._options: VendorOptions = options(spec.provider)
-        self._costs: dict[tuple[_Kind, Days], int] = {}
+        self._costs: dict[tuple[Kind, Days], int] = {}
 
-    def left(self, store: CoverageReader, stale: Mapping[str, StaleDays]) -> list[Request]:
+    def left(self, store: MarketReader) -> Left:
         wanted = self.wanted()
+        markets = {kind: Market(self._spec, kind, store) for kind in {one.kind for one in wanted.values()}}
+        missing = self._missing(wanted, markets, store)
+        requests = self._less(wanted, missing)
+        asked, wished = (
+            {(one.symbol, one.start, one.end) for one in some if one.symbol not in self._stale}
+            for some in (requests, self._planned)
+        )
+        saved = None
+        for kind, market in markets.items():
+            if saved is None and market.ways:
+                of_kind = {symbol: days for symbol, days in missing.items() if wanted[symbol].kind == kind}
+                requests, saved = market.instead(requests, of_kind)
+        return Left(requests, asked != wished, saved, self._stale)
+
+    def _missing(
+        self, wanted: Mapping[str, _Wanted], markets: Mapping[Kind, Market], store: MarketReader
+    ) -> dict[str, tuple[Days, ...]]:
+        """The days of each symbol that are to be asked for: wanted and not covered finally, and stale ones.
+
+        A reply with the whole market that lacks the symbol does not cover it.
+        """
         final = _final(self._spec.provider, wanted, store)
+        found: dict[str, tuple[Days, ...]] = {}
+        for symbol, one in wanted.items():
+            taken, old = final(one.kind, symbol), self._stale.get(symbol)
+            if old is not None:
+                taken = [part for each in taken for part in without(each, old.days)]
+            days = united([Days(one.first, one.last), *(old.days if old else ())])
+            found[symbol] = tuple(part for each in days for part in without(each, taken))
+        for kind, market in markets.items():
+            of_kind = {symbol: days for symbol, days in found.items() if wanted[symbol].kind == kind}
+            for symbol, stored in market.stored(of_kind).items():
+                found[symbol] = tuple(part for each in found[symbol] for part in without(each, stored))
+        return found
+
+    def _less(self, wanted: Mapping[str, _Wanted], missing: Mapping[str, tuple[Days, ...]]) -> list[Request]:
+        """The requests for the missing days, by symbol."""
         #: Symbols with the same missing days are planned together, in one generation: "" is that of an ordinary wish.
-        groups: dict[tuple[_Kind, tuple[Days, ...], str], list[str]] = defaultdict(list)
+        groups: dict[tuple[Kind, tuple[Days, ...], str], list[str]] = defaultdict(list)
         replanned: set[int] = set()
         whole: list[str] = []
         for symbol, one in wanted.items():
-            days = Days(one.first, one.last)
-            taken, old = final(one.kind, symbol), stale.get(symbol)
-            if old is not None:
-                taken = [part for each in taken for part in without(each, old.days)]
-            missing = tuple(part for each in united([days, *(old.days if old else ())]) for part in without(each, taken))
-            if missing == (days,) and old is None:
+            old = self._stale.get(symbol)
+            if missing[symbol] == (Days(one.first, one.last),) and old is None:
                 whole.append(symbol)
                 continue
             replanned.update(one.places)
-            with_sessions = tuple(filter(None, (_sessions_of(one.kind.finality, gap) for gap in missing)))
+            with_sessions = tuple(filter(None, (_sessions_of(one.kind.finality, gap) for gap in missing[symbol])))
             if with_sessions:
                 groups[one.kind, with_sessions, generation_of(old) if old else ""].append(symbol)
         if not replanned:
@@ -136,9 +172,9 @@ class _Subtraction:
                 groups[wanted[symbol].kind, (Days(wanted[symbol].first, wanted[symbol].last),), ""].append(symbol)
                 replanned.update(wanted[symbol].places)
         found = [request for place, request in enumerate(self._planned) if place not in replanned]
-        for (kind, missing, generation), symbols in groups.items():
+        for (kind, of_group, generation), symbols in groups.items():
             first = min(wanted[symbol].first for symbol in symbols)
-            for days in self._ranges(kind, missing, symbols[0], first):
+            for days in self._ranges(kind, of_group, symbols[0], first):
                 found += self._plan(symbols, days, generation)
         order = {symbol: place for place, symbol in enumerate(self._spec.symbols)}
         return sorted(found, key=lambda one: (order.get(symbols_of(one)[0], 0), one.start or date.min))
@@ -153,7 +189,7 @@ class _Subtraction:
                 known = found.get(symbol)
                 if known is None:
                     finality = self._vendor.finality_of(one, self._options)
-                    kind = _Kind(one.dataset, one.timespan, one.adjustment, finality)
+                    kind = Kind(one.dataset, one.timespan, one.adjustment, finality)
                     known = found[symbol] = _Wanted(kind, one.start.toordinal(), 0)
                 last = min(one.end, today(known.kind.finality, self._at_ms))
                 known.first = min(known.first, one.start.toordinal())
@@ -161,7 +197,7 @@ class _Subtraction:
                 known.places.append(place)
         return {symbol: one for symbol, one in found.items() if one.first <= one.last}
 
-    def _ranges(self, kind: _Kind, missing: Sequence[Days], symbol: str, first: int) -> list[Days]:
+    def _ranges(self, kind: Kind, missing: Sequence[Days], symbol: str, first: int) -> list[Days]:
         """The ranges to ask for; a week or a month is asked for as a whole, since its bar is one."""
 
         def cost(days: Days) -> int:
@@ -183,7 +219,7 @@ class _Subtraction:
             raise BadRequestError(str(error)) from error
 
 
-def _final(provider: str, wanted: Mapping[str, _Wanted], store: CoverageReader) -> Callable[[_Kind, str], list[Days]]:
+def _final(provider: str, wanted: Mapping[str, _Wanted], store: MarketReader) -> Callable[[Kind, str], list[Days]]:
     """Returns what finds the final days of a symbol: one query for all symbols of a dataset."""
     asked: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for symbol, one in wanted.items():
@@ -193,7 +229,7 @@ def _final(provider: str, wanted: Mapping[str, _Wanted], store: CoverageReader) 
         for row in store.covered(provider, dataset, timespan, adjustment, symbols):
             found[row.dataset, row.timespan, row.adjustment, row.symbol].append(row)
 
-    def final(kind: _Kind, symbol: str) -> list[Days]:
+    def final(kind: Kind, symbol: str) -> list[Days]:
         own, every = found.get((*kind[:3], symbol), []), found.get((*kind[:3], EVERY_SYMBOL), [])
         return final_days([*own, *every]) if own or every else []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Final, cast
@@ -17,7 +17,7 @@ from marketfetch.ops.series_calendars import SeriesCalendar, SeriesCalendars
 from marketfetch.phrases import counted
 from marketfetch.printable import printable
 from marketfetch.schemas.timespans import Timespan, is_intraday
-from marketfetch.storage.asked_ranges import EVERY_SYMBOL, AskedRange, asked_ranges
+from marketfetch.storage.asked_ranges import EVERY_SYMBOL, AskedRange, asked_ranges, named_ranges
 from marketfetch.storage.session_dates import session_days
 from marketfetch.storage.store import Store
 from marketfetch.storage.stored_days import days_of, ends, stored_days, stored_minutes
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from marketfetch.schemas.bars import Ints  # imports numpy
 
 TOO_EARLY: Final = "asked only before it was final"
+LACKING: Final = "the reply with the whole market lacks it"
 _DAY_MS: Final = 86_400_000
 _MINUTE_MS: Final = 60_000
 #: Liquid stocks trade in each minute, others not for an hour.
@@ -120,6 +121,8 @@ class Asked:
 
     dataset: str = "bars"
     known: list[Known] = field(default_factory=list)
+    #: The dates, as days since 1970, for which jobs have named the symbol.
+    named: list[tuple[int, int]] = field(default_factory=list)
     _latest_ms: int = -1
 
     def add(self, one: AskedRange) -> None:
@@ -131,7 +134,7 @@ class Asked:
 def find(store: Store, chosen: Chosen, *, at_ms: int | None = None) -> Found:
     """Compares the stored bars with the calendars at `at_ms` (Unix ms; None: now). Raises BadRequestError, StoreError."""
     calendars = SeriesCalendars(time.time_ns() // 1_000_000 if at_ms is None else at_ms)
-    asked = by_series(asked_ranges(store))
+    asked = with_names(by_series(asked_ranges(store)), store)
     stored = {(one.provider, one.symbol, one.timespan, one.adjustment): one for one in stored_series(store)}
     found = Found()
     _must_be_known(chosen, {key[1] for key in (*stored, *asked)})
@@ -186,6 +189,17 @@ def by_series(ranges: Iterable[AskedRange]) -> dict[Key, Asked]:
     return found
 
 
+def with_names(asked: dict[Key, Asked], store: Store) -> dict[Key, Asked]:
+    """What was asked, with the symbols that jobs have named whose bars came with the whole market, or did not come."""
+    for provider, symbol, timespan, adjustment in list(asked):
+        if symbol != EVERY_SYMBOL:
+            continue
+        for name, ranges in named_ranges(store, provider, timespan).items():
+            of_symbol = asked.setdefault((provider, name, timespan, adjustment), Asked())
+            of_symbol.named += [(unix_day(first), unix_day(last)) for first, last in ranges]
+    return asked
+
+
 def known_of(one: AskedRange) -> Iterator[Known]:
     """What a range says of its dates."""
     first, last = unix_day(one.first), unix_day(one.last)
@@ -205,10 +219,32 @@ def asked_of(key: Key, asked: dict[Key, Asked]) -> Asked:
     provider, symbol, timespan, adjustment = key
     same = [asked[one] for one in dict.fromkeys((key, (provider, symbol, timespan, ""))) if one in asked]
     market = asked.get((provider, EVERY_SYMBOL, timespan, adjustment))
+    named = [days for one in same for days in one.named]
     return Asked(
         dataset=same[0].dataset if same else "bars",
-        known=[known for one in [*same, *([market] if market else [])] for known in one.known],
+        known=[known for one in same for known in one.known]
+        + [part for known in (market.known if market else ()) for part in _lacking(known, named)],
     )
+
+
+def _lacking(known: Known, named: Sequence[tuple[int, int]]) -> Iterator[Known]:
+    """What a reply with the whole market says of a symbol that it lacks: on dates for which a job has named the symbol, that
+    it has yet to be asked for by itself (it may be traded over the counter); on the others that the vendor has none.
+    """
+    if known.why != "vendor has none":
+        yield known
+        return
+    first = known.first
+    for begin, end in sorted(named):
+        begin, end = max(begin, first), min(end, known.last)
+        if begin > end:
+            continue
+        if first < begin:
+            yield replace(known, first=first, last=begin - 1)
+        yield Known(begin, end, "never asked", LACKING, known.at_ms)
+        first = end + 1
+    if first <= known.last:
+        yield replace(known, first=first)
 
 
 def _first_bars(store: Store, series: list[StoredSeries]) -> dict[int, int]:

@@ -47,7 +47,7 @@ class JobSpec(BaseModel):
     `adjustment` None means the vendor's default. `as_of` is the minute of the wish in UTC ("2026-11-20T10:15Z"; the release
     before wrote a date, or a minute without Z); it is part of a request's identity only if the request's bars were not final
     then. `again` is a nonce that makes an otherwise equal job a new one. `priority` is no part of a request's identity: the
-    most urgent of its waiters counts.
+    most urgent of its waiters counts. `by_symbol`: no call with the whole market takes the place of calls by symbol.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +62,7 @@ class JobSpec(BaseModel):
     as_of: str
     again: str = ""
     priority: Priority = NORMAL
+    by_symbol: bool = Field(default=False, strict=True, exclude_if=lambda by_symbol: not by_symbol)
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:

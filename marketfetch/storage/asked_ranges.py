@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
@@ -84,6 +84,22 @@ def asked_ranges(store: Store) -> list[AskedRange]:
     return found
 
 
+def named_ranges(store: Store, provider: str, timespan: str) -> dict[str, list[tuple[date, date]]]:
+    """The ranges, both ends inclusive, for which jobs have asked a vendor for a symbol by its name. Raises StoreError."""
+    sql = statements("sql/asked_ranges.sql", store.database.spelling)
+    by_list: dict[tuple[str, ...], set[tuple[str, str]]] = {}
+    for (text,) in store.database.read(sql["specs"]):
+        spec = _loaded(text)
+        if spec.get("provider") == provider and spec.get("timespan", "1d") == timespan:
+            by_list.setdefault(tuple(spec["symbols"]), set()).add((spec["start"], spec["end"]))
+    found: dict[str, list[tuple[date, date]]] = {}
+    for symbols, ranges in by_list.items():
+        days = [(date.fromisoformat(start), date.fromisoformat(end)) for start, end in ranges]
+        for symbol in symbols:
+            found.setdefault(symbol, []).extend(days)
+    return {symbol: sorted(days) for symbol, days in found.items() if symbol != EVERY_SYMBOL}
+
+
 def _request(provider: str, symbol: str, arguments: str | None, spec: str) -> Request | None:
     """The request as it was recorded; of a job of an earlier release one with the range of the whole job. None: unreadable."""
     try:
@@ -103,7 +119,7 @@ def _request(provider: str, symbol: str, arguments: str | None, spec: str) -> Re
         return None
 
 
-def _loaded(arguments: str) -> dict[str, object]:
+def _loaded(arguments: str) -> dict[str, Any]:
     import json
 
     found = json.loads(arguments)

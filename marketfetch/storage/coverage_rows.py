@@ -18,6 +18,9 @@ Series = tuple[str, str, str, str, str]
 PageRow = tuple[Any, ...]
 
 _GOOD: Final = frozenset({"stored", "empty"})
+_HOUR_MS: Final = 3_600_000
+#: About how many bars one statement looks at, and the text of so many hours is 8 MB.
+_MOST_HOURS: Final = 1_000_000
 
 
 class Span(NamedTuple):
@@ -130,6 +133,22 @@ class CoverageQueries:
             return [covered_of(row) for row in self._database.read(self._sql["of_all"], *key)]
         asked = self._database.listing(sorted({*symbols, EVERY_SYMBOL}))
         return [covered_of(row) for row in self._database.read(self._sql["of_symbols"], *key, asked)]
+
+    def stored_starts(
+        self, provider: str, timespan: str, adjustment: str, symbols: Sequence[str], starts_ms: Sequence[int]
+    ) -> dict[str, frozenset[int]]:
+        hours = {start // _HOUR_MS: start for start in starts_ms}
+        all_of_them, text = frozenset(starts_ms), ",".join(map(str, hours))
+        found: dict[str, frozenset[int]] = {}
+        some = max(1, _MOST_HOURS // max(1, len(starts_ms)))
+        for n in range(0, len(symbols) if starts_ms else 0, some):
+            asked = self._database.listing(sorted(symbols[n : n + some]))
+            key = (provider, timespan, adjustment, asked, starts_ms[0], starts_ms[-1])
+            for symbol, joined in self._database.read(self._sql["hours_of_symbols"], *key):
+                # Most have a bar of each session, and then the text says so.
+                stored = hours.keys() & map(int, joined.split(",")) if joined != text else hours
+                found[symbol] = all_of_them if len(stored) == len(hours) else frozenset(hours[one] for one in stored)
+        return found
 
     def jobs_to_cover(self, limit: int) -> list[str]:
         return [row[0] for row in self._database.read(self._sql["jobs_to_cover"], limit)]

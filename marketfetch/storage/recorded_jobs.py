@@ -157,6 +157,9 @@ class RecordedJobs:
             found = self._some_unfinished(job_id, limit)
         return sorted((Unfinished(*row) for row in found), key=lambda one: (one.root, one.page))[:limit]
 
+    def market_requests(self, job_id: str) -> list[str]:
+        return [row[0] for row in self._database.read(self._sql["market_requests"], job_id)]
+
     def planned_requests(self, job_id: str) -> int:
         return int(self._database.read(self._sql["planned_requests"], job_id)[0][0])
 

@@ -107,6 +107,10 @@ class Store:
         """How many requests the recorded plan of a job has, without further pages."""
         return self._jobs.planned_requests(job_id)
 
+    def market_requests(self, job_id: str) -> list[str]:
+        """The arguments (JSON) of a job's requests that have brought the whole market, in the order of the plan."""
+        return self._jobs.market_requests(job_id)
+
     def to_do(self, job_id: str, limit: int) -> list[ToDo]:
         """The first so many of `unfinished` in the order of the recorded plan, with their arguments."""
         return self._jobs.to_do(job_id, limit)
@@ -258,6 +262,15 @@ class Store:
         `marketfetch.schemas.coverage`, which also unites and subtracts. One query, however many symbols there are.
         """
         return self._coverage.covered(provider, dataset, timespan, adjustment, symbols)
+
+    def stored_starts(
+        self, provider: str, timespan: str, adjustment: str, symbols: Sequence[str], starts_ms: Sequence[int]
+    ) -> dict[str, frozenset[int]]:
+        """Those of `starts_ms` (ascending, Unix ms, at full hours) at which a final bar of a symbol begins, by symbol.
+
+        A symbol without any is not among them. Looks at each bar from the first to the last of these times.
+        """
+        return self._coverage.stored_starts(provider, timespan, adjustment, symbols, starts_ms)
 
     def cover(self, covered: Sequence[Covered]) -> None:
         """Merges these intervals into what is covered, in one transaction: for what an earlier release has stored."""

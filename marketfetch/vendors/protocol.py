@@ -62,7 +62,7 @@ class Dataset:
 
     `name` is the same at every vendor (splits, dividends); `aliases` are the vendor's own. `records` "" beside no timespan: a
     saved response of it can be read, and it is not fetched. `whole_market`: one call brings every symbol, one session of them
-    where it has bars, so that "*" is its only symbol, and stands for all of them.
+    where it has bars, so that "*" is its only symbol, and stands for all of them. `rows`: about how many such a call brings.
     """
 
     name: str
@@ -72,10 +72,25 @@ class Dataset:
     records: str = ""
     aliases: tuple[str, ...] = ()
     whole_market: bool = False
+    rows: int = 0
 
     @property
     def has_bars(self) -> bool:
         return bool(self.timespans)
+
+
+@dataclass(frozen=True, slots=True)
+class MarketWay:
+    """Another way to the bars of many symbols: `dataset`, one call of which brings a session of the whole market.
+
+    Its rows are stored as the same series as those of the calls by symbol, under the same symbols. The planner chooses it where
+    it is fewer calls, for symbols that it `serves` and sessions whose close is `after_close_minutes` ago or longer. A symbol
+    that a reply lacks is asked for by itself later.
+    """
+
+    dataset: str
+    serves: Callable[[str], bool]
+    after_close_minutes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +119,12 @@ def _no_adjustment(_dataset: str, _timespan: Timespan) -> Adjustment | None:
 
 def _as_asked(request: Request, _options: VendorOptions) -> tuple[Adjustment, ...]:
     return (request.adjustment,)
+
+
+def _no_market_ways(
+    _dataset: str, _timespan: Timespan, _adjustment: Adjustment, _options: object, _plan: str
+) -> tuple[MarketWay, ...]:
+    return ()
 
 
 def _no_objection(spec: JobSpec, options: VendorOptions) -> None:
@@ -145,6 +166,9 @@ class Vendor(Generic[Options]):
     usual_adjustment: Callable[[str, Timespan], Adjustment | None] = _no_adjustment
     #: Returns the adjustments of the bars that a reply to this request has: a table may have columns of several.
     brings: Callable[[Request, Options], tuple[Adjustment, ...]] = _as_asked
+    #: Returns the other ways to bars of this dataset, timespan and adjustment, the preferred one first: where the options have
+    #: what they need, under the plan of this name.
+    market_ways: Callable[[str, Timespan, Adjustment, Options, str], tuple[MarketWay, ...]] = _no_market_ways
     most_rows: int = 50_000
     pages_in_order: bool = False
     #: Names of the environment's variables in which people have their key for the vendor's own client, the preferred one first.

@@ -11,6 +11,7 @@ from marketfetch.vendors.protocol import Vendor
 from .calendars import finality
 from .calls import build_request
 from .datasets import DATASETS, MOST_ROWS
+from .market_days import market_ways
 from .options import PolygonOptions
 from .published_plans import PLANS
 from .symbol_forms import SYMBOL_FORMS, zone
@@ -42,6 +43,7 @@ VENDOR: Final = Vendor(
     build_request=build_request,
     read_reply=read_reply,
     finality=finality,
+    market_ways=market_ways,
     most_rows=MOST_ROWS,
     pages_in_order=True,
     key_variables=("MASSIVE_API_KEY", "POLYGON_API_KEY"),

@@ -12,7 +12,7 @@ from .options import PolygonOptions
 
 #: Stocks trade until four hours after the close: 20:00, or 17:00 on a half day. Trades of these hours are in intraday bars, and
 #: may be in a day's volume.
-_EXTENDED_MINUTES: Final = 240
+EXTENDED_MINUTES: Final = 240
 #: They trade from 04:00 on.
 _EARLY_MINUTES: Final = 330
 
@@ -24,4 +24,4 @@ def finality(request: Request, options: PolygonOptions) -> Finality:
         return Finality(calendar=EVERY_DAY, delay_minutes=after)
     if request.symbol[:2] == "C:":
         return Finality(calendar=WEEK_OF_CURRENCIES, delay_minutes=after)
-    return Finality(calendar="XNYS", extended_minutes=_EXTENDED_MINUTES, early_minutes=_EARLY_MINUTES, delay_minutes=after)
+    return Finality(calendar="XNYS", extended_minutes=EXTENDED_MINUTES, early_minutes=_EARLY_MINUTES, delay_minutes=after)

@@ -47,7 +47,12 @@ ROWS_PER_LIST_PAGE: Final = 1_000
 DATASETS: Final = (
     Dataset("bars", "Aggregates (also called aggs)", timespans=TIMESPANS, adjustments=("split", "raw"), aliases=("aggs",)),
     Dataset(
-        GROUPED, "The bars of all US stocks, a day a call", timespans=("1d",), adjustments=("raw", "split"), whole_market=True
+        GROUPED,
+        "The bars of all US stocks, a day a call",
+        timespans=("1d",),
+        adjustments=("raw", "split"),
+        whole_market=True,
+        rows=10_000,
     ),
     Dataset("splits", "Stock splits", records="splits"),
     Dataset("dividends", "Cash dividends", records="dividends"),

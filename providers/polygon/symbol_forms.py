@@ -58,6 +58,11 @@ def is_stock_like(symbol: str) -> bool:
     return symbol[:2] not in ("C:", "X:", "I:")
 
 
+def is_stock(symbol: str) -> bool:
+    """True for a ticker without a prefix: a stock, a fund, a warrant."""
+    return symbol[1:2] != ":"
+
+
 def zone_of(symbol: str) -> str:
     """FX and crypto days are UTC days; everything else trades in New York."""
     return UTC_ZONE if symbol[:2] in ("C:", "X:") else NEW_YORK

@@ -58,6 +58,10 @@ class Started:
         return self.process.wait(seconds)
 
 
+#: The tests count calls by symbol.
+_BY_SYMBOL = {"MARKETFETCH_WHOLE_MARKET_FROM": "0"}
+
+
 @dataclass
 class Shell:
     """Runs commands in `folder`, with these MARKETFETCH_ variables and no others."""
@@ -67,7 +71,7 @@ class Shell:
 
     def environment(self, more: Mapping[str, str]) -> dict[str, str]:
         plain = {name: value for name, value in environment().items() if not name.startswith("MARKETFETCH_")}
-        return {**plain, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default", **self.variables, **more}
+        return {**plain, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default", **_BY_SYMBOL, **self.variables, **more}
 
     def run(
         self, *arguments: str, seconds: float = LONG_S, stdin: bytes = b"", **more: str

@@ -32,6 +32,7 @@ class Older(Place):
     def __init__(self, place: Place, code: Path) -> None:
         self.__dict__.update(place.__dict__)
         self.env = {**place.env, "PYTHONPATH": str(code)}
+        self.env.pop("MARKETFETCH_WHOLE_MARKET_FROM")
 
     def marketfetch(self, *arguments: str, timeout: float = LONG_S):
         return self.run("-m", "cli", *arguments, timeout=timeout)

@@ -29,3 +29,16 @@ def test_a_job_takes_the_calls_and_brings_the_rows_that_its_plan_named(place, sa
     eventually(lambda: place.rows("SELECT count(*) FROM ledger") == [(13,)], what="all is stored")
     again = place.marketfetch("plan", "polygon", *SYMBOLS, *ASKED)
     assert again.stdout == "All of it is stored already: 0 calls. `marketfetch fetch ... --again` fetches a range anew.\n"
+
+    # Three sessions of thirteen symbols are three calls, each with the whole market of the sandbox.
+    place.env["MARKETFETCH_WHOLE_MARKET_FROM"] = "10"
+    days = ("--start", "2024-02-01", "--end", "2024-02-05")
+    done = place.marketfetch("fetch", "polygon", *SYMBOLS, *days, "--wait", "--json")
+    assert done.returncode == 0, done.stderr
+    assert (
+        "3 calls bring a session of the whole market each (dataset grouped), in place of 13 calls for 13 symbols" in done.stderr
+    )
+    state = json.loads(done.stdout)
+    assert (sandbox.log()["calls"], state["requests"]["stored"], state["lacking_symbols_total"]) == (16, 3, 0)
+    again = place.marketfetch("plan", "polygon", *SYMBOLS, "--start", "2024-01-02", "--end", "2024-02-05")
+    assert again.stdout.startswith("All of it is stored already: 0 calls.")

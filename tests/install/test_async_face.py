@@ -30,6 +30,7 @@ def here(redis, valkey_url, tmp_path):
         "MARKETFETCH_DATABASE_URL": f"sqlite:///{tmp_path / 'marketfetch.db'}",
         "MARKETFETCH_PROVIDERS__POLYGON__API_KEYS": '["main:S3CR3T"]',
         "MARKETFETCH_STATE_DIR": str(tmp_path / "state"),
+        "MARKETFETCH_WHOLE_MARKET_FROM": "0",
     }
     with as_set(**variables):
         yield

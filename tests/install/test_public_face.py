@@ -182,8 +182,8 @@ def checked(installed, tmp_path_factory) -> str:
 REVEALED = """
     def (provider: str, symbols: Sequence[str], *, start: date | str | None = ..., end: date | str | None = ...,
       timespan: str = ..., dataset: str = ...,
-      adjustment: str | None = ..., again: bool = ..., priority: int = ..., owner: str | None = ..., name: str = ...,
-      tags: Sequence[str] = ..., on_over: Mapping[str, object] | None = ...) -> Submitted
+      adjustment: str | None = ..., again: bool = ..., priority: int = ..., by_symbol: bool = ..., owner: str | None = ...,
+      name: str = ..., tags: Sequence[str] = ..., on_over: Mapping[str, object] | None = ...) -> Submitted
     def (job_id: str) -> JobStatus
     def (job_id: str, *, timeout_s: float | None = ...) -> JobStatus
     def (job_id: str) -> JobStatus

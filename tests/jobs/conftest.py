@@ -22,6 +22,7 @@ def emptied(redis: Any, valkey_url: str, tmp_path: Path, monkeypatch: pytest.Mon
         "MARKETFETCH_REDIS_URL": valkey_url,
         "MARKETFETCH_PROVIDERS__POLYGON__API_KEYS": "main:secret",
         "MARKETFETCH_PROVIDERS__POLYGON__LIMITS": "[]",
+        "MARKETFETCH_WHOLE_MARKET_FROM": "0",
         "MARKETFETCH_DATABASE_URL": f"sqlite:///{tmp_path}/bars.db",
     }
 

@@ -34,6 +34,7 @@ def redis(redis: Redis, valkey_url: str, tmp_path: Path) -> Iterator[Redis]:
         "MARKETFETCH_PROVIDERS__POLYGON__API_KEYS": "main:secret",
         "MARKETFETCH_PROVIDERS__POLYGON__LIMITS": '["5/minute"]',
         "MARKETFETCH_DATABASE_URL": f"sqlite:///{tmp_path}/marketfetch.db",
+        "MARKETFETCH_WHOLE_MARKET_FROM": "0",
     }
     caches = (connections._store, connections._gate, connections._redis, configured.keys)
     with override(variables):

@@ -152,7 +152,7 @@ def test_a_table_of_several_adjustments_is_refreshed_by_the_request_that_brings_
         wish["adjustment"] = adjustment
         spec = make_spec("nasdaq", ["KO", "PEP"], again=False, **wish)
         planned = plan(spec)
-        found = subtracted(spec, planned, store, overlap=0, stale=stale_of(spec, planned, store))
+        found = subtracted(spec, planned, store, overlap=0, stale=stale_of(spec, planned, store)).requests
         assert [(one.symbol, one.adjustment, str(one.start)) for one in found] == [
             ("KO", adjustment, "2023-01-03"), ("PEP", adjustment, "2024-01-31"),
         ]  # fmt: skip

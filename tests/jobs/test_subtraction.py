@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import combinations
 from time import process_time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,9 @@ from marketfetch.jobs.asked_again import asked_again
 from marketfetch.jobs.fewest_calls import fewest, widened
 from marketfetch.jobs.planning import make_spec, plan
 from marketfetch.jobs.subtraction import subtracted
+from marketfetch.jobs.to_ask import to_ask
 from marketfetch.schemas.coverage import Covered, Days, merged
+from marketfetch.schemas.ledger import LedgerRow
 from marketfetch.schemas.request import Request
 from marketfetch.settings import override
 from marketfetch.vendors.covering import covered_by, today
@@ -53,7 +55,7 @@ class Database:
         self.calls: list[tuple[Request, datetime]] = []
 
     def covered(
-        self, provider: str, dataset: str, timespan: str, adjustment: str, symbols: Sequence[str] | None = None
+        self, provider: str, dataset: str, timespan: str, adjustment: str, symbols: Sequence[str] | None, /
     ) -> list[Covered]:
         kinds = [(provider, dataset, symbol, timespan, adjustment) for symbol in (*(symbols or ()), "*")]
         return [row for kind in kinds for row in self.rows.get(kind, ())]
@@ -61,10 +63,16 @@ class Database:
     def ended_roots(self, roots: Sequence[str]) -> Mapping[str, bool]:
         return {root: self.ledger[root] for root in roots if root in self.ledger}
 
+    def stored_starts(self, *_of: object) -> dict[str, frozenset[int]]:
+        return {}
+
+    def outcomes(self, _ids: object) -> dict[str, LedgerRow]:
+        return {}
+
     def ask(self, symbols: str, start: date, end: date, at: datetime, *, overlap: int = 0, **wish: Any) -> list[Request]:
         """The requests of a job that is submitted at this moment."""
         spec = make_spec("polygon", symbols.split(), again=False, at=at, start=str(start), end=str(end), **wish)
-        return asked_again(spec, subtracted(spec, plan(spec), self, overlap=overlap), self)
+        return asked_again(spec, subtracted(spec, plan(spec), self, overlap=overlap).requests, self)
 
     def end(self, request: Request, at: datetime, *, fails: bool = False) -> None:
         """A worker makes the call, unless the ledger says that it is over."""
@@ -241,7 +249,8 @@ def test_what_a_reply_with_every_symbol_has_covered_is_not_asked_for() -> None:
 def test_again_ignores_coverage() -> None:
     database = filled(YEAR)
     spec = make_spec("polygon", ["KO"], again=True, at=AT, start="2023-01-01", end="2023-12-31")
-    assert ranges(subtracted(spec, plan(spec), database, overlap=5)) == ["KO 2023-01-01..2023-12-31"]
+    with override({**VARIABLES, "MARKETFETCH_OVERLAP_SESSIONS": "5"}):
+        assert ranges(to_ask(spec, plan(spec), cast("Any", database)).requests) == ["KO 2023-01-01..2023-12-31"]
 
 
 def test_symbols_that_miss_the_same_share_the_requests_of_several_symbols() -> None:
@@ -249,12 +258,12 @@ def test_symbols_that_miss_the_same_share_the_requests_of_several_symbols() -> N
     vendor, ours = vendors.vendor("nasdaq"), options("nasdaq")
     days: dict[str, Any] = {"dataset": "WIKI/PRICES", "start": "2015-01-01", "end": "2015-12-31"}
     spec = make_spec("nasdaq", ["A", "AA", "AAPL"], again=False, at=AT, **days)
-    assert ranges(subtracted(spec, plan(spec), database, overlap=0)) == ["A,AA,AAPL 2015-01-01..2015-12-31"]
+    assert ranges(subtracted(spec, plan(spec), database, overlap=0).requests) == ["A,AA,AAPL 2015-01-01..2015-12-31"]
     for symbol, end in (("A", date(2015, 6, 30)), ("AAPL", date(2015, 6, 30))):
         first = plan(spec)[0].model_copy(update={"symbol": symbol, "end": end})
         for one in covered_by(first, vendor, ours, called_at_ms=unix_ms(AT)):
             database.rows[one.series] = [one]
-    found = ranges(subtracted(spec, plan(spec), database, overlap=0))
+    found = ranges(subtracted(spec, plan(spec), database, overlap=0).requests)
     assert found == ["A,AAPL 2015-07-01..2015-12-31", "AA 2015-01-01..2015-12-31"]
 
 
@@ -272,7 +281,7 @@ def test_ten_thousand_symbols_of_twenty_years_take_two_seconds() -> None:
             ]
         database.rows["polygon", "bars", symbol, "1d", "raw"] = rows
     began = process_time()
-    found = database.ask(" ".join(symbols), date(2004, 1, 1), date(2024, 1, 31), AT, overlap=5)
+    found = database.ask(" ".join(symbols), date(2004, 1, 1), date(2024, 1, 31), AT, overlap=5, by_symbol=True)
     took = process_time() - began
     assert len(found) == 10_000
     assert took < 2 * 2, f"{took:.1f} s of CPU, where the bound is 2 s on an idle core"

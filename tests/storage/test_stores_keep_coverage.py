@@ -135,3 +135,17 @@ def test_both_databases_have_the_rows_of_the_algebra(store: Any, stores: list[li
         for one in news:
             wanted[one.symbol] = merged(wanted[one.symbol], one)
     assert rows(store) == [*wanted["A"], *wanted["B"]]
+
+
+def test_the_starts_at_which_final_bars_are_stored_are_read_in_bulk(store: Any) -> None:
+    days = [n * 86_400_000 for n in range(5)]
+    store.store([
+        batch("a", dict.fromkeys(days, 1.0), symbol="ALL"),
+        batch("b", {days[1]: 1.0, days[3]: 1.0, days[4]: 1.0, days[2]: 1.0}, symbol="SOME", partial=[days[2]]),
+        batch("c", {days[4]: 1.0, days[0] + 3_600_000: 1.0}, symbol="LATER"),
+    ])  # fmt: skip
+    found = store.stored_starts("polygon", "1d", "split", ["ALL", "SOME", "NONE"], days[:4])
+    assert found == {"ALL": frozenset(days[:4]), "SOME": frozenset({days[1], days[3]})}
+    assert not store.stored_starts("polygon", "1d", "split", ["LATER"], days[:4]).get("LATER")
+    assert store.stored_starts("polygon", "1d", "raw", ["ALL"], days[:4]) == {}
+    assert store.stored_starts("polygon", "1d", "split", [], days) == store.stored_starts("polygon", "1d", "split", ["ALL"], [])

@@ -9,3 +9,6 @@ WHERE l.outcome = 'failed' OR l.rejects > 0
 
 -- name: reasons
 SELECT request_id, symbol, reason, count(*) FROM rejects GROUP BY request_id, symbol, reason
+
+-- name: specs
+SELECT spec FROM jobs

@@ -27,3 +27,11 @@ HAVING count(*) = max(l.page) + 1
    AND max(CASE WHEN l.next_cursor IS NULL THEN l.page ELSE -1 END) = max(l.page)
    AND max(CASE WHEN l.outcome IN ('stored', 'empty') THEN 0 ELSE 1 END) = 0
 ORDER BY l.root
+
+-- The bars of some symbols that begin within a range and can't change any more.
+-- name: hours_of_symbols
+SELECT symbol, {joined:hour} FROM (
+    SELECT s.symbol, {ms:b.ts} / 3600000 AS hour FROM series s JOIN bar_rows b ON b.series_id = s.id
+    WHERE s.provider = ? AND s.timespan = ? AND s.adjustment = ? AND s.symbol {among}
+      AND b.ts >= {time:?} AND b.ts <= {time:?} AND NOT b.partial) AS kept
+GROUP BY symbol

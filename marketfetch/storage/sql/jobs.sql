@@ -39,6 +39,11 @@ INSERT INTO job_requests (job_id, root, position, arguments)
 SELECT ?, trim(substr(value, 1, 20)), CAST(substr(value, 21, 10) AS INTEGER), substr(value, 31) FROM {listed}
 WHERE true ON CONFLICT DO NOTHING
 
+-- The requests with the whole market whose reply is stored.
+-- name: market_requests
+SELECT j.arguments FROM job_requests j JOIN ledger l ON l.root = j.root
+WHERE j.job_id = ? AND l.page = 0 AND l.symbol = '*' AND l.outcome = 'stored' AND j.arguments IS NOT NULL ORDER BY j.position
+
 -- name: planned_requests
 SELECT count(*) FROM job_requests WHERE job_id = ?
 
