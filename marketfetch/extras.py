@@ -22,6 +22,8 @@ _EXTRA_OF: Final = {
     "fsspec": "data",
     "botocore": "flatfiles",
     "matplotlib": "plot",
+    "fastapi": "serve",
+    "uvicorn": "serve",
     "fakeredis": "testing",
     "lupa": "testing",
 }

@@ -26,6 +26,7 @@ from marketfetch.cli.rejects import rejects
 from marketfetch.cli.replay import replay
 from marketfetch.cli.schedule import schedule
 from marketfetch.cli.search import search
+from marketfetch.cli.serve import serve
 from marketfetch.cli.show import show
 from marketfetch.cli.status import status, watch
 from marketfetch.cli.steer import cancel, resume, retry
@@ -120,7 +121,7 @@ def marketfetch(*, traceback: bool) -> None:
 
 for command in (
     *(demo, init, up, fetch, plan, update, search, vendors, datasets, status, watch, show, export),
-    *(cancel, resume, retry, quotas, dead, rejects, doctor, compare, replay, read, gaps, schedule, check, purge),
+    *(cancel, resume, retry, quotas, dead, rejects, doctor, compare, replay, read, gaps, schedule, serve, check, purge),
 ):
     marketfetch.add_command(command)
 

@@ -1,4 +1,4 @@
-"""The port that `marketfetch up --flower` takes. The others, of Valkey and the sandbox, are free ones that the system picks."""
+"""The ports of Flower and the web API. The others, of Valkey and the sandbox, are free ones that the system picks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Flower's own.
 FLOWER_PORT: Final = 5555
+#: That of the web API.
+WEB_PORT: Final = 8787
 
 
 def flower_port() -> Finding:

@@ -33,7 +33,7 @@ BAD_WORDS = ("", "x", "-1", "99999999999999999999", "0001-01-01", "99999-01-01",
 BAD_JSON = ("", "x", "-1", "nan", "null", '"x"', "[[1]]", "\x1ba")
 BAD_VALUES: tuple[Any, ...] = (None, True, 5, 1.5, "", "x", b"x", [], [5], {"a": 1}, date.max, object(), "\x1b", "\udc80")
 #: They read nothing but numbers and start servers with right ones.
-STARTS = (("up",), ("demo",))
+STARTS = (("up",), ("demo",), ("serve",))
 
 
 def leaves(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:

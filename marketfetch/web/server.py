@@ -1,0 +1,73 @@
+"""Runs the web API with uvicorn, in this process, until a signal ends it: within 5 s, also while clients stream."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from types import FrameType
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from marketfetch.exceptions import UnavailableError
+from marketfetch.web.service import Service
+
+#: What still runs is cancelled after so long: a signal ends the server within 5 s.
+_GRACE_S: Final = 3
+_KEEP_ALIVE_S: Final = 15
+#: Connections; further ones get 503 at once.
+_MOST_CONNECTIONS: Final = 2_000
+_LONGEST_HEADERS: Final = 32 << 10
+
+
+class _Protocol(H11Protocol):
+    """Gives the app a way to cut a connection: `close` would wait for a client that reads nothing."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self.app_state: dict[str, Any] = {**self.app_state, "cut": transport.abort}
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.stop()
+        super().handle_exit(sig, frame)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there; port 0 is any free one. Raises UnavailableError with a sentence."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        opened = socket.socket(family, kind, protocol)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+        opened.listen(1_024)
+    except OSError as error:
+        instead = f"({error.strerror or error}): name another address, --host, or port, --port"
+        raise UnavailableError(f"The web API can't listen on {host}, port {port} {instead}.") from None
+    return opened
+
+
+def run(app: ASGIApp, service: Service, listening: socket.socket) -> None:
+    """Serves until SIGINT or SIGTERM, which is raised again behind it for the handlers of before."""
+    options: dict[str, Any] = {
+        "http": _Protocol,
+        "ws": "none",
+        "lifespan": "off",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "limit_concurrency": _MOST_CONNECTIONS,
+        "timeout_keep_alive": _KEEP_ALIVE_S,
+        "timeout_graceful_shutdown": _GRACE_S,
+        "h11_max_incomplete_event_size": _LONGEST_HEADERS,
+    }
+    _Server(uvicorn.Config(app, **options), service).run(sockets=[listening])

@@ -1,0 +1,87 @@
+"""The bodies of requests that ask for data: the arguments of `submit`, `update` and `plan`, with the same names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from marketfetch.jobs.universes import AT
+from marketfetch.schemas.job_spec import NORMAL
+from marketfetch.settings import get_settings
+from marketfetch.suggestions import did_you_mean
+from marketfetch.web.problems import Refused
+
+_DAY = "A date, or words: today, yesterday, -5d, -2w, -3mo, -1y."
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Symbols(_Body):
+    provider: str = Field(description="The name of a vendor: GET /api/v1/vendors lists them.")
+    symbols: list[str] = Field(description="The vendor's own spelling; @NAME stands for a universe of the settings.")
+    timespan: str = Field(default="1d", description="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo.")
+    dataset: str = Field(default="bars", description="bars, splits, dividends, or the vendor's name for the data.")
+    adjustment: str | None = Field(default=None, description="raw, split or split_dividend; null: the vendor's usual one.")
+    priority: int = Field(default=NORMAL, ge=0, le=9, description="0 first, 9 last, strictly.")
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the public function. Raises Refused for a universe that the settings do not have."""
+        refuse_files(self.symbols)
+        return self.model_dump()
+
+
+class Wish(_Symbols):
+    """What to fetch: symbols of a vendor in a range of days, both inclusive."""
+
+    start: str | None = Field(default=None, description=_DAY)
+    end: str | None = Field(default=None, description=_DAY)
+    again: bool = Field(default=False, description="Fetch anew what is stored already.")
+
+
+class _Handle(_Body):
+    owner: str | None = Field(default=None, description="Whose job it is; null: the name of the token.")
+    name: str = Field(default="", description="A name to find the job by.")
+    tags: list[str] = Field(default=[], description="Words to find the job by.")
+
+
+class JobWish(Wish, _Handle):
+    """A job to submit."""
+
+
+class UpdateWish(_Symbols, _Handle):
+    """The last sessions of symbols, less what is stored and final."""
+
+    last: str = Field(default="5 sessions", description="A number of sessions, or of days: 5 sessions, 30d.")
+
+
+class Pause(_Body):
+    """How long a key makes no call."""
+
+    seconds: float = Field(default=86_400, gt=0, le=366 * 86_400, description="Seconds.")
+    provider: str | None = Field(default=None, description="Where several vendors have a key of that label.")
+
+
+class Repair(_Body):
+    """Which missing sessions to ask for; what is null is left open."""
+
+    provider: str | None = None
+    symbols: list[str] | None = None
+    timespan: str | None = None
+    adjustment: str | None = None
+    start: str | None = Field(default=None, description=_DAY)
+    end: str | None = Field(default=None, description=_DAY)
+    all: bool = Field(default=False, description="Also what the vendor has none of, or refused.")
+
+
+def refuse_files(symbols: list[str]) -> None:
+    """Raises Refused for @FILE: files of the server are not for its clients. Universes of the settings may name them."""
+    known = get_settings().universes
+    for one in symbols:
+        name = one.removeprefix(AT)
+        if one.startswith(AT) and name not in known:
+            meant = did_you_mean(name, known, as_written="@{}")
+            there_are = f"There are {', '.join(f'@{each}' for each in known)}." if known else "The settings have none."
+            raise Refused(422, f"There is no universe {one[:64]}. {meant}{' ' if meant else ''}{there_are}")
