@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from marketfetch.cli.screen import hint, table
 
 if TYPE_CHECKING:
-    from marketfetch.vendors.protocol import Dataset, Plan, SymbolForm, Vendor
+    from marketfetch.vendors.protocol import Plan, SymbolForm
 
 
 @click.command()
@@ -21,11 +21,12 @@ def vendors(*, as_json: bool) -> None:
     The limits are those of one key, from the page that is named beside them, read in the month that is named. Settings may
     replace them: `marketfetch check` shows what is in force here.
     """
+    from marketfetch.documents.vendor_documents import vendors_document
     from marketfetch.vendors import names, vendor
 
     found = [vendor(name) for name in names()]
     if as_json:
-        click.echo(json.dumps({"vendors": [_vendor(one) for one in found]}))
+        click.echo(json.dumps(vendors_document()))
         return
     for number, one in enumerate(found):
         if number:
@@ -47,6 +48,7 @@ def datasets(*, name: str | None, as_json: bool) -> None:
     A dataset without timespans has records that are no bars, such as splits: docs/datasets.md has their tables. One that is
     "read only" is not fetched; `marketfetch read` shows a saved reply of it.
     """
+    from marketfetch.documents.vendor_documents import dataset_document, forms_of
     from marketfetch.vendors import UnknownVendor, names, vendor
 
     try:
@@ -54,14 +56,14 @@ def datasets(*, name: str | None, as_json: bool) -> None:
     except UnknownVendor as error:
         raise click.ClickException(str(error)) from None
     if as_json:
-        click.echo(json.dumps({"datasets": [{"vendor": one.name, **_dataset(one, dataset)} for one, dataset in found]}))
+        click.echo(json.dumps({"datasets": [{"vendor": one.name, **dataset_document(one, dataset)} for one, dataset in found]}))
         return
     rows = [("vendor", "dataset", "what", "timespans", "adjustments", "symbols")]
     for one, dataset in found:
         bars = (", ".join(dataset.timespans), ", ".join(dataset.adjustments))
         if not dataset.has_bars:
             bars = (f"no bars: table {dataset.records}" if dataset.records else "no bars: read only", "")
-        rows.append((one.name, dataset.name, dataset.title, *bars, _symbols(_forms(one, dataset))))
+        rows.append((one.name, dataset.name, dataset.title, *bars, _symbols(forms_of(one, dataset))))
     table(rows)
     hint("Fetch with: marketfetch fetch VENDOR SYMBOL ... --dataset DATASET --timespan TIMESPAN --adjustment ADJUSTMENT")
 
@@ -74,44 +76,3 @@ def _limits(plan: Plan) -> str:
 
 def _symbols(forms: list[SymbolForm] | tuple[SymbolForm, ...]) -> str:
     return "; ".join(f"{one.kind} {', '.join(one.examples)}" for one in forms)
-
-
-def _forms(one: Vendor[Any], dataset: Dataset) -> list[SymbolForm]:
-    return [form for form in one.symbol_forms if form.dataset == dataset.name]
-
-
-def _vendor(one: Vendor[Any]) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "title": one.title,
-        "documentation": one.documentation,
-        "key_variables": list(one.key_variables),
-        "plans": [
-            {
-                "name": name,
-                "limits": list(plan.limits),
-                "concurrency": plan.concurrency,
-                "source": plan.source,
-                "read_on": plan.read_on,
-            }
-            for name, plan in one.plans.items()
-        ],
-        "datasets": [_dataset(one, dataset) for dataset in one.datasets],
-        "symbols": [_form(form) for form in one.symbol_forms],
-    }
-
-
-def _dataset(one: Vendor[Any], dataset: Dataset) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "title": dataset.title,
-        "timespans": list(dataset.timespans),
-        "adjustments": list(dataset.adjustments),
-        "records": dataset.records,
-        "aliases": list(dataset.aliases),
-        "symbols": [_form(form) for form in _forms(one, dataset)],
-    }
-
-
-def _form(form: SymbolForm) -> dict[str, Any]:
-    return {"kind": form.kind, "examples": list(form.examples), "dataset": form.dataset, "timespan": form.timespan}

@@ -63,7 +63,7 @@ def serve(*, host: str, port: int, hosts: tuple[str, ...], origins: tuple[str, .
     from marketfetch.cli.owner import owner
     from marketfetch.cli.signals import signals_as_exceptions
     from marketfetch.settings import get_settings
-    from marketfetch.web import server, server_logs
+    from marketfetch.web import http_server, server_logs
     from marketfetch.web.app import guarded, make_api
     from marketfetch.web.guards import Door, host_of, is_loopback, origins_of
 
@@ -82,9 +82,9 @@ def serve(*, host: str, port: int, hosts: tuple[str, ...], origins: tuple[str, .
                 )
             server_logs.setup()
             api = make_api(door, owner=owner())
-            with server.listen(host, port) as listening:
+            with http_server.listen(host, port) as listening:
                 at = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
                 click.echo(f"The web API is at {at}/api/v1; Ctrl-C stops it")
-                server.run(guarded(api, door), api.state.service, listening)
+                http_server.run(guarded(api, door), api.state.service, listening)
     except KeyboardInterrupt:
         click.echo("the web API is stopped", err=True)

@@ -112,7 +112,7 @@ def bars(
     """
     if as_ not in _KINDS:
         raise BadRequestError(f"A frame is one of {', '.join(_KINDS)}: write as_='polars' (got {as_!r}).")
-    names = _checked(columns)
+    names = checked_columns(columns)
     first, last = read(start, end)
     by, adjustment = read_adjust(adjust, as_of, adjustment)
     asked = wish(symbols, timespan=timespan, provider=provider, adjustment=adjustment, written="{name}={value!r}")
@@ -147,7 +147,7 @@ def _driver(folder: str) -> str:
     return "postgresql" if folder == "postgres" else folder
 
 
-def _checked(columns: Sequence[str] | None) -> tuple[str, ...]:
+def checked_columns(columns: Sequence[str] | None) -> tuple[str, ...]:
     """The asked columns, or the usual ones. Raises BadRequestError."""
     if columns is None:
         return _USUAL

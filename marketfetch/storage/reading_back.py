@@ -73,6 +73,22 @@ def last_bars(
     return _columns(_read(store, "last_bars", *of_series, *span, limit)[::-1])
 
 
+def first_bars(
+    store: Store,
+    provider: str,
+    symbol: str,
+    timespan: str,
+    adjustment: str,
+    limit: int,
+    *,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+) -> BarColumns:
+    """The first `limit` bars of one series in the range, by time. Raises the store's errors."""
+    of_series, span = (provider, symbol, timespan, adjustment), _span(start_ms, end_ms)
+    return _columns(_read(store, "first_bars", *of_series, *span, limit))
+
+
 def _span(start_ms: int | None, end_ms: int | None) -> tuple[int, int]:
     return _EARLIEST_MS if start_ms is None else start_ms, _LATEST_MS if end_ms is None else end_ms
 

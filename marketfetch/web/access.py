@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from marketfetch.web.callers import Caller, Scope
 from marketfetch.web.problems import Refused
-from marketfetch.web.service import service_of
+from marketfetch.web.web_service import service_of
 
 _TOKEN = HTTPBearer(auto_error=False, scheme_name="token", description="A token of `marketfetch token create`.")
 _HOW = "Send it as `Authorization: Bearer TOKEN`; `marketfetch token create NAME` makes one."

@@ -14,9 +14,18 @@ from starlette.types import ASGIApp
 
 from marketfetch.exceptions import MarketfetchError
 from marketfetch.storage.store_errors import StoreError
-from marketfetch.web import job_routes, problems
+from marketfetch.web import (
+    bar_routes,
+    job_routes,
+    key_routes,
+    message_routes,
+    problems,
+    schedule_routes,
+    series_routes,
+    vendor_routes,
+)
 from marketfetch.web.guards import Door, Guards
-from marketfetch.web.service import Service
+from marketfetch.web.web_service import Service
 
 PREFIX: Final = "/api/v1"
 _ABOUT: Final = """Market data at the full rate that your API keys allow, and not one call more.
@@ -43,7 +52,7 @@ def make_api(door: Door, *, owner: str = "") -> FastAPI:
         responses=_REFUSALS,
     )
     api.state.service = Service(door, owner)
-    for routes in (job_routes,):
+    for routes in (job_routes, bar_routes, series_routes, key_routes, schedule_routes, message_routes, vendor_routes):
         api.include_router(routes.router, prefix=PREFIX)
     for kind in (MarketfetchError, StoreError, RedisError, problems.Refused):
         api.add_exception_handler(kind, problems.on_error)

@@ -25,10 +25,10 @@ from marketfetch.jobs.lookup import known_job, recorded
 from marketfetch.jobs.submission import Submitted, id_for, submit, submit_for
 from marketfetch.jobs.updating import update, update_for
 from marketfetch.web.access import Reader, Submitter
+from marketfetch.web.bodies import JobWish, UpdateWish, Wish
 from marketfetch.web.callers import Caller
 from marketfetch.web.problems import Refused
-from marketfetch.web.service import calls_of, service_of
-from marketfetch.web.wishes import JobWish, UpdateWish, Wish
+from marketfetch.web.web_service import calls_of, service_of
 
 router = APIRouter(tags=["jobs"])
 

@@ -33,7 +33,6 @@ KINDS: Final[Mapping[int, tuple[str, str]]] = {
     403: ("forbidden", "This request is not allowed"),
     404: ("not-found", "There is no such thing"),
     405: ("method-not-allowed", "This path has no such method"),
-    406: ("not-acceptable", "This format is not served"),
     408: ("too-slow", "The request took too long to arrive"),
     413: ("too-large", "The request is too large"),
     415: ("not-json", "The body is not JSON"),

@@ -29,7 +29,7 @@ def test_a_job_is_planned_submitted_seen_cancelled_and_resumed(client):
     made = client.post("jobs", json={**WISH, "tags": ["nightly"]})
     assert made.status_code == 201, made.text
     job = made.json()["job"]
-    assert made.json() == {"job": job, "requests": 2, "new": True}
+    assert made.json() == {"job": job, "requests": 2, "new": True, "refreshed": []}
     assert made.headers["location"] == f"/api/v1/jobs/{job}"
     assert client.post("jobs", json={**WISH, "tags": ["nightly"]}).status_code == 200, "within the minute it is the same job"
 

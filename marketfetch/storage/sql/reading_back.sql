@@ -10,6 +10,11 @@ SELECT {ms:ts}, partial, open, high, low, close, volume, vwap, trades FROM bars
 WHERE provider = ? AND symbol = ? AND timespan = ? AND adjustment = ? AND ts >= {time:?} AND ts < {time:?}
 ORDER BY ts DESC LIMIT ?
 
+-- name: first_bars
+SELECT {ms:ts}, partial, open, high, low, close, volume, vwap, trades FROM bars
+WHERE provider = ? AND symbol = ? AND timespan = ? AND adjustment = ? AND ts >= {time:?} AND ts < {time:?}
+ORDER BY ts LIMIT ?
+
 -- name: rejects
 SELECT r.request_id, r.row, r.field, r.value, r.reason, r.symbol
 FROM job_requests j JOIN ledger l ON l.root = j.root JOIN rejects r ON r.request_id = l.request_id

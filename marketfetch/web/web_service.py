@@ -7,8 +7,8 @@ from typing import cast
 
 from fastapi import Request
 
+from marketfetch.web.call_threads import Calls
 from marketfetch.web.callers import Caller
-from marketfetch.web.calls import Calls
 from marketfetch.web.guards import Door
 
 
@@ -19,6 +19,8 @@ class Service:
     door: Door
     owner: str
     calls: Calls = field(default_factory=Calls)
+    #: How many clients read bars at this moment.
+    streams: int = 0
 
     def stop(self) -> None:
         """The server is about to end. Called from a signal handler."""

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from marketfetch.exceptions import UnavailableError
-from marketfetch.web.service import Service
+from marketfetch.web.web_service import Service
 
 #: What still runs is cancelled after so long: a signal ends the server within 5 s.
 _GRACE_S: Final = 3

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from marketfetch.jobs.universes import AT
+from marketfetch.ops.symbol_words import split
+from marketfetch.ops.universes import AT
 from marketfetch.schemas.job_spec import NORMAL
 from marketfetch.settings import get_settings
 from marketfetch.suggestions import did_you_mean
@@ -76,7 +78,14 @@ class Repair(_Body):
     all: bool = Field(default=False, description="Also what the vendor has none of, or refused.")
 
 
-def refuse_files(symbols: list[str]) -> None:
+def symbols_of(words: Sequence[str]) -> list[str]:
+    """The symbols and universes of a query, with commas or blanks between them. Raises Refused for the name of a file."""
+    found = [one for word in words for one in (split(word) or [word.strip()])]
+    refuse_files(found)
+    return found
+
+
+def refuse_files(symbols: Sequence[str]) -> None:
     """Raises Refused for @FILE: files of the server are not for its clients. Universes of the settings may name them."""
     known = get_settings().universes
     for one in symbols:

@@ -1,0 +1,168 @@
+"""Stored bars over HTTP: the values of `marketfetch.bars`, in each format, in parts, for a client of any pace."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import marketfetch
+from marketfetch.storage import reading_back
+from marketfetch.storage.store_errors import StoreUnavailable
+from marketfetch.web import bar_reading, bar_routes
+from marketfetch.web.guards import Door
+from marketfetch.web.streams import Stream
+from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of, configured, in_sqlite, keep  # noqa: F401
+from tests.storage.conftest import postgres_url, store, url  # noqa: F401
+from tests.web.conftest import Client, client_of
+
+
+@pytest.fixture
+def stored(in_sqlite, monkeypatch) -> Client:  # noqa: F811
+    """Bars of two symbols, read in parts of seven."""
+    monkeypatch.setattr(bar_reading, "PART", 7)
+    for n, symbol in enumerate(("AAPL", "MSFT")):
+        in_sqlite(symbol, columns_of(JANUARY_2 + DAY_MS * np.arange(20), nulls=2, seed=n), zone="America/New_York")
+    return client_of(Door())
+
+
+def rows_of(frame: pl.DataFrame) -> list[dict]:
+    return frame.with_columns(pl.col("ts").dt.epoch("ms"), pl.col("date").cast(pl.String)).to_dicts()
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"start": "2024-01-05", "end": "2024-01-12"}, {"start": "2024-01-30"}, {"start": "2030-01-01"}]
+)
+def test_bars_are_those_of_the_python_function_in_every_format(stored, asked):
+    expected = marketfetch.bars(["AAPL", "MSFT"], **asked)
+    query = {"symbol": ["AAPL", "MSFT"], **asked}
+    found = stored.get("bars", params=query)
+    assert found.headers["content-type"] == "application/json"
+    assert found.json() == {"bars": rows_of(expected), "notes": []}
+
+    lines = stored.get("bars", params={**query, "format": "ndjson"}).text.splitlines()
+    assert [json.loads(one) for one in lines] == rows_of(expected)
+
+    arrow = stored.get("bars", params=query, headers={"accept": "application/vnd.apache.arrow.stream, */*"})
+    assert pl.from_arrow(pa.ipc.open_stream(io.BytesIO(arrow.content)).read_all()).equals(expected)
+
+    csv = stored.get("bars", params={**query, "format": "csv"})
+    assert csv.headers["content-type"] == "text/csv; charset=utf-8"
+    assert csv.text.splitlines()[0].replace('"', "").split(",") == expected.columns
+    assert len(csv.text.splitlines()) == 1 + len(expected)
+
+
+def test_on_postgres_too(configured, keep, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(bar_reading, "PART", 7)
+    keep("AAPL", columns_of(JANUARY_2 + DAY_MS * np.arange(20)), zone="America/New_York")
+    found = client_of(Door()).get("bars", params={"symbol": "AAPL", "columns": "ts,close,provider"})
+    assert found.json()["bars"] == rows_of_few(marketfetch.bars("AAPL", columns=["ts", "close", "provider"]))
+
+
+def rows_of_few(frame: pl.DataFrame) -> list[dict]:
+    return frame.with_columns(pl.col("ts").dt.epoch("ms")).to_dicts()
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ({"symbol": "AAPLE"}, "No bars of AAPLE are stored. Did you mean AAPL?"),
+        ({"symbol": "AAPL", "timespan": "1m"}, "Write timespan=1d"),
+        ({"symbol": "AAPL", "timespan": "2d"}, "There is no timespan '2d'."),
+        ({"symbol": "AAPL", "columns": "ts,closed"}, "A bar has no column 'closed'."),
+        ({"symbol": "AAPL", "start": "2024-13-01"}, "2024-13-01"),
+        ({"symbol": "AAPL", "adjust": "all"}, "adjustment"),
+        ({"symbol": "@list.txt"}, "There is no universe @list.txt."),
+        ({"symbol": "AAPL", "format": "xml"}, "format must be one of"),
+        ({}, "symbol is missing."),
+    ],
+)
+def test_a_question_that_has_no_bars_is_refused_with_its_sentence(stored, query, says):
+    assert says in stored.refused(stored.get("bars", params=query), 422)
+
+
+def test_an_outage_in_the_middle_cuts_the_response_and_one_before_it_is_a_refusal(stored, monkeypatch):
+    read, parts = reading_back.first_bars, []
+
+    def failing(*asked, **more):
+        parts.append(1)
+        if len(parts) == 3:
+            raise StoreUnavailable("the database is away")
+        return read(*asked, **more)
+
+    monkeypatch.setattr(bar_reading, "first_bars", failing)
+    sent, ended = asyncio.run(raw(stored, "symbol=AAPL"))
+    assert b"".join(sent).startswith(b'{"bars": [')
+    assert not ended, "a client must see that it is not whole"
+    parts[:] = [1, 1]
+    assert "the database is away" in stored.refused(stored.get("bars", params={"symbol": "AAPL"}), 503)
+
+
+async def raw(client: Client, query: str) -> tuple[list[bytes], bool]:
+    """What the app sends, and whether it says that this is all."""
+    sent: list[dict] = []
+
+    async def receive() -> dict:
+        if sent and not sent[-1].get("more_body", True):
+            return {"type": "http.disconnect"}
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/api/v1/bars",
+        "raw_path": b"",
+        "query_string": query.encode(),
+        "headers": [(b"host", b"localhost")],
+        "http_version": "1.1",
+        "scheme": "http",
+        "server": ("localhost", 80),
+        "client": None,
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+    }
+    try:
+        await client.app(scope, receive, send)
+    except Exception:
+        assert sent
+    bodies = [one for one in sent if one["type"] == "http.response.body"]
+    return [one.get("body", b"") for one in bodies], bool(bodies) and not bodies[-1].get("more_body", False)
+
+
+def test_so_many_clients_read_at_once_and_no_more(stored, monkeypatch):
+    monkeypatch.setattr(bar_routes, "MOST_STREAMS", 0)
+    assert "read bars already" in stored.refused(stored.get("bars", params={"symbol": "AAPL"}), 503)
+    monkeypatch.setattr(bar_routes, "MOST_STREAMS", 1)
+    for _ in range(3):
+        assert stored.get("bars", params={"symbol": "AAPL"}).status_code == 200
+
+
+def test_a_client_that_takes_nothing_is_cut():
+    cut = []
+
+    async def endless():
+        while True:
+            yield b"x"
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    async def send(message):
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    async def run():
+        scope = {"type": "http", "asgi": {"spec_version": "2.3"}, "state": {"cut": lambda: cut.append(1)}}
+        with pytest.raises((OSError, ExceptionGroup)):
+            await Stream(endless(), send_s=0.01)(scope, receive, send)
+
+    asyncio.run(run())
+    assert cut == [1]

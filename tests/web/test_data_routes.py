@@ -1,0 +1,99 @@
+"""What is stored, refused, scheduled and used, over HTTP: the documents of the commands."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from marketfetch import connections
+from marketfetch.cli.main import marketfetch
+from marketfetch.ops import dead_letters
+from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of, kept
+from tests.web.conftest import Client
+
+#: Each document, and the command that prints it.
+SAME = [
+    ("quotas", ("quotas",)),
+    ("quotas/health", ("quotas", "health")),
+    ("rejects", ("rejects",)),
+    ("dead", ("dead",)),
+    ("vendors", ("vendors",)),
+    ("gaps", ("gaps",)),
+    ("freshness", ("status", "--freshness")),
+]
+SCHEDULE = """
+[[schedule]]
+name = "nightly"
+provider = "polygon"
+symbols = ["AAPL"]
+when = "every 6h"
+"""
+
+
+@pytest.fixture
+def filled(client: Client) -> Client:
+    """Bars with a hole, and a dead message."""
+    connections.store().create()
+    days = np.delete(np.arange(10), 3)
+    kept(connections.store(), "AAPL", columns_of(JANUARY_2 + DAY_MS * days), adjustment="raw", zone="America/New_York")
+    dead_letters.bury(list_key="fetch.polygon", reason="it is no JSON", raw=b"{", size=1, task="", task_id="")
+    return client
+
+
+@pytest.mark.parametrize(("path", "command"), SAME, ids=[one[0] for one in SAME])
+def test_a_document_is_that_of_the_command(filled, path, command):
+    printed = CliRunner().invoke(marketfetch, [*command, "--json"]).stdout
+    found = filled.get(path)
+    assert found.status_code == 200, found.text
+    assert found.json() == json.loads(printed)
+
+
+def test_a_key_is_paused_and_resumed(client):
+    paused = client.post("quotas/main/pause", json={"seconds": 60}).json()["keys"][0]
+    assert (paused["label"], paused["paused_why"]) == ("main", "paused by an operator")
+    assert 0 < paused["paused_ms"] <= 60_000
+    assert client.post("quotas/main/resume").json()["keys"][0]["paused_ms"] == 0
+    assert "No key is labelled 'other'" in client.refused(client.post("quotas/other/pause", json={}), 422)
+    assert "more than 0" in client.refused(client.post("quotas/main/pause", json={"seconds": 0}), 422)
+
+
+def test_a_dead_message_is_shown_and_dropped(filled):
+    message = filled.get("dead").json()["messages"][0]["id"]
+    assert filled.get(f"dead/{message}").json()["message"] == "{"
+    assert filled.ask("DELETE", f"dead/{message}").json()["id"] == message
+    assert filled.get("dead").json() == {"messages": []}
+    assert "There is no dead message" in filled.refused(filled.post(f"dead/{message}/retry"), 422)
+
+
+def test_a_schedule_is_listed_run_paused_and_resumed(client, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "marketfetch.toml").write_text(SCHEDULE)
+    (found,) = client.get("schedules").json()["schedules"]
+    assert (found["name"], found["paused_since"], found["fault"]) == ("nightly", None, None)
+    assert client.post("schedules/nightly/pause").json()["schedules"][0]["paused_since"]
+    assert client.post("schedules/nightly/resume").json()["schedules"][0]["paused_since"] is None
+    made = client.post("schedules/nightly/run")
+    assert made.status_code == 201
+    assert client.get(f"jobs/{made.json()['job']}").json()["tags"] == ["schedule:nightly"]
+    assert "Did you mean nightly?" in client.refused(client.post("schedules/nighty/run"), 422)
+
+
+def test_gaps_are_chosen_and_repaired(filled):
+    assert filled.get("gaps", params={"symbol": "AAPL", "limit": 0}).json()["gaps"] == []
+    assert "after its end" in filled.refused(filled.get("gaps", params={"start": "2024-01-05", "end": "2024-01-02"}), 422)
+    assert "There is no universe" in filled.refused(filled.get("gaps", params={"symbol": "@x.txt"}), 422)
+    repaired = filled.post("gaps/repair", json={"symbols": ["AAPL"]}).json()
+    assert repaired["missing"]["never_asked"] > 0
+    assert [one["provider"] for one in repaired["jobs"]] == ["polygon"]
+
+
+def test_health_needs_no_token_and_names_what_is_away(make_client, monkeypatch):
+    client = make_client(tokens_always=True)
+    assert client.get("health").json() == {"ok": True}
+    from redis.exceptions import ConnectionError as Away
+
+    monkeypatch.setattr(connections.redis(), "ping", lambda: (_ for _ in ()).throw(Away("gone")))
+    assert "Redis does not answer" in client.refused(client.get("health"), 503)
