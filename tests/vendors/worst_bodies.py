@@ -84,6 +84,9 @@ _HEADS: Final = {
     "dividends": ('{"symbol":"IBM","data":[', "]}"),
     "symbols": ('{"symbol":"IBM","data":[', "]}"),
     "delisted": ('{"symbol":"IBM","data":[', "]}"),
+    "alpha_vantage search": ('{"bestMatches":[', "]}"),
+    "alpha_vantage market_status": ('{"endpoint":"Global Market Open & Close Status","markets":[', "]}"),
+    "polygon market_status": ('{"market":"open","serverTime":"2024-01-02T10:00:00-05:00","exchanges":{', "}}"),
 }
 
 
@@ -97,8 +100,12 @@ def _row(provider: str, dataset: str, kind: str, n: int) -> str:
     else:
         values = ('"x"', "true", "[]", '"y"', "{}")
     o, h, low, c, v = values
-    if dataset == "snapshots":
+    if dataset == "snapshots" or (provider, dataset) == ("polygon", "market_status"):
         return f'"{n}":{c}'
+    if dataset == "search" and provider == "alpha_vantage":
+        return "{}" if kind.startswith("empty") else f'{{"1. symbol":"IBM{n}","2. name":{o},"8. currency":{c}}}'
+    if dataset == "market_status":
+        return "{}" if kind.startswith("empty") else f'{{"market_type":"Equity","region":"R{n}","current_status":{c}}}'
     if provider == "polygon" and dataset == "bars":
         return (
             "{}"
@@ -142,7 +149,8 @@ def body_of(provider: str, dataset: str, kind: str, size: int, most_rows: int) -
     if kind == "short strings":
         return (head + ('"2024-01-02":' if keyed else "") + "[" + '"ab",' * (size // 5) + '"ab"]' + tail).encode()
     # A thousand rows again and again, except where each must have a name of its own. A small body has fewer.
-    rows = [_row(provider, dataset, kind, n) for n in range(size // 16 if dataset == "snapshots" else 1_000)]
+    keyed_rows = dataset == "snapshots" or (provider, dataset) == ("polygon", "market_status")
+    rows = [_row(provider, dataset, kind, n) for n in range(size // 16 if keyed_rows else 1_000)]
     while len(rows) > 1 and sum(map(len, rows)) > 2 * size:
         del rows[len(rows) // 2 :]
     many = size // (sum(map(len, rows)) + len(rows)) + 1
