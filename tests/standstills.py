@@ -14,7 +14,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 #: How often the thread is woken, and how late it must have been.
-EVERY_S, LATE_S = 0.1, 1.0
+EVERY_S, LATE_S = 0.1, 0.5
 
 
 class Watch:

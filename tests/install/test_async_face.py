@@ -18,6 +18,7 @@ import marketfetch
 from marketfetch import AsyncMarketfetch, connections, settings
 from marketfetch.jobs import job_status
 from tests.install.test_public_face import ASKED, HEAVY, as_set
+from tests.waiting import LONG_S, PATIENCE
 
 SYMBOLS = ["".join(letters) for letters in itertools.islice(itertools.product(string.ascii_uppercase, repeat=4), 10_000)]
 
@@ -83,7 +84,7 @@ def test_the_loop_goes_on_while_ten_thousand_symbols_are_submitted_and_waited_fo
     submitted_s = asyncio.run(app())
     # A call of the public function in the loop would be one pause as long as all of it, and a busy machine makes single ones.
     assert max(pauses) < max(0.1, submitted_s * 3 / 4), (max(pauses), submitted_s)
-    assert sorted(pauses)[len(pauses) * 9 // 10] < 0.1
+    assert sorted(pauses)[len(pauses) * 9 // 10] < 0.1 * PATIENCE
 
 
 def test_a_watch_shows_each_change_and_ends_with_the_job(here):
@@ -132,11 +133,11 @@ def test_a_cancelled_task_leaves_no_thread_no_call_and_no_wait_behind(here, monk
     async def app():
         async with AsyncMarketfetch(threads=1) as mf:
             waits = [asyncio.create_task(mf.wait(name)) for name in ("first", "second")]
-            assert await asyncio.to_thread(has_begun.wait, 10)
+            assert await asyncio.to_thread(has_begun.wait, LONG_S)
             for one in waits:
                 one.cancel()
             # Both end at once, though the first one's thread is still in its call.
-            ended = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 1)
+            ended = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), LONG_S)
             assert [type(one) for one in ended] == [asyncio.CancelledError] * 2
             assert len(of_ours()) == 1
             may_end.set()

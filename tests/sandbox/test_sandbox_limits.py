@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from marketfetch.local.sandbox_process import Sandbox
+from tests.waiting import eventually
 
 ASKED = {
     "alpha_vantage": "/query?function=GLOBAL_QUOTE&symbol=IBM&apikey={key}",
@@ -108,11 +109,11 @@ def test_open_calls_beyond_the_cap_are_violations_until_a_reply_is_sent(sandbox:
 
     thread = threading.Thread(target=hang)
     thread.start()
-    until(lambda: report(sandbox).get("open") == 1)
+    eventually(lambda: report(sandbox).get("open") == 1)
     assert ask(sandbox, "polygon").status_code == (429 if enforce else 200)
     thread.join()
     hanging.close()
-    until(lambda: report(sandbox).get("open") == 0)
+    eventually(lambda: report(sandbox).get("open") == 0)
     assert ask(sandbox, "polygon").status_code == 200
     found = report(sandbox)
     assert found["concurrency"] == {"cap": 1, "most": 2, "violations": 1}
@@ -130,12 +131,3 @@ def test_one_call_after_another_never_breaks_a_cap_of_one(sandbox: Sandbox) -> N
 def report(sandbox: Sandbox) -> dict[str, Any]:
     found: dict[str, Any] = sandbox.control.log()["providers"].get("polygon", {}).get("k", {})
     return found
-
-
-def until(true: Any) -> None:
-    pause = threading.Event()
-    for _ in range(1000):
-        if true():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it did not come true within ten seconds")

@@ -254,10 +254,10 @@ def test_a_server_that_hangs_is_unavailable_and_is_used_again_when_it_goes_on(
     began = time.monotonic()
     with pytest.raises(StoreUnavailable, match=r"does not answer \(no answer for 1 s\): see whether it or its disk hangs"):
         store.store([batch("a", {0: 1.0})])
-    assert time.monotonic() - began < 4, "once: it is not asked a second time"
+    assert time.monotonic() - began < 10, "once: to ask a second time takes ten seconds more"
     with pytest.raises(StoreUnavailable, match="can't be reached"):
         store.store([batch("a", {0: 1.0})])
-    assert time.monotonic() - began < 14
+    assert time.monotonic() - began < 60
     hung(False)
     assert store.store([batch("a", {0: 1.0})]) == [True]
     store.close()

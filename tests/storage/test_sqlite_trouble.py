@@ -55,7 +55,7 @@ def test_whoever_only_looks_waits_for_no_lock_and_check_not_for_long(path: Path,
         assert store.over(["a"]) == {"a"}
         with pytest.raises(StoreUnavailable, match="stays locked by another program"):
             store.check()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 25
         other.execute("ROLLBACK")
     assert "writable" in store.check()
     assert store.database.read("PRAGMA busy_timeout") == [(30_000,)]

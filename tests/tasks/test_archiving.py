@@ -25,7 +25,7 @@ def alerts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return said
 
 
-def keep(one: archiving.Archiving, *, patience_s: float = 2.0) -> None:
+def keep(one: archiving.Archiving, *, patience_s: float = 60.0) -> None:
     one.keep(REQUEST, REPLY, fetched_ms=1_700_000_000_000, secret="k", patience_s=patience_s)
 
 
@@ -58,7 +58,7 @@ def test_a_place_that_hangs_is_waited_for_once_and_then_left_alone(monkeypatch: 
     keep(one, patience_s=0.1)
     keep(one)
     keep(one)
-    assert monotonic() - began < 2
+    assert monotonic() - began < 50
     assert len(writes) == 1
     assert alerts[0].startswith("The archive of replies needs longer than 0.1 s.")
     assert (

@@ -10,9 +10,7 @@ import pytest
 
 from tasks import neighbours
 from tasks.neighbours import House, NoPlace
-from tests.waiting import eventually
-
-LONG_S = 5.0
+from tests.waiting import LONG_S, eventually
 
 
 class Task:
