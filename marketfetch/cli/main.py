@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import click
 
+from marketfetch.cli.archive import archive
 from marketfetch.cli.catalogue import datasets, vendors
 from marketfetch.cli.check import check
 from marketfetch.cli.compare import compare
@@ -121,7 +122,8 @@ def marketfetch(*, traceback: bool) -> None:
 
 for command in (
     *(demo, init, up, fetch, plan, update, search, vendors, datasets, status, watch, show, export),
-    *(cancel, resume, retry, quotas, dead, rejects, doctor, compare, replay, read, gaps, schedule, serve, check, purge),
+    *(cancel, resume, retry, quotas, dead, rejects, doctor, compare, replay, read, gaps, schedule, serve, check),
+    *(purge, archive),
 ):
     marketfetch.add_command(command)
 

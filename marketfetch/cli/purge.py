@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from marketfetch.cli.ages import AGE
 from marketfetch.cli.screen import hint
 from marketfetch.phrases import counted, joined
 
 if TYPE_CHECKING:
     from marketfetch.jobs.lane_purge import PurgedLane
 
-_LETTERS: Final = {"d": 1, "w": 7}
-_LONGEST_DAYS: Final = 36_500
 #: In the place of a job: everything that is parked.
 _ALL: Final = "all"
 
 
-def _age(_ctx: click.Context, _param: click.Parameter, value: str | None) -> timedelta | None:
-    """Reads `90d` or `12w` as a timedelta."""
-    if value is None:
-        return None
-    found = re.fullmatch(r"([0-9]{1,6})([dw])", value.strip().lower())
-    days = int(found[1]) * _LETTERS[found[2]] if found else 0
-    if not 3 <= days <= _LONGEST_DAYS:
-        raise click.BadParameter(f"{value!r}: write days or weeks, such as 90d or 12w; at least 3d, at most 36500d")
-    return timedelta(days=days)
-
-
 @click.command()
-@click.option("--older-than", callback=_age, help="Old records: days or weeks since a job was over, such as 90d or 12w.")
+@click.option("--older-than", type=AGE, help="Old records: days or weeks since a job was over, such as 90d or 12w.")
 @click.option("--parked", metavar="JOB|all", help="Cancel this job, or all jobs and tasks, and remove what they have parked.")
 @click.option("--yes", is_flag=True, help="With --parked: do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")

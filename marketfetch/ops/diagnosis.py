@@ -12,6 +12,7 @@ from marketfetch import vendors
 from marketfetch.addresses import database_url, state_dir
 from marketfetch.local import sandbox_note
 from marketfetch.ops.adjusted_diagnosis import of_adjusted
+from marketfetch.ops.archive_months import SILENT, TRIAL_S, of_archive
 from marketfetch.ops.finding import Finding, Level, Trial, as_sentence
 from marketfetch.ops.holiday_diagnosis import of_holidays
 from marketfetch.ops.leftover_diagnosis import of_earlier_runs
@@ -50,6 +51,7 @@ def findings(*, celery: bool = True) -> list[Finding]:
         Trial("redis", lambda: of_redis(celery=celery), seconds=_REDIS_S, next_step="Look at its log and its machine."),
         Trial("database", _database, seconds=_DATABASE_S, next_step="Look at its server, or at its disk."),
         Trial("folder", _state_folder, seconds=_FOLDER_S, next_step="Look at the disk of the state folder."),
+        Trial("archive", of_archive, seconds=TRIAL_S, next_step=SILENT, late="warning"),
         *([Trial("include", of_project, seconds=2 * PROJECT_S, next_step="Look at this machine's load.")] if celery else []),
     )
     found += [one for trial in trials for one in trial.findings()]

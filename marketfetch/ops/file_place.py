@@ -17,6 +17,8 @@ from marketfetch.storage import safe_url
 #: Readers of data sets skip names that begin so.
 _UNFINISHED: Final = "_"
 _TEMPORARY: Final = ".tmp"
+#: Where what is written gets its name when all of it is there: no temporary name is needed.
+_WHOLE_OR_NOTHING: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "memory"})
 
 
 class FilePlace:
@@ -73,10 +75,40 @@ class FilePlace:
             whole = (one for one in found if not posixpath.basename(one).startswith(_UNFINISHED))
             return sorted(one.partition(path)[2].lstrip("/") for one in whole)
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The files below `folder` as they are now, with their sizes in bytes; none where it does not exist."""
+        with self._failures():
+            path = self._path(folder)
+            self._files.invalidate_cache()
+            found = self._files.find(path, detail=True) if self._files.exists(path) else {}
+            return {name.partition(path)[2].lstrip("/"): int(one.get("size") or 0) for name, one in found.items()}
+
+    def folders(self, folder: str) -> list[str]:
+        """The names of the folders in `folder` as they are now, in order; none where it does not exist."""
+        with self._failures():
+            path = self._path(folder)
+            self._files.invalidate_cache()
+            found = self._files.ls(path, detail=True) if self._files.exists(path) else []
+            return sorted(posixpath.basename(one["name"].rstrip("/")) for one in found if one["type"] == "directory")
+
+    def remove_folder(self, folder: str) -> None:
+        """Removes a folder with all that is in it, where it is."""
+        with self._failures(), contextlib.suppress(FileNotFoundError):
+            self._files.rm(self._path(folder), recursive=True)
+
     def write(self, name: str, document: object) -> None:
         """Replaces a JSON document."""
-        with self.replacing(name) as file:
-            file.write(json.dumps(document, indent=1).encode() + b"\n")
+        self.write_bytes(name, json.dumps(document, indent=1).encode() + b"\n")
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Replaces a file."""
+        protocols = self._files.protocol
+        if _WHOLE_OR_NOTHING.isdisjoint([protocols] if isinstance(protocols, str) else protocols):
+            with self.replacing(name) as file:
+                file.write(data)
+            return
+        with self._failures():
+            self._files.pipe_file(self._path(name), data)
 
     def remove(self, names: Sequence[str]) -> None:
         """Removes these files where they are."""
@@ -84,6 +116,11 @@ class FilePlace:
             for name in names:
                 if self._files.exists(self._path(name)):
                     self._files.rm(self._path(name))
+
+    def remove_empty_folder(self) -> None:
+        """Removes the place itself if nothing is in it."""
+        with contextlib.suppress(Exception):
+            self._files.rmdir(self._root)
 
     def remove_unfinished(self) -> None:
         """Removes what killed exports have left under temporary names."""

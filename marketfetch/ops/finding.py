@@ -28,10 +28,20 @@ class Trial:
     A server that accepts a connection and then says nothing holds up its own trial only, and not the end of the process.
     """
 
-    def __init__(self, subject: str, work: Callable[[], Iterator[Finding]], *, seconds: float, next_step: str) -> None:
+    def __init__(
+        self,
+        subject: str,
+        work: Callable[[], Iterator[Finding]],
+        *,
+        seconds: float,
+        next_step: str,
+        late: Level = "error",
+    ) -> None:
+        """`late`: what it is if the time limit passes."""
         self._subject = subject
         self._seconds = seconds
         self._next_step = next_step
+        self._late: Level = late
         self._found: list[Finding] = []
         self._raised: list[Exception] = []
         self._deadline = time.monotonic() + seconds
@@ -47,7 +57,7 @@ class Trial:
         found = list(self._found)
         if late:
             sentence = f"No answer within {self._seconds:g} s. {self._next_step}"
-            found.append(Finding(level="error", subject=self._subject, sentence=sentence))
+            found.append(Finding(level=self._late, subject=self._subject, sentence=sentence))
         return found
 
     def _run(self, work: Callable[[], Iterator[Finding]]) -> None:

