@@ -40,10 +40,23 @@ GIVEN = {
     "resume": [],
     "compare": ["polygon", "nasdaq", "AAPL"],
     "schedule": ["list"],
+    "archive": ["show"],
+    "archive purge": ["--older-than", "90d"],
     "resume JOB": ["abcdef0123456789"],
 }
 #: They look into neither Redis nor the database, or first for an archive or a schedule.
-NOWHERE = {"vendors", "datasets", "read", "replay", "schedule run", "schedule pause", "schedule resume"}
+NOWHERE = {
+    "vendors",
+    "datasets",
+    "read",
+    "replay",
+    "archive",
+    "archive show",
+    "archive purge",
+    "schedule run",
+    "schedule pause",
+    "schedule resume",
+}
 REDIS = "redis://127.0.0.1:1/0"
 
 
