@@ -95,7 +95,7 @@ def of_archive() -> Iterator[Finding]:
         yield Finding(level="warning", subject="archive", sentence=sentence)
         return
     if not same:
-        sentence = f"{place.shown} has given back other bytes than were written. Replies that are kept there may be damaged."
+        sentence = f"{place.shown} has returned other bytes than were written. Replies that are kept there may be damaged."
         yield Finding(level="warning", subject="archive", sentence=sentence)
         return
     yield Finding(level="ok", subject="archive", sentence=f"{place.shown}: an object was written, read and deleted.")
