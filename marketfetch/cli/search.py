@@ -20,7 +20,7 @@ _SHOWN: Final = ("provider", "symbol", "name", "kind", "market", "exchange", "cu
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def search(ctx: click.Context, *, provider: str, words: tuple[str, ...], as_json: bool) -> None:
-    """Ask PROVIDER which symbols it has for WORDS of a name, such as `search polygon bank of america`. Costs one call.
+    """Ask PROVIDER which symbols it has for WORDS of a name, such as `search PROVIDER bank of america`. Costs one call.
 
     A worker makes the call, within the limits of the keys. What is found is printed, and stored in the table `symbols` with the
     status found. Exits with 1 if nothing is found, or the call failed.

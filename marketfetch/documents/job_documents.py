@@ -60,7 +60,10 @@ class SubmittedJob(TypedDict):
 
 
 class ForecastOfJob(TypedDict):
-    """What a wish would cost: calls, rows, bytes of the replies, seconds until the last call at the limits of the keys."""
+    """What a wish would cost: calls, rows, bytes of the replies, seconds until the last call at the limits of the keys.
+
+    `market`: the `calls` with the whole market of a `dataset`, `instead_of` so many calls for so many `symbols`.
+    """
 
     provider: str
     requests: int
@@ -73,6 +76,7 @@ class ForecastOfJob(TypedDict):
     seconds: float | None
     trouble: list[str]
     stored_rows: int
+    market: dict[str, Any] | None
 
 
 class FedJob(TypedDict):

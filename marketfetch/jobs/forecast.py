@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Final
 
 from redis.exceptions import RedisError
@@ -40,6 +41,9 @@ BYTES_PER_ROW: Final = 110
 _SESSION_MINUTES: Final = 390
 _DAY_MINUTES: Final = 1_440
 _MINUTE_MS: Final = 60_000
+#: Of two calls, in the pace of recent ones.
+_APART_MS: Final = 1_000
+_FEWEST_APART: Final = 2
 _SESSIONS_OF: Final = {"1w": 5, "1mo": 21}
 
 
@@ -51,10 +55,10 @@ class Forecast:
     would record. `partly_stored`: True if a part of the wish is stored already and is not asked for again. `rows` and `bytes`
     are estimates by the sessions of the calendar and BYTES_PER_ROW; the bytes are those of the replies before compression.
     `keys`: the labels of those that may serve it. `ahead`: parked calls of other jobs that come before its last one.
-    `seconds`: until its last call may be made, at the limits of the keys, day quotas and what is used of them included; None
-    where no key is in service. `trouble`: what makes the time uncertain, one sentence each. `stored_rows`: those of `rows` that
-    are stored already, and come along where one call takes the days before and after them. `market`: the calls that bring the
-    whole market instead of symbols, since they are fewer.
+    `seconds`: until its last call may be made, at the limits of the keys, day quotas and what is used of them included, and no
+    faster one after the other than recent calls were; None where no key is in service. `trouble`: what makes the time
+    uncertain, one sentence each. `stored_rows`: those of `rows` that are stored already, and come along where one call takes
+    the days before and after them. `market`: the calls that bring the whole market instead of symbols, since they are fewer.
     """
 
     provider: str
@@ -93,12 +97,12 @@ def plan(
     if not labels(provider):
         raise UnavailableError(no_key(provider))
     planned = plan_new(spec)
-    left, to_call, stored = _left(spec, planned)
+    left, to_call, stored, every_s = _left(spec, planned)
     rows = [_rows(one, spec) for one in to_call]
     vendor, ours = vendors.vendor(provider), options(provider)
     page = min(ours.page_limit or vendor.most_rows, vendor.most_rows)
     calls = sum(max(1, math.ceil(number / page)) for number in rows)
-    timetable, lane, trouble = _redis(provider)
+    timetable, lane, trouble = _redis(provider, every_s=every_s)
     ahead = sum(min(n, calls) if turn[0] == priority else n for turn, n in lane.items() if turn[0] <= priority) if calls else 0
     return Forecast(
         provider=provider,
@@ -116,31 +120,41 @@ def plan(
     )
 
 
-def _left(spec: JobSpec, planned: Sequence[Request]) -> tuple[Left, list[Request], dict[str, Kept]]:
-    """What the job would record, those of its requests that no job has made, and what is stored of their symbols."""
+def _left(spec: JobSpec, planned: Sequence[Request]) -> tuple[Left, list[Request], dict[str, Kept], float]:
+    """What the job would record, those of its requests that no job has made, what is stored of their symbols, and the pace."""
     try:
         store: Store = connections.recorded()
         left = to_ask(spec, planned, store)
         ended = store.ended_roots([one.root for one in left.requests])
         to_call = [one for one in left.requests if one.root not in ended]
-        return left, to_call, {} if spec.again else kept(spec, to_call, store)
+        stored = {} if spec.again else kept(spec, to_call, store)
+        return left, to_call, stored, seconds_apart(store.recent_calls(spec.provider))
     except NoTables:
         left = to_ask(spec, planned, None)  # no job has been recorded yet
-        return left, left.requests, {}
+        return left, left.requests, {}, 0.0
     except StoreError as error:
         raise UnavailableError(f"What is stored already is not known, so there is no plan: {error}") from error
 
 
-def _redis(provider: str) -> tuple[Timetable, dict[tuple[int, str], int], tuple[str, ...]]:
+def seconds_apart(called_ms: Sequence[int]) -> float:
+    """Returns what lay between two calls, on average, where no limit kept them apart; 0 where that is not known.
+
+    `called_ms` ascend. Calls a second apart or more were not made as fast as the workers can.
+    """
+    apart = [after - before for before, after in pairwise(called_ms) if after - before < _APART_MS]
+    return sum(apart) / len(apart) / 1000 if len(apart) >= _FEWEST_APART else 0.0
+
+
+def _redis(provider: str, *, every_s: float) -> tuple[Timetable, dict[tuple[int, str], int], tuple[str, ...]]:
     """When the keys may call, how many requests are parked by (priority, job), and what is not known of both."""
     try:
         pool = look([provider], []).pools[provider]
     except RedisError as error:
         away = redis_writes.told(error, f" ({redis_url().shown}): the time counts every limit as unused, and no other job")
-        return Timetable(keys(provider)), {}, (away,)
+        return Timetable(keys(provider), every_s=every_s), {}, (away,)
     paused = [f"The key {key.label!r} rests for {in_words(key.paused_ms / 1000)} more." for key in pool.keys if key.paused_ms]
     aside = [f"The key {key.label!r} is set aside: {key.aside_why}." for key in pool.keys if key.aside_why]
-    return pool.timetable, pool.lane, (*paused, *aside)
+    return Timetable(keys(provider), pool.keys, every_s=every_s), pool.lane, (*paused, *aside)
 
 
 def _rows(request: Request, spec: JobSpec) -> int:

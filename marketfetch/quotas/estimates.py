@@ -40,14 +40,19 @@ def seconds_for(calls: int, keys: Sequence[KeyLimits], now: Sequence[KeyReport] 
 
 
 class Timetable:
-    """When the next calls of a pool may be made. Each question plays on from the one before."""
+    """When the next calls of a pool may be made. Each question plays on from the one before.
 
-    def __init__(self, keys: Sequence[KeyLimits], now: Sequence[KeyReport] = ()) -> None:
+    `every_s`: what lies between two calls that no limit keeps apart. A window of 20 calls opens call by call as they were made,
+    so the last of many calls is late by what 20 of them take.
+    """
+
+    def __init__(self, keys: Sequence[KeyLimits], now: Sequence[KeyReport] = (), *, every_s: float = 0.0) -> None:
         reports = {one.label: one for one in now}
         known = [(key, reports.get(key.label)) for key in keys]
         usable = [(key, report) for key, report in known if report is None or not report.aside_why]
         shared: dict[str, _Limit] = {}
         self._keys = [_Key(key, report, shared) for key, report in usable]
+        self._every_s = every_s
         self._pace = calls_per_second([key for key, _ in usable])
         self._times: list[float] = []
 
@@ -58,12 +63,13 @@ class Timetable:
         if calls <= 0:
             return 0.0
         if self._pace is None:
-            return min(key.opens_s for key in self._keys)
+            return min(key.opens_s for key in self._keys) + (calls - 1) * self._every_s
         while len(self._times) < min(calls, _PLAYED):
             at, key = min(((key.at(), key) for key in self._keys), key=lambda one: one[0])
-            self._times.append(max(at, self._times[-1] if self._times else 0.0))
+            self._times.append(max(at, self._times[-1] + self._every_s if self._times else 0.0))
             key.made(self._times[-1])
-        return self._times[min(calls, _PLAYED) - 1] + max(0, calls - _PLAYED) / self._pace
+        further = max(0, calls - _PLAYED) * max(1 / self._pace, self._every_s)
+        return self._times[min(calls, _PLAYED) - 1] + further
 
 
 class _Limit(Protocol):

@@ -38,6 +38,9 @@ class LedgerQueries:
         more = len(found) == _LOOKED_AT_ONCE and max(one[2] for one in found) >= since_ms
         return rows, found[-1][0] if more else None
 
+    def recent_calls(self, provider: str) -> list[int]:
+        return [int(row[0]) for row in self._database.read(self._sql["recent_calls"], _LOOKED_AT_ONCE, provider)]
+
     def failures(self, job_id: str, limit: int) -> list[LedgerRow]:
         return [LedgerRow(*row) for row in self._database.read(self._sql["failures"], job_id, limit)]
 

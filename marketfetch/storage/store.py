@@ -249,6 +249,10 @@ class Store:
         """
         return self._ledger.latest_over(provider, since_ms=since_ms, before=before)
 
+    def recent_calls(self, provider: str) -> list[int]:
+        """When a vendor was called last (Unix ms), ascending: of the latest 1,000 requests of all vendors."""
+        return self._ledger.recent_calls(provider)
+
     def ended_roots(self, roots: Sequence[str]) -> dict[str, bool]:
         """Those of these requests of which the ledger has a page; True where a page failed or was cancelled."""
         return self._ledger.ended_roots(roots)

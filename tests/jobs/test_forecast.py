@@ -14,6 +14,8 @@ import pytest
 import marketfetch
 from marketfetch import configured, connections
 from marketfetch.cli.plan import lines
+from marketfetch.jobs.forecast import seconds_apart
+from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.settings import environment, override
 from tests.jobs.test_recorded_plans import lane, stored
 
@@ -129,3 +131,16 @@ def test_the_sentences_name_calls_keys_rows_and_time() -> None:
     ]
     assert "No key is in service" in lines(replace(found, seconds=None))[2]
     assert lines(replace(found, requests=0, calls=0))[0].startswith("All of it is stored already: 0 calls.")
+
+
+def test_the_pace_of_recent_calls_counts_where_no_limit_kept_them_apart() -> None:
+    assert [seconds_apart(one) for one in ([], [5], [5, 25], [0, 20, 60, 2_060, 2_080])] == [0, 0, 0, pytest.approx(0.08 / 3)]
+    assert seconds_apart([0, 10_000, 20_000, 30_000]) == 0
+    store = connections.store()
+    rows = [LedgerRow(f"r{n}", f"r{n}", 0, "polygon", "A", "empty", called_at_ms=1_000 + 500 * n) for n in range(3)]
+    store.store([Batch(row) for row in [*rows, LedgerRow("o", "o", 0, "nasdaq", "B", "empty", called_at_ms=1_001)]])
+    assert store.recent_calls("polygon") == [1_000, 1_500, 2_000]
+    limits = {"MARKETFETCH_PROVIDERS__POLYGON__LIMITS": "[]"}
+    with override({**{name: value for name, value in environment().items() if name.startswith("MARKETFETCH_")}, **limits}):
+        configured.keys.cache_clear()
+        assert marketfetch.plan("polygon", ["AAPL", "MSFT", "KO"], **MONTH).seconds == pytest.approx(1.0)

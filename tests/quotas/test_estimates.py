@@ -61,3 +61,11 @@ def test_a_million_calls_are_no_more_work_than_two_thousand_and_continue_at_the_
     far, farther = table.seconds(400_000), table.seconds(500_000)
     assert (farther or 0) - (far or 0) == pytest.approx(100_000 / (1_000_000 / 86_400))
     assert table.seconds(2_001) == pytest.approx(table.seconds(2_000), abs=0.1)
+
+
+def test_calls_that_no_limit_keeps_apart_follow_one_another_at_the_pace_of_the_workers():
+    table = Timetable([key_limits("main", ["20/2seconds"])], every_s=0.05)
+    assert [table.seconds(n) for n in (1, 20, 21, 40, 100)] == [pytest.approx(one) for one in (0, 0.95, 2, 2.95, 8.95)]
+    assert Timetable([key_limits("main", [])], every_s=0.05).seconds(101) == pytest.approx(5)
+    slow = Timetable([key_limits("main", ["100/second"])], every_s=0.05)
+    assert slow.seconds(10_000) == pytest.approx(0.05 * 9_999), "the workers are slower than the limit"

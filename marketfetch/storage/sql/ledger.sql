@@ -15,6 +15,10 @@ SELECT {columns} FROM ledger l WHERE l.request_id {among}
 -- name: latest_over
 SELECT l.id, l.provider, {ms:l.over_at}, {columns} FROM ledger l WHERE l.id < ? ORDER BY l.id DESC LIMIT ?
 
+-- name: recent_calls
+SELECT {ms:called_at} FROM (SELECT provider, called_at FROM ledger ORDER BY id DESC LIMIT ?) AS latest
+WHERE provider = ? AND called_at IS NOT NULL ORDER BY called_at
+
 -- name: failures
 SELECT {columns} FROM job_requests j JOIN ledger l ON l.root = j.root
 WHERE j.job_id = ? AND l.outcome = 'failed' ORDER BY l.symbol, l.root, l.page LIMIT ?
