@@ -90,7 +90,7 @@ def fetch(
 ) -> None:
     """Fetch bars, or another dataset, of SYMBOLS from PROVIDER, a vendor as `marketfetch check` names it.
 
-    Splits and dividends come as whole lists, without --start and --end.
+    Splits and dividends come as whole lists; some vendors have them by days too, and of all symbols (docs/datasets.md).
     SYMBOLS are in the vendor's own spelling, with blanks or commas between them; one that is named twice is asked once.
     @NAME stands for a universe of the settings, @FILE.txt for the symbols of a file.
     Prints the job's id and returns at once; workers do the rest. Days that are stored and final are not fetched again; the same

@@ -44,10 +44,10 @@ def with_universes(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def of_whole_market(provider: str, dataset: str) -> tuple[str, ...]:
-    """What stands for every symbol, where the dataset is asked for without symbols; none where it is not."""
+    """What stands for every symbol, where the dataset may be asked for without symbols; none where it may not."""
     from marketfetch import vendors
     from marketfetch.schemas.symbol_text import WHOLE_MARKET
-    from marketfetch.vendors.whole_market import is_whole_market
+    from marketfetch.vendors.whole_market import takes_whole_market
 
-    known = provider in vendors.names() and is_whole_market(vendors.vendor(provider), dataset)
+    known = provider in vendors.names() and takes_whole_market(vendors.vendor(provider), dataset)
     return (WHOLE_MARKET,) if known else ()

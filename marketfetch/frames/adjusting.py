@@ -16,6 +16,7 @@ from marketfetch.exceptions import AdjustmentWarning, BadRequestError
 from marketfetch.phrases import joined
 from marketfetch.printable import printable
 from marketfetch.schemas import day_words
+from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.storage.store import Store
 from marketfetch.storage.stored_actions import StoredAction, action_lists, stored_actions
 from marketfetch.storage.stored_series import StoredSeries
@@ -103,7 +104,7 @@ def known_actions(store: Store, series: Sequence[StoredSeries], adjust: Adjust) 
         for n, (one, provider) in enumerate(zip(series, source, strict=True)):
             of_one = rows.get((provider or "", one.symbol), [])
             _refuse_unknown(one, of_one, dataset, adjust)
-            fetched[n] = min(fetched[n], lists[provider or "", dataset, one.symbol])
+            fetched[n] = min(fetched[n], _fetched_ms(lists, provider or "", dataset, one.symbol))
             picked += [
                 (n, (date.fromisoformat(row.ex_date) - EPOCH).days, row.value, row.first_seen, row.gone_at, kind)
                 for row in of_one
@@ -134,9 +135,16 @@ def tell_of_stale(store: Store, series: Sequence[StoredSeries]) -> None:
 
 
 def _source(lists: dict[tuple[str, str, str], int], dataset: str, one: StoredSeries) -> str | None:
-    if (one.provider, dataset, one.symbol) in lists:
-        return one.provider
-    return min((provider for provider, name, symbol in lists if (name, symbol) == (dataset, one.symbol)), default=None)
+    for symbol in (one.symbol, WHOLE_MARKET):
+        if (one.provider, dataset, symbol) in lists:
+            return one.provider
+    of_symbol = (provider for provider, name, symbol in lists if name == dataset and symbol in (one.symbol, WHOLE_MARKET))
+    return min(of_symbol, default=None)
+
+
+def _fetched_ms(lists: dict[tuple[str, str, str], int], provider: str, dataset: str, symbol: str) -> int:
+    """The latest list that has this symbol: its own, or the one of all symbols."""
+    return max(lists.get((provider, dataset, one), 0) for one in (symbol, WHOLE_MARKET))
 
 
 def _refuse_missing(series: Sequence[StoredSeries], sources: Mapping[Literal["splits", "dividends"], list[str | None]]) -> None:

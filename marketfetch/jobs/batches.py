@@ -54,7 +54,8 @@ def encode(batch: Batch) -> bytes:
         "series": [[one.provider, one.symbol, one.timespan, one.adjustment, len(one.bars)] for one in several],
     }
     if batch.records is not None:
-        head["records"] = [batch.records.kind, batch.records.rows, batch.records.dataset, batch.records.columns]
+        found = batch.records
+        head["records"] = [found.kind, found.rows, found.dataset, found.columns, found.days]
     if section:
         head["section"] = [section.provider, section.symbols, section.timespan, section.adjustment, section.zone]
     text = json.dumps(head, separators=(",", ":"), default=date.isoformat).encode()
@@ -90,7 +91,10 @@ def decode(data: bytes) -> Batch:
 
 
 def _records(head: list[Any] | None) -> Records | None:
-    return None if head is None else Records(head[0], tuple(map(tuple, head[1])), head[2], tuple(head[3]))
+    if head is None:
+        return None
+    kind, rows, dataset, columns, days = head
+    return Records(kind, tuple(map(tuple, rows)), dataset, tuple(columns), (days[0], days[1]) if days else None)
 
 
 def _covered(first_day: str, last_day: str, final_to: str | None, **others: Any) -> Covered:

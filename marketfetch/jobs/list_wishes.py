@@ -12,7 +12,7 @@ from marketfetch.vendors.dataset_names import dataset_named, vendors_with
 
 
 def of_whole_list(provider: str, wish: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The wish as it is recorded where its dataset comes as a whole list, None where it has a range. Raises BadRequestError.
+    """The wish as it is recorded where a whole list is asked for, None where it has a range. Raises BadRequestError.
 
     A dataset that other vendors have and this one lacks is refused with their names; what "bars" are each vendor decides.
     """
@@ -28,10 +28,12 @@ def of_whole_list(provider: str, wish: Mapping[str, Any]) -> dict[str, Any] | No
     if found is None or not found.records:
         return None
     asked = {field: value for field, value in wish.items() if value is not None}
-    if {"start", "end"} & asked.keys():
-        raise BadRequestError(f"{known.title} serves {found.name} as a whole list: leave out the start and the end.")
     if "adjustment" in asked:
         raise BadRequestError(f"The dataset {found.name} has no prices to adjust: leave out the adjustment.")
+    if {"start", "end"} & asked.keys():
+        if found.by_range:
+            return None
+        raise BadRequestError(f"{known.title} serves {found.name} as a whole list: leave out the start and the end.")
     return {**asked, "dataset": found.name, "start": WHOLE_START, "end": WHOLE_END}
 
 
@@ -39,3 +41,9 @@ def whole_list(provider: str, dataset: str) -> bool:
     """True for a dataset of an installed vendor that comes as a whole list."""
     found = dataset_named(vendors.vendor(provider), dataset)
     return bool(found and found.records)
+
+
+def takes_range(provider: str, dataset: str) -> bool:
+    """True for such a dataset of which the rows of a range of days can be asked for."""
+    found = dataset_named(vendors.vendor(provider), dataset)
+    return bool(found and found.records and found.by_range)

@@ -16,6 +16,7 @@ from marketfetch import vendors
 from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError, UnreadableJob, WrongValueError
 from marketfetch.jobs import list_wishes
+from marketfetch.jobs.list_wishes import whole_list
 from marketfetch.ops.symbol_words import mistaken
 from marketfetch.schemas import day_words
 from marketfetch.schemas.handle import Handle
@@ -241,4 +242,6 @@ def plan(spec: JobSpec) -> list[Request]:
         requests = with_generations(spec, vendor.plan(spec, ours), vendor, ours)
     except PlanError as error:
         raise _refused(error) from error
-    return [one.model_copy(update={"records": True}) for one in requests] if spec.is_whole else requests
+    return (
+        [one.model_copy(update={"records": True}) for one in requests] if whole_list(spec.provider, spec.dataset) else requests
+    )

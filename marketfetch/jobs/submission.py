@@ -90,7 +90,7 @@ def submit(
     symbols     the vendor's own spelling, each once: ["AAPL", "MSFT"]; "@watchlist" stands for a universe (ops/universes.py)
     start, end  dates in the exchange's zone, both inclusive; the end may lie in the future, the start may not. As words too:
                 "2024-01-31", "today", "yesterday", "-5d", "-2w", "-3mo", "-1y", relative to today in UTC. No end is today, no
-                start a year before the end. A dataset that comes as a whole list (splits, dividends) takes neither
+                start a year before the end. A dataset that comes as a whole list (splits, dividends) needs neither
     timespan    the length of a bar: "1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo"
     dataset     "splits", "dividends", or the vendor's name for the data; "bars" lets the vendor choose
     adjustment  "raw", "split" or "split_dividend"; None: raw where the vendor has it, else what it serves

@@ -214,9 +214,11 @@ class _Subtraction:
         wish = {"symbols": tuple(symbols), "start": _ORDINARY(days.first), "end": _ORDINARY(days.last), "again": generation}
         spec = self._spec.model_copy(update=wish)
         try:
-            return with_generations(spec, self._vendor.plan(spec, self._options), self._vendor, self._options)
+            found = with_generations(spec, self._vendor.plan(spec, self._options), self._vendor, self._options)
         except PlanError as error:
             raise BadRequestError(str(error)) from error
+        records = any(one.records for one in self._planned)
+        return [one.model_copy(update={"records": True}) for one in found] if records else found
 
 
 def _final(provider: str, wanted: Mapping[str, _Wanted], store: MarketReader) -> Callable[[Kind, str], list[Days]]:

@@ -14,11 +14,12 @@ from marketfetch import vendors
 from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs import planning
-from marketfetch.jobs.list_wishes import whole_list
+from marketfetch.jobs.list_wishes import takes_range, whole_list
 from marketfetch.jobs.submission import Submitted, submit, submit_for
 from marketfetch.ops.universes import without_universes
 from marketfetch.schemas.job_spec import NORMAL
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.vendors.finality import Finality
 from marketfetch.vendors.times import local_date, unix_ms
 from marketfetch.vendors.trading_days import close_ms, zone_of_days
@@ -49,7 +50,8 @@ def update(
 
     `last` is a number of sessions by each symbol's own calendar, today's included ("5 sessions"; of several calendars the
     earliest day counts), or of days ("30d"). The other arguments are those of `submit`. Where nothing is new, the job makes no
-    call. A dataset that comes as a whole list, such as splits, is asked for as a whole. Raises BadRequestError,
+    call. A dataset that comes as a whole list, such as splits, is asked for as a whole; of all symbols at once ("*") the rows
+    of these days, where the vendor has them by days. Raises BadRequestError,
     UnavailableError.
     """
     names = without_universes(symbols)
@@ -92,7 +94,9 @@ def _days(
     at = planning.wished_at()
     start = first_day(provider, symbols, last=last, timespan=timespan, dataset=dataset, at=at)
     if provider in vendors.names() and isinstance(dataset, str) and whole_list(provider, dataset):
-        return None, None
+        # A list of all symbols is long; of a symbol it is a page.
+        of_all = tuple(symbols) == (WHOLE_MARKET,) and takes_range(provider, dataset)
+        return (start, at.astimezone(UTC).date()) if of_all else (None, None)
     return start, at.astimezone(UTC).date()
 
 

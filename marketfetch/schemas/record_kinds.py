@@ -196,13 +196,14 @@ class Records:
 
     Rows are by their natural key, and no two of them have the same one. `dataset` is the one that was asked for, "" where that
     is not known; several may be parts of one kind. `columns` are the vendor's own, of a reply of values that says all that its
-    table has.
+    table has. `days`: the first and the last day (ISO 8601) of a list that was asked for by a range; None for a whole list.
     """
 
     kind: str = ""
     rows: tuple[tuple[Value, ...], ...] = ()
     dataset: str = ""
     columns: tuple[str, ...] = ()
+    days: tuple[str, str] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError
 
 from marketfetch.schemas.job_spec import JobSpec
+from marketfetch.schemas.record_kinds import KINDS
 from marketfetch.schemas.request import Request
 from marketfetch.storage.statements import statements
 from marketfetch.storage.store import Store
@@ -50,6 +51,8 @@ def asked_ranges(store: Store) -> list[AskedRange]:
     sql = statements("sql/asked_ranges.sql", store.database.spelling)
     found = []
     for provider, dataset, symbol, timespan, adjustment, first, last, final_to, at_ms in store.database.read(sql["covered"]):
+        if dataset in KINDS:
+            continue  # a list that was asked for by a range: it has no bars
         until = None if final_to is None else _date(final_to)
         of_series = (provider, dataset, symbol, timespan, adjustment)
         found.append(AskedRange(*of_series, _date(first), _date(last), "covered", final_to=until, at_ms=at_ms))
@@ -60,7 +63,7 @@ def asked_ranges(store: Store) -> list[AskedRange]:
     of_jobs = {row[0]: row for row in store.database.read(sql["failed_or_rejected"])}  # a request may be one of several jobs
     for request_id, outcome, provider, symbols, reason, rejects, at_ms, arguments, spec in of_jobs.values():
         request = _request(provider, symbols, arguments, spec)
-        if request is None or request.start is None or request.end is None:
+        if request is None or request.records or request.start is None or request.end is None:
             continue
         for symbol in request.symbol.split(","):
             whys = [reason] if outcome == "failed" else sorted(reasons.get(request_id, {}).get(symbol, []))

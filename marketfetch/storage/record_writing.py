@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from marketfetch.schemas.ledger import Batch
 from marketfetch.schemas.record_kinds import KINDS, RecordKind, Value
+from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.storage.database_protocol import Execute
 from marketfetch.storage.statements import Spelling, statements
 from marketfetch.storage.stored_rows import storable
@@ -75,15 +76,15 @@ def write_records(execute: Execute, put: Puts, spelling: Spelling, batches: Sequ
         kind, name, seen_ms = KINDS[batch.records.kind], ListName.of(batch), batch.ledger.called_at_ms
         standing = _standing(execute, sql["find_list"], name)
         if batch.records.rows:
-            later_ms = standing.judged_ms if standing.judged_ms > seen_ms else None
             rows = [[storable(one) if isinstance(one, str) else one for one in row] for row in batch.records.rows]
-            put(kind, (name.provider, seen_ms, seen_ms, later_ms, ledger_id), rows)
+            for later_ms, some in _by_later_list(execute, sql["judged_after"], kind, name, seen_ms, rows):
+                put(kind, (name.provider, seen_ms, seen_ms, later_ms, ledger_id), some)
         if table := _table_of(batch):
             columns = batch.records.columns
             note_columns(execute, spelling, name.provider, table, columns, seen_ms=seen_ms, ledger_id=ledger_id)
         # A search is no list: what it lacks may be listed all the same.
         if kind.listed and name.dataset not in kind.searches:
-            _end_list(execute, sql, kind, name, standing, execute(sql["pages"], batch.ledger.root))
+            _end_list(execute, sql, kind, name, standing, execute(sql["pages"], batch.ledger.root), days=batch.records.days)
 
 
 def filled(sql: str, kind: RecordKind, *, picked: str, source: str, value: str) -> str:
@@ -100,19 +101,47 @@ def _standing(execute: Execute, find: str, name: ListName) -> _Standing:
     return _Standing(found[0][0], found[0][1], found[0][2] or 0) if found else _Standing()
 
 
+def _by_later_list(
+    execute: Execute, sql: str, kind: RecordKind, name: ListName, seen_ms: int, rows: Sequence[list[Any]]
+) -> list[tuple[int | None, Sequence[list[Any]]]]:
+    """The rows by the time of the latest judged list after their call: of their own symbol, or of all symbols; None without."""
+    later = {symbol: int(ms) for symbol, ms in execute(sql, name.provider, name.dataset, seen_ms)}
+    of_all = later.get(WHOLE_MARKET, 0)
+    if kind.scope != "symbol" or name.symbol != WHOLE_MARKET:
+        return [(max(later.get(name.symbol, 0), of_all) or None, rows)]
+    found: dict[int | None, list[list[Any]]] = {}
+    place = [one.name for one in kind.columns].index(kind.scope)
+    for row in rows:
+        found.setdefault(max(later.get(row[place], 0), of_all) or None, []).append(row)
+    return list(found.items())
+
+
 def _end_list(
-    execute: Execute, sql: Any, kind: RecordKind, name: ListName, standing: _Standing, pages: Sequence[tuple[Any, ...]]
+    execute: Execute,
+    sql: Any,
+    kind: RecordKind,
+    name: ListName,
+    standing: _Standing,
+    pages: Sequence[tuple[Any, ...]],
+    *,
+    days: tuple[str, str] | None,
 ) -> None:
     """Notes that the list is whole, if it is, and which rows are gone."""
     whole = [page[0] for page in pages] == list(range(len(pages))) and pages[-1][5] is None
     if not whole or any(page[1] not in _OVER for page in pages):
         return
     called_ms, rows, rejects = pages[0][4] or 0, sum(page[2] for page in pages), sum(page[3] for page in pages)
-    twice_empty = standing.rows == 0 and standing.fetched_ms < called_ms
+    # An empty range is no list that is stored: how would a second one be known?
+    twice_empty = days is None and standing.rows == 0 and standing.fetched_ms < called_ms
     judges = kind.judges and not rejects and (rows > 0 or twice_empty)
     if judges:
-        gone = Template(sql["gone"]).substitute(table=kind.name, scope=kind.scope)
-        execute(gone, called_ms, name.provider, kind.parts.get(name.dataset, name.symbol), called_ms, called_ms)
+        every = kind.scope == "symbol" and name.symbol == WHOLE_MARKET
+        which = f"gone{'' if every else '_of'}{'_between' if days else ''}"
+        gone = Template(sql[which]).substitute(table=kind.name, scope=kind.scope, day=kind.dated)
+        scope = () if every else (kind.parts.get(name.dataset, name.symbol),)
+        execute(gone, called_ms, name.provider, called_ms, called_ms, *scope, *(days or ()))
+    if days:
+        return  # coverage says what of a range is known
     judged_ms = max(standing.judged_ms, called_ms if judges else 0)
     latest = (called_ms, rows) if called_ms >= standing.fetched_ms else (standing.fetched_ms, standing.rows)
     execute(sql["put_list"], name.provider, name.dataset, name.symbol, *latest, judged_ms or None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.storage.statements import statements
 from marketfetch.storage.store import Store
 
@@ -28,8 +29,11 @@ def stored_actions(store: Store, dataset: Literal["splits", "dividends"], symbol
 
 
 def action_lists(store: Store, symbols: Sequence[str]) -> dict[tuple[str, str, str], int]:
-    """When the latest whole list was fetched, in Unix ms, by provider, dataset and symbol. Raises StoreError."""
-    found = store.database.read(_sql(store)["lists"], store.database.listing(symbols))
+    """When the latest whole list was fetched, in Unix ms, by provider, dataset and symbol.
+
+    The symbol "*" is the list of all symbols. Raises StoreError.
+    """
+    found = store.database.read(_sql(store)["lists"], store.database.listing([*symbols, WHOLE_MARKET]))
     return {(provider, dataset, symbol): int(ms) for provider, dataset, symbol, ms in found}
 
 

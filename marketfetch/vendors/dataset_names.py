@@ -24,7 +24,8 @@ def records_of(request: Request | None, page: Page) -> Records | None:
     found = dataset_named(vendor(request.provider), request.dataset) if request else None
     if not found or not found.records:
         return page.records if len(page.records) else None
-    return Records(found.records, page.records.rows, found.name, page.records.columns)
+    ranged = (request.start.isoformat(), request.end.isoformat()) if request and request.start and request.end else None
+    return Records(found.records, page.records.rows, found.name, page.records.columns, ranged)
 
 
 def vendors_with(name: str) -> list[str]:

@@ -139,7 +139,8 @@ def extended(
 
 def most_pages(request: Request, *, rows_per_page: int) -> int:
     """The most pages that a chain can have: twice what its range needs, and ten."""
-    if request.generation and not request.start:
+    # How many rows the lists of a whole market have in a range, its days do not tell.
+    if request.records or (request.generation and not request.start):
         return MOST_PAGES_OF_A_LIST
     days = (request.end - request.start).days + 1 if request.start and request.end else _CENTURY_DAYS
     # Pages of intraday bars are cut by minutes where a vendor builds longer bars from them.

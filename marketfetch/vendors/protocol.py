@@ -63,6 +63,7 @@ class Dataset:
     `name` is the same at every vendor (splits, dividends); `aliases` are the vendor's own. `records` "" beside no timespan: a
     saved response of it can be read, and it is not fetched. `whole_market`: one call brings every symbol, one session of them
     where it has bars, so that "*" is its only symbol, and stands for all of them. `rows`: about how many such a call brings.
+    `by_range`: a list may be asked for as a whole, or the rows of a range of its own days, of a symbol, or of all ("*").
     """
 
     name: str
@@ -73,6 +74,7 @@ class Dataset:
     aliases: tuple[str, ...] = ()
     whole_market: bool = False
     rows: int = 0
+    by_range: bool = False
 
     @property
     def has_bars(self) -> bool:

@@ -16,7 +16,7 @@ from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.http import HttpRequest, KeyPlace
 from marketfetch.vendors.times import period_end, period_start
 
-from .datasets import GROUPED, MOST_ROWS, RECORD_PATHS, ROWS_PER_LIST_PAGE, SEARCH, SNAPSHOTS, WITHOUT_PARAMETERS
+from .datasets import DAY_FIELDS, GROUPED, MOST_ROWS, RECORD_PATHS, ROWS_PER_LIST_PAGE, SEARCH, SNAPSHOTS, WITHOUT_PARAMETERS
 from .options import PolygonOptions
 from .symbol_forms import is_stock_like
 
@@ -48,6 +48,8 @@ def build_request(request: Request, options: PolygonOptions) -> HttpRequest:
         if dataset == SEARCH:
             words = (("search", unquote_plus(request.symbol)), ("active", "true"))
             return HttpRequest(path=RECORD_PATHS[dataset], params=(*words, ("limit", str(ROWS_PER_LIST_PAGE))), key=key)
+        if dataset in DAY_FIELDS:
+            return HttpRequest(path=RECORD_PATHS[dataset], params=_of_actions(request, DAY_FIELDS[dataset]), key=key)
         # https://massive.com/docs/rest/stocks/tickers/all-tickers
         active = "false" if dataset == "delisted" else "true"
         of_market = (("market", "stocks"), ("active", active), ("sort", "ticker"), ("order", "asc"))
@@ -73,6 +75,19 @@ def build_request(request: Request, options: PolygonOptions) -> HttpRequest:
         ("limit", str(rows_per_page(options))),
     )
     return HttpRequest(path=path, params=params, key=key)
+
+
+def _of_actions(request: Request, day: str) -> tuple[tuple[str, str], ...]:
+    """Splits or dividends of a ticker or of all, whole or by their day.
+
+    https://massive.com/docs/rest/stocks/corporate-actions/splits (the suffixes .gte and .lte)
+    """
+    found = [] if request.symbol == WHOLE_MARKET else [("ticker", request.symbol)]
+    if request.start is not None and request.end is not None:
+        found += [(f"{day}.gte", str(request.start)), (f"{day}.lte", str(request.end))]
+    if request.symbol == WHOLE_MARKET:
+        found += [("sort", day), ("order", "asc")]
+    return (*found, ("limit", str(ROWS_PER_LIST_PAGE)))
 
 
 def _of_a_day(request: Request, options: PolygonOptions, key: KeyPlace) -> HttpRequest:

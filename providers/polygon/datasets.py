@@ -35,6 +35,8 @@ RECORD_PATHS: Final = MappingProxyType(
         "search": "/v3/reference/tickers",
     }
 )
+#: The vendor's field of the day by which a list may be asked for.
+DAY_FIELDS: Final = MappingProxyType({"splits": "execution_date", "dividends": "ex_dividend_date"})
 #: The latest price of a stock: https://massive.com/docs/rest/stocks/snapshots/single-ticker-snapshot
 SNAPSHOTS: Final = "snapshots"
 #: Symbols by a part of their name; and the status of every market.
@@ -54,8 +56,8 @@ DATASETS: Final = (
         whole_market=True,
         rows=10_000,
     ),
-    Dataset("splits", "Stock splits", records="splits"),
-    Dataset("dividends", "Cash dividends", records="dividends"),
+    Dataset("splits", "Stock splits", records="splits", by_range=True),
+    Dataset("dividends", "Cash dividends", records="dividends", by_range=True),
     Dataset(SNAPSHOTS, "The latest price of a stock", records="snapshots"),
     Dataset("symbols", "US stocks that are listed", records="symbols", aliases=("tickers",), whole_market=True),
     Dataset("delisted", "US stocks that were listed", records="symbols", whole_market=True),

@@ -134,7 +134,21 @@ def read_records(request: Request, reply: HttpReply, *, next_of: Callable[[objec
         # The first page has the best part of what can be meant; its rows are of other tickers than the words.
         request, next_of = request.model_copy(update={"symbol": WHOLE_MARKET}), lambda _: None
         return _found(_quick(kind, request, reply, next_of) or _by_model(kind, names, request, reply, next_of))
-    return _quick(kind, request, reply, next_of) or _by_model(kind, names, request, reply, next_of)
+    page = _quick(kind, request, reply, next_of) or _by_model(kind, names, request, reply, next_of)
+    if request.start and request.end:
+        _check_range(page, kind, request)
+    return page
+
+
+def _check_range(page: Page, kind: RecordKind, request: Request) -> None:
+    """Raises where the filter by days was not obeyed: the reply would count as the list of days that it does not have."""
+    place = [one.name for one in kind.columns].index(kind.dated)
+    for row in page.records.rows:
+        if not str(request.start) <= str(row[place]) <= str(request.end):
+            raise Unavailable(
+                f"{WHO} returned {request.dataset} of {row[place]} for {request.symbol}, outside of {request.start} to "
+                f"{request.end}: no row was kept"
+            )
 
 
 def _found(page: Page) -> Page:

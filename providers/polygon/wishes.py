@@ -38,7 +38,11 @@ def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
     """
     listed = _dataset(spec.dataset)
     if listed and listed.records:
-        return [Request(provider="polygon", dataset=listed.name, symbol=symbol) for symbol in spec.symbols]
+        return [
+            Request(provider="polygon", dataset=listed.name, symbol=symbol, start=start, end=end)
+            for symbol in spec.symbols
+            for start, end in _pieces_of_list(spec, symbol)
+        ]
     if spec.dataset.lower() == GROUPED:
         return _sessions(spec)
     if spec.dataset.lower() not in BARS:
@@ -109,6 +113,13 @@ def _pieces(spec: JobSpec, symbol: str, limit: int) -> list[tuple[date, date]]:
     if days >= 31:
         return list(split_by_months(spec.start, spec.end))
     return list(split_by_days(spec.start, spec.end, days=max(1, days)))
+
+
+def _pieces_of_list(spec: JobSpec, symbol: str) -> list[tuple[date | None, date | None]]:
+    """No range for a whole list, and one for the actions of a ticker. Those of all tickers are by the year."""
+    if spec.is_whole:
+        return [(None, None)]
+    return [*split_by_months(spec.start, spec.end, months=12)] if symbol == WHOLE_MARKET else [(spec.start, spec.end)]
 
 
 def _adjustment_of(spec: JobSpec, symbol: str) -> Adjustment:

@@ -59,6 +59,15 @@ def test_lists_of_actions_are_fetched_and_stored_as_the_market_has_them(place, s
         ("polygon", "symbols", "*"),
     ]
 
+    calls = sandbox.log()["calls"]
+    years = ("--dataset", "splits", "--start", "2012-01-01", "--end", "2014-12-31")
+    done = place.marketfetch("fetch", "polygon", *years, "--wait", "--json")
+    assert (done.returncode, json.loads(done.stdout)["requests"]["stored"]) == (0, 3), done.stderr
+    assert sandbox.log()["calls"] == calls + 3
+    for symbol in ("AAPL", "MSFT"):
+        assert "0 calls" in place.marketfetch("fetch", "polygon", symbol, *years).stderr
+    apple = "SELECT count(*) FROM splits WHERE symbol = 'AAPL' AND ex_date BETWEEN '2012-01-01' AND '2014-12-31'"
+    assert place.rows(apple + " AND gone_at IS NULL") == place.rows(apple), "the same rows as in the list of the symbol"
     found = place.marketfetch("search", "alpha_vantage", "aap", "--json")
     assert found.returncode == 0, found.stderr
     assert [(row["symbol"], row["status"]) for row in json.loads(found.stdout)["rows"]] == [("AAPL", "found")]

@@ -96,6 +96,19 @@ def test_as_of_a_day_counts_what_was_seen_by_then_and_bars_until_then(stored, st
     assert column(cut) == stored.close[:3].tolist(), "the split had not happened, and no list could have it"
 
 
+def test_a_list_of_all_symbols_counts_for_one_that_has_none_of_its_own(keep, store, configured):
+    bars = keep("AAPL", columns_of(DAYS), adjustment="raw", zone="America/New_York")
+    view = "SELECT close FROM bars_adjusted WHERE adjustment = 'split' ORDER BY ts"
+    assert store.database.read(view) == []
+    listed(store, SPLIT, ("KO", "2024-01-05", 2.0, 1.0, ""), symbol="*")
+    np.testing.assert_allclose(column(marketfetch.bars("AAPL", adjust="splits")), bars.close * SPLITS, rtol=1e-12)
+    np.testing.assert_allclose([close for (close,) in store.database.read(view)], bars.close * SPLITS, rtol=1e-12)
+    listed(store, SPLIT, day="2024-02-02")
+    assert len(store.database.read(view)) == len(DAYS), "two lists are no two bars"
+    with pytest.raises(BadRequestError, match="dividends of AAPL were never fetched"):
+        marketfetch.bars("AAPL", adjust="all")
+
+
 def test_an_announced_split_moves_no_price_before_its_day(stored, store):
     listed(store, SPLIT, ("AAPL", "2199-01-02", 10.0, 1.0, ""), day="2024-02-02")
     assert column(marketfetch.bars("AAPL", adjust="splits"))[-1] == stored.close[-1]

@@ -21,7 +21,20 @@ $column = CASE WHEN excluded.fetched_at >= t.fetched_at THEN excluded.$column EL
 
 -- name: gone
 UPDATE $table SET gone_at = {time:?}
-WHERE provider = ? AND $scope = ? AND fetched_at < {time:?} AND (gone_at IS NULL OR gone_at > {time:?})
+WHERE provider = ? AND fetched_at < {time:?} AND (gone_at IS NULL OR gone_at > {time:?})
+
+-- name: gone_of
+{gone} AND $scope = ?
+
+-- name: gone_between
+{gone} AND $day BETWEEN ? AND ?
+
+-- name: gone_of_between
+{gone} AND $scope = ? AND $day BETWEEN ? AND ?
+
+-- The lists of a kind that judged rows after a call: rows of it that such a list lacked are gone.
+-- name: judged_after
+SELECT symbol, {ms:judged_at} FROM record_lists WHERE provider = ? AND dataset = ? AND judged_at > {time:?}
 
 -- The pages of one request that are over, as far as they are stored.
 -- name: pages
