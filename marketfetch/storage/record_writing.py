@@ -105,6 +105,8 @@ def _by_later_list(
     execute: Execute, sql: str, kind: RecordKind, name: ListName, seen_ms: int, rows: Sequence[list[Any]]
 ) -> list[tuple[int | None, Sequence[list[Any]]]]:
     """The rows by the time of the latest judged list after their call: of their own symbol, or of all symbols; None without."""
+    if not kind.listed:
+        return [(None, rows)]
     later = {symbol: int(ms) for symbol, ms in execute(sql, name.provider, name.dataset, seen_ms)}
     of_all = later.get(WHOLE_MARKET, 0)
     if kind.scope != "symbol" or name.symbol != WHOLE_MARKET:

@@ -149,17 +149,17 @@ def test_what_all_symbols_have_covered_is_not_asked_for_again_of_one(store: Any)
     spec, requests = wish("*")
     for one in requests:
         covered_now(store, one, AT)
-    assert subtracted(spec, requests, store, overlap=5) == []
+    assert subtracted(spec, requests, store, overlap=5).requests == []
     for symbol in ("AAPL", "ZEN"):
         spec, requests = wish(symbol)
-        assert subtracted(spec, requests, store, overlap=5) == []
+        assert subtracted(spec, requests, store, overlap=5).requests == []
     spec, requests = wish("AAPL", end="2026-04-30")
-    (rest,) = subtracted(spec, requests, store, overlap=5)
+    (rest,) = subtracted(spec, requests, store, overlap=5).requests
     assert (rest.start, rest.end, rest.records) == (date(2026, 3, 2), date(2026, 4, 30), True)
     spec, requests = wish("AAPL", dataset="dividends")
-    assert subtracted(spec, requests, store, overlap=5) == requests
+    assert subtracted(spec, requests, store, overlap=5).requests == requests
     (whole,) = planning.plan_new(whole_spec := planning.make_spec("polygon", ["AAPL"], again=False, at=AT, dataset="splits"))
-    assert subtracted(whole_spec, [whole], store, overlap=5) == [whole]
+    assert subtracted(whole_spec, [whole], store, overlap=5).requests == [whole]
     assert asked_ranges(store) == [], "a list covers no session of bars"
 
 
@@ -169,7 +169,7 @@ def test_the_last_days_are_asked_for_again(store: Any) -> None:  # noqa: F811
         covered_now(store, one, AT)
     later = datetime(2026, 11, 23, 23, 0, tzinfo=UTC)
     spec = planning.make_spec("polygon", ["*"], again=False, at=later, dataset="splits", start="2026-11-02", end="2026-11-23")
-    (again,) = subtracted(spec, planning.plan_new(spec), store, overlap=0)
+    (again,) = subtracted(spec, planning.plan_new(spec), store, overlap=0).requests
     assert again.end == date(2026, 11, 23)
     assert again.start is not None
     assert again.start > date(2026, 11, 10)

@@ -65,6 +65,14 @@ def test_the_table_of_a_kind_has_its_columns_and_its_key(store: Any, url: str, k
     assert names == list(MODELS[kind.name].model_fields)
 
 
+@pytest.mark.parametrize("kind", STORED, ids=lambda kind: kind.name)
+def test_a_row_of_every_kind_is_stored_also_of_a_reply_for_all_symbols(store: Any, kind: Any) -> None:
+    row = tuple({"text": "a", "day": "2024-01-02", "number": 1.5, "whole": 2}[one.type] for one in kind.columns)
+    store.store([reply(10, row, kind=kind.name, symbol="*"), reply(20, row, kind=kind.name, symbol="*")])
+    times = [store.database.spelling.ms(one) for one in ("first_seen", "fetched_at")]
+    assert store.database.read(f"SELECT {', '.join(times)} FROM {kind.name}") == [(10, 20)]
+
+
 def test_the_same_list_again_changes_only_when_it_was_last_seen(store: Any) -> None:
     assert store.store([reply(10, split("2014-06-09", 7.0), split("2020-08-31", 4.0))]) == [True]
     assert store.store([reply(20, split("2014-06-09", 7.0), split("2020-08-31", 4.0))]) == [True]
