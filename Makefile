@@ -63,7 +63,7 @@ bench: $(VENV)/.dev     ## measure, with what it is compared with in the same ru
 	@$(BIN)/python -m benchmarks $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.bars_read_back $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.prices_adjusted
-	@$(BIN)/python -m benchmarks.records_read
+	@$(BIN)/python -m benchmarks.replies_read
 	@$(BIN)/python -m benchmarks.coverage_stored
 	@$(BIN)/python -m benchmarks.update_of_nothing
 	@$(BIN)/python -m benchmarks.gate_suite $(if $(SHORT),--short)

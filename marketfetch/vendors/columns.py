@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,6 +25,8 @@ _OUR_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
 _NONE: Final[Mapping[tuple[int, str], str]] = MappingProxyType({})
 #: How many words of one field are remembered; rejects of one reason are kept a hundred.
 _MOST_WORDS: Final = 1_000
+#: Values that are read together, and one by one where one of them is unusual.
+_PART: Final = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,26 +67,26 @@ class Parsed:
 
 
 def parse(
-    ts: Sequence[int | None],
+    ts: Sequence[int | None] | Ints,
     dates: Sequence[object],
-    fields: Mapping[str, Sequence[object]],
+    fields: Mapping[str, Sequence[object] | Floats],
     *,
     rows: Sequence[int],
     within: Range | None = None,
-    moments: Sequence[int | None] | None = None,
+    moments: Sequence[int | None] | Ints | None = None,
     open_from_ms: int | None = None,
     symbol: str = "",
 ) -> Parsed:
     """Parses equally long sequences: `ts` (None where `dates` is unreadable) and a value per field and row.
 
-    A value is a number, a text of a number, or absent (see absence.py). Rows outside `within` are dropped and are no rejects,
-    for vendors whose calls take no range. `moments` and `open_from_ms` are those of `Rows`.
+    What is an array already has no bad value, and NaN where one is absent. Any other value is a number, a text of a number, or
+    absent (see absence.py). Rows outside `within` are dropped and are no rejects, for vendors whose calls take no range.
+    `moments` and `open_from_ms` are those of `Rows`.
     """
     #: The field and the reason of each bad row.
     bad: dict[int, tuple[str, str]] = {}
-    for i, moment in enumerate(ts):
-        if moment is None:
-            bad[i] = ("ts", "not a date or time of this exchange")
+    for i in _absent(ts):
+        bad[i] = ("ts", "not a date or time of this exchange")
     starts = _ints(ts)
     columns: dict[str, Floats] = {}
     words: dict[tuple[int, str], str] = {}
@@ -102,7 +104,7 @@ def parse(
     for i in sorted(bad):
         name, reason = bad[i]
         book.add(rows[i], name, dates[i] if name == "ts" else fields[name][i], reason, symbol=symbol)
-    where = Rows(np.array(rows, dtype=np.int64), None if moments is None else _ints(moments), open_from_ms)
+    where = Rows(np.fromiter(rows, dtype=np.int64, count=len(rows)), None if moments is None else _ints(moments), open_from_ms)
     bars = BarColumns.build(starts, partial=None, **columns)
     return Parsed(bars=bars.take(keep), rows=where.take(keep), rejects=book.rejects(), words=words)
 
@@ -123,18 +125,58 @@ def open_from(reply: HttpReply, timespan: Timespan) -> int | None:
     return None if replied is None else unix_ms(replied) - LONGEST_MS[timespan] + 1
 
 
-def _ints(values: Sequence[int | None]) -> Ints:
+def _absent(ts: Sequence[int | None] | Ints) -> list[int]:
+    return [] if isinstance(ts, np.ndarray) or None not in ts else [i for i, moment in enumerate(ts) if moment is None]
+
+
+def _ints(values: Sequence[int | None] | Ints) -> Ints:
+    if isinstance(values, np.ndarray):
+        return values
     return np.array([0 if value is None else value for value in values], dtype=np.int64)
 
 
-def _floats(values: Sequence[object]) -> tuple[Floats, list[int], list[int]]:
+def _floats(values: Sequence[object] | Floats) -> tuple[Floats, list[int], list[int]]:
     """Returns the values as floats, NaN where absent; the positions of what is no number, and of words for absence."""
+    if isinstance(values, np.ndarray):
+        return values, [], []
+    parts: list[Floats] = []
+    wrong: list[int] = []
+    absent: list[int] = []
+    for start in range(0, len(values), _PART):
+        part = values[start : start + _PART]
+        clean = _clean_floats(part)
+        if clean is None:
+            clean, its_wrong, its_absent = _floats_one_by_one(part)
+            wrong += [start + i for i in its_wrong]
+            absent += [start + i for i in its_absent]
+        parts.append(clean)
+    return np.concatenate(parts) if parts else np.empty(0), wrong, absent[:_MOST_WORDS]
+
+
+def _clean_floats(values: Sequence[Any]) -> Floats | None:
+    """What `_floats_one_by_one` makes of values all of which are numbers, or all of which are texts of numbers; else None."""
+    types = set(map(type, values))
+    try:
+        if types == {str}:
+            found = np.fromiter(map(float, values), dtype=np.float64, count=len(values))
+            if "_" in "".join(values):
+                return None
+        elif types <= {float, int}:
+            found = np.fromiter(values, dtype=np.float64, count=len(values))
+        else:
+            return None
+    except (ValueError, OverflowError):
+        return None
+    return None if np.isnan(found).any() else found
+
+
+def _floats_one_by_one(values: Sequence[object]) -> tuple[Floats, list[int], list[int]]:
     column = np.full(len(values), np.nan)
     wrong: list[int] = []
     absent: list[int] = []
     for i, value in enumerate(values):
         if is_absent(value):
-            if value and isinstance(value, str) and len(absent) < _MOST_WORDS:
+            if value and isinstance(value, str):
                 absent.append(i)
             continue
         try:

@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+import msgspec
+
 from marketfetch.vendors.errors import RateLimited, Scope, Unavailable
 from marketfetch.vendors.http import HttpReply
 
@@ -97,13 +99,22 @@ def looks_like_json(reply: HttpReply) -> bool:
 
 def parse_object(reply: HttpReply, *, who: str) -> dict[str, object]:
     """Decodes the body as a JSON object. Raises Unavailable if it is truncated, not JSON, or not an object."""
-    try:
-        value = json.loads(reply.body)
-    except (ValueError, RecursionError):
-        raise not_json(reply, who=who) from None
+    value = json_of(reply, who=who)
     if not isinstance(value, dict):
         raise not_json(reply, who=who)
     return value
+
+
+def json_of(reply: HttpReply, *, who: str) -> object:
+    """Decodes the body as JSON. Raises Unavailable. msgspec takes half the time of `json`, which takes some that it refuses."""
+    try:
+        return msgspec.json.decode(reply.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return json.loads(reply.body)
+    except (ValueError, RecursionError):
+        raise not_json(reply, who=who) from None
 
 
 def not_json(reply: HttpReply, *, who: str) -> Unavailable:

@@ -11,12 +11,13 @@ from typing import Final
 
 import numpy as np
 
-from marketfetch.schemas.bars import PRICE_COLUMNS, BarColumns, BarSeries
+from marketfetch.schemas.bars import PRICE_COLUMNS, BarColumns, BarSeries, Floats
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.price_rules import kind_by
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, Timespan, is_intraday
 from marketfetch.vendors.columns import Parsed, asked_range, open_from, parse
+from marketfetch.vendors.date_columns import Moments, moments_of_walls, starts_of_days
 from marketfetch.vendors.errors import Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.page_building import PageBuilder
@@ -35,7 +36,7 @@ class Table:
     """
 
     dates: Sequence[str]
-    fields: Mapping[str, Sequence[object]]
+    fields: Mapping[str, Sequence[object] | Floats]
     zone: str | None
     symbol: str
     compact: bool
@@ -91,14 +92,17 @@ def bars_page(
     return page.page()
 
 
-def _starts(
-    dates: Sequence[str], *, timespan: Timespan, zone: str, sunday_is_monday: bool
-) -> tuple[list[int | None], list[int | None]]:
+def _starts(dates: Sequence[str], *, timespan: Timespan, zone: str, sunday_is_monday: bool) -> tuple[Moments, Moments]:
     """Returns the `ts` of every row, and its own moment; None where the text is no time of this exchange."""
-    if not is_intraday(timespan):
+    if is_intraday(timespan):
+        moments = moments_of_walls(dates, zone)
+        if moments is not None:
+            return moments, moments
+    elif not (timespan == "1w" and sunday_is_monday):
+        return starts_of_days(dates, timespan, zone)
+    else:
         days = [parse_day(text) for text in dates]
-        if timespan == "1w" and sunday_is_monday:
-            days = [day + timedelta(days=1) if day is not None and day.weekday() == _SUNDAY else day for day in days]
+        days = [day + timedelta(days=1) if day is not None and day.weekday() == _SUNDAY else day for day in days]
         starts = [None if day is None else bar_start_ms(day, timespan, zone) for day in days]
         return starts, [None if day is None else day_start_ms(day, zone) for day in days]
     order = _in_time(dates)

@@ -6,7 +6,7 @@ https://docs.data.nasdaq.com/docs/tables-1, https://docs.data.nasdaq.com/docs/ti
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from marketfetch.schemas.bars import PRICE_COLUMNS, BarSeries
@@ -15,12 +15,12 @@ from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan
 from marketfetch.vendors.columns import asked_range, parse
+from marketfetch.vendors.date_columns import starts_of_days
 from marketfetch.vendors.errors import BadRequest, NoData, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.page_building import PageBuilder
 from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv, parse_object, quoted
 from marketfetch.vendors.reply_size import check_rows
-from marketfetch.vendors.times import bar_start_ms, day_start_ms, parse_day
 
 from .calls import METADATA, dataset_name
 from .column_mapping import ColumnMapping, PriceColumns, plain
@@ -155,7 +155,7 @@ def _add_series(
     request: Request,
     table: _Table,
     mapping: ColumnMapping,
-    groups: Mapping[str, list[int]],
+    groups: Mapping[str, Sequence[int]],
     *,
     name: str,
     timespan: Timespan,
@@ -164,18 +164,19 @@ def _add_series(
     column = _columns_of(table, name)
     date_at = column(mapping.date)
     for symbol in sorted(groups):
-        rows = [table.rows[number] for number in groups[symbol]]
+        everything = len(groups[symbol]) == len(table.rows)
+        rows = table.rows if everything else [table.rows[number] for number in groups[symbol]]
         dates = [row[date_at] for row in rows]
-        days = [parse_day(text) for text in dates]
+        starts, moments = starts_of_days(dates, timespan, mapping.zone)
         for adjustment, prices in mapping.prices().items():
             kind = mapping.kind_of(adjustment)
             fields, names = _fields(prices, rows, column, bare=len(table.columns) == 1)
             parsed = parse(
-                [None if day is None else bar_start_ms(day, timespan, mapping.zone) for day in days],
+                starts,
                 dates,
                 fields,
                 rows=groups[symbol],
-                moments=[None if day is None else day_start_ms(day, mapping.zone) for day in days],
+                moments=moments,
                 symbol=symbol,
             )
             checked = parsed.checked(
@@ -207,12 +208,34 @@ def _columns_of(table: _Table, name: str) -> Callable[[str], int]:
 
 def _by_symbol(
     request: Request, table: _Table, mapping: ColumnMapping, *, name: str
-) -> tuple[dict[str, list[int]], Rejects, tuple[Quirk, ...]]:
+) -> tuple[dict[str, Sequence[int]], Rejects, tuple[Quirk, ...]]:
     """Groups row numbers by symbol, in the response's order. The vendor promises no order, so the checks sort them by date."""
     column = _columns_of(table, name)
     key = [column(title) for title in mapping.key]
+    if _of_one_series(table, key):
+        groups, rejects, quirks = _grouped(request, replace(table, rows=table.rows[:1]), mapping, key, name=name)
+        if groups:
+            return dict.fromkeys(groups, range(len(table.rows))), rejects, quirks
+    groups, rejects, quirks = _grouped(request, table, mapping, key, name=name)
+    return {**groups}, rejects, quirks
+
+
+def _of_one_series(table: _Table, key: Sequence[int]) -> bool:
+    """True where all rows have all cells, and one text as their key."""
+    if set(map(len, table.rows)) != {len(table.columns)}:
+        return False
+    texts = [table.rows[0][at] for at in key]
+    return all(type(text) is str and all(row[at] == text for row in table.rows) for at, text in zip(key, texts, strict=True))
+
+
+def _grouped(
+    request: Request, table: _Table, mapping: ColumnMapping, key: Sequence[int], *, name: str
+) -> tuple[dict[str, list[int]], Rejects, tuple[Quirk, ...]]:
     asked = {symbol.casefold(): symbol for symbol in request.symbol.split(",")}
     groups: dict[str, list[int]] = {}
+    #: The groups of keys of one text, which are looked at once.
+    of_text: dict[str, list[int]] = {}
+    only = key[0] if len(key) == 1 else None
     unasked, other = 0, ""
     # A saved dataset has its own name, if the caller gave one.
     alone = request.symbol if request.start is not None else name
@@ -220,6 +243,10 @@ def _by_symbol(
     for number, row in enumerate(table.rows):
         if len(row) != len(table.columns):
             book.add(number, "row", len(row), f"the row has not the {len(table.columns)} fields of its table")
+            continue
+        text = None if only is None else row[only]
+        if type(text) is str and text in of_text:
+            of_text[text].append(number)
             continue
         parts = [_key_text(row[at]) for at in key]
         symbol = "+".join(parts) if key else alone
@@ -232,7 +259,10 @@ def _by_symbol(
         if not all(parts) or not symbol:
             book.add(number, mapping.key[0] if key else "symbol", symbol, "required field is missing")
             continue
-        groups.setdefault(symbol, []).append(number)
+        group = groups.setdefault(symbol, [])
+        group.append(number)
+        if type(text) is str:
+            of_text[text] = group
     if other and not groups and not book.rejects():
         raise BadRequest(
             f"{WHO}: no row of {name} is of {request.symbol}; the first one is of {quoted(other)}. Write the symbol as the "
@@ -250,7 +280,7 @@ def _key_text(value: object) -> str:
 
 
 def _fields(
-    prices: PriceColumns, rows: list[Sequence[object]], column: Callable[[str], int], *, bare: bool
+    prices: PriceColumns, rows: Sequence[Sequence[object]], column: Callable[[str], int], *, bare: bool
 ) -> tuple[dict[str, list[object]], dict[str, str]]:
     """Returns the values of each mapped field, and its column's name. `bare`: there are only dates, so no row has a close."""
     found: dict[str, list[object]] = {}

@@ -49,7 +49,7 @@ class Columns:
 
 
 def doubtful_columns(
-    table: Columns, rows: Sequence[Sequence[object]], groups: Iterable[list[int]], mapping: ColumnMapping, *, whole: bool
+    table: Columns, rows: Sequence[Sequence[object]], groups: Iterable[Sequence[int]], mapping: ColumnMapping, *, whole: bool
 ) -> list[str]:
     """Returns the columns that the mapping does not name, and that may divide the rows of one series.
 
@@ -77,12 +77,15 @@ def doubtful_columns(
 
 
 def _of_one_date(
-    rows: Sequence[Sequence[object]], groups: Sequence[list[int]], unnamed: Sequence[int], date_at: int
+    rows: Sequence[Sequence[object]], groups: Sequence[Sequence[int]], unnamed: Sequence[int], date_at: int
 ) -> set[int]:
     """Returns the columns in which rows of one series and one date differ, if there are many such rows."""
     differ: set[int] = set()
     several = 0
     for group in groups:
+        dates = [rows[number][date_at] for number in group]
+        if set(map(type, dates)) == {str} and len(set(dates)) == len(dates):
+            continue
         first: dict[str, Sequence[object]] = {}
         for number in group:
             row = rows[number]
