@@ -12,9 +12,12 @@ import gc
 import io
 import json
 import os
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import click
@@ -34,17 +37,18 @@ _MOST_REJECTS: Final = 0.2
 def main(rounds: int, only: str) -> None:
     """Prints a line for each dataset."""
     click.echo(f"{'':36}{'rows':>7}{'kB':>7}{'floor ms':>10}{'ms':>9}{'clean':>7}{'bad':>7}{'memory':>8}{'bad':>7}")
-    for sample in REPLIES:
-        if only in sample.name:
-            click.echo(_line(sample, rounds))
+    samples = [sample for sample in REPLIES if only in sample.name]
+    # First of all, as a process that has read replies gives the memory that it has freed to the next one.
+    memory = [[grown(sample, bad=bad) for bad in (False, True)] for sample in samples]
+    for sample, times in zip(samples, memory, strict=True):
+        click.echo(_line(sample, rounds, times))
 
 
-def _line(sample: Sample, rounds: int) -> str:
+def _line(sample: Sample, rounds: int, memory: list[float]) -> str:
     clean, bad = sample.body(bad=False), sample.body(bad=True)
     assert not read(sample, clean).bad_rows, sample.name
     assert read(sample, bad).bad_rows, sample.name
     floor_s, read_s, bad_s = _fastest(partial(_floor, clean), partial(read, sample, clean), partial(read, sample, bad), rounds)
-    memory = [grown_mb(sample, body) * 1e6 / len(body) for body in (clean, bad)]
     return (
         f"{sample.name:36}{sample.rows:7,}{len(clean) / 1e3:7,.0f}{floor_s * 1e3:10.2f}{read_s * 1e3:9.2f}"
         f"{read_s / floor_s:7.2f}{bad_s / floor_s:7.2f}{memory[0]:8.1f}{memory[1]:7.1f}"
@@ -57,21 +61,36 @@ def read(sample: Sample, body: bytes) -> Page:
     return reading.read(sample.request, reply, vendor(sample.request.provider).options(), max_reject_share=_MOST_REJECTS)
 
 
-def grown_mb(sample: Sample, body: bytes) -> float:
-    """By how much the memory of a forked process grows at its worst while it reads the body."""
+def grown(sample: Sample, *, bad: bool) -> float:
+    """By how much the memory of a forked process grows at its worst while it reads the reply, in times its body."""
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "body"
+        _forked(lambda: str(file.write_bytes(sample.body(bad=bad))))
+
+        def measured() -> str:
+            small = replace(sample, rows=20)
+            read(small, small.body(bad=bad))  # what is made once in a process is no cost of a reply
+            body = file.read_bytes()
+            gc.collect()
+            peak = PeakMemory()
+            read(sample, body)
+            return str(peak.grown_mb() * 1e6 / len(body))
+
+        return float(_forked(measured))
+
+
+def _forked(work: Callable[[], str]) -> str:
+    """What `work` returns in a process of its own."""
     out, back = os.pipe()
     child = os.fork()
     if not child:
-        gc.collect()
-        peak = PeakMemory()
-        read(sample, body)
-        os.write(back, str(peak.grown_mb()).encode())
+        os.write(back, work().encode())
         os._exit(0)
     os.close(back)
     with os.fdopen(out) as said:
-        grown = said.read()
+        found = said.read()
     os.waitpid(child, 0)
-    return float(grown)
+    return found
 
 
 def _floor(body: bytes) -> object:

@@ -122,7 +122,10 @@ class BarColumns:
 
     def take(self, index: Ints | Flags) -> BarColumns:
         """Returns the bars at `index` (positions, or a mask), in that order."""
-        floats = {name: getattr(self, name)[index] for name in FLOAT_COLUMNS}
+        # Columns that are absent are one array, and stay one.
+        columns = {name: getattr(self, name) for name in FLOAT_COLUMNS}
+        taken = {key: column[index] for key, column in {id(one): one for one in columns.values()}.items()}
+        floats = {name: taken[id(column)] for name, column in columns.items()}
         return BarColumns(ts=self.ts[index], partial=self.partial[index], **floats)
 
     def rows(self, first: int, end: int) -> BarColumns:

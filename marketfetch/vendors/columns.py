@@ -106,7 +106,9 @@ def parse(
         book.add(rows[i], name, dates[i] if name == "ts" else fields[name][i], reason, symbol=symbol)
     where = Rows(np.fromiter(rows, dtype=np.int64, count=len(rows)), None if moments is None else _ints(moments), open_from_ms)
     bars = BarColumns.build(starts, partial=None, **columns)
-    return Parsed(bars=bars.take(keep), rows=where.take(keep), rejects=book.rejects(), words=words)
+    if not keep.all():
+        bars, where = bars.take(keep), where.take(keep)
+    return Parsed(bars=bars, rows=where, rejects=book.rejects(), words=words)
 
 
 def asked_range(request: Request, timespan: Timespan, zone: str) -> Range | None:

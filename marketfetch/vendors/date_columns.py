@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marketfetch.schemas.bars import Ints
 from marketfetch.schemas.timespans import Timespan
@@ -18,11 +19,16 @@ from marketfetch.vendors.times import bar_start_ms, day_start_ms, parse_day
 
 #: Unix ms, None where a text has no meaning.
 Moments = Sequence[int | None] | Ints
+Digits = NDArray[np.int16]
 
 _DAY_MS: Final = 86_400_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).date()
 #: Other years, which no market has, are left to `times.py`: the midnights of each year are computed once.
 _FIRST_YEAR, _LAST_YEAR = 1789, 2099
+#: Days of each month, from 1 on, without a leap day.
+_LENGTHS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
+#: Days from 0000-03-01 to 1970-01-01.
+_UNTIL_1970: Final = 719_468
 #: Fewer are as fast one by one.
 _FEWEST: Final = 16
 #: `YYYY-MM-DD`, then `HH:MM` or `HH:MM:SS`.
@@ -49,6 +55,12 @@ def starts_of_days(texts: Sequence[object], timespan: Timespan, zone: str) -> tu
     return np.array(begun, dtype=np.int64)[where], moments
 
 
+def are_days(texts: Sequence[object]) -> bool:
+    """True for dates all of which are written as `date.isoformat` writes them; False where one is not, or may not be."""
+    digits = _digits(texts, lengths=(10,))
+    return digits is not None and _days(digits) is not None
+
+
 def moments_of_walls(walls: Sequence[object], zone: str) -> Ints | None:
     """The moments of wall times; None where one is unusual, or of a day on which clocks change.
 
@@ -69,7 +81,7 @@ def moments_of_walls(walls: Sequence[object], zone: str) -> Ints | None:
     return starts + ((hours * 60 + minutes) * 60 + seconds) * 1_000
 
 
-def _digits(texts: Sequence[object], *, lengths: tuple[int, ...]) -> Ints | None:
+def _digits(texts: Sequence[object], *, lengths: tuple[int, ...]) -> Digits | None:
     """A row of digits for each text, with 0 at the places of the signs between them."""
     if len(texts) < _FEWEST or not isinstance(texts[0], str) or len(texts[0]) not in lengths:
         return None
@@ -81,7 +93,7 @@ def _digits(texts: Sequence[object], *, lengths: tuple[int, ...]) -> Ints | None
         signs = np.frombuffer(joined.encode("ascii"), dtype=np.uint8).reshape(-1, wide)
     except (TypeError, UnicodeEncodeError):
         return None
-    digits = signs.astype(np.int64) - ord("0")
+    digits = signs.astype(np.int16) - ord("0")
     for place, sign in _SIGNS:
         if place < wide:
             if np.any(signs[:, place] != ord(sign)):
@@ -90,22 +102,24 @@ def _digits(texts: Sequence[object], *, lengths: tuple[int, ...]) -> Ints | None
     return digits if digits.min() >= 0 and digits.max() <= 9 else None
 
 
-def _number(digits: Ints, start: int, stop: int) -> Ints:
-    found = digits[:, start].copy()
+def _number(digits: Digits, start: int, stop: int) -> Ints:
+    found = digits[:, start].astype(np.int64)
     for place in range(start + 1, stop):
         found = found * 10 + digits[:, place]
     return found
 
 
-def _days(digits: Ints) -> Ints | None:
+def _days(digits: Digits) -> Ints | None:
     """Days since 1970-01-01; None where one is no date, or of a year without markets."""
     years, months, days = _number(digits, 0, 4), _number(digits, 5, 7), _number(digits, 8, 10)
     if years.min() < _FIRST_YEAR or years.max() > _LAST_YEAR or months.min() < 1 or months.max() > 12 or days.min() < 1:
         return None
-    of_month = ((years - 1970) * 12 + months - 1).astype("datetime64[M]")
-    found = of_month.astype("datetime64[D]").astype(np.int64) + days - 1
-    following = (of_month + 1).astype("datetime64[D]").astype(np.int64)
-    return None if np.any(found >= following) else found
+    leap = (years % 4 == 0) & ((years % 100 != 0) | (years % 400 == 0))
+    if np.any(days > _LENGTHS[months] + ((months == 2) & leap)):
+        return None
+    # The year begins in March, so that a leap day is its last: https://howardhinnant.github.io/date_algorithms.html
+    march_years, of_year = years - (months <= 2), (153 * ((months + 9) % 12) + 2) // 5 + days - 1
+    return march_years * 365 + march_years // 4 - march_years // 100 + march_years // 400 + of_year - _UNTIL_1970
 
 
 def _midnights(first: int, last: int, zone: str) -> Ints:

@@ -32,6 +32,7 @@ _JSON_TYPES: Final[Mapping[str, type]] = MappingProxyType({"text": str, "day": s
 #: Values of a field that a process remembers as checked: forty years of days, none of them longer than a moment.
 _VALUES_KEPT: Final = 16_384
 _LONGEST_VALUE: Final = 40
+_PRINTABLE: Final = bytes(range(0x20, 0x7F))
 
 
 class QuickRecords:
@@ -122,11 +123,16 @@ def _texts(field: FieldInfo) -> _Check:
                 raise ValueError from None
             return checked([field.default if one is None else one for one in column])
         # The signs of all texts at once.
-        if min(lengths) < least or max(lengths) > most or not signs.isprintable():
+        if min(lengths) < least or max(lengths) > most or not _is_printable(signs):
             raise ValueError
         return column
 
     return checked
+
+
+def _is_printable(text: str) -> bool:
+    """`str.isprintable`, in a tenth of its time where the text is ASCII."""
+    return not text.encode().translate(None, _PRINTABLE) if text.isascii() else text.isprintable()
 
 
 def _few_values(field: FieldInfo, mend: Mend | None) -> _Check:

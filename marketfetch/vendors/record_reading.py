@@ -23,6 +23,8 @@ _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 #: Into how many parts the rows are cut that have a bad one among them.
 _PARTS: Final = 8
+#: How many rows are read together: few enough that their columns take little memory.
+_ROWS: Final = 1_024
 
 
 def as_it_is(row: object) -> object:
@@ -47,7 +49,8 @@ def records_page(
     """
     book = RejectBook()
     found: list[Row] = []
-    parts = [(0, len(rows))]
+    # From the end, as the last one is taken first.
+    parts = [(start, min(start + _ROWS, len(rows))) for start in range(0, len(rows), _ROWS)][::-1]
     while parts:
         start, stop = parts.pop()
         if quick and stop - start > 1:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.record_kinds import DIVIDENDS, LISTINGS, MARKETS, QUOTES, SPLITS, RecordKind
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import NoData, Unavailable
 from marketfetch.vendors.quick_records import QuickRecords, Rows
-from marketfetch.vendors.record_reading import as_it_is, records_page
+from marketfetch.vendors.record_reading import records_page
 from marketfetch.vendors.reply_size import check_rows
 
 from .datasets import MOST_ROWS
@@ -98,19 +99,28 @@ def read_record_object(body: Mapping[str, object], *, request: Request) -> Page 
     return _page(rows, request=request, kind=SPLITS if splits else DIVIDENDS, symbol=symbol)
 
 
-def read_record_rows(header: list[str], rows: list[list[str]], *, request: Request) -> Page:
+def read_record_rows(header: list[str], rows: Sequence[list[str]], *, request: Request) -> Page:
     """Parses records from a CSV. Raises NoData."""
     kind = {"symbol": QUOTES, "effective_date": SPLITS}.get(header[0].lower(), DIVIDENDS)
     names = [name.lower() for name in header]
     if "ipodate" in names or "matchscore" in names:
         kind = LISTINGS
-    # The fields of a row that is too short, or too long, may stand in the wrong columns.
-    named = [dict(zip(header, row, strict=True)) if len(row) == len(header) else {} for row in rows]
-    return _page(named, request=request, kind=kind, status="found" if "matchscore" in names else "")
+    return _page(rows, request=request, kind=kind, status="found" if "matchscore" in names else "", header=header)
 
 
-def _page(rows: Sequence[object], *, request: Request, kind: RecordKind, symbol: str = "", status: str = "") -> Page:
-    """The page of a list; `symbol` and `status` are those of rows that have none by themselves."""
+def _page(
+    rows: Sequence[object],
+    *,
+    request: Request,
+    kind: RecordKind,
+    symbol: str = "",
+    status: str = "",
+    header: Sequence[str] = (),
+) -> Page:
+    """The page of a list; `symbol` and `status` are those of rows that have none by themselves.
+
+    `header`: the rows are lines of a CSV with these names, which would take three times the memory as objects.
+    """
     check_rows(len(rows), most_rows=MOST_ROWS, who=WHO)
     known: dict[str, object] = {"status": status} if status else {}
     if kind not in (LISTINGS, MARKETS):
@@ -119,27 +129,42 @@ def _page(rows: Sequence[object], *, request: Request, kind: RecordKind, symbol:
         known["old_shares"] = 1  # the factor is new shares for each old one
 
     def of_part(start: int, stop: int) -> Rows | None:
-        return _quick(kind, rows[start:stop], known)
+        return _quick(kind, rows[start:stop], known, header)
 
-    mended = _listing if kind is LISTINGS else as_it_is
+    def mended(row: object) -> object:
+        named = _as_object(row, header) if header else row
+        return _listing(named) if kind is LISTINGS else named
+
     page = records_page(kind, rows, lambda row: _named(kind, row), known=known, quick=of_part, mended=mended)
     if not page.rows and not page.rejects:
         raise NoData(f"{WHO} has no {kind.name} for {request.symbol}")
     return page
 
 
-def _quick(kind: RecordKind, rows: Sequence[object], known: Mapping[str, object]) -> Rows | None:
+def _quick(kind: RecordKind, rows: Sequence[Any], known: Mapping[str, object], header: Sequence[str]) -> Rows | None:
     """The records of rows that have the same fields, and only texts in them; None where any of them is unusual."""
-    first = rows[0]
-    if kind.name not in _QUICK or not isinstance(first, dict):
+    keys = header or list(rows[0] if isinstance(rows[0], dict) else ())
+    names = _named(kind, dict.fromkeys(keys))
+    if kind.name not in _QUICK or not keys or len(set(names.values())) < len(names) or len(set(keys)) < len(keys):
         return None
-    names, keys = _named(kind, first), first.keys()
-    if len(set(names.values())) < len(names) or any(not isinstance(row, dict) or row.keys() != keys for row in rows):
+    if header:
+        if set(map(len, rows)) != {len(header)}:
+            return None
+        return _QUICK[kind.name].of_columns(
+            {names[key]: column for key, column in zip(keys, zip(*rows, strict=True), strict=True) if key in names}, known
+        )
+    same = set(keys)
+    if any(not isinstance(row, dict) or row.keys() != same for row in rows):
         return None
-    columns = {ours: [row[name] for row in rows] for name, ours in names.items()}  # type: ignore[index]
+    columns = {ours: [row[name] for row in rows] for name, ours in names.items()}
     if any(set(map(type, column)) != {str} for column in columns.values()):
         return None
     return _QUICK[kind.name].of_columns(columns, known)
+
+
+def _as_object(row: object, header: Sequence[str]) -> object:
+    """A line of a CSV with its names; without any where it is too short or too long, and fields may be in a wrong column."""
+    return dict(zip(header, row, strict=True)) if isinstance(row, list) and len(row) == len(header) else {}
 
 
 def _listing(row: object) -> object:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
+from marketfetch.schemas.bars import Floats
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan, is_intraday
 from marketfetch.vendors.errors import BadRequest, NoData, Unavailable
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.reply_parsing import looks_like_json, not_json, parse_csv
+from marketfetch.vendors.reply_parsing import json_of, looks_like_json, not_json, parse_csv
 from marketfetch.vendors.reply_size import check_rows
 from marketfetch.vendors.times import NEW_YORK, UTC_ZONE, parse_day
 
@@ -26,6 +28,7 @@ from .datasets import MOST_ROWS
 from .errors import WHO, check_status, error_in
 from .functions import MARKETS, TIMESPAN_OF_INTERVAL, Function, Market, function_named, split_pair
 from .options import AlphaVantageOptions
+from .quick_series import quick_series
 from .records import read_record_object, read_record_rows
 from .series import Table, bars_page
 
@@ -62,6 +65,11 @@ def read_reply(request: Request, reply: HttpReply, options: AlphaVantageOptions)
 
 
 def _read_json(request: Request, function: Function | None, reply: HttpReply, options: AlphaVantageOptions) -> Page:
+    quick = quick_series(reply.body)
+    if quick is not None and (match := _SERIES_KEY.match(quick[0])):
+        _, meta, dates, columns = quick
+        table = _table(dates, columns, _names_of(columns), meta={**meta})
+        return _series_page(request, function, match, table, reply, options)
     body = _parse(reply)
     error = error_in(body, reply, symbol=request.symbol)
     if error is not None:
@@ -69,21 +77,48 @@ def _read_json(request: Request, function: Function | None, reply: HttpReply, op
     for name, value in body.items():
         match = _SERIES_KEY.match(name)
         if match and isinstance(value, dict):
-            shape = _shape_of(match, symbol=request.symbol)
-            _check_is_what_was_asked(request, function, shape)
             check_rows(len(value), most_rows=MOST_ROWS, who=WHO)
-            meta = body.get("Meta Data")
-            table = _series_table(list(value.items()), meta=dict(meta.items()) if isinstance(meta, dict) else {})
-            _check_symbol(request, table, shape)
-            return _page(request, shape, table, reply, options)
+            said = body.get("Meta Data")
+            table = _series_table(list(value.items()), meta=dict(said.items()) if isinstance(said, dict) else {})
+            return _series_page(request, function, match, table, reply, options)
     page = read_record_object(body, request=request)
     if page is None:
         raise Unavailable(f"{WHO} returned JSON of an unknown shape for {request.symbol}", status=reply.status)
     return page
 
 
+def _series_page(
+    request: Request,
+    function: Function | None,
+    match: re.Match[str],
+    table: Table,
+    reply: HttpReply,
+    options: AlphaVantageOptions,
+) -> Page:
+    shape = _shape_of(match, symbol=request.symbol)
+    _check_is_what_was_asked(request, function, shape)
+    _check_symbol(request, table, shape)
+    return _page(request, shape, table, reply, options)
+
+
+def _parse(reply: HttpReply) -> dict[str, object]:
+    """The JSON object. One with a name twice keeps both: when clocks go back, an hour has the same wall times twice."""
+    body = json_of(reply, who=WHO)
+    if not isinstance(body, dict):
+        raise not_json(reply, who=WHO)
+    if _objects(body) == reply.body.count(b"{"):
+        return body  # Each row is there, so no name stands twice.
+
+    def keep(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        return found if len(found) == len(pairs) else _Pairs(pairs)
+
+    pairs: dict[str, object] = json.loads(reply.body, object_pairs_hook=keep)
+    return pairs
+
+
 class _Pairs(dict[str, object]):
-    """A JSON object that keeps duplicate keys: when clocks go back, an hour has the same wall times twice."""
+    """A JSON object that keeps duplicate keys."""
 
     def __init__(self, pairs: list[tuple[str, object]]) -> None:
         super().__init__(pairs)
@@ -93,18 +128,10 @@ class _Pairs(dict[str, object]):
         return self.pairs
 
 
-def _parse(reply: HttpReply) -> dict[str, object]:
-    def keep(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        found = dict(pairs)
-        return found if len(found) == len(pairs) else _Pairs(pairs)
-
-    try:
-        body = json.loads(reply.body, object_pairs_hook=keep)
-    except (ValueError, RecursionError):
-        raise not_json(reply, who=WHO) from None
-    if not isinstance(body, dict):
-        raise not_json(reply, who=WHO)
-    return body
+def _objects(body: dict[str, object]) -> int:
+    """How many objects a body has, those around its rows included."""
+    inner = [value for value in body.values() if isinstance(value, dict)]
+    return 1 + len(inner) + sum(1 for one in inner for value in one.values() if isinstance(value, dict))
 
 
 def _shape_of(match: re.Match[str], *, symbol: str) -> _Shape:
@@ -142,22 +169,37 @@ def _check_symbol(request: Request, table: Table, shape: _Shape) -> None:
 
 
 def _series_table(pairs: list[tuple[str, object]], *, meta: dict[str, object]) -> Table:
-    """Columns from `{"2021-04-23": {"1. open": "719.8", ...}, ...}`; old crypto keys name their currency: `1a. open (CNY)`."""
-    names: dict[str, str] = {}
+    """Columns from `{"2021-04-23": {"1. open": "719.8", ...}, ...}`."""
+    keys: dict[str, None] = {}
     for _, row in pairs:
-        if isinstance(row, dict):
-            for key in row:
-                match = _FIELD.match(key)
-                # `1b.` repeats the price in USD; `1a.` is in the requested market's currency.
-                if match and match[1] != "b" and match[2] in _BAR_FIELDS and match[2] not in names:
-                    names[match[2]] = key
+        if isinstance(row, dict) and not keys.keys() >= row.keys():
+            keys.update(dict.fromkeys(row))
+    names = _names_of(keys)
+    columns = {key: [row.get(key) if isinstance(row, dict) else None for _, row in pairs] for key in names.values()}
+    return _table([date for date, _ in pairs], columns, names, meta=meta)
+
+
+def _names_of(keys: Iterable[str]) -> dict[str, str]:
+    """The key of each field of a bar; old crypto keys name their currency: `1a. open (CNY)`."""
+    names: dict[str, str] = {}
+    for key in keys:
+        match = _FIELD.match(key)
+        # `1b.` repeats the price in USD; `1a.` is in the requested market's currency.
+        if match and match[1] != "b" and match[2] in _BAR_FIELDS and match[2] not in names:
+            names[match[2]] = key
+    return names
+
+
+def _table(
+    dates: Sequence[str], columns: Mapping[str, Sequence[object] | Floats], names: dict[str, str], *, meta: dict[str, object]
+) -> Table:
     zone = next((str(value) for key, value in meta.items() if key.endswith("Time Zone")), None)
     size = next((str(value) for key, value in meta.items() if key.endswith("Output Size")), "")
     named = {match[1]: str(value) for key, value in meta.items() if (match := _META_SYMBOL.match(key))}
     symbol = named.get("Symbol") or "/".join(named[one] for one in _PAIR if one in named)
     return Table(
-        dates=[date for date, _ in pairs],
-        fields={name: [row.get(key) if isinstance(row, dict) else None for _, row in pairs] for name, key in names.items()},
+        dates=dates,
+        fields={name: columns[key] for name, key in names.items()},
         zone=zone,
         symbol=symbol,
         compact=size.lower().startswith(COMPACT),
@@ -172,6 +214,7 @@ def _read_csv(request: Request, function: Function | None, reply: HttpReply, opt
         return read_record_rows(header, rows, request=request)
     if names[:1] != ["timestamp"] or "close" not in names:
         raise Unavailable(f"{WHO} returned neither JSON nor a known CSV table for {request.symbol}")
+    rows = list(rows)
     dates = [row[0] for row in rows]
     # The fields of a row that is too short, or too long, may stand in the wrong columns.
     whole = [len(row) == len(header) for row in rows]

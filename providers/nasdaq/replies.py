@@ -127,7 +127,7 @@ def _csv_table(reply: HttpReply, request: Request) -> _Table:
         raise Unavailable(f"{WHO} returned neither JSON nor a CSV table with dates for {request.symbol}")
     kind: Literal["dataset", "table"] = "table" if {"ticker", "symbol"} & {plain(name) for name in columns} else "dataset"
     cursor = reply.headers.get("cursor_id", "").strip()
-    return _Table(kind, columns, rows, next=cursor if cursor and cursor != "null" else None)
+    return _Table(kind, columns, list(rows), next=cursor if cursor and cursor != "null" else None)
 
 
 def _as_rows(rows: list[object]) -> list[Sequence[object]]:

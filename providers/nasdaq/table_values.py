@@ -6,10 +6,9 @@ of rows. https://docs.data.nasdaq.com/docs/tables-1, https://docs.data.nasdaq.co
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -19,6 +18,7 @@ from marketfetch.schemas.record_kinds import VALUE_ROWS
 from marketfetch.schemas.rejects import RejectBook
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.absence import is_absent
+from marketfetch.vendors.date_columns import are_days
 from marketfetch.vendors.errors import BadRequest, NoData, PlanError, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.record_reading import page_of
@@ -29,6 +29,7 @@ from marketfetch.vendors.times import parse_day
 from .datasets import LONGEST_REPLY
 from .errors import WHO, check_status
 from .options import NasdaqOptions
+from .row_texts import as_json, row_texts
 from .value_wishes import key_and_cursor, rows_cursor, value_wish
 
 CellType = Literal["day", "time", "number", "whole", "text", "any"]
@@ -42,7 +43,7 @@ _LONGEST_LIST: Final = 400
 _LONGEST_KEY: Final = 2_000
 _ALL: Final = ("*",)
 #: Rows that are read together, and one by one where one of them is unusual: few, as their columns are one more copy in memory.
-_PART: Final = 64
+_PART: Final = 128
 #: How the vendor's types begin, in lower case. https://docs.data.nasdaq.com/docs/tables-1
 _TYPES: Final[tuple[tuple[str, CellType], ...]] = (
     ("datetime", "time"),
@@ -108,34 +109,33 @@ def _page(request: Request, reply: HttpReply, rows: Sequence[object], columns: _
     if not rows and not following:
         raise NoData(f"{WHO} has no rows for {request.symbol}: check the filters, it may begin later", status=reply.status)
     book, name, found, place_of_day = RejectBook(), _name(request), [], columns.day
+    key_names = tuple(columns.names[place] for place in columns.key)
     every_column = columns.key == tuple(range(len(columns.names)))
-    for number, cells in _numbered_cells(rows, columns, book):
-        whole = _json(dict(zip(columns.names, cells, strict=True)))
-        key = whole if every_column else _json({columns.names[place]: cells[place] for place in columns.key})
-        if len(key.encode()) > _LONGEST_KEY:
-            book.add(number, columns.names[columns.key[0]], key, f"the row's key has more than {_LONGEST_KEY:,} bytes")
-            continue
-        day = None if place_of_day is None else cells[place_of_day]
-        found.append((name, key, None if day is None else str(day), whole))
-    page = page_of(VALUE_ROWS, found, book, next_page=following)
-    # A time series of which one column was asked for tells nothing of the others.
-    if "column_index=" in request.symbol:
-        return page
-    return replace(page, records=replace(page.records, columns=columns.names))
+    for numbers, cells in _parts(rows, columns, book):
+        texts = row_texts(columns.names, cells)
+        keys = texts if every_column else row_texts(key_names, [[row[place] for place in columns.key] for row in cells])
+        for number, row, whole, key in zip(numbers, cells, texts, keys, strict=True):
+            if len(key) > _LONGEST_KEY // 4 and len(key.encode()) > _LONGEST_KEY:
+                book.add(number, key_names[0], key, f"the row's key has more than {_LONGEST_KEY:,} bytes")
+                continue
+            day = None if place_of_day is None else row[place_of_day]
+            found.append((name, key, None if day is None else str(day), whole))
+    return page_of(VALUE_ROWS, found, book, next_page=following)
 
 
-def _numbered_cells(rows: Sequence[object], columns: _Columns, book: RejectBook) -> Iterator[tuple[int, Sequence[Cell]]]:
-    """The number and the typed cells of each good row: of parts without an unusual one by column, of the others row by row."""
+def _parts(
+    rows: Sequence[object], columns: _Columns, book: RejectBook
+) -> Iterator[tuple[Sequence[int], Sequence[Sequence[Cell]]]]:
+    """The numbers and the typed cells of good rows: of parts without an unusual one by column, of the others row by row."""
     for start in range(0, len(rows), _PART):
         part = rows[start : start + _PART]
         clean = clean_cells(part, columns)
         if clean is not None:
-            yield from enumerate(clean, start)
+            yield range(start, start + len(clean)), clean
             continue
-        for number, row in enumerate(part, start):
-            cells = _cells(row, columns, number=number, book=book)
-            if cells is not None:
-                yield number, cells
+        one_by_one = {number: _cells(row, columns, number=number, book=book) for number, row in enumerate(part, start)}
+        good = {number: cells for number, cells in one_by_one.items() if cells is not None}
+        yield list(good), list(good.values())
 
 
 def clean_cells(rows: Sequence[object], columns: _Columns) -> list[tuple[Cell, ...]] | None:
@@ -156,6 +156,8 @@ def _column(kind: CellType, column: Sequence[Any]) -> Sequence[Cell]:
     """The cells of a column, which are the values themselves in most. Raises ValueError, OverflowError, TypeError."""
     types = set(map(type, column)) - {type(None)}
     there = [one for one in column if one is not None] if None in column else column
+    if kind == "day" and are_days(column):
+        return column
     if kind == "day" and types <= {str}:
         days = {one: _day(one) for one in set(column)}
         return [days[one] for one in column]
@@ -233,7 +235,7 @@ def _text(value: object) -> str:
 def _any(value: object) -> Cell:
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value if isinstance(value, int | float | bool) else _text(value if isinstance(value, str) else _json(value))
+    return value if isinstance(value, int | float | bool) else _text(value if isinstance(value, str) else as_json(value))
 
 
 _READERS: Final[dict[CellType, Callable[[object], Cell]]] = {
@@ -290,7 +292,3 @@ def _listed(columns: Sequence[str]) -> str:
 
 def _odd(request: Request, reply: HttpReply) -> Unavailable:
     return Unavailable(f"{WHO} returned JSON of an unknown shape for {request.symbol}", status=reply.status)
-
-
-#: Made once: `json.dumps` would make one for each call.
-_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
