@@ -22,7 +22,7 @@ CUTS = 97
 def _read(name: str, body: bytes, status: int = 200) -> int:
     datasets = {
         "mock_splits": "splits", "mock_dividends": "dividends", "mock_tickers_page1": "tickers",
-        "docs_grouped_2020-10-14": "grouped",
+        "docs_grouped_2020-10-14": "grouped", "mock_marketstatus_now": "market_status",
     }  # fmt: skip
     provider, _, file = name.partition("/")
     request = Request(provider=provider, dataset=datasets.get(file.partition(".")[0], "bars"), symbol="ASKED")

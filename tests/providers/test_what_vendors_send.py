@@ -23,7 +23,7 @@ CHOSEN: Final = {
 #: What a file holds, where its own words do not say it.
 DATASETS: Final = {
     "global_quote": "GLOBAL_QUOTE", "splits_IBM": "SPLITS", "dividends_IBM": "DIVIDENDS", "digital": "DIGITAL_CURRENCY_DAILY",
-    "mock_splits": "splits", "mock_dividends": "dividends", "mock_tickers": "tickers",
+    "mock_splits": "splits", "mock_dividends": "dividends", "mock_tickers": "tickers", "mock_marketstatus": "market_status",
     "docs_grouped": "grouped",
     "wiki_prices": "WIKI/PRICES", "RTAT10": "NDAQ/RTAT10", "MULTPL": "MULTPL/SP500_PE_RATIO_MONTH",
 }  # fmt: skip
