@@ -22,7 +22,7 @@ from typing import Final
 
 import click
 
-from benchmarks.datasets import REPLIES, Sample
+from benchmarks.sample_replies import REPLIES, Sample
 from marketfetch.schemas.page import Page
 from marketfetch.vendors import reading, vendor
 from marketfetch.vendors.http import HttpReply
