@@ -1,7 +1,8 @@
 """`python -m benchmarks.coverage_stored`: what coverage adds to storing a reply, on SQLite and on Postgres.
 
 The same batches with what they cover and without it, each into a database of its own, in turn; medians. "First": the first
-reply of a series; "next": its next days, so that a row of the table grows. Postgres' CPU is that of the session's backend.
+reply of a series; "next": its next days, so that a row of the table grows. Prices as traded: of adjusted ones the writer looks
+at the stored actions, too. Postgres' CPU is that of the session's backend.
 """
 
 from __future__ import annotations
@@ -78,9 +79,9 @@ def _batches(bars: int, replies: int, following: int) -> Iterator[Batch]:
         symbol = f"B{number}"
         columns = replace(series.bars, ts=series.bars.ts + np.int64(following * days * _DAY_MS))
         last = first + timedelta(days=days - 1)
-        days_of = replace(covered, symbol=symbol, first_day=first, last_day=last, final_to=last)
+        days_of = replace(covered, symbol=symbol, adjustment="raw", first_day=first, last_day=last, final_to=last)
         row = replace(batch.ledger, request_id=f"{symbol}-{following}", root=f"{symbol}-{following}", symbol=symbol)
-        yield Batch(row, (replace(series, symbol=symbol, bars=columns),), covered=(days_of,))
+        yield Batch(row, (replace(series, symbol=symbol, adjustment="raw", bars=columns),), covered=(days_of,))
 
 
 def _backend(store: Store) -> int | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
-from operator import itemgetter
+from itertools import islice
+from operator import itemgetter, ne
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -71,9 +72,10 @@ def page_of(kind: RecordKind, found: Sequence[Row], book: RejectBook | None = No
     """The page of rows that are checked already: in the order of their key, each key once, whatever the response's order."""
     rejects = book.rejects() if book else ()
     once = itemgetter(*(place for place, column in enumerate(kind.columns) if column.name in kind.once))
-    if len(set(map(once, found))) == len(found):
-        # The key's columns come first in each kind, so rows with a key of their own sort by it alone.
-        return Page(records=Records(kind.name, tuple(sorted(found))), rejects=rejects, next=next_page)
+    ordered = _in_order(found)
+    # The key's columns come first in each kind, and those of `once` among them: rows that share them are neighbours.
+    if ordered is not None and all(map(ne, map(once, ordered), map(once, islice(ordered, 1, None)))):
+        return Page(records=Records(kind.name, tuple(ordered)), rejects=rejects, next=next_page)
     key_of = itemgetter(*range(len(kind.key)))
     by_key: dict[Any, Row] = {}
     for row in found:
@@ -85,6 +87,14 @@ def page_of(kind: RecordKind, found: Sequence[Row], book: RejectBook | None = No
     counts = {"row that repeats another": len(found) - len(kept), "another row of the same symbol and date": several}
     quirks = tuple(Quirk(name, rows) for name, rows in counts.items() if rows)
     return Page(records=Records(kind.name, kept), rejects=rejects, quirks=quirks, next=next_page)
+
+
+def _in_order(rows: Sequence[Row]) -> list[Row] | None:
+    """Rows by their columns; None where two that share the first ones differ in one that only one of them has."""
+    try:
+        return sorted(rows)
+    except TypeError:
+        return None
 
 
 def read_record(

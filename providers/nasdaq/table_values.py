@@ -13,6 +13,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+import msgspec
+
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.record_kinds import VALUE_ROWS
 from marketfetch.schemas.rejects import RejectBook
@@ -21,6 +23,8 @@ from marketfetch.vendors.absence import is_absent
 from marketfetch.vendors.date_columns import are_days
 from marketfetch.vendors.errors import BadRequest, NoData, PlanError, Unavailable
 from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.quick_records import decoded
+from marketfetch.vendors.raw_rows import RawRows
 from marketfetch.vendors.record_reading import page_of
 from marketfetch.vendors.reply_parsing import parse_object
 from marketfetch.vendors.reply_size import check_rows
@@ -71,7 +75,7 @@ class _Columns:
 def read_values(request: Request, reply: HttpReply, options: NasdaqOptions) -> Page:
     """Reads metadata, a page of a datatable, or a time series. Raises the error tree."""
     check_status(reply, symbol=request.symbol)
-    body = parse_object(reply, who=WHO)
+    body = _page_of_rows(reply) or parse_object(reply, who=WHO)
     data = body.get("dataset_data") or body.get("dataset")
     if isinstance(data, dict):
         return _series_page(request, reply, data)
@@ -84,13 +88,37 @@ def read_values(request: Request, reply: HttpReply, options: NasdaqOptions) -> P
     if "data" not in table and "primary_key" in table:
         return Page(next=rows_cursor(_key_of(_name(request), names, table.get("primary_key"), options)))
     rows, meta = table.get("data"), body.get("meta")
-    if not isinstance(rows, list) or not isinstance(meta, dict):
+    if not isinstance(rows, list | RawRows) or not isinstance(meta, dict):
         raise _odd(request, reply)
     key = key_and_cursor(request.cursor or "")[0] or options.value_keys.get(_name(request)) or _ALL
     columns = _Columns(names, types, _places(request, names, key))
     cursor = meta.get("next_cursor_id")
     following = rows_cursor(key, str(cursor)) if cursor else None
     return _page(request, reply, rows, columns, following=following)
+
+
+class _Rows(msgspec.Struct):
+    data: list[msgspec.Raw]
+    columns: list[Any]
+
+
+class _Body(msgspec.Struct):
+    """A page of a datatable; any other reply is decoded as a whole."""
+
+    datatable: _Rows
+    meta: dict[str, Any]
+
+
+_PAGE_OF_ROWS: Final = msgspec.json.Decoder(_Body)
+
+
+def _page_of_rows(reply: HttpReply) -> dict[str, object] | None:
+    """The body of a page of a datatable, whose rows are decoded later; None for any other."""
+    found = decoded(_PAGE_OF_ROWS, reply.body)
+    if found is None or not reply.body.isascii():
+        return None
+    rows = RawRows(found.datatable.data, who=WHO)
+    return {"datatable": {"data": rows, "columns": found.datatable.columns}, "meta": found.meta}
 
 
 def _series_page(request: Request, reply: HttpReply, data: dict[str, Any]) -> Page:

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from marketfetch.providers.alpha_vantage import VENDOR, quick_series, replies
+from marketfetch.providers.nasdaq import VENDOR as NASDAQ
+from marketfetch.providers.nasdaq import table_values
 from marketfetch.providers.nasdaq.row_texts import as_json, row_texts
 
 from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS
@@ -92,6 +94,44 @@ def test_the_quick_way_takes_usual_replies_and_leaves_the_others() -> None:
     }.items():
         assert quick_series.quick_series(body_of(odd)) is None, name
     assert quick_series.quick_series(body_of(usual).replace(b"{", b'{"Note": "x", ', 1)) is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "NaN",
+        "1e400",
+        '"\\ud800"',
+        '"\\x"',
+        "[]",
+        "{}",
+        '"x"',
+        "5, 6",
+        "null",
+        "9" * 400,
+        '"2024-01-01',
+        '"\u00e9"',
+        "1.50",
+        "1e-7",
+    ],
+)
+def test_a_page_of_a_table_is_the_same_where_its_rows_are_decoded_later(odd: str) -> None:
+    rows = ",".join(f'["2024-01-{day:02}", {odd if day == 20 else day / 7}]' for day in range(1, 29))
+    columns = '[{"name": "date", "type": "Date"}, {"name": "value", "type": "double"}]'
+    body = f'{{"datatable": {{"data": [{rows}], "columns": {columns}}}, "meta": {{"next_cursor_id": null}}}}'.encode()
+    request = Request(provider="nasdaq", dataset="values", symbol="VENDOR/TABLE")
+
+    def found() -> Any:
+        try:
+            page = reading.read(request, HttpReply(200, {}, body), NASDAQ.options(), max_reject_share=1.0)
+        except FetchError as error:
+            return type(error)
+        return page.records, list(page.rejects)
+
+    later = found()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table_values, "_page_of_rows", lambda _: None)
+        assert later == found()
 
 
 CELLS = st.one_of(
