@@ -8,7 +8,9 @@ until then. Without `-n` nothing changes.
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,19 +82,35 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 class Recorder:
     """Adds up set-up, call and tear-down of each test, in the process that hears of all of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole_files: bool) -> None:
+        self.whole_files = whole_files
         self.seconds = defaultdict[str, float](float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.seconds[report.nodeid] += report.duration
+        if report.outcome in ("passed", "failed", "skipped"):  # not what tests/standstills.py has made again
+            self.seconds[report.nodeid] += report.duration
 
-    def pytest_sessionfinish(self) -> None:
-        files = {name.partition("::")[0] for name in self.seconds}
-        merged = {name: found for name, found in known().items() if name.partition("::")[0] not in files} | self.seconds
-        long = {name: round(merged[name], 1) for name in sorted(merged) if merged[name] >= SHORT_S}
-        FILE.write_text(json.dumps(long, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            record(self.seconds, whole_files=self.whole_files)
+
+
+def record(seconds: Mapping[str, float], *, whole_files: bool) -> None:
+    """Writes the file anew in one step: another run may read it at this moment.
+
+    `whole_files`: every test of each file has run, so that what is known of others in these files is of tests that are gone.
+    """
+    files = {name.partition("::")[0] for name in seconds} if whole_files else set()
+    merged = {name: found for name, found in known().items() if name.partition("::")[0] not in files} | dict(seconds)
+    long = {name: round(merged[name], 1) for name in sorted(merged) if merged[name] >= SHORT_S}
+    new = FILE.with_suffix(f".{os.getpid()}")
+    new.write_text(json.dumps(long, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+    new.replace(FILE)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("record_durations") and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recorder())
+        some = (
+            config.option.keyword or config.option.markexpr or config.option.deselect or any("::" in one for one in config.args)
+        )
+        config.pluginmanager.register(Recorder(whole_files=not some))
