@@ -6,6 +6,7 @@ leaves a request for each symbol, which shows that it asks. `python -m benchmark
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 import sys
 import time
@@ -19,13 +20,22 @@ _COVER = "INSERT INTO coverage VALUES ('polygon', 'bars', ?, '1d', 'raw', ?, ?, 
 
 
 def main() -> None:
-    """Prints the seconds of the update, in the process and as a command with Python's start."""
+    """Prints the seconds of the update, in the process, and of the commands with Python's start."""
     with a_testbed({"main": ("5/minute",)}) as testbed:
         print(testbed.run("-m", "benchmarks.update_of_nothing", "5000").strip())
         (testbed.folder / "all.txt").write_text("\n".join(SYMBOLS[:5_000]) + "\n")
-        start = time.perf_counter()
-        testbed.run("-m", "marketfetch", "update", "polygon", "@all.txt", "--last", "4 sessions")
-        print(f"the command: {time.perf_counter() - start:.2f} s")
+        for command in (
+            ("update", "polygon", "@all.txt", "--last", "4 sessions"),
+            ("plan", "polygon", "@all.txt", "--start", "-5d"),
+        ):
+            start, before = time.perf_counter(), _cpu_of_children()
+            testbed.run("-m", "marketfetch", *command)
+            print(f"`{command[0]}`: {time.perf_counter() - start:.2f} s ({_cpu_of_children() - before:.2f} s of CPU)")
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def update_both(count: int) -> None:

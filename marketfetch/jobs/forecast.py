@@ -127,7 +127,8 @@ def _left(spec: JobSpec, planned: Sequence[Request]) -> tuple[Left, list[Request
         left = to_ask(spec, planned, store)
         ended = store.ended_roots([one.root for one in left.requests])
         to_call = [one for one in left.requests if one.root not in ended]
-        stored = {} if spec.again else kept(spec, to_call, store)
+        known = {} if spec.again else kept(spec, to_call, store)
+        stored = {symbol: one for symbol, one in known.items() if symbol not in left.stale}
         return left, to_call, stored, seconds_apart(store.recent_calls(spec.provider))
     except NoTables:
         left = to_ask(spec, planned, None)  # no job has been recorded yet

@@ -16,10 +16,12 @@ from typing import Any
 
 from marketfetch import vendors
 from marketfetch.configured import options
+from marketfetch.jobs.asked_again import is_refusal
 from marketfetch.schemas.coverage import EVERY_SYMBOL, Covered, united
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.storage.action_knowledge import ADJUSTED_FOR, knowledge
+from marketfetch.storage.asked_ranges import failed_since
 from marketfetch.storage.store import Store
 from marketfetch.storage.vendor_adjusted import StaleDays, stale_days
 from marketfetch.vendors.covering import symbols_of
@@ -62,7 +64,22 @@ def stale_of(spec: JobSpec, planned: Sequence[Request], store: Store) -> dict[st
             found[symbol] = stale._replace(
                 days=united([*before.days, *stale.days]), known_ms=max(before.known_ms, stale.known_ms)
             )
-    return found
+    return _without_refused(spec.provider, found, store) if found else found
+
+
+def _without_refused(provider: str, stale: dict[str, StaleDays], store: Store) -> dict[str, StaleDays]:
+    """Those of which the vendor has not refused the days since it is known that they are stale.
+
+    It may serve fewer years than are stored. The same call would be refused each evening, and the new days in it.
+    """
+    refused = {
+        (symbol, request.timespan, request.dataset)
+        for request, reason in failed_since(store, provider, min(one.known_ms for one in stale.values()))
+        if is_refusal(reason) and request.start is not None and request.end is not None
+        for symbol in symbols_of(request)
+        if symbol in stale and request.start.toordinal() <= stale[symbol].days[0].first <= request.end.toordinal()
+    }
+    return {symbol: one for symbol, one in stale.items() if (symbol, one.series.timespan, one.series.of) not in refused}
 
 
 def _of_each(covered: Sequence[Covered], symbols: Sequence[str]) -> list[Covered]:

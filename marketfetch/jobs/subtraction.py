@@ -123,7 +123,11 @@ class _Subtraction:
         saved = None
         for kind, market in markets.items():
             if saved is None and market.ways:
-                of_kind = {symbol: days for symbol, days in missing.items() if wanted[symbol].kind == kind}
+                of_kind = {
+                    symbol: days
+                    for symbol, days in missing.items()
+                    if wanted[symbol].kind == kind and symbol not in self._stale
+                }
                 requests, saved = market.instead(requests, of_kind)
         return Left(requests, asked != wished, saved, self._stale)
 
@@ -132,7 +136,7 @@ class _Subtraction:
     ) -> dict[str, tuple[Days, ...]]:
         """The days of each symbol that are to be asked for: wanted and not covered finally, and stale ones.
 
-        A reply with the whole market that lacks the symbol does not cover it.
+        A reply with the whole market that lacks the symbol does not cover it, nor does one that is older than an action.
         """
         final = _final(self._spec.provider, wanted, store)
         found: dict[str, tuple[Days, ...]] = {}
@@ -143,7 +147,9 @@ class _Subtraction:
             days = united([Days(one.first, one.last), *(old.days if old else ())])
             found[symbol] = tuple(part for each in days for part in without(each, taken))
         for kind, market in markets.items():
-            of_kind = {symbol: days for symbol, days in found.items() if wanted[symbol].kind == kind}
+            of_kind = {
+                symbol: days for symbol, days in found.items() if wanted[symbol].kind == kind and symbol not in self._stale
+            }
             for symbol, stored in market.stored(of_kind).items():
                 found[symbol] = tuple(part for each in found[symbol] for part in without(each, stored))
         return found

@@ -96,9 +96,10 @@ def turns_of(
     Not before the earliest of these intervals and of the `standing` ones, which the new ones may touch.
     """
     adjusted = sorted({one.series for one in new if one.adjustment in ADJUSTED_FOR})
-    if not adjusted:
+    calls = {one.fetched_at_ms for one in (*new, *standing)}
+    if not adjusted or len(calls) == 1:
         return {}
-    earliest_ms = min(one.fetched_at_ms for one in (*new, *standing))
+    earliest_ms = min(calls)
     known = knowledge(
         read, spelling, listing([EVERY_SYMBOL, *sorted({symbol for _, _, symbol, _, _ in adjusted})]), earliest_ms
     )

@@ -87,6 +87,14 @@ def asked_ranges(store: Store) -> list[AskedRange]:
     return found
 
 
+def failed_since(store: Store, provider: str, since_ms: int) -> list[tuple[Request, str]]:
+    """The requests of a vendor that have failed since a time (Unix ms), with the reason. Raises StoreError."""
+    sql = statements("sql/asked_ranges.sql", store.database.spelling)
+    rows = store.database.read(sql["failed_since"], provider, since_ms)
+    found = ((_request(provider, "", arguments, ""), reason) for reason, arguments in rows)
+    return [(request, reason) for request, reason in found if request is not None]
+
+
 def named_ranges(store: Store, provider: str, timespan: str) -> dict[str, list[tuple[date, date]]]:
     """The ranges, both ends inclusive, for which jobs have asked a vendor for a symbol by its name. Raises StoreError."""
     sql = statements("sql/asked_ranges.sql", store.database.spelling)

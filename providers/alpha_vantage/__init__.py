@@ -14,7 +14,7 @@ from .datasets import DATASETS, MOST_ROWS
 from .options import AlphaVantageOptions
 from .published_plans import PLANS
 from .symbol_forms import SYMBOL_FORMS, zone
-from .wishes import check_wish, plan, usual_adjustment
+from .wishes import brings, check_wish, plan, usual_adjustment
 
 if TYPE_CHECKING:
     from marketfetch.schemas.page import Page
@@ -41,6 +41,7 @@ VENDOR: Final = Vendor(
     usual_adjustment=usual_adjustment,
     build_request=build_request,
     read_reply=read_reply,
+    brings=brings,
     finality=finality,
     most_rows=MOST_ROWS,
     key_variables=("ALPHAVANTAGE_API_KEY", "ALPHA_VANTAGE_API_KEY"),

@@ -85,6 +85,15 @@ def usual_adjustment(dataset: str, timespan: Timespan) -> Adjustment | None:  # 
     return "split_dividend" if function.adjusted else "raw"
 
 
+def brings(request: Request, options: AlphaVantageOptions) -> tuple[Adjustment, ...]:  # noqa: ARG001 (every vendor's takes both)
+    """Returns raw too for a function with an adjusted close, whose rows have both."""
+    try:
+        function = function_named(request.dataset)
+    except KeyError:
+        return (request.adjustment,)
+    return ("raw", "split_dividend") if function is not None and function.adjusted else (request.adjustment,)
+
+
 def _function_of(spec: JobSpec) -> tuple[Function, Timespan]:
     try:
         function = function_named(spec.dataset)

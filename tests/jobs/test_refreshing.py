@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +18,12 @@ from marketfetch.cli.main import marketfetch as command
 from marketfetch.configured import options
 from marketfetch.jobs.planning import make_spec, plan
 from marketfetch.jobs.refreshing import stale_of
+from marketfetch.jobs.scheduling import run_due
 from marketfetch.jobs.subtraction import subtracted
-from marketfetch.jobs.updating import update_for
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.record_kinds import Records
 from marketfetch.schemas.request import Request
+from marketfetch.settings import get_settings
 from marketfetch.storage.vendor_adjusted import stale_series
 from marketfetch.vendors.covering import covered_by
 from marketfetch.vendors.times import unix_ms
@@ -43,11 +45,11 @@ def ms(at: str) -> int:
     return unix_ms(datetime.fromisoformat(at).replace(tzinfo=UTC))
 
 
-def ended(root: str, at: str, *, outcome: Any = "empty") -> None:
+def ended(root: str, at: str, *, outcome: Any = "empty", reason: str = "") -> None:
     """As a worker ends a request that it has called at that time."""
     request = request_of(root)
     covered = covered_by(request, vendors.vendor("polygon"), options("polygon"), called_at_ms=ms(at))
-    row = batch(root, outcome=outcome, symbol=request.symbol, fetched=ms(at))
+    row = batch(root, outcome=outcome, symbol=request.symbol, fetched=ms(at), reason=reason)
     connections.store().store([replace(row, covered=() if outcome == "failed" else covered)])
     connections.gate("polygon").settle(root)
 
@@ -129,12 +131,30 @@ def test_what_a_crash_has_left_of_a_refresh_is_asked_for_and_no_more() -> None:
     assert stale() == []
 
 
-def test_a_run_of_a_schedule_refreshes_and_a_message_that_comes_twice_is_one_job() -> None:
+def test_a_refresh_that_the_vendor_refuses_is_not_asked_again_and_the_new_days_are() -> None:
     fetched("KO")
     listed(split_on(SPLIT), at="2024-01-15")
-    wish = {"last": "2 sessions", "adjustment": "split"}
-    both = [update_for("schedule:nightly", "polygon", ["KO"], **wish) for _ in range(2)]
-    assert both[0] == both[1]
+    marketfetch.update("polygon", ["KO"], adjustment="split")
+    (refresh,) = lane()
+    reason = "KO: Polygon: NotEntitled: Your plan doesn't include this data timeframe."
+    ended(refresh, "2024-02-01T10:16", outcome="failed", reason=reason)
+    later = marketfetch.update("polygon", ["KO"], adjustment="split", name="the next evening")
+    assert (later.refreshed, asked()) == ((), ["KO split 2024-01-26..2024-02-01"])
+    assert stale() == ["KO"], "it stays named"
+
+
+def test_a_run_of_a_schedule_refreshes_and_is_one_job_however_often_it_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "marketfetch.toml").write_text(
+        '[[schedule]]\nname = "nightly"\nprovider = "polygon"\nsymbols = ["KO"]\nadjustment = "split"\n'
+        'last = "2 sessions"\nwhen = "session close + 20m"\n'
+    )
+    get_settings.cache_clear()
+    fetched("KO")
+    listed(split_on(SPLIT), at="2024-01-15")
+    assert len([*run_due(at_ms=NOW_MS), *run_due(at_ms=NOW_MS)]) == 1
     assert asked() == ["KO split 2023-01-03..2024-02-01"]
 
 

@@ -17,6 +17,7 @@ from marketfetch.vendors.times import unix_ms
 
 POLYGON = vendors.vendor("polygon")
 NASDAQ = vendors.vendor("nasdaq")
+ALPHA_VANTAGE = vendors.vendor("alpha_vantage")
 #: A Friday and the Monday after it; New York trades until 20:00, which is 01:00 UTC.
 FRIDAY, MONDAY = date(2024, 1, 12), date(2024, 1, 16)  # the 15th is a holiday
 
@@ -46,6 +47,9 @@ def test_a_reply_of_several_symbols_covers_each_and_one_without_a_range_covers_n
     assert [(one.symbol, one.adjustment, one.dataset, one.final_to) for one in many] == [
         (symbol, adjustment, "QUOTEMEDIA/PRICES", FRIDAY) for symbol in "AB" for adjustment in ("raw", "split_dividend")
     ]
+    rows = covered(FRIDAY, FRIDAY, "2024-03-01T00:00", vendor=ALPHA_VANTAGE, dataset="TIME_SERIES_DAILY_ADJUSTED")
+    assert [one.adjustment for one in rows] == ["raw", "split_dividend"]
+    assert len(covered(FRIDAY, FRIDAY, "2024-03-01T00:00", vendor=ALPHA_VANTAGE, dataset="TIME_SERIES_DAILY")) == 1
     saved = Request(provider="polygon", symbol="AAPL")
     assert covered_by(saved, POLYGON, POLYGON.options(base_url="http://vendor.test"), called_at_ms=1) == ()
     assert covered(MONDAY, MONDAY, "2024-01-12T18:00") == (), "a day that lies ahead"

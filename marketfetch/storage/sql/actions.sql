@@ -1,6 +1,12 @@
--- With the vendor named, the keys of both tables find a symbol; without, every row is read.
+-- With the vendor named, the keys of the tables find a symbol; without, every row is read. So are the vendors: one look-up for
+-- each, where DISTINCT would read the whole table.
 -- name: vendors
-SELECT DISTINCT provider FROM record_lists
+WITH RECURSIVE each_vendor (provider) AS (
+  SELECT min(provider) FROM record_lists
+  UNION ALL
+  SELECT (SELECT min(r.provider) FROM record_lists r WHERE r.provider > e.provider) FROM each_vendor e
+  WHERE e.provider IS NOT NULL)
+SELECT provider FROM each_vendor WHERE provider IS NOT NULL
 
 -- Splits and dividends of symbols, of every vendor; what is gone stays, with the time.
 -- name: splits
@@ -26,7 +32,8 @@ SELECT * FROM (SELECT provider, symbol, CAST(ex_date AS TEXT) AS ex_day, amount,
 WHERE ex_day >= ? OR gone IS NOT NULL OR seen > first_list
 
 -- name: lists
-SELECT provider, dataset, symbol, {ms:fetched_at} FROM record_lists WHERE symbol {among}
+SELECT provider, dataset, symbol, {ms:fetched_at} FROM record_lists
+WHERE provider IN ({vendors}) AND dataset IN ('splits', 'dividends') AND symbol {among}
 
 -- What vendors have adjusted, and when it was fetched.
 -- name: adjusted

@@ -7,6 +7,11 @@ SELECT l.request_id, l.outcome, l.provider, l.symbol, l.reason, l.rejects, {ms:l
 FROM ledger l JOIN job_requests j ON j.root = l.root JOIN jobs b ON b.id = j.job_id
 WHERE l.outcome = 'failed' OR l.rejects > 0
 
+-- Requests of a vendor that have failed since a time.
+-- name: failed_since
+SELECT DISTINCT l.reason, j.arguments FROM ledger l JOIN job_requests j ON j.root = l.root
+WHERE l.provider = ? AND l.outcome = 'failed' AND l.over_at >= {time:?} AND j.arguments IS NOT NULL
+
 -- name: reasons
 SELECT request_id, symbol, reason, count(*) FROM rejects GROUP BY request_id, symbol, reason
 
