@@ -169,9 +169,14 @@ def _stale_prices() -> list[str]:
     """Says how many series their vendor adjusted before an action that is known now, and of one of them which."""
     from marketfetch.jobs.lookup import recorded
     from marketfetch.phrases import counted
+    from marketfetch.storage.store import NoTables
     from marketfetch.storage.vendor_adjusted import stale_series
 
-    if not (stale := stale_series(recorded(), time.time_ns() // 1_000_000)):
+    try:
+        stale = stale_series(recorded(), time.time_ns() // 1_000_000)
+    except NoTables:
+        return []  # nothing has been stored yet
+    if not stale:
         return []
     one = max(stale, key=lambda series: series.ex_date)
     series = counted(len(stale), "series", "series")
