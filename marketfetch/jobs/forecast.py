@@ -99,9 +99,7 @@ def plan(
     planned = plan_new(spec)
     left, to_call, stored, every_s = _left(spec, planned)
     rows = [_rows(one, spec) for one in to_call]
-    vendor, ours = vendors.vendor(provider), options(provider)
-    page = min(ours.page_limit or vendor.most_rows, vendor.most_rows)
-    calls = sum(max(1, math.ceil(number / page)) for number in rows)
+    calls = sum(map(_calls, to_call, rows))
     timetable, lane, trouble = _redis(provider, every_s=every_s)
     ahead = sum(min(n, calls) if turn[0] == priority else n for turn, n in lane.items() if turn[0] <= priority) if calls else 0
     return Forecast(
@@ -173,6 +171,16 @@ def _rows(request: Request, spec: JobSpec) -> int:
         minutes = _DAY_MINUTES if always else _SESSION_MINUTES
         return symbols * sessions * math.ceil(minutes * _MINUTE_MS / LONGEST_MS[request.timespan])
     return symbols * math.ceil(sessions / _SESSIONS_OF.get(request.timespan, 1))
+
+
+def _calls(request: Request, rows: int) -> int:
+    """How many calls a request takes with its further pages; one with the whole market has none."""
+    vendor: Any = vendors.vendor(request.provider)
+    dataset = dataset_named(vendor, request.dataset)
+    if dataset and dataset.rows:
+        return 1
+    page: int = vendor.page_rows(request, options(request.provider))
+    return max(1, math.ceil(rows / page))
 
 
 def _stored_rows(request: Request, spec: JobSpec, stored: Mapping[str, Kept]) -> int:

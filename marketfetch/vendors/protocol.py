@@ -171,6 +171,8 @@ class Vendor(Generic[Options]):
     #: Returns the other ways to bars of this dataset, timespan and adjustment, the preferred one first: where the options have
     #: what they need, under the plan of this name.
     market_ways: Callable[[str, Timespan, Adjustment, Options, str], tuple[MarketWay, ...]] = _no_market_ways
+    #: Returns the most rows of a page of the reply to this request; None: `page_limit`, at most `most_rows`.
+    rows_per_page: Callable[[Request, Options], int] | None = None
     most_rows: int = 50_000
     pages_in_order: bool = False
     #: Names of the environment's variables in which people have their key for the vendor's own client, the preferred one first.
@@ -189,6 +191,12 @@ class Vendor(Generic[Options]):
         for one in self.key_variables:
             if not re.fullmatch(r"[A-Z][A-Z0-9_]*", one) or one.startswith("MARKETFETCH_"):
                 raise ValueError(f"the key variable {one!r} must be capitals, digits and underscores, without MARKETFETCH_")
+
+    def page_rows(self, request: Request, options: Options) -> int:
+        """Returns the most rows of a page of the reply to this request."""
+        if self.rows_per_page is not None:
+            return self.rows_per_page(request, options)
+        return min(options.page_limit or self.most_rows, self.most_rows)
 
     def finality_of(self, request: Request, options: Options) -> Finality:
         """Returns when the bars of this request are final: the vendor's word, or a cautious default that knows no sessions."""

@@ -8,7 +8,7 @@ from marketfetch.schemas.request import Request
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.protocol import Vendor
 
-from .calls import build_request
+from .calls import build_request, rows_per_page
 from .datasets import DATASETS, LONGEST_REPLY
 from .options import NasdaqOptions
 from .published_plans import PLANS
@@ -42,6 +42,7 @@ VENDOR: Final = Vendor(
     read_reply=read_reply,
     brings=brings,
     describe=describe,
+    rows_per_page=rows_per_page,
     most_rows=LONGEST_REPLY,
     key_variables=("NASDAQ_DATA_LINK_API_KEY",),
 )

@@ -14,6 +14,7 @@ from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.http import HttpRequest, KeyPlace
 from marketfetch.vendors.times import period_end, period_start
 
+from .datasets import LONGEST_REPLY
 from .options import NasdaqOptions
 from .tables import WIKI_PRICES, mapping_named
 from .value_wishes import VALUES, build_value_request
@@ -51,10 +52,17 @@ def build_request(request: Request, options: NasdaqOptions) -> HttpRequest:
         raise PlanError(f"{table} names a series by {' and '.join(symbols)}: write the symbol as {'+'.join(symbols)}")
     params = list(zip(symbols, parts, strict=False))
     params += [(f"{date}.gte", start.isoformat()), (f"{date}.lte", end.isoformat())]
-    params.append(("qopts.per_page", str(min(options.page_limit or MOST_ROWS, MOST_ROWS))))
+    params.append(("qopts.per_page", str(rows_per_page(request, options))))
     if request.cursor is not None:
         params.append(("qopts.cursor_id", request.cursor))
     return HttpRequest(f"/datatables/{quote(table)}.json", tuple(params), key, headers=_ACCEPT)
+
+
+def rows_per_page(request: Request, options: NasdaqOptions) -> int:
+    """Returns the most rows of a page of a datatable, and those of the longest time series, which has no pages."""
+    if dataset_name(request, options) is not None:
+        return LONGEST_REPLY
+    return min(options.page_limit or MOST_ROWS, MOST_ROWS)
 
 
 def dataset_name(request: Request, options: NasdaqOptions) -> str | None:

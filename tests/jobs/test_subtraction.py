@@ -17,6 +17,7 @@ from marketfetch.configured import options
 from marketfetch.jobs.asked_again import asked_again
 from marketfetch.jobs.fewest_calls import fewest, widened
 from marketfetch.jobs.planning import make_spec, plan
+from marketfetch.jobs.shared_calls import Piece, packed
 from marketfetch.jobs.subtraction import subtracted
 from marketfetch.jobs.to_ask import to_ask
 from marketfetch.schemas.coverage import Covered, Days, merged
@@ -264,7 +265,66 @@ def test_symbols_that_miss_the_same_share_the_requests_of_several_symbols() -> N
         for one in covered_by(first, vendor, ours, called_at_ms=unix_ms(AT)):
             database.rows[one.series] = [one]
     found = ranges(subtracted(spec, plan(spec), database, overlap=0).requests)
-    assert found == ["A,AAPL 2015-07-01..2015-12-31", "AA 2015-01-01..2015-12-31"]
+    assert found == ["A,AA,AAPL 2015-01-01..2015-12-31"], "half a year of two symbols comes along in the one call"
+
+
+def test_symbols_that_miss_different_days_share_a_call_where_that_is_fewer_calls() -> None:
+    vendor, ours = vendors.vendor("nasdaq"), options("nasdaq")
+    days: dict[str, Any] = {"dataset": "WIKI/PRICES", "start": "2000-01-01", "end": "2015-12-31"}
+    names = ["A", "AA", "AAPL", "B", "C"]
+    spec = make_spec("nasdaq", names, again=False, at=AT, **days)
+    database = Database()
+    stored = {"A": date(2015, 6, 30), "AA": date(2015, 9, 30), "AAPL": date(2015, 12, 30), "B": date(1999, 12, 31)}
+    for symbol, end in stored.items():
+        asked = plan(spec)[0].model_copy(update={"symbol": symbol, "start": date(1999, 1, 1), "end": end})
+        for one in covered_by(asked, vendor, ours, called_at_ms=unix_ms(AT)):
+            database.rows[one.series] = [one]
+    found = ranges(subtracted(spec, plan(spec), database, overlap=0).requests)
+    # Sixteen years of two symbols are 8,000 of 10,000 rows of a page: a third symbol of so many years is another page.
+    assert found == ["A,AA,AAPL 2015-07-01..2015-12-31", "B,C 2000-01-01..2015-12-31"]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.sampled_from([1, 1, 1, 1, 1, 1, 2, 7])), min_size=1, max_size=6),
+    st.integers(2, 9),
+    st.integers(10, 200),
+)
+def test_packed_pieces_have_all_days_of_all_symbols_for_the_fewest_calls(
+    some: list[tuple[int, int]], size: int, page: int
+) -> None:
+    pieces = [
+        Piece(Days(first, 30), tuple(f"{n}-{symbol}" for symbol in range(symbols))) for n, (first, symbols) in enumerate(some)
+    ]
+
+    def calls(symbols: int, days: Days) -> int:
+        return max(1, -(-symbols * (days.last - days.first + 1) // page))
+
+    def price(found: Sequence[Piece]) -> int:
+        return sum(calls(min(size, len(one.symbols) - n), one.days) for one in found for n in range(0, len(one.symbols), size))
+
+    found = packed(pieces, size, calls)
+    asked = {symbol: one.days for one in found for symbol in one.symbols}
+    assert all(asked[symbol].first <= one.days.first and asked[symbol].last >= 30 for one in pieces for symbol in one.symbols)
+    assert price(found) <= price(pieces)
+    if all(len(one.symbols) == 1 for one in pieces):
+        # By brute force, over every way to put them together.
+        ways = (parts for parts in _partitions(pieces) if all(len(part) <= size for part in parts))
+        assert price(found) == min(price([_joined(part) for part in parts]) for parts in ways)
+
+
+def _joined(part: Sequence[Piece]) -> Piece:
+    return Piece(Days(min(one.days.first for one in part), 30), tuple(symbol for one in part for symbol in one.symbols))
+
+
+def _partitions(pieces: Sequence[Piece]) -> Iterator[list[list[Piece]]]:
+    if not pieces:
+        yield []
+        return
+    first, *rest = pieces
+    for parts in _partitions(rest):
+        yield [[first], *parts]
+        for n in range(len(parts)):
+            yield [*parts[:n], [first, *parts[n]], *parts[n + 1 :]]
 
 
 def test_ten_thousand_symbols_of_twenty_years_take_two_seconds() -> None:

@@ -1,0 +1,57 @@
+"""Which symbols that miss different days to put into one call of several symbols: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from marketfetch.schemas.coverage import Days
+
+
+class Piece(NamedTuple):
+    """Some symbols, and days that each of them misses."""
+
+    days: Days
+    symbols: tuple[str, ...]
+
+
+def packed(pieces: Iterable[Piece], size: int, calls: Callable[[int, Days], int]) -> list[Piece]:
+    """Returns pieces that have all days of all symbols, for fewer calls if there is a way: at most `size` symbols share one.
+
+    `calls` is how many calls some symbols, `size` at most, take for some days: more than one where a page does not hold them.
+    In the order of their days, each run of pieces may become one; of equal calls the fewest rows.
+    """
+    full: list[Piece] = []
+    rest: list[Piece] = []
+    for days, symbols in pieces:
+        # A whole call of symbols that miss the same is as good as it gets.
+        whole = len(symbols) // size * size
+        full += [Piece(days, symbols[:whole])] if whole else []
+        rest += [Piece(days, symbols[whole:])] if whole < len(symbols) else []
+    rest.sort(key=lambda one: one.days)
+    #: Per number of pieces, from the first on: calls, rows, and how many of them come before the last run.
+    best: list[tuple[int, int, int]] = [(0, 0, 0)]
+    for n in range(1, len(rest) + 1):
+        ways = []
+        together, last = 0, rest[n - 1].days.last
+        for k in range(n - 1, -1, -1):
+            together += len(rest[k].symbols)
+            if together > size:
+                break
+            last = max(last, rest[k].days.last)
+            span = Days(rest[k].days.first, last)
+            rows = together * (span.last - span.first + 1)
+            ways.append((best[k][0] + calls(together, span), best[k][1] + rows, k))
+        best.append(min(ways))
+    runs: list[Piece] = []
+    n = len(rest)
+    while n:
+        k = best[n][2]
+        runs.append(_one(rest[k:n]))
+        n = k
+    return [*full, *runs[::-1]]
+
+
+def _one(pieces: Sequence[Piece]) -> Piece:
+    days = Days(pieces[0].days.first, max(one.days.last for one in pieces))
+    return Piece(days, tuple(dict.fromkeys(symbol for one in pieces for symbol in one.symbols)))
