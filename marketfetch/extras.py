@@ -20,7 +20,7 @@ _EXTRA_OF: Final = {
     "adbc_driver_sqlite": "data",
     "adbc_driver_postgresql": "data",
     "fsspec": "data",
-    "botocore": "flatfiles",
+    "requests_aws4auth": "flatfiles",
     "matplotlib": "plot",
     "fastapi": "serve",
     "uvicorn": "serve",

@@ -14,6 +14,7 @@ from marketfetch.quotas.limits import parse
 from marketfetch.redaction import passwords
 from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors import vendor
+from marketfetch.vendors.file_service import EVERY_KEY, hidden_in
 from marketfetch.vendors.protocol import VendorOptions
 from marketfetch.vendors.schedule_times import read_when
 from marketfetch.vendors.times import zone_info
@@ -160,6 +161,18 @@ class ProviderSettings(VendorOptions):
                 parse(text)
         return self
 
+    @model_validator(mode="after")
+    def _file_keys_are_of_keys(self) -> Self:
+        named: dict[str, SecretStr] = getattr(self, "file_keys", {})
+        labels = [key.label for key in self.keys]
+        for label in named:
+            if label not in (*labels, EVERY_KEY):
+                raise ValueError(f"file_keys: no key is labelled {label!r}; labels are: {', '.join(labels) or 'none'}")
+        if named and EVERY_KEY not in named and (without := [label for label in labels if label not in named]):
+            # Any key of the vendor may be chosen for a file.
+            raise ValueError(f"file_keys: the key labelled {without[0]!r} has no credentials for files; give every key its own")
+        return self
+
     @property
     def keys(self) -> tuple[Key, ...]:
         """`label:secret` splits at the first colon; `bare_label` names a bare secret."""
@@ -173,8 +186,8 @@ class ProviderSettings(VendorOptions):
         return tuple(found)
 
     def hidden(self) -> frozenset[str]:
-        """Returns what redaction cuts: the secrets of the keys, and the proxy's password in both spellings."""
-        found = {key.secret.get_secret_value() for key in self.keys}
+        """Returns what redaction cuts: the secrets of the keys and of files, and the proxy's password in both spellings."""
+        found = {key.secret.get_secret_value() for key in self.keys} | hidden_in(getattr(self, "file_keys", {}))
         if self.proxy is not None:
             found |= passwords(self.proxy.get_secret_value())
         return frozenset(found - {""})

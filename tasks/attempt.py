@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from threading import Event
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import structlog
@@ -15,17 +13,17 @@ from celery.exceptions import Ignore
 from redis.exceptions import RedisError
 
 from marketfetch import vendors
-from marketfetch.configured import counted, keys, options
+from marketfetch.configured import keys, options
 from marketfetch.jobs import batches
 from marketfetch.quotas import Gate, Parking, Start
-from marketfetch.quotas.values import KeyVerdict, VendorCount
+from marketfetch.quotas.values import KeyVerdict
 from marketfetch.redaction import redact_bytes
 from marketfetch.schemas.bars import BarSeries
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
-from marketfetch.vendors import page_chain, reading, transport
+from marketfetch.vendors import page_chain, transport
 from marketfetch.vendors.covering import covered_by
 from marketfetch.vendors.dataset_names import records_of
 from marketfetch.vendors.errors import (
@@ -39,13 +37,15 @@ from marketfetch.vendors.errors import (
     Unavailable,
 )
 from marketfetch.vendors.partial_bars import marked
-from marketfetch.vendors.wire import ago_us, steady_ns, steady_s
+from marketfetch.vendors.wire import ago_us, steady_s
 
-from . import outcomes
+from . import kept_files, outcomes
 from .archiving import archive
+from .calling import NOTHING, Calling, read
+from .doors import door
 from .outcomes import Step
 from .reference import Reference, reference
-from .sending.parking import GRANT_HEADER, NAMED, SENT, UNSENT
+from .sending.parking import GRANT_HEADER, NAMED, UNSENT
 from .store import hand_on, send_to_store
 
 log = structlog.get_logger("marketfetch.fetch")
@@ -53,76 +53,42 @@ T = TypeVar("T")
 
 #: The pause between two attempts to report to a Redis that is away.
 _REPORT_AGAIN_S: Final = 0.5
-#: An event that is never set: waiting for it lets time pass.
-_NOTHING: Final = Event()
 
 
-class Run:
+class Run(Calling):
     """One attempt: its state from start to finish, and the ways to end it."""
 
-    def __init__(self, task: Task, gate: Gate, record: str, fence: int, turn: Start, *, asked_at: float) -> None:
-        """`asked_at`: when `start` was called, on the steady clock."""
-        #: After this moment another worker may have the request.
-        self.lease_ends = asked_at + get_settings().timings.end_by
-        self.opens_at = steady_s() + turn.wait_us / 1e6
-        self.task = task
+    def __init__(self, task: Task, gate: Gate, record: str, fence: int, turn: Start, *, lease_ends: float) -> None:
+        """`lease_ends`: on the steady clock, counted from before `start` was called."""
+        super().__init__(task, lease_ends=lease_ends, opens_at=steady_s() + turn.wait_us / 1e6)
         self.gate = gate
         self.id = record
         self.fence = fence
         self.turn = turn
         self.request: Request | None = None
-        self.called_at_ms = 0
-        self.sent_at_ns = 0
-        self.replied_at_ns = 0
-        self.unsent = True
-        self.status: int | None = None
-        self.url = ""
-        self.counted: VendorCount | None = None
         self.chain = b""
 
     def call(self, request: Request) -> Page:
         """Makes the one HTTP call and reads its reply. Raises FetchError, SendTooLate."""
-        settings, vendor = get_settings(), vendors.vendor(request.provider)
-        section, ours = settings.provider(request.provider), options(request.provider)
-        key = next((key for key in section.keys if key.label == self.turn.key_label), None)
+        vendor, ours = vendors.vendor(request.provider), options(request.provider)
+        key = next((key for key in get_settings().provider(request.provider).keys if key.label == self.turn.key_label), None)
         if key is None:
             raise BadCredentials(f"no key labelled {self.turn.key_label!r} is configured for {request.provider} in this worker")
         call = vendor.build_request(request, ours)
-        self.url = transport.redacted_url(call, section.base_url)
-        if (ahead_s := self.opens_at - steady_s()) > 0:
-            # The only wait in a worker: a grant may be some milliseconds ahead of its slot.
-            _NOTHING.wait(ahead_s)
-        self.called_at_ms = time.time_ns() // 1_000_000
-        self.task.request.get(GRANT_HEADER)[SENT] = True
-        self.unsent = False
-        reply = transport.send(
-            call,
-            base_url=section.base_url,
-            provider=request.provider,
-            key_label=key.label,
-            key=key.secret,
-            way=transport.Way(section.proxy, str(section.ca_file) if section.ca_file else None),
-            timeouts=transport.Timeouts(connect_s=settings.timings.connect, total_s=settings.timings.call),
-            # Measured from before `start`: a machine that slept since then must not send a request that has a new holder.
-            send_by=self.lease_ends - settings.timings.call,
-        )
-        self.replied_at_ns, self.sent_at_ns = steady_ns(), reply.sent_ns
-        self.status = reply.status
-        self.counted = counted(request.provider, key.label, reply)
+        way_in = door(request.provider, call, key)
+        self.url = transport.redacted_url(call, way_in.base_url)
+        if call.is_file:
+            page = self.part(request, call, way_in)
+            if page.next is not None:
+                self._extend_chain(request, page)
+            return page
+        reply = self.sent(request, call, way_in)
         left_s = self.lease_ends - steady_s()
         archive(request, reply, fetched_ms=self.called_at_ms, secret=key.secret.get_secret_value(), left_s=left_s)
         if self.turn.kills:
             self._keep_raw(redact_bytes(reply.body, (key.secret.get_secret_value(),)))
         try:
-            page = reading.read(
-                request,
-                reply,
-                ours,
-                max_reject_share=settings.max_reject_share,
-                fewest_judged=settings.reject_share_min_rows,
-                secrets=(key.secret.get_secret_value(),),
-                now=datetime.now(UTC),
-            )
+            page = read(request, reply, key.secret)
         except Unavailable as error:
             if error.unread:
                 self._keep_raw(redact_bytes(reply.body, (key.secret.get_secret_value(),)))
@@ -361,6 +327,9 @@ class Run:
         if not self.report(finish) and self.report(lambda: self.gate.batch(self.id)) != data:
             log.warning("lease lost during the call, reply dropped", request=self.id, symbol=symbol)
             raise Ignore
+        if self.of_file and next_page is None:
+            # Last of all: a child that dies before it reads the part again.
+            kept_files.forget(self.of_file)
 
     def report(self, step: Callable[[], T]) -> T:
         """Reports the end of the call to the gate, with retries while Redis is away: the call has already spent quota.
@@ -373,7 +342,7 @@ class Run:
             except RedisError:
                 if steady_s() + _REPORT_AGAIN_S > self.lease_ends:
                     raise
-            _NOTHING.wait(_REPORT_AGAIN_S)
+            NOTHING.wait(_REPORT_AGAIN_S)
 
     def ledger_row(self, provider: str, symbol: str, outcome: Any, **more: Any) -> LedgerRow:
         """The ledger row of this attempt's end."""

@@ -29,13 +29,14 @@ from marketfetch.schemas import day_words
 from marketfetch.schemas.ledger import LedgerRow
 from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
-from marketfetch.vendors.errors import BadRequest, Fatal, FetchError, SuspectEmpty, Unavailable
+from marketfetch.vendors.errors import BadRequest, Fatal, FetchError, NotYet, SuspectEmpty, Unavailable
 from marketfetch.vendors.wire import SendTooLate, steady_s
 
 from . import announcing
 from .app import app
 from .attempt import Run
 from .deliveries import BEGUN, MOST_RAISED, RETURNED, why
+from .doors import lease_s
 from .neighbours import NoPlace, a_place
 from .reference import Reference, failure, reference, reference_of
 from .sending.checked_task import CheckedTask, refuse_here
@@ -47,7 +48,7 @@ from .whole_jobs import JOB, returned
 log = structlog.get_logger("marketfetch.fetch")
 
 _RETRIES = {
-    "autoretry_for": (Unavailable, SuspectEmpty),
+    "autoretry_for": (Unavailable, SuspectEmpty, NotYet),
     "max_retries": get_settings().retries.most,
     "retry_backoff": get_settings().retries.backoff,
     "retry_backoff_max": get_settings().retries.backoff_max,
@@ -76,7 +77,8 @@ def fetch(task: Task, provider: str, args: tuple[Any, ...], query: dict[str, Any
         try:
             record_whole_job(task, provider, args, query, grant)
             with a_place(connections.gate(provider), grant["id"]):
-                ref = granted(task, provider, symbol, grant, asked)
+                ends_s = lease_s(provider, (grant.get("user") or query).get("dataset"))
+                ref = granted(task, provider, symbol, grant, asked, ends_s=ends_s)
         except (FetchError, Ignore, Reject, Retry, RedisError, OperationalError):
             raise
         except NoPlace:
@@ -99,9 +101,14 @@ def fetch(task: Task, provider: str, args: tuple[Any, ...], query: dict[str, Any
     return ref
 
 
-def granted(task: Task, provider: str, symbol: str, grant: dict[str, Any], asked: Callable[[], Request]) -> Reference:
-    """The steps at the top of this page. Raises RedisError and kombu's OperationalError when Redis stays away."""
-    gate, settings = connections.gate(provider), get_settings()
+def granted(
+    task: Task, provider: str, symbol: str, grant: dict[str, Any], asked: Callable[[], Request], *, ends_s: float
+) -> Reference:
+    """The steps at the top of this page; the call's lease lasts `ends_s` seconds.
+
+    Raises RedisError and kombu's OperationalError when Redis stays away.
+    """
+    gate = connections.gate(provider)
     before = ended_before(grant, asked)
     if before and before.outcome != "failed":
         # The grant is refunded, and no call is made.
@@ -111,11 +118,11 @@ def granted(task: Task, provider: str, symbol: str, grant: dict[str, Any], asked
         gate.settle(grant["id"], outcome=known)
         return ref
     asked_at = steady_s()
-    turn = gate.start(grant["id"], fence=grant["fence"], end_by_ms=int(settings.timings.end_by * 1000), child=uuid4().hex)
+    turn = gate.start(grant["id"], fence=grant["fence"], end_by_ms=int(ends_s * 1000), child=uuid4().hex)
     if turn.verdict != "go":
         return not_ours_to_send(task, provider, symbol, grant["id"], turn)
 
-    run = Run(task, gate, grant["id"], grant["fence"], turn, asked_at=asked_at)
+    run = Run(task, gate, grant["id"], grant["fence"], turn, lease_ends=asked_at + ends_s)
     try:
         request = run.request = asked()
         if before:

@@ -45,7 +45,7 @@ def check_cross_section(
     book = RejectBook()
     good = np.ones(len(symbols), dtype=np.bool_)
     for i, symbol in enumerate(symbols):
-        if not _PLAIN.fullmatch(symbol) and problem(symbol) is not None:
+        if not is_symbol(symbol):
             good[i] = False
             book.add(int(numbers[i]), symbol_field, symbol, NO_SYMBOL)
     for i in np.flatnonzero(good & (bars.ts != start_ms)).tolist():
@@ -65,6 +65,11 @@ def check_cross_section(
         rejects=Rejects.together(book.rejects(), found),
         quirks=checked.quirks,
     )
+
+
+def is_symbol(text: str) -> bool:
+    """True for a text that may be a symbol, as a vendor brings it without having been asked for it."""
+    return bool(_PLAIN.fullmatch(text)) or problem(text) is None
 
 
 def _places(symbols: Sequence[str]) -> tuple[tuple[str, ...], Ints]:

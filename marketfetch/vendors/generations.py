@@ -8,16 +8,17 @@ The core sets it for every vendor: a vendor names the finality of its bars, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.vendors.errors import WrongValue
-from marketfetch.vendors.finality import is_final, lies_ahead
+from marketfetch.vendors.finality import Finality, is_final, lies_ahead
 from marketfetch.vendors.protocol import Options, Vendor
 from marketfetch.vendors.ranges import generation_of
-from marketfetch.vendors.times import unix_ms
+from marketfetch.vendors.times import day_start_ms, unix_ms, zone_info
+from marketfetch.vendors.trading_days import close_ms, zone_of_days
 
 #: An `as_of` that ends with it is judged by the calendar; one without is of the release before.
 _UTC: Final = "Z"
@@ -39,6 +40,7 @@ def with_generations(spec: JobSpec, requests: Sequence[Request], vendor: Vendor[
     at_ms = unix_ms(datetime.fromisoformat(spec.as_of))
     found: list[Request] = []
     ahead: dict[str, str] = {}
+    unpublished: dict[str, str] = {}
     for one in requests:
         if one.start is None or one.end is None:
             found.append(_named(one, spec.again or spec.as_of))  # a list may be longer, or corrected, tomorrow
@@ -47,7 +49,11 @@ def with_generations(spec: JobSpec, requests: Sequence[Request], vendor: Vendor[
         if today := lies_ahead(one.start, one.timespan, at_ms, zone=zone):
             ahead.setdefault(one.symbol, f"today is {today} in {zone}")
             continue
-        final = is_final(vendor.finality_of(one, options), one.timespan, one.end, at_ms)
+        finality = vendor.finality_of(one, options)
+        final = is_final(finality, one.timespan, one.end, at_ms)
+        if not final and _is_of_a_file(vendor, one):
+            unpublished[one.symbol] = f"the file of {one.end} is not there before {_appears(finality, one.end)}"
+            continue
         found.append(_named(one, spec.again or ("" if final else spec.as_of)))
     if ahead and (nothing := ahead.keys() - {one.symbol for one in found}):
         symbol = next(one for one in ahead if one in nothing)
@@ -55,7 +61,21 @@ def with_generations(spec: JobSpec, requests: Sequence[Request], vendor: Vendor[
             f"{symbol[:_MOST_SHOWN]}: the range begins on {spec.start}, which lies in the future ({ahead[symbol]}), so there "
             f"can be no bars yet and nothing was sent. Ask for an earlier start; the end may lie in the future."
         )
+    if unpublished and not found:
+        raise WrongValue(f"{next(iter(unpublished.values()))}, so nothing was sent. Ask then, or for an earlier session.")
     return found
+
+
+def _is_of_a_file(vendor: Vendor[Options], request: Request) -> bool:
+    return any(one.from_files and one.name == request.dataset for one in vendor.datasets)
+
+
+def _appears(finality: Finality, day: date) -> str:
+    """When the bars of a session are final, in the words of its exchange's zone."""
+    zone = zone_of_days(finality.calendar, zone=finality.zone)
+    closes_ms = close_ms(finality.calendar, day, zone=finality.zone) or day_start_ms(day, zone)
+    at = datetime.fromtimestamp((closes_ms + finality.after_close_ms) / 1000, zone_info(zone))
+    return f"{at:%Y-%m-%d %H:%M} in {zone}"
 
 
 def other_generations(spec: JobSpec, request: Request) -> list[Request]:

@@ -10,21 +10,28 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class KeyPlace:
-    """The query parameter or header that carries the key; `{key}` in `form` stands for it."""
+    """The query parameter or header that carries the key; `{key}` in `form` stands for it.
 
-    where: Literal["query", "header"]
+    "signature": the headers of an S3 signature, for which the key is an access key id and a secret with a colon between them.
+    """
+
+    where: Literal["query", "header", "signature"]
     name: str
     form: str = "{key}"
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A GET without its key. `path` begins with "/" and is appended to the configured base URL, the only host of any call."""
+    """A GET without its key. `path` begins with "/" and is appended to the configured base URL, the only host of any call.
+
+    `is_file`: the call goes to the vendor's S3 service (file_service.py), and its body is kept as it comes, compressed or not.
+    """
 
     path: str
     params: tuple[tuple[str, str], ...]
     key: KeyPlace
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    is_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ import numpy as np
 from marketfetch.schemas.bars import Ints
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.schemas.timespans import is_intraday
 from marketfetch.vendors.errors import EndlessPages
 
@@ -35,6 +36,8 @@ MOST_PAGES_OF_A_LIST: Final = 1_000
 _SPARE: Final = 10
 _MINUTES_A_DAY: Final = 1_440
 _CENTURY_DAYS: Final = 36_525
+#: More than any market lists.
+_MOST_SYMBOLS: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,8 @@ def most_pages(request: Request, *, rows_per_page: int) -> int:
         return MOST_PAGES_OF_A_LIST
     days = (request.end - request.start).days + 1 if request.start and request.end else _CENTURY_DAYS
     # Pages of intraday bars are cut by minutes where a vendor builds longer bars from them.
-    rows = days * (_MINUTES_A_DAY if is_intraday(request.timespan) else 1) * len(request.symbol.split(","))
+    symbols = _MOST_SYMBOLS if request.symbol == WHOLE_MARKET else len(request.symbol.split(","))
+    rows = days * (_MINUTES_A_DAY if is_intraday(request.timespan) else 1) * symbols
     return 2 * math.ceil(rows / rows_per_page) + _SPARE
 
 

@@ -64,6 +64,9 @@ class Dataset:
     saved response of it can be read, and it is not fetched. `whole_market`: one call brings every symbol, one session of them
     where it has bars, so that "*" is its only symbol, and stands for all of them. `rows`: about how many such a call brings.
     `by_range`: a list may be asked for as a whole, or the rows of a range of its own days, of a symbol, or of all ("*").
+
+    `from_files`: a request is a file of the vendor's S3 service (see file_service.py). A file appears when its bars are final,
+    and is not asked for before. Its pages are parts of it, of at most `most_rows` rows each, and one call brings all of them.
     """
 
     name: str
@@ -75,6 +78,8 @@ class Dataset:
     whole_market: bool = False
     rows: int = 0
     by_range: bool = False
+    from_files: bool = False
+    most_rows: int | None = None
 
     @property
     def has_bars(self) -> bool:

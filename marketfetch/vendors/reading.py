@@ -16,6 +16,7 @@ from marketfetch.schemas.page import Page, SeriesCount
 from marketfetch.schemas.record_kinds import NO_RECORDS
 from marketfetch.schemas.request import Request
 from marketfetch.vendors import vendor
+from marketfetch.vendors.dataset_names import dataset_named
 from marketfetch.vendors.errors import FetchError, PlanError, TooManyRejects, Unavailable
 from marketfetch.vendors.harmless import harmless_error, harmless_page
 from marketfetch.vendors.http import HttpReply
@@ -67,11 +68,18 @@ def read(
 
 def _read(request: Request, reply: HttpReply, options: VendorOptions) -> Page:
     known = vendor(request.provider)
+    dataset = dataset_named(known, request.dataset)
+    most_rows = (dataset.most_rows if dataset else None) or known.most_rows
+    if dataset and dataset.from_files and reply.status == 200:
+        # Bytes and not text: the vendor's reader bounds what they unpack to.
+        page = known.read_reply(request, reply, options)
+        check_rows(page.reply_rows + page.bad_rows, most_rows=most_rows, who=known.title)
+        return page
     # An error's body is bounded by the transport, and its meaning is in its status.
     if reply.status == 200 and not looks_like_html(reply):
-        check_size(reply, most_rows=known.most_rows, who=known.title)
+        check_size(reply, most_rows=most_rows, who=known.title)
     page = known.read_reply(request, as_utf8(reply), options)
-    check_rows(page.reply_rows + page.bad_rows, most_rows=known.most_rows, who=known.title)
+    check_rows(page.reply_rows + page.bad_rows, most_rows=most_rows, who=known.title)
     return page
 
 

@@ -28,6 +28,7 @@ from marketfetch.redaction import passwords
 from marketfetch.vendors.errors import BadRequest, FetchError, Unavailable
 from marketfetch.vendors.harmless import harmless_text
 from marketfetch.vendors.http import HttpReply, HttpRequest
+from marketfetch.vendors.s3_signing import need_signing, sign
 from marketfetch.vendors.wire import BoundedAdapter, CallGivenUp, SendTooLate, wire
 
 #: What stands in a URL where the key was.
@@ -109,9 +110,21 @@ def send(
     if not _stays_at(url, base_url):
         raise BadRequest(f"{who}: the address of this call leaves base_url, so the key was not sent there")
     failure: FetchError
+    if http_request.key.where == "signature":
+        need_signing()
     wire.begin(send_by=send_by, total_s=limits.total_s, idle_s=limits.read_s, body_bytes=limits.max_bytes)
     try:
-        return _exchange(url, headers, base_url=base_url, provider=provider, who=who, secret=secret, way=way, limits=limits)
+        return _exchange(
+            url,
+            headers,
+            base_url=base_url,
+            provider=provider,
+            who=who,
+            secret=secret,
+            way=way,
+            limits=limits,
+            call=http_request,
+        )
     except FetchError as error:
         failure = error
     except SendTooLate:
@@ -127,10 +140,21 @@ def send(
 
 
 def _exchange(
-    url: str, headers: dict[str, str], *, base_url: str, provider: str, who: str, secret: str, way: Way, limits: Timeouts
+    url: str,
+    headers: dict[str, str],
+    *,
+    base_url: str,
+    provider: str,
+    who: str,
+    secret: str,
+    way: Way,
+    limits: Timeouts,
+    call: HttpRequest,
 ) -> HttpReply:
     session = _session(provider, base_url, way)
     prepared = session.prepare_request(requests.Request("GET", url, headers=headers))
+    if call.key.where == "signature":
+        sign(prepared, secret)
     # Handed to the adapter itself: a session would read the body of a redirect by itself, without any limit.
     response = session.get_adapter(prepared.url or url).send(
         prepared,
@@ -149,7 +173,7 @@ def _exchange(
             raise Unavailable(f"{who}: {_refused_by_proxy(provider, 407)}; the vendor has not seen the call")
         # An error is a sentence, so a long body of one says nothing more.
         most = limits.max_bytes if status == 200 else min(limits.max_bytes, _ERROR_BYTES)
-        body = _body(response, who=who, max_bytes=most)
+        body = _body(response, who=who, max_bytes=most, as_it_comes=call.is_file and status == 200)
         return HttpReply(
             status=status,
             headers={name.lower(): value for name, value in response.headers.items()},
@@ -196,13 +220,13 @@ def _session(provider: str, base_url: str, way: Way) -> requests.Session:
 
 
 def with_key(http_request: HttpRequest, *, base_url: str, secret: str) -> tuple[str, dict[str, str]]:
-    """The URL and the headers of a call, with the key in its place."""
+    """The URL and the headers of a call, with the key in its place; a signature is added at the last moment."""
     headers = dict(http_request.headers)
     params = list(http_request.params)
     filled = http_request.key.form.format(key=secret)
     if http_request.key.where == "query":
         params.append((http_request.key.name, filled))
-    else:
+    elif http_request.key.where == "header":
         headers[http_request.key.name] = filled
     url = base_url.rstrip("/") + http_request.path
     if params:
@@ -210,20 +234,20 @@ def with_key(http_request: HttpRequest, *, base_url: str, secret: str) -> tuple[
     return url, headers
 
 
-def _body(response: requests.Response, *, who: str, max_bytes: int) -> bytes:
-    """The decoded body. Raises Unavailable above `max_bytes`, and where the body is not exactly what was promised.
+def _body(response: requests.Response, *, who: str, max_bytes: int, as_it_comes: bool = False) -> bytes:
+    """The decoded body; `as_it_comes`: not decoded. Raises Unavailable above `max_bytes`, and for what was not promised.
 
     gzip is undone here and not by urllib3, which takes a stream that ends too early for a whole one.
     """
     raw = response.raw
     raw.enforce_content_length = True
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip", "x-gzip", ""):
+    if encoding not in ("identity", "gzip", "x-gzip", "") and not as_it_comes:
         raise Unavailable(f"{who}: the reply is compressed in a way that was not asked for")
     promised = response.headers.get("Content-Length")
     if promised is not None and not _LENGTH.fullmatch(promised.strip()):
         raise Unavailable(f"{who}: the reply's Content-Length is no number")
-    unpack = _Gunzip() if "gzip" in encoding else None
+    unpack = _Gunzip() if "gzip" in encoding and not as_it_comes else None
     # Grows in place; a list of chunks joined at the end would hold the body twice.
     body = io.BytesIO()
     # read1 hands over what has arrived; read(n) would wait for n bytes.

@@ -16,7 +16,18 @@ from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.http import HttpRequest, KeyPlace
 from marketfetch.vendors.times import period_end, period_start
 
-from .datasets import DAY_FIELDS, GROUPED, MOST_ROWS, RECORD_PATHS, ROWS_PER_LIST_PAGE, SEARCH, SNAPSHOTS, WITHOUT_PARAMETERS
+from .datasets import (
+    DAY_FIELDS,
+    FLAT_FILES,
+    GROUPED,
+    MOST_ROWS,
+    RECORD_PATHS,
+    ROWS_PER_LIST_PAGE,
+    SEARCH,
+    SNAPSHOTS,
+    WITHOUT_PARAMETERS,
+)
+from .flat_file_calls import of_a_file
 from .options import PolygonOptions
 from .symbol_forms import is_stock_like
 
@@ -37,6 +48,8 @@ _RANGES: Final = {
 
 def build_request(request: Request, options: PolygonOptions) -> HttpRequest:
     """Builds the call for the first page, or for the page of the cursor. Raises PlanError."""
+    if request.dataset.lower() == FLAT_FILES:
+        return of_a_file(request)
     key = KeyPlace("header", "Authorization", "Bearer {key}")
     if request.cursor is not None:
         parts = urlsplit(request.cursor)

@@ -19,6 +19,10 @@ MOST_ROWS: Final = 50_000
 BARS: Final = ("bars", "aggs")
 #: The bars of the whole stock market on one day: https://massive.com/docs/rest/stocks/aggregates/daily-market-summary
 GROUPED: Final = "grouped"
+#: The vendor's files of the whole stock market: https://massive.com/docs/flat-files/stocks/overview
+FLAT_FILES: Final = "flat_files"
+#: The most rows of a part of a file; the parts are cut by bytes, and a row has forty at least.
+MOST_ROWS_OF_A_PART: Final = 500_000
 #: The path of each dataset of records, whose pages have at most 1,000 rows.
 #: https://massive.com/docs/rest/stocks/corporate-actions/splits
 RECORD_PATHS: Final = MappingProxyType(
@@ -55,6 +59,16 @@ DATASETS: Final = (
         adjustments=("raw", "split"),
         whole_market=True,
         rows=10_000,
+    ),
+    Dataset(
+        FLAT_FILES,
+        "Files with the bars of all US stocks, a session each",
+        timespans=("1d", "1m"),
+        adjustments=("raw",),
+        whole_market=True,
+        rows=10_000,
+        from_files=True,
+        most_rows=MOST_ROWS_OF_A_PART,
     ),
     Dataset("splits", "Stock splits", records="splits", by_range=True),
     Dataset("dividends", "Cash dividends", records="dividends", by_range=True),

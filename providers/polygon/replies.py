@@ -32,8 +32,9 @@ from marketfetch.vendors.times import bar_start_ms, local_date, session_starts
 from marketfetch.vendors.weekends import weekend_quirks
 
 from .aggregates import FIELDS, LATEST_MS, check_envelope, read_aggs
-from .datasets import BARS, GROUPED, MARKET_STATUS, MOST_ROWS, SNAPSHOTS
+from .datasets import BARS, FLAT_FILES, GROUPED, MARKET_STATUS, MOST_ROWS, SNAPSHOTS
 from .errors import WHO, check_status, error_in
+from .flat_files import read_flat_file
 from .grouped import read_grouped
 from .market_status import read_market_status
 from .options import PolygonOptions
@@ -64,8 +65,10 @@ def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> P
     """Reads a page of bars, or of splits, dividends or tickers. Raises the error tree."""
     if request.cursor is not None and request.cursor.startswith(TICKER):
         raise _whether_listed(request, reply)
-    check_status(reply, symbol=request.symbol)
     dataset = request.dataset.lower()
+    if dataset == FLAT_FILES:
+        return read_flat_file(request, reply, options)
+    check_status(reply, symbol=request.symbol)
     if request.start is None and dataset == "bars":
         dataset = saved_dataset(reply)
     following_of = partial(next_cursor, base_url=options.base_url, request=request)
@@ -79,7 +82,7 @@ def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> P
     if dataset == GROUPED:
         return read_grouped(request, reply, next_of=following_of)
     if dataset not in BARS:
-        there_are = ", ".join((GROUPED, SNAPSHOTS, MARKET_STATUS, *RECORDS))
+        there_are = ", ".join((GROUPED, FLAT_FILES, SNAPSHOTS, MARKET_STATUS, *RECORDS))
         raise BadRequest(f"{WHO} has no dataset {request.dataset!r} for {request.symbol}: choose bars, {there_are}")
     if not looks_like_json(reply):
         return _read_csv(request, reply)

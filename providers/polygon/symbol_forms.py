@@ -23,6 +23,7 @@ SYMBOL_FORMS: Final = (
     SymbolForm("FX", ("C:EURUSD",)),
     SymbolForm("crypto", ("X:BTCUSD",)),
     SymbolForm("whole market", ("*",), dataset="grouped"),
+    SymbolForm("whole market", ("*",), dataset="flat_files"),
 )
 
 

@@ -20,7 +20,8 @@ from marketfetch.vendors.spellings import object_to
 from marketfetch.vendors.trading_days import sessions
 
 from .calls import rows_per_page
-from .datasets import BARS, DATASETS, GROUPED, RECORD_PATHS, SEARCH, SNAPSHOTS
+from .datasets import BARS, DATASETS, FLAT_FILES, GROUPED, RECORD_PATHS, SEARCH, SNAPSHOTS
+from .flat_file_calls import check_files, files_of
 from .options import PolygonOptions
 from .symbol_forms import advice, is_stock_like
 
@@ -45,6 +46,8 @@ def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
         ]
     if spec.dataset.lower() == GROUPED:
         return _sessions(spec)
+    if spec.dataset.lower() == FLAT_FILES:
+        return files_of(spec)
     if spec.dataset.lower() not in BARS:
         meant = did_you_mean(spec.dataset.lower(), (*BARS, *RECORD_PATHS))
         raise WrongValue(f"polygon has no dataset {spec.dataset!r}. {meant}{' ' if meant else ''}Bars are the dataset bars.")
@@ -63,14 +66,16 @@ def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
     ]
 
 
-def check_wish(spec: JobSpec, options: PolygonOptions) -> None:  # noqa: ARG001 (every vendor's takes these two)
+def check_wish(spec: JobSpec, options: PolygonOptions) -> None:
     """Raises PlanError for symbols in a spelling that is surely another vendor's, for actions of what has
     none, and for days without a session.
     """
     listed = _dataset(spec.dataset)
     if listed and listed.records in _OF_STOCKS:
         object_to(f"{one} is no stock, and has no {listed.name}." for one in spec.symbols if not is_stock_like(one))
-    if spec.dataset.lower() == GROUPED and not _sessions(spec):
+    if spec.dataset.lower() == FLAT_FILES:
+        check_files(spec, options)
+    if spec.dataset.lower() in (GROUPED, FLAT_FILES) and not plan(spec, options):
         days = f"{spec.start}" if spec.start == spec.end else f"{spec.start} to {spec.end}"
         raise PlanError(f"{days} has no session of the New York exchanges (a weekend or holiday), so there are no bars")
     if spec.dataset.lower() != SEARCH:  # whose words are no symbols

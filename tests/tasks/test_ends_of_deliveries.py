@@ -91,7 +91,7 @@ def at_gate(monkeypatch):
 def test_a_delivery_that_cannot_go_on_now_is_no_failure(at_gate, monkeypatch, capsys, error, said):
     at_gate(crashes=0)
 
-    def raises(*_: Any) -> None:
+    def raises(*_: Any, **__: Any) -> None:
         raise error
 
     monkeypatch.setattr(fetch, "granted", raises)
@@ -120,7 +120,7 @@ def test_a_bug_of_ours_ends_a_delivery_in_an_outcome(at_gate, monkeypatch, sent,
     """Before the call another delivery follows, four times; after it the request fails, and what has come is kept."""
     at_gate(raised=turn, crashes=0)
 
-    def raises(*_: Any) -> None:
+    def raises(*_: Any, **__: Any) -> None:
         raise KeyError("a bug")
 
     monkeypatch.setattr(fetch, "granted", raises)
@@ -176,9 +176,9 @@ def test_what_a_call_raises_ends_as_what_it_is(at_gate, monkeypatch, error, ends
     asked: Any = lambda: None  # noqa: E731 (what the request would be)
     if isinstance(error, SendTooLate):
         with pytest.raises(Ignore):
-            fetch.granted(task(GRANT), "polygon", "AAPL", GRANT, asked)
+            fetch.granted(task(GRANT), "polygon", "AAPL", GRANT, asked, ends_s=25.0)
     else:
-        assert fetch.granted(task(GRANT), "polygon", "AAPL", GRANT, asked) == REF
+        assert fetch.granted(task(GRANT), "polygon", "AAPL", GRANT, asked, ends_s=25.0) == REF
     assert seen == ends
 
 

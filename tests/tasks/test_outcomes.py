@@ -35,7 +35,7 @@ def test_only_transient_errors_are_tried_again():
     tried = {
         kind for kind in leaves(FetchError) if next_step(make(kind), attempts=0, most=5) in (Step.BACKOFF, Step.ASK_ONCE_MORE)
     }
-    assert tried == {errors.Unavailable, errors.SuspectEmpty}
+    assert tried == {errors.Unavailable, errors.SuspectEmpty, errors.NotYet}
 
 
 def test_retries_end():

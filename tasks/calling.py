@@ -1,0 +1,103 @@
+"""The one call of an attempt: what is known of it, and how it goes over the wire."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from threading import Event
+from typing import Final
+
+from celery import Task
+from pydantic import SecretStr
+
+from marketfetch.configured import counted, options
+from marketfetch.quotas.values import VendorCount
+from marketfetch.schemas.page import Page
+from marketfetch.schemas.request import Request
+from marketfetch.settings import get_settings
+from marketfetch.vendors import reading, transport
+from marketfetch.vendors.http import HttpReply, HttpRequest
+from marketfetch.vendors.wire import steady_ns, steady_s
+
+from . import kept_files
+from .doors import Door
+from .sending.parking import GRANT_HEADER, SENT
+
+#: An event that is never set: waiting for it lets time pass.
+NOTHING: Final = Event()
+
+
+class Calling:
+    """The call of an attempt. `unsent` stays True until it is made, and for a part of a file that needs no call."""
+
+    def __init__(self, task: Task, *, lease_ends: float, opens_at: float) -> None:
+        """`lease_ends`, `opens_at`: on the steady clock."""
+        #: After this moment another worker may have the request.
+        self.lease_ends = lease_ends
+        self.opens_at = opens_at
+        self.task = task
+        self.called_at_ms = 0
+        self.sent_at_ns = 0
+        self.replied_at_ns = 0
+        self.unsent = True
+        self.status: int | None = None
+        self.url = ""
+        self.counted: VendorCount | None = None
+        #: The request, where it is for a part of a file.
+        self.of_file: Request | None = None
+
+    def part(self, request: Request, call: HttpRequest, way_in: Door) -> Page:
+        """Reads a part of a file, which stays on this machine's disk until its last part. Raises FetchError, SendTooLate.
+
+        The vendor keeps its files, so that the archive has no use for them.
+        """
+        self.of_file = request
+        found = kept_files.kept(request) if request.page else None
+        if found is not None:
+            reply, self.called_at_ms = found
+            self.status = reply.status
+        else:
+            reply = self.sent(request, call, way_in)
+        page = read(request, reply, way_in.secret)
+        if page.next is not None and found is None:
+            kept_files.keep(request, reply, called_at_ms=self.called_at_ms)
+        return page
+
+    def sent(self, request: Request, call: HttpRequest, way_in: Door) -> HttpReply:
+        """The reply to the one call, which it makes when its slot opens. Raises FetchError, SendTooLate."""
+        section = get_settings().provider(request.provider)
+        if (ahead_s := self.opens_at - steady_s()) > 0:
+            # The only wait in a worker: a grant may be some milliseconds ahead of its slot.
+            NOTHING.wait(ahead_s)
+        self.called_at_ms = time.time_ns() // 1_000_000
+        self.task.request.get(GRANT_HEADER)[SENT] = True
+        self.unsent = False
+        reply = transport.send(
+            call,
+            base_url=way_in.base_url,
+            provider=request.provider,
+            key_label=way_in.key_label,
+            key=way_in.secret,
+            way=transport.Way(section.proxy, str(section.ca_file) if section.ca_file else None),
+            timeouts=way_in.timeouts,
+            # Measured from before `start`: a machine that slept since then must not send a request that has a new holder.
+            send_by=self.lease_ends - way_in.timeouts.total_s,
+        )
+        self.replied_at_ns, self.sent_at_ns = steady_ns(), reply.sent_ns
+        self.status = reply.status
+        self.counted = counted(request.provider, way_in.key_label, reply)
+        return reply
+
+
+def read(request: Request, reply: HttpReply, secret: SecretStr) -> Page:
+    """The page of a reply, under the settings' share of rejects. Raises FetchError."""
+    settings = get_settings()
+    return reading.read(
+        request,
+        reply,
+        options(request.provider),
+        max_reject_share=settings.max_reject_share,
+        fewest_judged=settings.reject_share_min_rows,
+        secrets=(secret.get_secret_value(),),
+        now=datetime.now(UTC),
+    )

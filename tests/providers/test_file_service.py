@@ -1,0 +1,183 @@
+"""Calls to an S3 service, to a real one on loopback that checks every signature; and the parts that are kept on disk."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+from pydantic import SecretStr
+
+from marketfetch.sandbox.market import Market
+from marketfetch.sandbox.polygon_files import day_file, path_of
+from marketfetch.schemas.request import Request
+from marketfetch.sections import ProviderSettings
+from marketfetch.settings import SettingsError
+from marketfetch.vendors import transport, vendor
+from marketfetch.vendors.errors import NotEntitled, NotYet, Unavailable
+from marketfetch.vendors.file_service import FileService
+from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.reading import read
+from tasks import kept_files
+from tests.s3_server import S3Server, s3_server
+
+DAY = date(2024, 7, 3)
+VENDOR = vendor("polygon")
+OPTIONS = VENDOR.options()
+FILE = day_file(Market(seed=1, today=date(2024, 12, 31)), DAY, ("AAPL", "IBM"))
+REQUEST = Request(provider="polygon", dataset="flat_files", symbol="*", start=DAY, end=DAY)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3Server]:
+    with s3_server("flatfiles") as server:
+        server.put(path_of(DAY), FILE)
+        yield server
+
+
+def answer(s3: S3Server, credentials: str | None = None, day: date = DAY, **bounds: int) -> HttpReply:
+    call = VENDOR.build_request(REQUEST.model_copy(update={"start": day, "end": day}), OPTIONS)
+    return transport.send(
+        call,
+        base_url=s3.url,
+        provider="polygon",
+        key_label="main",
+        key=SecretStr(credentials or s3.credentials),
+        timeouts=transport.Timeouts(**bounds),
+    )
+
+
+def test_a_signed_call_brings_the_file_as_it_is(s3):
+    reply = answer(s3)
+    assert (reply.status, reply.body) == (200, FILE)
+    page = read(REQUEST, reply, OPTIONS, max_reject_share=0.5)
+    assert [one.symbol for one in page.series] == ["AAPL", "IBM"]
+
+
+@pytest.mark.parametrize("wrong", ["id", "secret"])
+def test_wrong_credentials_are_named_and_are_in_no_text(s3, wrong, caplog):
+    caplog.set_level(logging.DEBUG)
+    key_id, _, secret = s3.credentials.partition(":")
+    given = f"AKIAUNKNOWN:{secret}" if wrong == "id" else f"{key_id}:S3CR3T/notthis"
+    with pytest.raises(NotEntitled, match="rejected the credentials for files") as caught:
+        read(REQUEST, answer(s3, given), OPTIONS, max_reject_share=0.5, secrets=given.split(":"))
+    # The server is in this process, and logs what it is sent.
+    logged = [one.getMessage() for one in caplog.records if not one.name.startswith("moto")]
+    assert logged
+    for text in (str(caught.value), *logged):
+        assert "Signature=" not in text
+        assert not any(part in text for part in given.split(":"))
+
+
+def test_a_plan_without_the_files_and_a_file_that_is_not_there_are_told_apart(s3):
+    s3.allow(False)
+    try:
+        with pytest.raises(NotEntitled, match="does not include the file"):
+            read(REQUEST, answer(s3), OPTIONS, max_reject_share=0.5)
+    finally:
+        s3.allow(True)
+    absent = answer(s3, day=date(2024, 7, 5))
+    with pytest.raises(NotYet):
+        read(REQUEST, HttpReply(404, {"date": "Thu, 04 Jul 2024 10:00:00 GMT"}, absent.body), OPTIONS, max_reject_share=0.5)
+
+
+def test_a_file_above_its_limit_is_given_up(s3):
+    with pytest.raises(Unavailable, match="larger than 100 bytes and was given up"):
+        answer(s3, max_bytes=100)
+
+
+def test_the_url_of_a_call_holds_neither_credentials_nor_a_signature(s3):
+    call = VENDOR.build_request(REQUEST, OPTIONS)
+    url, headers = transport.with_key(call, base_url=s3.url, secret=s3.credentials)
+    assert url == transport.redacted_url(call, s3.url) == s3.url + path_of(DAY)
+    assert headers == {}
+
+
+# --- settings ---
+
+
+def section(**given: object) -> ProviderSettings:
+    class Section(FileService, ProviderSettings):
+        base_url: str = "https://vendor.test"
+        files_url: str = "https://files.vendor.test"
+
+    return Section.model_validate(given)
+
+
+def test_redaction_cuts_the_credentials_of_files():
+    one = section(api_keys=["main:K"], file_keys={"main": "ID1:SECRET1"})
+    assert one.hidden() == {"K", "ID1", "SECRET1"}
+    assert "SECRET1" not in repr(one)
+
+
+@pytest.mark.parametrize(
+    ("file_keys", "says"),
+    [
+        ({"other": "ID:S"}, "no key is labelled 'other'"),
+        ({"main": "ID:S"}, "'second' has no credentials"),
+        ({"main": "ID:S", "second": "no colon"}, "write them as ID:SECRET"),
+    ],
+)
+def test_credentials_are_of_every_key_and_have_both_parts(file_keys, says):
+    with pytest.raises(ValueError, match=says):
+        section(api_keys=["main:K", "second:L"], file_keys=file_keys)
+
+
+def test_one_pair_of_credentials_may_be_of_all_keys():
+    one = section(api_keys=["main:K", "second:L"], file_keys={"*": "ID:S"})
+    assert isinstance(one, FileService)
+    assert [found.get_secret_value() for label in ("main", "second") if (found := one.file_key(label))] == ["ID:S", "ID:S"]
+
+
+def test_the_credentials_come_from_the_environment(monkeypatch):
+    from marketfetch.settings import reread
+
+    monkeypatch.setenv("MARKETFETCH_PROVIDERS__POLYGON__API_KEYS", '["main:K"]')
+    monkeypatch.setenv("MARKETFETCH_PROVIDERS__POLYGON__FILE_KEYS", '{"main": "ID1:SECRET1"}')
+    assert {"K", "ID1", "SECRET1"} <= set(reread().secrets())
+    monkeypatch.setenv("MARKETFETCH_PROVIDERS__POLYGON__FILE_KEYS", '{"main": "SECRET1"}')
+    with pytest.raises(SettingsError) as caught:
+        reread()
+    assert "ID:SECRET" in str(caught.value)
+    assert "SECRET1" not in str(caught.value)
+
+
+# --- files on this machine's disk ---
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path / f"marketfetch-files-{os.getuid()}"
+
+
+def test_a_kept_file_is_found_by_every_page_of_its_request_until_it_is_forgotten(folder):
+    reply = HttpReply(200, {"date": "Thu, 04 Jul 2024 10:00:00 GMT"}, FILE)
+    kept_files.keep(REQUEST, reply, called_at_ms=5)
+    page = REQUEST.next_page("part?at=1&row=0&file=0123456789abcdef")
+    assert kept_files.kept(page) == (reply, 5)
+    assert kept_files.kept(REQUEST.model_copy(update={"generation": "again"})) is None
+    assert folder.stat().st_mode & 0o077 == 0
+    kept_files.forget(page)
+    assert (kept_files.kept(page), list(folder.iterdir())) == (None, [])
+
+
+def test_a_kept_file_that_is_damaged_is_no_file_and_an_old_one_goes(folder):
+    reply = HttpReply(200, {}, FILE)
+    kept_files.keep(REQUEST, reply, called_at_ms=5)
+    (path,) = folder.iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    assert kept_files.kept(REQUEST) is None
+    os.utime(path, (0, 0))
+    kept_files.keep(REQUEST.model_copy(update={"generation": "again"}), reply, called_at_ms=6)
+    assert path not in list(folder.iterdir())
+
+
+def test_a_folder_that_others_may_write_is_not_used(folder):
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    kept_files.keep(REQUEST, HttpReply(200, {}, FILE), called_at_ms=5)
+    assert kept_files.kept(REQUEST) is None
+    assert list(folder.iterdir()) == []
