@@ -28,6 +28,7 @@ class _Symbols(_Body):
     dataset: str = Field(default="bars", description="bars, splits, dividends, or the vendor's name for the data.")
     adjustment: str | None = Field(default=None, description="raw, split or split_dividend; null: the vendor's usual one.")
     priority: int = Field(default=NORMAL, ge=0, le=9, description="0 first, 9 last, strictly.")
+    by_symbol: bool = Field(default=False, description="No call with the whole market in place of calls by symbol.")
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of the public function. Raises Refused for a universe that the settings do not have."""
