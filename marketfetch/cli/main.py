@@ -31,6 +31,7 @@ from marketfetch.cli.serve import serve
 from marketfetch.cli.show import show
 from marketfetch.cli.status import status, watch
 from marketfetch.cli.steer import cancel, resume, retry
+from marketfetch.cli.token import token
 from marketfetch.cli.up import up
 from marketfetch.cli.update import update
 
@@ -123,7 +124,7 @@ def marketfetch(*, traceback: bool) -> None:
 for command in (
     *(demo, init, up, fetch, plan, update, search, vendors, datasets, status, watch, show, export),
     *(cancel, resume, retry, quotas, dead, rejects, doctor, compare, replay, read, gaps, schedule, serve, check),
-    *(purge, archive),
+    *(purge, archive, token),
 ):
     marketfetch.add_command(command)
 

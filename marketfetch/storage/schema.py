@@ -13,7 +13,7 @@ from marketfetch.storage.statements import script, statements
 from marketfetch.storage.store_errors import NoTables, StoreMismatch
 
 #: Raised with every change of the tables; `create` and `check` refuse tables that are not marked as usable with it.
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 
 #: More than the free space that the pages of a table usually have, and what a small batch needs.
 _TRIED_BYTES: Final = 128 << 10

@@ -62,7 +62,7 @@ def test_what_the_release_before_left_in_redis_and_in_the_database_goes_on_and_c
     load(recording, place.redis(), job=job)
     before = place.marketfetch("status", job)
     assert (before.returncode, "marketfetch check --upgrade" in before.stderr) == (1, True)
-    assert "schema 4" in place.marketfetch("check", "--upgrade").stdout
+    assert "schema 5" in place.marketfetch("check", "--upgrade").stdout
     assert (place.status(job)["state"], place.status(job)["requests"]["total"]) == ("running", len(SYMBOLS))
     dead = json.loads(place.marketfetch("dead", "--json").stdout)["messages"]
     assert [(one["queue"], one["reason"][:40]) for one in dead] == [

@@ -69,7 +69,7 @@ def test_creating_again_changes_nothing_and_mends_what_is_missing(store: Any, ur
 
 def test_check_leaves_nothing_behind_and_names_the_place_without_a_password(store: Any, url: str) -> None:
     line = store.check()
-    assert "schema 4" in line
+    assert "schema 5" in line
     assert "writable" in line
     assert "\n" not in line
     assert store.latest_jobs() == []
@@ -78,7 +78,7 @@ def test_check_leaves_nothing_behind_and_names_the_place_without_a_password(stor
 def test_another_schema_version_is_refused_with_what_to_do(store: Any, url: str) -> None:
     _execute(url, "UPDATE schema_version SET version = 99")
     for attempt in (store.create, store.check):
-        with pytest.raises(StoreMismatch, match="schema 99, this marketfetch knows schema 4: install the marketfetch that"):
+        with pytest.raises(StoreMismatch, match="schema 99, this marketfetch knows schema 5: install the marketfetch that"):
             attempt()
 
 

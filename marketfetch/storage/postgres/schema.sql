@@ -8,6 +8,7 @@ CREATE TABLE schema_version (
 INSERT INTO schema_version (version) VALUES (2);
 INSERT INTO schema_version (version) VALUES (3);
 INSERT INTO schema_version (version) VALUES (4);
+INSERT INTO schema_version (version) VALUES (5);
 
 -- name: series
 CREATE TABLE series (
@@ -175,6 +176,21 @@ CREATE TABLE coverage (
 -- name: jobs_to_cover
 CREATE TABLE jobs_to_cover (
     job_id TEXT NOT NULL PRIMARY KEY
+);
+
+-- Who may use the web API: the SHA-256 of each token, never the token.
+-- name: tokens
+CREATE TABLE tokens (
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    submits TEXT NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    expires_at TIMESTAMP WITH TIME ZONE,
+    revoked_at TIMESTAMP WITH TIME ZONE,
+    PRIMARY KEY (id),
+    UNIQUE (hash)
 );
 
 -- `date`: twelve hours behind its midnight, a daily bar has its date also where the clocks have changed otherwise than was known.

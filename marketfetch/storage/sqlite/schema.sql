@@ -8,6 +8,7 @@ CREATE TABLE schema_version (
 INSERT INTO schema_version (version) VALUES (2);
 INSERT INTO schema_version (version) VALUES (3);
 INSERT INTO schema_version (version) VALUES (4);
+INSERT INTO schema_version (version) VALUES (5);
 
 -- name: series
 CREATE TABLE series (
@@ -185,6 +186,21 @@ CREATE TABLE coverage (
 CREATE TABLE jobs_to_cover (
     job_id TEXT NOT NULL PRIMARY KEY
 ) WITHOUT ROWID;
+
+-- Who may use the web API: the SHA-256 of each token, never the token.
+-- name: tokens
+CREATE TABLE tokens (
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    submits TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    revoked_at BIGINT,
+    PRIMARY KEY (id),
+    UNIQUE (hash)
+);
 
 -- `date`: twelve hours behind its midnight, a daily bar has its date also where the clocks have changed otherwise than was known.
 -- name: bars

@@ -18,7 +18,7 @@ from typing import Final
 from marketfetch.storage.statements import script
 
 #: The schemas whose releases go on using the tables after the step to the next one. `schema_version` keeps their rows.
-STILL_USABLE: Final = frozenset({2, 3})
+STILL_USABLE: Final = frozenset({2, 3, 4})
 
 
 def step(folder: str, version: int) -> list[str]:

@@ -1,0 +1,96 @@
+"""`marketfetch token`: who may use the web API, and for what."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from marketfetch.cli.durations import LENGTH
+from marketfetch.cli.screen import hint, table
+
+if TYPE_CHECKING:
+    from marketfetch.storage.api_tokens import TokenRow
+
+_SCOPES = ("read", "submit", "operate", "admin")
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+_DAY_S = 86_400
+
+
+@click.group()
+def token() -> None:
+    """Make, list and revoke the tokens of the web API (`marketfetch serve`). The database keeps their hashes alone."""
+
+
+@token.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    type=click.Choice(_SCOPES),
+    default="read",
+    show_default=True,
+    help="What it may do: read; submit too, and steer its own jobs; operate all jobs, keys and schedules too; everything.",
+)
+@click.option("--submits", default="60/minute", show_default=True, help='How often it may submit; "": without a limit.')
+@click.option("--for", "seconds", type=LENGTH, help="How long it is valid: 2h, 90d.  [default: until it is revoked]")
+@_JSON
+def create(*, name: str, scope: str, submits: str, seconds: float | None, as_json: bool) -> None:
+    """Make a token for NAME, which owns the jobs that it submits, and print it: it is shown this once."""
+    from marketfetch.documents.token_documents import new_token
+    from marketfetch.ops import access_tokens
+
+    made = access_tokens.create(name, scope=scope, submits=submits, days=None if seconds is None else seconds / _DAY_S)
+    if as_json:
+        click.echo(json.dumps(new_token(made)))
+        return
+    click.echo(made.token)
+    hint(f"This is the only time that the token of {name} is shown. `marketfetch token revoke {made.row.id}` ends it.")
+
+
+@token.command("list")
+@_JSON
+def list_command(*, as_json: bool) -> None:
+    """List the tokens, without themselves: scope, limit, and whether each is valid."""
+    from marketfetch.documents.token_documents import listed_tokens
+    from marketfetch.ops.access_tokens import listed
+
+    found = listed()
+    if as_json:
+        click.echo(json.dumps(listed_tokens(found)))
+        return
+    if not found:
+        hint("There is no token: `marketfetch token create NAME` makes one.")
+        return
+    table([("id", "name", "scope", "submits", "made (UTC)", "state"), *map(_cells, found)], go=("made (UTC)", "submits"))
+
+
+@token.command()
+@click.argument("name", metavar="ID|NAME")
+@_JSON
+def revoke(*, name: str, as_json: bool) -> None:
+    """End a token: servers refuse it within seconds, and end the streams that it has open."""
+    from marketfetch.documents.token_documents import listed_token
+    from marketfetch.ops import access_tokens
+
+    row = access_tokens.revoke(name)
+    if as_json:
+        click.echo(json.dumps(listed_token(row)))
+        return
+    hint(f"The token {row.name} ({row.id}) is revoked.")
+
+
+def _cells(row: TokenRow) -> tuple[str, ...]:
+    from datetime import UTC, datetime
+
+    from marketfetch.ops.access_tokens import is_valid
+
+    def day(ms: int) -> str:
+        return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M}"
+
+    state = "valid" if row.expires_ms is None else f"valid until {day(row.expires_ms)}"
+    if row.revoked_ms is not None:
+        state = f"revoked {day(row.revoked_ms)}"
+    elif not is_valid(row):
+        state = "expired"
+    return row.id, row.name, row.scope, row.submits or "no limit", day(row.created_ms), state
