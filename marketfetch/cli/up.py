@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from marketfetch.cli.ports import FLOWER_PORT, refusal
+from marketfetch.cli.ports import FLOWER_PORT, WEB_PORT, refusal
 from marketfetch.cli.screen import command
 from marketfetch.worker_pools import WORKER_POOLS, refused_pool
 
@@ -66,6 +66,14 @@ def _modules(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     help=f"Also start Flower, on 127.0.0.1 only.  [port {FLOWER_PORT} unless given]",
 )
 @click.option(
+    "--web",
+    type=click.IntRange(1, 65535),
+    is_flag=False,
+    flag_value=WEB_PORT,
+    metavar="[PORT]",
+    help=f"Also start the web API, on 127.0.0.1 only: see `marketfetch serve`.  [port {WEB_PORT} unless given]",
+)
+@click.option(
     "--include",
     callback=_modules,
     multiple=True,
@@ -85,6 +93,7 @@ def up(
     concurrency: int,
     pool: str,
     flower: int | None,
+    web: int | None,
     include: tuple[str, ...],
     app: str | None,
     sandbox: bool,
@@ -103,6 +112,8 @@ def up(
         need("tornado", for_what="`marketfetch up --sandbox`")
     if flower:
         need("flower", for_what="`marketfetch up --flower`")
+    if web:
+        need("fastapi", "uvicorn", for_what="`marketfetch up --web`")
     from marketfetch.addresses import broker, state_dir
     from marketfetch.cli.embedded import EmbeddedRedis, EmbeddedVendors
     from marketfetch.cli.locks import ProcessError, only_one
@@ -138,6 +149,8 @@ def up(
             own_tasks = _try_project({f"{PREFIX}REDIS_URL": redis.url, **project})
             processes = stack.enter_context(Processes(home / "run", home / "logs"))
             _start(processes, redis, vendors, project, workers=workers, concurrency=concurrency, pool=pool, flower=flower)
+            if web:
+                _start_web(processes, redis, vendors, project, web)
             for sentence in own_tasks:
                 _line("include", sentence)
             _warn()
@@ -225,6 +238,22 @@ def _start(
         arguments = celery("flower", "--address=127.0.0.1", f"--port={flower}", f"--tasks-columns={_COLUMNS}")
         child = processes.start("flower", *arguments, variables=environment, vital=False)
         _line("flower", f"http://127.0.0.1:{flower}; log {child.log}")
+
+
+def _start_web(
+    processes: Processes, redis: EmbeddedRedis, vendors: EmbeddedVendors | None, project: Mapping[str, str], port: int
+) -> None:
+    from marketfetch.cli.sandboxed import as_variables
+    from marketfetch.setting_sources import PREFIX
+
+    if refused := refusal(port):
+        _line("web", f"not started, as it can't take port {port} ({refused}): name a free one, --web PORT")
+        return
+    variables = as_variables(vendors.settings) if vendors else {f"{PREFIX}REDIS_URL": redis.url}
+    # It is no part of fetching: if it ends again and again, everything else goes on.
+    arguments = ("-P", "-m", "marketfetch", "serve", f"--port={port}")
+    child = processes.start("web", *arguments, variables={**variables, **project}, vital=False, umask=-1)
+    _line("web", f"http://127.0.0.1:{port}/api/v1; log {child.log}")
 
 
 def _say_what_next(vendors: EmbeddedVendors | None) -> None:

@@ -29,9 +29,10 @@ from tests.waiting import LONG_S, early_in_a_minute
 #: The state folder of `up --sandbox`.
 SANDBOX = sandbox_note.home(Path(".marketfetch"))
 
-with socket.socket() as _probe:
+with socket.socket() as _probe, socket.socket() as _other:
     _probe.bind(("127.0.0.1", 0))
-    FLOWER = int(_probe.getsockname()[1])
+    _other.bind(("127.0.0.1", 0))
+    FLOWER, WEB = int(_probe.getsockname()[1]), int(_other.getsockname()[1])
 
 
 #: A user's own project in the folder: an app with a worker of its own, and a module for our workers.
@@ -71,7 +72,8 @@ def running(make_shell: Callable[[], Any], gone: Callable[[list[Any]], bool]) ->
     """A folder in which `up --sandbox` runs, its workers ready."""
     shell = with_project(make_shell())
     project = ("--include", "desk", "--app", "shop")
-    started = shell.start("up", "--sandbox", "--workers", "2", "--concurrency", "1", "--flower", str(FLOWER), *project)
+    viewers = ("--flower", str(FLOWER), "--web", str(WEB))
+    started = shell.start("up", "--sandbox", "--workers", "2", "--concurrency", "1", *viewers, *project)
     try:
         started.until(lambda: workers(shell) == 2)
         yield shell, started
@@ -262,6 +264,24 @@ def test_flower_shows_the_workers_on_loopback_only(running: tuple[Any, Any]) -> 
 
     started.until(look)
     listening = [one.laddr.ip for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == FLOWER]
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_the_web_api_shows_the_sandboxs_keys_on_loopback_only(running: tuple[Any, Any]) -> None:
+    _, started = running
+    shown: list[str] = []
+
+    def look() -> bool:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{WEB}/api/v1/quotas", timeout=300) as reply,
+        ):
+            shown[:] = [one["label"] for one in json.loads(reply.read())["keys"]]
+        return bool(shown)
+
+    started.until(look)
+    assert set(shown) == {"sandbox"}
+    listening = [one.laddr.ip for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == WEB]
     assert set(listening) == {"127.0.0.1"}
 
 
