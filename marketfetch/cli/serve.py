@@ -62,6 +62,7 @@ def serve(*, host: str, port: int, hosts: tuple[str, ...], origins: tuple[str, .
     need("fastapi", "uvicorn", for_what="`marketfetch serve`")
     from marketfetch.cli.owner import owner
     from marketfetch.cli.signals import signals_as_exceptions
+    from marketfetch.ops import access_tokens
     from marketfetch.settings import get_settings
     from marketfetch.web import http_server, server_logs
     from marketfetch.web.app import guarded, make_api
@@ -76,9 +77,10 @@ def serve(*, host: str, port: int, hosts: tuple[str, ...], origins: tuple[str, .
     )
     try:
         with signals_as_exceptions():
-            if not door.loopback:
+            if not door.loopback and not any(map(access_tokens.is_valid, access_tokens.listed())):
                 raise click.ClickException(
-                    f"{host} can be reached from other machines, and no token is known: listen on 127.0.0.1."
+                    f"{host} can be reached from other machines, and there is no token: `marketfetch token create NAME` makes "
+                    "one. Or listen on 127.0.0.1."
                 )
             server_logs.setup()
             api = make_api(door, owner=owner())

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from marketfetch.web.callers import Caller, Scope
+from marketfetch.ops.access_tokens import Scope
+from marketfetch.web.callers import Caller
 from marketfetch.web.problems import Refused
 from marketfetch.web.web_service import service_of
 
@@ -36,7 +37,7 @@ async def _caller(request: Request, given: HTTPAuthorizationCredentials | None) 
         return Caller(service.owner, "admin")
     if not named:
         raise Refused(401, f"This server takes no request without a token. {_HOW}", headers={"WWW-Authenticate": "Bearer"})
-    found = await service.caller(given.credentials) if given else None
+    found = await service.tokens.caller(given.credentials) if given else None
     if found is None:
         sentence = f"This token is not known here, or it is revoked. {_HOW}"
         raise Refused(401, sentence, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})

@@ -15,7 +15,9 @@ from starlette.types import ASGIApp
 from marketfetch.exceptions import MarketfetchError
 from marketfetch.storage.store_errors import StoreError
 from marketfetch.web import (
+    api_page,
     bar_routes,
+    event_routes,
     job_routes,
     key_routes,
     message_routes,
@@ -34,6 +36,9 @@ Each route does what a command of the same name does, and returns the document t
 `application/problem+json` (RFC 9457) with the sentence of the command: 401 and 403 for a token, 404 for what is unknown, 422
 for a wish that can't be served, 429 with Retry-After for a token that submits too often, 503 with Retry-After while Redis or
 the database is away."""
+_ROUTES: Final = (
+    *(job_routes, event_routes, bar_routes, series_routes, key_routes, schedule_routes, message_routes, vendor_routes),
+)
 _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     code: {"description": problems.KINDS[code][1], "content": {problems.MEDIA_TYPE: {}}, "model": problems.Problem}
     for code in (401, 403, 404, 422, 503)
@@ -52,8 +57,9 @@ def make_api(door: Door, *, owner: str = "") -> FastAPI:
         responses=_REFUSALS,
     )
     api.state.service = Service(door, owner)
-    for routes in (job_routes, bar_routes, series_routes, key_routes, schedule_routes, message_routes, vendor_routes):
+    for routes in _ROUTES:
         api.include_router(routes.router, prefix=PREFIX)
+    api.include_router(api_page.router)
     for kind in (MarketfetchError, StoreError, RedisError, problems.Refused):
         api.add_exception_handler(kind, problems.on_error)
     api.add_exception_handler(HTTPException, problems.on_http_error)

@@ -60,11 +60,14 @@ class Calls:
 def as_json(found: Any) -> str:
     """A document as JSON; a secret that a vendor has put into one of its texts is cut out."""
     text = found.model_dump_json() if hasattr(found, "model_dump_json") else json.dumps(found)
-    secrets = get_settings().secrets()
-    if redact(text, secrets) == text:
+    if redact(text, get_settings().secrets()) == text:
         return str(text)
-    # Texts alone: a secret that is spelled like the name of a field must not change the document's form.
-    return json.dumps(_clean(json.loads(text), secrets))
+    return json.dumps(cleaned(json.loads(text)))
+
+
+def cleaned(found: Any) -> Any:
+    """A document without secrets. Texts alone change: a secret may be spelled like the name of a field."""
+    return _clean(found, get_settings().secrets())
 
 
 def _clean(value: Any, secrets: tuple[str, ...]) -> Any:

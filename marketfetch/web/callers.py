@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
 
-Scope = Literal["read", "submit", "operate", "admin"]
-#: Each scope includes those before it.
-SCOPES: Final[tuple[Scope, ...]] = ("read", "submit", "operate", "admin")
+from marketfetch.ops.access_tokens import SCOPES, Scope
 
 
 @dataclass(frozen=True, slots=True)

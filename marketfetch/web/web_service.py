@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 from fastapi import Request
 
+from marketfetch.web import submit_quota
 from marketfetch.web.call_threads import Calls
 from marketfetch.web.callers import Caller
 from marketfetch.web.guards import Door
+from marketfetch.web.known_tokens import KnownTokens
+from marketfetch.web.live_view import Live
 
 
 @dataclass(slots=True)
@@ -21,16 +25,20 @@ class Service:
     calls: Calls = field(default_factory=Calls)
     #: How many clients read bars at this moment.
     streams: int = 0
+    tokens: KnownTokens = field(init=False)
+    live: Live = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tokens = KnownTokens(self.calls)
+        self.live = Live(self.calls, self.tokens.revoked)
 
     def stop(self) -> None:
-        """The server is about to end. Called from a signal handler."""
-
-    async def caller(self, _token: str) -> Caller | None:
-        """Who has this token; None if it is unknown, or revoked."""
-        return None
+        """Ends the event streams, as the server is about to end. Called from a signal handler."""
+        self.live.stop()
 
     async def count_submit(self, caller: Caller) -> None:
-        """Counts a submit of this caller. Raises Refused (429) for one too many."""
+        """Counts a submit of this caller. Raises Refused (429) for one too many, and RedisError."""
+        await self.calls.quick(partial(submit_quota.count, caller))
 
 
 def service_of(request: Request) -> Service:

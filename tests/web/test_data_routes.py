@@ -7,10 +7,12 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from redis.exceptions import ConnectionError as RedisAway
 
 from marketfetch import connections
 from marketfetch.cli.main import marketfetch
 from marketfetch.ops import dead_letters
+from marketfetch.storage.store_errors import StoreUnavailable
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of, kept
 from tests.web.conftest import Client
 
@@ -93,7 +95,17 @@ def test_gaps_are_chosen_and_repaired(filled):
 def test_health_needs_no_token_and_names_what_is_away(make_client, monkeypatch):
     client = make_client(tokens_always=True)
     assert client.get("health").json() == {"ok": True}
-    from redis.exceptions import ConnectionError as Away
+    with monkeypatch.context() as patch:
+        patch.setattr(connections.redis(), "ping", away(RedisAway("gone")))
+        assert "Redis does not answer" in client.refused(client.get("health"), 503)
+    with monkeypatch.context() as patch:
+        patch.setattr(connections.recorded().database, "read", away(StoreUnavailable("the database is gone")))
+        assert client.refused(client.get("health"), 503) == "the database is gone."
+    assert client.get("health").json() == {"ok": True}
 
-    monkeypatch.setattr(connections.redis(), "ping", lambda: (_ for _ in ()).throw(Away("gone")))
-    assert "Redis does not answer" in client.refused(client.get("health"), 503)
+
+def away(error: Exception):
+    def fails(*_: object) -> None:
+        raise error
+
+    return fails

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from marketfetch.ops import access_tokens
 from marketfetch.web import problems
 from marketfetch.web.app import PREFIX, make_api
 from marketfetch.web.guards import Door
@@ -36,3 +39,26 @@ def test_the_openapi_document_says_what_each_route_is_takes_and_returns():
         good = next(found for code, found in one["responses"].items() if code.startswith("2"))
         assert "schema" in next(iter(good["content"].values())) or path in ("/bars", "/events"), (method, path)
         assert "application/problem+json" in one["responses"]["503"]["content"]
+
+
+def examples() -> list[list[str]]:
+    """The words of each curl command of the page."""
+    blocks = re.findall(r"^```\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
+    return [
+        shlex.split(line) for block in blocks for line in block.replace("\\\n", " ").splitlines() if line.startswith("curl")
+    ]
+
+
+def test_the_examples_of_the_page_work(client):
+    token = access_tokens.create("page").token
+    assert len(examples()) >= 4
+    for words in examples():
+        options = {name: words[words.index(name) + 1] for name in ("-X", "-H", "-d") if name in words}
+        url = urlsplit(next(word for word in words if word.startswith("http://127.0.0.1:8787/")))
+        name, _, value = options.get("-H", "").partition(": ")
+        headers = {name: value.replace("mft_...", token)} if name else {}
+        if "-N" in words:
+            assert ("GET", url.path.removeprefix(PREFIX)) in routes()  # it goes on: tests/flow/test_web_api.py listens
+            continue
+        found = client.ask(options.get("-X", "GET"), f"{url.path}?{url.query}", headers=headers, content=options.get("-d"))
+        assert found.status_code in (200, 201), (words, found.text)

@@ -1,0 +1,155 @@
+"""The live view of one server: one reader looks at jobs and keys for all clients, and only while there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from marketfetch.documents.job_documents import job_line
+from marketfetch.documents.key_documents import key_state
+from marketfetch.exceptions import MarketfetchError
+from marketfetch.jobs.job_list import listing
+from marketfetch.lazy_logger import logger
+from marketfetch.ops import key_status
+from marketfetch.web.call_threads import Calls, cleaned
+from marketfetch.web.latest_events import Item, LatestEvents, Subject, job_item, key_item, plain_item
+from marketfetch.web.problems import Refused, document, refused
+
+log = logger("marketfetch.web")
+
+#: The time between two looks, at least; four times what a look took where that is more.
+EVERY_S: Final = 1.0
+HEARTBEAT_S: Final = 15.0
+MOST_CLIENTS: Final = 500
+#: The latest jobs, and behind them each older one that runs.
+LATEST: Final = 50
+TOPICS: Final = ("jobs", "keys")
+_TOPIC_OF: Final = {"job": "jobs", "key": "keys"}
+_AGAIN: Final = b"retry: 2000\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a client wants: topics, of jobs only these (all, if there are none), and with which token it asked."""
+
+    topics: Collection[str] = TOPICS
+    jobs: Collection[str] = ()
+    token: str = ""
+
+    def __call__(self, subject: Subject) -> bool:
+        kind, name = subject
+        if kind == "job" and self.jobs:
+            return name in self.jobs
+        return _TOPIC_OF.get(kind, "") in ("", *self.topics)
+
+
+class Live:
+    """`revoked` returns which of some tokens are valid no more."""
+
+    def __init__(self, calls: Calls, revoked: Callable[[Collection[str]], Awaitable[Collection[str]]]) -> None:
+        self._calls, self._revoked = calls, revoked
+        self._latest = LatestEvents()
+        self._clients: Counter[Wanted] = Counter()
+        self._ended: set[str] = set()
+        self._running: set[str] = set()
+        self._stopped = False
+        self._looked, self._changed = asyncio.Event(), asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def stop(self) -> None:
+        """Ends every stream. May be called from a signal handler."""
+        self._stopped = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended already
+                self._loop.call_soon_threadsafe(self._wake)
+
+    async def events(self, wanted: Wanted, last_id: str) -> AsyncGenerator[bytes, None]:
+        """The text of an event stream: first what has changed since the event `last_id`, or all that is known now."""
+        if self._clients.total() >= MOST_CLIENTS:
+            raise Refused(503, f"{MOST_CLIENTS} clients listen already: ask again later.")
+        self._clients[wanted] += 1
+        try:
+            yield _AGAIN
+            self._read_on()
+            await self._first_look()
+            number = self._latest.number_of(last_id)
+            while not self._stopped:
+                changed = self._changed
+                found, number = self._latest.since(number, wanted), self._latest.number
+                if found:
+                    yield found
+                if wanted.token in self._ended:
+                    yield b'event: end\ndata: {"detail": "The token of this stream is revoked."}\n\n'
+                    return
+                try:
+                    async with asyncio.timeout(HEARTBEAT_S):
+                        await changed.wait()
+                except TimeoutError:
+                    yield b": heartbeat\n\n"
+        finally:
+            self._clients[wanted] -= 1
+            self._clients += Counter()
+
+    def _read_on(self) -> None:
+        if self._task is None or self._task.done():
+            self._loop = asyncio.get_running_loop()
+            self._looked, self._changed = asyncio.Event(), asyncio.Event()
+            self._task = self._loop.create_task(self._read())
+
+    async def _first_look(self) -> None:
+        while not (self._looked.is_set() or self._stopped):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._looked.wait()
+
+    async def _read(self) -> None:
+        """Looks again and again while there is a client."""
+        looked = self._looked
+        while self._clients and not self._stopped:
+            began = time.monotonic()
+            changed = self._latest.merge(await self._look())
+            changed = await self._end_revoked() or changed
+            looked.set()
+            if changed:
+                self._wake()
+            await asyncio.sleep(max(EVERY_S, 4 * (time.monotonic() - began)))
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def _look(self) -> dict[Subject, Item]:
+        topics = {topic for wanted in self._clients for topic in wanted.topics}
+        named = {job for wanted in self._clients for job in wanted.jobs}
+        found: dict[Subject, Item] = {}
+        try:
+            # What ran at the last look is looked at once more, so that the end of every job is an event.
+            jobs = await self._calls.quick(lambda: listing(LATEST, running=True, also=sorted(self._running | named)))
+            self._running = {one.job_id for one in jobs.jobs if one.state == "running"}
+            found |= {("job", one.job_id): job_item(cleaned(job_line(one))) for one in jobs.jobs}
+            found["service", ""] = plain_item(cleaned({"ok": True, "detail": "", "trouble": jobs.trouble}))
+            if "keys" in topics:
+                keys = await self._calls.quick(key_status.lines)
+                found |= {("key", f"{one.provider} {one.key.label}"): key_item(cleaned(key_state(one))) for one in keys}
+        except Exception as error:
+            problem = document(refused(error))
+            if not isinstance(error, MarketfetchError):
+                log.exception("the live view can't look", error=type(error).__name__)
+            found["service", ""] = plain_item({"ok": False, "detail": problem["detail"], "trouble": []})
+        return found
+
+    async def _end_revoked(self) -> bool:
+        tokens = {wanted.token for wanted in self._clients} - {""}
+        if not tokens:
+            return False
+        with suppress(MarketfetchError):  # while the database is away no token can be revoked
+            ended = set(await self._revoked(tokens)) - self._ended
+            self._ended |= ended
+            return bool(ended)
+        return False

@@ -1,0 +1,82 @@
+"""`marketfetch serve` as a process: a real client listens, the server is ended while it does, and the client comes back."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+import urllib.request
+from http.client import HTTPResponse
+
+import pytest
+
+from marketfetch.jobs.submission import submit
+from tests.cli.conftest import Started, shell  # noqa: F401 (pytest finds the fixture here)
+from tests.jobs.conftest import emptied  # noqa: F401
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def serve(shell, emptied, valkey_url, tmp_path):  # noqa: F811
+    """Starts the API on a port of the system's choice; returns the process and its address."""
+    emptied()
+    shell.variables = {
+        "MARKETFETCH_REDIS_URL": valkey_url,
+        "MARKETFETCH_DATABASE_URL": f"sqlite:///{tmp_path}/bars.db",
+        "MARKETFETCH_PROVIDERS__POLYGON__API_KEYS": "main:secret",
+    }
+    started: list[Started] = []
+
+    def start(port: int = 0) -> tuple[Started, str]:
+        one = shell.start("serve", "--port", str(port))
+        started.append(one)
+        one.until(lambda: "Ctrl-C stops it" in one.out.read_text())
+        return one, one.out.read_text().split()[5].removesuffix(";")
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.end(signal.SIGKILL)
+
+
+def listen(url: str, last: str = "") -> HTTPResponse:
+    asked = urllib.request.Request(f"{url}/events?topic=jobs", headers={"Last-Event-ID": last} if last else {})
+    return urllib.request.urlopen(asked, timeout=60)
+
+
+def job_events(stream: HTTPResponse):
+    """(id, document) of each event of a job, as they come, until the stream ends."""
+    lines: dict[str, str] = {}
+    for line in stream:
+        name, _, value = line.decode().rstrip("\n").partition(": ")
+        if name:
+            lines[name] = value
+        elif lines:
+            if lines.get("event") == "job":
+                yield lines["id"], json.loads(lines["data"])
+            lines = {}
+
+
+def test_a_client_follows_jobs_across_a_restart_and_a_stop_ends_its_stream_in_time(serve):
+    one, url = serve()
+    job = submit("polygon", ["AAPL"], start="2024-01-02", end="2024-01-31").job_id
+    with listen(url) as stream:
+        events = job_events(stream)
+        last, document = next(events)
+        assert document["job"] == job
+        began = time.monotonic()
+        assert one.end(signal.SIGTERM) == 0
+        assert list(events) == [], "the stream ends, whole"
+        assert time.monotonic() - began < 60, "5 s on a quiet machine"
+    assert "the web API is stopped" in one.err.read_text()
+    other = submit("polygon", ["MSFT"], start="2024-01-02", end="2024-01-31").job_id
+
+    port = int(url.split(":")[2].split("/")[0])
+    two, again = serve(port)
+    assert again == url
+    with listen(url, last) as stream:
+        events = job_events(stream)
+        assert {next(events)[1]["job"], next(events)[1]["job"]} == {job, other}
+        assert two.end(signal.SIGKILL) != 0
+    _, third = serve(port)
+    assert eventually(lambda: urllib.request.urlopen(f"{third}/health", timeout=60).status == 200)
