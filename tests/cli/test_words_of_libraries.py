@@ -158,7 +158,7 @@ def test_a_wait_of_an_async_app_refuses_what_is_no_number_of_seconds() -> None:
     assert "timeout_s is a number of seconds" in refusal(lambda: asyncio.run(wait()))
 
 
-ASKED: dict[str, Any] = {"provider": "polygon", "symbols": ["AAPL"], "job_id": "abcdef01"}
+ASKED: dict[str, Any] = {"provider": "polygon", "symbols": ["AAPL"], "job_id": "abcdef01", "dataset": "splits"}
 
 
 @pytest.mark.parametrize("name", [one for one in marketfetch.__all__ if inspect.isfunction(getattr(marketfetch, one))])
