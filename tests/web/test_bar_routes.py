@@ -103,18 +103,36 @@ def test_an_outage_in_the_middle_cuts_the_response_and_one_before_it_is_a_refusa
     assert "the database is away" in stored.refused(stored.get("bars", params={"symbol": "AAPL"}), 503)
 
 
-async def raw(client: Client, query: str) -> tuple[list[bytes], bool]:
-    """What the app sends, and whether it says that this is all."""
+def test_a_browser_that_goes_away_ends_the_reading_and_leaves_its_place(stored, monkeypatch):
+    monkeypatch.setattr(bar_routes, "MOST_STREAMS", 1)
+    read, parts = reading_back.first_bars, []
+
+    def counted(*asked, **more):
+        parts.append(1)
+        return read(*asked, **more)
+
+    monkeypatch.setattr(bar_reading, "first_bars", counted)
+    sent, ended = asyncio.run(raw(stored, "symbol=AAPL&symbol=MSFT", leaves=True))
+    assert not ended
+    assert len(sent) <= 2
+    assert len(parts) <= 4, "of eight parts"
+    assert stored.get("bars", params={"symbol": "AAPL"}).status_code == 200, "its place is free again"
+
+
+async def raw(client: Client, query: str, *, leaves: bool = False) -> tuple[list[bytes], bool]:
+    """What the app sends, and whether it says that this is all. `leaves`: the client goes away after the first part."""
     sent: list[dict] = []
+    gone = asyncio.Event()
 
     async def receive() -> dict:
-        if sent and not sent[-1].get("more_body", True):
-            return {"type": "http.disconnect"}
-        await asyncio.Event().wait()
-        raise AssertionError
+        await gone.wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: dict) -> None:
         sent.append(message)
+        if leaves and message["type"] == "http.response.body":
+            gone.set()
+            await asyncio.Event().wait()  # its buffers are full
 
     scope = {
         "type": "http",

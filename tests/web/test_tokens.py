@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -14,9 +15,12 @@ from marketfetch.exceptions import BadRequestError
 from marketfetch.ops import access_tokens
 from marketfetch.storage import api_tokens
 from marketfetch.storage.api_tokens import TokenRow
-from marketfetch.web import known_tokens
+from marketfetch.web import known_tokens, live_view
 from marketfetch.web.app import PREFIX, make_api
+from marketfetch.web.call_threads import Calls
 from marketfetch.web.guards import Door
+from marketfetch.web.known_tokens import KnownTokens
+from marketfetch.web.live_view import Live, Wanted
 from tests.storage.conftest import postgres_url, store, url  # noqa: F401 (pytest finds the fixtures here)
 from tests.web.conftest import Client
 
@@ -175,3 +179,20 @@ def test_another_address_needs_a_token_before_it_is_opened(closed):
     refused = CliRunner().invoke(marketfetch, ["serve", "--host", "0.0.0.0", "--port", "0"])
     assert refused.exit_code == 1
     assert "there is no token: `marketfetch token create NAME` makes one" in refused.output
+
+
+def test_a_revoked_token_ends_the_streams_that_it_has_open(closed, monkeypatch):
+    monkeypatch.setattr(live_view, "EVERY_S", 0.01)
+    token = access_tokens.create("shop").row
+
+    async def test() -> None:
+        calls = Calls()
+        stream = Live(calls, KnownTokens(calls).revoked).events(Wanted(token=token.id), "")
+        async with asyncio.timeout(60):
+            assert await anext(stream)
+            assert b"event: service" in await anext(stream)
+            await asyncio.to_thread(access_tokens.revoke, "shop")
+            rest = [text async for text in stream]
+        assert rest[-1].startswith(b"event: end")
+
+    asyncio.run(test())
