@@ -5,15 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from marketfetch.web.app import guarded, make_api
 from marketfetch.web.guards import Door
+from marketfetch.web.web_service import Service
 from tests.jobs.conftest import emptied  # noqa: F401 (pytest finds the fixture here)
+
+
+@lru_cache(maxsize=1)
+def shared_api() -> FastAPI:
+    """One for all tests of this process: FastAPI works out its routes at the first request, which takes a while."""
+    return make_api(Door())
 
 
 @dataclass
@@ -22,8 +31,12 @@ class Client:
 
     app: ASGIApp
     base: str = "http://127.0.0.1:8787"
+    service: Service | None = None
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        if self.service is not None:
+            shared_api().state.service = self.service
+
         async def asked() -> httpx.Response:
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url=self.base) as client:
@@ -49,7 +62,7 @@ class Client:
 
 
 def client_of(door: Door, owner: str = "ann") -> Client:
-    return Client(guarded(make_api(door, owner=owner), door))
+    return Client(guarded(shared_api(), door), service=Service(door, owner))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from marketfetch.web.guards import Door
 from marketfetch.web.streams import Stream
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of, configured, in_sqlite, keep  # noqa: F401
 from tests.storage.conftest import postgres_url, store, url  # noqa: F401
-from tests.web.conftest import Client, client_of
+from tests.web.conftest import Client, client_of, shared_api
 
 
 @pytest.fixture
@@ -147,6 +147,7 @@ async def raw(client: Client, query: str, *, leaves: bool = False) -> tuple[list
         "client": None,
         "asgi": {"version": "3.0", "spec_version": "2.3"},
     }
+    shared_api().state.service = client.service
     try:
         await client.app(scope, receive, send)
     except Exception:

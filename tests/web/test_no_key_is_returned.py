@@ -13,14 +13,13 @@ from marketfetch.ops import dead_letters
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.settings import override
 from marketfetch.web import problems
-from marketfetch.web.app import PREFIX, make_api
+from marketfetch.web.app import PREFIX
 from marketfetch.web.call_threads import as_json
-from marketfetch.web.guards import Door
-from tests.web.conftest import Client
+from tests.web.conftest import Client, shared_api
 
 KEY = "S3CR3T-of-the-key"
 WISH = {"provider": "polygon", "symbols": ["AAPL"], "start": "2024-01-02", "end": "2024-01-31"}
-READS = sorted(path for path, of in make_api(Door()).openapi()["paths"].items() if "get" in of)
+READS = sorted(path for path, of in shared_api().openapi()["paths"].items() if "get" in of)
 
 
 @pytest.fixture

@@ -9,20 +9,21 @@ from urllib.parse import urlsplit
 
 from marketfetch.ops import access_tokens
 from marketfetch.web import problems
-from marketfetch.web.app import PREFIX, make_api
-from marketfetch.web.guards import Door
+from marketfetch.web.app import PREFIX
+from tests.web.conftest import shared_api
+from tests.web.test_tokens import needed
 
 PAGE = (Path(__file__).parents[2] / "docs" / "web-api.md").read_text(encoding="utf-8")
 
 
 def routes() -> dict[tuple[str, str], dict]:
-    paths = make_api(Door()).openapi()["paths"]
+    paths = shared_api().openapi()["paths"]
     return {(method.upper(), path.removeprefix(PREFIX)): one for path, of in paths.items() for method, one in of.items()}
 
 
 def test_the_page_names_every_route_and_no_other():
-    named = re.findall(r"^\| `([A-Z]+) (/[^`]*)` \|", PAGE, flags=re.MULTILINE)
-    assert sorted(named) == sorted(routes())
+    named = re.findall(r"^\| `([A-Z]+) (/[^`]*)` \| (\w+) \|", PAGE, flags=re.MULTILINE)
+    assert sorted(named) == sorted((method, path, needed(method, path) or "none") for method, path in routes())
 
 
 def test_the_page_names_every_status_of_a_refusal():

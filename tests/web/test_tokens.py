@@ -16,13 +16,12 @@ from marketfetch.ops import access_tokens
 from marketfetch.storage import api_tokens
 from marketfetch.storage.api_tokens import TokenRow
 from marketfetch.web import known_tokens, live_view
-from marketfetch.web.app import PREFIX, make_api
+from marketfetch.web.app import PREFIX
 from marketfetch.web.call_threads import Calls
-from marketfetch.web.guards import Door
 from marketfetch.web.known_tokens import KnownTokens
 from marketfetch.web.live_view import Live, Wanted
 from tests.storage.conftest import postgres_url, store, url  # noqa: F401 (pytest finds the fixtures here)
-from tests.web.conftest import Client
+from tests.web.conftest import Client, shared_api
 
 WISH = {"provider": "polygon", "symbols": ["AAPL"], "start": "2024-01-02", "end": "2024-01-31"}
 
@@ -117,7 +116,7 @@ def needed(method: str, path: str) -> str:
     return "submit" if path in SUBMIT else "operate"
 
 
-ROUTES = sorted((method.upper(), path) for path, of in make_api(Door()).openapi()["paths"].items() for method in of)
+ROUTES = sorted((method.upper(), path) for path, of in shared_api().openapi()["paths"].items() for method in of)
 
 
 def test_every_route_takes_its_scope_and_no_narrower_one(closed):
