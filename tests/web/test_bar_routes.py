@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from contextlib import closing
 
 import numpy as np
 import polars as pl
@@ -12,12 +13,14 @@ import pyarrow as pa
 import pytest
 
 import marketfetch
-from marketfetch.storage import reading_back
+from marketfetch.exceptions import AdjustmentWarning
+from marketfetch.storage import open_store, reading_back
 from marketfetch.storage.store_errors import StoreUnavailable
 from marketfetch.web import bar_reading, bar_routes
 from marketfetch.web.guards import Door
 from marketfetch.web.streams import Stream
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of, configured, in_sqlite, keep  # noqa: F401
+from tests.frames.test_adjusted_bars import CASH, DAYS, SPLIT, listed
 from tests.storage.conftest import postgres_url, store, url  # noqa: F401
 from tests.web.conftest import Client, client_of, shared_api
 
@@ -62,6 +65,37 @@ def test_on_postgres_too(configured, keep, monkeypatch):  # noqa: F811
     keep("AAPL", columns_of(JANUARY_2 + DAY_MS * np.arange(20)), zone="America/New_York")
     found = client_of(Door()).get("bars", params={"symbol": "AAPL", "columns": "ts,close,provider"})
     assert found.json()["bars"] == rows_of_few(marketfetch.bars("AAPL", columns=["ts", "close", "provider"]))
+
+
+@pytest.mark.parametrize("adjust", ["splits", "all"])
+@pytest.mark.parametrize("asked", [{}, {"start": "2024-01-04", "end": "2024-01-10"}, {"as_of": "2024-02-02"}])
+def test_adjusted_prices_are_the_same_in_parts(actions, monkeypatch, adjust, asked):
+    monkeypatch.setattr(bar_reading, "PART", 3)
+    whole = marketfetch.bars("AAPL", adjust=adjust, columns=["ts", "close", "volume", "adjustment"], **asked)
+    query = {"symbol": "AAPL", "adjust": adjust, "columns": "ts,close,volume,adjustment", **asked}
+    found = client_of(Door()).get("bars", params=query).json()
+    assert found["notes"] == []
+    assert [list(one) for one in found["bars"]] == [whole.columns] * len(whole)
+    for one, row in zip(found["bars"], rows_of_few(whole), strict=True):
+        assert one == pytest.approx(row)
+
+
+@pytest.fixture
+def actions(in_sqlite, tmp_path):  # noqa: F811
+    """Raw bars with a split and a dividend among them."""
+    in_sqlite("AAPL", columns_of(DAYS), adjustment="raw", zone="America/New_York")
+    with closing(open_store(f"sqlite:///{tmp_path}/bars.db")) as opened:
+        listed(opened, SPLIT)
+        listed(opened, CASH, kind="dividends")
+
+
+def test_a_doubt_about_adjusted_prices_is_a_note(actions, tmp_path):
+    with closing(open_store(f"sqlite:///{tmp_path}/bars.db")) as opened:
+        listed(opened, SPLIT, ("AAPL", "2024-01-09", 4.0, 1.0, "x"), day="2024-02-02")
+    found = client_of(Door()).get("bars", params={"symbol": "AAPL", "adjust": "splits"}).json()
+    with pytest.warns(AdjustmentWarning) as warned:
+        marketfetch.bars("AAPL", adjust="splits")
+    assert found["notes"] == [str(one.message) for one in warned]
 
 
 def rows_of_few(frame: pl.DataFrame) -> list[dict]:
