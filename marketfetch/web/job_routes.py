@@ -24,6 +24,7 @@ from marketfetch.jobs.job_values import Failure, JobStatus
 from marketfetch.jobs.lookup import known_job, recorded
 from marketfetch.jobs.submission import Submitted, id_for, submit, submit_for
 from marketfetch.jobs.updating import update, update_for
+from marketfetch.storage.store import NoTables
 from marketfetch.web.access import Reader, Submitter
 from marketfetch.web.bodies import JobWish, UpdateWish, Wish
 from marketfetch.web.callers import Caller
@@ -126,7 +127,8 @@ async def _submitted(request: Request, caller: Caller, once: Any, repeated: Any,
     else:
         # The job's id is derived from the key, and the caller's: two callers may use the same one.
         task_id = f"api:{caller.token or caller.name}:{key}"
-        job_id, known = id_for(task_id), await calls_of(request).quick(lambda: recorded_job(id_for(task_id)))
+        job_id = id_for(task_id)
+        known = await calls_of(request).quick(partial(_is_recorded, job_id))
         await calls_of(request).quick(partial(repeated, task_id))
         found = await calls_of(request).quick(lambda: status(job_id))
         done = Submitted(job_id, found.requests.total, new=not known)
@@ -134,13 +136,11 @@ async def _submitted(request: Request, caller: Caller, once: Any, repeated: Any,
     return await calls_of(request).answer(lambda: submitted_job(done), status=201 if done.new else 200, headers=where)
 
 
-def recorded_job(job_id: str) -> bool:
-    """Whether a job of this id is recorded. Raises UnavailableError."""
-    from marketfetch.exceptions import UnknownJob
-
+def _is_recorded(job_id: str) -> bool:
+    """Raises StoreError, UnavailableError."""
     try:
-        return known_job(recorded(), job_id).id == job_id
-    except UnknownJob:
+        return recorded().job(job_id) is not None
+    except NoTables:
         return False
 
 
