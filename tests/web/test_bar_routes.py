@@ -89,9 +89,10 @@ def actions(in_sqlite, tmp_path):  # noqa: F811
         listed(opened, CASH, kind="dividends")
 
 
-def test_a_doubt_about_adjusted_prices_is_a_note(actions, tmp_path):
+def test_a_doubt_about_adjusted_prices_is_a_note(in_sqlite, tmp_path):  # noqa: F811
+    in_sqlite("AAPL", columns_of(DAYS), adjustment="raw", zone="America/New_York")
     with closing(open_store(f"sqlite:///{tmp_path}/bars.db")) as opened:
-        listed(opened, SPLIT, ("AAPL", "2024-01-09", 4.0, 1.0, "x"), day="2024-02-02")
+        listed(opened, SPLIT, ("AAPL", "2024-01-09", 1.001, 1.0, ""), day="2024-01-10")
     found = client_of(Door()).get("bars", params={"symbol": "AAPL", "adjust": "splits"}).json()
     with pytest.warns(AdjustmentWarning) as warned:
         marketfetch.bars("AAPL", adjust="splits")
