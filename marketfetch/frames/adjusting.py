@@ -16,6 +16,7 @@ from marketfetch.exceptions import AdjustmentWarning, BadRequestError
 from marketfetch.phrases import joined
 from marketfetch.printable import printable
 from marketfetch.schemas import day_words
+from marketfetch.schemas.coverage import Days, covered_days
 from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.storage.store import Store
 from marketfetch.storage.stored_actions import StoredAction, action_lists, stored_actions
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 ADJUSTS: Final = ("none", "splits", "all")
 _DAY_MS: Final = 86_400_000
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 _MOST_NAMED: Final = 5
 _LONG: Final = ("1w", "1mo")
 
@@ -101,10 +103,14 @@ def known_actions(store: Store, series: Sequence[StoredSeries], adjust: Adjust) 
         for row in stored_actions(store, dataset, symbols):
             rows.setdefault((row.provider, row.symbol), []).append(row)
         picked = []
+        covered: dict[str | None, list[Days]] = {}
         for n, (one, provider) in enumerate(zip(series, source, strict=True)):
             of_one = rows.get((provider or "", one.symbol), [])
             _refuse_unknown(one, of_one, dataset, adjust)
-            fetched[n] = min(fetched[n], _fetched_ms(lists, provider or "", dataset, one.symbol))
+            if provider not in covered:
+                covered[provider] = covered_days(store.covered(provider or "", dataset, "1d", "raw", ()))
+            listed_ms = _fetched_ms(lists, provider or "", dataset, one.symbol)
+            fetched[n] = min(fetched[n], _known_ms(listed_ms, covered[provider]))
             picked += [
                 (n, (date.fromisoformat(row.ex_date) - EPOCH).days, row.value, row.first_seen, row.gone_at, kind)
                 for row in of_one
@@ -145,6 +151,16 @@ def _source(lists: dict[tuple[str, str, str], int], dataset: str, one: StoredSer
 def _fetched_ms(lists: dict[tuple[str, str, str], int], provider: str, dataset: str, symbol: str) -> int:
     """The latest list that has this symbol: its own, or the one of all symbols."""
     return max(lists.get((provider, dataset, one), 0) for one in (symbol, WHOLE_MARKET))
+
+
+def _known_ms(listed_ms: int, covered: Sequence[Days]) -> int:
+    """Until when the actions are known: the list's call, and the days behind it that were asked for of all symbols.
+
+    `covered` are the days of all symbols. A day that was asked for has the actions of its date, whenever that was.
+    """
+    day = _EPOCH + listed_ms // _DAY_MS
+    last = max((one.last for one in covered if one.first <= day + 1 and one.last >= day), default=day)
+    return listed_ms if last == day else (last - _EPOCH) * _DAY_MS
 
 
 def _refuse_missing(series: Sequence[StoredSeries], sources: Mapping[Literal["splits", "dividends"], list[str | None]]) -> None:

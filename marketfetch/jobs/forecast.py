@@ -27,6 +27,7 @@ from marketfetch.ops import redis_writes
 from marketfetch.quotas.estimates import Timetable
 from marketfetch.schemas.job_spec import NORMAL, JobSpec
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.schemas.timespans import LONGEST_MS, is_intraday
 from marketfetch.storage.store import NoTables, Store, StoreError
 from marketfetch.vendors.covering import symbols_of, today
@@ -112,10 +113,17 @@ def plan(
         keys=labels(provider),
         ahead=ahead,
         seconds=timetable.seconds(calls + ahead) if calls else 0.0,
-        trouble=trouble,
+        trouble=(*trouble, *_of_long_lists(spec, to_call)),
         stored_rows=min(sum(rows), sum(_stored_rows(one, spec, stored) for one in to_call)),
         market=left.market,
     )
+
+
+def _of_long_lists(spec: JobSpec, requests: Sequence[Request]) -> tuple[str, ...]:
+    """What the calls and rows of lists of all symbols are not: counted. Their pages are known when they come."""
+    if not any(one.records and one.symbol == WHOLE_MARKET for one in requests):
+        return ()
+    return (f"How long a list of {spec.dataset} of all symbols is, only its pages say: each further page is one more call.",)
 
 
 def _left(spec: JobSpec, planned: Sequence[Request]) -> tuple[Left, list[Request], dict[str, Kept], float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 import marketfetch
 from marketfetch.cli.main import marketfetch as command
 from marketfetch.exceptions import AdjustmentWarning, BadRequestError
+from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.record_kinds import Records
 from marketfetch.storage.store import Store
@@ -107,6 +109,21 @@ def test_a_list_of_all_symbols_counts_for_one_that_has_none_of_its_own(keep, sto
     assert len(store.database.read(view)) == len(DAYS), "two lists are no two bars"
     with pytest.raises(BadRequestError, match="dividends of AAPL were never fetched"):
         marketfetch.bars("AAPL", adjust="all")
+
+
+def test_days_of_all_symbols_behind_the_list_keep_it_current(keep, store, configured):
+    keep("AAPL", columns_of(DAYS), adjustment="raw", zone="America/New_York")
+    listed(store, SPLIT, day="2024-01-10")
+    with pytest.warns(AdjustmentWarning, match="were fetched on 2024-01-10, before its last bar of 2024-01-15"):
+        marketfetch.bars("AAPL", adjust="splits")
+    of_all = ("polygon", "splits", "*", "1d", "raw")
+    store.cover([Covered(*of_all, date(2024, 1, 12), date(2024, 1, 16), date(2024, 1, 16), 1)])
+    with pytest.warns(AdjustmentWarning, match="were fetched on 2024-01-10"):
+        marketfetch.bars("AAPL", adjust="splits")
+    store.cover([Covered(*of_all, date(2024, 1, 11), date(2024, 1, 11), date(2024, 1, 11), 1)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        marketfetch.bars("AAPL", adjust="splits")
 
 
 def test_an_announced_split_moves_no_price_before_its_day(stored, store):

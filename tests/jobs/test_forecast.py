@@ -44,6 +44,17 @@ def test_calls_rows_and_time_are_those_of_the_limits_and_nothing_is_recorded() -
     assert (intraday.calls, intraday.rows) == (1, 21 * 78)
 
 
+def test_a_list_of_all_symbols_says_that_its_pages_are_not_known() -> None:
+    whole = marketfetch.plan("polygon", ["*"], dataset="dividends")
+    years = marketfetch.plan("polygon", ["*"], dataset="splits", start="2022-01-01", end="2024-12-31")
+    assert (whole.calls, years.calls) == (1, 3)
+    assert [one.trouble for one in (whole, years)] == [
+        (f"How long a list of {dataset} of all symbols is, only its pages say: each further page is one more call.",)
+        for dataset in ("dividends", "splits")
+    ]
+    assert marketfetch.plan("polygon", ["AAPL"], dataset="splits").trouble == ()
+
+
 def test_the_fourth_call_of_a_day_waits_for_the_next_day() -> None:
     three, four = (marketfetch.plan("polygon", symbols.split(), **MONTH) for symbols in ("A B C", "A B C D"))
     assert three.seconds == 20.0
