@@ -6,9 +6,11 @@ then none for a minute; calls further ahead follow at the long-run rate.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Protocol
 
 from marketfetch.quotas.limits import Calendar, KeyLimits, Window
@@ -17,6 +19,7 @@ from marketfetch.quotas.values import KeyReport
 _DAY_S: Final = 86_400
 #: How many calls ahead are played through, one by one.
 _PLAYED: Final = 2_000
+_ROUNDS: Final = (8, 32, 128, 512, _PLAYED)
 #: A window of more calls counts as a steady rate behind what is free now.
 _MOST_COUNTED: Final = 1_000
 
@@ -34,9 +37,22 @@ def calls_per_second(keys: Sequence[KeyLimits]) -> float | None:
 def seconds_for(calls: int, keys: Sequence[KeyLimits], now: Sequence[KeyReport] = ()) -> float:
     """Seconds from now until the last of `calls` may be made; 0 without limits, or where no key is in service.
 
-    `now` is the current use of the limits; without it they count as unused.
+    `now` is the current use of the limits; without it they count as unused, and a process plays the same calls through once
+    a minute, not for each task that it sends behind a backlog.
     """
-    return Timetable(keys, now).seconds(calls) or 0.0
+    if now:
+        return Timetable(keys, now).seconds(calls) or 0.0
+    played = next((one for one in _ROUNDS if one >= calls), _PLAYED)
+    # The minute, since a calendar day ends.
+    return _unused(tuple(keys), int(time.time() // 60), played).seconds(calls) or 0.0
+
+
+@lru_cache(maxsize=32)
+def _unused(keys: tuple[KeyLimits, ...], minute: int, played: int) -> Timetable:  # noqa: ARG001 (until the next minute)
+    """The timetable of limits without use, played through so far that no question of `played` calls changes it."""
+    found = Timetable(keys)
+    found.seconds(played)
+    return found
 
 
 class Timetable:

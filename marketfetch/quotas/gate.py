@@ -333,6 +333,13 @@ class Gate(KeyState):
             ready, delayed, newer, granted, running, held = pipe.execute()
         return Counts(parked=ready + delayed + newer, granted=granted, running=running, held=held)
 
+    def parked(self) -> int:
+        """How many requests are parked, within a moment of each other: for an estimate."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for name in ("ready", "delayed", "newer"):
+                pipe.zcard(f"{self.prefix}{name}")
+            return sum(pipe.execute())
+
     def events(self) -> Events:
         """The gate's event counters since it was created."""
         found = self.redis.hmget(f"{self.prefix}counts", ["parked", "admitted", "paused", "refused", "expired"])

@@ -149,7 +149,7 @@ class _ParkingProducer:
         """
         if headers.get("ignore_result"):
             return
-        ahead_s = seconds_for(gate.counts().parked + calls, keys(self._provider))
+        ahead_s = seconds_for(gate.parked() + calls, keys(self._provider))
         expected = datetime.now(UTC) + timedelta(seconds=max(ahead_s, wait_ms / 1000))
         told = {"not_before": headers.get("eta"), "expected": expected.isoformat(timespec="seconds"), **more}
         self._app.backend.store_result(headers["id"], told, PARKED)

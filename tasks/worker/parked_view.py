@@ -18,7 +18,7 @@ from kombu.utils.json import loads
 from marketfetch import connections, vendors
 from marketfetch.configured import keys
 from marketfetch.quotas import Gate, lane_view
-from marketfetch.quotas.estimates import seconds_for
+from marketfetch.quotas.estimates import Timetable
 from marketfetch.quotas.lane_view import TASK, ParkedRequest
 from marketfetch.quotas.reporting import report
 
@@ -106,10 +106,9 @@ def _shown(gate: Gate, those: Sequence[ParkedRequest] | None, most: int) -> list
     if not those:
         return []
     limits, lane, now_ms = keys(gate.pool), gate.counts().parked, gate.now_us() // 1000
-    now = report(gate, limits)
-    found = []
+    timetable, found = Timetable(limits, report(gate, limits)), []
     for one in those:
-        turn_ms = now_ms + int(1000 * seconds_for(max(1, one.position), limits, now))
+        turn_ms = now_ms + int(1000 * (timetable.seconds(max(1, one.position)) or 0.0))
         args, kwargs = _asked(one)
         found.append(ParkedTask(_task_id(one), gate.pool, args, kwargs, max(turn_ms, one.not_before_ms), lane, one))
     return found

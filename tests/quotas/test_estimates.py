@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marketfetch.quotas import key_limits
+from marketfetch.quotas import estimates, key_limits
 from marketfetch.quotas.estimates import Timetable, calls_per_second, seconds_for
 from marketfetch.quotas.values import KeyReport, LimitUse
 
@@ -69,3 +69,15 @@ def test_calls_that_no_limit_keeps_apart_follow_one_another_at_the_pace_of_the_w
     assert Timetable([key_limits("main", [])], every_s=0.05).seconds(101) == pytest.approx(5)
     slow = Timetable([key_limits("main", ["100/second"])], every_s=0.05)
     assert slow.seconds(10_000) == pytest.approx(0.05 * 9_999), "the workers are slower than the limit"
+
+
+def test_tasks_behind_a_backlog_share_one_timetable_a_minute():
+    keys = [key_limits("a", ["5/minute", "30/day@UTC"]), key_limits("b", ["7/10seconds", "100/hour"])]
+    calls = [*range(40), *range(600, 700), 2_000, 5_000]
+    before = estimates._unused.cache_info().misses
+    for n in calls:
+        seconds_for(n, keys)
+    # A timetable for each of the sizes 8, 32, 128 and 2,000, twice where a minute ends meanwhile.
+    assert estimates._unused.cache_info().misses - before <= 8
+    limits = [key_limits("a", ["5/minute"]), key_limits("b", ["7/10seconds", "100/hour"])]
+    assert [seconds_for(n, limits) for n in calls] == [Timetable(limits).seconds(n) for n in calls]
