@@ -139,7 +139,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     st.integers(1, 4).flatmap(lambda n: st.lists(st.lists(CELLS, min_size=n, max_size=n), min_size=1, max_size=6)), st.data()
 )
@@ -149,7 +149,7 @@ def test_a_row_is_the_same_text_as_ever(rows: list[list[Any]], data: st.DataObje
     assert row_texts(names, rows) == [as_json(dict(zip(names, row, strict=True))) for row in rows]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(st.text('ab,"\r\n \x0b\x1c\u2028;', max_size=30))
 def test_lines_of_a_csv_are_those_of_pythons_reader(text: str) -> None:
     body = f"x,y\n{text}\n1,2\n".encode()
