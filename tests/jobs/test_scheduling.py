@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,12 @@ from marketfetch.cli.main import marketfetch as command
 from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs import scheduling
 from marketfetch.jobs.scheduling import pause, resume, run_due, run_now, schedules
+from marketfetch.jobs.updating import update
 from marketfetch.settings import SettingsError, get_settings
 from marketfetch.vendors.times import unix_ms
 from tasks import schedule_tasks
 from tasks.celeryconfig import beat_schedule
+from tests.frames.test_gaps import keep_days, weekdays
 
 NIGHTLY = """
 [[schedule]]
@@ -100,6 +102,40 @@ def test_holidays_have_no_run(toml):
     end_all()
     assert run_due(at_ms=ms("2024-01-15 22:00")) == []  # Martin Luther King's day
     assert len(run_due(at_ms=ms("2024-01-16 22:00"))) == 1
+
+
+def test_a_half_day_has_its_run_after_its_close(toml):
+    assert len(run_due(at_ms=ms("2023-11-22 21:20"))) == 1
+    end_all()
+    assert run_due(at_ms=ms("2023-11-24 18:19")) == []  # the day after Thanksgiving, until 13:00 in New York
+    assert len(run_due(at_ms=ms("2023-11-24 18:20"))) == 1
+
+
+def test_new_listings_are_picked_up_and_delisted_ones_stay_stored(toml):
+    toml.write_text('[universes]\nlist = {listed = "polygon", kind = ["CS"]}\n' + NIGHTLY)
+    get_settings.cache_clear()
+    database = connections.store().database
+    others = "listing, name, exchange, market, currency, vendor_id"
+    sql = (
+        f"INSERT INTO symbols (provider, symbol, status, kind, {others}, first_seen, fetched_at, ledger_id) "
+        "VALUES ('polygon', ?, 'active', 'CS', '', '', '', '', '', '', 1, 1, 1)"
+    )
+    database.change(lambda do: [do(sql, symbol) for symbol in ("KO", "OLD")])
+    (first,) = run_due(at_ms=ms("2024-01-31 22:00"))
+    assert symbols_of(first) == ["KO", "OLD"]
+    end_all()
+    keep_days(connections.store(), "OLD", weekdays(date(2024, 1, 2), date(2024, 1, 5)))
+    # The list as it is fetched the next day.
+    database.change(lambda do: do("UPDATE symbols SET status = 'delisted' WHERE symbol = 'OLD'"))
+    database.change(lambda do: do(sql, "NEW"))
+    (second,) = run_due(at_ms=ms("2024-02-01 22:00"))
+    assert symbols_of(second) == ["KO", "NEW"]
+    by_hand = connections.store().job(update("polygon", ["@list"], last="2 sessions").job_id)
+    assert by_hand is not None
+    assert json.loads(by_hand.spec)["symbols"] == ["KO", "NEW"]
+    assert database.read("SELECT count(*) FROM bars WHERE symbol = 'OLD'") == [(4,)]
+    with pytest.raises(BadRequestError, match=r"There is no universe @lists. Did you mean @list\?"):
+        update("polygon", ["@lists"])
 
 
 def test_settings_are_read_anew_for_each_run(toml):
