@@ -67,6 +67,7 @@ bench: $(VENV)/.dev     ## measure, with what it is compared with in the same ru
 	@$(BIN)/python -m benchmarks.coverage_stored
 	@$(BIN)/python -m benchmarks.update_of_nothing
 	@$(BIN)/python -m benchmarks.serve $(if $(SHORT),--short)
+	@$(BIN)/python -m benchmarks.files_stored $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.gate_suite $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.gate_plots
 

@@ -13,6 +13,7 @@ from marketfetch.addresses import database_url, state_dir
 from marketfetch.local import sandbox_note
 from marketfetch.ops.adjusted_diagnosis import of_adjusted
 from marketfetch.ops.archive_months import SILENT, TRIAL_S, of_archive
+from marketfetch.ops.file_diagnosis import of_files
 from marketfetch.ops.finding import Finding, Level, Trial, as_sentence
 from marketfetch.ops.holiday_diagnosis import of_holidays
 from marketfetch.ops.leftover_diagnosis import of_earlier_runs
@@ -31,6 +32,7 @@ from marketfetch.zone_of_series import fill
 _REDIS_S: Final = 10.0
 _DATABASE_S: Final = 10.0
 _FOLDER_S: Final = 5.0
+_FILES_S: Final = 10.0
 #: How long another program's lock on an SQLite file may hold up the check.
 _BUSY_MS: Final = 5_000
 #: How long before its end the table of sessions is worth a warning.
@@ -50,6 +52,7 @@ def findings(*, celery: bool = True) -> list[Finding]:
     trials = (
         Trial("redis", lambda: of_redis(celery=celery), seconds=_REDIS_S, next_step="Look at its log and its machine."),
         Trial("database", _database, seconds=_DATABASE_S, next_step="Look at its server, or at its disk."),
+        Trial("files", of_files, seconds=_FILES_S, next_step="Look at files_url, and at the way there."),
         Trial("folder", _state_folder, seconds=_FOLDER_S, next_step="Look at the disk of the state folder."),
         Trial("archive", of_archive, seconds=TRIAL_S, next_step=SILENT, late="warning"),
         *([Trial("include", of_project, seconds=2 * PROJECT_S, next_step="Look at this machine's load.")] if celery else []),

@@ -11,7 +11,7 @@ from marketfetch.schemas.timespans import Adjustment, Timespan
 from marketfetch.vendors.protocol import MarketWay
 
 from .calendars import EXTENDED_MINUTES
-from .datasets import GROUPED
+from .datasets import FLAT_FILES, GROUPED
 from .options import PolygonOptions
 from .symbol_forms import is_stock
 
@@ -24,9 +24,15 @@ _DELAYED_MINUTES: Final = 20
 def market_ways(
     dataset: str, timespan: Timespan, adjustment: Adjustment, options: PolygonOptions, plan: str
 ) -> tuple[MarketWay, ...]:
-    """Returns the dataset `grouped` for daily raw bars of stocks: what is adjusted changes with each split."""
+    """Returns the dataset `grouped` for daily raw bars of stocks: what is adjusted changes with each split.
+
+    Where there are credentials for files, a file is the way for sessions whose call by `grouped` is refused.
+    """
     if (dataset, timespan, adjustment) != ("bars", "1d", "raw"):
         return ()
     at_the_end = EXTENDED_MINUTES + options.final_after_minutes
     after = at_the_end if plan == _END_OF_DAY_PLAN else _DELAYED_MINUTES
-    return (MarketWay(GROUPED, serves=is_stock, after_close_minutes=after),)
+    grouped = MarketWay(GROUPED, serves=is_stock, after_close_minutes=after)
+    published = EXTENDED_MINUTES + options.files_after_minutes
+    file = MarketWay(FLAT_FILES, serves=is_stock, after_close_minutes=published)
+    return (grouped, file) if options.file_keys else (grouped,)

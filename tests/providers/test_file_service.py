@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from pydantic import SecretStr
 
+from marketfetch.ops import file_diagnosis
 from marketfetch.sandbox.market import Market
 from marketfetch.sandbox.polygon_files import day_file, path_of
 from marketfetch.schemas.request import Request
@@ -93,6 +96,52 @@ def test_the_url_of_a_call_holds_neither_credentials_nor_a_signature(s3):
     url, headers = transport.with_key(call, base_url=s3.url, secret=s3.credentials)
     assert url == transport.redacted_url(call, s3.url) == s3.url + path_of(DAY)
     assert headers == {}
+
+
+# --- check ---
+
+
+@pytest.fixture
+def checked(s3, monkeypatch):
+    """What `marketfetch check` says of the service, with these options."""
+
+    def findings(**given: object) -> list[tuple[str, str]]:
+        ours = VENDOR.options(**{"files_url": s3.url, "file_keys": {"*": s3.credentials}} | given)
+        key = SimpleNamespace(label="main")
+        section = SimpleNamespace(keys=(key, SimpleNamespace(label="second")), proxy=None, ca_file=None)
+        monkeypatch.setattr(file_diagnosis, "options", lambda name: ours if name == "polygon" else None)
+        monkeypatch.setattr(file_diagnosis, "get_settings", lambda: SimpleNamespace(provider=lambda name: section))
+        monkeypatch.setattr(file_diagnosis, "ANSWER_S", 5.0)
+        return [(one.level, one.sentence) for one in file_diagnosis.of_files()]
+
+    return findings
+
+
+def test_check_says_that_the_credentials_work_without_fetching_a_file(s3, checked):
+    today = datetime.now(UTC).date()
+    for ago in range(14, 29):
+        s3.put(path_of(today - timedelta(days=ago)), b"x")
+    (found,) = checked()
+    assert found == ("ok", f"The files at {s3.url} (key main) can be fetched with the credentials in file_keys.")
+    assert checked(file_keys={}) == []
+
+
+def test_check_says_what_is_wrong_with_the_credentials_the_plan_and_the_address(s3, checked):
+    ((level, sentence),) = checked(file_keys={"*": "AKIAUNKNOWN:S3CR3T"})
+    assert level == "warning"
+    assert "rejected the credentials for files" in sentence
+    assert "S3CR3T" not in sentence
+    s3.allow(False)
+    try:
+        assert "does not include the file" in checked()[0][1]
+    finally:
+        s3.allow(True)
+    assert "connection could not be made" in checked(files_url="http://127.0.0.1:9")[0][1]
+
+
+def test_check_names_the_extra_that_signs(checked, monkeypatch):
+    monkeypatch.setitem(sys.modules, "requests_aws4auth", None)
+    assert "pip install 'marketfetch[flatfiles]'" in checked()[0][1]
 
 
 # --- settings ---

@@ -397,6 +397,16 @@ def test_a_wish_that_no_file_can_fulfil_is_refused_before_anything_is_sent(with_
         wish(**wrong)
 
 
+def test_the_planner_may_choose_files_where_there_are_credentials_after_grouped():
+    with_files = VENDOR.options(file_keys={"*": "id:secret"})
+    assert [one.dataset for one in VENDOR.market_ways("bars", "1d", "raw", OPTIONS, "paid")] == ["grouped"]
+    grouped, files = VENDOR.market_ways("bars", "1d", "raw", with_files, "paid")
+    assert (grouped.dataset, files.dataset) == ("grouped", "flat_files")
+    assert files.after_close_minutes > grouped.after_close_minutes
+    assert files.serves("AAPL")
+    assert not files.serves("X:BTCUSD")
+
+
 def test_without_credentials_the_wish_names_the_setting(monkeypatch):
     monkeypatch.setattr("marketfetch.jobs.planning.options", lambda provider: VENDOR.options())
     with pytest.raises(BadRequestError, match=r"providers\.polygon\.file_keys"):
