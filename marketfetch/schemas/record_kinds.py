@@ -13,6 +13,8 @@ from typing import Final, Literal
 
 #: text, a day (ISO 8601), a number, a whole number.
 ColumnType = Literal["text", "day", "number", "whole"]
+#: Stands for every symbol of a market, where one call brings them all.
+WHOLE_MARKET: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)

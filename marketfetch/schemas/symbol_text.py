@@ -8,13 +8,12 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from marketfetch.printable import printable
+from marketfetch.schemas.record_kinds import WHOLE_MARKET as WHOLE_MARKET  # where storage finds it without pydantic
 
 #: The longest symbol: time series have the longest ones, DATABASE/CODE.
 LONGEST: Final = 64
 #: The longest one with filters behind a "?", such as TABLE?column=value&column.gte=value.
 LONGEST_WITH_FILTERS: Final = 500
-#: Stands for every symbol of a market, where one call brings them all.
-WHOLE_MARKET: Final = "*"
 #: What symbols have besides letters and digits: M&M.BSE, ^GSPC, ES=F, C:EURUSD, BRK/B, BAC-PL, ES1!, AB~T, X#, Y*.
 _SIGNS: Final = frozenset("&'~$#@^=+_-/.:!*()%?")
 _NAMED: Final = {

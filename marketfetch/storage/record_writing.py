@@ -13,8 +13,7 @@ from string import Template
 from typing import Any, Final, Protocol
 
 from marketfetch.schemas.ledger import Batch
-from marketfetch.schemas.record_kinds import KINDS, RecordKind, Value
-from marketfetch.schemas.symbol_text import WHOLE_MARKET
+from marketfetch.schemas.record_kinds import KINDS, WHOLE_MARKET, RecordKind, Value
 from marketfetch.storage.database_protocol import Execute
 from marketfetch.storage.statements import Spelling, statements
 from marketfetch.storage.stored_rows import storable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from marketfetch.schemas.symbol_text import WHOLE_MARKET
+from marketfetch.schemas.record_kinds import WHOLE_MARKET
 from marketfetch.storage.statements import statements
 from marketfetch.storage.store import Store
 

@@ -18,8 +18,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, overload
 
-import msgspec
-
 from marketfetch.vendors.errors import RateLimited, Scope, Unavailable
 from marketfetch.vendors.http import HttpReply
 
@@ -107,6 +105,8 @@ def parse_object(reply: HttpReply, *, who: str) -> dict[str, object]:
 
 def json_of(reply: HttpReply, *, who: str) -> object:
     """Decodes the body as JSON. Raises Unavailable. msgspec takes half the time of `json`, which takes some that it refuses."""
+    import msgspec  # here: a process that only plans reads no reply
+
     try:
         return msgspec.json.decode(reply.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -148,7 +148,11 @@ def _page(request: Request, reply: HttpReply, rows: Sequence[object], columns: _
                 continue
             day = None if place_of_day is None else row[place_of_day]
             found.append((name, key, None if day is None else str(day), whole))
-    return page_of(VALUE_ROWS, found, book, next_page=following)
+    page = page_of(VALUE_ROWS, found, book, next_page=following)
+    # A time series of which one column was asked for tells nothing of the others.
+    if "column_index=" in request.symbol:
+        return page
+    return replace(page, records=replace(page.records, columns=columns.names))
 
 
 def _parts(
