@@ -43,7 +43,7 @@ async def gaps(
 
     def found() -> Gaps:
         document = gaps_document(_found(provider, symbols, timespan, adjustment, start, end))
-        return {**document, "gaps": document["gaps"][:limit]}
+        return _shortened(document, limit)
 
     return await calls_of(request).long_answer(found)
 
@@ -54,9 +54,9 @@ async def repair_gaps(request: Request, body: Repair, caller: Operator) -> Respo
 
     def repaired() -> Gaps:
         found = _found(body.provider, body.symbols, body.timespan, body.adjustment, body.start, body.end)
-        chosen = [one for one in found.gaps if body.all or can_mend(one)]
+        chosen = [one for one in found.missing if body.all or can_mend(one)]
         document = gaps_document(found, repair(chosen, owner=caller.name))
-        return {**document, "gaps": document["gaps"][:1_000]}
+        return _shortened(document, 1_000)
 
     return await calls_of(request).long_answer(repaired)
 
@@ -71,6 +71,10 @@ async def series_freshness(request: Request, _caller: Reader, limit: Limit = 1_0
         return {**document, "series": document["series"][:limit]}
 
     return await calls_of(request).long_answer(found)
+
+
+def _shortened(document: Gaps, limit: int) -> Gaps:
+    return {**document, "gaps": document["gaps"][:limit], "stretches": document["stretches"][:limit]}
 
 
 def _found(

@@ -15,6 +15,8 @@ from marketfetch.cli.main import marketfetch
 from marketfetch.ops import dead_letters
 from marketfetch.storage.store_errors import StoreUnavailable
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of, kept
+from tests.frames.test_gaps_in_minutes import keep as keep_minutes
+from tests.frames.test_gaps_in_minutes import minutes
 from tests.web.conftest import Client
 
 #: Each document, and the command that prints it.
@@ -98,6 +100,17 @@ def test_gaps_are_chosen_and_repaired(filled):
     repaired = filled.post("gaps/repair", json={"symbols": ["AAPL"]}).json()
     assert repaired["missing"]["never_asked"] > 0
     assert [one["provider"] for one in repaired["jobs"]] == ["polygon"]
+
+
+def test_stretches_of_sessions_are_listed_and_repaired(filled):
+    noon = minutes("2024-01-10", "09:30-12:00")
+    keep_minutes(connections.store(), "KO", noon)
+    asked = {"symbol": "KO", "timespan": "1m"}
+    (stretch,) = filled.get("gaps", params=asked).json()["stretches"]
+    assert (stretch["session"], stretch["bars"], stretch["possible"]) == ("2024-01-10", 240, 390)
+    assert filled.get("gaps", params={**asked, "limit": 0}).json()["stretches"] == []
+    (job,) = filled.post("gaps/repair", json={"symbols": ["KO"], "timespan": "1m"}).json()["jobs"]
+    assert (job["requests"], job["sessions"]) == (1, 1)
 
 
 def test_health_needs_no_token_and_names_what_is_away(make_client, monkeypatch):
