@@ -46,6 +46,9 @@ def lines(found: Forecast) -> list[str]:
         f"{counted(found.calls, 'call')}{part}, {named}.",
         f"About {counted(found.rows, 'row')}, {_size(found.bytes)}{along}.",
     ]
+    if found.refreshed:
+        more = f" and of {counted(len(found.refreshed) - 1, 'other symbol')}" if len(found.refreshed) > 1 else ""
+        said.append(f"All stored days of {found.refreshed[0]}{more} are among them: their adjusted prices are stale.")
     if found.market:
         said.insert(1, in_place_of_symbols(found.market))
     ahead = f", behind {counted(found.ahead, 'call')} of other jobs" if found.ahead else ""

@@ -63,6 +63,7 @@ class ForecastOfJob(TypedDict):
     """What a wish would cost: calls, rows, bytes of the replies, seconds until the last call at the limits of the keys.
 
     `market`: the `calls` with the whole market of a `dataset`, `instead_of` so many calls for so many `symbols`.
+    `refreshed`: the symbols of which stored days are asked for again.
     """
 
     provider: str
@@ -77,6 +78,7 @@ class ForecastOfJob(TypedDict):
     trouble: list[str]
     stored_rows: int
     market: dict[str, Any] | None
+    refreshed: list[str]
 
 
 class FedJob(TypedDict):

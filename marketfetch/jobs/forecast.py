@@ -60,6 +60,7 @@ class Forecast:
     faster one after the other than recent calls were; None where no key is in service. `trouble`: what makes the time
     uncertain, one sentence each. `stored_rows`: those of `rows` that are stored already, and come along where one call takes
     the days before and after them. `market`: the calls that bring the whole market instead of symbols, since they are fewer.
+    `refreshed`: the symbols of which stored days are asked for again, as their adjusted prices are stale.
     """
 
     provider: str
@@ -74,6 +75,7 @@ class Forecast:
     trouble: tuple[str, ...] = ()
     stored_rows: int = 0
     market: MarketCalls | None = None
+    refreshed: tuple[str, ...] = ()
 
 
 def plan(
@@ -116,6 +118,7 @@ def plan(
         trouble=(*trouble, *_of_long_lists(spec, to_call)),
         stored_rows=min(sum(rows), sum(_stored_rows(one, spec, stored) for one in to_call)),
         market=left.market,
+        refreshed=tuple(sorted(left.stale)),
     )
 
 

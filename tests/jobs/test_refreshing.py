@@ -15,6 +15,7 @@ from click.testing import CliRunner
 import marketfetch
 from marketfetch import connections, vendors
 from marketfetch.cli.main import marketfetch as command
+from marketfetch.cli.plan import lines
 from marketfetch.configured import options
 from marketfetch.jobs.planning import make_spec, plan
 from marketfetch.jobs.refreshing import stale_of
@@ -87,7 +88,9 @@ def test_an_update_of_stale_prices_asks_for_all_stored_days_in_the_call_that_bri
     assert [(one.symbol, one.since, one.why) for one in job.refreshed] == [
         ("KO", date(2023, 1, 3), f"was fetched on 2024-01-12, and its list of splits has {SPLIT}")
     ]
-    assert marketfetch.plan("polygon", ["KO"], start=date(2024, 1, 31), adjustment="split").requests == 1
+    forecast = marketfetch.plan("polygon", ["KO"], start=date(2024, 1, 31), adjustment="split")
+    assert (forecast.requests, forecast.refreshed, forecast.stored_rows) == (1, ("KO",), 0)
+    assert "All stored days of KO are among them: their adjusted prices are stale." in lines(forecast)
     (refresh, _) = lane()
     twice = marketfetch.update("polygon", ["KO"], adjustment="split", name="another")
     assert (twice.requests, len(lane())) == (1, 2), "a refresh that is in flight is shared"
