@@ -28,7 +28,8 @@ class FileService(VendorOptions):
 
     files_url: str = Field(pattern=BASE_URL)
     file_keys: dict[str, SecretStr] = Field(default_factory=dict)
-    files_seconds: int = Field(default=120, ge=1, le=3_600)
+    #: A task ends after 120 s, whatever it does: what is left of them is for reading the file.
+    files_seconds: int = Field(default=90, ge=1, le=90)
 
     @field_validator("file_keys")
     @classmethod
