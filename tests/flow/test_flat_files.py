@@ -57,6 +57,13 @@ def stored(place, timespan: str) -> list[tuple[object, ...]]:
     return place.rows(f"SELECT {columns} FROM bars WHERE timespan = '{timespan}' AND provider = 'polygon' ORDER BY symbol, ts")
 
 
+def left_of_parts(place) -> set[str]:
+    """What Redis and the disk still have of the parts of a file."""
+    keys = {key.decode() for key in place.redis().keys("mf:{polygon}:*")}
+    kept = {key for key in keys if ":batch:" in key or ":req:" in key or ":pages:" in key}
+    return kept | {path.name for path in place.folder.glob("marketfetch-files-*/*")}
+
+
 def test_a_session_is_one_call_is_checked_covered_and_never_asked_for_again(filed, s3):
     filed.worker(concurrency=2)
     status = filed.fetch("polygon", start="2024-07-03", end="2024-07-07", dataset="flat_files")
@@ -76,9 +83,9 @@ def test_a_session_is_one_call_is_checked_covered_and_never_asked_for_again(file
 
 def test_minutes_come_in_parts_of_one_call_and_survive_the_death_of_children(filed, s3):
     filed.env["MARKETFETCH_PROVIDERS__POLYGON__PAGE_LIMIT"] = "4000"
-    # A lease ends 9 s after its start: only then does another child take what a dead one has left.
+    # A lease ends 14 s after its start: only then does another child take what a dead one has left.
     filed.env |= {f"MARKETFETCH_TIMINGS__{name}": value for name, value in (("CALL", "2"), ("END_BY", "4"), ("SWEEP", "2"))}
-    filed.env["MARKETFETCH_PROVIDERS__POLYGON__FILES_SECONDS"] = "3"
+    filed.env["MARKETFETCH_PROVIDERS__POLYGON__FILES_SECONDS"] = "8"
     marker = filed.folder / "killed"
     unarmed = dict(filed.env)
     # The file is on the disk, and its first part is not reported: that call is made once more.
@@ -91,16 +98,16 @@ def test_minutes_come_in_parts_of_one_call_and_survive_the_death_of_children(fil
     for child in psutil.Process(worker.pid).children():
         with suppress(ProcessLookupError):
             os.kill(child.pid, signal.SIGKILL)
-    eventually(lambda: filed.status(job)["state"] == "done", within_s=60, what="the job is done")
+    last = "SELECT count(*) FROM ledger WHERE next_cursor IS NULL AND outcome = 'stored'"
+    eventually(lambda: filed.rows(last)[0][0], within_s=60, what="the last part is stored")
+    eventually(lambda: not left_of_parts(filed), within_s=60, what=lambda: f"nothing is left, but {left_of_parts(filed)}")
+    assert filed.status(job)["state"] == "done"
     assert marker.exists()
     assert stored(filed, "1m") == rows_of(minute_file(MARKET, DAYS[0]))
     pages = filed.rows("SELECT page, outcome, calls FROM ledger ORDER BY page")
     assert [one[:2] for one in pages] == [(number, "stored") for number in range(len(pages))]
     assert len(pages) > 5
-    # Each death costs the call that was open, if one was: the parts are read from the file on the disk.
-    assert 2 <= len(s3.asked_for) <= 4
+    # A death costs the call that was open, if one was: the other parts are read from the file on the disk.
+    assert 2 <= len(s3.asked_for) < len(pages)
     covered = filed.rows("SELECT dataset, symbol, first_day, last_day, final_to FROM coverage")
     assert covered == [("flat_files", "*", "2024-07-03", "2024-07-03", "2024-07-03")]
-    left = {key.decode() for key in filed.redis().keys("mf:{polygon}:*")}
-    assert not {key for key in left if ":batch:" in key or ":req:" in key or ":pages:" in key}
-    assert not list(filed.folder.glob("marketfetch-files-*/*"))
