@@ -5,13 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 
 from fastapi import APIRouter, Request, Response
+from redis.exceptions import RedisError
 from typing_extensions import TypedDict
 
 from marketfetch import connections
 from marketfetch.documents.vendor_documents import Vendors, vendors_document
+from marketfetch.exceptions import MarketfetchError
 from marketfetch.jobs.lookup import recorded
-from marketfetch.storage.store import NoTables
+from marketfetch.storage.store import NoTables, StoreError
 from marketfetch.web.access import Reader
+from marketfetch.web.problems import Refused
 from marketfetch.web.web_service import calls_of
 
 router = APIRouter(tags=["server"])
@@ -31,8 +34,15 @@ async def vendors(request: Request, _caller: Reader) -> Response:
 
 @router.get("/health", response_model=Alive, summary="Whether Redis and the database respond")
 async def health(request: Request) -> Response:
-    """Needs no token, for load balancers: 200, or 503 with the sentence that says what is away."""
-    return await calls_of(request).answer(_alive)
+    """Needs no token, for load balancers: 200, or 503. What is away, and where it is, is said on this machine alone."""
+    try:
+        return await calls_of(request).answer(_alive)
+    except (MarketfetchError, StoreError, RedisError) as error:
+        if request.state.open:
+            raise
+        raise Refused(
+            503, "Redis or the database does not respond: GET /api/v1/jobs with a token says what is away."
+        ) from error
 
 
 def _alive() -> Alive:

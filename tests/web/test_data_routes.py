@@ -113,16 +113,19 @@ def test_stretches_of_sessions_are_listed_and_repaired(filled):
     assert (job["requests"], job["sessions"]) == (1, 1)
 
 
-def test_health_needs_no_token_and_names_what_is_away(make_client, monkeypatch):
-    client = make_client(tokens_always=True)
-    assert client.get("health").json() == {"ok": True}
-    with monkeypatch.context() as patch:
-        patch.setattr(connections.redis(), "ping", away(RedisAway("gone")))
-        assert "Redis does not answer" in client.refused(client.get("health"), 503)
-    with monkeypatch.context() as patch:
-        patch.setattr(connections.recorded().database, "read", away(StoreUnavailable("the database is gone")))
-        assert client.refused(client.get("health"), 503) == "the database is gone."
-    assert client.get("health").json() == {"ok": True}
+def test_health_needs_no_token_and_says_on_this_machine_alone_what_is_away(make_client, monkeypatch):
+    client, closed = make_client(), make_client(tokens_always=True)
+    outages: list[tuple[Any, str, Exception, str]] = [
+        (connections.redis(), "ping", RedisAway("gone"), "Redis does not answer"),
+        (connections.recorded().database, "read", StoreUnavailable("the database is gone"), "the database is gone."),
+    ]
+    for of, name, error, says in outages:
+        with monkeypatch.context() as patch:
+            patch.setattr(of, name, away(error))
+            assert says in client.refused(client.get("health"), 503)
+            said = closed.refused(closed.get("health"), 503)
+            assert said.startswith("Redis or the database does not respond")
+        assert client.get("health").json() == closed.get("health").json() == {"ok": True}
 
 
 def away(error: Exception):
