@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -17,11 +18,10 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from marketfetch.lazy_logger import logger
 from marketfetch.web import problems
 from marketfetch.web.problems import Refused
 
-log = logger("marketfetch.web")
+log = logging.getLogger("marketfetch.web")
 
 MOST_BODY_BYTES: Final = 1 << 20
 #: A body that is not there by then is refused: a slow client must not hold a connection for ever.
@@ -105,7 +105,7 @@ class Guards:
                 raise
             await problems.response(error)(scope, receive, guarded)
         except Exception as error:
-            log.exception("a request failed", path=scope["path"], error=type(error).__name__)
+            log.exception("a request failed: %s", scope["path"])
             if begun:
                 raise
             await problems.response(problems.refused(error))(scope, receive, guarded)

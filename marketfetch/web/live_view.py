@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
@@ -14,13 +15,12 @@ from marketfetch.documents.job_documents import job_line
 from marketfetch.documents.key_documents import key_state
 from marketfetch.exceptions import MarketfetchError
 from marketfetch.jobs.job_list import listing
-from marketfetch.lazy_logger import logger
 from marketfetch.ops import key_status
 from marketfetch.web.call_threads import Calls, cleaned
 from marketfetch.web.latest_events import Item, LatestEvents, Subject, job_item, key_item, plain_item
 from marketfetch.web.problems import Refused, document, refused
 
-log = logger("marketfetch.web")
+log = logging.getLogger("marketfetch.web")
 
 #: The time between two looks, at least; four times what a look took where that is more.
 EVERY_S: Final = 1.0
@@ -140,7 +140,7 @@ class Live:
         except Exception as error:
             problem = document(refused(error))
             if not isinstance(error, MarketfetchError):
-                log.exception("the live view can't look", error=type(error).__name__)
+                log.exception("the live view can't look")
             found["service", ""] = plain_item({"ok": False, "detail": problem["detail"], "trouble": []})
         return found
 
