@@ -11,7 +11,7 @@ import pytest
 
 from marketfetch import vendors
 from marketfetch.exceptions import BadRequestError
-from marketfetch.jobs import planning
+from marketfetch.jobs import planning, updating
 from marketfetch.jobs.batches import decode, encode
 from marketfetch.jobs.subtraction import subtracted
 from marketfetch.schemas.coverage import Covered
@@ -68,7 +68,12 @@ def test_the_call_filters_by_the_vendors_own_day() -> None:
         ("polygon", ["*", "AAPL"], {}, "stands for every symbol"),
         ("alpha_vantage", ["IBM"], {}, "leave out the start and the end"),
         ("polygon", ["AAPL"], {"dataset": "snapshots"}, "leave out the start and the end"),
-        ("polygon", ["*"], {"dataset": "snapshots"}, "name the symbols, or ask for the dataset grouped or splits"),
+        (
+            "polygon",
+            ["*"],
+            {"dataset": "snapshots"},
+            "name the symbols, or ask for the dataset grouped or .*splits or dividends",
+        ),
         ("polygon", ["C:EURUSD"], {}, "is no stock"),
     ],
 )
@@ -87,6 +92,15 @@ def test_a_reply_of_other_days_is_refused_whole() -> None:
         body = json.dumps({"status": "OK", "results": [{**row, "ticker": f"K{n}"} for n in range(count)]}).encode()
         with pytest.raises(Unavailable, match="outside of 2024-07-01 to 2024-12-31"):
             VENDOR.read_reply(wish("*")[1][0], HttpReply(200, {}, body), VENDOR.options())
+
+
+def test_an_update_of_all_symbols_asks_for_the_last_days_and_one_of_a_symbol_for_its_list() -> None:
+    days = updating._days("polygon", ["*"], last="5 sessions", timespan="1d", dataset="splits")
+    assert days[0] is not None
+    assert days[1] is not None
+    assert 4 <= (days[1] - days[0]).days <= 12
+    for symbols, dataset in ((["AAPL"], "splits"), (["*"], "symbols"), (["*"], "market_status")):
+        assert updating._days("polygon", symbols, last="5 sessions", timespan="1d", dataset=dataset) == (None, None)
 
 
 def of_range(
