@@ -26,6 +26,8 @@ log = logging.getLogger("marketfetch.web")
 MOST_BODY_BYTES: Final = 1 << 20
 #: A body that is not there by then is refused: a slow client must not hold a connection for ever.
 BODY_S: Final = 10.0
+#: A client that takes nothing of a response for so long is cut; streams have bounds of their own.
+SEND_S: Final = 30.0
 _INSTEAD: Final = "call this API from a server or a program."
 _READS: Final = ("GET", "HEAD", "OPTIONS")
 _PROXIED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
@@ -94,7 +96,12 @@ class Guards:
                     of_response.setdefault(name, value)
                 if not body.whole:
                     of_response["Connection"] = "close"  # what is left of the body is not read
-            await send(message)
+            try:
+                async with asyncio.timeout(SEND_S):
+                    await send(message)
+            except TimeoutError:
+                # What is sent after this goes nowhere: the connection is gone.
+                scope.get("state", {}).get("cut", lambda: None)()
 
         try:
             self._check(scope, headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -149,3 +150,24 @@ def test_there_is_nothing_beside_the_routes(client):
     assert "has no method DELETE" in client.refused(client.ask("DELETE", "jobs"), 405)
     for path in ("/docs", "/redoc", "/openapi.json"):
         assert client.get(path).status_code in (404, 200)
+
+
+def test_a_client_that_takes_nothing_of_a_response_is_cut(monkeypatch):
+    monkeypatch.setattr(guards, "SEND_S", 0.01)
+    cut = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x"})
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    async def send(message):
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
+    scope["state"] = {"cut": lambda: cut.append(1)}
+    asyncio.run(guards.Guards(app, guards.Door())(scope, receive, send))
+    assert cut == [1]
