@@ -53,14 +53,14 @@ def create(*, name: str, scope: str, submits: str, seconds: float | None, as_jso
 def list_command(*, as_json: bool) -> None:
     """List the tokens, without themselves: scope, limit, and whether each is valid."""
     from marketfetch.documents.token_documents import listed_tokens
-    from marketfetch.ops.access_tokens import listed
+    from marketfetch.ops.access_tokens import listed, where
 
     found = listed()
     if as_json:
         click.echo(json.dumps(listed_tokens(found)))
         return
     if not found:
-        hint("There is no token: `marketfetch token create NAME` makes one.")
+        hint(f"There is no token in {where()}: `marketfetch token create NAME` makes one.")
         return
     table([("id", "name", "scope", "submits", "made (UTC)", "state"), *map(_cells, found)], go=("made (UTC)", "submits"))
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from marketfetch import connections
+from marketfetch.addresses import database_choice
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.phrases import joined
 from marketfetch.quotas.limits import Calendar, LimitError, Window, parse
@@ -87,7 +88,7 @@ def revoke(name: str) -> TokenRow:
     if not found:
         known = [one.name for one in open_ones]
         meant = did_you_mean(name, known)
-        there_are = f"There are {joined(known)}." if known else "There is none that is valid."
+        there_are = f"There are {joined(known)}." if known else f"{where()} has none that is valid. {database_choice()}"
         raise BadRequestError(f"There is no token {name[:64]!r}. {meant}{' ' if meant else ''}{there_are}")
     try:
         api_tokens.revoke_token(connections.store(), found[0].id, at_ms=_now_ms())
@@ -115,6 +116,11 @@ def no_longer_valid(token_ids: Collection[str]) -> set[str]:
         return set(token_ids) - api_tokens.valid_among(_recorded(), token_ids, at_ms=_now_ms())
     except StoreError as error:
         raise UnavailableError(f"The tokens can't be looked up: {error}.") from error
+
+
+def where() -> str:
+    """The database that keeps the tokens, without a password."""
+    return connections.recorded().database.where
 
 
 def is_valid(row: TokenRow) -> bool:
