@@ -2,15 +2,15 @@
 
 Days of before an action and days behind it do not fit each other, so no wish adds days to a stale series: it asks for the stale
 days too, in one call with them where one call takes both. They stay stale until their replies are stored, whole requests at a
-time: after a crash the rest is asked for, and no more.
+time: after a crash the rest is asked for, and no more. A wish for the whole market asks for the stale series by their symbols.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from marketfetch.schemas.request import Request
 from marketfetch.storage.action_knowledge import ADJUSTED_FOR, knowledge
 from marketfetch.storage.asked_ranges import failed_since
 from marketfetch.storage.store import Store
-from marketfetch.storage.vendor_adjusted import StaleDays, stale_days
+from marketfetch.storage.vendor_adjusted import StaleDays, adjusted, stale_days
 from marketfetch.vendors.covering import symbols_of
 from marketfetch.vendors.times import unix_ms
 
@@ -43,28 +43,34 @@ def stale_of(spec: JobSpec, planned: Sequence[Request], store: Store) -> dict[st
         return {}
     vendor: Any = vendors.vendor(spec.provider)
     ours = options(spec.provider)
-    wished: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    wished: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for one in planned:
         for adjustment in vendor.brings(one, ours) if one.start else ():
             if adjustment in ADJUSTED_FOR:
-                wished[one.dataset, one.timespan, adjustment] += symbols_of(one)
+                names = symbols_of(one)
+                # A reply with the whole market adds days to the series of every symbol.
+                wished["bars" if EVERY_SYMBOL in names else one.dataset, one.timespan, adjustment].update(names)
+    if not wished:
+        return {}
+    named = set[str]().union(*wished.values())
+    symbols = None if EVERY_SYMBOL in named else sorted(named)
+    covered = [one for one in adjusted(store, symbols) if _is_wished(one, spec.provider, wished)]
+    if not covered:
+        return {}
     at_ms = unix_ms(datetime.fromisoformat(spec.as_of))
+    earliest_ms = min(one.fetched_at_ms for one in covered)
+    listing = store.database.listing([EVERY_SYMBOL, *sorted({one.symbol for one in covered})])
+    known = knowledge(store.database.read, store.database.spelling, listing, earliest_ms)
     found: dict[str, StaleDays] = {}
-    for (dataset, timespan, adjustment), names in wished.items():
-        symbols = list(dict.fromkeys(names))
-        covered = _of_each(store.covered(spec.provider, dataset, timespan, adjustment, symbols), symbols)
-        if not covered:
-            continue
-        earliest_ms = min(one.fetched_at_ms for one in covered)
-        known = knowledge(
-            store.database.read, store.database.spelling, store.database.listing([*symbols, EVERY_SYMBOL]), earliest_ms
-        )
-        for (_, _, symbol, _, _), stale in stale_days(covered, known, at_ms).items():
-            before = found.get(symbol, stale)
-            found[symbol] = stale._replace(
-                days=united([*before.days, *stale.days]), known_ms=max(before.known_ms, stale.known_ms)
-            )
+    for (_, _, symbol, _, _), stale in stale_days(covered, known, at_ms).items():
+        before = found.get(symbol, stale)
+        found[symbol] = stale._replace(days=united([*before.days, *stale.days]), known_ms=max(before.known_ms, stale.known_ms))
     return _without_refused(spec.provider, found, store) if found else found
+
+
+def _is_wished(one: Covered, provider: str, wished: Mapping[tuple[str, str, str], set[str]]) -> bool:
+    names = wished.get((one.dataset, one.timespan, one.adjustment), frozenset())
+    return one.provider == provider and (one.symbol in names or EVERY_SYMBOL in names)
 
 
 def _without_refused(provider: str, stale: dict[str, StaleDays], store: Store) -> dict[str, StaleDays]:
@@ -82,16 +88,14 @@ def _without_refused(provider: str, stale: dict[str, StaleDays], store: Store) -
     return {symbol: one for symbol, one in stale.items() if (symbol, one.series.timespan, one.series.of) not in refused}
 
 
-def _of_each(covered: Sequence[Covered], symbols: Sequence[str]) -> list[Covered]:
-    """What covers the whole market covers each of the symbols."""
-    found = [one for one in covered if one.symbol != EVERY_SYMBOL]
-    return found + [
-        replace(one, symbol=symbol)
-        for one in covered
-        if one.symbol == EVERY_SYMBOL
-        for symbol in symbols
-        if symbol != EVERY_SYMBOL
-    ]
+def beside_the_market(spec: JobSpec, stale: Mapping[str, StaleDays]) -> JobSpec | None:
+    """The wish that asks for the stale series of a wish for the whole market: each by its symbol, as a call is enough for it.
+
+    None without any: a wish for symbols asks for their stale days itself.
+    """
+    if EVERY_SYMBOL not in spec.symbols or not stale:
+        return None
+    return spec.model_copy(update={"symbols": tuple(sorted(stale)), "dataset": "bars", "by_symbol": True})
 
 
 def generation_of(stale: StaleDays) -> str:

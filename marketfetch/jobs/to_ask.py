@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
+from marketfetch import vendors
+from marketfetch.configured import options
 from marketfetch.jobs.asked_again import asked_again
 from marketfetch.jobs.market_calls import MarketReader
-from marketfetch.jobs.refreshing import stale_of
+from marketfetch.jobs.refreshing import beside_the_market, stale_of
 from marketfetch.jobs.subtraction import Left, subtracted
 from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.job_spec import JobSpec
@@ -14,6 +18,8 @@ from marketfetch.schemas.ledger import LedgerRow
 from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
 from marketfetch.storage.store import Store
+from marketfetch.vendors.errors import PlanError
+from marketfetch.vendors.generations import with_generations
 
 
 class _Empty:
@@ -38,4 +44,18 @@ def to_ask(spec: JobSpec, planned: Sequence[Request], store: Store | None) -> Le
     stale = stale_of(spec, planned, store) if store is not None else {}
     reader: MarketReader = store if store is not None and not spec.again else _Empty()
     found = subtracted(spec, planned, reader, overlap=get_settings().overlap_sessions, stale=stale)
+    if (beside := beside_the_market(spec, stale)) is not None:
+        found.requests.extend(subtracted(beside, _planned(beside), reader, overlap=0, stale=stale).requests)
     return found._replace(requests=asked_again(spec, found.requests, store)) if store is not None else found
+
+
+def _planned(spec: JobSpec) -> list[Request]:
+    """The requests of the symbols of a wish, without those that the vendor lists with the market and does not serve alone."""
+    vendor: Any = vendors.vendor(spec.provider)
+    ours = options(spec.provider)
+    found: list[Request] = []
+    for symbol in spec.symbols:
+        one = spec.model_copy(update={"symbols": (symbol,)})
+        with suppress(PlanError):
+            found += with_generations(one, vendor.plan(one, ours), vendor, ours)
+    return found

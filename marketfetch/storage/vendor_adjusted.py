@@ -57,15 +57,9 @@ def stale_series(store: Store, at_ms: int, symbols: Sequence[str] | None = None)
     Actions count that the vendor knows at `at_ms` (Unix ms) and did not know at the call, or the other way round; where the
     vendor has no list of the symbol here, those of another one. Dividends count for `split_dividend` alone.
     """
-    sql = statements("sql/actions.sql", store.database.spelling)
-    if symbols is None:
-        rows = store.database.read(sql["adjusted"])
-    else:
-        asked = store.database.listing([*symbols, EVERY_SYMBOL])
-        rows = store.database.read(sql["adjusted_of"], asked)
-    if not rows:
+    covered = adjusted(store, symbols)
+    if not covered:
         return []
-    covered = _of_each(store, map(covered_of, rows), symbols)
     earliest_ms = min((one.fetched_at_ms for one in covered), default=0)
     listing = store.database.listing([EVERY_SYMBOL, *sorted({one.symbol for one in covered})])
     known = knowledge(store.database.read, store.database.spelling, listing, earliest_ms)
@@ -73,18 +67,29 @@ def stale_series(store: Store, at_ms: int, symbols: Sequence[str] | None = None)
     return [found[key].series for key in sorted(found)]
 
 
-def _of_each(store: Store, covered: Iterable[Covered], symbols: Sequence[str] | None) -> list[Covered]:
-    """The intervals of whole markets as those of each symbol that has a series there."""
+def adjusted(store: Store, symbols: Sequence[str] | None) -> list[Covered]:
+    """What replies have covered of the series of these symbols, or of all, that their vendor has adjusted. Raises StoreError.
+
+    What covers the whole market is there once for each symbol that has a series, as days of "bars": the stored bars are of one
+    series, whichever way they came, and a symbol is asked for by itself.
+    """
+    sql = statements("sql/actions.sql", store.database.spelling)
+    if symbols is None:
+        rows = store.database.read(sql["adjusted"])
+    else:
+        rows = store.database.read(sql["adjusted_of"], store.database.listing(sorted({*symbols, EVERY_SYMBOL})))
     found: list[Covered] = []
-    markets: list[Covered] = []
-    for one in covered:
-        (markets if one.symbol == EVERY_SYMBOL else found).append(one)
+    markets: dict[tuple[str, str, str], list[Covered]] = defaultdict(list)
+    for one in map(covered_of, rows):
+        if one.symbol == EVERY_SYMBOL:
+            markets[one.provider, one.timespan, one.adjustment].append(one)
+        else:
+            found.append(one)
     if markets:
-        sql = statements("sql/actions.sql", store.database.spelling)
-        for provider, timespan, adjustment, symbol in store.database.read(sql["adjusted_series"]):
-            if symbols is None or symbol in symbols:
-                key = (provider, timespan, adjustment)
-                found += [replace(one, symbol=symbol) for one in markets if (one.provider, one.timespan, one.adjustment) == key]
+        chosen = None if symbols is None else frozenset(symbols)
+        for *kind, symbol in store.database.read(sql["adjusted_series"]):
+            if chosen is None or symbol in chosen:
+                found += [replace(one, symbol=symbol, dataset="bars") for one in markets.get(tuple(kind), ())]
     return found
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -21,13 +22,16 @@ from marketfetch.jobs.planning import make_spec, plan
 from marketfetch.jobs.refreshing import stale_of
 from marketfetch.jobs.scheduling import run_due
 from marketfetch.jobs.subtraction import subtracted
+from marketfetch.ops.adjusted_diagnosis import stale_sentences
+from marketfetch.schemas.bars import BarColumns
+from marketfetch.schemas.cross_section import CrossSection
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.record_kinds import Records
 from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
 from marketfetch.storage.vendor_adjusted import stale_series
 from marketfetch.vendors.covering import covered_by
-from marketfetch.vendors.times import unix_ms
+from marketfetch.vendors.times import NEW_YORK, day_start_ms, unix_ms
 from tests.jobs.test_recorded_plans import lane, request_of
 from tests.storage.batches import batch
 
@@ -179,6 +183,39 @@ def test_a_table_of_several_adjustments_is_refreshed_by_the_request_that_brings_
         assert [(one.symbol, one.adjustment, str(one.start)) for one in found] == [
             ("KO", adjustment, "2023-01-03"), ("PEP", adjustment, "2024-01-31"),
         ]  # fmt: skip
+
+
+def test_series_that_came_with_the_whole_market_are_refreshed_by_their_symbols() -> None:
+    market: dict[str, Any] = {"dataset": "grouped", "adjustment": "split", "start": date(2024, 1, 8)}
+    marketfetch.submit("polygon", ["*"], **market, end=date(2024, 1, 9))
+    for root in lane():
+        day, one = request_of(root), np.full(2, 100.0)
+        assert day.start
+        bars = BarColumns.build(np.full(2, day_start_ms(day.start, NEW_YORK)), open=one, high=one, low=one, close=one)
+        covered = covered_by(day, vendors.vendor("polygon"), options("polygon"), called_at_ms=ms("2024-01-12"))
+        row = LedgerRow(root, root, 0, "polygon", "*", "stored", rows=2, called_at_ms=ms("2024-01-12"))
+        section = CrossSection("polygon", ("KO", "PEP"), "1d", "split", bars, NEW_YORK)
+        connections.store().store([Batch(row, section, covered=covered)])
+        connections.gate("polygon").settle(root)
+    listed(split_on(SPLIT), split_on(SPLIT, "ZZZ"), at="2024-01-15")
+    assert stale() == ["KO"]
+    (finding,) = stale_sentences(stale_series(connections.store(), NOW_MS))
+    assert "`marketfetch fetch polygon KO --timespan 1d --adjustment split --start 2024-01-08" in finding
+    forecast = marketfetch.plan("polygon", ["*"], **market, end=date(2024, 1, 11))
+    assert (forecast.calls, forecast.refreshed) == (3, ("KO",))
+    job = marketfetch.submit("polygon", ["*"], **market, end=date(2024, 1, 11))
+    assert [(one.symbol, one.since) for one in job.refreshed] == [("KO", date(2024, 1, 8))]
+    assert sorted(asked()) == [
+        "* split 2024-01-10..2024-01-10", "* split 2024-01-11..2024-01-11", "KO split 2024-01-08..2024-01-11",
+    ]  # fmt: skip
+    update = marketfetch.submit("polygon", ["KO", "PEP"], start=date(2024, 1, 11), end=date(2024, 1, 11), adjustment="split")
+    assert [one.symbol for one in update.refreshed] == ["KO"]
+    assert "KO split 2024-01-08..2024-01-11" in asked()
+    for root in lane():
+        ended(root, "2024-02-01T10:20")
+    assert stale() == []
+    again = marketfetch.submit("polygon", ["*"], **market, end=date(2024, 1, 11), name="the next evening")
+    assert (again.refreshed, again.all_stored) == ((), True)
 
 
 def test_commands_say_which_prices_are_stale_why_and_what_is_done() -> None:
