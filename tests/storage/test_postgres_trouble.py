@@ -310,3 +310,12 @@ def test_statements_are_bounded_by_the_server_too_but_not_what_a_person_waits_fo
     administer(postgres, "ALTER DATABASE storage_test SET statement_timeout = '10min'")
     assert store.database.read("SHOW statement_timeout") == [("10min",)], "whoever runs the server knows better"
     store.close()
+
+
+def test_a_server_with_a_stricter_isolation_is_used_with_read_committed(postgres_url: str) -> None:
+    """Behind the lock of another writer a statement must see what that one has stored."""
+    strict = f"{postgres_url}{'&' if '?' in postgres_url else '?'}options=-c%20default_transaction_isolation%3Dserializable"
+    store = open_store(strict)
+    assert store.database.read("SHOW default_transaction_isolation") == [("serializable",)]
+    assert store.database.change(lambda execute: execute("SHOW transaction_isolation")) == [("read committed",)]
+    store.close()

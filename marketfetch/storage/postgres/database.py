@@ -137,6 +137,8 @@ class PostgresDatabase:
                 major = db.info.server_version // 10_000
                 db.close()
                 raise StoreMismatch(f"{self.where} is Postgres {major}, and {_OLDEST // 10_000} or newer is needed: upgrade it")
+            # A server may set a stricter one for all: a statement behind a lock then would not see what its holder has stored.
+            db.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             self._connection = db
             fetch(db, _SQL["settings"], f"{LOCK_S}s", f"{STATEMENT_S}s")
         self._connection.silent_s = math.inf if self._unhurried else SILENT_S
