@@ -2,7 +2,7 @@
 
 An action is in force from 20:00 UTC of its ex date on: the markets of Asia and Europe have closed by then, those of America
 close in that hour or the next one, and a run 20 minutes after the close comes later. What a vendor has adjusted before may lack
-it. A row that only a later list has was not known before that list, and one that is gone counts until the list that lacked it.
+it. A row that only a later whole list has was not known before, and one that is gone counts until the list that lacked it.
 So of a correction, which is both, the two states differ as well.
 """
 
@@ -29,6 +29,8 @@ _HOUR_MS: Final = 3_600_000
 _IN_FORCE_HOURS: Final = 20
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 _NEVER: Final = 2**62
+#: A list of all symbols comes in pages, each with a time of its own: so long may the last one come behind the first.
+_PAGES_MS: Final = 12 * _HOUR_MS
 
 
 class Event(NamedTuple):
@@ -71,17 +73,42 @@ def knowledge(read: Execute, spelling: Spelling, symbols: object, since_ms: int)
     """
     sql = statements("sql/actions.sql", spelling)
     lists: dict[tuple[str, str], list[str]] = {}
-    for provider, dataset, symbol, _ms in read(sql["lists"], symbols):
+    listed_ms: dict[tuple[str, str, str], int] = {}
+    for provider, dataset, symbol, ms in read(sql["lists"], symbols):
         lists.setdefault((dataset, symbol), []).append(provider)
+        listed_ms[provider, dataset, symbol] = ms
     since = max(since_ms // (24 * _HOUR_MS) - 1, 0) + _EPOCH
     found: dict[tuple[str, str, str], list[Event]] = {}
     for dataset in ADJUSTED_FOR["split_dividend"]:
-        for *row, first_list in read(sql[f"later_{dataset}"], symbols, date.fromordinal(since).isoformat()):
+        rows = read(sql[f"later_{dataset}"], symbols, date.fromordinal(since).isoformat())
+        whole_ms = _first_whole_lists(read, sql, dataset, symbols, listed_ms) if any(row[4] > row[-1] for row in rows) else None
+        for *row, first_row in rows:
             one = StoredAction(*row)
-            found.setdefault((one.provider, dataset, one.symbol), []).extend(event_of(one, dataset, first_list))
+            first_list = first_row if whole_ms is None else whole_ms(one.provider, one.symbol)
+            found.setdefault((one.provider, dataset, one.symbol), []).extend(event_of(one, dataset, first_list + _PAGES_MS))
             if one.provider not in (have := lists.setdefault((dataset, one.symbol), [])):
                 have.append(one.provider)
     return Knowledge(lists, found)
+
+
+def _first_whole_lists(
+    read: Execute, sql: Mapping[str, str], dataset: Actions, symbols: object, listed_ms: Mapping[tuple[str, str, str], int]
+) -> Callable[[str, str], int] | None:
+    """What says when the first whole list with a symbol of a vendor was fetched (Unix ms); None where no list is by days.
+
+    A list by days lacks the rows of other days, so a row that comes after it may have been known before. Where whole lists have
+    only rows that lists by days have too, it is the latest whole list of the symbol, or of all.
+    """
+    if not read(sql["of_days"], dataset)[0][0]:
+        return None
+    first = {(provider, symbol): int(ms) for provider, symbol, ms in read(sql[f"whole_{dataset}"], symbols)}
+
+    def whole_ms(provider: str, symbol: str) -> int:
+        of_all = (listed_ms.get((provider, dataset, one)) for one in (symbol, EVERY_SYMBOL))
+        latest = [ms for ms in of_all if ms is not None]
+        return min([first.get((provider, symbol), _NEVER), *latest]) if latest else _NEVER
+
+    return whole_ms
 
 
 def turns_of(
@@ -114,7 +141,7 @@ def in_force_ms(ex_day: int) -> int:
 def event_of(row: StoredAction, dataset: Actions, first_list: int) -> Iterator[Event]:
     """The event of an action, none of one that changes no price.
 
-    `first_list` is when the first list that has a row of the symbol was fetched (Unix ms): its rows may be of any age.
+    `first_list` is when the first whole list that has a row of the symbol was fetched (Unix ms): its rows may be of any age.
     """
     without_effect = 1.0 if dataset == "splits" else 0.0
     if row.value == without_effect or row.value <= 0:

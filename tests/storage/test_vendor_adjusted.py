@@ -152,6 +152,39 @@ def test_what_covers_the_whole_market_is_stale_for_the_symbols_that_have_an_acti
     assert stale_series(store, TODAY) == [], "its own interval is newer"
 
 
+def by_days(store: Any, year: int, *days: str, at: str, symbol: str = "*") -> None:
+    """The splits of AAPL on these days, by a list of a year."""
+    first, last = date(year, 1, 1), date(year, 12, 31)
+    row = LedgerRow(at, at, 0, "polygon", symbol, "stored", rows=len(days), calls=1, called_at_ms=ms(at))
+    records = Records("splits", [("AAPL", day, 2.0, 1.0, "") for day in days], "splits", days=(str(first), str(last)))
+    covered = Covered("polygon", "splits", symbol, "1d", "raw", first, last, last, ms(at))
+    assert store.store([Batch(row, records=records, covered=(covered,))]) == [True]
+
+
+def test_rows_of_earlier_days_that_a_list_by_days_brings_later_are_no_news_and_what_whole_lists_lacked_is(store):
+    keep(store, "split", "2024-05-10")
+    listed(store, "splits", ("ZZZ", "2020-01-01", 2.0, 1.0, ""), at="2024-05-01", symbol="ZZZ")
+    by_days(store, 2023, "2023-06-01", at="2024-05-15")
+    by_days(store, 2024, "2024-02-01", at="2024-05-20")
+    by_days(store, 2022, "2022-02-01", at="2024-05-22")
+    assert stale_series(store, TODAY) == []
+    listed(store, "splits", *(("AAPL", day, 2.0, 1.0, "") for day in ("2023-06-01", "2024-02-01", "2022-02-01", "2014-06-09")))
+    assert stale_series(store, TODAY) == [], "of the first whole list no row is news, whatever lists by days have brought"
+    by_days(store, 2024, "2024-02-01", "2024-03-01", at="2024-06-02")
+    assert [one.ex_date for one in stale_series(store, TODAY)] == [date(2024, 3, 1)], "the whole list lacked it"
+
+
+def test_the_pages_of_one_list_are_one_list(store):
+    keep(store, "split", "2024-05-10")
+    for number, day in enumerate(("2023-06-01", "2024-02-01")):
+        row = LedgerRow(
+            f"p{number}", "p0", number, "polygon", "*", "stored", rows=1, calls=1,
+            called_at_ms=ms("2024-05-20") + number * 3_600_000, next_cursor=None if number else "more",
+        )  # fmt: skip
+        assert store.store([Batch(row, records=Records("splits", (("AAPL", day, 2.0, 1.0, ""),)))]) == [True]
+    assert stale_series(store, TODAY) == []
+
+
 FIRST_DAY, DAYS = date(2024, 1, 1).toordinal(), 60
 MOMENTS = st.integers(0, DAYS * 4)
 

@@ -18,7 +18,7 @@ SELECT provider, symbol, CAST(ex_date AS TEXT), amount, {ms:first_seen}, {ms:gon
 FROM dividends WHERE provider IN ({vendors}) AND symbol {among}
 
 -- Those of them that may make what was fetched later than a day stale: of ex dates from that day on, and of corrections. The
--- last column is when the first list that has a row of the symbol was fetched: a row that only a later one has is new, or late.
+-- last column is when the first list that has a row of the symbol was fetched: a row that only a later one has is new, or late, unless a list by days has brought it.
 -- name: later_splits
 SELECT * FROM (SELECT provider, symbol, CAST(ex_date AS TEXT) AS ex_day, new_shares / old_shares, {ms:first_seen} AS seen,
     {ms:gone_at} AS gone, '', '', {ms:min(first_seen) OVER (PARTITION BY provider, symbol)} AS first_list
@@ -30,6 +30,23 @@ SELECT * FROM (SELECT provider, symbol, CAST(ex_date AS TEXT) AS ex_day, amount,
     {ms:gone_at} AS gone, kind, currency, {ms:min(first_seen) OVER (PARTITION BY provider, symbol)} AS first_list
   FROM dividends WHERE provider IN ({vendors}) AND symbol {among}) every_row
 WHERE ex_day >= ? OR gone IS NOT NULL OR seen > first_list
+
+-- Where lists by days have been asked for, a row that came later than another one may be of days that no list had before. Whole
+-- lists alone say that a row was not there: the earliest row of a symbol that no list by days can have brought.
+-- name: of_days
+SELECT count(*) FROM (SELECT 1 FROM coverage WHERE provider IN ({vendors}) AND dataset = ? LIMIT 1) AS one
+
+-- name: whole_splits
+SELECT provider, symbol, {ms:min(first_seen)} FROM splits r WHERE provider IN ({vendors}) AND symbol {among} AND NOT EXISTS (
+  SELECT 1 FROM coverage c WHERE c.provider = r.provider AND c.dataset = 'splits' AND c.symbol IN (r.symbol, '*')
+    AND c.first_day <= r.ex_date AND c.last_day >= r.ex_date)
+GROUP BY provider, symbol
+
+-- name: whole_dividends
+SELECT provider, symbol, {ms:min(first_seen)} FROM dividends r WHERE provider IN ({vendors}) AND symbol {among} AND NOT EXISTS (
+  SELECT 1 FROM coverage c WHERE c.provider = r.provider AND c.dataset = 'dividends' AND c.symbol IN (r.symbol, '*')
+    AND c.first_day <= r.ex_date AND c.last_day >= r.ex_date)
+GROUP BY provider, symbol
 
 -- name: lists
 SELECT provider, dataset, symbol, {ms:fetched_at} FROM record_lists
