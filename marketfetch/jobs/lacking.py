@@ -8,7 +8,7 @@ from typing import Any
 
 from marketfetch import vendors
 from marketfetch.configured import options
-from marketfetch.schemas.coverage import EVERY_SYMBOL, Days, covered_days, final_days
+from marketfetch.schemas.coverage import EVERY_SYMBOL, Days, covered_days
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.storage.store import Store
@@ -17,9 +17,9 @@ from marketfetch.vendors.times import day_start_ms
 
 
 def lacking(spec: JobSpec, job_id: str, store: Store) -> list[str]:
-    """Returns the symbols, in the order of the wish, that lack a final bar of a session that came with the whole market.
+    """Returns the symbols, in the order of the wish, that lack a bar of a session that came with the whole market.
 
-    Without those that have been asked for by themselves since. Raises StoreError.
+    A reply shortly after the close counts as well, although its bars may still change. Without those that have been asked for by themselves since. Raises StoreError.
     """
     if EVERY_SYMBOL in spec.symbols or spec.is_whole:
         return []
@@ -34,12 +34,12 @@ def lacking(spec: JobSpec, job_id: str, store: Store) -> list[str]:
     except (PlanError, IndexError):
         return []  # another release has recorded it
     kind = (own.timespan, own.adjustment)
-    final = final_days(
+    came = covered_days(
         one for name in {one.dataset for one in requests} for one in store.covered(spec.provider, name, *kind, ())
     )
-    days = {one.start.toordinal(): one for one in requests if one.start and _among(one.start.toordinal(), final)}
+    days = {one.start.toordinal(): one for one in requests if one.start and _among(one.start.toordinal(), came)}
     starts = {day: day_start_ms(one.start, vendor.zone(one, ours)) for day, one in sorted(days.items()) if one.start}
-    bars = store.stored_starts(spec.provider, *kind, spec.symbols, [*starts.values()])
+    bars = store.stored_starts(spec.provider, *kind, spec.symbols, [*starts.values()], partial=True)
     asked = defaultdict(list)
     for one in store.covered(spec.provider, own.dataset, *kind, spec.symbols):
         asked[one.symbol].append(one)

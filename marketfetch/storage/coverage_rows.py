@@ -135,7 +135,14 @@ class CoverageQueries:
         return [covered_of(row) for row in self._database.read(self._sql["of_symbols"], *key, asked)]
 
     def stored_starts(
-        self, provider: str, timespan: str, adjustment: str, symbols: Sequence[str], starts_ms: Sequence[int]
+        self,
+        provider: str,
+        timespan: str,
+        adjustment: str,
+        symbols: Sequence[str],
+        starts_ms: Sequence[int],
+        *,
+        partial: bool = False,
     ) -> dict[str, frozenset[int]]:
         hours = {start // _HOUR_MS: start for start in starts_ms}
         all_of_them, text = frozenset(starts_ms), ",".join(map(str, hours))
@@ -143,7 +150,7 @@ class CoverageQueries:
         some = max(1, _MOST_HOURS // max(1, len(starts_ms)))
         for n in range(0, len(symbols) if starts_ms else 0, some):
             asked = self._database.listing(sorted(symbols[n : n + some]))
-            key = (provider, timespan, adjustment, asked, starts_ms[0], starts_ms[-1])
+            key = (provider, timespan, adjustment, asked, starts_ms[0], starts_ms[-1], int(partial))
             for symbol, joined in self._database.read(self._sql["hours_of_symbols"], *key):
                 # Most have a bar of each session, and then the text says so.
                 stored = hours.keys() & map(int, joined.split(",")) if joined != text else hours

@@ -268,13 +268,20 @@ class Store:
         return self._coverage.covered(provider, dataset, timespan, adjustment, symbols)
 
     def stored_starts(
-        self, provider: str, timespan: str, adjustment: str, symbols: Sequence[str], starts_ms: Sequence[int]
+        self,
+        provider: str,
+        timespan: str,
+        adjustment: str,
+        symbols: Sequence[str],
+        starts_ms: Sequence[int],
+        *,
+        partial: bool = False,
     ) -> dict[str, frozenset[int]]:
-        """Those of `starts_ms` (ascending, Unix ms, at full hours) at which a final bar of a symbol begins, by symbol.
+        """Those of `starts_ms` (ascending, Unix ms, at full hours) at which a final bar of a symbol begins, by symbol; with `partial` any bar.
 
         A symbol without any is not among them. Looks at each bar from the first to the last of these times.
         """
-        return self._coverage.stored_starts(provider, timespan, adjustment, symbols, starts_ms)
+        return self._coverage.stored_starts(provider, timespan, adjustment, symbols, starts_ms, partial=partial)
 
     def cover(self, covered: Sequence[Covered]) -> None:
         """Merges these intervals into what is covered, in one transaction: for what an earlier release has stored."""

@@ -42,17 +42,18 @@ def _from_two(emptied: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-def arrived(root: str, *symbols: str) -> None:
+def arrived(root: str, *symbols: str, at_ms: int = NOW_MS, partial: bool = False) -> None:
     """The reply to a request in the lane has a bar of each of these symbols."""
     (text,) = connections.store().database.read("SELECT arguments FROM job_requests WHERE root = ?", root)[0]
     request = Request.model_validate({"provider": "polygon", **json.loads(text)})
     close = np.full(len(symbols), 1.0)
     bars = BarColumns.build(np.full(len(symbols), day_start_ms(DAY, NEW_YORK)), open=close, high=close, low=close, close=close)
+    bars = bars.marked_partial(first_ms=0) if partial else bars
     section = CrossSection("polygon", symbols, "1d", "raw", bars, NEW_YORK)
     row = LedgerRow(
-        root, root, 0, "polygon", request.symbol, "stored" if symbols else "empty", rows=len(symbols), called_at_ms=NOW_MS
+        root, root, 0, "polygon", request.symbol, "stored" if symbols else "empty", rows=len(symbols), called_at_ms=at_ms
     )
-    covered = covered_by(request, vendors.vendor("polygon"), configured.options("polygon"), called_at_ms=NOW_MS)
+    covered = covered_by(request, vendors.vendor("polygon"), configured.options("polygon"), called_at_ms=at_ms)
     connections.store().store([Batch(row, section if symbols else (), covered=covered)])
 
 
@@ -91,6 +92,15 @@ def test_a_symbol_that_the_reply_lacks_is_named_and_asked_for_by_itself() -> Non
     assert (marketfetch.status(job.job_id).lacking_symbols, marketfetch.status(later.job_id).state) == ([], "done")
     assert [(one.symbol, one.why) for one in gaps()] == [("OTC", "vendor has none")]
     assert marketfetch.submit("polygon", ["A", "B", "OTC"], **WISH, name="last").all_stored
+
+
+def test_a_reply_of_the_evening_whose_bars_may_still_change_names_what_it_lacks() -> None:
+    job = marketfetch.submit("polygon", ["A", "B", "OTC"], **WISH)
+    (root,) = lane()
+    arrived(root, "A", "B", at_ms=unix_ms(datetime(2024, 1, 30, 21, 20, tzinfo=UTC)), partial=True)
+    state = marketfetch.status(job.job_id)
+    assert (state.state, state.lacking_symbols) == ("done", ["OTC"])
+    assert connections.store().stored_starts("polygon", "1d", "raw", ["A"], [day_start_ms(DAY, NEW_YORK)]) == {}
 
 
 def test_a_symbol_that_no_job_has_named_is_no_gap_where_the_market_lacks_it() -> None:

@@ -28,10 +28,10 @@ HAVING count(*) = max(l.page) + 1
    AND max(CASE WHEN l.outcome IN ('stored', 'empty') THEN 0 ELSE 1 END) = 0
 ORDER BY l.root
 
--- The bars of some symbols that begin within a range and can't change any more.
+-- The bars of some symbols that begin within a range: all of them, or those that can't change any more.
 -- name: hours_of_symbols
 SELECT symbol, {joined:hour} FROM (
     SELECT s.symbol, {ms:b.ts} / 3600000 AS hour FROM series s JOIN bar_rows b ON b.series_id = s.id
     WHERE s.provider = ? AND s.timespan = ? AND s.adjustment = ? AND s.symbol {among}
-      AND b.ts >= {time:?} AND b.ts <= {time:?} AND NOT b.partial) AS kept
+      AND b.ts >= {time:?} AND b.ts <= {time:?} AND (? = 1 OR NOT b.partial)) AS kept
 GROUP BY symbol
