@@ -109,6 +109,7 @@ class _Subtraction:
         self._spec = spec
         self._stale = stale
         self._planned = planned
+        self._records = any(one.records for one in planned)
         self._overlap = overlap
         self._at_ms = unix_ms(datetime.fromisoformat(spec.as_of))
         self._vendor: Vendor[Any] = vendors.vendor(spec.provider)
@@ -170,9 +171,11 @@ class _Subtraction:
                 whole.append(symbol)
                 continue
             replanned.update(one.places)
-            with_sessions = tuple(filter(None, (_sessions_of(one.kind.finality, gap) for gap in missing[symbol])))
-            if with_sessions:
-                groups[one.kind, with_sessions, generation_of(old) if old else ""].append(symbol)
+            gaps = missing[symbol]
+            if not self._records:  # splits and dividends may have an ex date on any day
+                gaps = tuple(filter(None, (_sessions_of(one.kind.finality, gap) for gap in gaps)))
+            if gaps:
+                groups[one.kind, gaps, generation_of(old) if old else ""].append(symbol)
         if not replanned:
             return list(self._planned)
         # A request of several symbols, of which one is replanned, leaves the others to be asked for all of their range.
@@ -245,8 +248,7 @@ class _Subtraction:
             found = with_generations(spec, self._vendor.plan(spec, self._options), self._vendor, self._options)
         except PlanError as error:
             raise BadRequestError(str(error)) from error
-        records = any(one.records for one in self._planned)
-        return [one.model_copy(update={"records": True}) for one in found] if records else found
+        return [one.model_copy(update={"records": True}) for one in found] if self._records else found
 
 
 def _final(provider: str, wanted: Mapping[str, _Wanted], store: MarketReader) -> Callable[[Kind, str], list[Days]]:

@@ -12,6 +12,7 @@ import pytest
 from marketfetch import vendors
 from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs import planning, updating
+from marketfetch.jobs.asked_again import asked_again
 from marketfetch.jobs.batches import decode, encode
 from marketfetch.jobs.subtraction import subtracted
 from marketfetch.schemas.coverage import Covered
@@ -21,7 +22,7 @@ from marketfetch.schemas.record_kinds import Records
 from marketfetch.schemas.request import Request
 from marketfetch.storage.asked_ranges import asked_ranges
 from marketfetch.vendors.covering import covered_by
-from marketfetch.vendors.dataset_names import records_of
+from marketfetch.vendors.dataset_names import known_days, records_of
 from marketfetch.vendors.errors import Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.page_chain import MOST_PAGES_OF_A_LIST, most_pages
@@ -169,12 +170,29 @@ def test_what_all_symbols_have_covered_is_not_asked_for_again_of_one(store: Any)
         assert subtracted(spec, requests, store, overlap=5).requests == []
     spec, requests = wish("AAPL", end="2026-04-30")
     (rest,) = subtracted(spec, requests, store, overlap=5).requests
-    assert (rest.start, rest.end, rest.records) == (date(2026, 3, 2), date(2026, 4, 30), True)
+    assert (rest.start, rest.end, rest.records) == (date(2026, 2, 28), date(2026, 4, 30), True), "a Saturday"
     spec, requests = wish("AAPL", dataset="dividends")
     assert subtracted(spec, requests, store, overlap=5).requests == requests
     (whole,) = planning.plan_new(whole_spec := planning.make_spec("polygon", ["AAPL"], again=False, at=AT, dataset="splits"))
     assert subtracted(whole_spec, [whole], store, overlap=5).requests == [whole]
     assert asked_ranges(store) == [], "a list covers no session of bars"
+
+
+def test_a_list_with_a_rejected_row_is_asked_for_again_and_so_are_the_days_between_two_lists(store: Any) -> None:  # noqa: F811
+    _, requests = wish("*", start="2026-01-05", end="2026-01-09")
+    found = covered_by(requests[0], VENDOR, VENDOR.options(), called_at_ms=int(AT.timestamp() * 1_000))
+    assert known_days(found, None, rejected=1) == found == known_days(found, Records("splits", ()), rejected=0)
+    unsure = known_days(found, Records("splits", ()), rejected=1)
+    row = reply(int(AT.timestamp() * 1_000), root=requests[0].root, outcome="empty", symbol="*")
+    store.store([replace(row, covered=unsure)])
+    spec, later = wish("*", start="2026-01-12", end="2026-01-16")
+    covered_now(store, later[0], AT)
+    spec, planned = wish("*", start="2026-01-05", end="2026-01-18")
+    asked = asked_again(spec, subtracted(spec, planned, store, overlap=0).requests, store)
+    days = [(str(one.start), str(one.end)) for one in asked]
+    assert days[0][0] == "2026-01-05", "the list with the rejected row"
+    assert days[-1][1] == "2026-01-18", "the weekend behind the other list"
+    assert requests[0].root not in {one.root for one in asked}
 
 
 def test_the_last_days_are_asked_for_again(store: Any) -> None:  # noqa: F811
