@@ -19,7 +19,8 @@ from marketfetch.vendors.times import day_start_ms
 def lacking(spec: JobSpec, job_id: str, store: Store) -> list[str]:
     """Returns the symbols, in the order of the wish, that lack a bar of a session that came with the whole market.
 
-    A reply shortly after the close counts as well, although its bars may still change. Without those that have been asked for by themselves since. Raises StoreError.
+    A reply shortly after the close counts as well, although its bars may still change.
+    Those that have been asked for by themselves since are left out. Raises StoreError.
     """
     if EVERY_SYMBOL in spec.symbols or spec.is_whole:
         return []

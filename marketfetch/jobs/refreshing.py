@@ -69,7 +69,7 @@ def stale_of(spec: JobSpec, planned: Sequence[Request], store: Store) -> dict[st
 
 
 def _is_wished(one: Covered, provider: str, wished: Mapping[tuple[str, str, str], set[str]]) -> bool:
-    names = wished.get((one.dataset, one.timespan, one.adjustment), frozenset())
+    names = wished.get((one.dataset, one.timespan, one.adjustment), set())
     return one.provider == provider and (one.symbol in names or EVERY_SYMBOL in names)
 
 

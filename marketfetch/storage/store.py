@@ -277,9 +277,10 @@ class Store:
         *,
         partial: bool = False,
     ) -> dict[str, frozenset[int]]:
-        """Those of `starts_ms` (ascending, Unix ms, at full hours) at which a final bar of a symbol begins, by symbol; with `partial` any bar.
+        """Those of `starts_ms` (ascending, Unix ms, at full hours) at which a final bar of a symbol begins, by symbol.
 
-        A symbol without any is not among them. Looks at each bar from the first to the last of these times.
+        With `partial` bars that may still change count too. A symbol without any is not among them. Looks at
+        each bar from the first to the last of these times.
         """
         return self._coverage.stored_starts(provider, timespan, adjustment, symbols, starts_ms, partial=partial)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import combinations
 from time import process_time
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -22,6 +23,7 @@ from marketfetch.schemas.coverage import Covered, merged
 from marketfetch.schemas.ledger import LedgerRow
 from marketfetch.schemas.request import Request
 from marketfetch.settings import override
+from marketfetch.storage.sqlite.database import SPELLING
 from marketfetch.vendors.covering import covered_by
 from marketfetch.vendors.times import NEW_YORK, day_start_ms, local_date, unix_ms
 
@@ -46,6 +48,9 @@ def settings(**more: str) -> Any:
 
 class Database:
     """Coverage, ledger and bars, and what a market has traded of each symbol."""
+
+    #: Without any adjusted prices.
+    database = SimpleNamespace(spelling=SPELLING, listing=list, read=lambda *_of: [])
 
     def __init__(self, *, lacking: frozenset[tuple[str, date]] = frozenset()) -> None:
         self.rows: dict[tuple[str, ...], list[Covered]] = {}

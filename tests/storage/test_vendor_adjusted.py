@@ -156,7 +156,7 @@ def by_days(store: Any, year: int, *days: str, at: str, symbol: str = "*") -> No
     """The splits of AAPL on these days, by a list of a year."""
     first, last = date(year, 1, 1), date(year, 12, 31)
     row = LedgerRow(at, at, 0, "polygon", symbol, "stored", rows=len(days), calls=1, called_at_ms=ms(at))
-    records = Records("splits", [("AAPL", day, 2.0, 1.0, "") for day in days], "splits", days=(str(first), str(last)))
+    records = Records("splits", tuple(("AAPL", day, 2.0, 1.0, "") for day in days), "splits", days=(str(first), str(last)))
     covered = Covered("polygon", "splits", symbol, "1d", "raw", first, last, last, ms(at))
     assert store.store([Batch(row, records=records, covered=(covered,))]) == [True]
 
