@@ -17,6 +17,7 @@ from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError, UnreadableJob, WrongValueError
 from marketfetch.jobs import list_wishes
 from marketfetch.jobs.list_wishes import whole_list
+from marketfetch.jobs.wish_size import check_size
 from marketfetch.ops.symbol_words import mistaken
 from marketfetch.schemas import day_words
 from marketfetch.schemas.handle import Handle
@@ -221,6 +222,7 @@ def plan_new(spec: JobSpec) -> list[Request]:
     vendor = vendors.vendor(spec.provider)
     try:
         check_whole_market(vendor, spec)
+        check_size(spec, vendor, options(spec.provider))
     except PlanError as error:
         raise _refused(error) from error
     requests = plan(spec)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from datetime import date
 from typing import Annotated, Final, Self
 
@@ -76,7 +77,7 @@ class JobSpec(BaseModel):
         if not self.symbols:
             raise ValueError("there is no symbol: name at least one")
         if len(set(self.symbols)) != len(self.symbols):
-            twice = sorted({symbol for symbol in self.symbols if self.symbols.count(symbol) > 1})
+            twice = sorted(symbol for symbol, times in Counter(self.symbols).items() if times > 1)
             raise ValueError(f"symbols named twice: {', '.join(twice)}: name each once")
         return self
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from marketfetch.ops.symbol_words import split
 from marketfetch.ops.universes import AT
@@ -15,15 +15,29 @@ from marketfetch.suggestions import did_you_mean
 from marketfetch.web.problems import Refused
 
 _DAY = "A date, or words: today, yesterday, -5d, -2w, -3mo, -1y."
+#: More than a market has. Universes of the settings may be longer.
+MOST_SYMBOLS: Final = 20_000
+_MOST_NAMES: Final = 50
+
+# A body is checked on the event loop: the check ends at the first wrong value, as a list of 100,000 errors takes seconds.
+Symbols = Annotated[list[str], Field(max_length=MOST_SYMBOLS, fail_fast=True)]
+Tags = Annotated[list[str], Field(max_length=100, fail_fast=True)]
 
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _few_names(cls, given: Any) -> Any:
+        if isinstance(given, dict) and len(given) > _MOST_NAMES:
+            raise ValueError(f"has {len(given):,} names, which no request has")
+        return given
+
 
 class _Symbols(_Body):
     provider: str = Field(description="The name of a vendor: GET /api/v1/vendors lists them.")
-    symbols: list[str] = Field(description="The vendor's own spelling; @NAME stands for a universe of the settings.")
+    symbols: Symbols = Field(description="The vendor's own spelling; @NAME stands for a universe of the settings.")
     timespan: str = Field(default="1d", description="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo.")
     dataset: str = Field(default="bars", description="bars, splits, dividends, or the vendor's name for the data.")
     adjustment: str | None = Field(default=None, description="raw, split or split_dividend; null: the vendor's usual one.")
@@ -47,7 +61,7 @@ class Wish(_Symbols):
 class _Handle(_Body):
     owner: str | None = Field(default=None, description="Whose job it is; null: the name of the token.")
     name: str = Field(default="", description="A name to find the job by.")
-    tags: list[str] = Field(default=[], description="Words to find the job by.")
+    tags: Tags = Field(default=[], description="Words to find the job by.")
 
 
 class JobWish(Wish, _Handle):
@@ -71,7 +85,7 @@ class Repair(_Body):
     """Which missing sessions to ask for; what is null is left open."""
 
     provider: str | None = None
-    symbols: list[str] | None = None
+    symbols: Symbols | None = None
     timespan: str | None = None
     adjustment: str | None = None
     start: str | None = Field(default=None, description=_DAY)

@@ -1,11 +1,13 @@
 """Runs the public functions, which block, in a bounded number of threads: the event loop is never blocked.
 
-Quick questions and long readings have threads of their own, so that ten people who look for gaps hold up no status.
+Quick questions, long readings and the planning of wishes have threads of their own, so that ten people who look for gaps, or
+plan for a whole market, hold up no status.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -20,6 +22,7 @@ T = TypeVar("T")
 
 QUICK: Final = 8
 LONG: Final = 3
+PLANNING: Final = 2
 #: Calls that may wait for a thread; further ones are refused at once, since their clients would give up before their turn.
 _MOST_WAITING: Final = 200
 
@@ -29,6 +32,13 @@ class Calls:
 
     def __init__(self) -> None:
         self._quick, self._long = CapacityLimiter(QUICK), CapacityLimiter(LONG)
+        self._planning, self._looking = CapacityLimiter(PLANNING), CapacityLimiter(1)
+        self._at_work: set[int] = set()
+
+    @property
+    def busy(self) -> bool:
+        """True while a thread works, also for a request that has ended."""
+        return bool(self._at_work)
 
     async def quick(self, function: Callable[[], T]) -> T:
         """What `function` returns, for questions that take milliseconds. Raises what it raises, and Refused (503)."""
@@ -37,6 +47,14 @@ class Calls:
     async def long(self, function: Callable[[], T]) -> T:
         """The same for what may read for seconds."""
         return await self._run(function, self._long)
+
+    async def planning(self, function: Callable[[], T]) -> T:
+        """The same for what plans a wish: seconds of computing for a large one."""
+        return await self._run(function, self._planning)
+
+    async def looking(self, function: Callable[[], T]) -> T:
+        """The same for the one reader of the live view, which waits for no request of a client."""
+        return await self._run(function, self._looking)
 
     async def answer(
         self, function: Callable[[], Any], *, status: int = 200, headers: dict[str, str] | None = None
@@ -49,12 +67,18 @@ class Calls:
         """The same for what may read for seconds."""
         return Response(await self.long(lambda: as_json(function())), media_type="application/json")
 
-    @staticmethod
-    async def _run(function: Callable[[], T], limiter: CapacityLimiter) -> T:
+    async def _run(self, function: Callable[[], T], limiter: CapacityLimiter) -> T:
+        def work() -> T:
+            self._at_work.add(threading.get_ident())
+            try:
+                return function()
+            finally:
+                self._at_work.discard(threading.get_ident())
+
         if limiter.statistics().tasks_waiting >= _MOST_WAITING:
             raise Refused(503, f"{_MOST_WAITING} requests wait for this server already: ask again later.")
-        # A thread that waits for a database that is away must not keep the server from ending.
-        return await to_thread.run_sync(function, abandon_on_cancel=True, limiter=limiter)
+        # A thread that waits for a database that is away must not keep the server from ending (see http_server.py).
+        return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
 
 
 def as_json(found: Any) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
@@ -24,6 +25,7 @@ from marketfetch.jobs.job_values import Failure, JobStatus
 from marketfetch.jobs.lookup import known_job, recorded
 from marketfetch.jobs.submission import Submitted, id_for, submit, submit_for
 from marketfetch.jobs.updating import update, update_for
+from marketfetch.jobs.wish_size import at_most
 from marketfetch.storage.store import NoTables
 from marketfetch.web.access import Reader, Submitter
 from marketfetch.web.bodies import JobWish, UpdateWish, Wish
@@ -31,7 +33,12 @@ from marketfetch.web.callers import Caller
 from marketfetch.web.problems import Refused
 from marketfetch.web.web_service import calls_of, service_of
 
+T = TypeVar("T")
+
 router = APIRouter(tags=["jobs"])
+
+#: Of one wish: a few seconds of planning, and 100 MB meanwhile. The command line takes larger ones.
+MOST_REQUESTS: Final = 50_000
 
 Once = Annotated[
     str | None,
@@ -44,10 +51,15 @@ Once = Annotated[
 
 
 @router.post("/plan", response_model=ForecastOfJob, summary="What a job would cost")
-async def plan(request: Request, wish: Wish, _caller: Reader) -> Response:
-    """What a job with this wish would cost now: calls, rows, bytes, and the time at the limits of the keys. Sends nothing."""
+async def plan(request: Request, wish: Wish, caller: Reader) -> Response:
+    """What a job with this wish would cost now: calls, rows, bytes, and the time at the limits of the keys. Sends nothing.
+
+    It counts as a submit of the token.
+    """
     wished = wish.arguments()
-    return await calls_of(request).answer(lambda: forecast_of_job(forecast.plan(**wished)))
+    await service_of(request).count_submit(caller)
+    planned = await _planned(request, partial(forecast.plan, **wished))
+    return await calls_of(request).answer(lambda: forecast_of_job(planned))
 
 
 @router.post("/jobs", response_model=SubmittedJob, status_code=201, summary="Submit a job")
@@ -123,17 +135,27 @@ async def _submitted(request: Request, caller: Caller, once: Any, repeated: Any,
     """Submits once for each idempotency key. A client that got no response sends the same again."""
     await service_of(request).count_submit(caller)
     if key is None:
-        done: Submitted = await calls_of(request).quick(once)
+        done: Submitted = await _planned(request, once)
     else:
         # The job's id is derived from the key, and the caller's: two callers may use the same one.
         task_id = f"api:{caller.token or caller.name}:{key}"
         job_id = id_for(task_id)
         known = await calls_of(request).quick(partial(_is_recorded, job_id))
-        await calls_of(request).quick(partial(repeated, task_id))
+        await _planned(request, partial(repeated, task_id))
         found = await calls_of(request).quick(lambda: status(job_id))
         done = Submitted(job_id, found.requests.total, new=not known)
     where = {"Location": f"/api/v1/jobs/{done.job_id}"}
     return await calls_of(request).answer(lambda: submitted_job(done), status=201 if done.new else 200, headers=where)
+
+
+async def _planned(request: Request, function: Callable[[], T]) -> T:
+    """What `function` returns, which plans a wish. Raises BadRequestError for a wish of more than MOST_REQUESTS."""
+
+    def bounded() -> T:
+        with at_most(MOST_REQUESTS):
+            return function()
+
+    return await calls_of(request).planning(bounded)
 
 
 def _is_recorded(job_id: str) -> bool:

@@ -40,5 +40,5 @@ class KnownTokens:
         return caller
 
     async def revoked(self, token_ids: Collection[str]) -> Collection[str]:
-        """Those of these tokens that are valid no more. Raises UnavailableError."""
-        return await self._calls.quick(partial(access_tokens.no_longer_valid, token_ids))
+        """Those of these tokens that are valid no more, for the live view. Raises UnavailableError."""
+        return await self._calls.looking(partial(access_tokens.no_longer_valid, token_ids))

@@ -124,7 +124,8 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 async def on_invalid(_request: Request, error: Exception) -> Response:
     """For a body or a query that is not what a path takes."""
     assert isinstance(error, RequestValidationError)
-    return response(Refused(422, *_said(error.errors())[:1], errors=_said(error.errors())[1]))
+    sentence, wrong = _said(error.errors())
+    return response(Refused(422, sentence, errors=wrong))
 
 
 def _said(errors: Sequence[Mapping[str, Any]]) -> tuple[str, list[WrongValue]]:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
+from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
 from marketfetch import connections
 from marketfetch.cli.main import marketfetch
+from marketfetch.exceptions import BadRequestError
+from marketfetch.jobs import forecast
 from marketfetch.settings import override
+from marketfetch.web import job_routes
+from marketfetch.web.call_threads import PLANNING
+from tests.web.conftest import shared_api
 
 WISH = {"provider": "polygon", "symbols": ["AAPL", "MSFT"], "start": "2024-01-02", "end": "2024-01-31"}
 
@@ -94,6 +103,65 @@ def test_a_wrong_wish_is_refused_with_its_sentence(client, path, body, status, s
 def test_what_no_json_is_refused(client):
     response = client.post("jobs", content=b"{", headers={"content-type": "application/json"})
     assert client.refused(response, 422) == "The body is no JSON."
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({**WISH, "symbols": [1] * 300_000}, "symbols.0 must be a text."),
+        ({**WISH, "symbols": ["A"] * 20_001}, "symbols must have 20000 entries or fewer."),
+        ({**WISH, "tags": [None] * 100_000}, "tags.0 must be a text."),
+        ({**WISH, "tags": ["a"] * 101}, "tags must have 100 entries or fewer."),
+        ({str(n): 1 for n in range(60_000)}, "body has 60,000 names, which no request has."),
+        ([1] * 300_000, "body must be a table of names and values."),
+    ],
+)
+def test_the_check_of_a_body_ends_at_the_first_wrong_value(client, body, says):
+    """It is made on the event loop: 300,000 errors would hold up everybody for seconds."""
+    response = client.post("jobs", json=body)
+    assert (client.refused(response, 422), len(response.json()["errors"])) == (says, 1)
+
+
+@pytest.mark.parametrize("path", ["plan", "jobs", "updates"])
+def test_a_wish_of_too_many_requests_is_refused(client, monkeypatch, path):
+    monkeypatch.setattr(job_routes, "MOST_REQUESTS", 1)
+    wish: dict[str, Any] = (
+        {**WISH, "again": False} if path != "updates" else {"provider": "polygon", "symbols": ["AAPL", "MSFT"]}
+    )
+    for headers in ({}, {"Idempotency-Key": "7"}):
+        said = client.refused(client.post(path, json=wish, headers=headers), 422)
+        assert said.startswith("The wish takes about 2 requests, and 1 are the most here: ask for fewer symbols")
+    assert client.get("jobs").json()["jobs"] == []
+    assert client.post(path, json={**wish, "symbols": ["AAPL"]}).status_code in (200, 201)
+
+
+def test_while_wishes_are_planned_everything_else_is_answered(client, monkeypatch):
+    released, planning = threading.Event(), threading.Semaphore(0)
+
+    def waiting(*_: Any, **__: Any) -> None:
+        planning.release()
+        assert released.wait(60)
+        raise BadRequestError("it is planned")
+
+    monkeypatch.setattr(forecast, "plan", waiting)
+
+    async def test() -> list[httpx.Response]:
+        shared_api().state.service = client.service
+        transport = httpx.ASGITransport(client.app)
+        async with httpx.AsyncClient(transport=transport, base_url=f"{client.base}/api/v1/", timeout=60) as asked:
+            plans = [asyncio.create_task(asked.post("plan", json=WISH)) for _ in range(12)]
+            try:
+                for _ in range(PLANNING):
+                    assert await asyncio.to_thread(planning.acquire, timeout=60)
+                for path in ("jobs", "quotas", "vendors"):
+                    assert (await asked.get(path)).status_code == 200
+                assert not any(one.done() for one in plans)
+                assert not planning.acquire(blocking=False), "no more than these at a time"
+            finally:
+                released.set()
+            return await asyncio.gather(*plans)
+
+    assert [one.json()["detail"] for one in asyncio.run(test())] == ["it is planned"] * 12
 
 
 @pytest.mark.parametrize("path", ["jobs/0123456789abcdef", "jobs/nightly/failures"])
