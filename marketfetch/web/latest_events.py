@@ -15,7 +15,8 @@ from typing import Any, Final
 
 #: What an event is about: `job` and its id, `key` with vendor and label, `service`.
 Subject = tuple[str, str]
-#: Jobs that are kept; further ones that have not changed for longest are forgotten.
+#: Jobs that are kept; further ones that have not changed for longest are forgotten, except those that the last look has found:
+#: a forgotten one that is found again would be an event each time.
 MOST_KEPT: Final = 2_000
 
 
@@ -52,8 +53,9 @@ class LatestEvents:
             self.number += 1
             self._latest.pop(subject, None)  # a changed one goes to the end
             self._latest[subject] = _Event(self.number, item.mark, self._frame(subject[0], item.document))
-        while len(self._latest) > MOST_KEPT:
-            del self._latest[next(iter(self._latest))]
+        if (over := len(self._latest) - MOST_KEPT) > 0:
+            for subject in [one for one in self._latest if one not in found][:over]:
+                del self._latest[subject]
         return self.number > before
 
     def since(self, number: int, wanted: Callable[[Subject], bool]) -> bytes:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from marketfetch.documents.job_documents import job_line
 from marketfetch.documents.key_documents import key_state
@@ -22,8 +22,11 @@ from marketfetch.web.problems import Refused, document, refused
 
 log = logging.getLogger("marketfetch.web")
 
-#: The time between two looks, at least; four times what a look took where that is more.
+T = TypeVar("T")
+
+#: The time between two looks, at least; four times what a look took where that is more, up to the longest pause.
 EVERY_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 5.0
 HEARTBEAT_S: Final = 15.0
 MOST_CLIENTS: Final = 500
 #: The latest jobs, and behind them each older one that runs.
@@ -58,6 +61,7 @@ class Live:
         self._ended: set[str] = set()
         self._running: set[str] = set()
         self._stopped = False
+        self._took_s = 0.0
         self._looked, self._changed = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -112,13 +116,31 @@ class Live:
         """Looks again and again while there is a client."""
         looked = self._looked
         while self._clients and not self._stopped:
-            began = time.monotonic()
-            changed = self._latest.merge(await self._look())
-            changed = await self._end_revoked() or changed
+            changed, self._took_s = False, 0.0
+            try:
+                changed = self._latest.merge(await self._look())
+                changed = await self._end_revoked() or changed
+            except Exception:
+                log.exception("a look of the live view failed; the next one follows")
             looked.set()
             if changed:
                 self._wake()
-            await asyncio.sleep(max(EVERY_S, 4 * (time.monotonic() - began)))
+            await asyncio.sleep(self._pause_s())
+
+    def _pause_s(self) -> float:
+        return max(EVERY_S, min(4 * self._took_s, LONGEST_PAUSE_S))
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        """What `function` returns. Its time counts, and not that of its wait for a thread."""
+
+        def timed() -> T:
+            began = time.monotonic()
+            try:
+                return function()
+            finally:
+                self._took_s += time.monotonic() - began
+
+        return await self._calls.looking(timed)
 
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
@@ -130,12 +152,12 @@ class Live:
         found: dict[Subject, Item] = {}
         try:
             # What ran at the last look is looked at once more, so that the end of every job is an event.
-            jobs = await self._calls.quick(lambda: listing(LATEST, running=True, also=sorted(self._running | named)))
+            jobs = await self._in_thread(lambda: listing(LATEST, running=True, also=sorted(self._running | named)))
             self._running = {one.job_id for one in jobs.jobs if one.state == "running"}
             found |= {("job", one.job_id): job_item(cleaned(job_line(one))) for one in jobs.jobs}
             found["service", ""] = plain_item(cleaned({"ok": True, "detail": "", "trouble": jobs.trouble}))
             if "keys" in topics:
-                keys = await self._calls.quick(key_status.lines)
+                keys = await self._in_thread(key_status.lines)
                 found |= {("key", f"{one.provider} {one.key.label}"): key_item(cleaned(key_state(one))) for one in keys}
         except Exception as error:
             problem = document(refused(error))

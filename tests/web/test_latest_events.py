@@ -74,6 +74,16 @@ def test_memory_is_bounded(monkeypatch):
     assert [one[2]["n"] for one in read(live.since(0, lambda _: True))] == [7, 8, 9]
 
 
+def test_what_is_found_again_and_again_is_no_event_each_time_however_much_it_is(monkeypatch):
+    monkeypatch.setattr(latest_events, "MOST_KEPT", 3)
+    live = LatestEvents()
+    found = {("job", str(n)): plain_item({"n": n}) for n in range(10)}
+    assert live.merge(found)
+    assert not live.merge(found)
+    assert live.merge({("job", "0"): plain_item({"n": 0})}) is False
+    assert [one[2]["n"] for one in read(live.since(0, lambda _: True))] == [0, 8, 9], "the others are forgotten"
+
+
 def test_that_a_second_has_passed_is_no_event_of_a_job_or_a_key():
     job = {"job": "a", "requests": {"parked": 3}, "eta_seconds": 1000, "rate_per_minute": 60.0, "next_call": {"seconds": 50}}
     assert job_item(job).mark == job_item({**job, "eta_seconds": 999, "next_call": {"seconds": 49}}).mark

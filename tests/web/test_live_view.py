@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from marketfetch.jobs import job_list, steering
 from marketfetch.jobs.submission import submit
 from marketfetch.web import live_view
 from marketfetch.web.call_threads import Calls
+from marketfetch.web.known_tokens import KnownTokens
 from marketfetch.web.live_view import Live, Wanted
 from marketfetch.web.problems import Refused
 from tests.jobs.conftest import emptied  # noqa: F401 (pytest finds the fixture here)
@@ -191,6 +193,72 @@ def test_a_revoked_token_ends_its_stream_and_no_other(quick):
         job = await asyncio.to_thread(submit, "polygon", ["AAPL"], **WISH)
         await until(theirs, "job", job=job.job_id)
         await theirs.aclose()
+
+    run(test)
+
+
+def test_a_look_that_fails_in_any_way_is_followed_by_the_next_one(quick, caplog):
+    faults: list[BaseException] = [Refused(503, "200 requests wait"), RuntimeError("unforeseen")]
+
+    async def failing(_tokens: Any) -> tuple[str, ...]:
+        if faults:
+            raise faults.pop()
+        return ()
+
+    async def test() -> None:
+        stream = Live(Calls(), failing).events(Wanted(token="a"), "")
+        await until(stream, "service", ok=True)
+        job = await asyncio.to_thread(submit, "polygon", ["AAPL"], **WISH)
+        await until(stream, "job", job=job.job_id)
+        await asyncio.to_thread(steering.cancel, job.job_id)
+        await until(stream, "job", state="cancelled")
+        await stream.aclose()
+
+    run(test)
+    assert not faults
+    assert [one.message for one in caplog.records if one.name == "marketfetch.web"] == [
+        "a look of the live view failed; the next one follows"
+    ] * 2
+
+
+def test_the_reader_waits_for_no_request_of_a_client(quick):
+    async def test() -> None:
+        calls = Calls()
+        for n in range(int(calls._quick.total_tokens)):
+            calls._quick.acquire_on_behalf_of_nowait(str(n))
+        stream = Live(calls, KnownTokens(calls).revoked).events(Wanted(token="a"), "")
+        await until(stream, "service", ok=True)
+        async with asyncio.timeout(60):
+            rest = [text async for text in stream]
+        assert rest[-1].startswith(b"event: end"), "the token is not known"
+
+    run(test)
+
+
+def test_the_pause_is_that_of_the_look_and_not_of_its_wait_for_a_thread(quick, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(live_view, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(live_view, "EVERY_S", 1.0)
+
+    def look() -> str:
+        clock[0] += 0.5
+        return "seen"
+
+    async def test() -> None:
+        calls = Calls()
+        live = Live(calls, nothing_revoked)
+        calls._looking.acquire_on_behalf_of_nowait("another")
+        waiting = asyncio.create_task(live._in_thread(look))
+        while not calls._looking.statistics().tasks_waiting:  # noqa: ASYNC110 (anyio has no event for it)
+            await asyncio.sleep(0)
+        clock[0] += 1_000
+        calls._looking.release_on_behalf_of("another")
+        assert await waiting == "seen"
+        assert live._pause_s() == 2.0
+        clock[0] = 0.0
+        for _ in range(100):
+            await live._in_thread(look)
+        assert live._pause_s() == live_view.LONGEST_PAUSE_S
 
     run(test)
 
