@@ -43,11 +43,15 @@ class BarsWish:
 
 
 class BarReader:
-    """The bars of a wish, by symbol and time. For one thread at a time. `notes`: doubts about adjusted prices so far."""
+    """The bars of a wish, by symbol and time. For one thread at a time. `notes`: doubts about adjusted prices so far.
+
+    `close` may come while a thread reads a part, whose client has gone: what is open is then closed behind that part.
+    """
 
     def __init__(self, asked: BarsWish) -> None:
         """Finds the series. Raises BadRequestError, UnavailableError."""
         self.notes: dict[str, None] = {}
+        self._reads, self._ended = threading.Lock(), False
         self.columns = checked_columns(asked.columns)
         self._by, adjustment = read_adjust(asked.adjust, asked.as_of, asked.adjustment)
         meant = wish(
@@ -67,6 +71,22 @@ class BarReader:
 
     def part(self) -> tuple[StoredSeries, BarColumns] | None:
         """The next bars, of one series; None behind the last one. Raises StoreError, BadRequestError."""
+        try:
+            with self._reads:
+                return None if self._ended else self._next()
+        finally:
+            if self._ended:
+                self.close()
+
+    def close(self) -> None:
+        self._ended = True
+        if self._reads.acquire(blocking=False):
+            try:
+                self._opened.close()
+            finally:
+                self._reads.release()
+
+    def _next(self) -> tuple[StoredSeries, BarColumns] | None:
         while self._left:
             one, start, end = self._left.pop(0)
             if self._by:
@@ -82,9 +102,6 @@ class BarReader:
             with self._doubts():
                 return replace(one, adjustment=self._by.adjustment), adjusted_columns(self._store, one, bars, self._by)
         return None
-
-    def close(self) -> None:
-        self._opened.close()
 
     @contextmanager
     def _doubts(self) -> Iterator[None]:

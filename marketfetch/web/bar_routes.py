@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -67,28 +67,18 @@ async def bars(
     try:
         reader, form = await service.calls.long(opened)
         parts = _parts(calls_of(request), reader, form)
-        try:
-            first = await anext(parts)  # an error until here is a refusal; later ones cut the response
-        except BaseException:
-            await parts.aclose()
-            raise
+        first = await anext(parts)  # an error until here is a refusal; later ones cut the response
     except BaseException:
         service.streams -= 1
         raise
 
-    async def body() -> AsyncIterator[bytes]:
-        try:
-            yield first
-            async for part in parts:
-                yield part
-        finally:
-            service.streams -= 1
-            await parts.aclose()
+    def ended() -> None:
+        service.streams -= 1
 
-    return Stream(body(), media_type=form.media_type)
+    return Stream(first, parts, ended=ended, media_type=form.media_type)
 
 
-async def _parts(calls: Calls, reader: BarReader, form: Format) -> Any:
+async def _parts(calls: Calls, reader: BarReader, form: Format) -> AsyncGenerator[bytes, None]:
     def part() -> bytes | None:
         found = reader.part()
         return None if found is None else form.part(*found)

@@ -5,7 +5,6 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -41,12 +40,4 @@ async def events(
     parts = service.live.events(wanted, last_id)
     first = await anext(parts)  # one client too many is a refusal
 
-    async def body() -> AsyncIterator[bytes]:
-        try:
-            yield first
-            async for part in parts:
-                yield part
-        finally:
-            await parts.aclose()
-
-    return Stream(body(), send_s=_SEND_S, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    return Stream(first, parts, send_s=_SEND_S, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
