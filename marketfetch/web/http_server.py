@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import sys
+import threading
 from types import FrameType
 from typing import Any, Final
 
@@ -16,6 +19,8 @@ from marketfetch.web.web_service import Service
 
 #: What still runs is cancelled after so long: a signal ends the server within 5 s.
 _GRACE_S: Final = 3
+#: From there to the end of the process, where a thread still works.
+_LEAVE_S: Final = 0.5
 _KEEP_ALIVE_S: Final = 15
 #: Connections; further ones get 503 at once.
 _MOST_CONNECTIONS: Final = 2_000
@@ -70,4 +75,25 @@ def run(app: ASGIApp, service: Service, listening: socket.socket) -> None:
         "timeout_graceful_shutdown": _GRACE_S,
         "h11_max_incomplete_event_size": _LONGEST_HEADERS,
     }
-    _Server(uvicorn.Config(app, **options), service).run(sockets=[listening])
+    server = _Server(uvicorn.Config(app, **options), service)
+    try:
+        server.run(sockets=[listening])
+    finally:
+        if service.calls.busy:
+            _leave_soon(0 if server.should_exit else 1)
+
+
+def _leave_soon(exit_code: int) -> None:
+    """Ends this process in a moment. Python would wait for each thread that still works: hours, if a database does not answer.
+
+    What a thread is in the middle of ends as at a kill: a transaction is rolled back.
+    """
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+
+    timer = threading.Timer(_LEAVE_S, leave)
+    timer.daemon = True
+    timer.start()
