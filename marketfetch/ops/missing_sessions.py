@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from marketfetch import vendors
@@ -194,7 +195,8 @@ def with_names(asked: dict[Key, Asked], store: Store) -> dict[Key, Asked]:
     for provider, symbol, timespan, adjustment in list(asked):
         if symbol != EVERY_SYMBOL:
             continue
-        for name, ranges in named_ranges(store, provider, timespan).items():
+        has_bars = partial(_has_bars, provider)
+        for name, ranges in named_ranges(store, provider, timespan, adjustment, has_bars=has_bars).items():
             of_symbol = asked.setdefault((provider, name, timespan, adjustment), Asked())
             of_symbol.named += [(unix_day(first), unix_day(last)) for first, last in ranges]
     return asked

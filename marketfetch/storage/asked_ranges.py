@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -95,13 +96,21 @@ def failed_since(store: Store, provider: str, since_ms: int) -> list[tuple[Reque
     return [(request, reason) for request, reason in found if request is not None]
 
 
-def named_ranges(store: Store, provider: str, timespan: str) -> dict[str, list[tuple[date, date]]]:
-    """The ranges, both ends inclusive, for which jobs have asked a vendor for a symbol by its name. Raises StoreError."""
+def named_ranges(
+    store: Store, provider: str, timespan: str, adjustment: str, *, has_bars: Callable[[str], bool]
+) -> dict[str, list[tuple[date, date]]]:
+    """The ranges, both ends inclusive, for which jobs have asked a vendor for bars of a symbol by its name. Raises StoreError.
+
+    `has_bars` says whether a dataset of the vendor has bars: who searches for words, or asks for the splits of a symbol, has
+    not asked for its bars. A job that named no adjustment counts for each.
+    """
     sql = statements("sql/asked_ranges.sql", store.database.spelling)
     by_list: dict[tuple[str, ...], set[tuple[str, str]]] = {}
     for (text,) in store.database.read(sql["specs"]):
         spec = _loaded(text)
-        if spec.get("provider") == provider and spec.get("timespan", "1d") == timespan:
+        if spec.get("provider") != provider or spec.get("timespan", "1d") != timespan:
+            continue
+        if (spec.get("adjustment") or adjustment) == adjustment and has_bars(spec.get("dataset", "bars")):
             by_list.setdefault(tuple(spec["symbols"]), set()).add((spec["start"], spec["end"]))
     found: dict[str, list[tuple[date, date]]] = {}
     for symbols, ranges in by_list.items():

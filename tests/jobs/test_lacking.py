@@ -113,6 +113,25 @@ def test_a_symbol_that_no_job_has_named_is_no_gap_where_the_market_lacks_it() ->
     assert marketfetch.update("polygon", ["A", "B"], last="2 days").requests == 2, "two later sessions, not the stored one"
 
 
+@pytest.mark.parametrize("dataset", ["search", "splits", "dividends", "snapshots"])
+def test_who_asks_for_a_list_has_not_asked_for_bars_of_its_symbols(dataset: str) -> None:
+    marketfetch.submit("polygon", ["A", "OTC"], dataset=dataset)
+    connections.redis().flushall()
+    marketfetch.submit("polygon", ["*"], dataset="grouped", **WISH)
+    (root,) = lane()
+    arrived(root, "A", "B")
+    assert gaps() == []
+
+
+def test_who_asks_for_adjusted_bars_has_not_asked_for_the_raw_ones_that_come_with_the_market() -> None:
+    marketfetch.submit("polygon", ["OTC"], adjustment="split", **WISH)
+    connections.redis().flushall()
+    marketfetch.submit("polygon", ["*"], dataset="grouped", **WISH)
+    (root,) = lane()
+    arrived(root, "A", "B")
+    assert {one.adjustment for one in gaps()} <= {"split"}
+
+
 def test_a_wish_by_symbol_takes_no_call_with_the_whole_market() -> None:
     job = marketfetch.submit("polygon", ["A", "B", "C"], **WISH, by_symbol=True)
     assert (job.requests, job.market) == (3, None)
