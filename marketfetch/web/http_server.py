@@ -20,7 +20,7 @@ from marketfetch.web.web_service import Service
 #: What still runs is cancelled after so long: a signal ends the server within 5 s.
 _GRACE_S: Final = 3
 #: From there to the end of the process, where a thread still works.
-_LEAVE_S: Final = 0.5
+_LEAVE_S: Final = 0.25
 _KEEP_ALIVE_S: Final = 15
 #: Connections; further ones get 503 at once.
 _MOST_CONNECTIONS: Final = 2_000

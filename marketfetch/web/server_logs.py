@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 
@@ -42,3 +43,9 @@ def setup() -> None:
     root.setLevel(settings.log.level.upper())
     for noisy in ("uvicorn.error", "uvicorn.access", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(is_news)
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """False for the traceback of a request that is cancelled as the server ends: uvicorn counts these in one line before."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))

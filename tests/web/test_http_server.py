@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import threading
@@ -10,7 +11,7 @@ import threading
 import pytest
 import uvicorn
 
-from marketfetch.web import http_server
+from marketfetch.web import http_server, server_logs
 from marketfetch.web.guards import Door
 from marketfetch.web.web_service import Service
 
@@ -62,3 +63,12 @@ def test_a_server_without_such_a_thread_ends_by_itself(left, monkeypatch):
         http_server.run(lambda *_: None, service, listening)
     assert not any(isinstance(one, threading.Timer) for one in threading.enumerate())
     assert not left[1]
+
+
+def test_a_request_that_is_cancelled_at_the_end_writes_no_traceback(caplog):
+    log = logging.getLogger("test.of.uvicorn")
+    log.addFilter(server_logs.is_news)
+    for error in (asyncio.CancelledError("timeout graceful shutdown exceeded"), ValueError("a fault")):
+        log.error("Exception in ASGI application", exc_info=error)
+    log.error("Cancel 1 running task(s), timeout graceful shutdown exceeded")
+    assert [type(one.exc_info[1]) if one.exc_info else None for one in caplog.records] == [ValueError, None]
