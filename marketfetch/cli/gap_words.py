@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Characters of a reason in the table; `--json` has all of it.
 SHOWN: Final = 60
-#: What another call may bring. What the vendor has confirmed not to have is shown, and is no gap for a monitor.
+#: What another call may bring, unless the vendor has refused the request. What it has confirmed not to have is shown too.
 MENDABLE: Final = ("never asked", "failed", "rejected")
 
 

@@ -12,7 +12,7 @@ import click
 
 from marketfetch.cli.days import range_options
 from marketfetch.cli.durations import LENGTH
-from marketfetch.cli.gap_words import MENDABLE, SHOWN, print_stretches, sums
+from marketfetch.cli.gap_words import SHOWN, print_stretches, sums
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
@@ -72,11 +72,13 @@ def gaps(
     rejected         rows of the reply for it failed a check (`marketfetch rejects`)
     vendor has none  a final reply covered it, and had no bar
 
-    Exits with 1 if a call may bring what is missing, which is so for the first three reasons; with 0 if nothing is, and after
-    --repair. Extended hours count with --extended.
+    Exits with 1 if a call may bring what is missing, which is so for the first three reasons, unless the vendor has refused the
+    request, such as one for a symbol that it does not know; with 0 if nothing is, and after --repair. Extended hours count with
+    --extended.
     """
     from marketfetch.documents.series_documents import gaps_document
     from marketfetch.frames.stored_bars import reading
+    from marketfetch.jobs.gap_repair import can_mend
     from marketfetch.ops.missing_sessions import find
 
     chosen = _chosen(words, timespan, adjustment, start, end, math.ceil(stretch / 60), extended=extended)
@@ -85,12 +87,13 @@ def gaps(
     if all_of_them and not repairing:
         raise click.UsageError("--all says what --repair asks for: write both")
     jobs = _repaired(found, all_of_them=all_of_them) if repairing else None
+    mendable = any(can_mend(one) for one in found.missing)
     if as_json:
         click.echo(json.dumps(gaps_document(found, jobs)))
     else:
-        _print(found, limit, advise=not repairing)
+        _print(found, limit, advise=mendable and not repairing)
         _print_jobs(jobs or ())
-    ctx.exit(1 if not repairing and any(one.why in MENDABLE for one in found.missing) else 0)
+    ctx.exit(1 if mendable and not repairing else 0)
 
 
 def _repaired(found: Found, *, all_of_them: bool) -> list[RepairJob]:
@@ -138,6 +141,8 @@ def _chosen(
 
 
 def _print(found: Found, limit: int, *, advise: bool) -> None:
+    from marketfetch.jobs.gap_repair import is_refused
+
     by_reason: Counter[str] = Counter()
     for gap in found.gaps:
         by_reason[gap.why] += gap.sessions
@@ -154,8 +159,13 @@ def _print(found: Found, limit: int, *, advise: bool) -> None:
         hint(sentence)
     if len(found.gaps) > limit:
         hint(f"{limit:,} of {counted(len(found.gaps), 'gap')} are listed: --limit lists more, --json all.")
-    if advise and any(one.why in MENDABLE for one in found.missing):
-        hint("The same command with --repair asks for these sessions, and for nothing else.")
+    if any(is_refused(one) for one in found.missing):
+        hint(
+            "No call brings sessions whose request the vendor has refused (UnknownSymbol, NotEntitled, BadRequest, Gone): the "
+            "exit code does not count them. --repair --all asks for them all the same."
+        )
+    if advise:
+        hint("The same command with --repair asks for what a call may bring, and for nothing else.")
 
 
 def _cells(gap: Gap) -> tuple[str, ...]:

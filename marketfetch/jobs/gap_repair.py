@@ -38,7 +38,12 @@ class RepairJob:
 
 def can_mend(gap: Gap | Stretch) -> bool:
     """True if a call may bring the sessions: not where the vendor has none, nor where it refuses every such call."""
-    return gap.why != "vendor has none" and not (gap.why == "failed" and is_refusal(gap.reason))
+    return gap.why != "vendor has none" and not is_refused(gap)
+
+
+def is_refused(gap: Gap | Stretch) -> bool:
+    """True if the vendor has refused the request for the sessions, and would refuse the same call again."""
+    return gap.why == "failed" and is_refusal(gap.reason)
 
 
 def repair(gaps: Iterable[Gap | Stretch], *, owner: str) -> list[RepairJob]:

@@ -195,9 +195,20 @@ def test_start_and_end_widen_or_narrow_the_days(configured, store):
 def test_what_failed_without_a_bar_is_a_gap_too(configured, store):
     ended(store, "APPL", "2024-01-01", "2024-01-12", outcome="failed", reason="APPL: UnknownSymbol: no\x1b[31m such symbol.")
     done = run("APPL")
-    assert done.exit_code == 1
+    assert done.exit_code == 0, "the same call would be refused again: no monitor stays red for a misspelt symbol"
+    assert "No call brings sessions whose request the vendor has refused" in done.output
+    assert "with --repair asks for what a call may bring" not in done.output
     assert "APPL    1d raw  2024-01-02  2024-01-12  9         failed  APPL: UnknownSymbol: no" in done.output
     assert "\x1b[31m" not in done.output
+
+
+def test_the_exit_code_counts_what_repair_asks_for(configured, store):
+    ended(store, "APPL", "2024-01-01", "2024-01-12", outcome="failed", reason="APPL: UnknownSymbol: no such symbol.")
+    ended(store, "KO", "2024-01-01", "2024-01-12", outcome="failed", reason="KO: Unavailable: 503.")
+    done = run()
+    assert done.exit_code == 1
+    assert "with --repair asks for what a call may bring" in done.output
+    assert (run("APPL").exit_code, run("KO").exit_code) == (0, 1)
 
 
 def test_a_symbol_that_is_nowhere_is_one_sentence(in_sqlite):
