@@ -111,6 +111,11 @@ class Settings(BaseSettings):
     overlap_sessions: int = Field(default=5, ge=0, le=250)
     whole_market_from: int = Field(default=10, ge=0, le=1_000_000)
 
+    @field_validator("archive", mode="before")
+    @classmethod
+    def _empty_is_no_archive(cls, found: Any) -> Any:
+        return found or None
+
     @field_validator("schedule")
     @classmethod
     def _each_has_its_name(cls, found: list[Schedule]) -> list[Schedule]:

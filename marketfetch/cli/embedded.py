@@ -57,10 +57,10 @@ class EmbeddedRedis:
 class EmbeddedVendors:
     """The sandbox, and the note by which other processes in the folder find its vendors, its Redis and its database.
 
-    The database is always the sandbox's own, as its rows are invented.
+    The database is always the sandbox's own, as its rows are invented; and so is the archive, where `archived` wants one.
     """
 
-    def __init__(self, state_dir: Path, *, redis_url: str) -> None:
+    def __init__(self, state_dir: Path, *, redis_url: str, archived: bool = False) -> None:
         home = sandbox_note.home(state_dir)
         self.state_dir = state_dir
         self.database = home / sandbox_note.DATABASE
@@ -73,6 +73,8 @@ class EmbeddedVendors:
             # Messages with invented rows never go through a configured broker.
             "broker_url": redis_url,
             "database_url": f"sqlite:///{quote(str(self.database.absolute()))}",
+            # "" empties the configured one, which `replay` would store as real bars.
+            "archive": str((home / sandbox_note.ARCHIVE).absolute()) if archived else "",
             **vendors_at(self.sandbox.base_urls, label="sandbox"),
         }
         sandbox_note.leave(state_dir, self.settings)

@@ -7,20 +7,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from marketfetch.setting_sources import PREFIX
-from marketfetch.vendors import names
+from marketfetch.vendors import names, vendor
+from marketfetch.vendors.file_service import FileService
 
 
 def vendors_at(base_urls: Mapping[str, str], *, label: str) -> dict[str, Any]:
-    """The settings that point the simulated vendors at a sandbox: base URL, a key called `label`, and no limits.
+    """The settings that point the simulated vendors at a sandbox: every URL, a key called `label`, and no limits.
 
-    Every other installed vendor has no key there: it must not be called for rows beside invented ones.
+    Every other installed vendor has no key there: it must not be called for rows beside invented ones. No vendor has
+    credentials for files, whose service is the real one.
     """
-    asked: dict[str, Any] = {name: {"api_keys": [], "key_limits": None} for name in names()}
-    for vendor, url in base_urls.items():
-        key = f"{label}:{label}-key-of-{vendor}"
-        # None, as an empty table would be merged with that of the settings file, whose keys must not be used here.
-        asked[vendor] = {"base_url": url, "api_keys": [key], "limits": [], "key_limits": None}
+    asked: dict[str, Any] = {name: {"api_keys": [], **_no_tables(name)} for name in names()}
+    for name, url in base_urls.items():
+        urls = {option: url for option in vendor(name).options.model_fields if option.endswith("_url")}
+        asked[name] |= {**urls, "api_keys": [f"{label}:{label}-key-of-{name}"], "limits": []}
     return {"providers": asked}
+
+
+def _no_tables(name: str) -> dict[str, None]:
+    """The tables of a vendor that a sandbox empties: by None, as an empty one would be merged with a configured one."""
+    files = {"file_keys": None} if issubclass(vendor(name).options, FileService) else {}
+    return {"key_limits": None, **files}
 
 
 def variables(base_urls: Mapping[str, str], *, label: str) -> dict[str, str]:

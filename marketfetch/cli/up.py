@@ -145,7 +145,10 @@ def up(
                 broker()  # a broker_url that is none is refused before any server is started
             with uninterrupted():
                 redis = stack.enter_context(EmbeddedRedis(home, configured=None if sandbox else configured.redis_url))
-                vendors = stack.enter_context(EmbeddedVendors(folder, redis_url=redis.url)) if sandbox else None
+                vendors = None
+                if sandbox:
+                    archived = configured.archive is not None
+                    vendors = stack.enter_context(EmbeddedVendors(folder, redis_url=redis.url, archived=archived))
             own_tasks = _try_project({f"{PREFIX}REDIS_URL": redis.url, **project})
             processes = stack.enter_context(Processes(home / "run", home / "logs"))
             _start(processes, redis, vendors, project, workers=workers, concurrency=concurrency, pool=pool, flower=flower)
@@ -210,7 +213,7 @@ def _start(
     if broker().apart:
         _line("broker", f"{broker().shown}, as configured")
     _line("database", f"{vendors.database}, the sandbox's own: its bars are invented" if vendors else safe_url(database_url()))
-    own = ("redis_url", "broker_url", "database_url")
+    own = ("redis_url", "broker_url", "database_url", "archive")
     if vendors and (left := [one for one in own if one in configured.model_fields_set]):
         names = " and ".join(filter(None, (", ".join(left[:-1]), left[-1])))
         _line("", f"the configured {names} {'is' if len(left) == 1 else 'are'} not used while the sandbox runs")

@@ -21,6 +21,7 @@ LOCK: Final = "running.lock"
 #: `up` holds it in the state folder itself, with the sandbox or without.
 UP_LOCK: Final = "up.lock"
 DATABASE: Final = "marketfetch.db"
+ARCHIVE: Final = "replies"
 _NOTE: Final = "settings.json"
 _LONGEST_SECONDS: Final = 20.0
 

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Final
 
 from marketfetch import connections, vendors
 from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.local import sandbox_note
 from marketfetch.ops.reply_archive import ArchivedReply, DamagedArchive, ReplyArchive
 from marketfetch.schemas.bars import BarColumns, BarSeries
 from marketfetch.schemas.coverage import Covered
@@ -65,6 +67,7 @@ def replay(provider: str | None = None, *, since: date | None = None, dry_run: b
     url = get_settings().archive
     if url is None:
         raise BadRequestError("There is no archive of replies: name its place with the setting archive, and fetch.")
+    _must_be_real(url.get_secret_value())
     if provider is not None and provider not in vendors.names():
         raise BadRequestError(vendors.unknown(provider))
     archive = ReplyArchive(url.get_secret_value())
@@ -84,6 +87,16 @@ def replay(provider: str | None = None, *, since: date | None = None, dry_run: b
     except StoreError as error:
         raise UnavailableError(f"The replies can't be stored again: {error}.") from error
     return done
+
+
+def _must_be_real(url: str) -> None:
+    """Raises BadRequestError for the archive of a sandbox that does not run: its replies would be stored as real bars."""
+    home = sandbox_note.home(get_settings().state_dir)
+    if not sandbox_note.find(get_settings().state_dir) and home.resolve() in Path(url).resolve().parents:
+        raise BadRequestError(
+            "That archive is the sandbox's own, whose bars are invented: `marketfetch up --sandbox` starts it, and "
+            "`marketfetch replay` beside it stores them in its database. Correct the setting archive for real ones."
+        )
 
 
 def _read_again(

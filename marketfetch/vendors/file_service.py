@@ -31,6 +31,11 @@ class FileService(VendorOptions):
     #: A task ends after 120 s, whatever it does: what is left of them is for reading the file.
     files_seconds: int = Field(default=90, ge=1, le=90)
 
+    @field_validator("file_keys", mode="before")
+    @classmethod
+    def _null_clears_file_keys(cls, found: object) -> object:
+        return {} if found is None else found
+
     @field_validator("file_keys")
     @classmethod
     def _are_credentials(cls, found: dict[str, SecretStr]) -> dict[str, SecretStr]:

@@ -41,7 +41,7 @@ def check_files(spec: JobSpec, options: PolygonOptions) -> None:
     if not options.file_keys:
         raise PlanError(
             f"polygon's {FLAT_FILES} need the credentials of its S3 service, which are not those of the API: "
-            f"set providers.polygon.file_keys, or ask for grouped"
+            f"set providers.polygon.file_keys, which a sandbox ignores, as it has no files; or ask for grouped"
         )
     if spec.start < _FIRST:
         raise PlanError(f"polygon's {FLAT_FILES} begin on {_FIRST} (asked for {spec.start}): ask for a later start")
