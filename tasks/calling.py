@@ -16,6 +16,7 @@ from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
 from marketfetch.vendors import reading, transport
+from marketfetch.vendors.errors import BadRequest, Unavailable
 from marketfetch.vendors.http import HttpReply, HttpRequest
 from marketfetch.vendors.wire import steady_ns, steady_s
 
@@ -49,17 +50,20 @@ class Calling:
     def part(self, request: Request, call: HttpRequest, way_in: Door) -> Page:
         """Reads a part of a file, which stays on this machine's disk until its last part. Raises FetchError, SendTooLate.
 
-        The vendor keeps its files, so that the archive has no use for them.
+        The vendor keeps its files, so that the archive has no use for them. A kept file that is not the one of the other parts
+        says nothing about the vendor's: that one decides.
         """
         self.of_file = request
-        found = kept_files.kept(request) if request.page else None
-        if found is not None:
+        if request.page and (found := kept_files.kept(request)):
             reply, self.called_at_ms = found
             self.status = reply.status
-        else:
-            reply = self.sent(request, call, way_in)
+            try:
+                return read(request, reply, way_in.secret)
+            except (BadRequest, Unavailable):
+                kept_files.forget(request)
+        reply = self.sent(request, call, way_in)
         page = read(request, reply, way_in.secret)
-        if page.next is not None and found is None:
+        if page.next is not None:
             kept_files.keep(request, reply, called_at_ms=self.called_at_ms)
         return page
 

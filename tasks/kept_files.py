@@ -1,7 +1,7 @@
 """Keeps a file on this machine's disk until its last part is read: each part is a page, and one call brings all of them.
 
-A page whose file is not here, as another machine has fetched it, makes the call again. A file is kept under the identity of its
-request, in a folder of this user's alone, and goes with its last page, or after a day.
+A page whose file is not here, as another machine has fetched it, makes the call again. A file is kept under the address of the
+service and the identity of its request, in a folder of this user's alone, and goes with its last page, or after a day.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from typing import Final
 
 import structlog
 
+from marketfetch.configured import options
 from marketfetch.schemas.request import Request
+from marketfetch.settings import get_settings
+from marketfetch.vendors.file_service import FileService
 from marketfetch.vendors.http import HttpReply
 
 log = structlog.get_logger("marketfetch.fetch")
@@ -65,7 +68,11 @@ def forget(request: Request) -> None:
 
 
 def _name(request: Request) -> str:
-    return hashlib.sha256(f"{request.provider} {request.root}".encode()).hexdigest()[:32]
+    """Two projects of a user may ask for the same session, of the vendor and of a service of their own."""
+    ours: object = options(request.provider)
+    service = ours.files_url if isinstance(ours, FileService) else ""
+    parts = (service, get_settings().redis_prefix, request.provider, request.root)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def _folder() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import sys
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 
 from marketfetch.ops import file_diagnosis
 from marketfetch.sandbox.market import Market
-from marketfetch.sandbox.polygon_files import day_file, path_of
+from marketfetch.sandbox.polygon_files import HEADER, day_file, path_of
 from marketfetch.schemas.request import Request
 from marketfetch.sections import ProviderSettings
 from marketfetch.settings import SettingsError
@@ -24,6 +25,8 @@ from marketfetch.vendors.file_service import FileService
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reading import read
 from tasks import kept_files
+from tasks.calling import Calling
+from tasks.doors import Door
 from tests.s3_server import S3Server, s3_server
 
 DAY = date(2024, 7, 3)
@@ -211,6 +214,35 @@ def test_a_kept_file_is_found_by_every_page_of_its_request_until_it_is_forgotten
     assert folder.stat().st_mode & 0o077 == 0
     kept_files.forget(page)
     assert (kept_files.kept(page), list(folder.iterdir())) == (None, [])
+
+
+def test_a_kept_file_of_another_service_is_another_file(folder, monkeypatch):
+    kept_files.keep(REQUEST, HttpReply(200, {}, FILE), called_at_ms=5)
+    elsewhere = VENDOR.options(files_url="https://files.elsewhere.test")
+    monkeypatch.setattr(kept_files, "options", lambda provider: elsewhere)
+    assert kept_files.kept(REQUEST) is None
+
+
+def test_a_kept_file_that_is_not_that_of_the_other_parts_is_forgotten_and_the_vendors_is_asked_for(folder):
+    other = FILE + b"\0"  # the same rows in other bytes
+    calls: list[Request] = []
+
+    class Run(Calling):
+        def sent(self, request, call, way_in):
+            calls.append(request)
+            return HttpReply(200, {}, FILE)
+
+    call = VENDOR.build_request(REQUEST, OPTIONS)
+    way_in = Door("https://files.vendor.test", "main", SecretStr("ID:S"), transport.Timeouts())
+    digest = hashlib.sha256(FILE).hexdigest()[:16]
+    page = REQUEST.next_page(f"part?at={len(HEADER) + 1}&row=0&file={digest}")
+    kept_files.keep(REQUEST, HttpReply(200, {}, other), called_at_ms=5)
+    run = Run(None, lease_ends=0, opens_at=0)
+    assert [one.symbol for one in run.part(page, call, way_in).series] == ["AAPL", "IBM"]
+    assert calls == [page]
+    kept_files.keep(REQUEST, HttpReply(200, {}, FILE), called_at_ms=5)
+    assert run.part(page, call, way_in).rows == 2
+    assert calls == [page], "the file of the other parts is read from the disk"
 
 
 def test_a_kept_file_that_is_damaged_is_no_file_and_an_old_one_goes(folder):
