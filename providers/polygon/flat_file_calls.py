@@ -27,13 +27,14 @@ _BUCKET: Final = "flatfiles"
 
 
 def files_of(spec: JobSpec) -> list[Request]:
-    """Returns a request for each session of the range. Raises PlanError for another timespan or adjustment."""
+    """Returns a request for each session of the range that has a file. Raises PlanError for another timespan or adjustment."""
     if spec.timespan not in FOLDERS:
         raise PlanError(f"polygon's {FLAT_FILES} are bars of 1d or 1m (asked for {spec.timespan})")
     if spec.adjustment not in (None, "raw"):
         raise PlanError(f"polygon's {FLAT_FILES} are raw: leave the adjustment out (asked for {spec.adjustment})")
     shared = Request(provider="polygon", dataset=FLAT_FILES, symbol=WHOLE_MARKET, timespan=spec.timespan)
-    return [shared.model_copy(update={"start": day, "end": day}) for day in sessions("XNYS", spec.start, spec.end)]
+    days = sessions("XNYS", max(spec.start, _FIRST), spec.end)
+    return [shared.model_copy(update={"start": day, "end": day}) for day in days]
 
 
 def check_files(spec: JobSpec, options: PolygonOptions) -> None:

@@ -23,9 +23,8 @@ from marketfetch.vendors.errors import BadRequest, Unavailable
 from marketfetch.vendors.reply_parsing import quoted
 
 from .errors import WHO
-from .flat_file_parts import Part
+from .flat_file_parts import TICKER, Part, names_in
 
-TICKER: Final = "ticker"
 START: Final = "window_start"
 #: The vendor's names of the columns, and ours.
 FIELDS: Final = MappingProxyType(
@@ -52,7 +51,7 @@ class Columns:
 
 def columns_of(part: Part) -> Columns:
     """Raises BadRequest where a column is missing, Unavailable for what is no CSV."""
-    header = [name.strip() for name in part.header.decode("utf-8-sig", "replace").split(",")]
+    header = names_in(part.header)
     missing = [name for name in (TICKER, *FIELDS, START) if name not in header]
     if missing:
         raise BadRequest(

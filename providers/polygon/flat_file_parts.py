@@ -17,6 +17,7 @@ from marketfetch.vendors.errors import BadRequest, Unavailable
 
 from .errors import WHO
 
+TICKER: Final = "ticker"
 #: The text of a part: about 250,000 rows.
 PART_BYTES: Final = 16 << 20
 #: Of a row with a short ticker and short numbers: a `page_limit` is seldom passed, and by a few rows.
@@ -72,39 +73,57 @@ def part_of(body: bytes, place: Place, *, part_bytes: int = PART_BYTES, most_tex
     digest = hashlib.sha256(body).hexdigest()[:16]
     if place.file not in ("", digest):
         raise BadRequest(f"{WHO} has published the file anew while its parts were read: ask for the session again")
-    begin, beginning, found, total = place.at, bytearray(), bytearray(), 0
+    begin, beginning, found, total, ending = place.at, bytearray(), bytearray(), 0, b""
     for piece in _pieces(body):
         if len(beginning) < _LONGEST_HEADER:
             beginning += piece[: _LONGEST_HEADER - len(beginning)]
         if total + len(piece) > begin and len(found) <= part_bytes:
             found += piece[max(0, begin - total) :]
-        total += len(piece)
+        total, ending = total + len(piece), piece[-1:]
         if total > most_text:
             raise Unavailable(f"{WHO}: the reply is larger than {most_text} bytes and was given up")
         if begin and len(found) > part_bytes:
             break  # the whole file was seen when its first part was read
     header = bytes(beginning).partition(b"\n")[0]
+    if b"\n" not in beginning:
+        raise Unavailable(f"{WHO} returned a truncated CSV: it has no whole header")
     if not begin:
+        if ending != b"\n":
+            # A gzip that is whole says nothing about the text that was packed: its last number may have been cut in two.
+            raise Unavailable(f"{WHO} returned a truncated CSV: the last line has no line end")
         del found[: len(header) + 1]
         begin = len(header) + 1
-    if b"\n" not in beginning and not body.startswith(_GZIP):
-        raise Unavailable(f"{WHO} returned a truncated CSV: it has no whole header")
     is_last = begin + len(found) >= total and len(found) <= part_bytes
-    lines = bytes(found) if is_last else _whole_lines(found, part_bytes)
-    if is_last and lines and not lines.endswith(b"\n") and not body.startswith(_GZIP):
-        raise Unavailable(f"{WHO} returned a truncated CSV: the last line has no line end")
+    lines = bytes(found) if is_last else _whole_lines(found, part_bytes, _column_of_symbols(header))
     rows = lines.count(b"\n")
     return Part(header, lines, place.row, None if is_last else Place(begin + len(lines), place.row + rows, digest))
 
 
-def _whole_lines(found: bytearray, most: int) -> bytes:
-    """The lines of a part that is not the last one, up to the first row of the symbol that its end may have cut in two."""
+def names_in(header: bytes) -> list[str]:
+    """The names of a file's columns."""
+    return [name.strip() for name in header.decode("utf-8-sig", "replace").split(",")]
+
+
+def _column_of_symbols(header: bytes) -> int:
+    names = names_in(header)
+    return names.index(TICKER) if TICKER in names else 0  # without one its reader refuses the file
+
+
+def _whole_lines(found: bytearray, most: int, column: int) -> bytes:
+    """The lines of a part that is not the last one, up to the rows of the symbol that its end may have cut in two.
+
+    All whole lines where all are of one symbol. In a file that is not sorted by symbol the rows at the end alone are left.
+    """
     end = found.rfind(b"\n", 0, most) + 1
     if not end:
         raise Unavailable(f"{WHO}: the file has a line of more than {most} bytes, so it is no CSV")
-    last = found.rfind(b"\n", 0, end - 1) + 1
-    symbol = bytes(found[last : found.find(b",", last, end) + 1])
-    first = found.find(b"\n" + symbol, 0, end) + 1 if symbol else 0
+    first, symbol = end, b""
+    while first:
+        line = found.rfind(b"\n", 0, first - 1) + 1
+        name = b"".join(bytes(found[line:first]).split(b",", column + 1)[column : column + 1])
+        if first < end and name != symbol:
+            break
+        first, symbol = line, name
     return bytes(found[: first or end])
 
 

@@ -26,9 +26,9 @@ from marketfetch.vendors.reply_parsing import check_whole
 from marketfetch.vendors.times import NEW_YORK, day_start_ms, local_date
 
 from .errors import WHO
-from .flat_file_columns import FIELDS, START, TICKER, Columns, columns_of
+from .flat_file_columns import FIELDS, START, Columns, columns_of
 from .flat_file_errors import check_file_status
-from .flat_file_parts import MOST_TEXT, part_bytes_of, part_of, place_of
+from .flat_file_parts import MOST_TEXT, TICKER, part_bytes_of, part_of, place_of
 from .options import PolygonOptions
 
 _NAMES: Final = MappingProxyType({"ts": START, **{ours: theirs for theirs, ours in FIELDS.items()}})

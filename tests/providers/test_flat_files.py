@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,29 @@ def test_a_file_is_read_in_parts_that_end_with_a_symbol_and_together_are_the_fil
     assert len(symbols) == len(set(symbols)) == 8
     whole = flat_file_parts.part_of(body, flat_file_parts.Place(), part_bytes=1 << 30)
     assert sum(page.rows for page in pages) == whole.lines.count(b"\n")
+
+
+@pytest.mark.parametrize("first", ["ticker", "window_start"])
+def test_a_part_is_as_long_as_it_may_be_in_whatever_column_the_symbol_stands(first):
+    """Of one symbol alone, of many, and in a file by time: a part of a row each would be a page each."""
+    header = HEADER if first == "ticker" else "window_start,ticker,volume,open,close,high,low,transactions"
+
+    def parts_of(rows: list[tuple[str, int]]) -> list[list[str]]:
+        lines = [minute_row(ticker, minute).split(",") for ticker, minute in rows]
+        body = csv(*(",".join(one if first == "ticker" else [one[6], *one[:6], one[7]]) for one in lines), header=header)
+        place, found = flat_file_parts.Place(), []
+        while place:
+            part = flat_file_parts.part_of(body, place, part_bytes=6_000)
+            found.append([line.split(",")[header.split(",").index("ticker")] for line in part.lines.decode().splitlines()])
+            place = part.next
+        assert [one for part in found for one in part] == [ticker for ticker, _ in rows]
+        return found
+
+    assert len(parts_of([("AAPL", minute) for minute in range(900)])) < 11
+    of_many = parts_of([(f"T{n:03}", minute) for n in range(40) for minute in range(20)])
+    assert len(of_many) < 12
+    assert not any(set(one) & set(other) for one, other in pairwise(of_many)), "each symbol is in one part"
+    assert len(parts_of([(f"T{n:03}", minute) for minute in range(20) for n in range(40)])) < 11
 
 
 @given(
@@ -266,12 +290,27 @@ def test_a_file_of_mostly_bad_rows_fails_and_keeps_its_rejects():
         (packed(csv(day_row()))[:-9], Unavailable, "ended in the middle"),
         (packed(csv(day_row()))[:30], Unavailable, "ended in the middle"),
         (csv(day_row())[:-1], Unavailable, "truncated"),
+        (packed(csv(day_row(n=50))[:-2]), Unavailable, "truncated"),
+        (packed(HEADER.encode()), Unavailable, "truncated"),
         (b"", Unavailable, "empty body"),
         (b"<html>blocked</html>", Unavailable, "HTML"),
         (b"\x1f\x8bnot gzip at all", Unavailable, "damaged"),
         (csv('"AAPL,1'), Unavailable, "quotation mark"),
     ],
-    ids=["no ticker", "no time", "no rows", "cut", "cut early", "cut text", "nothing", "HTML", "no gzip", "no CSV"],
+    ids=[
+        "no ticker",
+        "no time",
+        "no rows",
+        "cut",
+        "cut early",
+        "cut text",
+        "cut and packed",
+        "header alone",
+        "nothing",
+        "HTML",
+        "no gzip",
+        "no CSV",
+    ],
 )
 def test_what_is_no_whole_file_gives_no_row(body, error, says):
     with pytest.raises(error, match=says):
@@ -405,6 +444,12 @@ def test_the_planner_may_choose_files_where_there_are_credentials_after_grouped(
     assert files.after_close_minutes > grouped.after_close_minutes
     assert files.serves("AAPL")
     assert not files.serves("X:BTCUSD")
+
+
+def test_the_planner_is_given_no_file_of_a_session_before_the_first_one():
+    spec = make_spec("polygon", ["*"], again=False, dataset="flat_files", start="2003-09-08", end="2003-09-11")
+    assert [str(one.start) for one in VENDOR.plan(spec, OPTIONS)] == ["2003-09-10", "2003-09-11"]
+    assert VENDOR.plan(spec.model_copy(update={"end": date(2003, 9, 9)}), OPTIONS) == []
 
 
 def test_without_credentials_the_wish_names_the_setting(monkeypatch):
