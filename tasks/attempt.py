@@ -172,7 +172,7 @@ class Run(Calling):
             series=self._series(page),
             rejects=page.rejects,
             covered=known_days(
-                covered_by(request, vendor, ours, called_at_ms=self.called_at_ms), records, rejected=page.rejected
+                covered_by(request, vendor, ours, called_at_ms=self.called_at_ms, page=page), records, rejected=page.rejected
             ),
             records=records,
         )

@@ -131,7 +131,7 @@ def _read_again(
         at_ms = entry.fetched_ms
         # A request of several pages covers when all of them are stored, which a replay of one reply does not know.
         whole = not (refused or entry.request.page or page.next)
-        covered = covered_by(entry.request, vendor, ours, called_at_ms=at_ms) if whole else ()
+        covered = covered_by(entry.request, vendor, ours, called_at_ms=at_ms, page=page) if whole else ()
         finality, zone = vendor.finality_of(entry.request, ours), vendor.zone(entry.request, ours)
         yield entry, page, marked(page.series, finality, zone=zone, called_at_ms=at_ms), covered
 

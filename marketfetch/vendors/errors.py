@@ -6,7 +6,7 @@ FetchError
 │   ├── Unavailable  5xx, timeouts, resets, truncated or non-JSON bodies, HTML,      backoff, then failed; three in a row open
 │   │                unknown sentences, unknown 401 and 403                          the circuit breaker (docs/decisions/0010)
 │   ├── SuspectEmpty an empty response that may be wrong (null for a list)           one retry, then NoData
-│   └── NotYet       a file that will appear later                                   asked for again then, at last failed
+│   └── NotYet       a file or a session that will appear later                      asked for again then, at last failed
 ├── NoData           the vendor has no data for this range          done, zero rows, recorded as empty
 ├── BadCredentials   the vendor's own words reject the key          the key is suspected; a second call that says the same sets
 │                                                                   it aside, with no other key: failed (docs/decisions/0020)

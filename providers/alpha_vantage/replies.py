@@ -19,7 +19,7 @@ from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan, is_intraday
 from marketfetch.vendors.errors import BadRequest, NoData, Unavailable
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.reply_parsing import json_of, looks_like_json, not_json, parse_csv
+from marketfetch.vendors.reply_parsing import json_of, looks_like_json, not_json, parse_csv, quoted
 from marketfetch.vendors.reply_size import check_rows
 from marketfetch.vendors.times import NEW_YORK, UTC_ZONE, parse_day
 
@@ -74,13 +74,14 @@ def _read_json(request: Request, function: Function | None, reply: HttpReply, op
     error = error_in(body, reply, symbol=request.symbol)
     if error is not None:
         raise error
-    for name, value in body.items():
-        match = _SERIES_KEY.match(name)
-        if match and isinstance(value, dict):
-            check_rows(len(value), most_rows=MOST_ROWS, who=WHO)
-            said = body.get("Meta Data")
-            table = _series_table(list(value.items()), meta=dict(said.items()) if isinstance(said, dict) else {})
-            return _series_page(request, function, match, table, reply, options)
+    found = [(match, value) for name, value in body.items() if isinstance(value, dict) and (match := _SERIES_KEY.match(name))]
+    if len(found) > 1:
+        raise Unavailable(f"{WHO} returned {len(found)} series in one response for {request.symbol}: no bar was kept")
+    for match, value in found:
+        check_rows(len(value), most_rows=MOST_ROWS, who=WHO)
+        said = body.get("Meta Data")
+        table = _series_table(list(value.items()), meta=dict(said.items()) if isinstance(said, dict) else {})
+        return _series_page(request, function, match, table, reply, options)
     page = read_record_object(body, request=request)
     if page is None:
         raise Unavailable(f"{WHO} returned JSON of an unknown shape for {request.symbol}", status=reply.status)
@@ -98,6 +99,7 @@ def _series_page(
     shape = _shape_of(match, symbol=request.symbol)
     _check_is_what_was_asked(request, function, shape)
     _check_symbol(request, table, shape)
+    _check_adjusted(request, function, table)
     return _page(request, shape, table, reply, options)
 
 
@@ -168,6 +170,15 @@ def _check_symbol(request: Request, table: Table, shape: _Shape) -> None:
         raise Unavailable(f"{WHO} returned bars of another symbol than {request.symbol}: no bar was kept")
 
 
+def _check_adjusted(request: Request, function: Function | None, table: Table) -> None:
+    """Raises Unavailable for rows without the adjusted close of their function: its days would count as fetched."""
+    asked = request.adjustment == "split_dividend" and not is_intraday(request.timespan)
+    promised = function.adjusted if function else asked
+    if promised and request.start is not None and table.dates and _ADJUSTED not in table.fields:
+        columns = quoted(", ".join(table.names.values()))
+        raise Unavailable(f"{WHO} returned no adjusted close for {request.symbol}, but {columns} alone: no bar was kept")
+
+
 def _series_table(pairs: list[tuple[str, object]], *, meta: dict[str, object]) -> Table:
     """Columns from `{"2021-04-23": {"1. open": "719.8", ...}, ...}`."""
     keys: dict[str, None] = {}
@@ -228,6 +239,7 @@ def _read_csv(request: Request, function: Function | None, reply: HttpReply, opt
     market: Market = function.market if function else MARKETS[request.dataset.lower()]
     if function is None and market == "stocks" and "volume" not in names:
         market = "fx"  # Of all the tables, only FX has no volume.
+    _check_adjusted(request, function, table)
     return _page(request, _Shape(market, _timespan_of(request, function, dates)), table, reply, options)
 
 

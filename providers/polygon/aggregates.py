@@ -23,6 +23,7 @@ from typing_extensions import TypedDict
 from marketfetch.schemas.bars import BarColumns, Floats, Ints
 from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import Adjustment
 from marketfetch.vendors.absence import is_absent
 from marketfetch.vendors.errors import SuspectEmpty, Unavailable
 from marketfetch.vendors.http import HttpReply
@@ -31,6 +32,7 @@ from marketfetch.vendors.reply_size import check_rows
 
 from .datasets import MOST_ROWS
 from .errors import WHO, error_in
+from .symbol_forms import is_stock_like
 
 #: Polygon's field names and the bar columns they fill, in the order of `_QuickRow`.
 FIELDS: Final = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "vw": "vwap", "n": "trades"}
@@ -118,6 +120,20 @@ def check_envelope(aggs: Aggs, request: Request, reply: HttpReply) -> None:
     ticker = body.get("ticker")
     if request.start is not None and ticker and ticker.casefold() != request.symbol.casefold():
         raise Unavailable(f"{WHO} returned bars of another ticker than {request.symbol}: no bar was kept", status=reply.status)
+
+
+def adjustment_of(envelope: Envelope, request: Request, reply: HttpReply) -> Adjustment:
+    """The adjustment of the bars, by the response's own word. Raises Unavailable where the request asked for another one."""
+    adjusted = envelope.get("adjusted")
+    said: Adjustment = request.adjustment if adjusted is None else "split" if adjusted else "raw"
+    if request.start is not None and said != request.adjustment and is_stock_like(request.symbol):
+        # As the bars asked for they would be wrong, and as others the days asked for would count as fetched.
+        raise Unavailable(
+            f"{WHO} returned bars of the adjustment {said} for {request.symbol}, but the request asked for "
+            f"{request.adjustment}: no bar was kept",
+            status=reply.status,
+        )
+    return said
 
 
 class _QuickRow(msgspec.Struct, gc=False):

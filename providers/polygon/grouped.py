@@ -24,9 +24,9 @@ from marketfetch.schemas.price_rules import kind_by
 from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment
-from marketfetch.vendors.errors import BadRequest, NoData
+from marketfetch.vendors.errors import BadRequest, FetchError, NoData, NotYet
 from marketfetch.vendors.http import HttpReply
-from marketfetch.vendors.reply_parsing import looks_like_json, not_json
+from marketfetch.vendors.reply_parsing import http_date, looks_like_json, not_json
 from marketfetch.vendors.reply_size import check_rows
 from marketfetch.vendors.times import NEW_YORK, day_start_ms, session_starts
 
@@ -36,6 +36,7 @@ from .aggregates import (
     Aggs,
     Envelope,
     Row,
+    adjustment_of,
     are_moments,
     bars_of,
     check_envelope,
@@ -46,6 +47,9 @@ from .datasets import MOST_ROWS
 from .errors import WHO
 
 _NAMES: Final = {"ts": "t", **{ours: theirs for theirs, ours in FIELDS.items()}}
+#: In its first days a session may not be there yet.
+_SURELY_THERE_DAYS: Final = 7
+_AGAIN_MS: Final = 30 * 60_000
 _EVENING: Final = "the time is in the evening, so it names no session for certain"
 
 
@@ -92,20 +96,37 @@ _QUICK: Final = msgspec.json.Decoder(_Quick)
 
 
 def read_grouped(request: Request, reply: HttpReply, *, next_of: Callable[[object], str | None]) -> Page:
-    """Reads the bars of a day. Raises NoData, Unavailable, SuspectEmpty, BadRequest and what the envelope says."""
+    """Reads the bars of a day. Raises NotYet, BadRequest and what the envelope says; NoData for a saved response."""
     if not looks_like_json(reply):
         raise BadRequest(f"{WHO} returned no JSON for {request.dataset}, which is read from JSON alone", status=reply.status)
     symbols, aggs = _quick(reply.body) or _by_contract(reply)
+    if aggs.null and request.start:
+        # As an empty reply, which a second null would be, the session would never be asked for again.
+        raise NotYet(f"{WHO} returned results:null for the whole market on {request.start}", status=reply.status)
     check_envelope(aggs, request, reply)
     following = next_of(aggs.envelope.get("next_url"))
     if not aggs.rows:
         if following:
             return Page(next=following)
-        day = f" of {request.start}" if request.start else ""
-        raise NoData(f"{WHO} has no bars{day} for the whole market", status=reply.status)
-    adjusted = aggs.envelope.get("adjusted")
-    adjustment: Adjustment = request.adjustment if adjusted is None else "split" if adjusted else "raw"
+        raise _without_bars(request, reply)
+    adjustment = adjustment_of(aggs.envelope, request, reply)
     return _page(request, symbols, aggs, adjustment=adjustment, following=following)
+
+
+def _without_bars(request: Request, reply: HttpReply) -> FetchError:
+    """A session has bars, and only sessions are asked for: as an empty reply it would count as fetched, for every symbol."""
+    if request.start is None or request.page:
+        return NoData(f"{WHO} has no bars for the whole market", status=reply.status)
+    now = http_date(reply.headers.get("date", ""))
+    if now is not None and (now.date() - request.start).days > _SURELY_THERE_DAYS:
+        return BadRequest(
+            f"{WHO} has no bars of {request.start} for the whole market, which is no empty session: ask for the symbols by "
+            f"themselves (dataset bars)",
+            status=reply.status,
+        )
+    return NotYet(
+        f"{WHO} has no bars of {request.start} for the whole market yet", status=reply.status, retry_after_ms=_AGAIN_MS
+    )
 
 
 def _page(request: Request, symbols: Sequence[str], aggs: Aggs, *, adjustment: Adjustment, following: str | None) -> Page:

@@ -31,7 +31,7 @@ from marketfetch.vendors.reply_size import check_rows
 from marketfetch.vendors.times import bar_start_ms, local_date, session_starts
 from marketfetch.vendors.weekends import weekend_quirks
 
-from .aggregates import FIELDS, LATEST_MS, check_envelope, read_aggs
+from .aggregates import FIELDS, LATEST_MS, adjustment_of, check_envelope, read_aggs
 from .datasets import BARS, FLAT_FILES, GROUPED, MARKET_STATUS, MOST_ROWS, SNAPSHOTS
 from .errors import WHO, check_status, error_in
 from .flat_files import read_flat_file
@@ -103,8 +103,7 @@ def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> P
             status=reply.status,
         )
     symbol = str(said.get("ticker") or request.symbol) if request.start is None else request.symbol
-    adjusted = said.get("adjusted")
-    adjustment: Adjustment = request.adjustment if adjusted is None else "split" if adjusted else "raw"
+    adjustment = adjustment_of(said, request, reply)
     parsed = Parsed(bars=aggs.bars, rows=Rows(aggs.numbers), rejects=aggs.rejects)
     return _bars_page(request, reply, parsed, symbol=symbol, adjustment=adjustment, following=following)
 

@@ -131,6 +131,33 @@ def test_another_series_than_the_asked_one_is_never_stored():
         )
 
 
+def test_rows_without_the_adjusted_close_of_their_function_are_refused():
+    wish = asked("TIME_SERIES_DAILY_ADJUSTED", date(2021, 4, 19), date(2021, 4, 23))
+    wish = wish.model_copy(update={"adjustment": "split_dividend", "symbol": "TSLA"})
+    whole = json.loads((RECORDINGS / "daily_adjusted_small.json").read_bytes())
+    assert {one.adjustment for one in read_body(whole, wish).series} == {"raw", "split_dividend"}
+    rows = whole["Time Series (Daily)"].items()
+    renamed = {day: {name.replace("adjusted", "adj."): value for name, value in one.items()} for day, one in rows}
+    for body in (
+        whole | {"Time Series (Daily)": renamed},
+        b"timestamp,open,high,low,close,volume\n2021-04-23,2,4,1,3,7\n",
+    ):
+        with pytest.raises(errors.Unavailable, match="returned no adjusted close for TSLA, but "):
+            read_body(body, wish)
+    with pytest.raises(errors.NoData):
+        read_body({"Time Series (Daily)": {}}, wish)
+
+
+def test_a_response_with_two_series_is_refused_as_either_may_be_the_one_that_was_asked_for():
+    two = {"Time Series (Daily)": {"2021-04-23": row()}, "Weekly Time Series": {"2021-04-23": row()}}
+    with pytest.raises(errors.Unavailable, match="2 series in one response"):
+        read_body(two)
+    twice = b'{"Time Series (Daily)": {"2021-04-22": %s}, "Time Series (Daily)": {"2021-04-23": %s}}'
+    one = json.dumps(row()).encode()
+    with pytest.raises(errors.Unavailable, match="2 series in one response"):
+        read_body(twice % (one, one))
+
+
 def test_a_bad_row_is_set_aside_with_its_own_number_and_value_and_the_others_stay():
     body = json.loads((RECORDINGS / "daily_adjusted_small.json").read_bytes())
     body["Time Series (Daily)"]["2021-04-22"]["2. high"] = "n/a"

@@ -15,7 +15,7 @@ from marketfetch.schemas.cross_section import CrossSection
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
 from marketfetch.vendors import vendor
-from marketfetch.vendors.errors import NoData, SuspectEmpty, Unavailable
+from marketfetch.vendors.errors import BadRequest, NoData, NotYet, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reading import read
 
@@ -55,7 +55,7 @@ def rejected(page: Page) -> list[tuple[int, str, str, str]]:
 
 
 def test_the_vendors_own_example_is_three_daily_bars_of_that_session():
-    page = page_of(BODY)
+    page = page_of(BODY, asked(adjustment="split"))
     assert closes(page) == {"KIMpL": 25.9102, "TANH": 23.4, "VSAT": 34.24}
     assert isinstance(page.series, CrossSection)
     assert (page.series.timespan, page.series.adjustment, page.series.zone) == ("1d", "split", "America/New_York")
@@ -110,15 +110,34 @@ def test_a_row_that_breaks_the_contract_costs_no_other():
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (b'{"queryCount":0,"resultsCount":0,"adjusted":true,"status":"OK"}', NoData),
-        (body(results=None), SuspectEmpty),
         (body(row(), resultsCount=2), Unavailable),
+        (body(row(), status="ERROR"), Unavailable),
         (b"T,c\nAAPL,3\n", Exception),
     ],
 )
-def test_no_rows_and_half_a_reply_are_what_they_are_for_a_single_ticker(answer, error):
+def test_half_a_reply_is_what_it_is_for_a_single_ticker(answer, error):
     with pytest.raises(error):
         page_of(answer)
+
+
+def test_a_session_without_a_bar_is_never_an_empty_reply_that_would_count_as_fetched():
+    nothing = b'{"queryCount":0,"resultsCount":0,"adjusted":true,"status":"OK"}'
+    with pytest.raises(NotYet, match="no bars of 2020-10-14 for the whole market yet") as caught:
+        read(asked(), HttpReply(200, {"date": "Thu, 15 Oct 2020 01:00:00 GMT"}, nothing), OPTIONS, max_reject_share=0.9)
+    assert caught.value.retry_after_ms == 1_800_000
+    with pytest.raises(BadRequest, match="no empty session: ask for the symbols by themselves"):
+        read(asked(), HttpReply(200, {"date": "Fri, 23 Oct 2020 01:00:00 GMT"}, nothing), OPTIONS, max_reject_share=0.9)
+    # Under load the vendor sends null although it has data: a second one would prove nothing.
+    with pytest.raises(NotYet, match="null"):
+        page_of(body(results=None))
+    with pytest.raises(NoData):
+        page_of(nothing, asked(day=None))
+
+
+def test_bars_of_another_adjustment_than_was_asked_for_are_refused():
+    with pytest.raises(Unavailable, match="adjustment split for \\*, but the request asked for raw"):
+        page_of(body(row(), adjusted=True))
+    assert page_of(body(row(), adjusted=True), asked(adjustment="split")).series[0].adjustment == "split"
 
 
 def requests_of(**wish: Any) -> list[Request]:

@@ -121,9 +121,18 @@ def test_another_tickers_bars_are_never_stored():
         read_body(recorded(ticker="MSFT"), ASKED)
 
 
-def test_the_reply_says_whether_it_is_adjusted():
-    assert read_body(recorded(adjusted=False), ASKED).series[0].adjustment == "raw"
+def test_the_reply_says_whether_it_is_adjusted_and_other_bars_than_were_asked_for_are_refused():
+    assert read_body(recorded(adjusted=False)).series[0].adjustment == "raw"
     assert read_body(recorded(adjusted=...), ASKED).series[0].adjustment == "split"
+    raw = ASKED.model_copy(update={"adjustment": "raw"})
+    for body, request, said in (
+        (recorded(adjusted=False), ASKED, "adjustment raw for AAPL, but the request asked for split"),
+        (recorded(adjusted=True), raw, "adjustment split for AAPL, but the request asked for raw"),
+    ):
+        with pytest.raises(errors.Unavailable, match=said):
+            read_body(body, request)
+    currencies = raw.model_copy(update={"symbol": "C:EURUSD"})
+    assert read_body(recorded(adjusted=True, ticker=...), currencies).series[0].adjustment == "raw", "what has no splits"
 
 
 def test_bad_rows_keep_their_own_numbers_and_the_good_ones_stay():

@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from marketfetch import vendors
+from marketfetch.schemas.bars import PRICE_COLUMNS, BarColumns, BarSeries
 from marketfetch.schemas.coverage import Covered
+from marketfetch.schemas.page import Page, SeriesCount
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import Adjustment
 from marketfetch.vendors.covering import covered_by
 from marketfetch.vendors.finality import is_final
 from marketfetch.vendors.times import unix_ms
@@ -22,10 +26,13 @@ ALPHA_VANTAGE = vendors.vendor("alpha_vantage")
 FRIDAY, MONDAY = date(2024, 1, 12), date(2024, 1, 16)  # the 15th is a holiday
 
 
-def covered(start: date, end: date, at: str, *, vendor: Any = POLYGON, delay: int = 0, **more: Any) -> tuple[Covered, ...]:
+def covered(
+    start: date, end: date, at: str, *, vendor: Any = POLYGON, delay: int = 0, page: Page | None = None, **more: Any
+) -> tuple[Covered, ...]:
     request = Request.model_validate({"provider": vendor.name, "symbol": "AAPL", "start": start, "end": end, **more})
     options = vendor.options(base_url="http://vendor.test", final_after_minutes=delay)
-    return covered_by(request, vendor, options, called_at_ms=unix_ms(datetime.fromisoformat(at).replace(tzinfo=UTC)))
+    at_ms = unix_ms(datetime.fromisoformat(at).replace(tzinfo=UTC))
+    return covered_by(request, vendor, options, called_at_ms=at_ms, page=page)
 
 
 def test_a_session_is_final_once_it_has_closed_and_days_without_one_are_with_it() -> None:
@@ -53,6 +60,33 @@ def test_a_reply_of_several_symbols_covers_each_and_one_without_a_range_covers_n
     saved = Request(provider="polygon", symbol="AAPL")
     assert covered_by(saved, POLYGON, POLYGON.options(base_url="http://vendor.test"), called_at_ms=1) == ()
     assert covered(MONDAY, MONDAY, "2024-01-12T18:00") == (), "a day that lies ahead"
+
+
+def page(*adjustments: Adjustment, **more: Any) -> Page:
+    prices = {name: np.full(1, 2.0) for name in PRICE_COLUMNS}
+    bars = BarColumns.build(np.array([1_705_035_600_000], dtype=np.int64), partial=None, **prices)
+    return Page(series=tuple(BarSeries("polygon", "AAPL", "1d", one, bars) for one in adjustments), **more)
+
+
+def test_what_was_asked_for_is_covered_where_the_reply_has_bars_of_that_adjustment() -> None:
+    both: dict[str, Any] = {"vendor": ALPHA_VANTAGE, "dataset": "TIME_SERIES_DAILY_ADJUSTED"}
+
+    def adjustments(found: Page) -> list[str]:
+        return [one.adjustment for one in covered(FRIDAY, FRIDAY, "2024-03-01T00:00", page=found, **both)]
+
+    assert adjustments(page("raw")) == ["raw"]
+    assert adjustments(page("raw", "split_dividend")) == ["raw", "split_dividend"]
+    assert adjustments(page()) == ["raw", "split_dividend"], "an empty reply has none of either"
+    every_row_bad = (SeriesCount("AAPL", "split_dividend", "adjusted", good=0, bad=3),)
+    assert adjustments(page("raw", counts=every_row_bad)) == ["raw", "split_dividend"], "what is bad is kept as rejects"
+
+
+def test_no_bars_of_a_whole_market_cover_nothing_and_no_records_do() -> None:
+    def days(dataset: str, found: Page) -> int:
+        return len(covered(FRIDAY, FRIDAY, "2024-03-01T00:00", symbol="*", dataset=dataset, page=found))
+
+    assert (days("grouped", page()), days("flat_files", page()), days("grouped", page("raw"))) == (0, 0, 1)
+    assert days("splits", page()) == 1, "a day may have no split"
 
 
 @given(
