@@ -18,7 +18,7 @@ from marketfetch.frames import series_checks
 from marketfetch.frames.choosing import Wish, wish
 from marketfetch.frames.series_checks import Bounds, Calendar, DailyBars, SeriesFinding
 from marketfetch.frames.stored_bars import arrow, found, reading
-from marketfetch.ops.missing_sessions import Asked, Key, asked_of, by_series
+from marketfetch.ops.asked_series import Asked, Key, asked_of, by_series
 from marketfetch.ops.series_calendars import SeriesCalendars
 from marketfetch.schemas.bars import Ints
 from marketfetch.storage.arrow_reading import ArrowSource

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Final
 
+from marketfetch.ops.asked_series import Asked, asked_of, by_series
 from marketfetch.ops.ended_listings import words_of
 from marketfetch.ops.gap_reasons import runs
-from marketfetch.ops.missing_sessions import Asked, asked_of, by_series
 from marketfetch.ops.series_calendars import SeriesCalendar, SeriesCalendars
 from marketfetch.printable import printable
 from marketfetch.storage.action_knowledge import ADJUSTED_FOR
