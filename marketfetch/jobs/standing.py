@@ -10,7 +10,7 @@ from marketfetch.jobs.feeding import AHEAD
 from marketfetch.jobs.job_values import Counts, NextCall, State
 from marketfetch.jobs.redis_view import PoolView
 from marketfetch.quotas.values import KeyReport
-from marketfetch.storage.recorded_jobs import RECENT_MS
+from marketfetch.storage.open_tallies import RECENT_MS
 from marketfetch.storage.store import Job, Tally
 
 #: The priority of every job's requests. Smaller numbers go first.

@@ -12,11 +12,10 @@ from typing import Any, Final
 from marketfetch.storage.database_protocol import Database, Execute
 from marketfetch.storage.job_records import Job, JobWaiter, Tally, ToDo, Unfinished
 from marketfetch.storage.job_waiters import JobWaiters
+from marketfetch.storage.open_tallies import RECENT_MS, OpenTallies
 from marketfetch.storage.statements import statements
 from marketfetch.storage.store_errors import StoreError, StoreUnavailable
 
-#: Requests that were over so long ago, or later, count in the rate of their job.
-RECENT_MS: Final = 60_000
 #: Jobs noted as over in one transaction: it looks at all their requests while SQLite's other writers wait.
 _NOTED_AT_ONCE: Final = 20
 #: The counts of a job that is over: none of them changes any more.
@@ -30,6 +29,7 @@ class RecordedJobs:
         self._database = database
         self._waiters = waiters
         self._sql = statements("sql/jobs.sql", database.spelling)
+        self._open_tallies = OpenTallies(database)
 
     def save(self, job: Job, roots: Sequence[str], waiter: JobWaiter | None, arguments: Sequence[str]) -> bool:
         def add(execute: Execute) -> bool:
@@ -95,7 +95,9 @@ class RecordedJobs:
     def tallies(self, job_ids: Sequence[str]) -> dict[str, Tally]:
         noted = self._database.read(self._sql["noted"], self._database.listing(job_ids))
         kept = {job_id: Tally(**json.loads(tally)) for job_id, _, tally in noted if tally}
-        found = {**kept, **self._counted([one for one in job_ids if one not in kept])}
+        going_on = self._open_tallies.counts([one for one in job_ids if one not in kept])
+        counted = {job_id: _tally(counts) for job_id, counts in going_on.items()}
+        found = {**kept, **counted, **self._counted([one for one in job_ids if one not in kept and one not in counted])}
         new = [(job_id, int(done_ms), found[job_id]) for job_id, done_ms, tally in noted if not tally]
         # Kept for the next look; the counts are right without it too.
         with contextlib.suppress(StoreError):

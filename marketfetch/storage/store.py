@@ -190,7 +190,7 @@ class Store:
         return self._jobs.tally(job_id)
 
     def tallies(self, job_ids: Sequence[str]) -> dict[str, Tally]:
-        """The counts of each of these jobs at one moment, in one query, without the reasons of rejects."""
+        """The counts of each of these jobs, without the reasons of rejects, in a few queries; those of big ones are kept."""
         return self._jobs.tallies(job_ids)
 
     def pending_among(self, job_ids: Sequence[str], request_ids: Sequence[str]) -> dict[str, int]:

@@ -114,10 +114,10 @@ WHERE id {among} AND NOT {is_open}
 -- the ledger, and the next pages that a page names: a later page can be over before the one that names it. A job that is noted as
 -- over has nothing pending. Young: over since that moment, and since the job was recorded.
 -- name: tallies
-SELECT p.job_id, p.state, count(*), 0, 0, 0, 0, NULL, 0, 0
-FROM (SELECT j.job_id, CASE WHEN b.done_at IS NOT NULL THEN 'over' WHEN b.cancelled_at IS NULL THEN 'open' ELSE 'ended' END AS state
-      FROM job_requests j JOIN jobs b ON b.id = j.job_id WHERE j.job_id {among}) AS p
-GROUP BY p.job_id, p.state
+SELECT p.job_id, CASE WHEN b.done_at IS NOT NULL THEN 'over' WHEN b.cancelled_at IS NULL THEN 'open' ELSE 'ended' END,
+       p.planned, 0, 0, 0, 0, NULL, 0, 0
+FROM (SELECT job_id, count(*) AS planned FROM job_requests WHERE job_id {among} GROUP BY job_id) AS p
+JOIN jobs b ON b.id = p.job_id
 UNION ALL
 SELECT o.job_id, o.outcome, count(*), sum(o.rows), sum(o.rejects), sum(o.corrected), count(o.young), {ms:max(o.over_at)},
        count(o.first), count(o.ahead)
@@ -136,6 +136,47 @@ SELECT id, {ms:done_at}, CASE WHEN tallied_at = {ms:done_at} THEN tally END FROM
 
 -- name: keep_tally
 UPDATE jobs SET tally = ?, tallied_at = ? WHERE id = ? AND {ms:done_at} = ?
+
+-- Below: the counts of many jobs that go on, see open_tallies.py.
+-- name: latest_row
+SELECT coalesce(max(id), 0) FROM ledger
+
+-- name: settled_row
+SELECT coalesce(max(id), 0) FROM ledger WHERE id > ? AND over_at < {time:?}
+
+-- Counts of an open job are told from those of a job that is over by a `tallied_at` that no `done_at` has.
+-- name: kept_open
+SELECT id, {ms:created_at}, CASE WHEN cancelled_at IS NULL THEN 0 ELSE 1 END, CASE WHEN tallied_at = -1 THEN tally END
+FROM jobs WHERE id {among} AND done_at IS NULL
+
+-- name: keep_open
+UPDATE jobs SET tally = ?, tallied_at = -1 WHERE id = ? AND done_at IS NULL
+
+-- name: planned_of
+SELECT job_id, count(*) FROM job_requests WHERE job_id {among} GROUP BY job_id
+
+-- SQLite joins in the order of a CROSS JOIN. A page is ahead of the next one, of which no row up to that id tells.
+-- name: up_to
+SELECT b.id, count(CASE WHEN l.outcome = 'stored' THEN 1 END), count(CASE WHEN l.outcome = 'empty' THEN 1 END),
+       count(CASE WHEN l.outcome = 'failed' THEN 1 END), count(CASE WHEN l.outcome = 'cancelled' THEN 1 END),
+       sum(l.rows), sum(l.rejects), sum(l.corrected), {ms:max(l.over_at)}, count(CASE WHEN l.page = 0 THEN 1 END),
+       {joined:CASE WHEN l.outcome = 'failed' THEN l.request_id END},
+       {joined:CASE WHEN l.next_cursor IS NOT NULL AND (SELECT 1 FROM ledger n WHERE n.root = l.root AND n.page = l.page + 1
+                                                        AND n.id <= ? LIMIT 1) IS NULL THEN l.request_id END}
+FROM jobs b CROSS JOIN job_requests j CROSS JOIN ledger l
+WHERE b.id {among} AND j.job_id = b.id AND l.root = j.root AND l.id <= ? GROUP BY b.id
+
+-- Behind the rows since an id those of the loose requests; last the id of the next page: 0 where none is named, -1 while it is missing.
+-- name: since
+SELECT b.id, {of_row} FROM ledger l CROSS JOIN job_requests j CROSS JOIN jobs b
+WHERE l.id > ? AND j.root = l.root AND b.id = j.job_id AND b.id {among}
+UNION ALL
+SELECT NULL, {of_row} FROM ledger l WHERE l.request_id {among}
+
+-- name: of_row
+l.id, l.request_id, l.outcome, l.rows, l.rejects, l.corrected, {ms:l.over_at}, l.page,
+CASE WHEN l.next_cursor IS NULL THEN 0
+     ELSE coalesce((SELECT n.id FROM ledger n WHERE n.root = l.root AND n.page = l.page + 1 LIMIT 1), -1) END
 
 -- name: first_pages_of
 SELECT job_id, root FROM job_requests WHERE job_id {among} AND root {among}
