@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Final, cast
 
+from marketfetch import vendors
+from marketfetch.configured import options
 from marketfetch.jobs.asked_again import is_refusal
 from marketfetch.jobs.fewest_calls import fewest
 from marketfetch.jobs.planning import make_handle, make_spec, plan
+from marketfetch.jobs.shared_calls import Piece, together
 from marketfetch.jobs.submission import Submitted, record
 from marketfetch.ops.missing_minutes import Stretch
 from marketfetch.ops.missing_sessions import Gap
@@ -47,7 +51,7 @@ def is_refused(gap: Gap | Stretch) -> bool:
 
 
 def repair(gaps: Iterable[Gap | Stretch], *, owner: str) -> list[RepairJob]:
-    """Submits the jobs for these gaps, in the fewest calls per symbol, each with the tag `repair`.
+    """Submits the jobs for these gaps, in the fewest calls, each with the tag `repair`.
 
     What was never asked or has failed shares the requests of other jobs; days that a final reply has covered are asked for
     again. Of a stretch its whole session is asked for: no request is shorter than a day. Raises BadRequestError,
@@ -78,19 +82,24 @@ def _submitted(wish: _Wish, gaps: Sequence[Gap | Stretch], owner: str) -> Repair
         end=date.fromordinal(max(days.last for of_symbol in missing.values() for days in of_symbol)),
     )
     handle = make_handle(owner, tags=[TAG])
-    job = record(spec, _requests(spec, missing), job_id=handle.job_id(spec), handle=handle, waiter=None)
+    job = record(spec, requests_for(spec, missing), job_id=handle.job_id(spec), handle=handle, waiter=None)
     within = {(one.symbol, one.day) for one in gaps if isinstance(one, Stretch)}
     return RepairJob(job, provider, len(missing), len(within) + sum(one.sessions for one in gaps if isinstance(one, Gap)))
 
 
-def _requests(spec: JobSpec, missing: dict[str, list[Days]]) -> list[Request]:
-    """Symbols that lack the same days are planned together."""
-    together: dict[Days, list[str]] = defaultdict(list)
+def requests_for(spec: JobSpec, missing: Mapping[str, Sequence[Days]]) -> list[Request]:
+    """Returns the requests for the missing days of each symbol.
+
+    Symbols that lack the same days are planned together, and others where one call of several symbols takes them.
+    """
+    alike: dict[Days, list[str]] = defaultdict(list)
     cost = _cost(spec)
     for symbol, days in missing.items():
         for one in fewest(united(days), cost):
-            together[one].append(symbol)
-    return [request for days, symbols in together.items() for request in _plan(spec, symbols, days)]
+            alike[one].append(symbol)
+    pieces = [Piece(days, tuple(symbols)) for days, symbols in alike.items()]
+    shared = together(pieces, partial(_plan, spec), vendors.vendor(spec.provider), options(spec.provider))
+    return [request for days, symbols in shared for request in _plan(spec, sorted(symbols), days)]
 
 
 def _cost(spec: JobSpec) -> Callable[[Days], int]:

@@ -1,11 +1,20 @@
-"""Which symbols that miss different days to put into one call of several symbols: pure."""
+"""Which symbols that miss different days to put into one call of several symbols."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
+from marketfetch.jobs.market_calls import sessions_in
 from marketfetch.schemas.coverage import Days
+from marketfetch.schemas.request import Request
+from marketfetch.schemas.timespans import is_intraday
+from marketfetch.vendors.covering import symbols_of
+from marketfetch.vendors.protocol import Vendor, VendorOptions
+
+#: So many symbols are planned to see how many a call takes.
+_PROBED: Final = 200
 
 
 class Piece(NamedTuple):
@@ -15,10 +24,36 @@ class Piece(NamedTuple):
     symbols: tuple[str, ...]
 
 
+def together(
+    pieces: list[Piece],
+    plan: Callable[[Sequence[str], Days], Sequence[Request]],
+    vendor: Vendor[Any],
+    options: VendorOptions,
+) -> list[Piece]:
+    """Returns the pieces, those of few symbols together in one call where the vendor has calls of several symbols.
+
+    `plan` makes the requests of some symbols for some days; the symbols of all pieces have one dataset and one calendar.
+    """
+    if len(pieces) < 2:
+        return pieces
+    some = list(dict.fromkeys(symbol for one in pieces[:_PROBED] for symbol in one.symbols))[:_PROBED]
+    tried = plan(some, pieces[0].days)
+    size = max(len(symbols_of(one)) for one in tried)
+    if size < 2 or is_intraday(tried[0].timespan):
+        return pieces
+    page, finality = vendor.page_rows(tried[0], options), vendor.finality_of(tried[0], options)
+
+    def calls(symbols: int, days: Days) -> int:
+        return max(1, math.ceil(symbols * len(sessions_in(finality, days)) / page))
+
+    return packed(pieces, size, calls)
+
+
 def packed(pieces: Iterable[Piece], size: int, calls: Callable[[int, Days], int]) -> list[Piece]:
     """Returns pieces that have all days of all symbols, for fewer calls if there is a way: at most `size` symbols share one.
 
-    `calls` is how many calls some symbols, `size` at most, take for some days: more than one where a page does not hold them.
+    Pure. `calls` is how many calls some symbols, `size` at most, take for some days: more than one where a page does not hold
+    them.
     In the order of their days, each run of pieces may become one; of equal calls the fewest rows.
     """
     full: list[Piece] = []

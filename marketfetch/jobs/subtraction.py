@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +14,13 @@ from marketfetch import vendors
 from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs.fewest_calls import fewest, widened
-from marketfetch.jobs.market_calls import Kind, Market, MarketCalls, MarketReader, sessions_in
+from marketfetch.jobs.market_calls import Kind, Market, MarketCalls, MarketReader
 from marketfetch.jobs.refreshing import generation_of
-from marketfetch.jobs.shared_calls import Piece, packed
+from marketfetch.jobs.shared_calls import Piece, together
 from marketfetch.schemas.coverage import EVERY_SYMBOL, Covered, Days, final_days, united, without
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
-from marketfetch.schemas.timespans import Timespan, is_intraday
+from marketfetch.schemas.timespans import Timespan
 from marketfetch.storage.vendor_adjusted import StaleDays
 from marketfetch.vendors.covering import symbols_of, today
 from marketfetch.vendors.errors import PlanError
@@ -32,8 +31,6 @@ from marketfetch.vendors.times import period_end, period_start, unix_ms
 from marketfetch.vendors.trading_days import close_ms
 
 _ORDINARY: Final = date.fromordinal
-#: So many symbols are planned to see how many a call takes.
-_PROBED: Final = 200
 _NOTHING_STALE: Final[Mapping[str, StaleDays]] = MappingProxyType({})
 
 
@@ -191,8 +188,8 @@ class _Subtraction:
             ranges = self._ranges(kind, of_group, symbols[0], first)
             pieces[kind, generation] += [Piece(days, tuple(symbols)) for days in ranges]
         order = {symbol: place for place, symbol in enumerate(self._spec.symbols)}
-        for (kind, generation), some in pieces.items():
-            for days, names in self._together(kind, some):
+        for (_kind, generation), some in pieces.items():
+            for days, names in together(some, self._plan, self._vendor, self._options):
                 found += self._plan(sorted(names, key=lambda one: order.get(one, 0)), days, generation)
         return sorted(found, key=lambda one: (order.get(symbols_of(one)[0], 0), one.start or date.min))
 
@@ -226,20 +223,6 @@ class _Subtraction:
         sessions = sessions_before(kind.finality, self._at_ms, self._overlap)
         firsts = sorted({max(first, period_start(_ORDINARY(one), kind.timespan).toordinal()) for one in sessions})
         return widened(fewest(whole, cost), firsts, cost)
-
-    def _together(self, kind: Kind, pieces: list[Piece]) -> list[Piece]:
-        """The pieces, those of few symbols together in one call where the vendor has calls of several symbols."""
-        if len(pieces) < 2 or is_intraday(kind.timespan):
-            return pieces
-        some = list(dict.fromkeys(symbol for one in pieces[:_PROBED] for symbol in one.symbols))[:_PROBED]
-        tried = self._plan(some, pieces[0].days)
-        size = max(len(symbols_of(one)) for one in tried)
-        page = self._vendor.page_rows(tried[0], self._options)
-
-        def calls(symbols: int, days: Days) -> int:
-            return max(1, math.ceil(symbols * len(sessions_in(kind.finality, days)) / page))
-
-        return packed(pieces, size, calls) if size > 1 else pieces
 
     def _plan(self, symbols: Sequence[str], days: Days, generation: str = "") -> list[Request]:
         wish = {"symbols": tuple(symbols), "start": _ORDINARY(days.first), "end": _ORDINARY(days.last), "again": generation}

@@ -10,9 +10,13 @@ from click.testing import CliRunner, Result
 
 from marketfetch import connections
 from marketfetch.cli.main import marketfetch as command
-from marketfetch.jobs.gap_repair import can_mend
+from marketfetch.configured import options
+from marketfetch.jobs.gap_repair import can_mend, requests_for
+from marketfetch.jobs.planning import make_spec
 from marketfetch.ops.missing_sessions import Gap
+from marketfetch.schemas.coverage import Days
 from marketfetch.schemas.page import Reject
+from marketfetch.settings import override
 from tests.frames.test_gaps import covered, ended, keep_days, weekdays
 from tests.frames.test_gaps_in_minutes import final, minutes
 from tests.frames.test_gaps_in_minutes import keep as keep_minutes
@@ -91,6 +95,24 @@ def test_of_stretches_it_asks_for_their_sessions(emptied):
     assert sorted(asked(run("AAPL", "--all"))) == [
         [("AAPL", "2024-01-10", "2024-01-10")], [("AAPL", "2024-01-11", "2024-01-11")],
     ]  # fmt: skip
+
+
+@pytest.fixture
+def of_several():
+    with override({"MARKETFETCH_PROVIDERS__NASDAQ__SYMBOLS_PER_REQUEST": "100"}):
+        options.cache_clear()
+        yield
+    options.cache_clear()
+
+
+def test_symbols_that_lack_different_days_share_a_call_of_several_symbols(of_several):
+    names = ["A", "AA", "AAPL", "B"]
+    spec = make_spec("nasdaq", names, again=False, start="2015-01-05", end="2015-03-31", dataset="WIKI/PRICES")
+    january, february, march = (Days(date(2015, n, 5).toordinal(), date(2015, n, 27).toordinal()) for n in (1, 2, 3))
+    found = requests_for(spec, {"B": [january], "A": [january], "AA": [february], "AAPL": [march]})
+    assert [(one.symbol, str(one.start), str(one.end)) for one in found] == [("A,AA,AAPL,B", "2015-01-05", "2015-03-27")]
+    of_polygon = make_spec("polygon", ["A", "AA"], again=False, start="2015-01-05", end="2015-03-31")
+    assert [one.symbol for one in requests_for(of_polygon, {"A": [january], "AA": [february]})] == ["A", "AA"]
 
 
 def test_the_job_is_named_and_has_a_tag(gappy):
