@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from marketfetch.schemas.coverage import EVERY_SYMBOL, Covered
 from marketfetch.storage.database_protocol import Execute
@@ -72,21 +72,36 @@ def knowledge(read: Execute, spelling: Spelling, symbols: object, since_ms: int)
     Only what may differ from what was known at `since_ms` (Unix ms) or later is there: most dividends are older.
     """
     sql = statements("sql/actions.sql", spelling)
+    return _known(read, sql, symbols, _later(read, sql, symbols, since_ms))
+
+
+def _later(
+    read: Execute, sql: Mapping[str, str], symbols: object, since_ms: int
+) -> Mapping[Actions, Sequence[tuple[Any, ...]]]:
+    """The rows of splits and dividends that may differ from what was known then or later, in one query."""
+    day = date.fromordinal(max(since_ms // (24 * _HOUR_MS) - 1, 0) + _EPOCH).isoformat()
+    found: dict[Actions, list[tuple[Any, ...]]] = {}
+    for dataset, *row in read(sql["later"], symbols, day, symbols, day):
+        found.setdefault(dataset, []).append(tuple(row))
+    return found
+
+
+def _known(
+    read: Execute, sql: Mapping[str, str], symbols: object, later: Mapping[Actions, Sequence[tuple[Any, ...]]]
+) -> Knowledge:
     lists: dict[tuple[str, str], list[str]] = {}
     listed_ms: dict[tuple[str, str, str], int] = {}
     for provider, dataset, symbol, ms in read(sql["lists"], symbols):
         lists.setdefault((dataset, symbol), []).append(provider)
         listed_ms[provider, dataset, symbol] = ms
-    since = max(since_ms // (24 * _HOUR_MS) - 1, 0) + _EPOCH
     found: dict[tuple[str, str, str], list[Event]] = {}
-    for dataset in ADJUSTED_FOR["split_dividend"]:
-        rows = read(sql[f"later_{dataset}"], symbols, date.fromordinal(since).isoformat())
-        whole_ms = _first_whole_lists(read, sql, dataset, symbols, listed_ms) if any(row[4] > row[-1] for row in rows) else None
+    for kind, rows in later.items():
+        whole_ms = _first_whole_lists(read, sql, kind, symbols, listed_ms) if any(row[4] > row[-1] for row in rows) else None
         for *row, first_row in rows:
             one = StoredAction(*row)
             first_list = first_row if whole_ms is None else whole_ms(one.provider, one.symbol)
-            found.setdefault((one.provider, dataset, one.symbol), []).extend(event_of(one, dataset, first_list + _PAGES_MS))
-            if one.provider not in (have := lists.setdefault((dataset, one.symbol), [])):
+            found.setdefault((one.provider, kind, one.symbol), []).extend(event_of(one, kind, first_list + _PAGES_MS))
+            if one.provider not in (have := lists.setdefault((kind, one.symbol), [])):
                 have.append(one.provider)
     return Knowledge(lists, found)
 
@@ -120,16 +135,19 @@ def turns_of(
 ) -> dict[SeriesKey, list[int]]:
     """When what vendors know of actions has changed, for those series of `new` that a vendor has adjusted.
 
-    Not before the earliest of these intervals and of the `standing` ones, which the new ones may touch.
+    Not before the earliest of these intervals and of the `standing` ones, which the new ones may touch. One query where no
+    action of these symbols is as late, and none where all were fetched at once.
     """
     adjusted = sorted({one.series for one in new if one.adjustment in ADJUSTED_FOR})
     calls = {one.fetched_at_ms for one in (*new, *standing)}
     if not adjusted or len(calls) == 1:
         return {}
-    earliest_ms = min(calls)
-    known = knowledge(
-        read, spelling, listing([EVERY_SYMBOL, *sorted({symbol for _, _, symbol, _, _ in adjusted})]), earliest_ms
-    )
+    symbols = listing([EVERY_SYMBOL, *sorted({symbol for _, _, symbol, _, _ in adjusted})])
+    sql = statements("sql/actions.sql", spelling)
+    later = _later(read, sql, symbols, min(calls))
+    if not later:
+        return {}
+    known = _known(read, sql, symbols, later)
     return {series: known.turns(series[4], series[2]) for series in adjusted}
 
 

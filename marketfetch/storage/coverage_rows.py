@@ -112,7 +112,7 @@ def row_of(one: Covered) -> tuple[Any, ...]:
 
 
 def covered_of(row: Sequence[Any]) -> Covered:
-    """The inverse of `row_of`, of a row that was read."""
+    """The inverse of `row_of`, of a row that was read; more columns may follow."""
     first, last, final_to = day(row[5]), day(row[6]), day(row[7])
     provider, dataset, symbol, timespan, adjustment = row[:5]
     return Covered(provider, dataset, symbol, timespan, adjustment, first or date.min, last or date.min, final_to, int(row[8]))

@@ -14,6 +14,7 @@ from marketfetch.schemas.bars import BarSeries
 from marketfetch.schemas.coverage import Covered, merged
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.record_kinds import Records
+from marketfetch.storage import action_knowledge
 from marketfetch.storage.action_knowledge import Knowledge, event_of, in_force_ms
 from marketfetch.storage.stored_actions import StoredAction
 from marketfetch.storage.vendor_adjusted import stale_days, stale_series, without_raw
@@ -258,3 +259,37 @@ def test_a_database_of_raw_bars_has_no_finding(store):
     keep(store, "raw", "2024-05-10")
     listed(store, *SPLIT)
     assert list(of_adjusted(store, TODAY)) == []
+
+
+def test_a_writer_looks_at_the_stored_actions_once_and_only_where_there_are_any(store, monkeypatch):
+    looked, later = list[str](), action_knowledge._later
+
+    def looks(*given):
+        looked.append("")
+        return later(*given)
+
+    monkeypatch.setattr(action_knowledge, "_later", looks)
+    keep(store, "split", "2024-05-08", last="2024-05-07")
+    keep(store, "split", "2024-05-10", first="2024-05-08", last="2024-05-09")
+    assert looked == [], "no action is stored"
+    listed(store, *SPLIT, at="2024-05-11")
+    keep(store, "raw", "2024-05-08", last="2024-05-07")
+    keep(store, "raw", "2024-05-10", first="2024-05-08", last="2024-05-09")
+    assert looked == [], "prices as traded have no actions"
+    keep(store, "split", "2024-05-14", first="2024-05-10", last="2024-05-13")
+    assert looked == [""]
+    covered = store.covered("polygon", "bars", "1d", "split", ["AAPL"])
+    assert [(one.first_day, one.last_day) for one in covered] == [
+        (date(2024, 1, 2), date(2024, 5, 9)), (date(2024, 5, 10), date(2024, 5, 13)),
+    ]  # fmt: skip
+
+
+def test_intervals_that_are_written_together_stay_apart_at_an_action(store):
+    listed(store, *SPLIT, at="2024-05-11")
+    days = [date(2024, 1, 2), date(2024, 3, 1), date(2024, 3, 2), date(2024, 5, 10)]
+    parts = [
+        Covered("polygon", "bars", "AAPL", "1d", "split", days[n], days[n + 1], days[n + 1], ms(at))
+        for n, at in ((0, "2024-05-10"), (2, "2024-05-14"))
+    ]
+    store.cover(parts)
+    assert store.covered("polygon", "bars", "1d", "split", ["AAPL"]) == parts

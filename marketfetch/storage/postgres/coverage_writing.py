@@ -5,14 +5,14 @@ A writer locks the series that it changes until it commits: two pages of one req
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from string import Template
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 from marketfetch.schemas.coverage import Covered, merged
 from marketfetch.schemas.ledger import Batch
-from marketfetch.storage.action_knowledge import turns_of
+from marketfetch.storage.action_knowledge import ADJUSTED_FOR, turns_of
 from marketfetch.storage.coverage_rows import Series, changes, covered_now, covered_of, row_of, spans
 from marketfetch.storage.postgres.database import SPELLING, Db, columns_of, executing, fetch, fetch_together
 from marketfetch.storage.statements import statements
@@ -57,9 +57,10 @@ def _write(db: Db, covered: Sequence[Covered]) -> None:
         return
     standing: dict[Series, list[Covered]] = {}
     asked = columns_of([(*one.series, one.first_day, one.last_day) for one in wanted])
-    for row in map(covered_of, fetch(db, _SQL["coverage"], *asked)):
+    found = fetch(db, _SQL["coverage"], *asked)
+    for row in map(covered_of, found):
         standing.setdefault(row.series, []).append(row)
-    gone, put = changes(wanted, standing, _turns(db, covered, standing))
+    gone, put = changes(wanted, standing, _turns(db, covered, found))
     if gone:
         fetch(db, _SQL["uncover"], *columns_of([(*series, first) for series, first in gone]))
     if put:
@@ -70,19 +71,23 @@ def _write_one(db: Db, covered: Covered) -> None:
     """Locks and writes one interval: in one message to the server, in two where a row stands that touches it."""
     (span,) = spans([covered])
     alone = [row_of(one) for one in merged((), covered)]
-    write = _COVER_ALONE.substitute(rows=", ".join([_SQL["row"]] * len(alone)))
+    actions = _SQL["has_actions"] if covered.adjustment in ADJUSTED_FOR else "false"
+    write = _COVER_ALONE.substitute(rows=", ".join([_SQL["row"]] * len(alone)), actions=actions)
     near = (*span.series, span.last_day, span.first_day)
     lock = (_SQL["lock_part"], (_lock_of(span.series),))
     found = fetch_together(db, [lock, (write, (*near, *(value for row in alone for value in row)))])
     if not found:
         return
     standing = {span.series: [covered_of(row) for row in found]}
-    gone, put = changes([span], standing, _turns(db, [covered], standing))
+    gone, put = changes([span], standing, _turns(db, [covered], found))
     statements = [(_SQL["uncover_one"], (*series, first)) for series, first in gone]
     statements += [(_SQL["cover_one"], row_of(one)) for one in put]
     if statements:
         fetch_together(db, statements)
 
 
-def _turns(db: Db, covered: Sequence[Covered], standing: Mapping[Series, Sequence[Covered]]) -> dict[Series, list[int]]:
-    return turns_of(covered, [one for rows in standing.values() for one in rows], executing(db), SPELLING, list)
+def _turns(db: Db, covered: Sequence[Covered], rows: Sequence[tuple[Any, ...]]) -> dict[Series, list[int]]:
+    """`turns_of`, unless the last column of the standing rows says that no action is stored."""
+    if rows and not rows[0][-1]:
+        return {}
+    return turns_of(covered, map(covered_of, rows), executing(db), SPELLING, list)

@@ -9,8 +9,13 @@ SELECT page, outcome, next_cursor IS NULL, final_to, coalesce({ms:called_at}, 0)
 -- name: covered_series
 unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[]
 
+-- Whether anything is stored of what changes adjusted prices: most databases have none, and need no look at it.
+-- name: has_actions
+EXISTS (SELECT FROM splits) OR EXISTS (SELECT FROM dividends)
+
 -- name: coverage
-SELECT c.provider, c.dataset, c.symbol, c.timespan, c.adjustment, c.first_day, c.last_day, c.final_to, {ms:c.fetched_at}
+SELECT c.provider, c.dataset, c.symbol, c.timespan, c.adjustment, c.first_day, c.last_day, c.final_to, {ms:c.fetched_at},
+    {has_actions}
 FROM {covered_series}, ?::date[], ?::date[]) AS span (provider, dataset, symbol, timespan, adjustment, first_day, last_day)
 JOIN coverage c USING (provider, dataset, symbol, timespan, adjustment)
 WHERE c.first_day <= span.last_day AND c.last_day >= span.first_day
@@ -40,7 +45,7 @@ SELECT pg_advisory_xact_lock(?)
 -- name: row
 (?, ?, ?, ?, ?, ?::date, ?::date, ?::date, to_timestamp(? / 1000.0))
 
--- Writes the rows where none stands that touches them, and returns those that do.
+-- Writes the rows where none stands that touches them, and returns those that do. $actions: `has_actions`, or false.
 -- name: cover_alone
 WITH standing AS (
     SELECT provider, dataset, symbol, timespan, adjustment, first_day, last_day, final_to, {ms:fetched_at}
@@ -50,7 +55,7 @@ WITH standing AS (
     INSERT INTO coverage (provider, dataset, symbol, timespan, adjustment, first_day, last_day, final_to, fetched_at)
     SELECT * FROM (VALUES $rows) AS new WHERE NOT EXISTS (SELECT FROM standing)
 )
-SELECT * FROM standing
+SELECT standing.*, $actions FROM standing
 
 -- name: uncover_one
 DELETE FROM coverage

@@ -48,6 +48,9 @@ SELECT provider, symbol, {ms:min(first_seen)} FROM dividends r WHERE provider IN
     AND c.first_day <= r.ex_date AND c.last_day >= r.ex_date)
 GROUP BY provider, symbol
 
+-- name: later
+SELECT 'splits', s.* FROM ({later_splits}) s UNION ALL SELECT 'dividends', d.* FROM ({later_dividends}) d
+
 -- name: lists
 SELECT provider, dataset, symbol, {ms:fetched_at} FROM record_lists
 WHERE provider IN ({vendors}) AND dataset IN ('splits', 'dividends') AND symbol {among}

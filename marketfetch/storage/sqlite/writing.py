@@ -115,15 +115,15 @@ def _upsert(db: sqlite3.Connection, columns: Sequence[Sequence[Any]], *, series:
 
 def _cover(db: sqlite3.Connection, covered: Sequence[Covered]) -> None:
     wanted = spans(covered)
-    standing = {
-        one.series: [
-            covered_of(row)
-            for row in db.execute(_SQL["coverage"], (*one.series, one.last_day.isoformat(), one.first_day.isoformat()))
-        ]
+    near = {
+        one.series: db.execute(_SQL["coverage"], (*one.series, one.last_day.isoformat(), one.first_day.isoformat())).fetchall()
         for one in wanted
     }
-    near = [one for rows in standing.values() for one in rows]
-    gone, put = changes(wanted, standing, turns_of(covered, near, executing(db), SPELLING, json.dumps))
+    standing = {series: list(map(covered_of, rows)) for series, rows in near.items()}
+    no_actions = any(not row[-1] for rows in near.values() for row in rows)
+    known = [one for rows in standing.values() for one in rows]
+    turns = {} if no_actions else turns_of(covered, known, executing(db), SPELLING, json.dumps)
+    gone, put = changes(wanted, standing, turns)
     if gone:
         db.executemany(_SQL["uncover"], [(*series, first.isoformat()) for series, first in gone])
     db.executemany(_SQL["cover"], map(row_of, put))

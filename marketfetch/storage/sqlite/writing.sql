@@ -45,8 +45,11 @@ WHERE bar_rows.fetched_at <= $fetched
 -- name: pages
 SELECT page, outcome, next_cursor IS NULL, final_to, coalesce(called_at, 0) FROM ledger WHERE root = ? ORDER BY page
 
+-- The last column: whether anything is stored of what changes adjusted prices. Most databases have none.
 -- name: coverage
-SELECT provider, dataset, symbol, timespan, adjustment, first_day, last_day, final_to, fetched_at FROM coverage
+SELECT provider, dataset, symbol, timespan, adjustment, first_day, last_day, final_to, fetched_at,
+    EXISTS (SELECT 1 FROM splits) OR EXISTS (SELECT 1 FROM dividends)
+FROM coverage
 WHERE provider = ? AND dataset = ? AND symbol = ? AND timespan = ? AND adjustment = ? AND first_day <= ? AND last_day >= ?
 
 -- name: uncover
