@@ -29,8 +29,10 @@ def show_records(
     as_json: bool,
 ) -> None:
     """Prints the last rows of a dataset, of a symbol or of all. Calls no vendor."""
+    from marketfetch.frames.empty_answers import why_none
     from marketfetch.frames.record_frames import rows_of
     from marketfetch.frames.record_questions import question
+    from marketfetch.frames.stored_bars import reading
 
     asked = question(
         dataset,
@@ -47,7 +49,8 @@ def show_records(
         click.echo(json.dumps({"dataset": dataset, "rows": [document(one) for one in shown], "total": len(rows)}))
         return
     if not rows:
-        hint(_why_none(dataset, asked.symbols))
+        with reading("records") as store:
+            hint(why_none(store, asked, dataset))
         return
     print_rows([_flat(one) for one in shown])
     if len(shown) < len(rows):
@@ -94,19 +97,3 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}" if abs(value) < 1e6 else f"{value:.2f}"
     return "" if value is None else str(value)
-
-
-def _why_none(dataset: str, symbols: tuple[str, ...] | None) -> str:
-    """Tells a list that was never fetched from one that is empty, and from rows outside of what is asked for."""
-    from marketfetch.frames.stored_bars import reading
-    from marketfetch.storage.stored_records import fetched_lists
-
-    with reading("records") as store:
-        lists = fetched_lists(store, dataset.lower(), symbols or ())
-    named = "" if symbols is None else f" of {', '.join(symbols[:5])}"
-    if lists:
-        provider, _, at_ms = lists[0]
-        day = datetime.fromtimestamp(at_ms / 1000, UTC).date()
-        return f"No {dataset}{named} are stored, or none that fit: the list that {provider} gave on {day} has none."
-    words = " ".join(("PROVIDER", *(symbols or ()), "--dataset", dataset))
-    return f"No {dataset}{named} are stored: `marketfetch fetch {words}` fetches them."

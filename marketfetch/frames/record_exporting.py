@@ -6,6 +6,7 @@ from contextlib import closing
 
 from marketfetch.exceptions import BadRequestError
 from marketfetch.extras import need
+from marketfetch.frames.empty_answers import refuse_unknown_vendor
 from marketfetch.frames.export_names import Format, format_of, refuse_unlikely
 from marketfetch.frames.exporting import Exported, writer
 from marketfetch.frames.record_questions import record_batches, schema
@@ -37,8 +38,10 @@ def export_records(
         raise BadRequestError(f"{shown} is there already: name another file, or write --overwrite.")
     new_folder = place.shown if place.is_new_folder() else ""
     rows = 0
-    with reading("records") as store, place.replacing(name) as file, closing(writer(file, to, schema(asked.kind))) as into:
-        for batch in record_batches(store, asked):
-            into.write_batch(batch)
-            rows += batch.num_rows
+    with reading("records") as store:
+        refuse_unknown_vendor(store, asked)
+        with place.replacing(name) as file, closing(writer(file, to, schema(asked.kind))) as into:
+            for batch in record_batches(store, asked):
+                into.write_batch(batch)
+                rows += batch.num_rows
     return Exported(1, 0, rows, shown, new_folder)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast, overload
 
 from marketfetch.exceptions import BadRequestError
 from marketfetch.extras import MissingExtra, need
+from marketfetch.frames.empty_answers import refuse_unknown_vendor
 from marketfetch.frames.record_questions import columns_of, question, record_batches, schema
 from marketfetch.frames.stored_bars import reading
 from marketfetch.storage.stored_records import TIMES, RecordQuestion, stored_records
@@ -100,7 +101,8 @@ def records(
     as_         "polars", "pandas", "arrow", or "rows": a list of dicts with dates and datetimes
 
     Besides the dataset's columns: `provider`, `first_seen`, `fetched_at` and `gone_at`, UTC timestamps. A day is a date, a
-    number float64 or int64, all else a string. Without a row the frame is empty and has these types.
+    number float64 or int64, all else a string. Without a row the frame is empty and has these types; whether a
+    list was never fetched, or has no row, `marketfetch show --dataset` says.
 
     Raises BadRequestError for a wrong argument, UnavailableError for a database that is away, and without `[data]`.
     """
@@ -113,6 +115,7 @@ def records(
     import pyarrow as pa
 
     with reading("records") as store:
+        refuse_unknown_vendor(store, asked)
         table = pa.Table.from_batches(record_batches(store, asked), schema=schema(asked.kind))
     if as_ == "arrow":
         return table
@@ -130,6 +133,7 @@ def records(
 def rows_of(asked: RecordQuestion) -> list[dict[str, str | float | date | None]]:
     """The rows as dicts, with dates and datetimes (UTC). Raises BadRequestError, UnavailableError."""
     with reading("records") as store:
+        refuse_unknown_vendor(store, asked)
         return [named(asked, row) for rows in stored_records(store, asked) for row in rows]
 
 

@@ -96,6 +96,8 @@ def test_every_kind_can_be_asked_for_by_its_datasets(configured: str, store: Any
         ({"dataset": "splits", "as_": "numpy"}, "as_='polars'"),
         ({"dataset": "splits", "symbols": []}, "a word or a list of words"),
         ({"dataset": "splits", "provider": 5}, "name of a vendor"),
+        ({"dataset": "splits", "provider": "polygn"}, "Did you mean 'polygon'"),
+        ({"dataset": "splits", "provider": "polygn", "as_": "rows"}, "Did you mean 'polygon'"),
         ({"dataset": "splits", "start": "soon"}, "is no day"),
         ({"dataset": "splits", "start": "2020-01-02", "end": "2020-01-01"}, "range is empty"),
         ({"dataset": "splits", "as_of": "2150-01-01"}, "not known today"),
@@ -125,6 +127,25 @@ def test_show_prints_records_and_says_why_there_are_none(kept: Any) -> None:
     assert run("show", "AAPL", "--dataset", "splitz", code=2).stderr.startswith("Error: No records are stored as 'splitz'.")
     run("show", "AAPL", "--dataset", "splits", "--adjustment", "raw", code=2)
     run("show", code=2)
+
+
+def test_what_show_lacks_is_told_apart(kept: Any, tmp_path: Path) -> None:
+    early = run("show", "AAPL", "--dataset", "splits", "--as-of", "1969-12-31").stderr
+    assert "No splits of AAPL were known on 1969-12-31: the first of what is stored came on 1970-01-01." in early
+    other = run("show", "AAPL", "--dataset", "splits", "--start", "2022-01-01", "--end", "2022-12-31").stderr
+    assert "No splits of AAPL fit: 3 rows of other days, or corrected ones, are stored." in other
+    elsewhere = run("show", "AAPL", "--dataset", "splits", "--provider", "alpha_vantage").stderr
+    assert "`marketfetch fetch alpha_vantage AAPL --dataset splits` fetches them" in elsewhere
+    assert "Did you mean 'polygon'" in run("show", "AAPL", "--dataset", "splits", "--provider", "polygn", code=2).stderr
+    assert "Did you mean 'polygon'" in run("export", "s.csv", "--dataset", "splits", "--provider", "polygn", code=2).stderr
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_rows_of_a_vendor_that_is_not_installed_any_more_are_read(kept: Any) -> None:
+    kept.store(
+        [replace(reply(40, split("2012-08-13"), root="o"), ledger=replace(reply(40, root="o").ledger, provider="olden"))]
+    )
+    assert [row["provider"] for row in marketfetch.records("splits", provider="olden", as_="rows")] == ["olden"]
 
 
 def test_export_writes_one_file_of_records(kept: Any, tmp_path: Path) -> None:
