@@ -111,7 +111,7 @@ def fetch(
         raise BadRequestError(f"{unknown(provider)} The vendor comes first, then the symbols.")
     if not wanted:
         raise click.UsageError("name at least one symbol, or give --symbols-file")
-    wanted = with_universes(wanted)
+    wanted = with_universes(wanted, provider, start=start, end=end, timespan=timespan, dataset=dataset, adjustment=adjustment)
     if dry_run:
         show_plan(
             provider,

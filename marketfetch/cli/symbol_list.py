@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, Any
 
 import click
 
@@ -26,8 +26,10 @@ def symbols_of(words: Sequence[str], file: IO[bytes] | None = None) -> tuple[str
     return tuple(dict.fromkeys(found))
 
 
-def with_universes(words: Sequence[str]) -> tuple[str, ...]:
+def with_universes(words: Sequence[str], provider: str = "", **wish: Any) -> tuple[str, ...]:
     """The symbols that these words stand for; what of a universe can't be used is said on stderr.
+
+    With a provider, those of universes that its planner refuses for this wish are left out too.
 
     Raises BadRequestError, also for a date and for the name of a file without its @.
     """
@@ -37,6 +39,10 @@ def with_universes(words: Sequence[str]) -> tuple[str, ...]:
 
     if wrong := next(filter(None, map(mistaken, words)), ""):
         raise BadRequestError(wrong)
+    if provider:
+        from marketfetch.jobs.universe_wishes import symbols_to_ask
+
+        return tuple(symbols_to_ask(provider, words, told=hint, **wish))
     found = resolved(words)
     for note in found.notes:
         hint(note)

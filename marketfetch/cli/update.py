@@ -80,7 +80,7 @@ def update(
         hint(f"--last {last} means {last} sessions, by each symbol's calendar; '{last} days' are days.")
     job = updated(
         provider,
-        with_universes(named),
+        with_universes(named, provider, timespan=timespan, dataset=dataset, adjustment=adjustment),
         last=last,
         timespan=timespan,
         dataset=dataset,

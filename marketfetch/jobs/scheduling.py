@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from redis import Redis
@@ -17,6 +18,7 @@ from redis.exceptions import RedisError
 from marketfetch import connections
 from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
 from marketfetch.jobs.submission import Submitted, database, id_for
+from marketfetch.jobs.universe_wishes import symbols_to_ask
 from marketfetch.jobs.updating import calendars_of, update, update_for
 from marketfetch.lazy_logger import logger
 from marketfetch.ops import redis_writes
@@ -84,7 +86,7 @@ def run_now(name: str) -> Submitted:
     """Submits a run of a schedule, whether it is due or paused. Raises BadRequestError, UnavailableError."""
     settings = reread()
     one = _named(settings, name)
-    return update(one.provider, _symbols(settings, one), tags=_tags(one), **_wish(one))
+    return update(one.provider, _to_ask(settings, one), tags=_tags(one), **_wish(one))
 
 
 def pause(name: str) -> None:
@@ -131,8 +133,14 @@ def _symbols(settings: Settings, one: Schedule) -> Sequence[str]:
     return found.symbols
 
 
+def _to_ask(settings: Settings, one: Schedule) -> Sequence[str]:
+    wish = {"timespan": one.timespan, "dataset": one.dataset, "adjustment": one.adjustment}
+    noted = partial(log.warning, "universe", schedule=one.name)
+    return symbols_to_ask(one.provider, one.words, known=settings.universes, told=lambda note: noted(note=note), **wish)
+
+
 def _run(settings: Settings, one: Schedule, *, task_id: str) -> str:
-    return update_for(task_id, one.provider, _symbols(settings, one), tags=_tags(one), **_wish(one))
+    return update_for(task_id, one.provider, _to_ask(settings, one), tags=_tags(one), **_wish(one))
 
 
 def _wish(one: Schedule) -> dict[str, Any]:

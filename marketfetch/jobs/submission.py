@@ -22,8 +22,8 @@ from marketfetch.jobs.planning import make_handle, make_spec, plan_new
 from marketfetch.jobs.refreshing import Refreshed, refreshed
 from marketfetch.jobs.subtraction import Left
 from marketfetch.jobs.to_ask import to_ask
+from marketfetch.jobs.universe_wishes import symbols_to_ask
 from marketfetch.ops import redis_writes
-from marketfetch.ops.universes import without_universes
 from marketfetch.schemas.handle import Handle
 from marketfetch.schemas.job_spec import NORMAL, JobSpec
 from marketfetch.schemas.request import Request
@@ -107,18 +107,9 @@ def submit(
     Costs one database transaction, and a few Redis calls per thousand requests. Raises BadRequestError, which names the wrong
     argument, and UnavailableError; after either nothing is recorded, unless the sentence says so.
     """
-    spec = make_spec(
-        provider,
-        without_universes(symbols),
-        start=start,
-        end=end,
-        timespan=timespan,
-        dataset=dataset,
-        adjustment=adjustment,
-        again=again,
-        priority=priority,
-        by_symbol=by_symbol,
-    )
+    wish: dict[str, Any] = {"start": start, "end": end, "timespan": timespan, "dataset": dataset, "adjustment": adjustment}
+    names = symbols_to_ask(provider, symbols, **wish)
+    spec = make_spec(provider, names, **wish, again=again, priority=priority, by_symbol=by_symbol)
     handle = make_handle(get_settings().owner if owner is None else owner, name=name, tags=tags)
     job_id = handle.job_id(spec)
     waiter = None if on_over is None else callback(job_id, on_over)
@@ -149,7 +140,7 @@ def submit_for(
     again = wish.pop("again", False)
     if not isinstance(again, bool):
         raise BadRequestError(f"again is True or False (got {again!r:.100}).")
-    spec = make_spec(provider, without_universes(symbols), again=again, nonce=job_id[:12], **wish)
+    spec = make_spec(provider, symbols_to_ask(provider, symbols, **wish), again=again, nonce=job_id[:12], **wish)
     handle = make_handle(get_settings().owner if owner is None else owner, name=name, tags=tags)
     waiter = None if on_over is None else callback(job_id, on_over)
     return record(spec, plan_new(spec), job_id=job_id, handle=handle, waiter=waiter).job_id

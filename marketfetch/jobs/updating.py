@@ -16,7 +16,7 @@ from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs import planning
 from marketfetch.jobs.list_wishes import takes_range, whole_list
 from marketfetch.jobs.submission import Submitted, submit, submit_for
-from marketfetch.ops.universes import without_universes
+from marketfetch.jobs.universe_wishes import symbols_to_ask
 from marketfetch.schemas.job_spec import NORMAL
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.symbol_text import WHOLE_MARKET
@@ -26,6 +26,8 @@ from marketfetch.vendors.trading_days import close_ms, zone_of_days
 
 LAST: Final = "5 sessions"
 _LAST: Final = re.compile(r"\s*([0-9]{1,5})\s*(sessions?|d|days?)?\s*")
+#: What of a wish its symbols are tried with, before its days are known.
+_OF_ALL: Final = ("timespan", "dataset", "adjustment")
 _MOST: Final = 5_000
 #: No calendar has so few sessions that these many days hold none.
 _LONGEST_CLOSURE: Final = 30
@@ -54,7 +56,7 @@ def update(
     of these days, where the vendor has them by days. Raises BadRequestError,
     UnavailableError.
     """
-    names = without_universes(symbols)
+    names = symbols_to_ask(provider, symbols, timespan=timespan, dataset=dataset, adjustment=adjustment)
     start, end = _days(provider, names, last=last, timespan=timespan, dataset=dataset)
     return submit(
         provider,
@@ -77,7 +79,7 @@ def update_for(task_id: str, provider: str, symbols: Sequence[str], **wish: Any)
     """As `update`, for the message of a task, which may come more than once: always the same job. Returns its id."""
     if given := sorted({"start", "end", "again"} & wish.keys()):
         raise BadRequestError(f"{given[0]} is no argument of an update, which takes last='5 sessions' (or submit a range).")
-    names = without_universes(symbols)
+    names = symbols_to_ask(provider, symbols, **{one: wish[one] for one in _OF_ALL if one in wish})
     last, timespan, dataset = (
         wish.get(name, usual) for name, usual in (("last", LAST), ("timespan", "1d"), ("dataset", "bars"))
     )

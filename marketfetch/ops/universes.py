@@ -68,7 +68,7 @@ def resolved(words: Sequence[str], *, known: Mapping[str, Universe] | None = Non
         except _Unusable as error:
             notes.append(str(error))
             continue
-        wrong = {symbol: why for symbol in found if (why := problem(symbol))}
+        wrong = {symbol: why for symbol in found if (why := problem(symbol) or _nested(symbol))}
         if wrong:
             more = f" So are {len(wrong) - 1:,} more." if len(wrong) > 1 else ""
             notes.append(f"{_shown(word)}: {next(iter(wrong.values()))}, so it is left out.{more}")
@@ -76,6 +76,11 @@ def resolved(words: Sequence[str], *, known: Mapping[str, Universe] | None = Non
     if not symbols:
         raise BadRequestError(" ".join(notes) or f"The universe {_shown(words[0])} has no symbol: name at least one.")
     return Resolved(tuple(dict.fromkeys(symbols)), tuple(notes))
+
+
+def _nested(symbol: str) -> str:
+    """Why the name of a universe is no symbol of another one, as a sentence; "" for a symbol."""
+    return f"{_shown(symbol)} is a universe itself, and a universe has symbols alone" if symbol.startswith(AT) else ""
 
 
 def without_universes(words: Sequence[str]) -> Sequence[str]:

@@ -104,7 +104,7 @@ def answer(code: str, part: str, form: str, query: Query, *, market: Market) -> 
 
 def _rows(table: Table, conditions: list[tuple[str, str, list[str]]], market: Market) -> list[list[Any]]:
     """The rows that meet every condition, by ticker and newest first."""
-    tickers: list[str] = list(UNIVERSE)
+    tickers: list[str] = [one.replace("BRK.A", "BRK_A") for one in UNIVERSE]  # as WIKI/PRICES has it
     days: set[str] | None = None
     first, last = str(FIRST), str(market.today)
     for name, operator, values in conditions:
