@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import secrets
-import time
+from functools import lru_cache
+from importlib.resources import files
 
 from marketfetch import connections
 from marketfetch.ops.access_tokens import limit_of
@@ -18,19 +19,17 @@ def count(caller: Caller) -> None:
     if not (caller.token and caller.submits):
         return
     limit, redis = limit_of(caller.submits), connections.redis()
-    key, one, now_ms = named(redis, f"mf:api:submits:{caller.token}"), secrets.token_hex(8), time.time_ns() // 1_000_000
-    with redis.pipeline() as pipe:
-        pipe.zremrangebyscore(key, "-inf", now_ms - limit.window_ms)
-        pipe.zadd(key, {one: now_ms})
-        pipe.zrank(key, one)
-        pipe.zrange(key, 0, 0, withscores=True)
-        pipe.pexpire(key, limit.window_ms)
-        *_, place, oldest, _ = pipe.execute()
-    if place is not None and place >= limit.count:
-        redis.zrem(key, one)
-        wait_s = max(1, math.ceil((oldest[0][1] + limit.window_ms - now_ms) / 1000))
+    key = named(redis, f"mf:api:submits:{caller.token}")
+    wait_ms = redis.register_script(_text())(keys=[key], args=[secrets.token_hex(8), limit.count, limit.window_ms])
+    if wait_ms:
+        wait_s = math.ceil(wait_ms / 1000)
         raise Refused(
             429,
             f"The token {caller.name!r} has submitted {caller.submits} already: it may again in {wait_s:,} s.",
             headers={"Retry-After": str(wait_s)},
         )
+
+
+@lru_cache(maxsize=1)
+def _text() -> str:
+    return (files("marketfetch.web") / "submit_quota.lua").read_text(encoding="utf-8")
