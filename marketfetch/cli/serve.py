@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 import click
@@ -16,11 +17,19 @@ _ORIGIN = re.compile(rf"https?://(?:{_HOST.pattern})(?::[0-9]{{1,5}})?/?")
 def _host(ctx: click.Context, param: click.Parameter, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
     """A name or an address, without brackets. Raises BadParameter."""
     for one in (value,) if isinstance(value, str) else value:
-        if not _HOST.fullmatch(one):
+        if not _HOST.fullmatch(one) or (":" in one and not _is_ipv6(one.strip("[]"))):
             raise click.BadParameter(
                 f"{one!r} is no name of a host: write one such as data.example, or an address.", ctx, param
             )
     return value.strip("[]") if isinstance(value, str) else tuple(one.strip("[]") for one in value)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _origins(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -50,12 +59,12 @@ def _origins(ctx: click.Context, param: click.Parameter, value: tuple[str, ...])
     metavar="URL",
     help="A site whose pages may call the API from a browser (CORS), such as https://app.example. None by default.",
 )
-@click.option("--require-token", is_flag=True, help="Take no request without a token, also from this machine.")
+@click.option("--require-token", is_flag=True, help="Ask for a token always, also from this machine; needed behind a proxy.")
 def serve(*, host: str, port: int, hosts: tuple[str, ...], origins: tuple[str, ...], require_token: bool) -> None:
     """Serve the web API: what the commands do, as JSON over HTTP. docs/web-api.md lists the routes.
 
-    From this machine it is asked without a token, and what asks so may do all that you may. Every other address, and a proxy
-    in front of it, needs a token. Ctrl-C ends it; the exit code is 0.
+    From this machine it is asked without a token, and what asks so may do all that you may. Every other address needs a token.
+    A proxy on this machine is not always recognised: behind one use --require-token. Ctrl-C ends it; the exit code is 0.
     """
     from marketfetch.extras import need
 
@@ -66,12 +75,12 @@ def serve(*, host: str, port: int, hosts: tuple[str, ...], origins: tuple[str, .
     from marketfetch.settings import get_settings
     from marketfetch.web import http_server, server_logs
     from marketfetch.web.app import guarded, make_api
-    from marketfetch.web.guards import Door, host_of, is_loopback, origins_of
+    from marketfetch.web.guards import Door, bare_host, is_loopback, origins_of
 
     get_settings()  # wrong settings are refused before anything is opened
     door = Door(
         loopback=is_loopback(host),
-        hosts=tuple(host_of(one) for one in hosts),
+        hosts=tuple(map(bare_host, hosts)),
         tokens_always=require_token,
         origins=origins_of(origins),
     )

@@ -73,6 +73,7 @@ def _modules(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     metavar="[PORT]",
     help=f"Also start the web API, on 127.0.0.1 only: see `marketfetch serve`.  [port {WEB_PORT} unless given]",
 )
+@click.option("--require-token", is_flag=True, help="Let the web API ask for a token always; needed behind a proxy.")
 @click.option(
     "--include",
     callback=_modules,
@@ -94,6 +95,7 @@ def up(
     pool: str,
     flower: int | None,
     web: int | None,
+    require_token: bool,
     include: tuple[str, ...],
     app: str | None,
     sandbox: bool,
@@ -105,6 +107,8 @@ def up(
 
     With --sandbox no configured vendor is asked, and the configured Redis and database are neither read nor written.
     """
+    if require_token and not web:
+        raise click.UsageError("--require-token is a matter of the web API: write --web too.")
     from marketfetch.extras import need
 
     need("celery", "requests", for_what="`marketfetch up`")
@@ -153,7 +157,7 @@ def up(
             processes = stack.enter_context(Processes(home / "run", home / "logs"))
             _start(processes, redis, vendors, project, workers=workers, concurrency=concurrency, pool=pool, flower=flower)
             if web:
-                _start_web(processes, redis, vendors, project, web)
+                _start_web(processes, redis, vendors, project, web, require_token=require_token)
             for sentence in own_tasks:
                 _line("include", sentence)
             _warn()
@@ -244,7 +248,13 @@ def _start(
 
 
 def _start_web(
-    processes: Processes, redis: EmbeddedRedis, vendors: EmbeddedVendors | None, project: Mapping[str, str], port: int
+    processes: Processes,
+    redis: EmbeddedRedis,
+    vendors: EmbeddedVendors | None,
+    project: Mapping[str, str],
+    port: int,
+    *,
+    require_token: bool,
 ) -> None:
     from marketfetch.cli.sandboxed import as_variables
     from marketfetch.setting_sources import PREFIX
@@ -254,7 +264,7 @@ def _start_web(
         return
     variables = as_variables(vendors.settings) if vendors else {f"{PREFIX}REDIS_URL": redis.url}
     # It is no part of fetching: if it ends again and again, everything else goes on.
-    arguments = ("-P", "-m", "marketfetch", "serve", f"--port={port}")
+    arguments = ("-P", "-m", "marketfetch", "serve", f"--port={port}", *(["--require-token"] if require_token else []))
     child = processes.start("web", *arguments, variables={**variables, **project}, vital=False, umask=-1)
     _line("web", f"http://127.0.0.1:{port}/api/v1; log {child.log}")
 

@@ -36,7 +36,9 @@ async def _caller(request: Request, given: HTTPAuthorizationCredentials | None) 
     if not named and request.state.open:
         return Caller(service.owner, "admin")
     if not named:
-        raise Refused(401, f"This server takes no request without a token. {_HOW}", headers={"WWW-Authenticate": "Bearer"})
+        why = f": {request.state.behind}" if request.state.behind else ""
+        sentence = f"This server takes no request without a token{why}. {_HOW}"
+        raise Refused(401, sentence, headers={"WWW-Authenticate": "Bearer"})
     found = await service.tokens.caller(given.credentials) if given else None
     if found is None:
         sentence = f"This token is not known here, or it is revoked. {_HOW}"

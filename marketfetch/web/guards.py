@@ -1,8 +1,8 @@
 """What every request passes before it reaches a route: the name of the host, where it comes from, its size, its pace.
 
 A web page in a browser of this machine can send requests to 127.0.0.1 too, and with DNS rebinding read the replies. So a
-request names a host that is this server's, one that changes something comes from no other site, and its body is JSON, which a
-form of another site can't send.
+request names a host that is this server's and comes from no page of another site, and its body is JSON, which a form of another
+site can't send.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ BODY_S: Final = 10.0
 SEND_S: Final = 30.0
 _INSTEAD: Final = "call this API from a server or a program."
 _READS: Final = ("GET", "HEAD", "OPTIONS")
-_PROXIED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+#: Headers that proxies add, by their beginnings: what has one may come from another machine.
+_OF_PROXIES: Final = (
+    *("forwarded", "x-forwarded", "x-original-", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-envoy-", "x-amz", "via"),
+    *("cf-", "cdn-", "cloudfront-", "true-client-ip", "fastly-", "fly-", "x-appengine-", "x-azure-", "x-goog-", "x-vercel-"),
+)
+#: A page without data, which other pages may link to.
+_LINKED: Final = "/docs"
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -46,7 +52,8 @@ class Door:
     """Where the server listens and what it lets in.
 
     `loopback`: it listens on this machine alone. `hosts`: further names in a request's Host, of a proxy in front of it.
-    `tokens_always`: no request without a token, also on loopback. `origins`: sites whose pages may call it from a browser.
+    `tokens_always`: no data without a token, also on loopback; /docs, /openapi.json and /health have none. `origins`: sites
+    whose pages may call it from a browser.
     """
 
     loopback: bool = True
@@ -67,11 +74,20 @@ def is_loopback(host: str) -> bool:
 
 
 def host_of(text: str) -> str:
-    """The name in a Host header or an origin, without the port; "" for one that is none."""
+    """The name in a Host header or an origin, without the port; an IPv6 address in its short form. "" for what is none."""
     try:
-        return (urlsplit(text if "://" in text else f"//{text}").hostname or "").casefold()
+        found = (urlsplit(text if "://" in text else f"//{text}").hostname or "").casefold()
     except ValueError:
         return ""
+    return bare_host(found)
+
+
+def bare_host(name: str) -> str:
+    """A name or an address that stands alone, as `host_of` writes it: `::1` is no name with a port."""
+    try:
+        return str(ipaddress.ip_address(name.strip("[]")))
+    except ValueError:
+        return name.casefold()
 
 
 class Guards:
@@ -127,27 +143,37 @@ class Guards:
                 f"This server does not have the name {host[:100]!r}: ask it by its address, or start it with --allow-host "
                 f"{host[:100] or 'NAME'} if that is its name.",
             )
-        proxied = any(name in headers for name in _PROXIED)
-        scope["state"] = {
-            **scope.get("state", {}),
-            # A proxy on this machine calls from loopback too: who is behind it has to show a token.
-            "open": self._door.loopback and is_loopback(host) and not proxied and not self._door.tokens_always,
-        }
+        of_here = self._door.loopback and is_loopback(host) and not self._door.tokens_always
+        behind = _behind(scope, headers) if of_here else ""
+        # A proxy on this machine calls from loopback too: who is behind it has to show a token.
+        scope["state"] = {**scope.get("state", {}), "open": of_here and not behind, "behind": behind}
+        self._check_site(scope, headers)
         if scope["method"] in _READS:
             return
-        origin = headers.get("origin")
-        own_origin = urlsplit(origin or "").netloc.casefold() == headers.get("host", "").casefold()
-        if origin is not None and not own_origin and origin not in self._door.origins:
-            raise Refused(
-                403, f"A page of {origin[:100]} may not change anything here: call this API from a server or a program."
-            )
-        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and origin not in self._door.origins:
-            raise Refused(403, f"A page of another site may not change anything here: {_INSTEAD}")
         kind = headers.get("content-type", "").partition(";")[0].strip().casefold()
         if has_body(headers) and kind != "application/json":
             raise Refused(
                 415, f"A body is JSON: send it with the header Content-Type: application/json (got {kind[:60] or 'none'})."
             )
+
+    def _check_site(self, scope: Scope, headers: Headers) -> None:
+        """Raises Refused for a page of another site, which may not even cause work. OPTIONS asks whether it may."""
+        if scope["method"] == "OPTIONS" or (scope["method"] == "GET" and scope["path"] == _LINKED):
+            return
+        origin, verb = headers.get("origin"), "read" if scope["method"] in _READS else "change"
+        own_origin = urlsplit(origin or "").netloc.casefold() == headers.get("host", "").casefold()
+        if origin is not None and not own_origin and origin not in self._door.origins:
+            raise Refused(403, f"A page of {origin[:100]} may not {verb} anything here: {_INSTEAD}")
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and origin not in self._door.origins:
+            raise Refused(403, f"A page of another site may not {verb} anything here: {_INSTEAD}")
+
+
+def _behind(scope: Scope, headers: Headers) -> str:
+    """What says that a proxy sends this request; "" where nothing does. nginx's usual `proxy_pass` speaks HTTP/1.0."""
+    if scope.get("http_version", "1.1") == "1.0":
+        return "it is HTTP/1.0, which proxies speak"
+    added = next((name for name in headers if name.startswith(_OF_PROXIES)), "")
+    return f"it has the header {added[:40]}, which proxies add" if added else ""
 
 
 class _Body:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from marketfetch.web import guards
-from marketfetch.web.guards import host_of, is_loopback
+from marketfetch.web.guards import bare_host, host_of, is_loopback
 from tests.web.conftest import Client
 
 OTHERS = ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8787", "169.254.169.254", "[fe80::1]", "a@b"]
@@ -38,11 +38,35 @@ def test_the_names_of_this_machine_are_let_in(client, host):
 
 def test_a_proxy_and_its_name_need_a_token(make_client):
     client = make_client(hosts=("data.example",))
-    for headers in ({"host": "data.example"}, {"x-forwarded-for": "10.0.0.7"}, {"forwarded": "for=10.0.0.7"}):
-        response = client.get("jobs", headers=headers)
-        assert "no request without a token" in client.refused(response, 401)
-        assert response.headers["www-authenticate"] == "Bearer"
+    response = client.get("jobs", headers={"host": "data.example"})
+    assert "no request without a token. Send it" in client.refused(response, 401)
+    assert response.headers["www-authenticate"] == "Bearer"
     assert client.get("jobs").status_code == 200
+
+
+def test_an_ipv6_address_that_is_let_in_is_no_other_name(make_client):
+    client = make_client(hosts=("2001:db8::1",))
+    assert "without a token" in client.refused(client.get("jobs", headers={"host": "[2001:DB8::1]:443"}), 401)
+    assert "does not have the name" in client.refused(client.get("jobs", headers={"host": "2001"}), 421)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Server", "X-Real-IP", "Via", "CF-Ray",
+     "CF-Connecting-IP", "True-Client-IP", "X-Client-IP", "Fly-Client-IP", "X-Amzn-Trace-Id", "CDN-Loop"],
+)  # fmt: skip
+def test_what_a_header_of_a_proxy_has_needs_a_token(client, name):
+    said = client.refused(client.get("jobs", headers={name: "10.0.0.7"}), 401)
+    assert f"without a token: it has the header {name.casefold()}, which proxies add." in said
+
+
+def test_what_is_http_1_0_needs_a_token(client):
+    """nginx's `proxy_pass` without a further line: HTTP/1.0, the Host of this server, and no header of its own."""
+    old = Client(
+        lambda scope, receive, send: client.app({**scope, "http_version": "1.0"}, receive, send), service=client.service
+    )
+    assert "without a token: it is HTTP/1.0, which proxies speak." in client.refused(old.get("jobs"), 401)
+    assert old.get("health").status_code == 200
 
 
 def test_a_token_can_be_needed_always(make_client):
@@ -70,6 +94,20 @@ def test_a_token_that_is_none_is_refused_also_where_none_is_needed(client, given
 def test_a_page_of_another_site_changes_nothing(client, headers):
     assert "may not change anything" in client.refused(client.post("jobs", json=WISH, headers=headers), 403)
     assert client.get("jobs").json()["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "https://evil.example"}, {"origin": "null"}],
+)
+def test_a_page_of_another_site_causes_no_work(make_client, headers):
+    client = make_client(origins=("https://app.example",))
+    for path in ("jobs", "bars", "gaps", "health", "openapi.json"):
+        assert "may not read anything here" in client.refused(client.get(path, headers=headers), 403)
+    assert client.get("/docs", headers=headers).status_code == 200, "a page may link to it"
+    let_in = {"origin": "https://app.example", "sec-fetch-site": "cross-site"}
+    assert client.get("jobs", headers=let_in).status_code == 200
+    assert client.get("jobs", headers={"sec-fetch-site": "none"}).status_code == 200
 
 
 def test_a_page_of_this_server_and_a_site_that_is_let_in_may(make_client):
@@ -140,6 +178,8 @@ def test_hosts_are_read_as_browsers_write_them():
     assert host_of("Data.Example:443") == "data.example"
     assert host_of("https://data.example/") == "data.example"
     assert host_of("[::1]:80") == "::1"
+    assert host_of("[2001:DB8:0::1]:80") == bare_host("2001:db8::1") == bare_host("[2001:0DB8::1]") == "2001:db8::1"
+    assert bare_host("Data.Example") == "data.example"
     assert host_of("[") == host_of("") == ""
     assert is_loopback("localhost.")
     assert not is_loopback("localhost.example")
