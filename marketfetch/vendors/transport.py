@@ -109,6 +109,8 @@ def send(
     url, headers = with_key(http_request, base_url=base_url, secret=secret)
     if not _stays_at(url, base_url):
         raise BadRequest(f"{who}: the address of this call leaves base_url, so the key was not sent there")
+    if _names_its_key(http_request):
+        raise BadRequest(f"{who}: this call sets the parameter {http_request.key.name} itself, which is that of the key")
     failure: FetchError
     if http_request.key.where == "signature":
         need_signing()
@@ -302,6 +304,11 @@ def _redirected(response: requests.Response, *, who: str, secrets: tuple[str, ..
 
 def _counted() -> str:
     return "the call may have been counted by the vendor" if wire.sent_ns else "the vendor has not seen the call"
+
+
+def _names_its_key(call: HttpRequest) -> bool:
+    """True for a parameter that would stand beside the key: a symbol or a cursor must not choose whose key is used."""
+    return call.key.where == "query" and any(name.casefold() == call.key.name.casefold() for name, _ in call.params)
 
 
 def _stays_at(url: str, base_url: str) -> bool:

@@ -8,6 +8,7 @@ https://docs.data.nasdaq.com/docs/in-depth-usage-1 (filters), https://docs.data.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote
@@ -26,6 +27,8 @@ ROWS: Final = "rows:"
 #: The most rows of a page. https://docs.data.nasdaq.com/docs/in-depth-usage-1
 _MOST_ROWS: Final = 10_000
 _OPERATORS: Final = ("gt", "gte", "lt", "lte")
+#: Parameters of every call that are no columns, as letters alone. https://docs.data.nasdaq.com/docs/getting-started
+_RESERVED: Final = ("apikey", "apitoken", "authtoken", "accesstoken", "qopts")
 _OF_SERIES: Final = ("start_date", "end_date", "collapse", "transform", "limit", "column_index")
 
 
@@ -57,9 +60,20 @@ def value_wish(symbol: str) -> ValueWish:
         if is_series and column not in _OF_SERIES:
             raise PlanError(f"{symbol!r}: a time series has no filter {column!r}, only {', '.join(_OF_SERIES)}")
         _, dot, operator = column.partition(".")
-        if not is_series and (column.startswith("qopts") or (dot and operator not in _OPERATORS)):
+        if not is_series and _is_reserved(column):
+            raise PlanError(
+                f"A symbol has a filter on {column[:40]!r}, which is no column: the key of a call comes from the settings alone"
+            )
+        if not is_series and dot and operator not in _OPERATORS:
             raise PlanError(f"{symbol!r} has the filter {column!r}: write column=value, or column.gte=value (gt, gte, lt, lte)")
     return ValueWish(name, filters, is_series)
+
+
+def _is_reserved(column: str) -> bool:
+    """True for a parameter of the vendor's call, in any case, encoding and brackets: `API_KEY`, `api%255Fkey`, `api_key[]`."""
+    while (decoded := unquote(column)) != column:
+        column = decoded
+    return re.sub(r"[^a-z0-9]", "", column.casefold()).startswith(_RESERVED)
 
 
 def build_value_request(request: Request, options: NasdaqOptions, key: KeyPlace) -> HttpRequest:

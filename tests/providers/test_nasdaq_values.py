@@ -149,8 +149,22 @@ def test_a_range_before_the_beginning_is_no_data():
 @pytest.mark.parametrize(
     "symbol",
     ["ZACKS", "ZACKS/", "ZACKS/FC?ticker", "ZACKS/FC?per_end_date.after=2020-01-01", "ZACKS/FC?qopts.export=true",
-     "datasets/FRED", "datasets/FRED/GDP?ticker=AAPL"],
+     "ZACKS/FC?QOPTS.export=true", "datasets/FRED", "datasets/FRED/GDP?ticker=AAPL", "datasets/FRED/GDP?api_key=x"],
 )  # fmt: skip
 def test_a_wish_that_is_written_otherwise_is_refused_with_how_it_is_written(symbol):
     with pytest.raises(PlanError):
         VENDOR.build_request(asked(symbol), OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["api_key", "API_KEY", "api%5Fkey", "api%255Fkey", "%61pi_key", "api_key[]", "api_key.gte", "api-key", "auth_token"],
+)
+def test_a_filter_sets_no_key(column):
+    with pytest.raises(PlanError, match="the key of a call comes from the settings alone") as refused:
+        VENDOR.build_request(asked(f"ZACKS/FC?{column}=x7x7"), OPTIONS)
+    assert "x7x7" not in str(refused.value)
+    assert VENDOR.build_request(asked("ZACKS/FC?key=1&api=2", cursor="rows:n:", page=1), OPTIONS).params[:2] == (
+        ("key", "1"),
+        ("api", "2"),
+    )

@@ -117,3 +117,12 @@ def below_only(base_url: str, seen: list[tuple[str, str]]) -> None:
 def test_a_base_url_with_a_user_a_query_or_no_host_is_refused(name, base_url):
     with pytest.raises(ValidationError):
         VENDORS[name].options(base_url=base_url)
+
+
+@pytest.mark.parametrize("name", ["apikey", "ApiKey"])
+def test_a_call_that_sets_the_parameter_of_its_key_is_not_sent(arrivals, name):
+    base_url, seen = arrivals
+    before = len(seen)
+    call = HttpRequest("/query", ((name, "another"),), KeyPlace("query", "apikey"))
+    assert "sets the parameter apikey itself" in refusal(lambda: call, base_url)
+    assert len(seen) == before
