@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from fastapi import APIRouter, Request, Response
-from redis.exceptions import RedisError
 from typing_extensions import TypedDict
 
-from marketfetch import connections
 from marketfetch.documents.vendor_documents import Vendors, vendors_document
-from marketfetch.exceptions import MarketfetchError
-from marketfetch.jobs.lookup import recorded
-from marketfetch.storage.store import NoTables, StoreError
 from marketfetch.web.access import Reader
 from marketfetch.web.problems import Refused
-from marketfetch.web.web_service import calls_of
+from marketfetch.web.web_service import calls_of, service_of
 
 router = APIRouter(tags=["server"])
 
@@ -33,20 +26,8 @@ async def vendors(request: Request, _caller: Reader) -> Response:
 
 
 @router.get("/health", response_model=Alive, summary="Whether Redis and the database respond")
-async def health(request: Request) -> Response:
-    """Needs no token, for load balancers: 200, or 503. What is away, and where it is, is said on this machine alone."""
-    try:
-        return await calls_of(request).answer(_alive)
-    except (MarketfetchError, StoreError, RedisError) as error:
-        if request.state.open:
-            raise
-        raise Refused(
-            503, "Redis or the database does not respond: GET /api/v1/jobs with a token says what is away."
-        ) from error
-
-
-def _alive() -> Alive:
-    connections.redis().ping()
-    with suppress(NoTables):  # the first job makes them
-        recorded().verify()
+async def health(request: Request) -> Alive:
+    """Needs no token, for load balancers: 200, or 503. GET /jobs says more of what is away; this is looked at once a second."""
+    if away := await service_of(request).health.away():
+        raise Refused(503, f"{away[0].upper()}{away[1:]} does not respond: GET /api/v1/jobs says why.")
     return {"ok": True}

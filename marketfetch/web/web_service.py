@@ -12,6 +12,7 @@ from marketfetch.web import submit_quota
 from marketfetch.web.call_threads import Calls
 from marketfetch.web.callers import Caller
 from marketfetch.web.guards import Door
+from marketfetch.web.health_look import Health
 from marketfetch.web.known_tokens import KnownTokens
 from marketfetch.web.live_view import Live
 
@@ -25,10 +26,12 @@ class Service:
     calls: Calls = field(default_factory=Calls)
     #: How many clients read bars at this moment.
     streams: int = 0
+    health: Health = field(init=False)
     tokens: KnownTokens = field(init=False)
     live: Live = field(init=False)
 
     def __post_init__(self) -> None:
+        self.health = Health(self.calls)
         self.tokens = KnownTokens(self.calls)
         self.live = Live(self.calls, self.tokens.revoked)
 

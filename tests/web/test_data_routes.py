@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -14,6 +15,8 @@ from marketfetch import connections
 from marketfetch.cli.main import marketfetch
 from marketfetch.ops import dead_letters
 from marketfetch.storage.store_errors import StoreUnavailable
+from marketfetch.web import health_look
+from marketfetch.web.call_threads import Calls
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of, kept
 from tests.frames.test_gaps_in_minutes import keep as keep_minutes
 from tests.frames.test_gaps_in_minutes import minutes
@@ -113,19 +116,39 @@ def test_stretches_of_sessions_are_listed_and_repaired(filled):
     assert (job["requests"], job["sessions"]) == (1, 1)
 
 
-def test_health_needs_no_token_and_says_on_this_machine_alone_what_is_away(make_client, monkeypatch):
+def test_health_needs_no_token_and_says_what_is_away_and_not_where(make_client, monkeypatch):
+    monkeypatch.setattr(health_look, "EVERY_S", 0.0)
     client, closed = make_client(), make_client(tokens_always=True)
     outages: list[tuple[Any, str, Exception, str]] = [
-        (connections.redis(), "ping", RedisAway("gone"), "Redis does not answer"),
-        (connections.recorded().database, "read", StoreUnavailable("the database is gone"), "the database is gone."),
+        (connections.redis(), "ping", RedisAway("redis://svc@10.0.0.7:6379"), "Redis does not respond"),
+        (connections.recorded().database, "read", StoreUnavailable("postgresql://svc@10.0.0.7/db"), "The database does not"),
     ]
     for of, name, error, says in outages:
         with monkeypatch.context() as patch:
             patch.setattr(of, name, away(error))
-            assert says in client.refused(client.get("health"), 503)
-            said = closed.refused(closed.get("health"), 503)
-            assert said.startswith("Redis or the database does not respond")
+            for one in (client, closed):
+                said = one.refused(one.get("health"), 503)
+                assert said.startswith(says)
+                assert "10.0.0.7" not in said
         assert client.get("health").json() == closed.get("health").json() == {"ok": True}
+
+
+def test_two_hundred_who_ask_for_the_health_are_one_look(client, monkeypatch):
+    monkeypatch.setattr(health_look, "EVERY_S", 600.0)
+    looks = []
+
+    def look() -> str:
+        looks.append(1)
+        return "Redis"
+
+    monkeypatch.setattr(health_look, "_away", look)
+
+    async def asked() -> list[str]:
+        health = health_look.Health(Calls())
+        return await asyncio.gather(*(health.away() for _ in range(200)))
+
+    assert set(asyncio.run(asked())) == {"Redis"}
+    assert looks == [1]
 
 
 def away(error: Exception):
