@@ -10,11 +10,13 @@ import threading
 from types import FrameType
 from typing import Any, Final
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from marketfetch.exceptions import UnavailableError
+from marketfetch.web.guards import is_loopback
 from marketfetch.web.web_service import Service
 
 #: What still runs is cancelled after so long: a signal ends the server within 5 s.
@@ -25,14 +27,46 @@ _KEEP_ALIVE_S: Final = 15
 #: Connections; further ones get 503 at once.
 _MOST_CONNECTIONS: Final = 2_000
 _LONGEST_HEADERS: Final = 32 << 10
+#: The headers of a request are there by then, or its connection is cut: one that waits for them costs a connection.
+HEADERS_S: Final = 10.0
+#: Connections from one address. Those of this machine have no limit: a proxy's are those of many clients.
+MOST_OF_ADDRESS: Final = 500
 
 
-class _Protocol(H11Protocol):
-    """Gives the app a way to cut a connection: `close` would wait for a client that reads nothing."""
+class Protocol(H11Protocol):
+    """Gives the app a way to cut a connection: `close` would wait for a client that reads nothing. Cuts one without headers."""
+
+    _cut_later: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self.app_state: dict[str, Any] = {**self.app_state, "cut": transport.abort}
+        host = self.client[0] if self.client else ""
+        others = sum(1 for one in self.connections if isinstance(one, Protocol) and one.client and one.client[0] == host)
+        if others > MOST_OF_ADDRESS and not is_loopback(host):
+            transport.abort()
+        else:
+            self._expect_headers()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE:  # the headers of the next request are not complete
+            self._expect_headers()
+        else:
+            self._forget_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_timer()
+        super().connection_lost(exc)
+
+    def _expect_headers(self) -> None:
+        """Starts the time once: a byte now and then does not lengthen it."""
+        self._cut_later = self._cut_later or self.loop.call_later(HEADERS_S, self.transport.abort)
+
+    def _forget_timer(self) -> None:
+        if self._cut_later is not None:
+            self._cut_later.cancel()
+            self._cut_later = None
 
 
 class _Server(uvicorn.Server):
@@ -63,7 +97,7 @@ def listen(host: str, port: int) -> socket.socket:
 def run(app: ASGIApp, service: Service, listening: socket.socket) -> None:
     """Serves until SIGINT or SIGTERM, which is raised again behind it for the handlers of before."""
     options: dict[str, Any] = {
-        "http": _Protocol,
+        "http": Protocol,
         "ws": "none",
         "lifespan": "off",
         "log_config": None,
