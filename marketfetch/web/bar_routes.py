@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from marketfetch.ops.universes import resolved
 from marketfetch.web.access import Reader
 from marketfetch.web.bar_formats import FORMATS, Format
 from marketfetch.web.bar_reading import BarReader, BarsWish
@@ -51,9 +50,8 @@ async def bars(
     names = [one.strip() for one in columns.split(",")] if columns else None
 
     def opened() -> tuple[BarReader, Format]:
-        meant = resolved(symbols_of(symbols)).symbols
         reader = BarReader(
-            BarsWish(meant, start, end, timespan, provider, adjustment, adjust, as_of, names),
+            BarsWish(symbols_of(symbols), start, end, timespan, provider, adjustment, adjust, as_of, names),
         )
         try:
             return reader, kind(reader.columns)

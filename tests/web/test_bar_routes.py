@@ -17,6 +17,7 @@ import pytest
 
 import marketfetch
 from marketfetch.exceptions import AdjustmentWarning
+from marketfetch.settings import override
 from marketfetch.storage import open_store, reading_back
 from marketfetch.storage.store_errors import StoreUnavailable
 from marketfetch.web import bar_reading, bar_routes
@@ -40,6 +41,16 @@ def stored(in_sqlite, monkeypatch) -> Client:  # noqa: F811
 
 def rows_of(frame: pl.DataFrame) -> list[dict]:
     return frame.with_columns(pl.col("ts").dt.epoch("ms"), pl.col("date").cast(pl.String)).to_dicts()
+
+
+def test_a_universe_is_what_it_is_in_the_python_function(stored, tmp_path):
+    """What is not stored of it is left out; a symbol that is named by itself must be stored."""
+    (tmp_path / "marketfetch.toml").write_text('[universes]\nwatchlist = ["AAPL", "NOT.STORED"]\n')
+    with override({"MARKETFETCH_DATABASE_URL": f"sqlite:///{tmp_path}/bars.db"}):
+        expected = marketfetch.bars(["@watchlist"])
+        assert set(expected["symbol"]) == {"AAPL"}
+        assert stored.get("bars", params={"symbol": "@watchlist"}).json()["bars"] == rows_of(expected)
+        stored.refused(stored.get("bars", params={"symbol": ["@watchlist", "NOT.STORED"]}), 422)
 
 
 @pytest.mark.parametrize(
