@@ -36,7 +36,7 @@ def token() -> None:
 @click.option("--for", "seconds", type=LENGTH, help="How long it is valid: 2h, 90d.  [default: until it is revoked]")
 @_JSON
 def create(*, name: str, scope: str, submits: str, seconds: float | None, as_json: bool) -> None:
-    """Make a token for NAME, which owns the jobs that it submits, and print it: it is shown this once."""
+    """Make a token for NAME and print it: it is shown this once. Jobs that it submits have the owner "NAME (token ID)"."""
     from marketfetch.documents.token_documents import new_token
     from marketfetch.ops import access_tokens
 

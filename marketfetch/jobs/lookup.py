@@ -26,8 +26,10 @@ def recorded() -> Store:
         raise UnavailableError(f"The database can't be used: {error}") from error
 
 
-def known_job(store: Store, job_id: str) -> Job:
+def known_job(store: Store, job_id: str, *, asker: str = "") -> Job:
     """Returns the job whose id is `job_id`, or the only one whose id begins with it (4 digits or more), or of that name.
+
+    A name is looked up among the jobs of `asker` first: what others call theirs does not change which of its own is meant.
 
     Raises UnknownJob, BadRequestError (several jobs, which the sentence names) and UnavailableError.
     """
@@ -36,8 +38,10 @@ def known_job(store: Store, job_id: str) -> Job:
     try:
         if job := store.job(job_id):
             return job
-        found = store.jobs_beginning_with(job_id.lower(), _MOST_SHOWN + 1) if _BEGINNING.fullmatch(job_id) else []
-        begins = bool(found)
+        begins, found = False, store.jobs_named(job_id, _MOST_SHOWN + 1, owner=asker) if asker else []
+        if not found and _BEGINNING.fullmatch(job_id):
+            found = store.jobs_beginning_with(job_id.lower(), _MOST_SHOWN + 1)
+            begins = bool(found)
         found = found or store.jobs_named(job_id, _MOST_SHOWN + 1)
         if not found:
             raise UnknownJob(_unknown_job(job_id, store))

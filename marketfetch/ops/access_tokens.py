@@ -30,7 +30,8 @@ USUAL_SUBMITS: Final = "60/minute"
 #: What a token begins with: searches for secrets in code and logs find it by that.
 BEGINNING: Final = "mft_"
 _TOKEN: Final = re.compile(r"mft_[A-Za-z0-9_-]{43}")
-_LONGEST_NAME: Final = 100
+#: With the id behind it, it is the owner of jobs, which has 100 characters at most.
+_LONGEST_NAME: Final = 80
 #: Each submit of the span is counted by itself.
 _MOST_SUBMITS: Final = 10_000
 
@@ -44,12 +45,14 @@ class MadeToken:
 
 
 def create(name: str, *, scope: str = "read", submits: str = USUAL_SUBMITS, days: float | None = None) -> MadeToken:
-    """Makes a token for `name`, which owns the jobs that it submits, for `days` days or for ever (None).
+    """Makes a token for `name`, for `days` days or for ever (None).
 
     Raises BadRequestError: a wrong scope or limit, or a name that another token has; UnavailableError.
     """
     if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
-        raise BadRequestError(f"A token has a name of up to 100 printable characters, such as shop (got {name!r:.60}).")
+        raise BadRequestError(
+            f"A token has a name of up to {_LONGEST_NAME} printable characters, such as shop (got {name!r:.60})."
+        )
     if scope not in SCOPES:
         meant = did_you_mean(scope, SCOPES)
         raise BadRequestError(f"There is no scope {scope!r:.40}. {meant}{' ' if meant else ''}There are {', '.join(SCOPES)}.")

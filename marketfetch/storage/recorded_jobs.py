@@ -65,8 +65,8 @@ class RecordedJobs:
         # Behind every id of hexadecimal digits that begins with it.
         return self._jobs("beginning_with", prefix, f"{prefix}g", limit)
 
-    def named(self, name: str, limit: int) -> list[Job]:
-        return self._jobs("named", name, limit)
+    def named(self, name: str, limit: int, *, owner: str) -> list[Job]:
+        return self._jobs("named_by", name, owner, limit) if owner else self._jobs("named", name, limit)
 
     def cancelled(self, limit: int) -> list[Job]:
         return self._jobs("cancelled", limit)

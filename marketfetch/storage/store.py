@@ -154,9 +154,9 @@ class Store:
         """The jobs whose id begins with `prefix`, which is of hexadecimal digits, newest first."""
         return self._jobs.beginning_with(prefix, limit)
 
-    def jobs_named(self, name: str, limit: int) -> list[Job]:
-        """The jobs of this name, which is not empty, newest first."""
-        return self._jobs.named(name, limit) if name else []
+    def jobs_named(self, name: str, limit: int, *, owner: str = "") -> list[Job]:
+        """The jobs of this name, which is not empty, newest first; only those of an owner, where one is given."""
+        return self._jobs.named(name, limit, owner=owner) if name else []
 
     def cancelled_jobs(self, limit: int = 200) -> list[Job]:
         """Jobs that are cancelled and were not resumed, the latest cancelled first."""

@@ -59,7 +59,7 @@ class Wish(_Symbols):
 
 
 class _Handle(_Body):
-    owner: str | None = Field(default=None, description="Whose job it is; null: the name of the token.")
+    owner: str | None = Field(default=None, description="Whose job it is; null: the token's. Of others: scope operate.")
     name: str = Field(default="", description="A name to find the job by.")
     tags: Tags = Field(default=[], description="Words to find the job by.")
 

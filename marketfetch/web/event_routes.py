@@ -5,6 +5,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -35,7 +36,8 @@ async def events(
     has changed since. A state that lasts less than a second may be left out, the last one never is.
     """
     service = service_of(request)
-    named = await service.calls.quick(lambda: frozenset(known_job(recorded(), one).id for one in jobs or ()))
+    mine = partial(known_job, asker=caller.owner)
+    named = await service.calls.quick(lambda: frozenset(mine(recorded(), one).id for one in jobs or ()))
     wanted = Wanted(tuple(topics or TOPICS), named, caller.token)
     parts = service.live.events(wanted, last_id)
     first = await anext(parts)  # one client too many is a refusal

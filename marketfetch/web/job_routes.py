@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
@@ -26,7 +27,7 @@ from marketfetch.jobs.lookup import known_job, recorded
 from marketfetch.jobs.submission import Submitted, id_for, submit, submit_for
 from marketfetch.jobs.updating import update, update_for
 from marketfetch.jobs.wish_size import at_most
-from marketfetch.storage.store import NoTables
+from marketfetch.storage.store import Job, NoTables
 from marketfetch.web.access import Reader, Submitter
 from marketfetch.web.bodies import JobWish, UpdateWish, Wish
 from marketfetch.web.callers import Caller
@@ -97,15 +98,15 @@ async def list_jobs(
 
 
 @router.get("/jobs/{job}", response_model=JobStatus, summary="The state of a job")
-async def job_status(request: Request, job: str, _caller: Reader) -> Response:
-    """The state of a job, which is named by its id, the first 4 digits of it or more, or its name."""
-    return await calls_of(request).answer(lambda: status(job))
+async def job_status(request: Request, job: str, caller: Reader) -> Response:
+    """The state of a job, which is named by its id, the first 4 digits of it or more, or its name, of one's own jobs first."""
+    return await calls_of(request).answer(lambda: status(_named(caller, job).id))
 
 
 @router.get("/jobs/{job}/failures", response_model=list[Failure], summary="Every failed request of a job")
-async def job_failures(request: Request, job: str, _caller: Reader) -> Response:
+async def job_failures(request: Request, job: str, caller: Reader) -> Response:
     """Every failed request of a job, by symbol; the state of a job has the first hundred."""
-    return await calls_of(request).answer(lambda: [one.model_dump() for one in failures(job)])
+    return await calls_of(request).answer(lambda: [one.model_dump() for one in failures(_named(caller, job).id)])
 
 
 @router.post("/jobs/{job}/cancel", response_model=JobStatus, summary="Cancel a job")
@@ -117,18 +118,27 @@ async def cancel(request: Request, job: str, caller: Submitter) -> Response:
 
 @router.post("/jobs/{job}/resume", response_model=FedJob, summary="Resume a job")
 async def resume(request: Request, job: str, caller: Submitter) -> Response:
-    """Parks at once what is left to do, also of a cancelled job; `requests`: how many were not parked before."""
+    """Parks at once what is left to do, also of a cancelled job; `requests`: how many were not parked before.
+
+    Counts as a submit.
+    """
+    await service_of(request).count_submit(caller)
     return await calls_of(request).answer(lambda: fed_job(name := _of(caller, job), steering.resume(name)))
 
 
 @router.post("/jobs/{job}/retry", response_model=FedJob, summary="Retry the failed requests of a job")
 async def retry(request: Request, job: str, caller: Submitter) -> Response:
-    """Makes the failed requests of the job again; `requests`: how many they are."""
+    """Makes the failed requests of the job again; `requests`: how many they are. Counts as a submit."""
+    await service_of(request).count_submit(caller)
     return await calls_of(request).answer(lambda: fed_job(name := _of(caller, job), steering.retry(name)))
 
 
 def _owned(wished: dict[str, Any], caller: Caller) -> dict[str, Any]:
-    return {**wished, "owner": caller.name if wished["owner"] is None else wished["owner"]}
+    """The arguments with the owner. Raises Refused where it is another one than the caller may name."""
+    owner = caller.owner if wished["owner"] is None else wished["owner"]
+    if owner != caller.owner and not caller.may("operate"):
+        raise Refused(403, f"A job of the token {caller.name!r} is its own: to name another owner takes the scope operate.")
+    return {**wished, "owner": owner}
 
 
 async def _submitted(request: Request, caller: Caller, once: Any, repeated: Any, key: str | None) -> Response:
@@ -137,8 +147,8 @@ async def _submitted(request: Request, caller: Caller, once: Any, repeated: Any,
     if key is None:
         done: Submitted = await _planned(request, once)
     else:
-        # The job's id is derived from the key, and the caller's: two callers may use the same one.
-        task_id = f"api:{caller.token or caller.name}:{key}"
+        # The job's id is derived from the key and its caller: two callers may use the same one.
+        task_id = f"api:{json.dumps([caller.owner, key])}"
         job_id = id_for(task_id)
         known = await calls_of(request).quick(partial(_is_recorded, job_id))
         await _planned(request, partial(repeated, task_id))
@@ -166,10 +176,15 @@ def _is_recorded(job_id: str) -> bool:
         return False
 
 
+def _named(caller: Caller, job: str) -> Job:
+    """Raises what `known_job` raises."""
+    return known_job(recorded(), job, asker=caller.owner)
+
+
 def _of(caller: Caller, job: str) -> str:
     """The id of a job that the caller may steer. Raises Refused, and what `known_job` raises."""
-    found = known_job(recorded(), job)
-    if not caller.may("operate") and found.owner != caller.name:
+    found = _named(caller, job)
+    if not caller.may("operate") and found.owner != caller.owner:
         raise Refused(
             403, f"Job {found.id} is not one of {caller.name!r}: to steer those of others, a token has the scope operate."
         )

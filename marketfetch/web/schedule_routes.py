@@ -8,7 +8,7 @@ from marketfetch.documents.job_documents import SubmittedJob, submitted_job
 from marketfetch.documents.schedule_documents import Schedules, schedules_document
 from marketfetch.jobs import scheduling
 from marketfetch.web.access import Operator, Reader
-from marketfetch.web.web_service import calls_of
+from marketfetch.web.web_service import calls_of, service_of
 
 router = APIRouter(tags=["schedules"])
 
@@ -20,8 +20,9 @@ async def schedules(request: Request, _caller: Reader) -> Response:
 
 
 @router.post("/schedules/{name}/run", response_model=SubmittedJob, status_code=201, summary="Run a schedule now")
-async def run(request: Request, name: str, _caller: Operator) -> Response:
-    """Submits a run, whether it is due or paused."""
+async def run(request: Request, name: str, caller: Operator) -> Response:
+    """Submits a run, whether it is due or paused. Counts as a submit."""
+    await service_of(request).count_submit(caller)
     return await calls_of(request).answer(lambda: submitted_job(scheduling.run_now(name)), status=201)
 
 

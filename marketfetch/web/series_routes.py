@@ -19,7 +19,7 @@ from marketfetch.schemas import day_words
 from marketfetch.web.access import Operator, Reader
 from marketfetch.web.bodies import Repair, symbols_of
 from marketfetch.web.problems import Refused
-from marketfetch.web.web_service import calls_of
+from marketfetch.web.web_service import calls_of, service_of
 
 router = APIRouter(tags=["series"])
 
@@ -50,12 +50,16 @@ async def gaps(
 
 @router.post("/gaps/repair", response_model=Gaps, summary="Ask for missing sessions")
 async def repair_gaps(request: Request, body: Repair, caller: Operator) -> Response:
-    """Submits jobs for the missing sessions that a call may bring, and for nothing else; `all`: for every missing one."""
+    """Submits jobs for the missing sessions that a call may bring, and for nothing else; `all`: for every missing one.
+
+    Counts as a submit.
+    """
+    await service_of(request).count_submit(caller)
 
     def repaired() -> Gaps:
         found = _found(body.provider, body.symbols, body.timespan, body.adjustment, body.start, body.end)
         chosen = [one for one in found.missing if body.all or can_mend(one)]
-        document = gaps_document(found, repair(chosen, owner=caller.name))
+        document = gaps_document(found, repair(chosen, owner=caller.owner))
         return _shortened(document, 1_000)
 
     return await calls_of(request).long_answer(repaired)

@@ -23,6 +23,7 @@ def test_a_job_is_listed_by_its_owner_and_by_each_of_its_tags(store: Any) -> Non
     assert store.job("0a") == ana
     assert store.save_job(replace(ana, owner="eve", tags=()), ["r"]) is False
     assert (store.jobs_named("nightly", 9), store.jobs_named("", 9)) == ([ana], [])
+    assert (store.jobs_named("nightly", 9, owner="ana"), store.jobs_named("nightly", 9, owner="ben")) == ([ana], [])
     assert store.job("0a") == ana, "who submits it again does not take it over"
     assert ids(store.latest_jobs()) == ["0c", "0b", "0a"]
     assert ids(store.latest_jobs(owner="ana")) == ["0a"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,14 +14,17 @@ from click.testing import CliRunner
 from marketfetch import connections
 from marketfetch.cli.main import marketfetch
 from marketfetch.exceptions import BadRequestError
+from marketfetch.jobs import submission
 from marketfetch.ops import access_tokens
 from marketfetch.storage import api_tokens
 from marketfetch.storage.api_tokens import TokenRow
-from marketfetch.web import known_tokens, live_view
+from marketfetch.web import known_tokens, live_view, submit_quota
 from marketfetch.web.app import PREFIX
 from marketfetch.web.call_threads import Calls
+from marketfetch.web.callers import Caller
 from marketfetch.web.known_tokens import KnownTokens
 from marketfetch.web.live_view import Live, Wanted
+from marketfetch.web.problems import Refused
 from tests.storage.conftest import postgres_url, store, url  # noqa: F401 (pytest finds the fixtures here)
 from tests.web.conftest import Client, shared_api
 
@@ -145,10 +150,75 @@ def test_an_expired_token_is_refused(closed, monkeypatch):
 def test_the_jobs_of_a_token_are_its_own_and_another_ones_are_steered_by_operators_alone(closed):
     shop, desk, boss = made("shop", scope="submit"), made("desk", scope="submit"), made("boss", scope="operate")
     job = closed.post("jobs", json=WISH, headers=shop).json()["job"]
-    assert closed.get(f"jobs/{job}", headers=desk).json()["owner"] == "shop"
+    found = access_tokens.recognised(shop["authorization"].removeprefix("Bearer "))
+    assert closed.get(f"jobs/{job}", headers=desk).json()["owner"] == f"shop (token {found and found.id})"
     assert "is not one of 'desk'" in closed.refused(closed.post(f"jobs/{job}/cancel", headers=desk), 403)
     assert closed.post(f"jobs/{job}/cancel", headers=shop).status_code == 200
     assert closed.post(f"jobs/{job}/resume", headers=boss).status_code == 200
+
+
+def test_a_later_token_of_the_same_name_and_a_user_of_that_name_own_other_jobs(closed):
+    shop = made("shop", scope="submit")
+    job = closed.post("jobs", json=WISH, headers=shop).json()["job"]
+    of_user = submission.submit("polygon", ["MSFT"], start="2024-01-02", end="2024-01-31", owner="shop").job_id
+    access_tokens.revoke("shop")
+    again = made("shop", scope="submit")
+    for one in (job, of_user):
+        assert "is not one of 'shop'" in closed.refused(closed.post(f"jobs/{one}/cancel", headers=again), 403)
+
+
+def test_a_token_names_no_other_owner(closed):
+    shop, boss = made("shop", scope="submit"), made("boss", scope="operate")
+    for path, body in (("jobs", WISH), ("updates", {"provider": "polygon", "symbols": ["AAPL"]})):
+        said = closed.refused(closed.post(path, json={**body, "owner": "boss"}, headers=shop), 403)
+        assert "to name another owner takes the scope operate" in said
+        job = closed.post(path, json={**body, "owner": "ann"}, headers=boss).json()["job"]
+        assert closed.get(f"jobs/{job}", headers=shop).json()["owner"] == "ann"
+
+
+def test_what_others_call_their_jobs_does_not_change_which_of_its_own_a_caller_means(closed):
+    shop, desk, look = made("shop", scope="submit"), made("desk", scope="submit"), made("look")
+    mine = closed.post("jobs", json={**WISH, "name": "nightly"}, headers=shop).json()["job"]
+    for number in range(7):
+        wish = {**WISH, "name": "nightly", "tags": [str(number)]}
+        assert closed.post("jobs", json=wish, headers=desk).status_code == 201
+    assert closed.get("jobs/nightly", headers=shop).json()["job"] == mine
+    assert closed.get("jobs/nightly/failures", headers=shop).json() == []
+    assert closed.post("jobs/nightly/cancel", headers=shop).json()["job"] == mine
+    assert "Several jobs have the name 'nightly'" in closed.refused(closed.get("jobs/nightly", headers=look), 422)
+
+
+def test_the_limit_of_submits_holds_whatever_the_clock_of_this_machine_says(closed, monkeypatch):
+    """Two servers whose clocks differ count together: the clock is that of Redis."""
+    caller = Caller("shop", "submit", "1234abcd", "2/hour")
+    for shift_s in (0, -7_200):
+        now_ns = time.time_ns() + shift_s * 10**9
+        monkeypatch.setattr(time, "time_ns", lambda now_ns=now_ns: now_ns)
+        submit_quota.count(caller)
+    with pytest.raises(Refused, match="has submitted 2/hour already"):
+        submit_quota.count(caller)
+
+
+def test_of_many_submits_at_once_as_many_are_counted_as_may_be(closed):
+    caller = Caller("shop", "submit", "1234abcd", "5/hour")
+
+    def counted(_: int) -> bool:
+        try:
+            submit_quota.count(caller)
+        except Refused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(counted, range(40))) == 5
+
+
+def test_what_submits_calls_again_is_counted_as_a_submit(closed):
+    boss = made("boss", scope="operate", submits="1/hour")
+    job = closed.post("jobs", json=WISH, headers=boss).json()["job"]
+    for path in (f"jobs/{job}/retry", f"jobs/{job}/resume", "gaps/repair", "schedules/nightly/run"):
+        assert "has submitted 1/hour already" in closed.refused(closed.post(path, json={}, headers=boss), 429)
+    assert closed.post(f"jobs/{job}/cancel", headers=boss).status_code == 200
 
 
 def test_a_token_submits_so_often_and_no_more(closed):

@@ -23,6 +23,9 @@ SELECT {columns} FROM jobs WHERE id >= ? AND id < ? ORDER BY created_at DESC, id
 -- name: named
 SELECT {columns} FROM jobs WHERE name = ? ORDER BY created_at DESC, id LIMIT ?
 
+-- name: named_by
+SELECT {columns} FROM jobs WHERE name = ? AND owner = ? ORDER BY created_at DESC, id LIMIT ?
+
 -- name: cancelled
 SELECT {columns} FROM jobs WHERE cancelled_at IS NOT NULL ORDER BY cancelled_at DESC, id LIMIT ?
 
