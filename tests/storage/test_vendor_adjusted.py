@@ -164,7 +164,6 @@ def by_days(store: Any, year: int, *days: str, at: str, symbol: str = "*") -> No
 
 def test_rows_of_earlier_days_that_a_list_by_days_brings_later_are_no_news_and_what_whole_lists_lacked_is(store):
     keep(store, "split", "2024-05-10")
-    listed(store, "splits", ("ZZZ", "2020-01-01", 2.0, 1.0, ""), at="2024-05-01", symbol="ZZZ")
     by_days(store, 2023, "2023-06-01", at="2024-05-15")
     by_days(store, 2024, "2024-02-01", at="2024-05-20")
     by_days(store, 2022, "2022-02-01", at="2024-05-22")
@@ -173,6 +172,12 @@ def test_rows_of_earlier_days_that_a_list_by_days_brings_later_are_no_news_and_w
     assert stale_series(store, TODAY) == [], "of the first whole list no row is news, whatever lists by days have brought"
     by_days(store, 2024, "2024-02-01", "2024-03-01", at="2024-06-02")
     assert [one.ex_date for one in stale_series(store, TODAY)] == [date(2024, 3, 1)], "the whole list lacked it"
+
+
+def test_lists_by_days_alone_make_prices_stale_as_whole_lists_do(store):
+    keep(store, "split", "2024-05-10")
+    by_days(store, 2024, "2024-02-01", "2024-05-13", at="2024-05-20")
+    assert [one.ex_date for one in stale_series(store, TODAY)] == [date(2024, 5, 13)]
 
 
 def test_the_pages_of_one_list_are_one_list(store):

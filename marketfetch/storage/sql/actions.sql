@@ -1,12 +1,18 @@
 -- With the vendor named, the keys of the tables find a symbol; without, every row is read. So are the vendors: one look-up for
--- each, where DISTINCT would read the whole table.
+-- each, where DISTINCT would read the whole table. A list by days is in the coverage alone.
 -- name: vendors
 WITH RECURSIVE each_vendor (provider) AS (
   SELECT min(provider) FROM record_lists
   UNION ALL
   SELECT (SELECT min(r.provider) FROM record_lists r WHERE r.provider > e.provider) FROM each_vendor e
+  WHERE e.provider IS NOT NULL),
+covering_vendor (provider) AS (
+  SELECT min(provider) FROM coverage
+  UNION ALL
+  SELECT (SELECT min(c.provider) FROM coverage c WHERE c.provider > e.provider) FROM covering_vendor e
   WHERE e.provider IS NOT NULL)
 SELECT provider FROM each_vendor WHERE provider IS NOT NULL
+UNION SELECT provider FROM covering_vendor WHERE provider IS NOT NULL
 
 -- Splits and dividends of symbols, of every vendor; what is gone stays, with the time.
 -- name: splits
