@@ -42,6 +42,8 @@ _META_SYMBOL: Final = re.compile(r"^\d+\. (Symbol|From Symbol|To Symbol|Digital 
 _PAIR: Final = ("From Symbol", "Digital Currency Code", "To Symbol", "Market Code")
 _ADJUSTED: Final = "adjusted close"
 _BAR_FIELDS: Final = ("open", "high", "low", "close", "volume", _ADJUSTED)
+#: The end of a name of a JSON object before a blank; most have none. What looks like one inside of a text counts too.
+_NAME_AND_BLANK: Final = re.compile(rb'"\s+:')
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,8 @@ def _parse(reply: HttpReply) -> dict[str, object]:
     body = json_of(reply, who=WHO)
     if not isinstance(body, dict):
         raise not_json(reply, who=WHO)
-    if _objects(body) == reply.body.count(b"{"):
-        return body  # Each row is there, so no name stands twice.
+    if _names_in(body) == reply.body.count(b'":') + len(_NAME_AND_BLANK.findall(reply.body)):
+        return body  # Each name is there, so none stands twice.
 
     def keep(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
@@ -130,10 +132,10 @@ class _Pairs(dict[str, object]):
         return self.pairs
 
 
-def _objects(body: dict[str, object]) -> int:
-    """How many objects a body has, those around its rows included."""
+def _names_in(body: dict[str, object]) -> int:
+    """How many names the objects of a body have, down to those of its rows; a body with deeper ones is left to `keep`."""
     inner = [value for value in body.values() if isinstance(value, dict)]
-    return 1 + len(inner) + sum(1 for one in inner for value in one.values() if isinstance(value, dict))
+    return len(body) + sum(map(len, inner)) + sum(len(row) for one in inner for row in one.values() if isinstance(row, dict))
 
 
 def _shape_of(match: re.Match[str], *, symbol: str) -> _Shape:

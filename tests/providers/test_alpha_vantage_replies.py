@@ -193,6 +193,16 @@ def test_two_rows_of_a_day_that_differ_are_rejects_with_both_values():
     ]
 
 
+@pytest.mark.parametrize("stray", ["5", "null", '"none"', "[]", "{}"])
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+def test_what_is_no_row_of_a_day_that_stands_twice_is_a_reject_and_the_row_stays(stray: str, first: bool):
+    pair = [stray, json.dumps(row())] if first else [json.dumps(row()), stray]
+    page = read_body(b'{"Time Series (Daily)" : {"2021-04-23" : %s, "2021-04-23" : %s}}' % tuple(map(str.encode, pair)))
+    assert [(one.row, one.field) for one in page.rejects] == [(0 if first else 1, "1. open")]
+    assert page.rejects[0].reason == "required field is missing or not a number"
+    assert page.series[0].bars.close.tolist() == [10.0]
+
+
 DAILY_CAP = "We have detected your API key as QWERTYUIOPASDFGH and our standard API rate limit is 25 requests per day."
 BURST = (
     "Thank you for using Alpha Vantage! Please consider spreading out your free API requests more sparingly "
