@@ -175,6 +175,7 @@ class Run(Calling):
                 covered_by(request, vendor, ours, called_at_ms=self.called_at_ms, page=page), records, rejected=page.rejected
             ),
             records=records,
+            columns=page.columns,
         )
         following = request.next_page(page.next) if page.next else None
         return batches.encode(batch), Parking(id=following.id, arguments=following.arguments) if following else None
@@ -290,7 +291,11 @@ class Run(Calling):
         page = (error.page if isinstance(error, EndlessPages | TooManyRejects) else None) or Page()
         ledger = self.ledger_row(provider, symbol, "failed", reason=reason, rows=page.rows, rejects=page.rejected)
         batch = Batch(
-            ledger=ledger, series=self._series(page), rejects=tuple(page.rejects), records=records_of(self.request, page)
+            ledger=ledger,
+            series=self._series(page),
+            rejects=tuple(page.rejects),
+            records=records_of(self.request, page),
+            columns=page.columns,
         )
         self.keep(batches.encode(batch), symbol=symbol, failed=reason)
         send_to_store(reference(provider, symbol, self.id, outcome="failed"))

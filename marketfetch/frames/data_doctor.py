@@ -35,7 +35,10 @@ from marketfetch.vendors.trading_days import WEEK_OF_CURRENCIES
 
 _COLUMNS: Final = ("ts", "open", "high", "low", "close", "volume", "vwap")
 _SUNDAY: Final = 6
-_RENAMED: Final = "Perhaps it has a new name: look in the cells of `value_rows`, and read both names where a query names it"
+_RENAMED: Final = (
+    "Perhaps it has a new name. Rows of values have it in the cells of `value_rows`: read both names where a query names it. "
+    "Bars have nothing of it until the mapping of the table, or a release of marketfetch, names it"
+)
 #: Calendars are read in blocks of so many days, which all series share.
 _BLOCK: Final = 4_096
 _EPOCH: Final = date(1970, 1, 1)
@@ -175,7 +178,7 @@ def _of_splits(known: Splits, asked: set[tuple[str, str]]) -> Iterator[DataFindi
 
 
 def _of_tables(store: Store, asked: Wish) -> list[DataFinding]:
-    """The tables of values that lack a column since a reply."""
+    """The tables that lack a column since a reply."""
     return [
         DataFinding(
             one.provider, one.table, "", SeriesFinding("changed columns", "warning", one.day, one.day, one.what, _RENAMED)

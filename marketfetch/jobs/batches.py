@@ -25,6 +25,7 @@ from marketfetch.schemas.cross_section import CrossSection
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.page import Reject
 from marketfetch.schemas.record_kinds import Records
+from marketfetch.schemas.table_columns import TableColumns
 
 #: The latest version that this release reads.
 VERSION: Final = 2
@@ -56,6 +57,9 @@ def encode(batch: Batch) -> bytes:
     if batch.records is not None:
         found = batch.records
         head["records"] = [found.kind, found.rows, found.dataset, found.columns, found.days]
+    if batch.columns is not None:
+        # The release before leaves them unread.
+        head["columns"] = asdict(batch.columns)
     if section:
         head["section"] = [section.provider, section.symbols, section.timespan, section.adjustment, section.zone]
     text = json.dumps(head, separators=(",", ":"), default=date.isoformat).encode()
@@ -87,7 +91,13 @@ def decode(data: bytes) -> Batch:
     rejects = tuple(Reject(**one) for one in head["rejects"])
     covered = tuple(_covered(**one) for one in head.get("covered", ()))
     records = _records(head.get("records"))
-    return Batch(ledger=LedgerRow(**head["ledger"]), series=series, rejects=rejects, covered=covered, records=records)
+    columns = _table_columns(**head["columns"]) if head.get("columns") else None
+    ledger = LedgerRow(**head["ledger"])
+    return Batch(ledger=ledger, series=series, rejects=rejects, covered=covered, records=records, columns=columns)
+
+
+def _table_columns(table: str, **lists: list[str]) -> TableColumns:
+    return TableColumns(table, **{name: tuple(names) for name, names in lists.items()})
 
 
 def _records(head: list[Any] | None) -> Records | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from marketfetch import connections, vendors
+from marketfetch import connections
 from marketfetch.addresses import redis_url
 from marketfetch.exceptions import UnavailableError, UnreadableJob
 from marketfetch.jobs.job_values import Failure, JobStatus
@@ -23,10 +23,8 @@ from marketfetch.ops.workers import unserved
 from marketfetch.quotas.reporting import UNSTARTED
 from marketfetch.quotas.values import KeyReport
 from marketfetch.schemas.job_spec import JobSpec
-from marketfetch.schemas.record_kinds import VALUE_ROWS
 from marketfetch.storage.store import Job, Store, StoreError
 from marketfetch.storage.value_columns import changed_columns
-from marketfetch.vendors.dataset_names import dataset_named
 
 #: Stands for the vendor's name of a job that can't be read.
 UNKNOWN: Final = "unknown"
@@ -63,7 +61,7 @@ def status(job_id: str) -> JobStatus:
         state = state_of(job, counts)
         runs = state == "running"
         # While a job runs, the next request of a symbol may bring rows.
-        changed = [one.sentence() for one in changed_columns(store, job_id=job_id)] if _of_values(spec) else []
+        changed = [one.sentence() for one in changed_columns(store, job_id=job_id)]
         lacks = [] if runs or spec is None else lacking(spec, job_id, store)
         empty, empty_total = store.empty_symbols(job_id, _MOST_EMPTY) if tally.empty and not runs else ([], 0)
     except StoreError as error:
@@ -107,12 +105,6 @@ def failures(job_id: str) -> list[Failure]:
         return _failures(store, job, _ALL)
     except StoreError as error:
         raise UnavailableError(f"The failures of job {job.id} are not known: {error}") from error
-
-
-def _of_values(spec: JobSpec | None) -> bool:
-    """True for a job whose replies may tell of columns."""
-    found = dataset_named(vendors.vendor(spec.provider), spec.dataset) if spec else None
-    return found is not None and found.records == VALUE_ROWS.name
 
 
 def _failures(store: Store, job: Job, limit: int) -> list[Failure]:

@@ -60,7 +60,7 @@ class JobStatus(BaseModel):
     what an operator should act on, one sentence each. `owner`, `name`, `tags`: as given to `submit`, else empty.
     `empty`: how many of the stored requests brought no row. `empty_symbols`: once the job is over, the first hundred symbols
     all of whose requests were empty, of `empty_symbols_total`. `corrected`: the final bars that its
-    requests have changed. `changed_columns`: a sentence for each table of values of which its replies lack a column.
+    requests have changed. `changed_columns`: a sentence for each table of which its replies lack a column.
     `lacking_symbols`: once the job is over, the first hundred symbols that its replies with the whole market lack on a session,
     and that have not been asked for by themselves, of `lacking_symbols_total`.
     """

@@ -140,7 +140,7 @@ def find(store: Store, chosen: Chosen, *, at_ms: int | None = None) -> Found:
 
 
 def _changed_tables(store: Store, chosen: Chosen) -> list[str]:
-    """A sentence for each table of values that lacks a column: no session of it can be missing, and cells are."""
+    """A sentence for each table that lacks a column: its sessions are there, and what the column held is not."""
     if chosen.symbols is not None:
         return []
     return [f"{one.sentence()}." for one in changed_columns(store) if chosen.provider in (None, one.provider)]

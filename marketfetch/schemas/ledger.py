@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.page import Reject
 from marketfetch.schemas.record_kinds import Records
+from marketfetch.schemas.table_columns import TableColumns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,7 @@ class Batch:
     pages, which count when the last of them is stored. A failed request has rows where its pages are endless, and those of the
     other series where one series is not trustworthy.
     `records`: None where the request is one of bars; an empty reply of a list has a kind and no row.
+    `columns`: those of a reply of bars whose columns are noted.
     """
 
     ledger: LedgerRow
@@ -55,3 +57,4 @@ class Batch:
     rejects: tuple[Reject, ...] = ()
     covered: tuple[Covered, ...] = ()
     records: Records | None = None
+    columns: TableColumns | None = None

@@ -9,6 +9,7 @@ from marketfetch.schemas.cross_section import CrossSection, count_bars
 from marketfetch.schemas.record_kinds import NO_RECORDS, Records
 from marketfetch.schemas.rejects import Reject as Reject
 from marketfetch.schemas.rejects import Rejects as Rejects
+from marketfetch.schemas.table_columns import TableColumns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,8 @@ class Page:
 
     `check` belongs to a page without rows whose emptiness alone says too little: the cursor of a call that tells whether the
     vendor has no rows or does not know the symbol. The same request makes that call, once, and its reply is the outcome.
+
+    `columns` are those of a reply of bars, by which one that the vendor renames is noted; a vendor may leave them out.
     """
 
     series: Sequence[BarSeries] = ()
@@ -60,6 +63,7 @@ class Page:
     next: str | None = None
     counts: tuple[SeriesCount, ...] = ()
     check: str | None = None
+    columns: TableColumns | None = None
 
     @property
     def rows(self) -> int:

@@ -53,11 +53,12 @@ class _Standing:
     judged_ms: int = 0
 
 
-def lists_of(batches: Iterable[Batch]) -> list[ListName]:
-    """The lists that these batches are of, in the order in which writers lock them."""
+def lists_of(batches: Iterable[Batch], noted: Iterable[Batch] = ()) -> list[ListName]:
+    """The lists that these batches are of, in the order in which writers lock them; of `noted` the columns are noted."""
     found = [batch for batch in batches if batch.records is not None]
     tables = {ListName(one.ledger.provider, _COLUMNS, table) for one in found if (table := _table_of(one))}
-    return sorted({*map(ListName.of, found), *tables})
+    of_bars = {ListName(one.ledger.provider, _COLUMNS, storable(one.columns.table)) for one in noted if one.columns}
+    return sorted({*map(ListName.of, found), *tables, *of_bars})
 
 
 def _table_of(batch: Batch) -> str:

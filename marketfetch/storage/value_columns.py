@@ -1,22 +1,30 @@
-"""The columns of tables of values: which a table has had, and which a reply was the first to lack.
+"""The columns of tables of values and of bars: which a table has had, and which a reply was the first to lack.
 
-A vendor that renames a column sends the same rows under another name. They are stored as they come, and a query for the old
-name finds nothing in them: so each change is kept, with the reply that brought it.
+A vendor that renames a column sends the same rows under another name. Values are stored as they come, and a query for the
+old name finds nothing in them; bars are stored without what the column held. So each change is kept, with its reply.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
+from marketfetch.schemas.ledger import Batch
+from marketfetch.schemas.table_columns import TableColumns
 from marketfetch.storage.database_protocol import Execute
 from marketfetch.storage.statements import Spelling, statements
 from marketfetch.storage.store import Store
 from marketfetch.storage.stored_rows import storable
 
 _MOST_NAMED: Final = 5
+#: The request of a column that marketfetch reads: it is no new one.
+_NO_REQUEST: Final = 0
+#: How long a process takes its own last note of a table for what is noted, and of how many tables.
+_NOTED_S: Final = 600.0
+_MOST_TABLES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +52,77 @@ class ColumnChange:
         return f"{self.provider} {self.table}: {self.what}"
 
 
+class NotedColumns:
+    """The columns of bars that this process has noted lately, by table: nearly all replies have those, and cost no statement.
+
+    For ten minutes, as another process may have noted others meanwhile.
+    """
+
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._clock_s = clock_s
+        self._noted: dict[tuple[str, str], tuple[TableColumns, float]] = {}
+
+    def others(self, batches: Iterable[tuple[int, Batch]]) -> list[tuple[int, Batch]]:
+        """Those batches, each with the number of its request, whose columns are not those noted before; by their calls."""
+        found: list[tuple[int, Batch]] = []
+        latest: dict[tuple[str, str], TableColumns] = {}
+        now_s = self._clock_s()
+        for ledger_id, batch in sorted(batches, key=lambda one: one[1].ledger.called_at_ms):
+            if batch.columns is None:
+                continue
+            key = batch.ledger.provider, batch.columns.table
+            known, at_s = self._noted.get(key, (None, 0.0))
+            known = latest.get(key, known if now_s - at_s < _NOTED_S else None)
+            latest[key] = batch.columns
+            if known != batch.columns:
+                found.append((ledger_id, batch))
+        return found
+
+    def keep(self, noted: Iterable[Batch]) -> None:
+        """Remembers what a committed transaction has noted."""
+        if len(self._noted) > _MOST_TABLES:
+            self._noted.clear()
+        for batch in noted:
+            if batch.columns is not None:
+                self._noted[batch.ledger.provider, batch.columns.table] = batch.columns, self._clock_s()
+
+
+def note_columns_of_bars(execute: Execute, spelling: Spelling, batches: Sequence[tuple[int, Batch]]) -> list[Batch]:
+    """Notes the columns of batches, whose tables are locked; returns those that were not late, which a process remembers."""
+    noted = []
+    for ledger_id, batch in batches:
+        if (found := batch.columns) is not None and note_columns(
+            execute,
+            spelling,
+            batch.ledger.provider,
+            storable(found.table),
+            found.names,
+            seen_ms=batch.ledger.called_at_ms,
+            ledger_id=ledger_id,
+            reads=found.reads,
+            always=found.always,
+        ):
+            noted.append(batch)
+    return noted
+
+
 def note_columns(
-    execute: Execute, spelling: Spelling, provider: str, table: str, columns: Sequence[str], *, seen_ms: int, ledger_id: int
-) -> None:
+    execute: Execute,
+    spelling: Spelling,
+    provider: str,
+    table: str,
+    columns: Sequence[str],
+    *,
+    seen_ms: int,
+    ledger_id: int,
+    reads: Sequence[str] = (),
+    always: Sequence[str] = (),
+) -> bool:
     """Notes the columns that a reply of a table has; `ledger_id` is the number of its request. The table's list is locked.
 
-    A reply to an older call than the latest one adds columns that are not known yet, and takes none away.
+    `reads` and `always` are those of TableColumns.
+
+    False for a reply to an older call than the latest one: it adds columns that are not known yet, and takes none away.
     """
     sql = statements("sql/value_columns.sql", spelling)
     known: dict[str, tuple[int, int | None]] = {
@@ -60,15 +133,24 @@ def note_columns(
     is_late = seen_ms < latest_ms
     for name in named:
         if name not in known:
-            execute(sql["add"], provider, table, name, seen_ms, seen_ms, latest_ms if is_late else None, ledger_id)
+            # What is not read, and came late, is neither gone nor new.
+            if is_late and reads and name not in reads:
+                continue
+            gone_ms = latest_ms if is_late else None
+            execute(sql["add"], provider, table, name, seen_ms, seen_ms, gone_ms, _NO_REQUEST if name in reads else ledger_id)
         elif known[name][1] is not None and not is_late:
             execute(sql["lose"], None, None, provider, table, name)
     if is_late:
-        return
+        return False
+    for name in always:
+        if name not in named and name not in known:
+            execute(sql["add"], provider, table, name, seen_ms, seen_ms, None, _NO_REQUEST)
+            execute(sql["lose"], seen_ms, ledger_id, provider, table, name)
     for name, (fetched_ms, gone_ms) in known.items():
-        if name not in named and gone_ms is None and fetched_ms < seen_ms:
+        if name not in named and gone_ms is None and fetched_ms < seen_ms and (not reads or name in reads):
             execute(sql["lose"], seen_ms, ledger_id, provider, table, name)
     execute(sql["see"], seen_ms, provider, table)
+    return True
 
 
 def changed_columns(store: Store, *, job_id: str | None = None) -> list[ColumnChange]:

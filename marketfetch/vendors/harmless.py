@@ -16,6 +16,7 @@ from marketfetch.schemas.cross_section import CrossSection
 from marketfetch.schemas.page import Page, Quirk, SeriesCount
 from marketfetch.schemas.rejects import Reject, Rejects
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.table_columns import TableColumns
 from marketfetch.vendors.errors import FetchError, RateLimited, TooManyRejects, Transient, Unavailable
 from marketfetch.vendors.reply_parsing import bounded_wait_ms
 
@@ -37,6 +38,7 @@ def harmless_page(page: Page, request: Request, secrets: Sequence[str]) -> Page:
         quirks=tuple(Quirk(harmless_text(one.name, secrets, _NAME), one.rows) for one in page.quirks),
         next=_cursor(page.next, request, secrets),
         check=_cursor(page.check, request, secrets),
+        columns=_columns(page.columns, secrets),
     )
 
 
@@ -90,6 +92,14 @@ def _rejects(page: Page, request: Request, secrets: Sequence[str]) -> Rejects:
         return f"{harmless_text(field, secrets, _NAME)}: {harmless_text(reason, secrets, _REASON)}"
 
     return rejects.worded(reworded, cause)
+
+
+def _columns(columns: TableColumns | None, secrets: Sequence[str]) -> TableColumns | None:
+    if columns is None:
+        return None
+    known = set(columns.reads)
+    names = [one if one in known else harmless_text(one, secrets, _NAME) for one in columns.names]
+    return replace(columns, table=harmless_text(columns.table, secrets, _VALUE), names=tuple(dict.fromkeys(names)))
 
 
 def _cursor(cursor: str | None, request: Request, secrets: Sequence[str]) -> str | None:

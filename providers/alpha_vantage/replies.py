@@ -16,6 +16,7 @@ from typing import Final
 from marketfetch.schemas.bars import Floats
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.table_columns import TableColumns
 from marketfetch.schemas.timespans import Timespan, is_intraday
 from marketfetch.vendors.errors import BadRequest, NoData, Unavailable
 from marketfetch.vendors.http import HttpReply
@@ -26,7 +27,7 @@ from marketfetch.vendors.times import NEW_YORK, UTC_ZONE, parse_day
 from .calls import COMPACT, FULL
 from .datasets import MOST_ROWS
 from .errors import WHO, check_status, error_in
-from .functions import MARKETS, TIMESPAN_OF_INTERVAL, Function, Market, function_named, split_pair
+from .functions import MARKETS, TIMESPAN_OF_INTERVAL, Function, Market, function_for, function_named, split_pair
 from .options import AlphaVantageOptions
 from .quick_series import quick_series
 from .records import read_record_object, read_record_rows
@@ -42,8 +43,11 @@ _META_SYMBOL: Final = re.compile(r"^\d+\. (Symbol|From Symbol|To Symbol|Digital 
 _PAIR: Final = ("From Symbol", "Digital Currency Code", "To Symbol", "Market Code")
 _ADJUSTED: Final = "adjusted close"
 _BAR_FIELDS: Final = ("open", "high", "low", "close", "volume", _ADJUSTED)
+#: Columns that the vendor documents, and that are in no bar.
+_OTHER_FIELDS: Final = ("timestamp", "dividend amount", "split coefficient", "market cap")
 #: The end of a name of a JSON object before a blank; most have none. What looks like one inside of a text counts too.
 _NAME_AND_BLANK: Final = re.compile(rb'"\s+:')
+_MOST_UNKNOWN: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def _read_json(request: Request, function: Function | None, reply: HttpReply, op
     quick = quick_series(reply.body)
     if quick is not None and (match := _SERIES_KEY.match(quick[0])):
         _, meta, dates, columns = quick
-        table = _table(dates, columns, _names_of(columns), meta={**meta})
+        table = _table(dates, columns, _names_of(columns), meta={**meta}, unknown=_unknown(columns))
         return _series_page(request, function, match, table, reply, options)
     body = _parse(reply)
     error = error_in(body, reply, symbol=request.symbol)
@@ -102,7 +106,7 @@ def _series_page(
     _check_is_what_was_asked(request, function, shape)
     _check_symbol(request, table, shape)
     _check_adjusted(request, function, table)
-    return _page(request, shape, table, reply, options)
+    return _page(request, function, shape, table, reply, options)
 
 
 def _parse(reply: HttpReply) -> dict[str, object]:
@@ -177,7 +181,7 @@ def _check_adjusted(request: Request, function: Function | None, table: Table) -
     asked = request.adjustment == "split_dividend" and not is_intraday(request.timespan)
     promised = function.adjusted if function else asked
     if promised and request.start is not None and table.dates and _ADJUSTED not in table.fields:
-        columns = quoted(", ".join(table.names.values()))
+        columns = quoted(", ".join((*table.names.values(), *table.unknown)))
         raise Unavailable(f"{WHO} returned no adjusted close for {request.symbol}, but {columns} alone: no bar was kept")
 
 
@@ -189,7 +193,7 @@ def _series_table(pairs: list[tuple[str, object]], *, meta: dict[str, object]) -
             keys.update(dict.fromkeys(row))
     names = _names_of(keys)
     columns = {key: [row.get(key) if isinstance(row, dict) else None for _, row in pairs] for key in names.values()}
-    return _table([date for date, _ in pairs], columns, names, meta=meta)
+    return _table([date for date, _ in pairs], columns, names, meta=meta, unknown=_unknown(keys))
 
 
 def _names_of(keys: Iterable[str]) -> dict[str, str]:
@@ -203,8 +207,19 @@ def _names_of(keys: Iterable[str]) -> dict[str, str]:
     return names
 
 
+def _unknown(keys: Iterable[str]) -> tuple[str, ...]:
+    """The fields that are none of the vendor's documentation, under which another one may have a new name."""
+    found = ((key, _FIELD.match(key)) for key in keys)
+    return tuple(key for key, match in found if not match or match[2] not in (*_BAR_FIELDS, *_OTHER_FIELDS))[:_MOST_UNKNOWN]
+
+
 def _table(
-    dates: Sequence[str], columns: Mapping[str, Sequence[object] | Floats], names: dict[str, str], *, meta: dict[str, object]
+    dates: Sequence[str],
+    columns: Mapping[str, Sequence[object] | Floats],
+    names: dict[str, str],
+    *,
+    meta: dict[str, object],
+    unknown: tuple[str, ...],
 ) -> Table:
     zone = next((str(value) for key, value in meta.items() if key.endswith("Time Zone")), None)
     size = next((str(value) for key, value in meta.items() if key.endswith("Output Size")), "")
@@ -217,6 +232,7 @@ def _table(
         symbol=symbol,
         compact=size.lower().startswith(COMPACT),
         names=names,
+        unknown=unknown,
     )
 
 
@@ -237,12 +253,18 @@ def _read_csv(request: Request, function: Function | None, reply: HttpReply, opt
         if name in _BAR_FIELDS
     }
     names_of = {name.lower().replace("_", " "): name for name in header}
-    table = Table(dates=dates, fields=fields, zone=None, symbol="", compact=request.cursor == COMPACT, names=names_of)
+    # A header has the names of the JSON without their numbers: "market cap (USD)".
+    known = (*_BAR_FIELDS, *_OTHER_FIELDS)
+    unknown = tuple(title for title, name in zip(header, names, strict=True) if name.partition(" (")[0] not in known)
+    compact = request.cursor == COMPACT
+    table = Table(
+        dates=dates, fields=fields, zone=None, symbol="", compact=compact, names=names_of, unknown=unknown[:_MOST_UNKNOWN]
+    )
     market: Market = function.market if function else MARKETS[request.dataset.lower()]
-    if function is None and market == "stocks" and "volume" not in names:
+    if request.start is None and function is None and market == "stocks" and "volume" not in names:
         market = "fx"  # Of all the tables, only FX has no volume.
     _check_adjusted(request, function, table)
-    return _page(request, _Shape(market, _timespan_of(request, function, dates)), table, reply, options)
+    return _page(request, function, _Shape(market, _timespan_of(request, function, dates)), table, reply, options)
 
 
 def _timespan_of(request: Request, function: Function | None, dates: list[str]) -> Timespan:
@@ -266,7 +288,14 @@ def _interval_of(dates: list[str]) -> Timespan:
     return TIMESPAN_OF_INTERVAL.get(f"{step}min", "1m")
 
 
-def _page(request: Request, shape: _Shape, table: Table, reply: HttpReply, options: AlphaVantageOptions) -> Page:
+def _page(
+    request: Request,
+    function: Function | None,
+    shape: _Shape,
+    table: Table,
+    reply: HttpReply,
+    options: AlphaVantageOptions,
+) -> Page:
     check_rows(len(table.dates), most_rows=MOST_ROWS, who=WHO)
     if not table.dates:
         raise NoData(f"{WHO} has no bars for {request.symbol}", status=reply.status)
@@ -281,12 +310,24 @@ def _page(request: Request, shape: _Shape, table: Table, reply: HttpReply, optio
         zone=zone,
         currencies=shape.market == "fx",
     )
+    page = replace(page, columns=_columns_of(request, function, shape, table))
     if _cut_short(request, shape, table):
         # The request has waited too long in the queue: the newest 100 points no longer include its start.
         page = replace(page, next=FULL)
     elif not page.rows and not page.rejects:
         raise NoData(f"{WHO} has no bars for {request.symbol} in the requested range", status=reply.status)
     return page
+
+
+def _columns_of(request: Request, function: Function | None, shape: _Shape, table: Table) -> TableColumns | None:
+    """The columns of a response of a function, which always has the same ones; None for a saved one, which may be of any."""
+    if request.start is None:
+        return None
+    asked = function or function_for(shape.market, shape.timespan, adjusted=request.adjustment == "split_dividend")
+    lacks = {"volume"} if asked.market == "fx" else set[str]()
+    lacks |= set() if asked.adjusted else {_ADJUSTED}
+    reads = tuple(one for one in _BAR_FIELDS if one not in lacks)
+    return TableColumns(asked.name, (*(one for one in reads if one in table.fields), *table.unknown), reads, always=reads)
 
 
 def _cut_short(request: Request, shape: _Shape, table: Table) -> bool:

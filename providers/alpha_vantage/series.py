@@ -32,7 +32,7 @@ _SUNDAY: Final = 6
 class Table:
     """A response's columns as texts, in its own order. `zone` and `symbol` are the response's, None or "" if absent.
 
-    `names` has the response's own name of each field.
+    `names` has the response's own name of each field, `unknown` are its columns that are none of the vendor's.
     """
 
     dates: Sequence[str]
@@ -41,6 +41,7 @@ class Table:
     symbol: str
     compact: bool
     names: Mapping[str, str]
+    unknown: tuple[str, ...] = ()
 
 
 def bars_page(

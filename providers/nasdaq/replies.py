@@ -13,6 +13,7 @@ from marketfetch.schemas.bars import PRICE_COLUMNS, BarSeries
 from marketfetch.schemas.page import Page, Quirk
 from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.schemas.request import Request
+from marketfetch.schemas.table_columns import TableColumns
 from marketfetch.schemas.timespans import Timespan
 from marketfetch.vendors.columns import asked_range, parse
 from marketfetch.vendors.date_columns import starts_of_days
@@ -85,7 +86,14 @@ def read_reply(request: Request, reply: HttpReply, options: NasdaqOptions) -> Pa
     page = PageBuilder(unreadable)
     page.count(quirks)
     _add_series(page, request, table, mapping, groups, name=name or request.symbol, timespan=timespan)
-    return page.page(following=table.next)
+    # A mapping that is stated names its columns, and refuses a table without one of them. Of any other an earlier reply tells.
+    noted = None if stated or not name else TableColumns(_as_values(table, name), tuple(table.columns))
+    return replace(page.page(following=table.next), columns=noted)
+
+
+def _as_values(table: _Table, name: str) -> str:
+    """The table's name as its values have it, so that both know the same columns."""
+    return f"datasets/{name}" if table.kind == "dataset" else name
 
 
 def _name(request: Request, options: NasdaqOptions) -> str:

@@ -45,6 +45,7 @@ from .aggregates import (
 )
 from .datasets import MOST_ROWS
 from .errors import WHO
+from .row_columns import columns_in
 
 _NAMES: Final = {"ts": "t", **{ours: theirs for theirs, ours in FIELDS.items()}}
 #: In its first days a session may not be there yet.
@@ -110,7 +111,8 @@ def read_grouped(request: Request, reply: HttpReply, *, next_of: Callable[[objec
             return Page(next=following)
         raise _without_bars(request, reply)
     adjustment = adjustment_of(aggs.envelope, request, reply)
-    return _page(request, symbols, aggs, adjustment=adjustment, following=following)
+    page = _page(request, symbols, aggs, adjustment=adjustment, following=following)
+    return replace(page, columns=columns_in(request, reply, aggs.bars))
 
 
 def _without_bars(request: Request, reply: HttpReply) -> FetchError:

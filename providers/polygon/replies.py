@@ -39,6 +39,7 @@ from .grouped import read_grouped
 from .market_status import read_market_status
 from .options import PolygonOptions
 from .records import RECORDS, read_records, saved_dataset
+from .row_columns import columns_in
 from .snapshots import read_snapshot
 from .symbol_forms import is_stock_like, zone_of
 
@@ -105,7 +106,8 @@ def read_reply(request: Request, reply: HttpReply, options: PolygonOptions) -> P
     symbol = str(said.get("ticker") or request.symbol) if request.start is None else request.symbol
     adjustment = adjustment_of(said, request, reply)
     parsed = Parsed(bars=aggs.bars, rows=Rows(aggs.numbers), rejects=aggs.rejects)
-    return _bars_page(request, reply, parsed, symbol=symbol, adjustment=adjustment, following=following)
+    page = _bars_page(request, reply, parsed, symbol=symbol, adjustment=adjustment, following=following)
+    return replace(page, columns=columns_in(request, reply, aggs.bars))
 
 
 def _surely_trades(request: Request) -> bool:

@@ -20,6 +20,7 @@ from marketfetch.storage import open_store
 from marketfetch.vendors.times import day_start_ms
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of
 from tests.frames.test_gaps import bars_of, covered
+from tests.storage.test_stores_note_changed_columns import bars as reply_of_bars
 from tests.storage.test_stores_note_changed_columns import sight
 
 #: 2 January 2024, a Tuesday, in days since 1970.
@@ -274,13 +275,16 @@ def test_splits_that_are_stored_are_read(configured, keep, store):
 
 def test_a_table_that_lacks_a_column_is_a_warning_also_where_no_bar_is_stored(configured, store):
     store.store([sight(10, "ticker", "eps"), sight(86_400_000, "ticker", "eps_mean")])
+    store.store([dataclasses.replace(reply_of_bars(86_400_001, "o", "c", "vol"), series=())])
     told = CliRunner().invoke(command, ["doctor"])
     assert told.exit_code == 0, told.output
     assert "warning: polygon ZACKS/FC: the column 'eps' is gone since 1970-01-02, and 'eps_mean' is new." in told.output
+    assert "warning: polygon bars of stocks: the column 'v' is gone since 1970-01-02, and 'vol' is new." in told.output
     assert CliRunner().invoke(command, ["doctor", "--provider", "nasdaq"]).exit_code == 1, "no bar of it is stored"
     told = CliRunner().invoke(command, ["gaps"])
     assert told.exit_code == 0, told.output
     assert "polygon ZACKS/FC: the column 'eps' is gone" in told.output
+    assert "polygon bars of stocks: the column 'v' is gone" in told.output
 
 
 def test_a_symbol_that_is_not_stored_is_named(configured, keep):

@@ -20,6 +20,7 @@ from marketfetch.cli.main import marketfetch as command
 from marketfetch.ops import alerts, dead_letters, workers
 from marketfetch.quotas import Gate
 from marketfetch.schemas.ledger import Batch, LedgerRow
+from marketfetch.schemas.table_columns import TableColumns
 from marketfetch.settings import override
 from marketfetch.storage.store import Job
 
@@ -99,6 +100,18 @@ def test_the_countdown_and_the_time_left_follow_the_gate_and_move(redis: Redis) 
     assert later.next_call.seconds == pytest.approx(7, abs=1)
     assert later.eta_seconds == pytest.approx(67, abs=2)
     assert later.trouble == [], "a used-up limit is nothing to act on"
+
+
+def test_a_job_whose_bars_lack_a_column_says_which_and_what_came_beside_it(redis: Redis) -> None:
+    job = submitted("AAPL")
+    (one,) = call(connections.gate("polygon"))
+    row = LedgerRow(one, one, 0, "polygon", "AAPL", "stored", rows=4, key_label="main", calls=1, called_at_ms=86_400_000)
+    columns = TableColumns("bars of stocks", ("o", "vol"), ("o", "v"), ("o", "v"))
+    connections.store().store([Batch(row, columns=columns)])
+    connections.gate("polygon").settle(one)
+    told = "polygon bars of stocks: the column 'v' is gone since 1970-01-02, and 'vol' is new"
+    assert marketfetch.status(job).changed_columns == [told]
+    assert f"warning: {told}" in CliRunner().invoke(command, ["status", job]).output
 
 
 def test_the_time_left_agrees_with_the_rate_beside_it_also_after_a_pause(redis: Redis) -> None:

@@ -11,10 +11,12 @@ import pytest
 from marketfetch.jobs.batches import decode, encode
 from marketfetch.schemas.ledger import Batch
 from marketfetch.schemas.record_kinds import VALUE_ROWS, Records
+from marketfetch.schemas.table_columns import TableColumns
 from marketfetch.storage.store import Job
-from marketfetch.storage.value_columns import changed_columns
+from marketfetch.storage.value_columns import NotedColumns, changed_columns
 from marketfetch.vendors import names, vendor
 from tests.providers.test_nasdaq_values import COLUMNS, TABLE, asked, read_as, rows
+from tests.storage.batches import batch
 from tests.storage.test_stores_keep_records import reply
 
 
@@ -66,6 +68,50 @@ def test_a_reply_that_tells_no_columns_changes_nothing(store: Any) -> None:
 
 def test_the_columns_travel_with_the_batch() -> None:
     assert decode(encode(sight(10, "a", "b"))).records == sight(10, "a", "b").records
+    assert decode(encode(bars(10, "o", "vol"))).columns == bars(10, "o", "vol").columns
+    assert decode(encode(batch("r", {1: 1.0}))).columns is None
+
+
+READ = ("o", "c", "v", "vw")
+
+
+def bars(at: int, *columns: str, root: str = "") -> Batch:
+    """A reply of bars at Unix ms `at`, whose rows have these fields; each has `v` by the documentation."""
+    found = batch(root or f"r{at}", {at: 1.0}, fetched=at)
+    return replace(found, columns=TableColumns("bars of stocks", columns, READ, ("o", "c", "v")))
+
+
+def test_a_renamed_column_of_bars_is_told_by_the_first_reply_of_a_job_and_no_longer_once_it_is_back(store: Any) -> None:
+    store.store([bars(10, "o", "c", "v")])
+    assert changes(store) == []
+    store.store([bars(86_400_000, "o", "c", "vol", root="b" * 20), bars(86_400_001, "o", "c", "vol")])
+    (change,) = changed_columns(store)
+    assert change.sentence() == "polygon bars of stocks: the column 'v' is gone since 1970-01-02, and 'vol' is new"
+    store.save_job(Job(id="a", spec="{}", created_at_ms=1), ["b" * 20])
+    assert changed_columns(store, job_id="a") == [change]
+    store.store([bars(86_400_002, *READ)])
+    assert changes(store) == [], "what is not read is never missed"
+    store.store([bars(86_400_003, "o", "c", "v")])
+    assert changes(store) == [("bars of stocks", 86_400_003, ("vw",), ())]
+
+
+def test_a_column_that_each_reply_has_is_missed_by_the_first_reply_already(store: Any) -> None:
+    store.store([bars(20, "o", "c", "vol")])
+    assert changes(store) == [("bars of stocks", 20, ("v",), ("vol",))]
+    store.store([bars(10, *READ)])
+    assert [one[2] for one in changes(store)] == [("v", "vw")], "a reply to an older call takes nothing back"
+
+
+def test_replies_with_the_columns_noted_before_cost_no_statement_for_ten_minutes() -> None:
+    now_s = 0.0
+    noted = NotedColumns(lambda: now_s)
+    first, second, other = bars(10, *READ), bars(20, *READ), bars(30, "o")
+    assert noted.others([(1, first), (2, batch("none", {1: 1.0}))]) == [(1, first)]
+    assert noted.others([(2, second), (1, first)]) == [(1, first)], "nothing is kept before the commit; the first call tells"
+    noted.keep([first])
+    assert noted.others([(2, second), (3, other), (4, bars(40, "o"))]) == [(3, other)]
+    now_s = 601.0
+    assert noted.others([(2, second)]) == [(2, second)]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from marketfetch.storage.record_writing import filled, lists_of, write_records
 from marketfetch.storage.series_zones import set_zones
 from marketfetch.storage.statements import statements
 from marketfetch.storage.stored_rows import reject_rows, request_row
+from marketfetch.storage.value_columns import NotedColumns, note_columns_of_bars
 
 if TYPE_CHECKING:
     from marketfetch.schemas.bars import BarSeries
@@ -42,17 +43,19 @@ class PostgresBatches:
     def __init__(self, database: PostgresDatabase, *, history: bool = False) -> None:
         self._database = database
         self._history = history
+        self._columns = NotedColumns()
         self._session: Db | None = None
         self._series: dict[SeriesKey, int] = {}
 
     def store(self, batches: Sequence[Batch]) -> list[bool]:
-        new, self._session, self._series = self._database.run(lambda db: self._store(db, batches))
+        new, noted, self._session, self._series = self._database.run(lambda db: self._store(db, batches))
+        self._columns.keep(noted)
         return new
 
     def cover(self, covered: Sequence[Covered]) -> None:
         self._database.run(lambda db: write_coverage(db, covered))
 
-    def _store(self, db: Db, batches: Sequence[Batch]) -> tuple[list[bool], Db, dict[SeriesKey, int]]:
+    def _store(self, db: Db, batches: Sequence[Batch]) -> tuple[list[bool], list[Batch], Db, dict[SeriesKey, int]]:
         # Emptied until the commit: a rolled back transaction takes the series with it that it made.
         series, self._series = self._series if db is self._session else {}, {}
         ordered = sorted(range(len(batches)), key=lambda i: batches[i].ledger.request_id)
@@ -87,11 +90,13 @@ class PostgresBatches:
             for number, batch, section in sections:
                 numbers = [series[key] for key, _ in _keys(section)]
                 write_section(db, numbers, number, batch.ledger.called_at_ms, section.bars, history=self._history)
-        for name in lists_of(batch for _, batch in fresh):
+        others = self._columns.others(fresh)
+        for name in lists_of((batch for _, batch in fresh), (batch for _, batch in others)):
             fetch(db, _SQL["lock_list"], f"{name.provider} {name.dataset} {name.symbol}")
         write_records(executing(db), partial(_put, db), SPELLING, fresh)
+        noted = note_columns_of_bars(executing(db), SPELLING, others)
         cover_batches(db, [batch for _, batch in fresh])
-        return new, db, series
+        return new, noted, db, series
 
 
 def _enter(db: Db, batches: Sequence[Batch]) -> dict[str, int]:

@@ -1,4 +1,4 @@
--- The columns that the tables of values have had; see storage/value_columns.py.
+-- The columns that tables of values and of bars have had; see storage/value_columns.py.
 -- name: known
 SELECT name, {ms:fetched_at}, {ms:gone_at} FROM value_columns WHERE provider = ? AND symbol = ?
 
@@ -23,6 +23,6 @@ WHERE c.gone_at IS NOT NULL
 {changes} ORDER BY c.provider, c.symbol, c.gone_at, c.name, n.name
 
 -- name: changes_of_job
-{changes} AND c.gone_ledger_id IN (
-    SELECT l.id FROM job_requests j JOIN ledger l ON l.root = j.root WHERE j.job_id = ?)
+{changes} AND EXISTS (
+    SELECT 1 FROM ledger l JOIN job_requests j ON j.root = l.root WHERE l.id = c.gone_ledger_id AND j.job_id = ?)
 ORDER BY c.provider, c.symbol, c.gone_at, c.name, n.name

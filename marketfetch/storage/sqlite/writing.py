@@ -21,6 +21,7 @@ from marketfetch.storage.series_zones import set_zones
 from marketfetch.storage.sqlite.database import SPELLING, SqliteDatabase, executing
 from marketfetch.storage.statements import statements
 from marketfetch.storage.stored_rows import reject_rows, request_row
+from marketfetch.storage.value_columns import NotedColumns, note_columns_of_bars
 
 if TYPE_CHECKING:
     from marketfetch.schemas.bars import BarColumns, BarSeries
@@ -39,11 +40,13 @@ class SqliteBatches:
 
     def __init__(self, database: SqliteDatabase, *, history: bool = False) -> None:
         self._database = database
+        self._columns = NotedColumns()
         self._triggers = [_CORRECTIONS["count"], *([_CORRECTIONS["keep"]] if history else [])]
 
     def store(self, batches: Sequence[Batch]) -> list[bool]:
         now_ms = self._database.now_ms()
         new = [False] * len(batches)
+        entered: list[tuple[int, Batch]] = []
         with self._database.transaction() as db:
             for trigger in self._triggers:
                 db.execute(trigger)  # once a connection
@@ -51,10 +54,13 @@ class SqliteBatches:
                 ledger_id = _enter(db, batches[i], now_ms)
                 if ledger_id is not None:
                     new[i] = True
+                    entered.append((ledger_id, batches[i]))
                     _write_series(db, batches[i].series, ledger_id, batches[i].ledger.called_at_ms)
                     write_records(executing(db), partial(_put, db), SPELLING, [(ledger_id, batches[i])])
+            noted = note_columns_of_bars(executing(db), SPELLING, self._columns.others(entered))
             fresh = [batch for batch, is_new in zip(batches, new, strict=True) if is_new]
             _cover(db, covered_now(fresh, lambda root: db.execute(_SQL["pages"], (root,)).fetchall()))
+        self._columns.keep(noted)
         return new
 
     def cover(self, covered: Sequence[Covered]) -> None:
