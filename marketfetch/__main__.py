@@ -1,5 +1,5 @@
 """`python -m marketfetch` is the command `marketfetch`."""
 
-from marketfetch.cli.main import main
+from marketfetch.cli.script import main
 
 main()

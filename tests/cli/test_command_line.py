@@ -12,6 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from marketfetch.cli import script
 from marketfetch.cli.main import marketfetch
 from marketfetch.ops import key_status
 from marketfetch.storage.store import StoreUnavailable
@@ -70,6 +71,26 @@ def test_a_pause_is_as_long_as_written(
         assert "write seconds, or 30s, 5m, 2h, 1d" in done.stderr
     else:
         assert (done.exit_code, paused) == (0, [seconds])
+
+
+def test_ctrl_c_while_the_commands_are_imported_prints_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting:
+        def find_spec(self, name: str, *_: Any) -> None:
+            if name == "marketfetch.cli.main":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "marketfetch.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        script.main()
+    assert (ended.value.code, capsys.readouterr().err) == (130, "\n")
+    # What is loaded before the `try` is next to nothing.
+    loaded = "import sys, marketfetch.cli.script; print(*sorted(one for one in sys.modules if one.startswith('marketfetch')))"
+    done = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "marketfetch.cli.main" not in done.stdout.split()
+    assert "click" not in done.stdout.split()
 
 
 def test_every_command_has_help_that_says_what_it_does(runner: CliRunner) -> None:
