@@ -162,19 +162,19 @@ def fetch(
         hint(ALL_STORED)
         return
     hint(
-        f"{counted(job.requests, 'request')}.{_of_before(job)}{_of_market(job)} "
-        f"See how it goes: {command()} status {job.job_id}"
+        f"{counted(job.requests, 'request')}.{of_before(job)}{of_market(job)} See how it goes: {command()} status {job.job_id}"
     )
 
 
-def _of_before(job: Submitted) -> str:
+def of_before(job: Submitted) -> str:
     """What is said of a wish of the same minute: its counts are those of the job that it made then."""
     if job.new:
         return ""
     return " The same job was submitted less than a minute ago: what it has fetched is not fetched twice (--again does)."
 
 
-def _of_market(job: Submitted) -> str:
+def of_market(job: Submitted) -> str:
+    """Why calls with the whole market take the place of calls by symbol; "" where none does."""
     return f" {in_place_of_symbols(job.market)}" if job.market else ""
 
 
@@ -183,7 +183,7 @@ def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> i
     from marketfetch.cli.outcome import next_step, sentences
     from marketfetch.cli.progress import watched
 
-    said = f"{_of_before(job)}{_of_market(job)}"
+    said = f"{of_before(job)}{of_market(job)}"
     hint(f"job {job.job_id}: {counted(job.requests, 'request')}{f'.{said}' if said else ''}")
     state = watched({job.job_id: name})[job.job_id]
     if as_json:

@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING, Final
 
 import click
 
+from marketfetch.cli.fetch import of_before, of_market
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
-from marketfetch.cli.plan import in_place_of_symbols
 from marketfetch.cli.screen import command, hint
 from marketfetch.cli.symbol_list import symbols_of, with_universes
 from marketfetch.phrases import counted
@@ -93,7 +93,9 @@ def update(
     options = {"timespan": timespan, "dataset": dataset, "adjustment": adjustment}
     again = of_refreshed(job.refreshed)
     older = _older(left_out(job.job_id), provider, options)
+    said = f"{of_before(job)}{of_market(job)}"
     if wait:
+        hint(f"job {job.job_id}: {counted(job.requests, 'request')}{f'.{said}' if said else ''}")
         code = _wait(job.job_id, provider, as_json=as_json)
         for sentence in filter(None, (again, older)):
             hint(sentence)
@@ -104,8 +106,7 @@ def update(
     if not job.requests:
         hint(ALL_STORED)
         return
-    of_market = f" {in_place_of_symbols(job.market)}" if job.market else ""
-    hint(f"{counted(job.requests, 'request')}.{of_market} See how it goes: {command()} status {job.job_id}")
+    hint(f"{counted(job.requests, 'request')}.{said} See how it goes: {command()} status {job.job_id}")
 
 
 def _older(found: Sequence[LeftOut], provider: str, options: Mapping[str, str | None]) -> str:

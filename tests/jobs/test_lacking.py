@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import marketfetch
 from marketfetch import configured, connections, vendors
+from marketfetch.cli.main import marketfetch as command
 from marketfetch.cli.outcome import sentences
 from marketfetch.cli.plan import lines
 from marketfetch.exceptions import BadRequestError
@@ -141,3 +143,13 @@ def test_a_wish_by_symbol_takes_no_call_with_the_whole_market() -> None:
     assert [connections.store().planned_requests(one) for one in named] == [3, 1], "jobs by name, as the tasks submit them"
     with pytest.raises(BadRequestError, match="by_symbol"):
         submit_for("t9", "polygon", ["D", "E", "F"], **by_name, by_symbol="yes")
+
+
+def test_an_update_that_is_waited_for_says_which_calls_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = marketfetch.submit("polygon", ["A", "B", "OTC"], **WISH)
+    assert planned.market is not None
+    monkeypatch.setattr("marketfetch.jobs.updating.update", lambda *_, **__: planned)
+    monkeypatch.setattr("marketfetch.cli.update._wait", lambda *_, **__: 0)
+    done = CliRunner().invoke(command, ["update", "polygon", "A", "B", "OTC", "--wait"])
+    assert done.exit_code == 0, done.output
+    assert f"job {planned.job_id}: 1 request. 1 call brings a session of the whole market (dataset grouped), in" in done.stderr

@@ -126,6 +126,14 @@ def test_the_advice_of_an_update_without_a_call_can_be_followed(emptied, monkeyp
     assert says in CliRunner().invoke(command, ["status", done.stdout.strip()]).stdout
 
 
+def test_an_update_says_that_it_is_the_same_job_as_a_moment_ago(emptied):
+    emptied()
+    first, again = (CliRunner().invoke(command, ["update", "polygon", "KO", "--last", "2 sessions"]) for _ in range(2))
+    assert first.stdout == again.stdout
+    assert "less than a minute ago" not in first.stderr
+    assert "The same job was submitted less than a minute ago" in again.stderr
+
+
 def test_a_number_without_a_unit_is_said_to_be_sessions(emptied):
     emptied()
     said = {last: CliRunner().invoke(command, ["update", "polygon", "KO", "--last", last]).stderr for last in ("2", "2 days")}
