@@ -89,7 +89,7 @@ def _cells(one: Planned) -> tuple[str, ...]:
     asked = one.schedule
     what = f"{asked.provider} {' '.join(asked.words)} {asked.dataset} {asked.timespan}"
     coming = "paused" if one.paused_ms is not None else _time(one.next_ms) or "?"
-    last = f"{_time(one.due_ms)} {one.last_job}" if one.last_job else "not yet"
+    last = f"{_time(one.latest_ms)} {one.latest_job}" if one.latest_job else "not yet"
     return asked.name, what if len(what) <= 50 else f"{what[:47]}...", asked.when, coming, last
 
 

@@ -50,7 +50,7 @@ def _schedule(one: Planned) -> ScheduledJob:
         **one.schedule.model_dump(),  # type: ignore[typeddict-item]
         "next": _iso(one.next_ms),
         "due": _iso(one.due_ms),
-        "last_job": one.last_job or None,
+        "last_job": one.latest_job or None,
         "paused_since": _iso(one.paused_ms),
         "fault": one.fault or None,
     }

@@ -7,7 +7,7 @@ comes twice, make one job. Only the latest due moment counts, so of the runs tha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -19,7 +19,7 @@ from marketfetch import connections
 from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
 from marketfetch.jobs.submission import Submitted, database, id_for
 from marketfetch.jobs.universe_wishes import symbols_to_ask
-from marketfetch.jobs.updating import calendars_of, update, update_for
+from marketfetch.jobs.updating import calendars_of, check_update, update, update_for
 from marketfetch.lazy_logger import logger
 from marketfetch.ops import redis_writes
 from marketfetch.ops.universes import resolved
@@ -44,7 +44,8 @@ _PAUSED: Final = "mf:schedules:paused"
 class Planned:
     """A schedule, when it is due next and was due last (Unix ms; None: in no eight years), and since when it is paused.
 
-    `last_job` is the job of the latest due moment, "" if that has not been run. `fault` says why it can't be run, "" if it can.
+    `last_job` is the job of the latest due moment, "" if that has not been run. `latest_job` is that of its latest run, by hand
+    or when it was due, and `latest_ms` when it was submitted. `fault` says why it can't be run, "" if it can.
     """
 
     schedule: Schedule
@@ -53,6 +54,8 @@ class Planned:
     last_job: str
     paused_ms: int | None
     fault: str = ""
+    latest_job: str = ""
+    latest_ms: int | None = None
 
 
 def schedules(*, at_ms: int | None = None) -> list[Planned]:
@@ -114,10 +117,29 @@ def _planned(settings: Settings, one: Schedule, at_ms: int, paused: dict[str, in
 
 
 def _or_fault(settings: Settings, one: Schedule, at_ms: int, paused: dict[str, int]) -> Planned:
+    """With its latest run, and with what its next one would be refused for."""
     try:
-        return _planned(settings, one, at_ms, paused)
+        found = _planned(settings, one, at_ms, paused)
     except BadRequestError as error:
-        return Planned(one, None, None, "", paused.get(one.name), str(error))
+        found = Planned(one, None, None, "", paused.get(one.name), str(error))
+    try:
+        latest = next(iter(database().latest_jobs(limit=1, tag=_tags(one)[0])), None)
+    except StoreError as error:
+        raise UnavailableError(f"The schedules' jobs can't be read: {error}.") from error
+    if latest:
+        found = replace(found, latest_job=latest.id, latest_ms=latest.created_at_ms)
+    return found if found.fault else replace(found, fault=_refusal(settings, one))
+
+
+def _refusal(settings: Settings, one: Schedule) -> str:
+    """Why a run of it would be refused now, as a sentence; "" if it would not. Nothing is submitted."""
+    try:
+        check_update(
+            one.provider, _to_ask(settings, one), **{name: wish for name, wish in _wish(one).items() if name != "name"}
+        )
+    except BadRequestError as error:
+        return str(error)
+    return ""
 
 
 def _calendar(settings: Settings, one: Schedule) -> str:

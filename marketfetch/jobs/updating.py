@@ -89,6 +89,13 @@ def update_for(task_id: str, provider: str, symbols: Sequence[str], **wish: Any)
     return submit_for(task_id, provider, names, **days, **wish)
 
 
+def check_update(provider: str, symbols: Sequence[str], *, last: str, timespan: str, dataset: str, **wish: Any) -> None:
+    """Plans an update of these symbols, and submits nothing. Raises BadRequestError, as `update` does."""
+    start, end = _days(provider, symbols, last=last, timespan=timespan, dataset=dataset)
+    spec = planning.make_spec(provider, symbols, again=False, start=start, end=end, timespan=timespan, dataset=dataset, **wish)
+    planning.plan_new(spec)
+
+
 def _days(
     provider: str, symbols: Sequence[str], *, last: object, timespan: str, dataset: str
 ) -> tuple[date, date] | tuple[None, None]:

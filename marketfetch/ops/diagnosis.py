@@ -19,6 +19,7 @@ from marketfetch.ops.holiday_diagnosis import of_holidays
 from marketfetch.ops.leftover_diagnosis import of_earlier_runs
 from marketfetch.ops.project_diagnosis import PROJECT_S, of_project
 from marketfetch.ops.redis_diagnosis import of_redis
+from marketfetch.ops.universe_diagnosis import of_universes
 from marketfetch.ops.vendor_diagnosis import of_vendor
 from marketfetch.redaction import redact
 from marketfetch.settings import config_path, example_of_keys, get_settings, origin
@@ -54,6 +55,7 @@ def findings(*, celery: bool = True) -> list[Finding]:
         Trial("database", _database, seconds=_DATABASE_S, next_step="Look at its server, or at its disk."),
         Trial("files", of_files, seconds=_FILES_S, next_step="Look at files_url, and at the way there."),
         Trial("folder", _state_folder, seconds=_FOLDER_S, next_step="Look at the disk of the state folder."),
+        Trial("universes", of_universes, seconds=_DATABASE_S, next_step="Look at their files' disk.", late="warning"),
         Trial("archive", of_archive, seconds=TRIAL_S, next_step=SILENT, late="warning"),
         *([Trial("include", of_project, seconds=2 * PROJECT_S, next_step="Look at this machine's load.")] if celery else []),
     )

@@ -83,16 +83,6 @@ def _nested(symbol: str) -> str:
     return f"{_shown(symbol)} is a universe itself, and a universe has symbols alone" if symbol.startswith(AT) else ""
 
 
-def without_universes(words: Sequence[str]) -> Sequence[str]:
-    """The same, where no person waits for the sentences: the log gets them."""
-    if not names_universe(words):
-        return words
-    found = resolved(words)
-    for note in found.notes:
-        log.warning("universe", note=note)
-    return found.symbols
-
-
 @dataclass(frozen=True, slots=True)
 class Named:
     """Symbols to read, each once. `optional` came with universes alone: what is not stored of them is left out."""

@@ -15,6 +15,7 @@ from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs import scheduling
 from marketfetch.jobs.scheduling import pause, resume, run_due, run_now, schedules
 from marketfetch.jobs.updating import update
+from marketfetch.ops.universe_diagnosis import of_universes
 from marketfetch.settings import SettingsError, get_settings
 from marketfetch.vendors.times import unix_ms
 from tasks import schedule_tasks
@@ -227,3 +228,36 @@ def test_the_commands(toml, monkeypatch):
     assert "The settings have no schedule" in run("list").output
     with pytest.raises(BadRequestError, match="Add a"):
         pause("nightly")
+
+
+def test_the_list_has_the_latest_run_when_it_was_made_also_one_by_hand(toml):
+    (job,) = run_due(at_ms=ms("2024-01-31 22:00"))
+    end_all()
+    (found,) = schedules(at_ms=ms("2024-02-01 21:30"))  # due, and beat has not asked yet
+    assert (found.last_job, found.latest_job) == ("", job)
+    assert found.latest_ms == connections.store().job(job).created_at_ms  # type: ignore[union-attr]
+    connections.store().database.change(lambda do: do("UPDATE jobs SET created_at = 1"))
+    by_hand = run_now("nightly").job_id
+    (found,) = schedules(at_ms=ms("2024-02-01 21:30"))
+    assert found.latest_job == by_hand != job
+
+
+def test_the_list_says_why_the_next_run_would_be_refused(toml):
+    toml.write_text(LIST.replace('"KO", "PEP"', '"ko", "pep"') + NIGHTLY)
+    (found,) = schedules(at_ms=ms("2024-02-01 21:30"))
+    assert "write KO instead of ko" in found.fault
+    toml.write_text(LIST.replace('"PEP"', '"pep"') + NIGHTLY)
+    assert schedules(at_ms=ms("2024-02-01 21:30"))[0].fault == ""
+    assert connections.store().latest_jobs() == []
+
+
+def test_check_names_each_universe_that_leaves_something_out(toml, tmp_path):
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    toml.write_text('[universes]\nwell = ["KO"]\ngone = "gone.txt"\nempty = "empty.txt"\nnest = ["@well", "KO"]\n')
+    get_settings.cache_clear()
+    found = [(one.level, one.sentence) for one in of_universes()]
+    assert [level for level, _ in found] == ["warning"] * 3
+    for (_, sentence), says in zip(
+        found, ("gone.txt can't be read", "@empty has no symbol", "@well is a universe itself"), strict=True
+    ):
+        assert says in sentence
