@@ -49,12 +49,13 @@ def datasets(*, name: str | None, as_json: bool) -> None:
     "read only" is not fetched; `marketfetch read` shows a saved reply of it.
     """
     from marketfetch.documents.vendor_documents import dataset_document, forms_of
+    from marketfetch.exceptions import WrongValueError
     from marketfetch.vendors import UnknownVendor, names, vendor
 
     try:
         found = [(one, dataset) for one in map(vendor, [name] if name else names()) for dataset in one.datasets]
     except UnknownVendor as error:
-        raise click.ClickException(str(error)) from None
+        raise WrongValueError(str(error)) from None
     if as_json:
         click.echo(json.dumps({"datasets": [{"vendor": one.name, **dataset_document(one, dataset)} for one, dataset in found]}))
         return
@@ -75,4 +76,4 @@ def _limits(plan: Plan) -> str:
 
 
 def _symbols(forms: list[SymbolForm] | tuple[SymbolForm, ...]) -> str:
-    return "; ".join(f"{one.kind} {', '.join(one.examples)}" for one in forms)
+    return "; ".join(dict.fromkeys(f"{one.kind} {', '.join(one.examples)}" for one in forms))

@@ -102,13 +102,13 @@ def fetch(
     from marketfetch.cli.outcome import ALL_STORED
     from marketfetch.cli.owner import owner
     from marketfetch.documents.job_documents import submitted_job
-    from marketfetch.exceptions import BadRequestError
+    from marketfetch.exceptions import WrongValueError
     from marketfetch.jobs.list_wishes import whole_list
     from marketfetch.vendors import names, unknown
 
     wanted = symbols_of(symbols, symbols_file) or of_whole_market(provider, dataset)
     if not wanted and provider not in names():
-        raise BadRequestError(f"{unknown(provider)} The vendor comes first, then the symbols.")
+        raise WrongValueError(f"{unknown(provider)} The vendor comes first, then the symbols.")
     if not wanted:
         raise click.UsageError("name at least one symbol, or give --symbols-file")
     wanted = with_universes(wanted, provider, start=start, end=end, timespan=timespan, dataset=dataset, adjustment=adjustment)

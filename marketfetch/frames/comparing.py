@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from marketfetch import vendors
-from marketfetch.exceptions import BadRequestError
+from marketfetch.exceptions import BadRequestError, WrongValueError
 from marketfetch.extras import need
 from marketfetch.frames.choosing import wish
 from marketfetch.frames.data_doctor import daily_bars
@@ -92,7 +92,7 @@ def compare(
     need("pyarrow", for_what="`marketfetch compare`")
     for name in (left, right):
         if name not in vendors.names():
-            raise BadRequestError(vendors.unknown(name))
+            raise WrongValueError(vendors.unknown(name))
     asked = wish(symbol, timespan="1d", provider=None, adjustment=adjustment, written="--{name} {value}")
     with reading() as store:
         stored = {(one.provider, one.adjustment): one for one in found(store, asked) if one.provider in (left, right)}

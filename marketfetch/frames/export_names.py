@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import Final, Literal, get_args
 
-from marketfetch.exceptions import BadRequestError
+from marketfetch.exceptions import WrongValueError
 from marketfetch.suggestions import did_you_mean
 
 Format = Literal["parquet", "csv", "arrow"]
@@ -20,13 +20,13 @@ def format_of(destination: str) -> Format | None:
 
 
 def refuse_unlikely(destination: str, symbols: Collection[str]) -> None:
-    """Raises BadRequestError for a folder without a slash at its end that has a symbol's name, or the ending of a file.
+    """Raises WrongValueError for a folder without a slash at its end that has a symbol's name, or the ending of a file.
 
     `symbols` are those of an export of everything: there `AAPL` was perhaps meant as the only one; none where they were named.
     """
     folder = f"For a folder of this name write {destination}/ with the slash."
     if destination in symbols:
-        raise BadRequestError(
+        raise WrongValueError(
             f"{destination} is a stored symbol, and the argument is where the bars go: to export this symbol write "
             f"--symbols {destination} {destination}.csv. {folder}"
         )
@@ -34,7 +34,7 @@ def refuse_unlikely(destination: str, symbols: Collection[str]) -> None:
     # A date or a version (bars.2024, v1.5) is no ending.
     if suffix and not suffix[0].isdigit() and format_of(destination) is None:
         meant = did_you_mean(suffix.lower(), FORMATS, as_written=".{}", cutoff=0.5)
-        raise BadRequestError(
+        raise WrongValueError(
             f"{destination} ends in .{suffix}, which is no format of an export.{' ' if meant else ''}{meant} A file ends in "
             f".parquet, .csv or .arrow. {folder}"
         )

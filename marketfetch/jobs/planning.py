@@ -139,7 +139,7 @@ def make_spec(
     names no adjustment has the vendor's usual one, except one that is `recorded` already.
     """
     if provider not in vendors.names():
-        raise BadRequestError(vendors.unknown(str(provider)))
+        raise WrongValueError(vendors.unknown(str(provider)))
     if not isinstance(symbols, Iterable) or isinstance(symbols, str) or not all(isinstance(one, str) for one in symbols):
         raise BadRequestError(f"The symbols are a list of words, such as ['AAPL', 'MSFT'] (got {symbols!r}).")
     at = at or wished_at()

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from marketfetch import vendors
 from marketfetch.configured import options
-from marketfetch.exceptions import BadRequestError
+from marketfetch.exceptions import BadRequestError, WrongValueError
 from marketfetch.jobs import planning
 from marketfetch.jobs.list_wishes import takes_range, whole_list
 from marketfetch.jobs.submission import Submitted, submit, submit_for
@@ -114,7 +114,7 @@ def first_day(provider: str, symbols: Sequence[str], *, last: object, timespan: 
     found = _LAST.fullmatch(last) if isinstance(last, str) else None
     number = int(found[1]) if found else 0
     if found is None or not 1 <= number <= _MOST:
-        raise BadRequestError(f"last is a number of sessions or days, such as '5 sessions' or '30d' (got {last!r:.60}).")
+        raise WrongValueError(f"last is a number of sessions or days, such as '5 sessions' or '30d' (got {last!r:.60}).")
     today = at.astimezone(UTC).date()
     if (found[2] or "").startswith("d"):
         return today - timedelta(days=number)

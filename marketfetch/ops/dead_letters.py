@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from marketfetch import connections, vendors
 from marketfetch.addresses import broker, broker_setting
-from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.exceptions import BadRequestError, UnavailableError, WrongValueError
 from marketfetch.extras import MissingExtra, need
 from marketfetch.lazy_logger import logger
 from marketfetch.ops import redis_writes
@@ -203,7 +203,7 @@ def reply(provider: str, request_id: str) -> bytes:
     is kept.
     """
     if provider not in vendors.names():
-        raise BadRequestError(vendors.unknown(provider))
+        raise WrongValueError(vendors.unknown(provider))
     kept: bytes | None = _asked(lambda redis: _kept(Gate(redis, pool=provider), request_id))
     if kept is None:
         raise BadRequestError(

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from marketfetch import connections, vendors
 from marketfetch.configured import keys, labels
-from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.exceptions import BadRequestError, UnavailableError, WrongValueError
 from marketfetch.lengths import in_words
 from marketfetch.ops import redis_writes, workers
 from marketfetch.ops.finding import Finding, Level
@@ -125,7 +125,7 @@ def resume(label: str, *, provider: str | None) -> str:
 
 def _owner(label: str, provider: str | None) -> str:
     if provider is not None and provider not in vendors.names():
-        raise BadRequestError(vendors.unknown(provider))
+        raise WrongValueError(vendors.unknown(provider))
     known = {one: [key.label for key in keys(one)] for one in vendors.names() if provider in (None, one)}
     owners = [one for one, labels in known.items() if label in labels]
     if len(owners) == 1:

@@ -13,7 +13,7 @@ from typing import Final
 
 from marketfetch import connections, vendors
 from marketfetch.configured import options
-from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.exceptions import BadRequestError, UnavailableError, WrongValueError
 from marketfetch.local import sandbox_note
 from marketfetch.ops.reply_archive import ArchivedReply, DamagedArchive, ReplyArchive
 from marketfetch.schemas.bars import BarColumns, BarSeries
@@ -69,7 +69,7 @@ def replay(provider: str | None = None, *, since: date | None = None, dry_run: b
         raise BadRequestError("There is no archive of replies: name its place with the setting archive, and fetch.")
     _must_be_real(url.get_secret_value())
     if provider is not None and provider not in vendors.names():
-        raise BadRequestError(vendors.unknown(provider))
+        raise WrongValueError(vendors.unknown(provider))
     archive = ReplyArchive(url.get_secret_value())
     done = Replayed(archive.shown)
     try:

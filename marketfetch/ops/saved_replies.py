@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from marketfetch import vendors
 from marketfetch.configured import options
-from marketfetch.exceptions import BadRequestError
+from marketfetch.exceptions import WrongValueError
 from marketfetch.schemas.bars import BarSeries, Ints
 from marketfetch.schemas.cross_section import CrossSection, count_bars
 from marketfetch.schemas.page import Page
@@ -90,7 +90,7 @@ def read_saved(
     try:
         known = vendors.vendor(provider).name
     except vendors.UnknownVendor as error:
-        raise BadRequestError(str(error)) from None
+        raise WrongValueError(str(error)) from None
     request = Request.model_validate({"provider": known, "dataset": dataset, "symbol": symbol})
     reply = HttpReply(status=status, headers={name.lower(): text for name, text in (headers or {}).items()}, body=body)
     try:
@@ -107,12 +107,12 @@ def read_saved(
         return _of_page(error.page or Page(), outcome="TooManyRejects", message=error.message)
     except FetchError as error:
         if isinstance(error, BadRequest) and error.status is None:  # ours, not the vendor's: no such dataset
-            raise BadRequestError(f"{error.message.rstrip('.')}.") from None
+            raise WrongValueError(f"{error.message.rstrip('.')}.") from None
         wait_ms = error.retry_after_ms if isinstance(error, RateLimited | Transient) else None
         retry_after = None if wait_ms is None else wait_ms / 1000
         return SavedReply(outcome=type(error).__name__, message=error.message, retry_after=retry_after)
     except ValueError as error:  # PlanError: no such dataset
-        raise BadRequestError(str(error)) from None
+        raise WrongValueError(str(error)) from None
     return _of_page(page)
 
 

@@ -24,6 +24,12 @@ def takes_whole_market(vendor: Vendor[Options], dataset: str) -> bool:
 def check_whole_market(vendor: Vendor[Options], spec: JobSpec) -> None:
     """Raises PlanError for "*" where the dataset is asked for by symbol, and for a symbol where it is not."""
     if is_whole_market(vendor, spec.dataset):
+        found = dataset_named(vendor, spec.dataset)
+        if spec.symbols != (WHOLE_MARKET,) and found is not None and not found.has_bars:
+            raise PlanError(
+                f"{spec.dataset} comes as one list of all that {vendor.title} has: leave the symbols out (in Python, the "
+                f"symbols are ['{WHOLE_MARKET}'])"
+            )
         if spec.symbols != (WHOLE_MARKET,):
             raise PlanError(
                 f"one call of {spec.dataset} brings every symbol of the day, and all of them are stored: leave the symbols out "

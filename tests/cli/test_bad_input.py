@@ -58,8 +58,6 @@ def ready(shell: Any, redis: str) -> Any:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("polygn", "AAPL"), ["no vendor 'polygn'", "Did you mean 'polygon'?"]),
-        (("bloomberg", "AAPL"), ["no vendor 'bloomberg'", "alpha_vantage, nasdaq, polygon"]),
         (("polygon", "A[B]PL"), ["symbol 'A[B]PL'", "'['"]),
         (("polygon", "AAPL", ""), ["a symbol is empty"]),
         (("polygon", "AAPL", "M\x1b[31mSFT"), [r"'M\x1b[31mSFT'", "can't be seen"]),
@@ -85,6 +83,9 @@ def test_a_wish_that_can_not_be_served_is_refused_before_anything_is_kept(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (("polygn", "AAPL"), ["no vendor 'polygn'", "Did you mean 'polygon'?"]),
+        (("polygn",), ["no vendor 'polygn'", "The vendor comes first"]),
+        (("bloomberg", "AAPL"), ["no vendor 'bloomberg'", "alpha_vantage, nasdaq, polygon"]),
         (("polygon", "AAPL", "--dataset", "barz", *DAYS), ["no dataset 'barz'", "Did you mean bars"]),
         (("alpha_vantage", "IBM", "--dataset", "barz", *DAYS), ["no dataset 'barz'", "Did you mean"]),
         (("nasdaq", "IBM", "--dataset", "barz", *DAYS), ["no dataset 'barz'", "VENDOR/TABLE"]),

@@ -32,7 +32,15 @@ def test_the_vendors_are_listed_with_the_limits_of_each_plan_and_where_they_are_
             assert f"{form.kind} {', '.join(form.examples)}" in done.stdout
         for variable in one.key_variables:
             assert variable in done.stdout
+        (symbols,) = [line for line in _part(done.stdout, name) if line.startswith("symbols ")]
+        forms = symbols.removeprefix("symbols ").strip().split("; ")
+        assert len(forms) == len(set(forms)), "a form that several datasets have is listed once"
     assert list(shell.folder.iterdir()) == []
+
+
+def _part(text: str, name: str) -> list[str]:
+    """The lines of a vendor."""
+    return next(part.splitlines() for part in text.split("\n\n") if part.startswith(f"{name} "))
 
 
 def test_the_datasets_of_a_vendor_are_listed_and_those_of_the_others_are_not(shell: Any) -> None:
@@ -64,7 +72,7 @@ def test_both_are_one_json_document_that_says_everything_of_the_vendor_value(she
 
 
 def test_an_unknown_vendor_is_guessed(shell: Any, one_sentence: Any) -> None:
-    assert "There is no vendor 'polygn'. Did you mean 'polygon'?" in one_sentence(shell.run("datasets", "polygn"))
+    assert "There is no vendor 'polygn'. Did you mean 'polygon'?" in one_sentence(shell.run("datasets", "polygn"), code=2)
 
 
 @pytest.mark.parametrize("command", ["vendors", "datasets"])

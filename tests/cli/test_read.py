@@ -134,6 +134,6 @@ def test_what_is_no_reply_is_never_rows(read: Read, provider: str, body: bytes, 
 )
 def test_a_vendor_or_dataset_that_is_none_is_one_sentence(read: Read, arguments: list[str], says: str) -> None:
     result = read(*arguments, "-", input=b"{}")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert len(result.output.strip().splitlines()) == 1
     assert says.lower() in result.output.lower()

@@ -247,7 +247,7 @@ def test_nothing_stored_or_an_unknown_symbol_is_said_before_a_file_is_made(three
 def test_a_name_that_is_perhaps_a_slip_makes_no_folder(three, tmp_path, destination, says):
     before = files(tmp_path)
     done = run(destination)
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (2, "")
     assert says in done.stderr
     assert f"For a folder of this name write {destination}/ with the slash." in done.stderr
     assert files(tmp_path) == before

@@ -205,3 +205,10 @@ def test_the_last_days_are_asked_for_again(store: Any) -> None:  # noqa: F811
     assert again.end == date(2026, 11, 23)
     assert again.start is not None
     assert again.start > date(2026, 11, 10)
+
+
+@pytest.mark.parametrize("dataset", ["market_status", "symbols"])
+def test_a_list_of_all_that_is_asked_for_by_symbol_is_refused_without_a_word_of_bars(dataset: str) -> None:
+    with pytest.raises(BadRequestError, match=f"{dataset} comes as one list of all that") as refused:
+        planning.plan_new(planning.make_spec("polygon", ["AAPL"], dataset=dataset, again=False))
+    assert "bars" not in str(refused.value)

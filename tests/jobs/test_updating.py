@@ -141,6 +141,12 @@ def test_a_number_without_a_unit_is_said_to_be_sessions(emptied):
     assert "--last" not in said["2 days"]
 
 
+def test_a_number_of_sessions_that_can_not_be_read_exits_as_a_wrong_word_does(emptied):
+    emptied()
+    done = CliRunner().invoke(command, ["update", "polygon", "KO", "--last", "3 sesions"])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+
+
 def test_an_update_has_no_range_of_its_own(emptied):
     with pytest.raises(BadRequestError, match="start is no argument of an update"):
         update_for("a-task", "polygon", ["KO"], start=date(2024, 1, 2))
