@@ -114,8 +114,8 @@ def _parse(reply: HttpReply) -> dict[str, object]:
     body = json_of(reply, who=WHO)
     if not isinstance(body, dict):
         raise not_json(reply, who=WHO)
-    if _names_in(body) == reply.body.count(b'":') + len(_NAME_AND_BLANK.findall(reply.body)):
-        return body  # Each name is there, so none stands twice.
+    if _is_whole(body, reply.body):
+        return body
 
     def keep(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
@@ -136,10 +136,21 @@ class _Pairs(dict[str, object]):
         return self.pairs
 
 
-def _names_in(body: dict[str, object]) -> int:
-    """How many names the objects of a body have, down to those of its rows; a body with deeper ones is left to `keep`."""
+def _is_whole(body: dict[str, object], text: bytes) -> bool:
+    """True where each row is there, and of a series each name too, so that no date stands twice.
+
+    Raises TooManyRows where more names than a series has rows stand twice: to keep them all takes many times the text.
+    """
     inner = [value for value in body.values() if isinstance(value, dict)]
-    return len(body) + sum(map(len, inner)) + sum(len(row) for one in inner for row in one.values() if isinstance(row, dict))
+    rows = [row for one in inner for row in one.values() if isinstance(row, dict)]
+    if 1 + len(inner) + len(rows) != text.count(b"{"):
+        return False
+    if not any(map(_SERIES_KEY.match, body)):
+        return True
+    names = len(body) + sum(map(len, inner)) + sum(map(len, rows))
+    twice = text.count(b'":') + len(_NAME_AND_BLANK.findall(text)) - names
+    check_rows(twice, most_rows=MOST_ROWS, who=WHO)
+    return not twice
 
 
 def _shape_of(match: re.Match[str], *, symbol: str) -> _Shape:

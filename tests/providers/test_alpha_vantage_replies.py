@@ -203,6 +203,12 @@ def test_what_is_no_row_of_a_day_that_stands_twice_is_a_reject_and_the_row_stays
     assert page.series[0].bars.close.tolist() == [10.0]
 
 
+def test_a_flood_of_what_is_no_row_is_given_up():
+    strays = b'"2021-04-23":5,' * 60_000
+    with pytest.raises(errors.TooManyRows, match="60,000 rows in one reply"):
+        read_body(b'{"Time Series (Daily)":{%s"2021-04-23":%s}}' % (strays, json.dumps(row()).encode()))
+
+
 DAILY_CAP = "We have detected your API key as QWERTYUIOPASDFGH and our standard API rate limit is 25 requests per day."
 BURST = (
     "Thank you for using Alpha Vantage! Please consider spreading out your free API requests more sparingly "
