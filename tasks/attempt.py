@@ -25,7 +25,7 @@ from marketfetch.schemas.request import Request
 from marketfetch.settings import get_settings
 from marketfetch.vendors import page_chain, transport
 from marketfetch.vendors.covering import covered_by
-from marketfetch.vendors.dataset_names import known_days, records_of
+from marketfetch.vendors.dataset_names import records_of
 from marketfetch.vendors.errors import (
     BadCredentials,
     EndlessPages,
@@ -158,7 +158,6 @@ class Run(Calling):
         """The batch of a page as bytes, and its next page."""
         outcome = "stored" if page.rows else "empty"
         vendor, ours = vendors.vendor(request.provider), options(request.provider)
-        records = records_of(request, page)
         batch = Batch(
             ledger=self.ledger_row(
                 request.provider,
@@ -171,10 +170,8 @@ class Run(Calling):
             ),
             series=self._series(page),
             rejects=page.rejects,
-            covered=known_days(
-                covered_by(request, vendor, ours, called_at_ms=self.called_at_ms, page=page), records, rejected=page.rejected
-            ),
-            records=records,
+            covered=covered_by(request, vendor, ours, called_at_ms=self.called_at_ms, page=page),
+            records=records_of(request, page),
             columns=page.columns,
         )
         following = request.next_page(page.next) if page.next else None

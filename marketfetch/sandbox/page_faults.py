@@ -26,7 +26,9 @@ def mislead(call: Call, fault: Fault, reply: Reply) -> Reply:
         if fault.way == "empty":
             document.pop("results", None)
             document |= {"resultsCount": 0, "queryCount": 0, "count": 0}
-        cursor = base64.urlsafe_b64encode(urlencode({"limit": 50_000, "page": name}).encode()).decode().rstrip("=")
+        # The vendor's cursor holds the parameters of the request, and so the adjustment of its bars.
+        asked = {"adjusted": str(document.get("adjusted", True)).lower(), "limit": 50_000, "page": name}
+        cursor = base64.urlsafe_b64encode(urlencode(asked).encode()).decode().rstrip("=")
         return polygon_reply(document | {"next_url": f"{HOST}{call.path}?cursor={cursor}"}, symbol=reply.symbol)
     if call.vendor == "nasdaq" and "datatable" in document:
         if fault.way == "empty":

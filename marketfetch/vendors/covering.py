@@ -9,7 +9,7 @@ from marketfetch.schemas.coverage import EVERY_SYMBOL, Covered
 from marketfetch.schemas.cross_section import CrossSection
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Timespan
-from marketfetch.vendors.dataset_names import dataset_named
+from marketfetch.vendors.dataset_names import dataset_named, records_of
 from marketfetch.vendors.finality import Finality, first_open_day
 from marketfetch.vendors.protocol import Options, Vendor
 from marketfetch.vendors.times import local_date, period_start
@@ -44,8 +44,9 @@ def covered_by(
     One interval for each of its symbols, and for each adjustment of the bars that the reply has. Nothing for a saved reply
     without a range, and for days that lie in the future.
 
-    `page`: what was read of the reply. Bars of another adjustment than it has are not covered, and no bars of a whole market
-    cover nothing: days that count as fetched are never asked for again.
+    `page`: what was read of the reply. Days that count as fetched are never asked for again, and so bars of another adjustment
+    than it has are not covered, no bars of a whole market cover nothing, and of a list with rejected rows no day is final:
+    which day a row is of that is missing can't be said.
     """
     if request.start is None or request.end is None or not called_at_ms:
         return ()
@@ -57,10 +58,11 @@ def covered_by(
     if last < request.start:
         return ()
     final_to = min(last, last_final_day(finality, request.timespan, called_at_ms))
+    is_final = final_to >= request.start and not (page and page.rejected and records_of(request, page) is not None)
     return tuple(
         Covered(
             request.provider, request.dataset, symbol, request.timespan, adjustment,
-            request.start, last, final_to if final_to >= request.start else None, called_at_ms,
+            request.start, last, final_to if is_final else None, called_at_ms,
         )
         for symbol in symbols_of(request)
         for adjustment in dict.fromkeys((request.adjustment, *vendor.brings(request, options)))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.record_kinds import Records
 from marketfetch.schemas.request import Request
 from marketfetch.vendors import names, vendor
@@ -29,15 +26,6 @@ def records_of(request: Request | None, page: Page) -> Records | None:
         return page.records if len(page.records) else None
     ranged = (request.start.isoformat(), request.end.isoformat()) if request and request.start and request.end else None
     return Records(found.records, page.records.rows, found.name, page.records.columns, ranged)
-
-
-def known_days(covered: Sequence[Covered], records: Records | None, *, rejected: int) -> tuple[Covered, ...]:
-    """What a page covers: of a list with rejected rows no day is final, so that the next wish for its days asks again.
-
-    A row of it is missing, and which day it is of can't be said.
-    """
-    unsure = records is not None and rejected > 0
-    return tuple(replace(one, final_to=None) for one in covered) if unsure else tuple(covered)
 
 
 def vendors_with(name: str) -> list[str]:

@@ -26,9 +26,7 @@ def test_pages_that_lead_nowhere_end_with_the_reason_and_keep_what_is_good(place
     for symbol, way in SYMBOLS.items():
         sandbox.faults({"kind": "pages", "provider": vendor, "symbol": symbol, "way": way, "rate": 1.0})
     place.worker(concurrency=2)
-    # The pages that the sandbox makes up for Polygon have the adjustment that is usual there.
-    usual = ("--adjustment", "split") if vendor == "polygon" else ()
-    done = place.marketfetch("fetch", vendor, *SYMBOLS, HONEST[vendor], "--start", "2016-01-04", "--end", "2016-01-08", *usual)
+    done = place.marketfetch("fetch", vendor, *SYMBOLS, HONEST[vendor], "--start", "2016-01-04", "--end", "2016-01-08")
     assert done.returncode == 0, done.stderr
     job = done.stdout.strip()
     eventually(lambda: place.status(job)["state"] != "running", within_s=60, what="the job is over")

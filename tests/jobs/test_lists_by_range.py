@@ -19,10 +19,11 @@ from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.ledger import Batch
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.record_kinds import Records
+from marketfetch.schemas.rejects import Reject
 from marketfetch.schemas.request import Request
 from marketfetch.storage.asked_ranges import asked_ranges
 from marketfetch.vendors.covering import covered_by
-from marketfetch.vendors.dataset_names import known_days, records_of
+from marketfetch.vendors.dataset_names import records_of
 from marketfetch.vendors.errors import Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.page_chain import MOST_PAGES_OF_A_LIST, most_pages
@@ -180,9 +181,12 @@ def test_what_all_symbols_have_covered_is_not_asked_for_again_of_one(store: Any)
 
 def test_a_list_with_a_rejected_row_is_asked_for_again_and_so_are_the_days_between_two_lists(store: Any) -> None:  # noqa: F811
     _, requests = wish("*", start="2026-01-05", end="2026-01-09")
-    found = covered_by(requests[0], VENDOR, VENDOR.options(), called_at_ms=int(AT.timestamp() * 1_000))
-    assert known_days(found, None, rejected=1) == found == known_days(found, Records("splits", ()), rejected=0)
-    unsure = known_days(found, Records("splits", ()), rejected=1)
+    sure, unsure = (
+        covered_by(requests[0], VENDOR, VENDOR.options(), called_at_ms=int(AT.timestamp() * 1_000), page=Page(rejects=bad))
+        for bad in ((), (Reject(3, "ex_date", "soon", "is no date"),))
+    )
+    assert [one.final_to for one in (*sure, *unsure)] == [date(2026, 1, 9), None]
+    assert unsure == tuple(replace(one, final_to=None) for one in sure)
     row = reply(int(AT.timestamp() * 1_000), root=requests[0].root, outcome="empty", symbol="*")
     store.store([replace(row, covered=unsure)])
     spec, later = wish("*", start="2026-01-12", end="2026-01-16")

@@ -205,6 +205,23 @@ def test_a_list_of_splits_is_stored_again_where_it_is_one_page(configured, archi
     assert count(configured, "ledger") == 1
 
 
+def test_a_list_with_a_rejected_row_covers_no_final_day(configured, archive):
+    """A row is missing, and the next wish for these days asks for it."""
+    days = {"start": date(2020, 1, 1), "end": date(2020, 12, 31)}
+    good = {"id": "x", "execution_date": "2020-08-31", "split_from": 1, "split_to": 4, "ticker": "AAPL"}
+    for symbol, rows in (("AAPL", [good]), ("*", [good, {**good, "execution_date": "soon"}])):
+        request = Request.model_validate(
+            {"provider": "polygon", "dataset": "splits", "symbol": symbol, "records": True, **days}
+        )
+        body = json.dumps({"results": rows, "status": "OK", "request_id": "y"}).encode()
+        keep(archive, HttpReply(200, {}, body), request=request)
+    assert run().exit_code == 0
+    found = configured.database.read("SELECT symbol, final_to IS NULL FROM coverage ORDER BY symbol")
+    assert [(symbol, bool(is_open)) for symbol, is_open in found] == [("AAPL", False)], (
+        "a list that lacks a row is stored by no replay"
+    )
+
+
 def test_without_an_archive_or_a_vendor_it_says_so(configured, archive):
     assert "There is no such reply in the archive" in run().stderr
     assert "There is no vendor 'polygn'" in run("polygn").output
