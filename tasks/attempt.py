@@ -42,7 +42,7 @@ from marketfetch.vendors.wire import ago_us, steady_s
 from . import kept_files, outcomes
 from .archiving import archive
 from .calling import NOTHING, Calling, read
-from .doors import door
+from .endpoints import endpoint_of
 from .outcomes import Step
 from .reference import Reference, reference
 from .sending.parking import GRANT_HEADER, NAMED, UNSENT
@@ -75,14 +75,14 @@ class Run(Calling):
         if key is None:
             raise BadCredentials(f"no key labelled {self.turn.key_label!r} is configured for {request.provider} in this worker")
         call = vendor.build_request(request, ours)
-        way_in = door(request.provider, call, key)
-        self.url = transport.redacted_url(call, way_in.base_url)
+        endpoint = endpoint_of(request.provider, call, key)
+        self.url = transport.redacted_url(call, endpoint.base_url)
         if call.is_file:
-            page = self.part(request, call, way_in)
+            page = self.part(request, call, endpoint)
             if page.next is not None:
                 self._extend_chain(request, page)
             return page
-        reply = self.sent(request, call, way_in)
+        reply = self.sent(request, call, endpoint)
         left_s = self.lease_ends - steady_s()
         archive(request, reply, fetched_ms=self.called_at_ms, secret=key.secret.get_secret_value(), left_s=left_s)
         if self.turn.kills:

@@ -21,7 +21,7 @@ from marketfetch.vendors.http import HttpReply, HttpRequest
 from marketfetch.vendors.wire import steady_ns, steady_s
 
 from . import kept_files
-from .doors import Door
+from .endpoints import Endpoint
 from .sending.parking import GRANT_HEADER, SENT
 
 #: An event that is never set: waiting for it lets time pass.
@@ -47,7 +47,7 @@ class Calling:
         #: The request, where it is for a part of a file.
         self.of_file: Request | None = None
 
-    def part(self, request: Request, call: HttpRequest, way_in: Door) -> Page:
+    def part(self, request: Request, call: HttpRequest, endpoint: Endpoint) -> Page:
         """Reads a part of a file, which stays on this machine's disk until its last part. Raises FetchError, SendTooLate.
 
         The vendor keeps its files, so that the archive has no use for them. A kept file that is not the one of the other parts
@@ -58,16 +58,16 @@ class Calling:
             reply, self.called_at_ms = found
             self.status = reply.status
             try:
-                return read(request, reply, way_in.secret)
+                return read(request, reply, endpoint.secret)
             except (BadRequest, Unavailable):
                 kept_files.forget(request)
-        reply = self.sent(request, call, way_in)
-        page = read(request, reply, way_in.secret)
+        reply = self.sent(request, call, endpoint)
+        page = read(request, reply, endpoint.secret)
         if page.next is not None:
             kept_files.keep(request, reply, called_at_ms=self.called_at_ms)
         return page
 
-    def sent(self, request: Request, call: HttpRequest, way_in: Door) -> HttpReply:
+    def sent(self, request: Request, call: HttpRequest, endpoint: Endpoint) -> HttpReply:
         """The reply to the one call, which it makes when its slot opens. Raises FetchError, SendTooLate."""
         section = get_settings().provider(request.provider)
         if (ahead_s := self.opens_at - steady_s()) > 0:
@@ -78,18 +78,18 @@ class Calling:
         self.unsent = False
         reply = transport.send(
             call,
-            base_url=way_in.base_url,
+            base_url=endpoint.base_url,
             provider=request.provider,
-            key_label=way_in.key_label,
-            key=way_in.secret,
+            key_label=endpoint.key_label,
+            key=endpoint.secret,
             way=transport.Way(section.proxy, str(section.ca_file) if section.ca_file else None),
-            timeouts=way_in.timeouts,
+            timeouts=endpoint.timeouts,
             # Measured from before `start`: a machine that slept since then must not send a request that has a new holder.
-            send_by=self.lease_ends - way_in.timeouts.total_s,
+            send_by=self.lease_ends - endpoint.timeouts.total_s,
         )
         self.replied_at_ns, self.sent_at_ns = steady_ns(), reply.sent_ns
         self.status = reply.status
-        self.counted = counted(request.provider, way_in.key_label, reply)
+        self.counted = counted(request.provider, endpoint.key_label, reply)
         return reply
 
 

@@ -36,7 +36,7 @@ from . import announcing
 from .app import app
 from .attempt import Run
 from .deliveries import BEGUN, MOST_RAISED, RETURNED, why
-from .doors import lease_s
+from .endpoints import lease_s
 from .neighbours import NoPlace, a_place
 from .reference import Reference, failure, reference, reference_of
 from .sending.checked_task import CheckedTask, refuse_here

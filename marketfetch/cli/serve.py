@@ -75,10 +75,10 @@ def serve(*, host: str, port: int, hosts: tuple[str, ...], origins: tuple[str, .
     from marketfetch.settings import get_settings
     from marketfetch.web import http_server, server_logs
     from marketfetch.web.app import guarded, make_api
-    from marketfetch.web.guards import Door, bare_host, is_loopback, origins_of
+    from marketfetch.web.guards import AccessRules, bare_host, is_loopback, origins_of
 
     get_settings()  # wrong settings are refused before anything is opened
-    door = Door(
+    rules = AccessRules(
         loopback=is_loopback(host),
         hosts=tuple(map(bare_host, hosts)),
         tokens_always=require_token,
@@ -86,16 +86,16 @@ def serve(*, host: str, port: int, hosts: tuple[str, ...], origins: tuple[str, .
     )
     try:
         with signals_as_exceptions():
-            if not door.loopback and not any(map(access_tokens.is_valid, access_tokens.listed())):
+            if not rules.loopback and not any(map(access_tokens.is_valid, access_tokens.listed())):
                 raise click.ClickException(
                     f"{host} can be reached from other machines, and there is no token: `marketfetch token create NAME` makes "
                     "one. Or listen on 127.0.0.1."
                 )
             server_logs.setup()
-            api = make_api(door, owner=owner())
+            api = make_api(rules, owner=owner())
             with http_server.listen(host, port) as listening:
                 at = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
                 click.echo(f"The web API is at {at}/api/v1; Ctrl-C stops it")
-                http_server.run(guarded(api, door), api.state.service, listening)
+                http_server.run(guarded(api, rules), api.state.service, listening)
     except KeyboardInterrupt:
         click.echo("the web API is stopped", err=True)

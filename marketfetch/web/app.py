@@ -26,7 +26,7 @@ from marketfetch.web import (
     series_routes,
     vendor_routes,
 )
-from marketfetch.web.guards import Door, Guards
+from marketfetch.web.guards import AccessRules, Guards
 from marketfetch.web.web_service import Service
 
 PREFIX: Final = "/api/v1"
@@ -45,7 +45,7 @@ _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def make_api(door: Door, *, owner: str = "") -> FastAPI:
+def make_api(rules: AccessRules, *, owner: str = "") -> FastAPI:
     """The API without its guards. `owner`: whose the jobs are that are submitted without a token."""
     api = FastAPI(
         title="marketfetch",
@@ -56,7 +56,7 @@ def make_api(door: Door, *, owner: str = "") -> FastAPI:
         redoc_url=None,
         responses=_REFUSALS,
     )
-    api.state.service = Service(door, owner)
+    api.state.service = Service(rules, owner)
     for routes in _ROUTES:
         api.include_router(routes.router, prefix=PREFIX)
     api.include_router(api_page.router)
@@ -67,18 +67,18 @@ def make_api(door: Door, *, owner: str = "") -> FastAPI:
     return api
 
 
-def guarded(api: FastAPI, door: Door) -> ASGIApp:
+def guarded(api: FastAPI, rules: AccessRules) -> ASGIApp:
     """What a server serves."""
     app: ASGIApp = api
-    if door.origins:
+    if rules.origins:
         app = CORSMiddleware(
             api,
-            allow_origins=door.origins,
+            allow_origins=rules.origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
             expose_headers=["Location", "Retry-After"],
         )
-    return Guards(app, door)
+    return Guards(app, rules)
 
 
 def _version() -> str:

@@ -48,7 +48,7 @@ _HEADERS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class AccessRules:
     """Where the server listens and what it lets in.
 
     `loopback`: it listens on this machine alone. `hosts`: further names in a request's Host, of a proxy in front of it.
@@ -93,15 +93,15 @@ def bare_host(name: str) -> str:
 class Guards:
     """An ASGI app around the API. A refusal is a problem document like those of the routes; so is an unexpected error."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
-        self._app, self._door = app, door
+    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
+        self._app, self._rules = app, rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         begun, headers = False, Headers(scope=scope)
-        body = _Body(headers, receive, self._door.most_body_bytes)
+        body = _Body(headers, receive, self._rules.most_body_bytes)
 
         async def guarded(message: Message) -> None:
             nonlocal begun
@@ -135,15 +135,15 @@ class Guards:
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         """Raises Refused."""
-        host, own = host_of(headers.get("host", "")), self._door.hosts
-        direct = is_loopback(host) if self._door.loopback else _is_address(host) or is_loopback(host)
+        host, own = host_of(headers.get("host", "")), self._rules.hosts
+        direct = is_loopback(host) if self._rules.loopback else _is_address(host) or is_loopback(host)
         if not direct and host not in own:
             raise Refused(
                 421,
                 f"This server does not have the name {host[:100]!r}: ask it by its address, or start it with --allow-host "
                 f"{host[:100] or 'NAME'} if that is its name.",
             )
-        of_here = self._door.loopback and is_loopback(host) and not self._door.tokens_always
+        of_here = self._rules.loopback and is_loopback(host) and not self._rules.tokens_always
         behind = _behind(scope, headers) if of_here else ""
         # A proxy on this machine calls from loopback too: who is behind it has to show a token.
         scope["state"] = {**scope.get("state", {}), "open": of_here and not behind, "behind": behind}
@@ -162,9 +162,9 @@ class Guards:
             return
         origin, verb = headers.get("origin"), "read" if scope["method"] in _READS else "change"
         own_origin = urlsplit(origin or "").netloc.casefold() == headers.get("host", "").casefold()
-        if origin is not None and not own_origin and origin not in self._door.origins:
+        if origin is not None and not own_origin and origin not in self._rules.origins:
             raise Refused(403, f"A page of {origin[:100]} may not {verb} anything here: {_INSTEAD}")
-        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and origin not in self._door.origins:
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and origin not in self._rules.origins:
             raise Refused(403, f"A page of another site may not {verb} anything here: {_INSTEAD}")
 
 

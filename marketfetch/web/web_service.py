@@ -1,4 +1,4 @@
-"""What the routes of one server share: its threads, its door, and whose jobs are submitted without a token."""
+"""What the routes of one server share: its threads, its rules, and whose jobs are submitted without a token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi import Request
 from marketfetch.web import submit_quota
 from marketfetch.web.call_threads import Calls
 from marketfetch.web.callers import Caller
-from marketfetch.web.guards import Door
+from marketfetch.web.guards import AccessRules
 from marketfetch.web.health_look import Health
 from marketfetch.web.known_tokens import KnownTokens
 from marketfetch.web.live_view import Live
@@ -21,7 +21,7 @@ from marketfetch.web.live_view import Live
 class Service:
     """`owner`: whose the jobs are that are submitted without a token."""
 
-    door: Door
+    rules: AccessRules
     owner: str
     calls: Calls = field(default_factory=Calls)
     #: How many clients read bars at this moment.

@@ -26,7 +26,7 @@ from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reading import read
 from tasks import kept_files
 from tasks.calling import Calling
-from tasks.doors import Door
+from tasks.endpoints import Endpoint
 from tests.s3_server import S3Server, s3_server
 
 DAY = date(2024, 7, 3)
@@ -228,20 +228,20 @@ def test_a_kept_file_that_is_not_that_of_the_other_parts_is_forgotten_and_the_ve
     calls: list[Request] = []
 
     class Run(Calling):
-        def sent(self, request, call, way_in):
+        def sent(self, request, call, endpoint):
             calls.append(request)
             return HttpReply(200, {}, FILE)
 
     call = VENDOR.build_request(REQUEST, OPTIONS)
-    way_in = Door("https://files.vendor.test", "main", SecretStr("ID:S"), transport.Timeouts())
+    endpoint = Endpoint("https://files.vendor.test", "main", SecretStr("ID:S"), transport.Timeouts())
     digest = hashlib.sha256(FILE).hexdigest()[:16]
     page = REQUEST.next_page(f"part?at={len(HEADER) + 1}&row=0&file={digest}")
     kept_files.keep(REQUEST, HttpReply(200, {}, other), called_at_ms=5)
     run = Run(None, lease_ends=0, opens_at=0)
-    assert [one.symbol for one in run.part(page, call, way_in).series] == ["AAPL", "IBM"]
+    assert [one.symbol for one in run.part(page, call, endpoint).series] == ["AAPL", "IBM"]
     assert calls == [page]
     kept_files.keep(REQUEST, HttpReply(200, {}, FILE), called_at_ms=5)
-    assert run.part(page, call, way_in).rows == 2
+    assert run.part(page, call, endpoint).rows == 2
     assert calls == [page], "the file of the other parts is read from the disk"
 
 

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from marketfetch.web.app import guarded, make_api
-from marketfetch.web.guards import Door
+from marketfetch.web.guards import AccessRules
 from marketfetch.web.web_service import Service
 from tests.jobs.conftest import emptied  # noqa: F401 (pytest finds the fixture here)
 
@@ -22,7 +22,7 @@ from tests.jobs.conftest import emptied  # noqa: F401 (pytest finds the fixture 
 @lru_cache(maxsize=1)
 def shared_api() -> FastAPI:
     """One for all tests of this process: FastAPI works out its routes at the first request, which takes a while."""
-    return make_api(Door())
+    return make_api(AccessRules())
 
 
 @dataclass
@@ -61,15 +61,15 @@ class Client:
         return str(found["detail"])
 
 
-def client_of(door: Door, owner: str = "ann") -> Client:
-    return Client(guarded(shared_api(), door), service=Service(door, owner))
+def client_of(rules: AccessRules, owner: str = "ann") -> Client:
+    return Client(guarded(shared_api(), rules), service=Service(rules, owner))
 
 
 @pytest.fixture
 def make_client(emptied: Callable[[], None]) -> Callable[..., Client]:  # noqa: F811
-    """Makes a client of an API with a door of its own; Redis and the database are empty."""
+    """Makes a client of an API with a rules of its own; Redis and the database are empty."""
     emptied()
-    return lambda owner="ann", **door: client_of(Door(**door), owner)
+    return lambda owner="ann", **rules: client_of(AccessRules(**rules), owner)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from marketfetch.storage import open_store, reading_back
 from marketfetch.storage.store_errors import StoreUnavailable
 from marketfetch.web import bar_reading, bar_routes
 from marketfetch.web.bar_reading import BarReader, BarsWish
-from marketfetch.web.guards import Door
+from marketfetch.web.guards import AccessRules
 from marketfetch.web.streams import Stream
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of, configured, in_sqlite, keep  # noqa: F401
 from tests.frames.test_adjusted_bars import CASH, DAYS, SPLIT, listed
@@ -36,7 +36,7 @@ def stored(in_sqlite, monkeypatch) -> Client:  # noqa: F811
     monkeypatch.setattr(bar_reading, "PART", 7)
     for n, symbol in enumerate(("AAPL", "MSFT")):
         in_sqlite(symbol, columns_of(JANUARY_2 + DAY_MS * np.arange(20), nulls=2, seed=n), zone="America/New_York")
-    return client_of(Door())
+    return client_of(AccessRules())
 
 
 def rows_of(frame: pl.DataFrame) -> list[dict]:
@@ -78,7 +78,7 @@ def test_bars_are_those_of_the_python_function_in_every_format(stored, asked):
 def test_on_postgres_too(configured, keep, monkeypatch):  # noqa: F811
     monkeypatch.setattr(bar_reading, "PART", 7)
     keep("AAPL", columns_of(JANUARY_2 + DAY_MS * np.arange(20)), zone="America/New_York")
-    found = client_of(Door()).get("bars", params={"symbol": "AAPL", "columns": "ts,close,provider"})
+    found = client_of(AccessRules()).get("bars", params={"symbol": "AAPL", "columns": "ts,close,provider"})
     assert found.json()["bars"] == rows_of_few(marketfetch.bars("AAPL", columns=["ts", "close", "provider"]))
 
 
@@ -88,7 +88,7 @@ def test_adjusted_prices_are_the_same_in_parts(actions, monkeypatch, adjust, ask
     monkeypatch.setattr(bar_reading, "PART", 3)
     whole = marketfetch.bars("AAPL", adjust=adjust, columns=["ts", "close", "volume", "adjustment"], **asked)
     query = {"symbol": "AAPL", "adjust": adjust, "columns": "ts,close,volume,adjustment", **asked}
-    found = client_of(Door()).get("bars", params=query).json()
+    found = client_of(AccessRules()).get("bars", params=query).json()
     assert found["notes"] == []
     assert [list(one) for one in found["bars"]] == [whole.columns] * len(whole)
     for one, row in zip(found["bars"], rows_of_few(whole), strict=True):
@@ -108,7 +108,7 @@ def test_a_doubt_about_adjusted_prices_is_a_note(in_sqlite, tmp_path):  # noqa: 
     in_sqlite("AAPL", columns_of(DAYS), adjustment="raw", zone="America/New_York")
     with closing(open_store(f"sqlite:///{tmp_path}/bars.db")) as opened:
         listed(opened, SPLIT, ("AAPL", "2024-01-09", 1.001, 1.0, ""), day="2024-01-10")
-    found = client_of(Door()).get("bars", params={"symbol": "AAPL", "adjust": "splits"}).json()
+    found = client_of(AccessRules()).get("bars", params={"symbol": "AAPL", "adjust": "splits"}).json()
     with pytest.warns(AdjustmentWarning) as warned:
         marketfetch.bars("AAPL", adjust="splits")
     assert found["notes"] == [str(one.message) for one in warned]

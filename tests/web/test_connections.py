@@ -141,8 +141,8 @@ def test_one_address_has_so_many_connections_and_this_machine_any_number(monkeyp
 
 @pytest.mark.parametrize("given", ["2001:db8::1", "[2001:DB8:0::1]"])
 def test_an_address_that_is_let_in_lets_no_other_name_in(monkeypatch, given):
-    doors = []
-    monkeypatch.setattr(app, "make_api", lambda door, **_: doors.append(door))
+    seen = []
+    monkeypatch.setattr(app, "make_api", lambda rules, **_: seen.append(rules))
 
     def refused(*_: object) -> None:
         raise UnavailableError("it is no matter of this test")
@@ -150,7 +150,7 @@ def test_an_address_that_is_let_in_lets_no_other_name_in(monkeypatch, given):
     monkeypatch.setattr(http_server, "listen", refused)
     done = CliRunner().invoke(marketfetch, ["serve", "--allow-host", given, "--allow-host", "Data.Example"])
     assert "no matter of this test" in done.output
-    assert doors[0].hosts == ("2001:db8::1", "data.example")
+    assert seen[0].hosts == ("2001:db8::1", "data.example")
 
 
 @pytest.mark.parametrize("given", ["a:b", "data.example:443", "2001:db8::1::2", "[127.0.0.1]:80"])

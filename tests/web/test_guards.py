@@ -168,7 +168,7 @@ def test_a_fault_is_a_problem_too_and_says_no_more_than_its_class(make_client):
     async def faulty(scope, receive, send):
         raise ValueError("the secret of the key")
 
-    broken = Client(guards.Guards(faulty, guards.Door()))
+    broken = Client(guards.Guards(faulty, guards.AccessRules()))
     response = broken.get("jobs")
     assert "ValueError" in client.refused(response, 500)
     assert "secret" not in response.text
@@ -209,5 +209,5 @@ def test_a_client_that_takes_nothing_of_a_response_is_cut(monkeypatch):
 
     scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
     scope["state"] = {"cut": lambda: cut.append(1)}
-    asyncio.run(guards.Guards(app, guards.Door())(scope, receive, send))
+    asyncio.run(guards.Guards(app, guards.AccessRules())(scope, receive, send))
     assert cut == [1]

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 
 from marketfetch.web import http_server, server_logs
-from marketfetch.web.guards import Door
+from marketfetch.web.guards import AccessRules
 from marketfetch.web.web_service import Service
 
 
@@ -31,7 +31,7 @@ def left(monkeypatch) -> tuple[threading.Event, list[int]]:
 
 
 def test_a_thread_that_works_for_ever_holds_up_no_end(left, monkeypatch):
-    service, released, working = Service(Door(), "ann"), threading.Event(), threading.Event()
+    service, released, working = Service(AccessRules(), "ann"), threading.Event(), threading.Event()
 
     def away() -> None:
         working.set()
@@ -57,7 +57,7 @@ def test_a_thread_that_works_for_ever_holds_up_no_end(left, monkeypatch):
 
 
 def test_a_server_without_such_a_thread_ends_by_itself(left, monkeypatch):
-    service = Service(Door(), "ann")
+    service = Service(AccessRules(), "ann")
     monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: asyncio.run(service.calls.quick(lambda: None)))
     with http_server.listen("127.0.0.1", 0) as listening:
         http_server.run(lambda *_: None, service, listening)

@@ -23,7 +23,7 @@ _READING: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Endpoint:
     """The base URL and the secret of a call, and its bounds."""
 
     base_url: str
@@ -32,18 +32,20 @@ class Door:
     timeouts: Timeouts
 
 
-def door(provider: str, call: HttpRequest, key: Key) -> Door:
+def endpoint_of(provider: str, call: HttpRequest, key: Key) -> Endpoint:
     """Where `call` goes with this key. Raises NotEntitled for a file without credentials, MissingExtra."""
     settings, ours = get_settings(), options(provider)
     connect_s = settings.timings.connect
     if not call.is_file or not isinstance(ours, FileService):
         total_s = settings.timings.call
-        return Door(settings.provider(provider).base_url, key.label, key.secret, Timeouts(connect_s=connect_s, total_s=total_s))
+        return Endpoint(
+            settings.provider(provider).base_url, key.label, key.secret, Timeouts(connect_s=connect_s, total_s=total_s)
+        )
     need_signing()
     if (secret := ours.file_key(key.label)) is None:
         raise NotEntitled(f"{provider} has no credentials for files here: set providers.{provider}.file_keys in this worker")
     bounds = Timeouts(connect_s=connect_s, total_s=ours.files_seconds, max_bytes=MOST_FILE_BYTES)
-    return Door(ours.files_url, key.label, secret, bounds)
+    return Endpoint(ours.files_url, key.label, secret, bounds)
 
 
 def lease_s(provider: str, dataset: object) -> float:
