@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Final, Literal, cast, overload
+from typing import TYPE_CHECKING, Final, Literal, overload
 
 from marketfetch.exceptions import BadRequestError
-from marketfetch.extras import MissingExtra, need
+from marketfetch.extras import need
 from marketfetch.frames.adjusted_bars import adjusted_batches
 from marketfetch.frames.adjusting import read_adjust, tell_of_stale
 from marketfetch.frames.choosing import one_of_each, wish
 from marketfetch.frames.date_bounds import Asked, read
 from marketfetch.frames.stored_bars import COLUMNS, arrow, batches, found, reading, schema, spans
+from marketfetch.frames.table_frames import frame_of
 from marketfetch.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -130,17 +131,7 @@ def bars(
                 adjusted_batches(store, source, series, ranges, names, by) if by else batches(source, series, ranges, names)
             )
             table = pa.Table.from_batches(found_bars, schema=schema(names))
-    if as_ == "arrow":
-        return table
-    if as_ == "pandas":
-        try:
-            import pandas  # noqa: F401 (pyarrow's conversion needs it)
-        except ImportError:
-            raise MissingExtra("as_='pandas' needs pandas, which is not installed: run `pip install pandas`.") from None
-        return table.to_pandas()
-    import polars as pl
-
-    return cast("pl.DataFrame", pl.from_arrow(table))
+    return frame_of(table, as_)
 
 
 def _driver(folder: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from marketfetch.exceptions import BadRequestError
-from marketfetch.extras import MissingExtra, need
+from marketfetch.extras import need
 from marketfetch.frames.empty_answers import refuse_unknown_vendor
 from marketfetch.frames.record_questions import columns_of, question, record_batches, schema
 from marketfetch.frames.stored_bars import reading
+from marketfetch.frames.table_frames import frame_of
 from marketfetch.storage.stored_records import TIMES, RecordQuestion, stored_records
 
 if TYPE_CHECKING:
@@ -117,17 +118,7 @@ def records(
     with reading("records") as store:
         refuse_unknown_vendor(store, asked)
         table = pa.Table.from_batches(record_batches(store, asked), schema=schema(asked.kind))
-    if as_ == "arrow":
-        return table
-    if as_ == "pandas":
-        try:
-            import pandas  # noqa: F401 (pyarrow's conversion needs it)
-        except ImportError:
-            raise MissingExtra("as_='pandas' needs pandas, which is not installed: run `pip install pandas`.") from None
-        return table.to_pandas()
-    import polars as pl
-
-    return cast("pl.DataFrame", pl.from_arrow(table))
+    return frame_of(table, as_)
 
 
 def rows_of(asked: RecordQuestion) -> list[dict[str, str | float | date | None]]:
