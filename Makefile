@@ -7,7 +7,7 @@ PROCESSES ?= 8
 # Thousands of interpreters start here: each would compile our modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test check lint types contracts coverage stress bench chaos clean
+.PHONY: help demo test check lint types contracts docs coverage stress bench chaos clean
 
 help:            ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -40,7 +40,11 @@ types: $(VENV)/.dev     ## mypy, strict
 contracts: $(VENV)/.dev ## who may import whom
 	@$(BIN)/lint-imports
 
-check: lint types contracts test  ## everything CI runs
+docs: $(VENV)/.dev      ## the site of the docs, with the reference made from the code, into site/; a broken link fails
+	@$(BIN)/python -m tests.around.docs_site build/docs
+	@$(BIN)/zensical build --clean --strict
+
+check: lint types contracts docs test  ## everything CI runs
 
 coverage: $(VENV)/.dev  ## the whole suite again, slower, with the branches that it takes: 95 % of each package or it fails
 	@rm -f .coverage .coverage.*
@@ -80,7 +84,7 @@ rabbitmq: $(VENV)/.dev  ## the messages through a RabbitMQ of its own, which Deb
 	@$(BIN)/python -m tests.rabbitmq
 
 clean:           ## remove what make made
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 NEXT := .venv-next
 

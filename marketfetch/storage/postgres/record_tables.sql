@@ -17,6 +17,7 @@ CREATE TABLE splits (
     PRIMARY KEY (provider, symbol, ex_date, new_shares, old_shares)
 );
 
+-- Dividends by ex date, a row for each payment that the vendor lists.
 -- name: dividends
 CREATE TABLE dividends (
     provider TEXT NOT NULL,
@@ -37,6 +38,7 @@ CREATE TABLE dividends (
     PRIMARY KEY (provider, symbol, ex_date, amount, currency, kind)
 );
 
+-- The symbols of a vendor's lists, with their kind and exchange, and when they were delisted.
 -- name: symbols
 CREATE TABLE symbols (
     provider TEXT NOT NULL,
@@ -58,6 +60,7 @@ CREATE TABLE symbols (
     PRIMARY KEY (provider, symbol, status, listing)
 );
 
+-- The days on which an exchange is closed, or closes early.
 -- name: holidays
 CREATE TABLE holidays (
     provider TEXT NOT NULL,
@@ -101,6 +104,7 @@ CREATE TABLE value_rows (
     PRIMARY KEY (provider, symbol, row_key)
 );
 
+-- The state of a symbol at the moment of a call: prices and volumes as the vendor sent them.
 -- name: snapshots
 CREATE TABLE snapshots (
     provider TEXT NOT NULL,
@@ -120,6 +124,7 @@ CREATE TABLE snapshots (
     PRIMARY KEY (provider, symbol, taken_at)
 );
 
+-- Which markets were open at the moment of a call.
 -- name: market_status
 CREATE TABLE market_status (
     provider TEXT NOT NULL,

@@ -10,6 +10,7 @@ INSERT INTO schema_version (version) VALUES (3);
 INSERT INTO schema_version (version) VALUES (4);
 INSERT INTO schema_version (version) VALUES (5);
 
+-- A series: one symbol of a vendor in bars of one length and one adjustment.
 -- name: series
 CREATE TABLE series (
     id INTEGER NOT NULL,
@@ -67,6 +68,7 @@ CREATE TABLE ledger (
 CREATE INDEX ledger_by_root ON ledger (root, page);
 CREATE INDEX ledger_by_key ON ledger (provider, key_label, called_at, calls);
 
+-- Rows that failed a check, with the field, its value and the reason: the first hundred of each reason of a reply.
 -- name: rejects
 CREATE TABLE rejects (
     id INTEGER NOT NULL,
@@ -235,6 +237,7 @@ CREATE TABLE history_rows (
     PRIMARY KEY (series_id, ts, replaced_by)
 ) WITHOUT ROWID;
 
+-- The bars of `history_rows` by their names, as `bars` has those that stand now.
 -- name: bars_history
 CREATE VIEW bars_history AS
 SELECT s.provider, s.symbol, s.timespan, s.adjustment, h.ts, h.open, h.high, h.low, h.close, h.volume, h.vwap, h.trades,
