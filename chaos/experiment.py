@@ -13,23 +13,17 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
-from redis.exceptions import RedisError
 
 from chaos.audit import audit
 from chaos.fault_injection import INJECTIONS
 from chaos.installation import Installation, an_installation, faults, pause, until
-from chaos.results import Calls, Emptied, Phase, Results
+from chaos.leftovers import left_over, vendor_calls, wait_for_quiet
+from chaos.results import Emptied, Phase, Results
 from chaos.workload import PROVIDERS, Job, Limits, Size, injections, jobs, limits
 from marketfetch.sandbox.sessions import NEW_YORK
 
 Log = Callable[[str], None]
 
-#: Kinds of replies that force another call.
-_FORCING: Final = ("500", "503", "reset", "truncate", "html", "hang", "misbehave")
-#: Redis keys that outlive all requests.
-_REMEMBERED: Final = re.compile(
-    r"mf:\{\w+\}:(tags|counts|epoch|over|(key|done|early|day):.*)|mf:(releaser:.*|releasers|shows:.*|trouble:.*|sweeping|dead)"
-)
 #: A run that takes this many times as long as an undisturbed one counts as stuck.
 _AT_MOST: Final = 3.0
 
@@ -49,7 +43,7 @@ def run(size: Size, *, seed: int, folder: Path, settings: Mapping[str, str], log
         emptied = _emptied(installation, second, done=phase.over, log=log, within_s=size.seconds + 120)
         left = {
             f"{name}, phase {n}": keys
-            for n, each in enumerate((phase.left, _left(installation)), 1)
+            for n, each in enumerate((phase.left, left_over(installation)), 1)
             for name, keys in each.items()
         }
         installation.end_workers()
@@ -98,8 +92,8 @@ def _chaos(installation: Installation, size: Size, mine: Mapping[str, Limits], *
     phase.recovered_s = phase.took_s - phase.last_blow_s
     phase.needed_s = max(mine[name].seconds_for(count) for name, count in phase.remaining.items())
     phase.blows = dict(sorted(done.items()))
-    _wait_for_quiet(installation)
-    phase.left, phase.calls = _left(installation), _calls(installation)
+    wait_for_quiet(installation)
+    phase.left, phase.calls = left_over(installation), vendor_calls(installation)
     with installation.redis() as redis:
         phase.unacked, phase.dead = int(redis.hlen("unacked")), int(redis.xlen("mf:dead"))
     log(f"{phase.took_s:.0f} s: {phase.over} of {size.requests} requests are over")
@@ -109,7 +103,7 @@ def _chaos(installation: Installation, size: Size, mine: Mapping[str, Limits], *
 def _emptied(installation: Installation, second: list[Job], *, done: int, within_s: float, log: Log) -> Emptied:
     """FLUSHALL in the middle of a job; requests that are over by then must not be fetched again."""
     found = Emptied(sum(len(job.symbols) for job in second))
-    before, begin = _calls(installation).violations, time.monotonic()
+    before, begin = vendor_calls(installation).violations, time.monotonic()
     for job in second:
         installation.submit(job)
     until(lambda: _count(installation, 0) >= done + found.requests * 0.4, what="40 % of the second phase", within_s=within_s)
@@ -123,10 +117,10 @@ def _emptied(installation: Installation, second: list[Job], *, done: int, within
     while time.monotonic() < deadline and _count(installation, 0) < done + found.requests:
         installation.tend()
         pause(0.5)
-    _wait_for_quiet(installation)
+    wait_for_quiet(installation)
     found.over = _count(installation, 0) - done
     found.took_s = time.monotonic() - begin
-    found.violations = _calls(installation).violations - before
+    found.violations = vendor_calls(installation).violations - before
     # The sandbox uses this machine's clock. A call may have been on its way for the length of the delays.
     late = flushed + 0.2
     for provider, keys in installation.vendors.control.log(full=True)["providers"].items():
@@ -146,55 +140,6 @@ def _remaining(installation: Installation, size: Size) -> dict[str, int]:
     over = installation.over()
     each = {name: len(range(n, size.requests, len(PROVIDERS))) for n, name in enumerate(PROVIDERS)}
     return {name: count - over.get(name, 0) for name, count in each.items()}
-
-
-def _wait_for_quiet(installation: Installation) -> None:
-    """Waits until Redis holds no request: the gate settles after the ledger, and a cut call's lease runs to its end."""
-    deadline = time.monotonic() + 45
-    while time.monotonic() < deadline:
-        installation.tend()
-        try:
-            if not any(_left(installation).values()):
-                return
-        except RedisError:
-            pass
-        pause(0.5)
-
-
-def _left(installation: Installation) -> dict[str, list[str]]:
-    """The requests and messages left in Redis, except a killed worker's messages, which stay unacked for an hour.
-
-    A request that has crashed a worker and then failed keeps its raw reply for an operator: that is none of them.
-    """
-    failed = _failed(installation)
-    with installation.redis() as redis:
-        ours = {key.decode(errors="replace") for key in redis.scan_iter(match="mf:*", count=1000)}
-        for name in PROVIDERS:
-            kept = [one.decode() for one in redis.lrange(f"mf:{{{name}}}:raws", 0, -1)]
-            ours -= {f"mf:{{{name}}}:raw:{one}" for one in kept if one in failed}
-            if failed.issuperset(kept):
-                ours.discard(f"mf:{{{name}}}:raws")
-        queues = ("fetch.alpha_vantage", "fetch.polygon", "fetch.nasdaq", "store", "celery")
-        waiting = [f"{name}: {length}" for name in queues if (length := redis.llen(name))]
-    return {"keys of the gate": [key for key in sorted(ours) if not _REMEMBERED.fullmatch(key)], "messages": waiting}
-
-
-def _failed(installation: Installation) -> set[str]:
-    try:
-        return {str(one[0]) for one in installation.rows("SELECT request_id FROM ledger WHERE outcome = 'failed'")}
-    except psycopg.OperationalError:
-        return set()
-
-
-def _calls(installation: Installation) -> Calls:
-    report = installation.vendors.control.log()
-    statuses, cut = Counter[str](), 0
-    for keys in report["providers"].values():
-        for one in keys.values():
-            statuses.update(one["statuses"])
-            cut += one["cut"]
-    forced = sum(statuses[kind] for kind in _FORCING)
-    return Calls(report["calls"], report["violations"], forced, cut, dict(sorted(statuses.items())))
 
 
 def _log_counts(text: str) -> dict[str, int]:

@@ -31,6 +31,8 @@ from marketfetch.settings import unrelated_environment
 
 _ROOT: Final = Path(__file__).parents[1]
 _NOTHING: Final = threading.Event()
+LOOPBACK: Final = "127.0.0.1"
+_PASSWORD: Final = "of-the-database"
 
 #: The installation's Celery app: its visibility timeout is longer than any run, so that the broker's redelivery can't hide a
 #: lost request.
@@ -68,6 +70,16 @@ class Installation:
             **variables,
         }
         (folder / "chaos_app.py").write_text(_APP)
+
+    def listen(self, address: str) -> None:
+        """Lets other machines in, with passwords; from then on every process of the run uses this address."""
+        with self.redis() as redis:
+            redis.config_set("bind", f"{LOOPBACK} {address}")
+        with psycopg.connect(self.database_url, autocommit=True) as session:
+            session.execute(f"ALTER ROLE postgres PASSWORD '{_PASSWORD}'")
+        self.redis_url = self.redis_url.replace(LOOPBACK, address)
+        self.database_url = f"postgresql://postgres:{_PASSWORD}@{address}/market"
+        self.env |= {"MARKETFETCH_REDIS_URL": self.redis_url, "MARKETFETCH_DATABASE_URL": self.database_url}
 
     def start_workers(self, size: Size) -> None:
         """Starts workers; returns when all of them release."""
@@ -131,25 +143,29 @@ class Installation:
 
 @contextmanager
 def an_installation(
-    folder: Path, *, seed: int, limits: Mapping[str, Limits], settings: Mapping[str, str]
+    folder: Path, *, seed: int, limits: Mapping[str, Limits], settings: Mapping[str, str], address: str = LOOPBACK
 ) -> Iterator[Installation]:
-    """`settings`: MARKETFETCH_ variables, without that prefix."""
+    """`settings`: MARKETFETCH_ variables, without that prefix. `address`: where other machines reach the servers."""
     with ExitStack() as stack:
         valkey = start_valkey(folder / "valkey")
-        postgres = stack.enter_context(start_postgres(folder / "postgres"))
-        vendors = stack.enter_context(start_sandbox(seed=seed, delay_in_ms=(1, 30), delay_out_ms=(20, 120)))
+        postgres = stack.enter_context(start_postgres(folder / "postgres", address="" if address == LOOPBACK else address))
+        # The vendors' own books are read on loopback only, so they listen there too.
+        everywhere = LOOPBACK if address == LOOPBACK else "0.0.0.0"
+        vendors = stack.enter_context(start_sandbox(host=everywhere, seed=seed, delay_in_ms=(1, 30), delay_out_ms=(20, 120)))
         variables = {f"MARKETFETCH_{name}": value for name, value in settings.items()}
         for name in PROVIDERS:
             mine, key = limits[name], f"chaos-secret-of-{name.replace('_', '-')}"
             prefix = f"MARKETFETCH_PROVIDERS__{name.upper()}__"
             variables[f"{prefix}API_KEYS"] = json.dumps([f"main:{key}"])
             variables[f"{prefix}LIMITS"] = json.dumps(list(mine.texts))
-            variables[f"{prefix}BASE_URL"] = vendors.base_urls[name]
+            variables[f"{prefix}BASE_URL"] = vendors.base_urls[name].replace(everywhere, address)
             if mine.concurrency:
                 variables[f"{prefix}CONCURRENCY"] = f"{mine.concurrency}"
             # The vendor counts calls over a limit and refuses none, so that no refusal hides a violation.
             vendors.control.keys(name, key, limits=list(mine.texts), concurrency=mine.concurrency, enforce=False)
         installation = Installation(folder, valkey=valkey, postgres=postgres, vendors=vendors, variables=variables)
+        if address != LOOPBACK:
+            installation.listen(address)
         # A lambda, as the installation may have restarted its Valkey by then.
         stack.callback(lambda: installation.valkey.stop())
         stack.callback(lambda: installation.end_workers())

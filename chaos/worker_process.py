@@ -16,14 +16,17 @@ import psutil
 class Worker:
     """One `celery worker`, restarted whenever it ends; `own_ends` holds the exit codes of ends that no fault had caused."""
 
-    def __init__(self, name: str, folder: Path, env: Mapping[str, str], *, pool: str, slots: int) -> None:
+    def __init__(
+        self, name: str, folder: Path, env: Mapping[str, str], *, pool: str, slots: int, before: tuple[str, ...] = ()
+    ) -> None:
+        """`before`: the words before its command, which run it on another machine."""
         self._folder, self._env = folder, env
         self.log = folder / f"{name}.log"
         self.own_ends: list[int] = []
         self.sessions: list[int] = []
         self._killed = False
         options = ("-P", pool, "-c", f"{slots}", "-n", f"{name}@%h", "--loglevel", "INFO")
-        self._command = [sys.executable, "-m", "celery", "-A", "chaos_app", "worker", *options]
+        self._command = [*before, sys.executable, "-m", "celery", "-A", "chaos_app", "worker", *options]
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:

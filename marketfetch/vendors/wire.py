@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import socket
 import ssl
+import struct
 import threading
 import time
 from contextlib import suppress
@@ -25,6 +26,12 @@ from urllib3.response import HTTPResponse
 #: It goes on while this machine sleeps: Linux's CLOCK_MONOTONIC stands still then, macOS's does not.
 #: https://man7.org/linux/man-pages/man2/clock_gettime.2.html
 _STEADY: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+#: Values of SO_LINGER (on or off, seconds; https://man7.org/linux/man-pages/man7/socket.7.html). With 0 s, closing a connection
+#: drops what the kernel has not sent yet. Otherwise the kernel goes on sending it, for minutes over a network that is cut, and
+#: the vendor would count a call whose lease has ended long ago.
+_DROP_UNSENT: Final = struct.pack("ii", 1, 0)
+_SEND_UNSENT: Final = struct.pack("ii", 0, 0)
 
 #: Bytes of status line, headers and interim replies together. Real ones have about a thousand.
 HEAD_BYTES: Final = 262_144
@@ -131,6 +138,9 @@ class _BoundedReader(io.RawIOBase):
             wire.ended = True
             if wire.in_head and self.count:
                 raise CallGivenUp("the connection broke in the middle of the reply")
+        if count and wire.in_head:
+            # The vendor has the call. A connection that is kept ends politely, with FIN instead of RST.
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _SEND_UNSENT)
         self.count += count
         wire.received(count)
         return count
@@ -277,6 +287,7 @@ class _Bounded:
             self.connect()
         if not self._tunnelling:
             wire.about_to_write()
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP_UNSENT)
         super().send(data)  # type: ignore[misc]
 
     def getresponse(self) -> HTTPResponse:
