@@ -22,6 +22,7 @@ _EXTRA_OF: Final = {
     "fsspec": "data",
     "requests_aws4auth": "flatfiles",
     "matplotlib": "plot",
+    "prometheus_client": "metrics",
     "fastapi": "serve",
     "uvicorn": "serve",
     "fakeredis": "testing",

@@ -314,3 +314,10 @@ class LogSettings(_Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
+
+
+class MetricsSettings(_Section):
+    """The port on which a worker shows its metrics, None for none, and the address that it listens on."""
+
+    port: int | None = Field(default=None, ge=1, le=65_535)
+    host: str = "127.0.0.1"

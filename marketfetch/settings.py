@@ -34,6 +34,7 @@ from marketfetch.schemas.handle import Words
 from marketfetch.sections import (
     AppName,
     LogSettings,
+    MetricsSettings,
     ModuleName,
     Providers,
     ProviderSettings,
@@ -99,6 +100,7 @@ class Settings(BaseSettings):
     timings: Timings = Timings()
     retries: Retries = Retries()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
     universes: dict[UniverseName, Universe] = Field(default_factory=dict)
     schedule: list[Schedule] = Field(default_factory=list)
     include: list[ModuleName] = Field(default_factory=list)

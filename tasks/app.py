@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
-from celery.signals import import_modules, worker_init, worker_process_init
+from celery.signals import import_modules, worker_init, worker_process_init, worker_process_shutdown
 
+from marketfetch.ops import counters
 from marketfetch.quotas import failpoints
 from marketfetch.settings import failpoint, get_settings
 
@@ -31,7 +32,7 @@ app.steps["worker"].update(
     f"{_HERE}.worker.{step}"
     for step in (
         *("eager_setting:NoEagerWorker", "supported_pools:SupportedPools"),
-        *("releaser:Releaser", "sweeper:Sweeper", "parked_events:ParkedEvents"),
+        *("releaser:Releaser", "sweeper:Sweeper", "parked_events:ParkedEvents", "metrics_port:MetricsPort"),
     )
 )
 
@@ -50,6 +51,12 @@ def _more_patience(**_: Any) -> None:
     """A blocked child does not hold up its siblings, so it may retry longer."""
     ours = {**app.conf.result_backend_transport_options, "retry_policy": {"max_retries": 60}}
     app.conf.result_backend_transport_options = ours
+
+
+@worker_process_shutdown.connect
+def _last_counters(**_: Any) -> None:
+    """A child that is replaced after its task has not written what that task has counted."""
+    counters.write_within(1.0)
 
 
 @import_modules.connect

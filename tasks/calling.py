@@ -11,6 +11,7 @@ from celery import Task
 from pydantic import SecretStr
 
 from marketfetch.configured import counted, options
+from marketfetch.ops import counters
 from marketfetch.quotas.values import VendorCount
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
@@ -41,6 +42,7 @@ class Calling:
         self.sent_at_ns = 0
         self.replied_at_ns = 0
         self.unsent = True
+        self.reply_bytes = 0
         self.status: int | None = None
         self.url = ""
         self.counted: VendorCount | None = None
@@ -88,9 +90,15 @@ class Calling:
             send_by=self.lease_ends - endpoint.timeouts.total_s,
         )
         self.replied_at_ns, self.sent_at_ns = steady_ns(), reply.sent_ns
-        self.status = reply.status
+        self.status, self.reply_bytes = reply.status, len(reply.body)
         self.counted = counted(request.provider, endpoint.key_label, reply)
         return reply
+
+    def count(self, provider: str, key_label: str, outcome: str) -> None:
+        """Counts the call for the metrics, if one was made."""
+        if not self.unsent:
+            took_ns = self.replied_at_ns - self.sent_at_ns if self.replied_at_ns else 0
+            counters.call(provider, key_label, outcome, took_ns=took_ns, reply_bytes=self.reply_bytes)
 
 
 def read(request: Request, reply: HttpReply, secret: SecretStr) -> Page:

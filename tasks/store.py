@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from marketfetch import connections
 from marketfetch.jobs import batches
 from marketfetch.jobs.recorded_outcomes import outcome_json
-from marketfetch.ops import alerts
+from marketfetch.ops import alerts, counters
 from marketfetch.ops.alerts import Alert, Outage
 from marketfetch.quotas import Gate
 from marketfetch.schemas.ledger import Batch, LedgerRow
@@ -103,6 +103,8 @@ def stored(ref: Reference) -> Reference:
         # Even its failure can't be stored: the fault is this request's, so other requests are fetched on.
         _unstorable.holds(f"Request {ref['request']} ({ref['symbol']}) can't even be recorded as failed: {error}.")
         raise Ignore from None
+    if new:
+        counters.stored(row.provider, row.outcome, rows=row.rows, rejects=row.rejects)
     is_back = _outage.over()
     try:
         if is_back:
@@ -170,7 +172,10 @@ def _store_together(gate: Gate, waiting: dict[str, bytes]) -> int:
     except StoreError:
         gate.release_claims(list(readable))
         raise
-    for one, batch in readable.items():
+    for (one, batch), is_new in zip(readable.items(), new, strict=True):
+        if is_new:
+            row = batch.ledger
+            counters.stored(row.provider, row.outcome, rows=row.rows, rejects=row.rejects)
         gate.settle(one, outcome=outcome_json(batch.ledger))
     announcing.after_storing(gate.pool, [batch.ledger.root for batch in readable.values()])
     log.info("stored together", batches=len(readable), new=sum(new))

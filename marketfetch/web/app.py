@@ -21,6 +21,7 @@ from marketfetch.web import (
     job_routes,
     key_routes,
     message_routes,
+    metrics_routes,
     problems,
     schedule_routes,
     series_routes,
@@ -60,6 +61,7 @@ def make_api(rules: AccessRules, *, owner: str = "") -> FastAPI:
     for routes in _ROUTES:
         api.include_router(routes.router, prefix=PREFIX)
     api.include_router(api_page.router)
+    api.include_router(metrics_routes.router)
     for kind in (MarketfetchError, StoreError, RedisError, problems.Refused):
         api.add_exception_handler(kind, problems.on_error)
     api.add_exception_handler(HTTPException, problems.on_http_error)

@@ -8,6 +8,7 @@ from typing import cast
 
 from fastapi import Request
 
+from marketfetch.ops.metrics_page import MetricsPage
 from marketfetch.web import submit_quota
 from marketfetch.web.call_threads import Calls
 from marketfetch.web.callers import Caller
@@ -26,6 +27,7 @@ class Service:
     calls: Calls = field(default_factory=Calls)
     #: How many clients read bars at this moment.
     streams: int = 0
+    metrics: MetricsPage = field(default_factory=MetricsPage)
     health: Health = field(init=False)
     tokens: KnownTokens = field(init=False)
     live: Live = field(init=False)
