@@ -34,6 +34,11 @@ def replaced(redis: Redis) -> Iterator[None]:
         _instead = None
 
 
+def is_replaced() -> bool:
+    """True within `replaced`: what is counted there is no work of this installation."""
+    return _instead is not None
+
+
 def redis() -> Redis:
     """Redis, with timeouts on every call. Raises SettingsError for a URL that is none."""
     return _redis(os.getpid())

@@ -49,6 +49,8 @@ class Counters:
 
     def add(self, *field: str, by: int = 1) -> None:
         """Adds to the counter `field`: its name and the values of its labels. Takes about a microsecond, and never fails."""
+        if connections.is_replaced():
+            return
         name = _BETWEEN.join(field)
         with self._lock:
             first = not self._counts

@@ -54,7 +54,7 @@ DATABASE: Final = "marketfetch.db"
 _GATE: Final = "mf:{polygon}:"
 _BROKER: Final = ("fetch.polygon", "store", "unacked", "unacked_index")
 #: A name of the machine, and signs of life of what is dead.
-_LEFT_OUT: Final = ("mf:releaser:", "mf:sweeping")
+_LEFT_OUT: Final = ("mf:releaser:", "mf:sweeping", "mf:metrics")
 #: What is a moment, by the key's first word: scores, and fields of hashes; with how many us its unit has.
 _SCORES: Final = {
     "granted": 1000,

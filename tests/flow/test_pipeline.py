@@ -33,7 +33,9 @@ def left_in_redis(place) -> set[str]:
         ":early:*",
         ":over",
     )
-    return {key for key in keys if not key.endswith(remembered) and not key.startswith(("mf:releaser", "mf:sweeping"))}
+    return {
+        key for key in keys if not key.endswith(remembered) and not key.startswith(("mf:releaser", "mf:sweeping", "mf:metrics"))
+    }
 
 
 @pytest.mark.parametrize("provider", list(ASKED))
