@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from marketfetch.cli.main import marketfetch
+from tests.around import shown_examples
 from tests.around.recordings_page import PAGE, page
 
 ROOT = Path(__file__).parents[2]
@@ -96,3 +97,13 @@ def test_every_attack_names_a_test_that_exists():
         assert named, f"no test walks this attack: {line}"
         assert (ROOT / named[1]).exists(), line
         assert not named[2] or f"def {named[2]}(" in words(ROOT / named[1]), line
+
+
+def test_the_page_of_examples_shows_each_program_as_it_is():
+    assert words(shown_examples.PAGE) == shown_examples.page(), "run: python -m tests.around.shown_examples"
+    programs = [
+        path for path in (ROOT / "examples").rglob("*") if path.suffix in (".py", ".mjs", ".html") and path.stat().st_size
+    ]
+    page = words(shown_examples.PAGE)
+    assert [path for path in programs if str(path.relative_to(ROOT)) not in page] == []
+    assert len(shown_examples.shown()) == 7
