@@ -29,10 +29,11 @@ app.loader.override_backends = {
 }
 app.config_from_object(f"{_HERE}.celeryconfig")
 app.steps["worker"].update(
-    f"{_HERE}.worker.{step}"
+    f"{_HERE}.{step}"
     for step in (
-        *("eager_setting:NoEagerWorker", "supported_pools:SupportedPools"),
-        *("releaser:Releaser", "sweeper:Sweeper", "parked_events:ParkedEvents", "metrics_port:MetricsPort"),
+        *("worker.eager_setting:NoEagerWorker", "worker.supported_pools:SupportedPools"),
+        *("worker.releaser:Releaser", "worker.sweeper:Sweeper", "worker.parked_events:ParkedEvents"),
+        *("worker.metrics_port:MetricsPort", "hardening.stop_in_mid_write:StopsBetweenCallbacks"),
     )
 )
 

@@ -7,9 +7,10 @@ from celery.concurrency.prefork import TaskPool
 from ..hardening.acks_of_dead_children import AcksOfDeadChildren
 from ..hardening.child_dies_at_start import ChildDiesAtStart
 from ..hardening.child_tracking_after_reconnect import ChildTrackingAfterReconnect
+from ..hardening.stop_in_mid_write import WholeMessagesAtTheEnd
 
 
-class _Children(AcksOfDeadChildren, ChildDiesAtStart, ChildTrackingAfterReconnect):
+class _Children(AcksOfDeadChildren, ChildDiesAtStart, ChildTrackingAfterReconnect, WholeMessagesAtTheEnd):
     """All workarounds in one pool of processes."""
 
 
