@@ -25,11 +25,12 @@ def archive() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def show(*, as_json: bool) -> None:
     """Show how many replies are kept, by month and vendor, and how large they are. Lists every file of the archive."""
+    from marketfetch.documents.archive_documents import archived_months
     from marketfetch.ops.archive_months import months
 
     found = months()
     if as_json:
-        click.echo(json.dumps(_document(found)))
+        click.echo(json.dumps(archived_months(found)))
         return
     if found.months:
         _table(found)
@@ -45,11 +46,12 @@ def purge(*, older_than: timedelta, dry_run: bool, as_json: bool) -> None:
 
     Workers may write meanwhile. A purge that was stopped is finished by the next one.
     """
+    from marketfetch.documents.archive_documents import archived_months
     from marketfetch.ops.archive_months import purge as removed
 
     found = removed(older_than=older_than, dry_run=dry_run)
     if as_json:
-        click.echo(json.dumps({**_document(found), "dry_run": dry_run}))
+        click.echo(json.dumps({**archived_months(found), "dry_run": dry_run}))
         return
     if not found.months:
         click.echo(f"No month in {found.place} is old enough to be removed.")
@@ -67,11 +69,6 @@ def _table(found: Months) -> None:
         replies = ", ".join(f"{vendor} {number:,}" for vendor, number in sorted(one.replies.items()))
         rows.append((one.month, _size(one.size), replies))
     table(rows)
-
-
-def _document(found: Months) -> dict[str, object]:
-    months = [{"month": one.month, "replies": one.replies, "bytes": one.size} for one in found.months]
-    return {"place": found.place, "replies": found.replies, "bytes": found.size, "months": months}
 
 
 def _size(size: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from marketfetch.cli import completing
 from marketfetch.cli.screen import hint, table
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def vendors(*, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name", metavar="[VENDOR]", required=False)
+@click.argument("name", metavar="[VENDOR]", required=False, shell_complete=completing.providers)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def datasets(*, name: str | None, as_json: bool) -> None:
     """List the datasets of a vendor, or of all: timespans, adjustments and examples of symbols.
@@ -48,7 +49,7 @@ def datasets(*, name: str | None, as_json: bool) -> None:
     A dataset without timespans has records that are no bars, such as splits: docs/datasets.md has their tables. One that is
     "read only" is not fetched; `marketfetch read` shows a saved reply of it.
     """
-    from marketfetch.documents.vendor_documents import dataset_document, forms_of
+    from marketfetch.documents.vendor_documents import datasets_document, forms_of
     from marketfetch.exceptions import WrongValueError
     from marketfetch.vendors import UnknownVendor, names, vendor
 
@@ -57,7 +58,7 @@ def datasets(*, name: str | None, as_json: bool) -> None:
     except UnknownVendor as error:
         raise WrongValueError(str(error)) from None
     if as_json:
-        click.echo(json.dumps({"datasets": [{"vendor": one.name, **dataset_document(one, dataset)} for one, dataset in found]}))
+        click.echo(json.dumps(datasets_document(found)))
         return
     rows = [("vendor", "dataset", "what", "timespans", "adjustments", "symbols")]
     for one, dataset in found:

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
 
@@ -40,10 +41,12 @@ def check(ctx: click.Context, *, upgrading: bool, as_json: bool) -> None:
         found = [Finding(level="error", subject="settings", sentence=f"{error.message.rstrip('.')}.")]
     errors = sum(one.level == "error" for one in found)
     if as_json:
-        click.echo(json.dumps({"ok": not errors, "findings": [one.model_dump() for one in found]}))
+        from marketfetch.documents.check_document import check_findings
+
+        click.echo(json.dumps(check_findings(found)))
     else:
         rows = [(one.level, one.subject, one.sentence) for one in found]
         table(rows, styles={"ok": "green", "warning": "yellow", "error": "red"})
         warnings = sum(one.level == "warning" for one in found)
         click.echo(f"\n{counted(errors, 'error')}, {counted(warnings, 'warning')}.")
-    ctx.exit(1 if errors else 0)
+    ctx.exit(FAILED if errors else OK)

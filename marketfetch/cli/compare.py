@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from datetime import date
 from typing import TYPE_CHECKING
 
 import click
 
+from marketfetch.cli import completing
 from marketfetch.cli.days import range_options
+from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.known_words import ADJUSTMENT
 from marketfetch.cli.screen import hint, table
 from marketfetch.cli.symbol_list import symbols_of
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("left", metavar="PROVIDER")
-@click.argument("right", metavar="OTHER")
-@click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
+@click.argument("left", metavar="PROVIDER", shell_complete=completing.providers)
+@click.argument("right", metavar="OTHER", shell_complete=completing.providers)
+@click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True, shell_complete=completing.symbols)
 @range_options(start_default="the first day that both have", end_default="the last day that both have")
 @click.option("--adjustment", type=ADJUSTMENT, help="raw, split or split_dividend.  [default: the first that both have]")
 @click.option(
@@ -97,14 +98,18 @@ def compare(
     if missing:
         hint(f"{counted(len(missing), 'symbol')} of the universe can't be compared. The first one: {missing[0]}")
     if as_json:
-        click.echo(json.dumps({"comparisons": [_document(one, limit) for one in found]}))
+        from marketfetch.documents.data_documents import comparisons
+
+        click.echo(json.dumps(comparisons(found, limit)))
     else:
         for one in found:
             _tell(one, tolerance, volume_tolerance, limit)
-    ctx.exit(1 if any(one.unexplained for one in found) else 0)
+    ctx.exit(FAILED if any(one.unexplained for one in found) else OK)
 
 
 def _tell(one: Comparison, tolerance: float, volume_tolerance: float, limit: int) -> None:
+    from marketfetch.documents.data_documents import explanations
+
     if one.first is None or one.last is None or one.first > one.last:
         hint(f"{one.symbol}: {one.left} and {one.right} have no day of this range in common.")
         return
@@ -113,7 +118,7 @@ def _tell(one: Comparison, tolerance: float, volume_tolerance: float, limit: int
     click.echo(f"{what}: {counted(one.sessions, 'session')} of both, {agree:,} agree within {tolerance:.2%}.")
     left = sum(not other.explained for other in one.disagreements)
     rows = [(f"{left:,}", "disagree, and nothing explains it")]
-    rows += [(f"{number:,}", f"disagree: {why}") for why, number in _explanations(one).items()]
+    rows += [(f"{number:,}", f"disagree: {why}") for why, number in explanations(one).items()]
     rows += [(f"{len(one.only_left):,}", f"only {one.left} has"), (f"{len(one.only_right):,}", f"only {one.right} has")]
     rows += [(f"{one.volumes:,}", f"have volumes that differ by more than {volume_tolerance:.0%}")]
     rows += [(f"{number:,}", f"of these: {why}") for why, number in one.volume_causes.items()]
@@ -136,30 +141,3 @@ def _tell(one: Comparison, tolerance: float, volume_tolerance: float, limit: int
             "A third vendor shows which one is right. Splits and dividends explain more once they are stored: "
             "`marketfetch fetch PROVIDER SYMBOL --dataset splits`."
         )
-
-
-def _explanations(one: Comparison) -> Counter[str]:
-    return Counter(other.explained for other in one.disagreements if other.explained)
-
-
-def _document(one: Comparison, limit: int) -> dict[str, object]:
-    return {
-        "symbol": one.symbol,
-        "left": one.left,
-        "right": one.right,
-        "adjustment": one.adjustment,
-        "first": str(one.first) if one.first else None,
-        "last": str(one.last) if one.last else None,
-        "sessions": one.sessions,
-        "disagree": len(one.disagreements),
-        "explained": dict(_explanations(one)),
-        "unexplained": one.unexplained,
-        "volumes": one.volumes,
-        "volume_causes": dict(one.volume_causes),
-        "only_left": [str(day) for day in one.only_left[:limit]],
-        "only_right": [str(day) for day in one.only_right[:limit]],
-        "disagreements": [
-            {"date": str(other.day), "field": other.field, "left": other.left, "right": other.right, "cause": other.explained}
-            for other in one.disagreements[:limit]
-        ],
-    }

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from marketfetch.cli import completing
+from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
 
@@ -103,7 +105,7 @@ def drop(ctx: click.Context, *, number: str | None, everything: bool, yes: bool)
 
 
 @dead.command()
-@click.argument("provider")
+@click.argument("provider", shell_complete=completing.providers)
 @click.argument("request_id", metavar="REQUEST")
 def reply(*, provider: str, request_id: str) -> None:
     """Write the reply to REQUEST, which crashed its workers, to stdout: `dead reply VENDOR ID > reply.json`.
@@ -137,4 +139,4 @@ def _each(ctx: click.Context, do: Callable[[str], DeadLetter], number: str | Non
         hint(sentence)
     if count or not refused:
         hint(f"{counted(count, 'message')} {'is' if count == 1 else 'are'} {done}." if count else "There are no dead messages.")
-    ctx.exit(1 if refused else 0)
+    ctx.exit(FAILED if refused else OK)

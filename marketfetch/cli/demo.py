@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from marketfetch.cli.demo_plan import EXAMPLE, FAULTS, ON_PURPOSE, WISHES
+from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.screen import command
 from marketfetch.phrases import counted
 
@@ -159,7 +160,7 @@ def _tell(states: list[JobStatus], *, seconds: float) -> int:
     click.echo(f"The rows are in {_DATABASE} (SQLite); every process is stopped. Try next:")
     for line in _next_commands():
         click.echo(f"  {line}")
-    return 0 if requests and over == requests else 1
+    return OK if requests and over == requests else FAILED
 
 
 def _calls() -> int:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from marketfetch.cli import completing
+from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.screen import hint, table
 from marketfetch.cli.symbol_list import symbols_of
 from marketfetch.phrases import counted
@@ -20,8 +22,8 @@ _NOTES: Final = {"split": "that a split explains", "jump over a gap": "over sess
 
 
 @click.command()
-@click.argument("symbols", nargs=-1)
-@click.option("--provider", help="Only bars of this vendor.")
+@click.argument("symbols", nargs=-1, shell_complete=completing.symbols)
+@click.option("--provider", shell_complete=completing.providers, help="Only bars of this vendor.")
 @click.option(
     "--jump",
     type=click.FloatRange(1.1, 1_000),
@@ -63,10 +65,12 @@ def doctor(
     seen = examine(symbols_of(symbols) if symbols else None, provider=provider, bounds=Bounds(jump, flat), told=hint)
     chosen = [one for one in seen.findings if notes or one.finding.level != "note"]
     if as_json:
-        click.echo(json.dumps(_document(seen, chosen[:limit])))
+        from marketfetch.documents.data_documents import doctor_findings
+
+        click.echo(json.dumps(doctor_findings(seen, chosen[:limit])))
     else:
         _tell(seen, chosen, limit)
-    ctx.exit(1 if seen.errors else 0)
+    ctx.exit(FAILED if seen.errors else OK)
 
 
 def _tell(seen: Examined, chosen: list[DataFinding], limit: int) -> None:
@@ -92,23 +96,3 @@ def _sum(seen: Examined) -> str:
     notes = Counter(one.finding.kind for one in seen.findings if one.finding.level == "note")
     parts += [f"{counted(notes[kind], 'jump')} {what}" for kind, what in _NOTES.items() if notes[kind]]
     return ", ".join(parts)
-
-
-def _document(seen: Examined, chosen: list[DataFinding]) -> dict[str, object]:
-    levels = Counter(one.finding.level for one in seen.findings)
-    findings = [
-        {
-            "provider": one.provider,
-            "symbol": one.symbol,
-            "adjustment": one.adjustment or None,
-            "kind": one.finding.kind,
-            "level": one.finding.level,
-            "first": one.finding.first.isoformat(),
-            "last": one.finding.last.isoformat(),
-            "sentence": one.finding.sentence,
-            "todo": one.finding.todo,
-        }
-        for one in chosen
-    ]
-    counts = {level: levels[level] for level in ("error", "warning", "note")}
-    return {"series": seen.series, "bars": seen.bars, "counts": counts, "findings": findings}

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import nullcontext
-from dataclasses import asdict
 from datetime import date
 from typing import IO, TYPE_CHECKING
 
 import click
 
-from marketfetch.cli import doubts
+from marketfetch.cli import completing, doubts
 from marketfetch.cli.days import adjust_options, range_options
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.screen import err, hint
@@ -34,9 +33,15 @@ if TYPE_CHECKING:
 @click.option("--symbols", multiple=True, help="Symbols, with blanks or commas between them.  [default: all]")
 @click.option("--symbols-file", type=click.File("rb"), help="More symbols, as in `marketfetch fetch`.")
 @range_options(start_default="the first stored one", end_default="the last stored one")
-@click.option("--dataset", default="bars", show_default=True, help="Or splits, dividends, snapshots, symbols, values ...")
+@click.option(
+    "--dataset",
+    shell_complete=completing.datasets,
+    default="bars",
+    show_default=True,
+    help="Or splits, dividends, snapshots, symbols, values ...",
+)
 @click.option("--timespan", type=TIMESPAN, help="Only bars of this length.")
-@click.option("--provider", help="Only bars of this vendor.")
+@click.option("--provider", shell_complete=completing.providers, help="Only bars of this vendor.")
 @click.option("--adjustment", type=ADJUSTMENT, help="Only raw, split or split_dividend bars.")
 @adjust_options
 @click.option("--overwrite", is_flag=True, help="Remove an earlier export in DEST first.")
@@ -103,7 +108,9 @@ def export(
 
 def _tell(done: Exported, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(asdict(done)))
+        from marketfetch.documents.data_documents import files_of_export
+
+        click.echo(json.dumps(files_of_export(done)))
         return
     before = f" ({counted(done.skipped, 'file')} of the run before)" if done.skipped else ""
     if done.new_folder:

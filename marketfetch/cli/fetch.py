@@ -8,7 +8,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from marketfetch.cli import completing
 from marketfetch.cli.days import range_options
+from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.plan import in_place_of_symbols, show_plan
 from marketfetch.cli.screen import command, hint
@@ -33,8 +35,8 @@ class _FetchCommand(click.Command):
 
 
 @click.command(cls=_FetchCommand)
-@click.argument("provider")
-@click.argument("symbols", nargs=-1)
+@click.argument("provider", shell_complete=completing.providers)
+@click.argument("symbols", nargs=-1, shell_complete=completing.symbols)
 @click.option(
     "--symbols-file",
     type=click.File("rb"),
@@ -46,6 +48,7 @@ class _FetchCommand(click.Command):
 @range_options(start_default="a year before --end", end_default="today in UTC")
 @click.option(
     "--dataset",
+    shell_complete=completing.datasets,
     default="bars",
     show_default=True,
     help="bars, splits, dividends, or the vendor's name for the data, such as WIKI/PRICES.",
@@ -194,8 +197,8 @@ def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> i
             hint(step)
     if state.state == "done" and not state.rows and surely_traded:
         hint("No row at all came of a range in which every market trades, so the exit code is 1.")
-        return 1
-    return 0 if state.state == "done" else 1
+        return FAILED
+    return OK if state.state == "done" else FAILED
 
 
 def _days_over(start: date | None, end: date | None) -> int:

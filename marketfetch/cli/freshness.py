@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
 
@@ -31,7 +32,7 @@ def show_freshness(*, limit: int, as_json: bool) -> int:
         click.echo(json.dumps(freshness_document(found)))
     else:
         _print(found, len(stale), limit)
-    return 1 if stale or found.adjusted else 0
+    return FAILED if stale or found.adjusted else OK
 
 
 def _print(found: Freshness, stale: int, limit: int) -> None:

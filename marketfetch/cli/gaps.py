@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from marketfetch.cli import completing
 from marketfetch.cli.days import range_options
 from marketfetch.cli.durations import LENGTH
+from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.gap_words import SHOWN, print_stretches, sums
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.screen import hint, table
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("words", metavar="[PROVIDER] [SYMBOLS]...", nargs=-1)
+@click.argument("words", metavar="[PROVIDER] [SYMBOLS]...", nargs=-1, shell_complete=completing.vendors_then_symbols)
 @click.option(
     "--timespan", type=TIMESPAN, help="Only bars of this length: 1m 5m 15m 30m 1h 1d 1w 1mo.  [default: all that are stored]"
 )
@@ -93,7 +95,7 @@ def gaps(
     else:
         _print(found, limit, advise=mendable and not repairing)
         _print_jobs(jobs or ())
-    ctx.exit(1 if mendable and not repairing else 0)
+    ctx.exit(FAILED if mendable and not repairing else OK)
 
 
 def _repaired(found: Found, *, all_of_them: bool) -> list[RepairJob]:

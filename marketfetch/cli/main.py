@@ -1,11 +1,14 @@
 """The `marketfetch` command, also reachable as `celery -A marketfetch marketfetch`.
 
-Exit codes: 0 for success; 1 for a failure, with one sentence on stderr that says why, also where a vendor or the store decides
-that a wish can't be served; 2 for a command that was written wrongly, wherever it is run; 130 for Ctrl-C. The modules of the
+The exit codes stand in exit_codes.py. With --json a command that fails prints a problem document on stdout, beside the sentence
+on stderr, so that stdout is one JSON document in any case. The modules of the
 commands import what is heavy inside their functions, so that `--help` comes at once.
 """
 
 from __future__ import annotations
+
+import json
+from collections.abc import Iterator
 
 import click
 
@@ -13,12 +16,15 @@ from marketfetch.cli.archive import archive
 from marketfetch.cli.catalogue import datasets, vendors
 from marketfetch.cli.check import check
 from marketfetch.cli.compare import compare
+from marketfetch.cli.completion import completion
 from marketfetch.cli.dead import dead
 from marketfetch.cli.demo import demo
 from marketfetch.cli.doctor import doctor
+from marketfetch.cli.exit_codes import INTERRUPTED, WRONG_COMMAND
 from marketfetch.cli.export import export
 from marketfetch.cli.fetch import fetch, plan
 from marketfetch.cli.gaps import gaps
+from marketfetch.cli.help_ends import epilog
 from marketfetch.cli.init import init
 from marketfetch.cli.purge import purge
 from marketfetch.cli.quotas import quotas
@@ -35,13 +41,29 @@ from marketfetch.cli.token import token
 from marketfetch.cli.up import up
 from marketfetch.cli.update import update
 
-INTERRUPTED = 130
+#: Where a command notes in click's context that it was asked for JSON.
+_AS_JSON = "marketfetch.as_json"
 
 
 class Commands(click.Group):
     """A group in which every error ends as one sentence, also when Celery's script or a test runs it."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Notes whether one JSON document is asked for: a command that is written wrongly is refused before it knows."""
+        ctx.meta[_AS_JSON] = "--json" in (args[: args.index("--")] if "--" in args else args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
+        try:
+            return self._invoke(ctx)
+        except click.ClickException as error:
+            if ctx.meta.get(_AS_JSON):
+                from marketfetch.documents.command_problem import problem
+
+                click.echo(json.dumps(problem(error.format_message(), error.exit_code)))
+            raise
+
+    def _invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except click.MissingParameter:
@@ -87,7 +109,7 @@ _WRONG_VALUE = "WrongValueError"
 
 
 class _WrongValue(click.ClickException):
-    exit_code = 2
+    exit_code = WRONG_COMMAND
 
 
 def _sentence(error: Exception) -> str:
@@ -124,9 +146,22 @@ def marketfetch(*, traceback: bool) -> None:
 for command in (
     *(demo, init, up, fetch, plan, update, search, vendors, datasets, status, watch, show, export),
     *(cancel, resume, retry, quotas, dead, rejects, doctor, compare, replay, read, gaps, schedule, serve, check),
-    *(purge, archive, token),
+    *(purge, archive, token, completion),
 ):
     marketfetch.add_command(command)
+
+
+def commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command of a group with the words that call it, such as "quotas pause"; of groups in it themselves, too."""
+    for name, one in group.commands.items():
+        yield f"{before}{name}", one
+        if isinstance(one, click.Group):
+            yield from commands(one, f"{before}{name} ")
+
+
+for path, command in commands(marketfetch):
+    command.epilog = epilog(path)
+marketfetch.epilog = epilog("")
 
 
 def main() -> None:

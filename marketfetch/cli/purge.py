@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from marketfetch.cli import completing
 from marketfetch.cli.ages import AGE
 from marketfetch.cli.screen import hint
 from marketfetch.phrases import counted, joined
@@ -20,7 +21,12 @@ _ALL: Final = "all"
 
 @click.command()
 @click.option("--older-than", type=AGE, help="Old records: days or weeks since a job was over, such as 90d or 12w.")
-@click.option("--parked", metavar="JOB|all", help="Cancel this job, or all jobs and tasks, and remove what they have parked.")
+@click.option(
+    "--parked",
+    metavar="JOB|all",
+    shell_complete=completing.jobs,
+    help="Cancel this job, or all jobs and tasks, and remove what they have parked.",
+)
 @click.option("--yes", is_flag=True, help="With --parked: do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def purge(*, older_than: timedelta | None, parked: str | None, yes: bool, as_json: bool) -> None:

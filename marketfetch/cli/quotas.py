@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from marketfetch.cli import completing
 from marketfetch.cli.durations import LENGTH
+from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.screen import hint, table
 from marketfetch.lengths import in_words
 
@@ -61,8 +63,8 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
 
 
 @quotas.command()
-@click.argument("label")
-@click.option("--provider", help="Where several vendors have a key of that label.")
+@click.argument("label", shell_complete=completing.key_labels)
+@click.option("--provider", shell_complete=completing.providers, help="Where several vendors have a key of that label.")
 @click.option("--for", "seconds", type=LENGTH, default="1d", show_default=True, help="How long: 30s, 5m, 2h, 1d, or seconds.")
 def pause(*, label: str, provider: str | None, seconds: float) -> None:
     """Make no call with the key LABEL for a while. What runs goes on."""
@@ -74,8 +76,8 @@ def pause(*, label: str, provider: str | None, seconds: float) -> None:
 
 
 @quotas.command()
-@click.argument("label")
-@click.option("--provider", help="Where several vendors have a key of that label.")
+@click.argument("label", shell_complete=completing.key_labels)
+@click.option("--provider", shell_complete=completing.providers, help="Where several vendors have a key of that label.")
 def resume(*, label: str, provider: str | None) -> None:
     """End the pause of the key LABEL, and use it again if it was set aside."""
     from marketfetch.ops import key_status
@@ -121,4 +123,4 @@ def health(ctx: click.Context, *, as_json: bool) -> None:
                 waits = f"{one.unstarted} {UNSTARTED}"
             why = unserved.get(one.pool, "Is a worker running? `marketfetch check` looks.")
             click.echo(f"{one.pool}: {'fine' if one.ok else f'{waits}. {why}'}")
-    ctx.exit(0 if ok else 1)
+    ctx.exit(OK if ok else FAILED)

@@ -6,6 +6,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 import click
 
+from marketfetch.cli import completing
 from marketfetch.cli.screen import table
 from marketfetch.phrases import counted
 
@@ -27,8 +28,8 @@ def _headers(_ctx: click.Context, _param: click.Parameter, lines: tuple[str, ...
 
 
 @click.command()
-@click.argument("provider")
-@click.argument("dataset")
+@click.argument("provider", shell_complete=completing.providers)
+@click.argument("dataset", shell_complete=completing.datasets)
 @click.argument("file", type=click.File("rb"))
 @click.option("--status", type=click.IntRange(100, 599), default=200, show_default=True, help="The reply's HTTP status.")
 @click.option("--header", "headers", multiple=True, callback=_headers, help="A header of the reply, 'Name: value'.")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from marketfetch.cli import completing
 from marketfetch.cli.days import DAY
+from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
 from marketfetch.schemas.day_words import WORDS
@@ -21,7 +22,7 @@ _SHOWN: Final = 20
 
 
 @click.command()
-@click.argument("provider", required=False)
+@click.argument("provider", required=False, shell_complete=completing.providers)
 @click.option("--since", type=DAY, help=f"Only replies to calls from this day (UTC) on: {WORDS}.")
 @click.option("--dry-run", is_flag=True, help="Write nothing: show how what is stored would differ.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -36,15 +37,12 @@ def replay(ctx: click.Context, *, provider: str | None, since: date | None, dry_
 
     done = again(provider, since=since, dry_run=dry_run)
     if as_json:
-        click.echo(json.dumps(_document(done, dry_run=dry_run)))
+        from marketfetch.documents.archive_documents import replayed_replies
+
+        click.echo(json.dumps(replayed_replies(done, dry_run=dry_run)))
     else:
         _tell(done, dry_run=dry_run)
-    ctx.exit(1 if done.damaged else 0)
-
-
-def _document(done: Replayed, *, dry_run: bool) -> dict[str, object]:
-    fields = {one.name: getattr(done, one.name) for one in dataclasses.fields(done)}  # `asdict` can't copy a Counter
-    return {**fields, "dry_run": dry_run}
+    ctx.exit(FAILED if done.damaged else OK)
 
 
 def _tell(done: Replayed, *, dry_run: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from marketfetch.cli import completing
 from marketfetch.cli.screen import command, hint, table
 
 if TYPE_CHECKING:
@@ -34,18 +35,20 @@ def next_command(*, as_json: bool) -> None:
 
 
 @schedule.command()
-@click.argument("name")
-def run(name: str) -> None:
+@click.argument("name", shell_complete=completing.schedules)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def run(name: str, *, as_json: bool) -> None:
     """Submit a run of the schedule NAME now, also if it is paused; prints the job's id."""
+    from marketfetch.documents.job_documents import submitted_job
     from marketfetch.jobs.scheduling import run_now
 
     job = run_now(name)
-    click.echo(job.job_id)
+    click.echo(json.dumps(submitted_job(job)) if as_json else job.job_id)
     hint(f"See how it goes: {command()} status {job.job_id}")
 
 
 @schedule.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.schedules)
 def pause(name: str) -> None:
     """Start no run of the schedule NAME until `schedule resume NAME`. A run that goes is not stopped."""
     from marketfetch.jobs.scheduling import pause as paused
@@ -55,7 +58,7 @@ def pause(name: str) -> None:
 
 
 @schedule.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.schedules)
 def resume(name: str) -> None:
     """Start the runs of the schedule NAME again: the one that was due last, if it was missed, within a minute."""
     from marketfetch.jobs.scheduling import resume as resumed

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-#: As marketfetch.cli.main has it, which may not be loaded.
-_INTERRUPTED = 130
+from marketfetch.cli.exit_codes import INTERRUPTED
 
 
 def main() -> None:
@@ -16,4 +15,4 @@ def main() -> None:
         command()
     except KeyboardInterrupt:
         sys.stderr.write("\n")
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)

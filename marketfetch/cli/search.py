@@ -8,6 +8,8 @@ from urllib.parse import quote_plus
 
 import click
 
+from marketfetch.cli import completing
+from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.screen import hint
 from marketfetch.phrases import counted
 
@@ -15,7 +17,7 @@ _SHOWN: Final = ("provider", "symbol", "name", "kind", "market", "exchange", "cu
 
 
 @click.command()
-@click.argument("provider")
+@click.argument("provider", shell_complete=completing.providers)
 @click.argument("words", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
@@ -29,7 +31,7 @@ def search(ctx: click.Context, *, provider: str, words: tuple[str, ...], as_json
     from marketfetch.cli.outcome import next_step, sentences
     from marketfetch.cli.owner import owner
     from marketfetch.cli.progress import watched
-    from marketfetch.cli.show_records import document, print_rows
+    from marketfetch.cli.show_records import print_rows
     from marketfetch.frames.record_frames import named
     from marketfetch.frames.record_questions import question
     from marketfetch.storage.stored_records import records_of_job
@@ -43,7 +45,9 @@ def search(ctx: click.Context, *, provider: str, words: tuple[str, ...], as_json
     typed = " ".join(words).casefold()
     rows.sort(key=lambda row: _place(typed, str(row["symbol"]), str(row["name"])))
     if as_json:
-        click.echo(json.dumps({"job": job.job_id, "state": state.state, "rows": [document(row) for row in rows]}))
+        from marketfetch.documents.data_documents import shown_record
+
+        click.echo(json.dumps({"job": job.job_id, "state": state.state, "rows": [shown_record(row) for row in rows]}))
     elif state.state != "done":
         click.echo("\n".join(sentences(state)))
         hint(next_step(state))
@@ -52,7 +56,7 @@ def search(ctx: click.Context, *, provider: str, words: tuple[str, ...], as_json
     else:
         print_rows([{name: row[name] for name in _SHOWN} for row in rows])
         hint(f"{counted(len(rows), 'symbol')}. `marketfetch fetch {provider} SYMBOL` fetches its bars.")
-    ctx.exit(0 if rows and state.state == "done" else 1)
+    ctx.exit(OK if rows and state.state == "done" else FAILED)
 
 
 def _place(typed: str, symbol: str, name: str) -> tuple[bool, bool, str]:

@@ -6,14 +6,14 @@ import json
 import math
 import webbrowser
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import click
 
-from marketfetch.cli import doubts
+from marketfetch.cli import completing, doubts
 from marketfetch.cli.days import adjust_options, range_options
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.screen import hint, table
@@ -37,16 +37,22 @@ _SHORT: Final = 7
 
 
 @click.command()
-@click.argument("symbol", required=False)
+@click.argument("symbol", required=False, shell_complete=completing.symbols)
 @click.option(
     "--timespan", type=TIMESPAN, default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo."
 )
 @click.option(
     "--last", type=click.IntRange(1, _MOST), help="How many bars, the latest ones.  [default: 30; with --start or --end all]"
 )
-@click.option("--dataset", default="bars", show_default=True, help="Or splits, dividends, snapshots, symbols, values ...")
+@click.option(
+    "--dataset",
+    shell_complete=completing.datasets,
+    default="bars",
+    show_default=True,
+    help="Or splits, dividends, snapshots, symbols, values ...",
+)
 @range_options(start_default="the first stored one", end_default="the last stored one")
-@click.option("--provider", help="The vendor, where several have bars of SYMBOL.")
+@click.option("--provider", shell_complete=completing.providers, help="The vendor, where several have bars of SYMBOL.")
 @click.option("--adjustment", type=ADJUSTMENT, help="raw, split or split_dividend, where several are stored.")
 @adjust_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -118,7 +124,9 @@ def show(
                 tell_of_stale(store, [one])
             shown.append((one, bars))
     if as_json and not (plot or output or opening):
-        documents = [_document(*one) for one in shown]
+        from marketfetch.documents.data_documents import shown_series
+
+        documents = [shown_series(series, bars, _days(series, bars)) for series, bars in shown]
         click.echo(json.dumps({"series": documents} if asked.optional else documents[0]))
         return
     for number, (series, bars) in enumerate(shown):
@@ -151,21 +159,6 @@ def _labels(series: StoredSeries, bars: BarColumns) -> list[str]:
         return [str(day) for day in _days(series, bars) or []]
     zone = zone_info(series.zone or "UTC")
     return [f"{datetime.fromtimestamp(ts / 1000, zone):%Y-%m-%d %H:%M}" for ts in bars.ts.tolist()]
-
-
-def _document(series: StoredSeries, bars: BarColumns) -> dict[str, object]:
-    from marketfetch.schemas.columns_of_bars import FLOAT_COLUMNS
-
-    rows = []
-    days = _days(series, bars)
-    for i, ts in enumerate(bars.ts.tolist()):
-        values = {name: float(getattr(bars, name)[i]) for name in FLOAT_COLUMNS}
-        numbers = {name: None if math.isnan(value) else value for name, value in values.items()}
-        at = datetime.fromtimestamp(ts / 1000, UTC).isoformat().replace("+00:00", "Z")
-        day = None if days is None else str(days[i])
-        rows.append({"ts": ts, "at": at, "date": day, **numbers, "partial": bool(bars.partial[i])})
-    of_series = {"provider": series.provider, "symbol": series.symbol, "timespan": series.timespan}
-    return {**of_series, "adjustment": series.adjustment, "zone": series.zone, "bars": rows}
 
 
 def _days(series: StoredSeries, bars: BarColumns) -> list[date] | None:

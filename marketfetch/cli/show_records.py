@@ -46,7 +46,9 @@ def show_records(
     rows = rows_of(asked)
     shown = rows[-last:]
     if as_json:
-        click.echo(json.dumps({"dataset": dataset, "rows": [document(one) for one in shown], "total": len(rows)}))
+        from marketfetch.documents.data_documents import shown_record
+
+        click.echo(json.dumps({"dataset": dataset, "rows": [shown_record(one) for one in shown], "total": len(rows)}))
         return
     if not rows:
         with reading("records") as store:
@@ -55,17 +57,6 @@ def show_records(
     print_rows([_flat(one) for one in shown])
     if len(shown) < len(rows):
         hint(f"The last {len(shown):,} of {counted(len(rows), 'row')}: --last shows more, `marketfetch export` writes all.")
-
-
-def document(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row for JSON: days and times as ISO 8601, the cells of a table as an object."""
-    found: dict[str, Any] = {}
-    for name, value in row.items():
-        if name in ("row_key", "cells"):
-            found[name] = json.loads(value)
-        else:
-            found[name] = _text(value) if isinstance(value, date) else value
-    return found
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:

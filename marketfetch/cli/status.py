@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from marketfetch.cli import completing
+from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.screen import hint
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("job", required=False)
+@click.argument("job", required=False, shell_complete=completing.jobs)
 @click.option("--failed", is_flag=True, help="List only jobs with failed requests; with JOB, show every failed request of it.")
 @click.option("--watch", is_flag=True, help="Follow JOB, or every listed job that runs, until it is over.")
 @click.option("--freshness", is_flag=True, help="List the stored series that are behind their calendar, by how many sessions.")
@@ -69,7 +71,7 @@ def status(
 
 
 @click.command()
-@click.argument("job", required=False)
+@click.argument("job", required=False, shell_complete=completing.jobs)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, at the end.")
 @click.pass_context
 def watch(ctx: click.Context, *, job: str | None, as_json: bool) -> None:
@@ -162,7 +164,7 @@ def _say_none(chosen: Chosen) -> None:
 
 
 def _exit_code(states: list[JobStatus]) -> int:
-    return 1 if any(one.state in ("failed", "cancelled") for one in states) else 0
+    return FAILED if any(one.state in ("failed", "cancelled") for one in states) else OK
 
 
 def _stale_prices() -> list[str]:

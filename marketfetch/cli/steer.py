@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from marketfetch.cli import completing
+from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.screen import command, hint
 from marketfetch.phrases import counted
 
@@ -17,7 +19,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document 
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=completing.jobs)
 @_JSON
 def cancel(*, job: str, as_json: bool) -> None:
     """Make no more calls for JOB. Running requests still end; requests that other jobs share stay."""
@@ -34,7 +36,7 @@ def cancel(*, job: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("job", required=False)
+@click.argument("job", required=False, shell_complete=completing.jobs)
 @_JSON
 @click.pass_context
 def resume(ctx: click.Context, *, job: str | None, as_json: bool) -> None:
@@ -65,11 +67,11 @@ def resume(ctx: click.Context, *, job: str | None, as_json: bool) -> None:
         (hint if as_json else click.echo)(
             "No job is open, so there is nothing to resume. One that is cancelled goes on with `marketfetch resume JOB`."
         )
-    ctx.exit(1 if any(isinstance(requests, Exception) for requests in fed.values()) else 0)
+    ctx.exit(FAILED if any(isinstance(requests, Exception) for requests in fed.values()) else OK)
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=completing.jobs)
 @_JSON
 def retry(*, job: str, as_json: bool) -> None:
     """Make the failed requests of JOB again."""

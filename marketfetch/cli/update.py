@@ -9,6 +9,8 @@ from typing import IO, TYPE_CHECKING, Final
 
 import click
 
+from marketfetch.cli import completing
+from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.fetch import of_before, of_market
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.screen import command, hint
@@ -26,8 +28,8 @@ _USUAL: Final = {"timespan": "1d", "dataset": "bars"}
 
 
 @click.command()
-@click.argument("provider")
-@click.argument("symbols", nargs=-1)
+@click.argument("provider", shell_complete=completing.providers)
+@click.argument("symbols", nargs=-1, shell_complete=completing.symbols)
 @click.option(
     "--symbols-file", type=click.File("rb"), help="More symbols: a line each, or a CSV with a column symbol or ticker."
 )
@@ -35,7 +37,9 @@ _USUAL: Final = {"timespan": "1d", "dataset": "bars"}
 @click.option(
     "--timespan", type=TIMESPAN, default="1d", show_default=True, help="The length of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo."
 )
-@click.option("--dataset", default="bars", show_default=True, help="The vendor's name for the data.")
+@click.option(
+    "--dataset", shell_complete=completing.datasets, default="bars", show_default=True, help="The vendor's name for the data."
+)
 @click.option("--adjustment", type=ADJUSTMENT, help="raw, split or split_dividend.  [default: as for fetch]")
 @click.option(
     "--by-symbol", is_flag=True, help="Ask for each symbol by itself, also where calls with the whole market are fewer."
@@ -136,4 +140,4 @@ def _wait(job_id: str, provider: str, *, as_json: bool) -> int:
         click.echo("\n".join(sentences(state)))
         if step := next_step(state):
             hint(step)
-    return 0 if state.state == "done" else 1
+    return OK if state.state == "done" else FAILED

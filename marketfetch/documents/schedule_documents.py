@@ -28,6 +28,7 @@ class ScheduledJob(TypedDict):
     zone: str
     last: str
     priority: int
+    by_symbol: bool
     next: str | None
     due: str | None
     last_job: str | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypedDict
@@ -53,6 +54,18 @@ class InstalledVendor(TypedDict):
     symbols: list[VendorSymbol]
 
 
+class DatasetOfVendor(VendorDataset):
+    """A dataset with the name of its vendor."""
+
+    vendor: str
+
+
+class Datasets(TypedDict):
+    """Datasets of the installed vendors."""
+
+    datasets: list[DatasetOfVendor]
+
+
 class Vendors(TypedDict):
     """The installed vendors."""
 
@@ -63,6 +76,10 @@ def vendors_document() -> Vendors:
     from marketfetch.vendors import names, vendor
 
     return {"vendors": [_vendor(vendor(name)) for name in names()]}
+
+
+def datasets_document(found: Iterable[tuple[Vendor[Any], Dataset]]) -> Datasets:
+    return {"datasets": [{"vendor": one.name, **dataset_document(one, dataset)} for one, dataset in found]}
 
 
 def forms_of(one: Vendor[Any], dataset: Dataset) -> list[SymbolForm]:

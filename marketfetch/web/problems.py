@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from typing_extensions import TypedDict
 
+from marketfetch.documents.command_problem import TYPES
 from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError, UnknownJob
 from marketfetch.ops import redis_writes
 from marketfetch.redaction import Redactor
@@ -24,8 +25,6 @@ from marketfetch.storage.store_errors import StoreError
 from marketfetch.validation_words import in_words
 
 MEDIA_TYPE: Final = "application/problem+json"
-#: Begins the `type` of every problem; the rest is the word below.
-TYPES: Final = "urn:marketfetch:problem:"
 #: What each status means here: the word of the type, and the title.
 KINDS: Final[Mapping[int, tuple[str, str]]] = {
     400: ("bad-request", "The request can't be read"),

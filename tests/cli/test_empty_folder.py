@@ -29,6 +29,7 @@ GIVEN = {
     "purge --parked": ["--parked", "abcdef0123456789", "--yes"],
     "read": ["polygon", "bars", "/dev/null"],
     "datasets": [],
+    "completion": ["bash"],
     "plan": ["polygon", "AAPL"],
     "show": ["AAPL"],
     "token": ["list"],
@@ -49,6 +50,7 @@ GIVEN = {
 #: They look into neither Redis nor the database, or first for an archive or a schedule.
 NOWHERE = {
     "vendors",
+    "completion",
     "datasets",
     "read",
     "replay",
