@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
@@ -32,14 +32,16 @@ stderr: [the command line](command-line.md#json) says more.
 
 def schemas() -> dict[str, Any]:
     """The schema of each command's document, all definitions together."""
-    wanted = [(name, "serialization", TypeAdapter(kind)) for name, kind in {**DOCUMENTS, "": FAILED}.items()]
-    found, definitions = TypeAdapter.json_schemas(wanted, ref_template="#/$defs/{model}")  # type: ignore[arg-type]
+    wanted: list[tuple[str, Literal["serialization"], TypeAdapter[Any]]] = [
+        (name, "serialization", TypeAdapter(kind)) for name, kind in {**DOCUMENTS, "": FAILED}.items()
+    ]
+    found, definitions = TypeAdapter.json_schemas(wanted, ref_template="#/$defs/{model}")
     commands = {name: schema for (name, _), schema in found.items() if name}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "What marketfetch's commands print with --json",
         "commands": commands,
-        "failed": found["", "serialization"],  # type: ignore[index]
+        "failed": found["", "serialization"],
         "$defs": _plain(definitions["$defs"]),
     }
 
