@@ -101,5 +101,6 @@ next:            ## the suite with the newest pre-releases of Celery and kombu, 
 	  exit $$status
 
 .PHONY: fuzz
-fuzz: $(VENV)/.dev      ## mutate 100,000 replies and 100,000 times the bytes on the wire: known errors only, <= 2 s, <= 200 MB; SEED=n repeats a run
+fuzz: $(VENV)/.dev      ## mutate 100,000 replies and 100,000 times the bytes on the wire: known errors only, <= 2 s, <= 200 MB; then the worst bodies of 64 MB; SEED=n repeats a run
 	@$(BIN)/python -m tests.vendors.fuzzing 100000 $(SEED)
+	@$(BIN)/python -m tests.vendors.worst_bodies 64

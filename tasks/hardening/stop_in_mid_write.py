@@ -97,7 +97,7 @@ class WholeMessagesAtTheEnd(AsynPool):  # type: ignore[misc]  # Celery is untype
 
     def close(self) -> None:
         for job in list(self._cache.values()):
-            writer = getattr(job, "_writer", lambda: None)()
+            writer: Any = getattr(job, "_writer", lambda: None)()
             if writer in self._active_writers and inspect.getgeneratorstate(writer) == inspect.GEN_SUSPENDED:
                 self._flush_writer(job._write_to, writer)  # noqa: SLF001
         super().close()

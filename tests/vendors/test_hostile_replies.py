@@ -365,9 +365,12 @@ def test_reasons_are_bounded_too():
 
 @pytest.mark.parametrize("name", sorted(VENDORS))
 def test_the_worst_bodies_cost_six_times_their_bytes_and_ten_seconds_at_most(name):
-    """Every dataset and kind, in seconds of CPU; a peak is that of the whole process, which has 200 MB for itself."""
+    """Every dataset and kind, in seconds of CPU; a peak is that of the whole process, which has 200 MB for itself.
+
+    Making bodies takes longer than reading them, so these have 4 MB. `make fuzz` reads those of the size limit, 64 MB.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "tests.vendors.worst_bodies", "8", name],
+        [sys.executable, "-m", "tests.vendors.worst_bodies", "4", name],
         cwd=ROOT,
         # Where branches are counted they are not counted here: that would be what is measured.
         env={variable: value for variable, value in environment().items() if not variable.startswith("COVERAGE_")},
