@@ -9,7 +9,9 @@ import pytest
 
 from marketfetch.cli.main import marketfetch
 from tests.around import shown_examples
+from tests.around.docs_site import OF_THE_ROOT
 from tests.around.recordings_page import PAGE, page
+from tests.around.reference.__main__ import PAGES as REFERENCE
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -107,3 +109,12 @@ def test_the_page_of_examples_shows_each_program_as_it_is():
     page = words(shown_examples.PAGE)
     assert [path for path in programs if str(path.relative_to(ROOT)) not in page] == []
     assert len(shown_examples.shown()) == 7
+
+
+def test_every_page_is_in_the_navigation_of_the_site_once():
+    nav = re.findall(r'"([a-z_/0-9-]+\.md)"', words(ROOT / "zensical.toml"))
+    docs = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    needed = {name for name in docs if not name.startswith("decisions/")} | {f"reference/{name}" for name in REFERENCE}
+    assert sorted(set(nav)) == sorted(nav)
+    assert needed - set(nav) == set(), "give it a place in zensical.toml"
+    assert set(nav) <= needed | set(OF_THE_ROOT.values())

@@ -177,6 +177,14 @@ def test_a_transaction_that_is_rolled_back_submits_nothing(running):
     assert running.place.rows("SELECT count(*) FROM jobs") == [(jobs[0][0] + 1,)]
 
 
+def test_the_script_that_has_moved_fetches_all_of_it(running):
+    page = (ROOT / "docs" / "how-to" / "from-a-script.md").read_text(encoding="utf-8")
+    _, moved = re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    done = running.place.run("-c", moved)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"3 stored 0 failed \d+ rows\n", done.stdout), done.stdout
+
+
 def test_while_redis_is_away_each_says_so_and_goes_on_when_it_is_back(running):
     running.place.valkey.stop()
     late = {**WISH, "symbols": ["XOM"]}
