@@ -25,6 +25,7 @@ _EXTRA_OF: Final = {
     "prometheus_client": "metrics",
     "fastapi": "serve",
     "uvicorn": "serve",
+    "cryptography": "encryption",
     "fakeredis": "testing",
     "lupa": "testing",
 }

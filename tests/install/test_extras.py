@@ -26,6 +26,8 @@ OF_EXTRA = {
     "flatfiles": ("requests_aws4auth",),
     "s3": ("s3fs",),
     "plot": ("matplotlib",),
+    "encryption": ("cryptography",),
+    "keyring": ("keyring",),
     "metrics": ("prometheus_client",),
     "serve": ("fastapi", "starlette", "uvicorn"),
     "data": ("polars", "pyarrow", "adbc_driver_manager", "adbc_driver_sqlite", "adbc_driver_postgresql", "fsspec"),
@@ -56,7 +58,7 @@ def without(tmp_path):
 
 
 def test_all_is_every_extra_but_those_of_tests():
-    assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local,data,flatfiles,s3,serve,metrics,plot]"]
+    assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local,data,flatfiles,s3,serve,metrics,encryption,plot]"]
     assert set(EXTRAS) == {*OF_EXTRA, "all", "dev"}
     assert {"marketfetch[all]", "marketfetch[testing]"} <= set(EXTRAS["dev"])
 

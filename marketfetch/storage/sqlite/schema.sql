@@ -204,6 +204,21 @@ CREATE TABLE tokens (
     UNIQUE (hash)
 );
 
+-- Every change of a setting at run time, the latest of a name in force: by whom, when, before and after as JSON. A value is
+-- {"value": ...}, a secret {"sealed": its text under the master key, "key_id": which one}; NULL is none. `version` goes up by one.
+-- name: setting_changes
+CREATE TABLE setting_changes (
+    version BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    changed_by TEXT NOT NULL,
+    changed_at BIGINT NOT NULL,
+    undoes BIGINT,
+    before_value TEXT,
+    after_value TEXT,
+    PRIMARY KEY (version)
+);
+CREATE INDEX setting_changes_by_name ON setting_changes (name, version);
+
 -- `date`: twelve hours behind its midnight, a daily bar has its date also where the clocks have changed otherwise than was known.
 -- name: bars
 CREATE VIEW bars AS

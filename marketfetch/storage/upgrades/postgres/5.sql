@@ -11,3 +11,15 @@ CREATE TABLE tokens (
     PRIMARY KEY (id),
     UNIQUE (hash)
 );
+-- Every change of a setting at run time; see schema.sql.
+CREATE TABLE setting_changes (
+    version BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    changed_by TEXT NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    undoes BIGINT,
+    before_value TEXT,
+    after_value TEXT,
+    PRIMARY KEY (version)
+);
+CREATE INDEX setting_changes_by_name ON setting_changes (name, version);
