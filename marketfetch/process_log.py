@@ -9,12 +9,23 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Final
 
 import structlog
 from structlog.typing import Processor
 
 from marketfetch.redaction import Redactor
 from marketfetch.settings import get_settings
+
+#: The redactors of this process's log, to which secrets are added while it runs.
+_redactors: Final[list[Redactor]] = []
+
+
+def cut_out(secrets: Iterable[str]) -> None:
+    """From now on the log is without these secrets too: an API key was added while this process runs."""
+    found = tuple(secrets)
+    for one in _redactors:
+        one.add(found)
 
 
 def setup(
@@ -30,6 +41,8 @@ def setup(
     and errors are logged.
     """
     settings = get_settings()
+    redactor = Redactor(settings.secrets())
+    _redactors[:] = [redactor]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -37,7 +50,7 @@ def setup(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
-        Redactor(settings.secrets()),
+        redactor,
     ]
     structlog.configure(
         # First, so that a record below the level costs nothing.

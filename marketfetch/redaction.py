@@ -77,6 +77,10 @@ class Redactor:
         self._secrets = tuple(secrets)
         redact("", self._secrets)  # before a worker forks its children, each of which would compile the pattern
 
+    def add(self, secrets: Iterable[str]) -> None:
+        """These secrets are cut out too; those of before still are."""
+        self._secrets = tuple(sorted({*self._secrets, *secrets}, key=len, reverse=True))
+
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return {key: self._clean(value) for key, value in event.items() if value is not None}
 

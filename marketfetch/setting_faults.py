@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, get_args
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from marketfetch.setting_sources import Source, places
+from marketfetch.setting_sources import PREFIX, Source, places
 from marketfetch.suggestions import did_you_mean
 from marketfetch.validation_words import in_words
 from marketfetch.vendors.protocol import BASE_URL
@@ -42,6 +42,23 @@ def sentence(error: ValidationError, model: type[BaseModel], sources: Sequence[S
         where = places(sources, one["loc"], message)
         clauses.append(f"{clause} ({where})" if where else clause)
     return "; ".join(clauses)
+
+
+def unknown_variable(variables: Iterable[str], model: type[BaseModel]) -> str:
+    """Returns the sentence about the first MARKETFETCH_ variable that is no setting, "" if each is one."""
+    known = dict(fields(model))
+    free = [name for name, annotation in known.items() if get_origin(annotation) is dict]
+    for variable in variables:
+        if not variable.upper().startswith(PREFIX):
+            continue
+        name = variable[len(PREFIX) :].lower()
+        # The names in a table such as key_limits are the user's own.
+        if name in known or name.startswith(tuple(f"{one}__" for one in free)):
+            continue
+        meant = did_you_mean(name.upper(), [one.upper() for one in known], as_written=f"{PREFIX}{{}}")
+        meant = meant or "See marketfetch.toml.example for every name."
+        return f"the environment variable {variable} is no setting of marketfetch. {meant}"
+    return ""
 
 
 def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,8 @@
 """From where a value of the settings comes, and how messages name that place. Values are arguments: no source is read here.
 
-The sources in their order: the note of a running sandbox, the environment, marketfetch.toml, the vendors' own variables. The
-first one that holds a value wins, setting by setting: so the place of a value is that of the first source that holds its path.
+The sources in their order: the note of a running sandbox, the environment, marketfetch.toml, the vendors' own variables, the
+database. The first one that holds a value wins, setting by setting: so the place of a value is that of the first source that
+holds its path.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
 from marketfetch.sections import bare_label
+from marketfetch.stored_settings import StoredSetting
 from marketfetch.toml_lines import line_of
 
 PREFIX: Final = "MARKETFETCH_"
@@ -90,6 +92,21 @@ class OwnVariables(Source):
 
     def place(self, path: Location) -> str:
         return f"in the environment: {self.chosen[str(path[1])]}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredValues(Source):
+    """What the database adds; `stored` are the settings that it has there, or the one that is given now."""
+
+    stored: tuple[StoredSetting, ...]
+
+    def place(self, path: Location) -> str:
+        name = ".".join(str(part) for part in path)
+        near = [one for one in self.stored if one.name == name or one.name.startswith(f"{name}.") or name.startswith(one.name)]
+        if any(not one.changed_by for one in near):
+            return "as it is given now"
+        by = sorted({f"{one.name} by {one.changed_by}" for one in near})
+        return f"set at run time {', '.join(by)}" if by else "set at run time"
 
 
 def place(sources: Sequence[Source], path: Location) -> str:

@@ -2,7 +2,7 @@
 
 Order of precedence: environment (MARKETFETCH_…, nested names joined by "__"), then the TOML file that MARKETFETCH_CONFIG
 names (default marketfetch.toml in the current folder), then, for a vendor of which neither says anything about keys, the
-variable that the vendor's own clients read, then the defaults.
+variable that the vendor's own clients read, then what the database has (marketfetch/settings_in_force.py), then the defaults.
 
 While `marketfetch up --sandbox` runs in the state folder, its Redis, its database and its vendors override all of these, for
 every command, worker or app that starts in that time. So simulated data never mixes with real data.
@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn, get_origin
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
 import click
@@ -44,7 +44,7 @@ from marketfetch.sections import (
     Universe,
     UniverseName,
 )
-from marketfetch.setting_faults import REDIS_PREFIX, fields, sentence
+from marketfetch.setting_faults import REDIS_PREFIX, sentence, unknown_variable
 from marketfetch.setting_sources import (
     PREFIX,
     Environment,
@@ -52,13 +52,14 @@ from marketfetch.setting_sources import (
     OwnVariables,
     SandboxNote,
     Source,
+    StoredValues,
     TomlFile,
     UnreadableVariable,
     Variables,
     own_variables,
     place,
 )
-from marketfetch.suggestions import did_you_mean
+from marketfetch.stored_settings import AT_RUN_TIME, StoredSetting, in_turn, laid_under, merged
 from marketfetch.vendors import BrokenVendor, example, names, vendor
 
 CONFIG_VARIABLE = "MARKETFETCH_CONFIG"
@@ -94,6 +95,8 @@ class Settings(BaseSettings):
     redis_password_file: str = ""
     database_url: SecretStr = SecretStr("sqlite:///marketfetch.db")
     database_password_file: str = ""
+    master_key: SecretStr | None = None
+    master_key_file: str = ""
     state_dir: Path = Path(".marketfetch")
     owner: Words = ""
     providers: Providers = Providers()
@@ -149,6 +152,8 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Returns every secret, longest first, so that redaction cuts a secret that contains another one as a whole."""
         found = {one for name in type(self.providers).model_fields for one in self.provider(name).hidden()}
+        if self.master_key:
+            found |= {one.strip() for one in self.master_key.get_secret_value().split(",")}
         for url in (self.redis_url, self.database_url, self.broker_url, self.archive):
             if url:
                 # of several Sentinels each may have a URL of its own
@@ -198,25 +203,69 @@ def failpoint() -> str:
     return os.environ.get(FAILPOINT_VARIABLE, "")  # noqa: TID251
 
 
+#: What the database had when it was read last; used until it is read again.
+_stored: tuple[StoredSetting, ...] = ()
+#: The settings that `use_stored` has made for this process, until `get_settings` takes them.
+_made: list[Settings] = []
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Returns the settings of this process, read once. A running sandbox overrides them. Raises SettingsError."""
-    return reread()
+    """Returns the settings of this process, read once, with what `settings_in_force` has put in force. Raises SettingsError."""
+    return _made.pop() if _made else reread()
 
 
 def reread() -> Settings:
     """Reads the settings as they are now, for what may change while a process runs. Raises SettingsError."""
+    return read_with(_stored)
+
+
+def put_in_force(stored: Sequence[StoredSetting], fresh: Settings) -> None:
+    """From now on this process has these settings of the database, read as `fresh`: those in AT_RUN_TIME, and no other."""
+    global _stored
+    before, _stored = get_settings(), tuple(stored)
+    _made[:] = [before.model_copy(update={name: getattr(fresh, name) for name in AT_RUN_TIME})]
+    get_settings.cache_clear()
+    get_settings()
+
+
+def of_database() -> tuple[StoredSetting, ...]:
+    """Returns the settings of the database that this process has."""
+    return _stored
+
+
+def forget_stored() -> None:
+    """Forgets what the database had: for a process whose settings come from elsewhere from now on."""
+    global _stored
+    _stored = ()
+    _made.clear()
+    get_settings.cache_clear()
+
+
+def read_with(
+    stored: Sequence[StoredSetting], *, forced: Mapping[str, Any] | None = None, given_now: StoredSetting | None = None
+) -> Settings:
+    """Reads every source, with these settings of the database under them, and with `forced` over them. Raises SettingsError."""
     followed: dict[str, Any] = {}
+    added: dict[str, Any] = {}
     try:
         settings = model()
         _refuse_unknown_variables()
         own = settings()
         followed = _followed(own)
-        return settings(**followed) if followed else _with_passwords(own)
+        if followed:
+            own = settings(**followed)
+        # A running sandbox has vendors of its own: no real key goes there.
+        ours = [one for one in in_turn(stored) if not (followed and one.name.startswith("providers."))]
+        added = merged(laid_under(own, ours, settings), forced or {})
+        if added:
+            own = settings(**merged(added, followed))
+        return own if followed else _with_passwords(own)
     except BrokenVendor as error:
         raise SettingsError(f"{error}.") from error
     except ValidationError as error:
-        raise SettingsError(sentence(error, model(), _sources(followed))) from None
+        where = [*_sources(followed), StoredValues(added, (given_now,) if given_now else tuple(stored))]
+        raise SettingsError(sentence(error, model(), where)) from None
     except SourceError as error:
         _raise_unreadable(error)
     except OSError as error:
@@ -246,7 +295,17 @@ def _with_passwords(own: Settings) -> Settings:
 
 def origin(*path: str) -> str:
     """Returns from where the setting at `path` comes, for messages: `in marketfetch.toml, line 3`, `by default`."""
-    return place(_sources(_followed(get_settings())), path) or "by default"
+    return place([*_sources(_followed(get_settings())), *_of_database()], path) or "by default"
+
+
+def given_at(own: Settings, path: tuple[str, ...]) -> str:
+    """Returns where TOML, the environment or a running sandbox gives the setting at `path` of `own`, "" where they do not."""
+    return place(_sources(_followed(own)), path)
+
+
+def _of_database() -> list[Source]:
+    added = laid_under(read_with(()), in_turn(_stored), model()) if _stored else {}
+    return [StoredValues(added, _stored)] if added else []
 
 
 def unused_key_variables(name: str) -> list[str]:
@@ -323,26 +382,17 @@ def override(variables: Mapping[str, str]) -> Iterator[None]:
     for name in before.keys() - unrelated_environment().keys():
         del os.environ[name]  # noqa: TID251
     os.environ.update(variables)  # noqa: TID251
-    get_settings.cache_clear()
+    forget_stored()
     try:
         yield
     finally:
         os.environ.clear()  # noqa: TID251
         os.environ.update(before)  # noqa: TID251
-        get_settings.cache_clear()
+        forget_stored()
 
 
 def _refuse_unknown_variables() -> None:
     """Raises SettingsError for an unknown MARKETFETCH_ variable, because pydantic ignores a mistyped one silently."""
-    known = dict(fields(model()))
-    free = [name for name, annotation in known.items() if get_origin(annotation) is dict]
-    for variable in sorted(os.environ):  # noqa: TID251
-        if not variable.upper().startswith(PREFIX) or variable in (CONFIG_VARIABLE, FAILPOINT_VARIABLE):
-            continue
-        name = variable[len(PREFIX) :].lower()
-        # The names in a table such as key_limits are the user's own.
-        if name in known or name.startswith(tuple(f"{one}__" for one in free)):
-            continue
-        meant = did_you_mean(name.upper(), [one.upper() for one in known], as_written=f"{PREFIX}{{}}")
-        meant = meant or "See marketfetch.toml.example for every name."
-        raise SettingsError(f"the environment variable {variable} is no setting of marketfetch. {meant}")
+    ours = [one for one in sorted(os.environ) if one not in (CONFIG_VARIABLE, FAILPOINT_VARIABLE)]  # noqa: TID251
+    if fault := unknown_variable(ours, model()):
+        raise SettingsError(fault)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
-from celery.signals import import_modules, worker_init, worker_process_init, worker_process_shutdown
+from celery.signals import import_modules, task_prerun, worker_init, worker_process_init, worker_process_shutdown
 
+from marketfetch import settings_in_force
 from marketfetch.ops import counters
 from marketfetch.quotas import failpoints
 from marketfetch.settings import failpoint, get_settings
@@ -58,6 +59,13 @@ def _more_patience(**_: Any) -> None:
 def _last_counters(**_: Any) -> None:
     """A child that is replaced after its task has not written what that task has counted."""
     counters.write_within(1.0)
+
+
+@task_prerun.connect
+def _settings_of_now(sender: Any = None, **_: Any) -> None:
+    """Each task runs with the settings that the database has by then: a look at Redis, once a second at most."""
+    if getattr(sender, "app", None) is app:
+        settings_in_force.refresh()
 
 
 @import_modules.connect

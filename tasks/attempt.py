@@ -12,7 +12,7 @@ from celery import Task
 from celery.exceptions import Ignore
 from redis.exceptions import RedisError
 
-from marketfetch import vendors
+from marketfetch import settings_in_force, vendors
 from marketfetch.configured import keys, options
 from marketfetch.jobs import batches
 from marketfetch.quotas import Gate, Parking, Start
@@ -22,6 +22,7 @@ from marketfetch.schemas.bars import BarSeries
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
+from marketfetch.sections import Key
 from marketfetch.settings import get_settings
 from marketfetch.vendors import page_chain, transport
 from marketfetch.vendors.covering import covered_by
@@ -37,7 +38,7 @@ from marketfetch.vendors.errors import (
     Unavailable,
 )
 from marketfetch.vendors.partial_bars import marked
-from marketfetch.vendors.wire import ago_us, steady_s
+from marketfetch.vendors.wire import SendTooLate, ago_us, steady_s
 
 from . import kept_files, outcomes
 from .archiving import archive
@@ -71,9 +72,7 @@ class Run(Calling):
     def call(self, request: Request) -> Page:
         """Makes the one HTTP call and reads its reply. Raises FetchError, SendTooLate."""
         vendor, ours = vendors.vendor(request.provider), options(request.provider)
-        key = next((key for key in get_settings().provider(request.provider).keys if key.label == self.turn.key_label), None)
-        if key is None:
-            raise BadCredentials(f"no key labelled {self.turn.key_label!r} is configured for {request.provider} in this worker")
+        key = self._key_of(request.provider)
         call = vendor.build_request(request, ours)
         endpoint = endpoint_of(request.provider, call, key)
         self.url = transport.redacted_url(call, endpoint.base_url)
@@ -96,6 +95,18 @@ class Run(Calling):
         if page.next is not None:
             self._extend_chain(request, page)
         return page
+
+    def _key_of(self, provider: str) -> Key:
+        """The key that the grant names. Raises BadCredentials; SendTooLate for one that was removed since the grant."""
+        for _ in range(2):
+            for key in get_settings().provider(provider).keys:
+                if key.label == self.turn.key_label:
+                    return key
+            # Added since this process looked last.
+            settings_in_force.refresh(now=True)
+        if settings_in_force.was_unset(f"providers.{provider}.api_keys.{self.turn.key_label}"):
+            raise SendTooLate
+        raise BadCredentials(f"no key labelled {self.turn.key_label!r} is configured for {provider} in this worker")
 
     def _extend_chain(self, request: Request, page: Page) -> None:
         """Checks that the pages lead to an end, and keeps what they have brought. Raises EndlessPages, RedisError."""

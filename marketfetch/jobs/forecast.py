@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from redis.exceptions import RedisError
 
-from marketfetch import connections, vendors
+from marketfetch import connections, settings_in_force, vendors
 from marketfetch.addresses import redis_url
 from marketfetch.configured import keys, labels, options
 from marketfetch.exceptions import UnavailableError
@@ -95,6 +95,7 @@ def plan(
 
     The arguments are those of `submit`. Raises BadRequestError, which names the wrong argument, and UnavailableError.
     """
+    settings_in_force.refresh()
     wish: dict[str, Any] = {"start": start, "end": end, "timespan": timespan, "dataset": dataset, "adjustment": adjustment}
     spec = make_spec(provider, symbols, again=again, priority=priority, by_symbol=by_symbol, **wish)
     if not labels(provider):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
-from marketfetch import connections, vendors
+from marketfetch import connections, settings_in_force, vendors
 from marketfetch.addresses import without_a_key
 from marketfetch.configured import labels
 from marketfetch.exceptions import BadRequestError, UnavailableError
@@ -107,6 +107,7 @@ def submit(
     Costs one database transaction, and a few Redis calls per thousand requests. Raises BadRequestError, which names the wrong
     argument, and UnavailableError; after either nothing is recorded, unless the sentence says so.
     """
+    settings_in_force.refresh()
     wish: dict[str, Any] = {"start": start, "end": end, "timespan": timespan, "dataset": dataset, "adjustment": adjustment}
     names = symbols_to_ask(provider, symbols, **wish)
     spec = make_spec(provider, names, **wish, again=again, priority=priority, by_symbol=by_symbol)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from marketfetch import vendors
+from marketfetch import settings_in_force, vendors
 from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError, WrongValueError
 from marketfetch.jobs import planning
@@ -56,6 +56,7 @@ def update(
     of these days, where the vendor has them by days. Raises BadRequestError,
     UnavailableError.
     """
+    settings_in_force.refresh()
     names = symbols_to_ask(provider, symbols, timespan=timespan, dataset=dataset, adjustment=adjustment)
     start, end = _days(provider, names, last=last, timespan=timespan, dataset=dataset)
     return submit(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from marketfetch import vendors
+from marketfetch import settings_in_force, vendors
 from marketfetch.addresses import database_url, state_dir
 from marketfetch.local import sandbox_note
 from marketfetch.ops.adjusted_diagnosis import of_adjusted
@@ -95,6 +95,9 @@ def _settings() -> Iterator[Finding]:
     where = f"{path} and the environment" if path else "the environment and the defaults (there is no marketfetch.toml)"
     yield Finding(level="ok", subject="settings", sentence=f"Valid. They come from {where}.")
     yield from of_earlier_runs()
+    for name, why in sorted(settings_in_force.wrong().items()):
+        sentence = f"{name} of the database is not used: {as_sentence(why)} Correct it with `marketfetch set`."
+        yield Finding(level="error", subject="settings", sentence=sentence)
     if not any(get_settings().provider(name).keys for name in vendors.names()):
         yield Finding(
             level="error",

@@ -23,7 +23,7 @@ from marketfetch.ops.symbol_words import NoTextError, decoded, of_text
 from marketfetch.printable import printable
 from marketfetch.schemas.symbol_text import problem
 from marketfetch.sections import ListedUniverse, Universe
-from marketfetch.settings import config_path, get_settings
+from marketfetch.settings import config_path, reread
 from marketfetch.storage.listed_symbols import listed_symbols
 from marketfetch.storage.store import NoTables, StoreError
 from marketfetch.suggestions import did_you_mean
@@ -52,8 +52,8 @@ class _Unusable(ValueError):
 def resolved(words: Sequence[str], *, known: Mapping[str, Universe] | None = None) -> Resolved:
     """The symbols that these words stand for, in their order. Words without a universe stay as they are.
 
-    `known` are the universes, None for those of this process's settings. Raises BadRequestError for an unknown universe, and
-    where no symbol is left.
+    `known` are the universes, None for those of the settings as they are now. Raises BadRequestError for an unknown universe,
+    and where no symbol is left.
     """
     if not names_universe(words):
         return Resolved(tuple(words))
@@ -64,7 +64,7 @@ def resolved(words: Sequence[str], *, known: Mapping[str, Universe] | None = Non
             symbols.append(word)
             continue
         try:
-            found = _of_universe(word.removeprefix(AT), get_settings().universes if known is None else known)
+            found = _of_universe(word.removeprefix(AT), reread().universes if known is None else known)
         except _Unusable as error:
             notes.append(str(error))
             continue

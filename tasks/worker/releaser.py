@@ -27,7 +27,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from marketfetch import connections, vendors
+from marketfetch import connections, settings_in_force, vendors
 from marketfetch.addresses import broker, broker_setting
 from marketfetch.configured import keys
 from marketfetch.jobs.feeding import withdraw_cancelled
@@ -76,6 +76,7 @@ class Releaser(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is unty
         self._loop: ReleasingLoop | None = None
 
     def start(self, worker: Any) -> None:
+        settings_in_force.refresh()  # before the children are asked to use a key
         self._loop = ReleasingLoop(worker.app, consumed=partial(consumed_vendors, worker.app), slots=worker.concurrency)
         self._loop.start()
         worker.wait_for_soft_shutdown = partial(_soft_shutdown, self._loop, worker.wait_for_soft_shutdown)
@@ -199,6 +200,8 @@ class ReleasingLoop(threading.Thread):
         while self._goes_on():
             with at_work:
                 self._beat(redis)
+                if settings_in_force.refresh(redis=redis, store=connections.ledger):
+                    due = dict.fromkeys(due, 0.0)
                 for epoch in epochs:
                     if time.monotonic() >= due[epoch.gate.pool]:
                         due[epoch.gate.pool] = time.monotonic() + self._serve(epoch, producer)
