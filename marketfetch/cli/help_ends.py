@@ -141,6 +141,16 @@ HELP_ENDS: Final = {
     ),
     "token list": HelpEnd(("marketfetch token list", "marketfetch token list --json")),
     "token revoke": HelpEnd(("marketfetch token revoke notebook",)),
+    "set": HelpEnd(
+        (
+            "marketfetch set providers.polygon.limits 5/minute 500/day",
+            "marketfetch set providers.polygon.api_keys --add main",
+            "marketfetch set universes.watchlist AAPL MSFT",
+            "marketfetch set --list",
+            "marketfetch set --undo",
+        ),
+        "The change was refused: a wrong value, or another change of the setting came first.",
+    ),
     "completion": HelpEnd(
         (
             'eval "$(marketfetch completion bash)"',

@@ -8,6 +8,7 @@ commands import what is heavy inside their functions, so that `--help` comes at 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 
 import click
@@ -34,6 +35,7 @@ from marketfetch.cli.replay import replay
 from marketfetch.cli.schedule import schedule
 from marketfetch.cli.search import search
 from marketfetch.cli.serve import serve
+from marketfetch.cli.set import set_command
 from marketfetch.cli.show import show
 from marketfetch.cli.status import status, watch
 from marketfetch.cli.steer import cancel, resume, retry
@@ -43,6 +45,8 @@ from marketfetch.cli.update import update
 
 #: Where a command notes in click's context that it was asked for JSON.
 _AS_JSON = "marketfetch.as_json"
+#: Commands that use no setting of the database.
+_WITHOUT_DATABASE = ("demo", "init", "read")
 
 
 class Commands(click.Group):
@@ -139,14 +143,19 @@ def _version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 @click.option("--traceback", is_flag=True, hidden=True, help="Show where an error comes from.")
-def marketfetch(*, traceback: bool) -> None:
+def marketfetch(*, traceback: bool) -> None:  # noqa: ARG001 (read where an error is printed)
     """Market data at the full rate that your API keys allow, and not one call more."""
+    context = click.get_current_context()
+    if context.invoked_subcommand not in _WITHOUT_DATABASE and not {"--help", "-h"} & set(sys.argv):
+        from marketfetch import settings_in_force
+
+        settings_in_force.load()
 
 
 for command in (
     *(demo, init, up, fetch, plan, update, search, vendors, datasets, status, watch, show, export),
     *(cancel, resume, retry, quotas, dead, rejects, doctor, compare, replay, read, gaps, schedule, serve, check),
-    *(purge, archive, token, completion),
+    *(purge, archive, token, set_command, completion),
 ):
     marketfetch.add_command(command)
 

@@ -23,6 +23,7 @@ from marketfetch.documents.message_documents import DeadMessages, DeadMessageTex
 from marketfetch.documents.reject_documents import Rejects
 from marketfetch.documents.schedule_documents import Schedules
 from marketfetch.documents.series_documents import FreshnessOfSeries, Gaps
+from marketfetch.documents.setting_documents import ChangeDocument, ChangesDocument, SettingsDocument
 from marketfetch.documents.token_documents import ListedToken, ListedTokens, NewToken
 from marketfetch.documents.vendor_documents import Datasets, Vendors
 from marketfetch.jobs.job_values import JobStatus
@@ -73,6 +74,9 @@ DOCUMENTS: Mapping[str, type[Any]] = {
     "purge --parked": PurgedLane,
     "archive show": ArchivedMonths,
     "archive purge": ArchivedMonths,
+    "set NAME VALUE": ChangeDocument,
+    "set --list": SettingsDocument,
+    "set --history": ChangesDocument,
     "token create": NewToken,
     "token list": ListedTokens,
     "token revoke": ListedToken,

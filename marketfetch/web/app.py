@@ -25,6 +25,7 @@ from marketfetch.web import (
     problems,
     schedule_routes,
     series_routes,
+    setting_routes,
     vendor_routes,
 )
 from marketfetch.web.guards import AccessRules, Guards
@@ -34,11 +35,12 @@ PREFIX: Final = "/api/v1"
 _ABOUT: Final = """Market data at the full rate that your API keys allow, and not one call more.
 
 Each route does what a command of the same name does, and returns the document that this prints with --json. A refusal is
-`application/problem+json` (RFC 9457) with the sentence of the command: 401 and 403 for a token, 404 for what is unknown, 422
-for a wish that can't be served, 429 with Retry-After for a token that submits too often, 503 with Retry-After while Redis or
-the database is away."""
+`application/problem+json` (RFC 9457) with the sentence of the command: 401 and 403 for a token, 404 for what is unknown, 412
+and 428 for a setting that was changed meanwhile, 422 for a wish that can't be served, 429 with Retry-After for a token that
+submits too often, 503 with Retry-After while Redis or the database is away."""
 _ROUTES: Final = (
     *(job_routes, event_routes, bar_routes, series_routes, key_routes, schedule_routes, message_routes, vendor_routes),
+    setting_routes,
 )
 _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     code: {"description": problems.KINDS[code][1], "content": {problems.MEDIA_TYPE: {}}, "model": problems.Problem}
@@ -76,9 +78,9 @@ def guarded(api: FastAPI, rules: AccessRules) -> ASGIApp:
         app = CORSMiddleware(
             api,
             allow_origins=rules.origins,
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
-            expose_headers=["Location", "Retry-After"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID"],
+            expose_headers=["ETag", "Location", "Retry-After"],
         )
     return Guards(app, rules)
 

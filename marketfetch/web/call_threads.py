@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import Response
 
+from marketfetch import settings_in_force
 from marketfetch.redaction import redact
 from marketfetch.settings import get_settings
 from marketfetch.web.problems import Refused
@@ -71,6 +72,7 @@ class Calls:
         def work() -> T:
             self._at_work.add(threading.get_ident())
             try:
+                settings_in_force.refresh()
                 return function()
             finally:
                 self._at_work.discard(threading.get_ident())

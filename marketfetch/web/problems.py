@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 from marketfetch.documents.command_problem import TYPES
 from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError, UnknownJob
 from marketfetch.ops import redis_writes
+from marketfetch.ops.changing_settings import StaleChange
 from marketfetch.redaction import Redactor
 from marketfetch.settings import get_settings
 from marketfetch.storage.store_errors import StoreError
@@ -33,10 +34,12 @@ KINDS: Final[Mapping[int, tuple[str, str]]] = {
     404: ("not-found", "There is no such thing"),
     405: ("method-not-allowed", "This path has no such method"),
     408: ("too-slow", "The request took too long to arrive"),
+    412: ("changed-meanwhile", "Someone else has changed it"),
     413: ("too-large", "The request is too large"),
     415: ("not-json", "The body is not JSON"),
     421: ("unknown-host", "This server does not have that name"),
     422: ("refused", "What was asked can't be done"),
+    428: ("no-version", "The version that was seen is needed"),
     429: ("too-many", "Too many requests of this token"),
     500: ("fault", "This should not happen"),
     503: ("unavailable", "Not available now"),
@@ -75,11 +78,13 @@ class Refused(FastApiError):
 
 
 def refused(error: Exception) -> Refused:
-    """The refusal that an error stands for: 404, 422, 503; else 500, whose cause stands in the log alone."""
+    """The refusal that an error stands for: 404, 412, 422, 503; else 500, whose cause stands in the log alone."""
     if isinstance(error, Refused):
         return error
     if isinstance(error, UnknownJob):
         return Refused(404, str(error))
+    if isinstance(error, StaleChange):
+        return Refused(412, str(error))
     if isinstance(error, BadRequestError):
         return Refused(422, str(error))
     if isinstance(error, UnavailableError | StoreError):

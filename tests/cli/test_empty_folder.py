@@ -29,6 +29,7 @@ GIVEN = {
     "purge --parked": ["--parked", "abcdef0123456789", "--yes"],
     "read": ["polygon", "bars", "/dev/null"],
     "datasets": [],
+    "set": ["--history"],
     "completion": ["bash"],
     "plan": ["polygon", "AAPL"],
     "show": ["AAPL"],

@@ -56,8 +56,8 @@ def test_the_examples_of_the_page_work(client):
     for words in examples():
         options = {name: words[words.index(name) + 1] for name in ("-X", "-H", "-d") if name in words}
         url = urlsplit(next(word for word in words if word.startswith("http://127.0.0.1:8787/")))
-        name, _, value = options.get("-H", "").partition(": ")
-        headers = {name: value.replace("mft_...", token)} if name else {}
+        given = [words[at + 1].partition(": ") for at, word in enumerate(words) if word == "-H"]
+        headers = {name: value.replace("mft_...", token) for name, _, value in given}
         if "-N" in words:
             assert ("GET", url.path.removeprefix(PREFIX)) in routes()  # it goes on: tests/flow/test_web_api.py listens
             continue

@@ -114,6 +114,8 @@ SUBMIT = {"/jobs", "/updates", "/jobs/{job}/cancel", "/jobs/{job}/resume", "/job
 def needed(method: str, path: str) -> str:
     if path in OPEN:
         return ""
+    if path.startswith("/settings"):
+        return "admin"
     if method == "GET" or path in READ:
         return "read"
     return "submit" if path in SUBMIT else "operate"
