@@ -171,13 +171,14 @@ class AsyncMarketfetch:
     async def wait(self, job_id: str, *, timeout_s: float | None = None) -> JobStatus:
         """`marketfetch.wait`: the final status of a job once it is over. Raises TimeoutError after `timeout_s` seconds."""
         clock = asyncio.get_running_loop().time
-        deadline = steering.deadline_of(timeout_s, clock())
+        asked = clock()
+        deadline = steering.deadline_of(timeout_s, asked)
         while True:
             began = clock()
             found = await self.status(job_id)
             if found.state != "running":
                 return found
-            pause_s = steering.pause_s(clock() - began)
+            pause_s = steering.pause_s(clock() - began, waited_s=began - asked)
             if timeout_s is not None and deadline is not None and clock() + pause_s > deadline:
                 raise steering.not_over(found, timeout_s)
             await asyncio.sleep(pause_s)
@@ -188,10 +189,11 @@ class AsyncMarketfetch:
         A change of `eta_seconds` alone is none.
         """
         clock, last = asyncio.get_running_loop().time, None
+        asked = clock()
         while True:
             began = clock()
             found = await self.status(job_id)
-            pause_s = steering.pause_s(clock() - began)
+            pause_s = steering.pause_s(clock() - began, waited_s=began - asked)
             seen = found.model_copy(update={"eta_seconds": None})
             if seen != last:
                 last = seen

@@ -7,41 +7,49 @@ commands import what is heavy inside their functions, so that `--help` comes at 
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
+from typing import Final
 
 import click
 
-from marketfetch.cli.archive import archive
-from marketfetch.cli.catalogue import datasets, vendors
-from marketfetch.cli.check import check
-from marketfetch.cli.compare import compare
-from marketfetch.cli.completion import completion
-from marketfetch.cli.dead import dead
-from marketfetch.cli.demo import demo
-from marketfetch.cli.doctor import doctor
 from marketfetch.cli.exit_codes import INTERRUPTED, WRONG_COMMAND
-from marketfetch.cli.export import export
-from marketfetch.cli.fetch import fetch, plan
-from marketfetch.cli.gaps import gaps
 from marketfetch.cli.help_ends import epilog
-from marketfetch.cli.init import init
-from marketfetch.cli.purge import purge
-from marketfetch.cli.quotas import quotas
-from marketfetch.cli.read import read
-from marketfetch.cli.rejects import rejects
-from marketfetch.cli.replay import replay
-from marketfetch.cli.schedule import schedule
-from marketfetch.cli.search import search
-from marketfetch.cli.serve import serve
-from marketfetch.cli.set import set_command
-from marketfetch.cli.show import show
-from marketfetch.cli.status import status, watch
-from marketfetch.cli.steer import cancel, resume, retry
-from marketfetch.cli.token import token
-from marketfetch.cli.up import up
-from marketfetch.cli.update import update
+
+#: Each command, by the module under `marketfetch.cli` that has it. A module is imported when its command is used or listed.
+_MODULES: Final = {
+    "archive": ("archive",),
+    "catalogue": ("datasets", "vendors"),
+    "check": ("check",),
+    "compare": ("compare",),
+    "completion": ("completion",),
+    "dead": ("dead",),
+    "demo": ("demo",),
+    "doctor": ("doctor",),
+    "export": ("export",),
+    "fetch": ("fetch", "plan"),
+    "gaps": ("gaps",),
+    "init": ("init",),
+    "purge": ("purge",),
+    "quotas": ("quotas",),
+    "read": ("read",),
+    "rejects": ("rejects",),
+    "replay": ("replay",),
+    "schedule": ("schedule",),
+    "search": ("search",),
+    "serve": ("serve",),
+    "set": ("set_command",),
+    "show": ("show",),
+    "status": ("status", "watch"),
+    "steer": ("cancel", "resume", "retry"),
+    "token": ("token",),
+    "up": ("up",),
+    "update": ("update",),
+}
+#: Where a command stands: its module, and its name there, which for `set` can't be Python's own.
+_PLACES: Final = {name.removesuffix("_command"): (module, name) for module, names in _MODULES.items() for name in names}
 
 #: Where a command notes in click's context that it was asked for JSON.
 _AS_JSON = "marketfetch.as_json"
@@ -50,7 +58,37 @@ _WITHOUT_DATABASE = ("demo", "init", "read")
 
 
 class Commands(click.Group):
-    """A group in which every error ends as one sentence, also when Celery's script or a test runs it."""
+    """A group in which every error ends as one sentence, also when Celery's script or a test runs it.
+
+    It imports only the command that is asked for: a command's start is most of what a user waits for.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (the library's signature)
+        return sorted({*_PLACES, *self._loaded})
+
+    def get_command(self, ctx: click.Context | None, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in self._loaded and cmd_name in _PLACES:
+            module, name = _PLACES[cmd_name]
+            found: click.Command = getattr(importlib.import_module(f"marketfetch.cli.{module}"), name)
+            parts = commands(found, f"{cmd_name} ") if isinstance(found, click.Group) else ()
+            for path, one in ((cmd_name, found), *parts):
+                one.epilog = epilog(path)
+            self._loaded[cmd_name] = found
+        return self._loaded.get(cmd_name)
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        self._loaded[name or cmd.name or ""] = cmd
+
+    @property
+    def commands(self) -> MutableMapping[str, click.Command]:
+        """Every command by its name. Imports them all."""
+        for name in _PLACES:
+            self.get_command(None, name)
+        return dict(sorted(self._loaded.items()))
+
+    @commands.setter
+    def commands(self, given: MutableMapping[str, click.Command]) -> None:
+        self._loaded = dict(given)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Notes whether one JSON document is asked for: a command that is written wrongly is refused before it knows."""
@@ -152,12 +190,7 @@ def marketfetch(*, traceback: bool) -> None:  # noqa: ARG001 (read where an erro
         settings_in_force.load()
 
 
-for command in (
-    *(demo, init, up, fetch, plan, update, search, vendors, datasets, status, watch, show, export),
-    *(cancel, resume, retry, quotas, dead, rejects, doctor, compare, replay, read, gaps, schedule, serve, check),
-    *(purge, archive, token, set_command, completion),
-):
-    marketfetch.add_command(command)
+marketfetch.epilog = epilog("")
 
 
 def commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -166,11 +199,6 @@ def commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.
         yield f"{before}{name}", one
         if isinstance(one, click.Group):
             yield from commands(one, f"{before}{name} ")
-
-
-for path, command in commands(marketfetch):
-    command.epilog = epilog(path)
-marketfetch.epilog = epilog("")
 
 
 def main() -> None:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from marketfetch import JobStatus
 
-_EVERY_SECONDS: Final = 0.25
 _LINE_EVERY_SECONDS: Final = 60.0
 #: The share of a new estimate that is shown at once: one that comes four times a second must not jump.
 _SHARE: Final = 0.25
@@ -49,9 +48,11 @@ def follow(jobs: Mapping[str, str], *, tend: Callable[[], list[str]] = list) -> 
     `tend` is called a few times a second; the sentences it returns are shown. An obstacle (no worker, no database) is shown
     once, when it appears. Only an exception ends this early: Ctrl-C, or what `tend` raises.
     """
+    from marketfetch.jobs.steering import pause_s
+
     console = err()
     view: Bars | Lines = Bars(console, jobs) if console.is_terminal and not console.is_dumb_terminal else Lines(jobs)
-    pause = threading.Event()
+    pause, asked = threading.Event(), time.monotonic()
     shown: set[str] = set()
     with view.shown():
         while True:
@@ -68,8 +69,7 @@ def follow(jobs: Mapping[str, str], *, tend: Callable[[], list[str]] = list) -> 
                     view.say(sentence)
             if len(states) == len(jobs) and all(state.state != "running" for state in states.values()):
                 return states
-            # `status` of a job of a million requests is expensive: at least four fifths of the time are left to the workers.
-            pause.wait(max(_EVERY_SECONDS, 4 * (time.monotonic() - began)))
+            pause.wait(pause_s(time.monotonic() - began, waited_s=began - asked))
 
 
 def _read(jobs: Mapping[str, str], view: Bars | Lines) -> dict[str, JobStatus]:

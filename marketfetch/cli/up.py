@@ -222,11 +222,14 @@ def _start(
         names = " and ".join(filter(None, (", ".join(left[:-1]), left[-1])))
         _line("", f"the configured {names} {'is' if len(left) == 1 else 'are'} not used while the sandbox runs")
     environment |= project
+    # A start of its worker that finds no other is a second shorter without the search: what a neighbour could tell it are
+    # revoked tasks, and those of ours are in Redis. Modules of a user may have others.
+    alone = redis.valkey is not None and workers == 1 and not (environment.get(f"{PREFIX}INCLUDE") or configured.include)
     for number in range(1, workers + 1):
         name = f"worker-{number}"
         # Events cost half of the throughput, so workers send them only where Flower shows them.
         options = (f"--hostname={name}@%h", f"--pool={pool}", f"--concurrency={concurrency}", f"--loglevel={level}")
-        arguments = celery("worker", *options, *(["-E"] if flower else []))
+        arguments = celery("worker", *options, *(["--without-mingle"] if alone else []), *(["-E"] if flower else []))
         # A database that is configured as a file is the user's, and as open as the user's other files.
         child = processes.start(name, *arguments, variables=environment | REMAPPED, umask=-1)
         _line(name, f"{concurrency} {'processes' if pool == 'prefork' else pool}; log {child.log}")

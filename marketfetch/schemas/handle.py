@@ -30,7 +30,7 @@ Words = Annotated[str, AfterValidator(_one_line)]
 class Handle(BaseModel):
     """`owner`, `name` and `tags` of a job, each "" or empty where the user gave none. Tags have no order."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     owner: Words = ""
     name: Words = ""

@@ -51,7 +51,7 @@ class JobSpec(BaseModel):
     most urgent of its waiters counts. `by_symbol`: no call with the whole market takes the place of calls by symbol.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     provider: Provider
     dataset: Dataset = "bars"

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from marketfetch.schemas.coverage import Covered
-from marketfetch.schemas.page import Reject
-from marketfetch.schemas.record_kinds import Records
-from marketfetch.schemas.table_columns import TableColumns
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a process that only reads the ledger needs none of these
     from collections.abc import Sequence
 
-    from marketfetch.schemas.bars import BarSeries  # imports numpy, which a process that only reads the ledger does not need
+    from marketfetch.schemas.bars import BarSeries
+    from marketfetch.schemas.coverage import Covered
+    from marketfetch.schemas.page import Reject
+    from marketfetch.schemas.record_kinds import Records
+    from marketfetch.schemas.table_columns import TableColumns
 
 Outcome = Literal["stored", "empty", "failed", "cancelled"]
 

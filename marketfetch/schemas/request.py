@@ -22,7 +22,7 @@ class Request(BaseModel):
     refuses the request for this field; without it, that worker would record the request as stored, and drop its rows.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     provider: Provider
     dataset: str = "bars"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Protocol
 
 from marketfetch.schemas.coverage import Covered
@@ -45,9 +46,10 @@ class Batches(Protocol):
 class Store:
     """Made per process, after fork. Every method opens what it needs, and may be called again after an error."""
 
-    def __init__(self, database: Database, batches: Batches) -> None:
+    def __init__(self, database: Database, batches: Callable[[], Batches]) -> None:
+        """`batches` makes what writes them, at the first write: a process that only reads does not import it."""
         self.database = database
-        self._batches = batches
+        self._make_batches = batches
         self._schema = Schema(database)
         self._ledger = LedgerQueries(database)
         self._coverage = CoverageQueries(database)
@@ -55,6 +57,10 @@ class Store:
         self._jobs = RecordedJobs(database, self._waiters)
         self._reserved = ReservedCalls(database, self._ledger)
         self._purging = Purging(database, self._jobs)
+
+    @cached_property
+    def _batches(self) -> Batches:
+        return self._make_batches()
 
     def __repr__(self) -> str:
         return f"Store({self.database.where})"

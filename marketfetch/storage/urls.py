@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from marketfetch.storage.sqlite.database import BUSY_MS, SqliteDatabase
-from marketfetch.storage.sqlite.writing import SqliteBatches
 from marketfetch.storage.store import Store
 from marketfetch.storage.store_errors import StoreMismatch
+
+if TYPE_CHECKING:
+    from marketfetch.storage.postgres.database import PostgresDatabase
+    from marketfetch.storage.store import Batches
 
 _FORMS = "sqlite:///relative.db, sqlite:////absolute/path.db or postgresql://user:password@host:5432/database"
 
@@ -23,7 +28,6 @@ def open_store(url: str, *, busy_ms: int = BUSY_MS, history: bool = False) -> St
     if scheme in ("postgresql", "postgres"):
         try:
             from marketfetch.storage.postgres.database import PostgresDatabase  # loads psycopg, which SQLite does not need
-            from marketfetch.storage.postgres.writing import PostgresBatches
         except ImportError as error:
             if (error.name or "").partition(".")[0] != "psycopg":
                 raise
@@ -32,7 +36,7 @@ def open_store(url: str, *, busy_ms: int = BUSY_MS, history: bool = False) -> St
             ) from None
 
         server = PostgresDatabase(url.strip(), shown=safe_url(url))
-        return Store(server, PostgresBatches(server, history=history))
+        return Store(server, partial(_postgres_batches, server, history=history))
     if scheme == "sqlite":
         return sqlite_store(sqlite_path(url), busy_ms=busy_ms, history=history)
     raise StoreMismatch(f"no store for the database URL {safe_url(url)}: write one of {_FORMS}")
@@ -58,7 +62,19 @@ def absolute_url(url: str) -> str:
 def sqlite_store(path: Path, *, busy_ms: int = BUSY_MS, history: bool = False) -> Store:
     """The store in the file `path`; see `open_store`."""
     file = SqliteDatabase(path, busy_ms=busy_ms)
-    return Store(file, SqliteBatches(file, history=history))
+    return Store(file, partial(_sqlite_batches, file, history=history))
+
+
+def _sqlite_batches(file: SqliteDatabase, *, history: bool) -> Batches:
+    from marketfetch.storage.sqlite.writing import SqliteBatches
+
+    return SqliteBatches(file, history=history)
+
+
+def _postgres_batches(server: PostgresDatabase, *, history: bool) -> Batches:
+    from marketfetch.storage.postgres.writing import PostgresBatches
+
+    return PostgresBatches(server, history=history)
 
 
 def safe_url(url: str) -> str:

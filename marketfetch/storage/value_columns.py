@@ -10,14 +10,16 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from marketfetch.schemas.ledger import Batch
-from marketfetch.schemas.table_columns import TableColumns
 from marketfetch.storage.database_protocol import Execute
 from marketfetch.storage.statements import Spelling, statements
 from marketfetch.storage.store import Store
 from marketfetch.storage.stored_rows import storable
+
+if TYPE_CHECKING:
+    from marketfetch.schemas.ledger import Batch
+    from marketfetch.schemas.table_columns import TableColumns
 
 _MOST_NAMED: Final = 5
 #: The request of a column that marketfetch reads: it is no new one.

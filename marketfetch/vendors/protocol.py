@@ -35,7 +35,7 @@ class VendorOptions(BaseModel):
     vendor may still change a bar, or not have it yet; a vendor that publishes a figure has it as the default.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     base_url: str = Field(pattern=BASE_URL)
     page_limit: int | None = Field(default=None, ge=1, le=50_000)

@@ -29,7 +29,7 @@ def plain(name: str) -> str:
 class PriceColumns(BaseModel):
     """The vendor's column names for one adjustment. Only `close` is required: a value series has no other price."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     close: str
     open: str | None = None
@@ -50,7 +50,7 @@ class ColumnMapping(BaseModel):
     matter ("Adj. Close" = "adj_close").
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     kind: Literal["dataset", "table"] = "table"
     timespan: Timespan = "1d"

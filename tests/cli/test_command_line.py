@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from marketfetch.cli import script
 from marketfetch.cli.main import marketfetch
 from marketfetch.ops import key_status
+from marketfetch.settings import environment
 from marketfetch.storage.store import StoreUnavailable
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +40,7 @@ def failing(error: BaseException) -> click.Group:
 
 def test_help_comes_at_once_and_loads_nothing_heavy() -> None:
     code = (
-        "import sys, marketfetch.cli.main;"
+        "import sys, marketfetch.cli.main; marketfetch.cli.main.marketfetch.commands;"
         "print(*sorted({'celery', 'sqlalchemy', 'pydantic', 'numpy', 'redis', 'rich', 'requests'} & set(sys.modules)))"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -47,6 +48,28 @@ def test_help_comes_at_once_and_loads_nothing_heavy() -> None:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.stdout.strip() == ""
     assert used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime < 2.0
+
+
+#: What no short command has a use for, each in its own way slow to import; of ours what only writes rows or runs calls.
+SLOW = {"celery", "kombu", "numpy", "polars", "pyarrow", "sqlalchemy", "psycopg", "requests", "urllib3", "structlog", "fastapi"}
+SLOW |= {"marketfetch.storage.sqlite.writing", "marketfetch.schemas.page", "marketfetch.schemas.bars", "marketfetch.cli.up"}
+
+
+@pytest.mark.parametrize("words", ["status", "quotas", "fetch polygon AAPL --start 2024-01-02 --end 2024-01-03"])
+def test_a_short_command_imports_only_what_it_uses(tmp_path: Path, words: str) -> None:
+    # Without a Redis `fetch` ends with a sentence, after all imports of its own.
+    code = (
+        "import sys\nfrom marketfetch.cli.script import main\ntry:\n    main()\n"
+        "finally:\n    print(*sys.modules, file=open('loaded', 'w'))"
+    )
+    plain = {name: value for name, value in environment().items() if not name.startswith("MARKETFETCH_")}
+    away = {"MARKETFETCH_REDIS_URL": "redis://127.0.0.1:1/0", "MARKETFETCH_PROVIDERS__POLYGON__API_KEYS": '["main:S3CR3T"]'}
+    subprocess.run([sys.executable, "-c", code, *words.split()], cwd=tmp_path, env=plain | away, capture_output=True)
+    loaded = (tmp_path / "loaded").read_text().split()
+    assert sorted(SLOW & set(loaded)) == []
+    assert {"marketfetch.connections", f"marketfetch.cli.{words.split()[0]}"} <= set(loaded)
+    # Each module costs its share of the 0.3 s; the bound is what it is today and a tenth.
+    assert len([one for one in loaded if one.startswith("marketfetch.")]) <= 170
 
 
 @pytest.mark.parametrize(

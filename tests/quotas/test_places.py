@@ -97,6 +97,14 @@ def test_what_is_remembered_of_requests_that_are_over_is_bounded_and_ends(gate):
     assert gate.redis.memory_usage(name, samples=0) < 4 << 20
 
 
+def test_a_parked_request_takes_little_memory(gate):
+    # The arguments of a planned request, of the longer kind.
+    arguments = '{"symbol":"AAPL","timespan":"5m","adjustment":"split","start":"2020-01-01","end":"2024-12-31"}'
+    before = gate.redis.info("memory")["used_memory"]
+    gate.park([Parking(f"{n:020x}", arguments) for n in range(2_000)], job="4402eabaee9a4f02")
+    assert (gate.redis.info("memory")["used_memory"] - before) / 2_000 < 380
+
+
 # --- batches that nobody stores -------------------------------------------------------------------------------------------
 
 

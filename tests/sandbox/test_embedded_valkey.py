@@ -22,6 +22,7 @@ def client(url: str) -> redis.Redis:
 def test_a_started_server_answers_with_the_settings_that_a_queue_needs(tmp_path: Path) -> None:
     with start_valkey(tmp_path / "v") as server, client(server.url) as wire:
         assert wire.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        assert wire.config_get("hash-max-listpack-value") == {"hash-max-listpack-value": "512"}
         assert wire.config_get("appendonly") == {"appendonly": "yes"}
         assert wire.config_get("appendfsync") == {"appendfsync": "everysec"}
         assert wire.config_get("bind") == {"bind": "127.0.0.1"}
