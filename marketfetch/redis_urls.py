@@ -80,6 +80,12 @@ class RedisUrl:
         return safe_url(self.text)
 
     @property
+    def is_near(self) -> bool:
+        """True if no network lies between: a Unix socket, or a loopback address."""
+        host = str(self.options.get("host", "localhost"))
+        return self.scheme == "unix" or (not self.sentinels and host in ("localhost", "127.0.0.1", "::1"))
+
+    @property
     def tls(self) -> dict[str, Any] | None:
         """The options of TLS, None without it. The certificate is verified unless they say otherwise."""
         found = {name: value for name, value in self.options.items() if name.startswith("ssl_")}

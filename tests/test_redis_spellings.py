@@ -130,6 +130,12 @@ def test_the_spellings_of_several_sentinels_are_one() -> None:
     assert read(ours).shown == "sentinel://:***@h1:26379,h2:26380/1?master_name=my+master"
 
 
+def test_a_redis_is_near_where_no_network_lies_between() -> None:
+    near = ("redis://127.0.0.1:6379/0", "redis://localhost", "rediss://[::1]:6379/1", "unix:///run/redis.sock?db=0")
+    far = ("redis://10.0.0.1:6379/0", "redis://redis/0", "sentinel://127.0.0.1:26379/0?master_name=mymaster")
+    assert [url for url in (*near, *far) if read(url).is_near] == list(near)
+
+
 def test_a_prefix_stands_in_both_options_of_celery() -> None:
     assert celery_redis(read("redis://h"), prefix="a:").options == {"global_keyprefix": "a:"}
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from marketfetch.jobs.batches import VERSION, NewerBatch, UnreadableBatch, decode, encode
+from marketfetch.jobs.batches import COMPRESSED, FRAMED, VERSION, NewerBatch, UnreadableBatch, decode, encode
 from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
 from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.cross_section import CrossSection
@@ -59,6 +59,13 @@ def test_decode_is_the_inverse_of_encode(some, rejects, covered):
         assert [getattr(one, name) for name in names] == [getattr(other, name) for name in names]
         for name in ("ts", "partial", *FLOAT_COLUMNS):
             np.testing.assert_array_equal(getattr(one.bars, name), getattr(other.bars, name))
+
+
+def test_a_batch_that_is_only_framed_is_what_any_release_inflates():
+    batch = Batch(ledger=ledger(rows=1, reason="why"))
+    framed, compressed = encode(batch, level=FRAMED), encode(batch, level=COMPRESSED)
+    assert zlib.decompress(framed) == zlib.decompress(compressed)
+    assert decode(framed).ledger == decode(compressed).ledger == batch.ledger
 
 
 def test_a_cross_section_is_columns_on_its_way_and_of_a_version_that_the_release_before_leaves_alone():
