@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final
 
 from pydantic import AfterValidator
@@ -16,6 +17,8 @@ LONGEST: Final = 64
 LONGEST_WITH_FILTERS: Final = 500
 #: What symbols have besides letters and digits: M&M.BSE, ^GSPC, ES=F, C:EURUSD, BRK/B, BAC-PL, ES1!, AB~T, X#, Y*.
 _SIGNS: Final = frozenset("&'~$#@^=+_-/.:!*()%?")
+#: Most symbols. A job has thousands, which are read again with each look at it: one match in place of a look at each sign.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_^=-]{0,63}")
 _NAMED: Final = {
     " ": "a blank: name each symbol by itself",
     ",": "a comma: name each symbol by itself",
@@ -32,7 +35,7 @@ _MOST_SHOWN: Final = 40
 
 def problem(text: str) -> str | None:
     """What keeps a text from being a symbol, as a sentence that names it; None for a symbol, and for "*"."""
-    if text == WHOLE_MARKET:
+    if text == WHOLE_MARKET or _PLAIN.fullmatch(text):
         return None
     shown = f"'{printable(text, most=_MOST_SHOWN)}'"
     if not text.strip():
