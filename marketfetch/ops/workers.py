@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from redis import Redis
 
+from marketfetch.quotas.key_state import WAKE_CHANNEL
+from marketfetch.quotas.reporting import microseconds
 from marketfetch.redis_keys import named
 
 if TYPE_CHECKING:
@@ -71,10 +73,19 @@ def releasers(redis: Redis) -> int:
 
 
 def heartbeats(redis: Redis) -> list[tuple[str, ...]]:
-    """The vendors of each worker that releases at this moment; () for one that does not name them. Looks through all keys.
+    """The vendors of each worker that releases at this moment; () for one that does not name them.
 
-    Raises RedisError.
+    Looks through all keys only if more releasers listen for wake messages than the hash names: a worker of the release before
+    has a key alone, and a million parked requests are a million keys. Raises RedisError.
     """
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.time()
+        ask(redis, pipe)
+        pipe.pubsub_numsub(named(redis, WAKE_CHANNEL))
+        now, together, [(_, listeners)] = pipe.execute()
+    alive = live(together, microseconds(now))
+    if listeners <= len(alive):
+        return alive
     names = list(redis.scan_iter(match=f"{named(redis, HEARTBEAT)}*", count=1000))
     return [tuple(_text(value).split()) for value in redis.mget(names)] if names else []
 

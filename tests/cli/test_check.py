@@ -14,6 +14,7 @@ from redis import Redis
 from marketfetch.cli import ports
 from marketfetch.cli.sandboxed import variables
 from marketfetch.local.valkey_server import Valkey, start_valkey
+from marketfetch.ops import workers
 from marketfetch.ops.finding import Finding, Trial
 from marketfetch.storage import open_store
 from tests.preloaded import preloaded
@@ -67,9 +68,9 @@ def test_everything_is_tried_and_nothing_stays(ready: Any, valkey: Valkey) -> No
 
 def test_a_vendor_whose_queue_no_worker_consumes_is_named(ready: Any, valkey: Valkey) -> None:
     with Redis.from_url(valkey.url) as redis:
-        redis.set("mf:releaser:here:1", "alpha_vantage nasdaq")
+        workers.beat(redis, "mf:releaser:here:1", ["alpha_vantage", "nasdaq"])
         said = found(ready.run("check", "--json").stdout)["workers"]
-        redis.delete("mf:releaser:here:1")
+        workers.stop_beating(redis, "mf:releaser:here:1")
     assert said["ok"] == "1 ready to fetch."
     assert "No worker is running that consumes the queue fetch.polygon" in said["warning"]
 

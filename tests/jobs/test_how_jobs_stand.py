@@ -325,7 +325,18 @@ def test_a_worker_of_the_release_before_counts_as_a_worker(redis: Redis) -> None
     workers.stop_beating(redis, workers.own_name())
     assert any("No worker is running" in one for one in marketfetch.status(job).trouble)
     redis.set("mf:releaser:host:1", "", ex=15)
-    assert marketfetch.status(job).trouble == []
+    with redis.pubsub() as wakes:
+        wakes.subscribe("mf:wake")  # as its releaser does
+        assert wakes.get_message(timeout=30)
+        assert marketfetch.status(job).trouble == []
+
+
+def test_a_look_at_a_job_without_a_worker_does_not_go_through_all_keys(redis: Redis) -> None:
+    job = submitted("AAPL")
+    workers.stop_beating(redis, workers.own_name())
+    redis.config_resetstat()
+    assert any("No worker is running" in one for one in marketfetch.status(job).trouble)
+    assert "cmdstat_scan" not in redis.info("commandstats")
 
 
 def test_a_heartbeat_that_has_stopped_is_no_worker(redis: Redis) -> None:
