@@ -13,7 +13,7 @@ from marketfetch.validation_words import in_words
 from marketfetch.vendors.protocol import BASE_URL
 
 #: A setting whose name holds one of these may have a secret as its value.
-_SECRET: Final = ("key", "url", "proxy")
+_SECRET: Final = ("key", "url", "proxy", "secret", "password")
 #: How a prefix of Redis keys is written: it stands in patterns and in names of channels.
 REDIS_PREFIX: Final = r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$"
 _PATTERNS: Final = {
@@ -72,5 +72,6 @@ def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]
 def _choices(path: str, model: type[BaseModel]) -> list[str]:
     found: Any = model
     for part in path.split("."):
-        found = found.model_fields[part].annotation
+        # A number is a place in a list, of whose items the annotation says the type.
+        found = get_args(found)[0] if part.isdigit() else found.model_fields[part].annotation
     return [str(choice) for choice in get_args(found)]

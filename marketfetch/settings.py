@@ -27,6 +27,7 @@ from pydantic_settings import SettingsError as SourceError
 from marketfetch.exceptions import UnavailableError
 from marketfetch.local import sandbox_note
 from marketfetch.local.valkey_server import password_of
+from marketfetch.notify_sections import MailServer, Smtp, Targets, hidden_in_targets
 from marketfetch.password_files import WrongPasswordFile, with_password
 from marketfetch.quotas.limits import parse
 from marketfetch.redaction import passwords
@@ -106,6 +107,8 @@ class Settings(BaseSettings):
     metrics: MetricsSettings = MetricsSettings()
     universes: dict[UniverseName, Universe] = Field(default_factory=dict)
     schedule: list[Schedule] = Field(default_factory=list)
+    notify: Targets = Field(default_factory=list)
+    smtp: MailServer = Field(default=Smtp(), validate_default=True)
     include: list[ModuleName] = Field(default_factory=list)
     app: AppName = ""
     max_reject_share: float = Field(default=0.2, ge=0, le=1)
@@ -159,10 +162,9 @@ class Settings(BaseSettings):
                 # of several Sentinels each may have a URL of its own
                 for one in {url.get_secret_value(), *url.get_secret_value().split(";")}:
                     found |= passwords(one)
-                    given = parse_qsl(one.partition("?")[2])
-                    found |= {value for name, value in given if name in _PASSWORDS}
+                    found |= {value for name, value in parse_qsl(one.partition("?")[2]) if name in _PASSWORDS}
         # The embedded Valkey's stands in a file of the state folder: no setting names it.
-        found.add(password_of(self.state_dir))
+        found |= {*hidden_in_targets(self.notify, self.smtp), password_of(self.state_dir)}
         found.add(password_of(sandbox_note.home(self.state_dir)))
         return tuple(sorted(found - {""}, key=len, reverse=True))
 

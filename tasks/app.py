@@ -35,6 +35,7 @@ app.steps["worker"].update(
         *("worker.eager_setting:NoEagerWorker", "worker.supported_pools:SupportedPools"),
         *("worker.releaser:Releaser", "worker.sweeper:Sweeper", "worker.parked_events:ParkedEvents"),
         *("worker.metrics_port:MetricsPort", "hardening.stop_in_mid_write:StopsBetweenCallbacks"),
+        "worker.notifier:Notifier",
     )
 )
 

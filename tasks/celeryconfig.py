@@ -118,6 +118,7 @@ task_routes = {
 }
 imports = (
     *(f"{_HERE}.fetch", f"{_HERE}.store", f"{_HERE}.job_tasks", f"{_HERE}.schedule_tasks"),
+    f"{_HERE}.freshness_task",
     *(f"{_HERE}.hardening.revoke_of_parked_tasks", f"{_HERE}.worker.inspect_commands"),
 )
 # A user's own modules are imported by tasks/included_modules.py, which says in a sentence why one can't be.
@@ -125,6 +126,8 @@ imports = (
 # The schedules of the settings are looked at each minute. A message that no worker takes within it expires: the next will do.
 beat_schedule = {
     "marketfetch-schedules": {"task": "marketfetch.run_schedules", "schedule": 60.0, "options": {"expires": 55}},
+    # Which series are behind, for metrics and notifications: it reads every series, so no scrape does it.
+    "marketfetch-freshness": {"task": "marketfetch.look_at_freshness", "schedule": 600.0, "options": {"expires": 550}},
 }
 # Beat's state file, in the folder where beat runs.
 beat_schedule_filename = "celerybeat-schedule"

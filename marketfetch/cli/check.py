@@ -13,9 +13,10 @@ from marketfetch.phrases import counted
 
 @click.command()
 @click.option("--upgrade", "upgrading", is_flag=True, help="First bring the tables of the release before to this one's.")
+@click.option("--notify", "notifying", is_flag=True, help="Also send a trial to each target of [[notify]].")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
-def check(ctx: click.Context, *, upgrading: bool, as_json: bool) -> None:
+def check(ctx: click.Context, *, upgrading: bool, notifying: bool, as_json: bool) -> None:
     """Try what workers do with Redis, Celery's broker and results, and the database; look at settings, keys and `up`'s needs.
 
     It takes ten seconds at most and leaves nothing behind. It exits with 1 if an error stops fetching; warnings alone give 0.
@@ -26,6 +27,7 @@ def check(ctx: click.Context, *, upgrading: bool, as_json: bool) -> None:
     from marketfetch.jobs.coverage_of_before import build_coverage
     from marketfetch.ops.diagnosis import findings, upgrade
     from marketfetch.ops.finding import Finding
+    from marketfetch.ops.notify_diagnosis import trials
     from marketfetch.settings import SettingsError
 
     if upgrading:
@@ -35,7 +37,7 @@ def check(ctx: click.Context, *, upgrading: bool, as_json: bool) -> None:
             built = f"{counted(intervals, 'interval')} of {counted(jobs, 'job')}"
             hint(f"What the release before has stored is known as covered: {built}.")
     try:
-        found = [*findings(), flower_port()]
+        found = [*findings(), flower_port(), *(trials() if notifying else ())]
     except SettingsError as error:
         # All else depends on the settings, so this is the only finding.
         found = [Finding(level="error", subject="settings", sentence=f"{error.message.rstrip('.')}.")]

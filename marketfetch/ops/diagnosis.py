@@ -17,6 +17,7 @@ from marketfetch.ops.file_diagnosis import of_files
 from marketfetch.ops.finding import Finding, Level, Trial, as_sentence
 from marketfetch.ops.holiday_diagnosis import of_holidays
 from marketfetch.ops.leftover_diagnosis import of_earlier_runs
+from marketfetch.ops.notify_diagnosis import of_notifications
 from marketfetch.ops.project_diagnosis import PROJECT_S, of_project
 from marketfetch.ops.redis_diagnosis import of_redis
 from marketfetch.ops.universe_diagnosis import of_universes
@@ -124,6 +125,7 @@ def _database() -> Iterator[Finding]:
             if is_there:
                 yield from of_adjusted(store, time.time_ns() // 1_000_000)
                 yield from of_holidays(store, datetime.now(UTC).date())
+                yield from of_notifications(store, time.time_ns() // 1_000_000)
         finally:
             store.close()
     except StoreError as error:

@@ -53,6 +53,12 @@ MEASURES: Final = (
     Measure("stored_requests", "counter", ("provider", "outcome"), "Requests that are over: stored, empty, failed"),
     Measure("rows", "counter", ("provider",), "Rows that were stored"),
     Measure("rejects", "counter", ("provider",), "Rows that failed a check"),
+    Measure(
+        "series_stale", "gauge", ("provider",), "Series behind their calendar, without those of which the vendor has no more"
+    ),
+    Measure("series_behind_sessions", "gauge", ("provider",), "By how many sessions the worst of them is behind"),
+    Measure("freshness_age_seconds", "gauge", (), "Age of the look at the series, which a task makes every ten minutes"),
+    Measure("notifications", "gauge", ("state",), "Events for targets that are waiting, or were given up in the last week"),
     Measure("database_bytes", "gauge", (), "Size of the database: of Postgres all of it, of SQLite its file"),
 )
 

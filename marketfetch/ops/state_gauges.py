@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from redis import Redis
 
 from marketfetch import connections, vendors
 from marketfetch.configured import keys
-from marketfetch.ops import dead_letters, workers
+from marketfetch.ops import dead_letters, freshness_look, workers
 from marketfetch.quotas import Gate, reporting
 from marketfetch.redis_keys import named
 from marketfetch.storage.database_size import database_bytes
+from marketfetch.storage.notifications import Notifications
+from marketfetch.storage.store_errors import NoTables
 
 #: A metric's name, the values of its labels, its value.
 Sample = tuple[str, tuple[str, ...], float]
@@ -32,11 +36,21 @@ def of_redis() -> Iterator[Sample]:
         yield from _of_gate(provider, connections.gate(provider))
         yield from _of_keys(provider, connections.gate(provider))
     yield "dead_letters", (), redis.xlen(named(redis, dead_letters.KEY))
+    if (look := freshness_look.latest(redis)) is not None:
+        for provider, one in look.vendors.items():
+            yield "series_stale", (provider,), one.stale
+            yield "series_behind_sessions", (provider,), one.behind
+        yield "freshness_age_seconds", (), max(0.0, time.time() - look.at_s)
 
 
 def of_database() -> Iterator[Sample]:
-    """The size of the database. Raises StoreError."""
-    yield "database_bytes", (), database_bytes(connections.recorded())
+    """What the database says of itself, and of notifications. Raises StoreError."""
+    store = connections.recorded()
+    with suppress(NoTables):  # the first job makes them
+        yield "database_bytes", (), database_bytes(store)
+        recorded, week_ago_ms = Notifications(store), int(time.time() * 1000) - 7 * 86_400_000
+        yield "notifications", ("waiting",), sum(many for _, many, _ in recorded.waiting())
+        yield "notifications", ("given up",), sum(many for _, many, _ in recorded.given_up_since(week_ago_ms))
 
 
 def _of_gate(provider: str, gate: Gate) -> Iterator[Sample]:

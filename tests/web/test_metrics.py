@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 import threading
+import time
+from datetime import date
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from marketfetch import connections, submit
-from marketfetch.ops import counters, dead_letters, metrics_page, state_gauges, workers
+from marketfetch.ops import counters, dead_letters, freshness_look, metrics_page, state_gauges, workers
 from marketfetch.ops.measures import MEASURES, PREFIX
 from marketfetch.ops.metrics_page import MetricsPage
+from marketfetch.ops.staleness import Freshness, Stale
 from marketfetch.quotas.limits import key_limits
 from marketfetch.settings import get_settings
+from marketfetch.storage.notifications import Notification, Notifications
+from tasks import freshness_task
+from tasks.celeryconfig import beat_schedule
 from tests.waiting import eventually
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -113,6 +119,27 @@ def test_the_ledger_lag_is_the_wait_of_the_batches(scraped, redis):
     assert 90 <= found["ledger_lag_seconds{provider=polygon}"] < 600
     redis.delete(f"{gate.prefix}held")
     assert scraped()["ledger_lag_seconds{provider=polygon}"] == 0
+
+
+def test_freshness_is_shown_once_the_task_of_beat_has_looked(scraped, redis, monkeypatch):
+    assert "series_stale{provider=polygon}" not in scraped()
+    assert freshness_task.look_at_freshness.name == beat_schedule["marketfetch-freshness"]["task"]
+    stale = [Stale("polygon", f"S{n}", "1d", "raw", None, date(2024, 1, 2), n, False) for n in (1, 4)]
+    monkeypatch.setattr(freshness_look, "freshness", lambda _store: Freshness(stale=stale))
+    freshness_task.look_at_freshness()
+    found = scraped()
+    assert found["series_stale{provider=polygon}"] == 2
+    assert found["series_behind_sessions{provider=polygon}"] == 4
+    assert found["series_stale{provider=nasdaq}"] == 0
+    assert 0 <= found["freshness_age_seconds{}"] < 600
+
+
+def test_notifications_are_counted(scraped):
+    recorded = Notifications(connections.store())
+    recorded.add([Notification("e", target, "stale", "{}", 1_000) for target in ("a", "b", "c")])
+    recorded.given_up(recorded.due(now_ms=2_000, limit=1)[0], at_ms=int(time.time() * 1000), error="gone")
+    found = scraped()
+    assert (found["notifications{state=waiting}"], found["notifications{state=given up}"]) == (2, 1)
 
 
 def test_the_counters_of_every_process_are_summed(scraped):

@@ -210,6 +210,32 @@ CREATE TABLE setting_changes (
 );
 CREATE INDEX setting_changes_by_name ON setting_changes (name, version);
 
+-- Events for the targets of [[notify]]: `body` is what is sent, `due_at` from when on (again, after a failure or a claim).
+-- name: notifications
+CREATE TABLE notifications (
+    id TEXT NOT NULL,
+    target TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    tries INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    sent_at TIMESTAMP WITH TIME ZONE,
+    given_up_at TIMESTAMP WITH TIME ZONE,
+    PRIMARY KEY (id, target)
+);
+
+-- What is in force and was reported: each is one event, with its id, until it ends.
+-- name: conditions
+CREATE TABLE conditions (
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    id TEXT NOT NULL,
+    since TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (kind, subject)
+);
+
 -- `date`: twelve hours behind its midnight, a daily bar has its date also where the clocks have changed otherwise than was known.
 -- name: bars
 CREATE VIEW bars AS

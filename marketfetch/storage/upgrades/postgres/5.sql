@@ -23,3 +23,24 @@ CREATE TABLE setting_changes (
     PRIMARY KEY (version)
 );
 CREATE INDEX setting_changes_by_name ON setting_changes (name, version);
+-- Notifications: what is sent to the targets of [[notify]], and what is in force and was reported.
+CREATE TABLE notifications (
+    id TEXT NOT NULL,
+    target TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    tries INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    sent_at TIMESTAMP WITH TIME ZONE,
+    given_up_at TIMESTAMP WITH TIME ZONE,
+    PRIMARY KEY (id, target)
+);
+CREATE TABLE conditions (
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    id TEXT NOT NULL,
+    since TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (kind, subject)
+);
