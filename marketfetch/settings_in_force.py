@@ -90,8 +90,13 @@ def load() -> bool:
     """Reads the settings of the database once, for a command: it asks no Redis, and makes no file. Never raises."""
     try:
         with _lock(os.getpid()):
-            return missing_database() is None and _read(connections.recorded)
-    except SettingsError:
+            if missing_database() is not None:
+                return False
+            changed = _read(connections.recorded)
+            # An open connection leaves SQLite's files beside the database where the command ends without using it.
+            connections.recorded().close()
+            return changed
+    except (SettingsError, StoreError):
         return False  # the command that needs them says what is wrong
 
 
