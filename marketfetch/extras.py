@@ -6,6 +6,7 @@ import importlib.util
 from typing import Final
 
 from marketfetch.exceptions import UnavailableError
+from marketfetch.phrases import joined
 
 #: The module -> the extra that installs it.
 _EXTRA_OF: Final = {
@@ -24,6 +25,7 @@ _EXTRA_OF: Final = {
     "matplotlib": "plot",
     "prometheus_client": "metrics",
     "fastapi": "serve",
+    "jinja2": "serve",
     "uvicorn": "serve",
     "cryptography": "encryption",
     "fakeredis": "testing",
@@ -44,7 +46,7 @@ def need(*modules: str, for_what: str) -> None:
     if missing:
         extras = ",".join(sorted({_EXTRA_OF[name] for name in missing}))
         raise MissingExtra(
-            f"{for_what} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed: "
+            f"{for_what} needs {joined(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed: "
             f"run `pip install 'marketfetch[{extras}]'`."
         )
 

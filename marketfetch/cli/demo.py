@@ -144,7 +144,7 @@ def _fetch(processes: Processes) -> list[JobStatus]:
 
 def _tell(states: list[JobStatus], *, seconds: float) -> int:
     """Prints the summary and returns the exit code."""
-    from marketfetch.cli.outcome import sentences
+    from marketfetch.documents.outcome import sentences
 
     click.echo()
     for state in states:

@@ -102,9 +102,9 @@ def fetch(
     """
     from marketfetch import submit
     from marketfetch.addresses import database_choice, missing_database
-    from marketfetch.cli.outcome import ALL_STORED
     from marketfetch.cli.owner import owner
     from marketfetch.documents.job_documents import submitted_job
+    from marketfetch.documents.outcome import ALL_STORED
     from marketfetch.exceptions import WrongValueError
     from marketfetch.jobs.list_wishes import whole_list
     from marketfetch.vendors import names, unknown
@@ -149,7 +149,7 @@ def fetch(
     if new_database:
         hint(f"The database is new: {new_database}. {database_choice()}")
     if job.refreshed:
-        from marketfetch.cli.outcome import of_refreshed
+        from marketfetch.documents.outcome import of_refreshed
 
         hint(of_refreshed(job.refreshed))
     if wait:
@@ -183,8 +183,8 @@ def of_market(job: Submitted) -> str:
 
 def _wait(job: Submitted, *, name: str, as_json: bool, surely_traded: bool) -> int:
     """Follows the job to its end and returns the exit code: 1 also if no row came although there must be some."""
-    from marketfetch.cli.outcome import next_step, sentences
     from marketfetch.cli.progress import watched
+    from marketfetch.documents.outcome import next_step, sentences
 
     said = f"{of_before(job)}{of_market(job)}"
     hint(f"job {job.job_id}: {counted(job.requests, 'request')}{f'.{said}' if said else ''}")

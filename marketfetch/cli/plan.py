@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from marketfetch.cli.outcome import ALL_STORED
 from marketfetch.cli.screen import hint
+from marketfetch.documents.outcome import ALL_STORED
 from marketfetch.lengths import in_words
 from marketfetch.phrases import counted, joined
 

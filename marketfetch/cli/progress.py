@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from marketfetch.cli.outcome import waits
 from marketfetch.cli.screen import command, err, hint
 from marketfetch.cli.signals import signals_as_exceptions
+from marketfetch.documents.outcome import waits
 from marketfetch.lengths import in_words, per_minute
 from marketfetch.phrases import counted
 

@@ -28,10 +28,10 @@ def search(ctx: click.Context, *, provider: str, words: tuple[str, ...], as_json
     status found. Exits with 1 if nothing is found, or the call failed.
     """
     from marketfetch import connections, submit
-    from marketfetch.cli.outcome import next_step, sentences
     from marketfetch.cli.owner import owner
     from marketfetch.cli.progress import watched
     from marketfetch.cli.show_records import print_rows
+    from marketfetch.documents.outcome import next_step, sentences
     from marketfetch.frames.record_frames import named
     from marketfetch.frames.record_questions import question
     from marketfetch.storage.stored_records import records_of_job

@@ -61,14 +61,14 @@ def _origins(ctx: click.Context, param: click.Parameter, value: tuple[str, ...])
 )
 @click.option("--require-token", is_flag=True, help="Ask for a token always, also from this machine; needed behind a proxy.")
 def serve(*, host: str, port: int, hosts: tuple[str, ...], origins: tuple[str, ...], require_token: bool) -> None:
-    """Serve the web API: what the commands do, as JSON over HTTP. docs/web-api.md lists the routes.
+    """Serve the page and the web API: what the commands do, for people and as JSON over HTTP. See docs/web-api.md.
 
     From this machine it is asked without a token, and what asks so may do all that you may. Every other address needs a token.
     A proxy on this machine is not always recognised: behind one use --require-token. Ctrl-C ends it; the exit code is 0.
     """
     from marketfetch.extras import need
 
-    need("fastapi", "uvicorn", for_what="`marketfetch serve`")
+    need("fastapi", "jinja2", "uvicorn", for_what="`marketfetch serve`")
     from marketfetch.cli.owner import owner
     from marketfetch.cli.signals import signals_as_exceptions
     from marketfetch.ops import access_tokens

@@ -84,8 +84,8 @@ def watch(ctx: click.Context, *, job: str | None, as_json: bool) -> None:
 
 def _show_job(job: str, *, failed: bool, watch: bool, as_json: bool) -> int:
     import marketfetch
-    from marketfetch.cli.outcome import failure_lines, next_step, sentences
     from marketfetch.cli.progress import watched
+    from marketfetch.documents.outcome import failure_lines, next_step, sentences
     from marketfetch.jobs.job_status import failures
 
     state = marketfetch.status(job)
@@ -188,7 +188,7 @@ def _stale_prices() -> list[str]:
 
 def _hints(found: Listing) -> None:
     """Says below the list what waits, and what an operator should act on."""
-    from marketfetch.cli.outcome import waits
+    from marketfetch.documents.outcome import waits
 
     for provider, call in {one.provider: one.next_call for one in found.jobs if one.next_call}.items():
         hint(f"{provider}: {waits(call)}")

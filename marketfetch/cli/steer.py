@@ -24,7 +24,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document 
 def cancel(*, job: str, as_json: bool) -> None:
     """Make no more calls for JOB. Running requests still end; requests that other jobs share stay."""
     import marketfetch
-    from marketfetch.cli.outcome import next_step, sentences
+    from marketfetch.documents.outcome import next_step, sentences
 
     state = marketfetch.cancel(job)
     said = [_under_way(state)] if state.state == "running" else sentences(state)

@@ -117,7 +117,7 @@ def up(
     if flower:
         need("flower", for_what="`marketfetch up --flower`")
     if web:
-        need("fastapi", "uvicorn", for_what="`marketfetch up --web`")
+        need("fastapi", "jinja2", "uvicorn", for_what="`marketfetch up --web`")
     from marketfetch.addresses import broker, state_dir
     from marketfetch.cli.embedded import EmbeddedRedis, EmbeddedVendors
     from marketfetch.cli.locks import ProcessError, only_one

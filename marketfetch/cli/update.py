@@ -71,9 +71,9 @@ def update(
     adjusted before a split or dividend that is known now are asked for again, all days of them. For every evening, put it into
     cron, or into the beat of an app of yours as the task `marketfetch.update`.
     """
-    from marketfetch.cli.outcome import ALL_STORED, of_refreshed
     from marketfetch.cli.owner import owner
     from marketfetch.documents.job_documents import submitted_job
+    from marketfetch.documents.outcome import ALL_STORED, of_refreshed
     from marketfetch.jobs.days_before import left_out
     from marketfetch.jobs.updating import update as updated
 
@@ -130,8 +130,8 @@ def _older(found: Sequence[LeftOut], provider: str, options: Mapping[str, str | 
 
 
 def _wait(job_id: str, provider: str, *, as_json: bool) -> int:
-    from marketfetch.cli.outcome import next_step, sentences
     from marketfetch.cli.progress import watched
+    from marketfetch.documents.outcome import next_step, sentences
 
     state = watched({job_id: provider})[job_id]
     if as_json:

@@ -31,6 +31,8 @@ def _needs(scope: Scope) -> Any:
 
 
 async def _caller(request: Request, given: HTTPAuthorizationCredentials | None) -> Caller:
+    if request.state.from_elsewhere:
+        raise Refused(403, "A page of another site may not read anything here: open this address by itself.")
     service = service_of(request)
     named = "authorization" in request.headers
     if not named and request.state.open:

@@ -2,7 +2,7 @@
 
 A web page in a browser of this machine can send requests to 127.0.0.1 too, and with DNS rebinding read the replies. So a
 request names a host that is this server's and comes from no page of another site, and its body is JSON, which a form of another
-site can't send.
+site can't send. The forms of our own pages go to other paths than the API's, where the browser has to say that they are ours.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ _OF_PROXIES: Final = (
 )
 #: A page without data, which other pages may link to.
 _LINKED: Final = "/docs"
+_API: Final = "/api/"
+_FORM: Final = "application/x-www-form-urlencoded"
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -146,9 +148,13 @@ class Guards:
         of_here = self._rules.loopback and is_loopback(host) and not self._rules.tokens_always
         behind = _behind(scope, headers) if of_here else ""
         # A proxy on this machine calls from loopback too: who is behind it has to show a token.
-        scope["state"] = {**scope.get("state", {}), "open": of_here and not behind, "behind": behind}
+        state = {"open": of_here and not behind, "behind": behind, "from_elsewhere": _is_link(scope, headers)}
+        scope["state"] = {**scope.get("state", {}), **state}
         self._check_site(scope, headers)
         if scope["method"] in _READS:
+            return
+        if not scope["path"].startswith(_API):
+            _check_form(headers)
             return
         kind = headers.get("content-type", "").partition(";")[0].strip().casefold()
         if has_body(headers) and kind != "application/json":
@@ -160,12 +166,30 @@ class Guards:
         """Raises Refused for a page of another site, which may not even cause work. OPTIONS asks whether it may."""
         if scope["method"] == "OPTIONS" or (scope["method"] == "GET" and scope["path"] == _LINKED):
             return
+        if scope["state"]["from_elsewhere"]:
+            return  # the page asks the visitor first, and reads nothing
         origin, verb = headers.get("origin"), "read" if scope["method"] in _READS else "change"
         own_origin = urlsplit(origin or "").netloc.casefold() == headers.get("host", "").casefold()
         if origin is not None and not own_origin and origin not in self._rules.origins:
             raise Refused(403, f"A page of {origin[:100]} may not {verb} anything here: {_INSTEAD}")
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and origin not in self._rules.origins:
             raise Refused(403, f"A page of another site may not {verb} anything here: {_INSTEAD}")
+
+
+def _is_link(scope: Scope, headers: Headers) -> bool:
+    """True where a link of another site leads a visitor to one of our pages."""
+    foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    to_page = scope["method"] == "GET" and not scope["path"].startswith(_API)
+    return foreign and to_page and headers.get("sec-fetch-mode") == "navigate" and headers.get("origin") is None
+
+
+def _check_form(headers: Headers) -> None:
+    """Raises Refused for a form without an origin, which every browser names. A foreign one is refused before."""
+    kind = headers.get("content-type", "").partition(";")[0].strip().casefold()
+    if has_body(headers) and kind != _FORM:
+        raise Refused(415, f"A page takes forms alone (got {kind[:60] or 'none'}): programs use the routes under {_API}v1.")
+    if headers.get("origin") is None:
+        raise Refused(403, f"This form comes from no page of this server: programs use the routes under {_API}v1.")
 
 
 def _behind(scope: Scope, headers: Headers) -> str:

@@ -100,20 +100,20 @@ async def list_jobs(
 @router.get("/jobs/{job}", response_model=JobStatus, summary="The state of a job")
 async def job_status(request: Request, job: str, caller: Reader) -> Response:
     """The state of a job, which is named by its id, the first 4 digits of it or more, or its name, of one's own jobs first."""
-    return await calls_of(request).answer(lambda: status(_named(caller, job).id))
+    return await calls_of(request).answer(lambda: status(named_job(caller, job).id))
 
 
 @router.get("/jobs/{job}/failures", response_model=list[Failure], summary="Every failed request of a job")
 async def job_failures(request: Request, job: str, caller: Reader) -> Response:
     """Every failed request of a job, by symbol; the state of a job has the first hundred."""
-    return await calls_of(request).answer(lambda: [one.model_dump() for one in failures(_named(caller, job).id)])
+    return await calls_of(request).answer(lambda: [one.model_dump() for one in failures(named_job(caller, job).id)])
 
 
 @router.post("/jobs/{job}/cancel", response_model=JobStatus, summary="Cancel a job")
 async def cancel(request: Request, job: str, caller: Submitter) -> Response:
     """Makes no more calls for the job. What runs still ends; requests that other jobs share stay. Own jobs need `submit`,
     those of others `operate`."""
-    return await calls_of(request).answer(lambda: steering.cancel(_of(caller, job)))
+    return await calls_of(request).answer(lambda: steering.cancel(steered_job(caller, job)))
 
 
 @router.post("/jobs/{job}/resume", response_model=FedJob, summary="Resume a job")
@@ -123,14 +123,14 @@ async def resume(request: Request, job: str, caller: Submitter) -> Response:
     Counts as a submit.
     """
     await service_of(request).count_submit(caller)
-    return await calls_of(request).answer(lambda: fed_job(name := _of(caller, job), steering.resume(name)))
+    return await calls_of(request).answer(lambda: fed_job(name := steered_job(caller, job), steering.resume(name)))
 
 
 @router.post("/jobs/{job}/retry", response_model=FedJob, summary="Retry the failed requests of a job")
 async def retry(request: Request, job: str, caller: Submitter) -> Response:
     """Makes the failed requests of the job again; `requests`: how many they are. Counts as a submit."""
     await service_of(request).count_submit(caller)
-    return await calls_of(request).answer(lambda: fed_job(name := _of(caller, job), steering.retry(name)))
+    return await calls_of(request).answer(lambda: fed_job(name := steered_job(caller, job), steering.retry(name)))
 
 
 def _owned(wished: dict[str, Any], caller: Caller) -> dict[str, Any]:
@@ -176,14 +176,14 @@ def _is_recorded(job_id: str) -> bool:
         return False
 
 
-def _named(caller: Caller, job: str) -> Job:
+def named_job(caller: Caller, job: str) -> Job:
     """Raises what `known_job` raises."""
     return known_job(recorded(), job, asker=caller.owner)
 
 
-def _of(caller: Caller, job: str) -> str:
+def steered_job(caller: Caller, job: str) -> str:
     """The id of a job that the caller may steer. Raises Refused, and what `known_job` raises."""
-    found = _named(caller, job)
+    found = named_job(caller, job)
     if not caller.may("operate") and found.owner != caller.owner:
         raise Refused(
             403, f"Job {found.id} is not one of {caller.name!r}: to steer those of others, a token has the scope operate."

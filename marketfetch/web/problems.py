@@ -127,9 +127,14 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 async def on_invalid(_request: Request, error: Exception) -> Response:
     """For a body or a query that is not what a path takes."""
+    return response(invalid(error))
+
+
+def invalid(error: Exception) -> Refused:
+    """What is wrong with a body or a query, a RequestValidationError."""
     assert isinstance(error, RequestValidationError)
     sentence, wrong = _said(error.errors())
-    return response(Refused(422, sentence, errors=wrong))
+    return Refused(422, sentence, errors=wrong)
 
 
 def _said(errors: Sequence[Mapping[str, Any]]) -> tuple[str, list[WrongValue]]:

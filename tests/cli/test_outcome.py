@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from marketfetch import Counts, Failure, JobStatus
-from marketfetch.cli.outcome import next_step, sentences
+from marketfetch.documents.outcome import next_step, sentences
 from marketfetch.jobs.steering import not_over
 
 

@@ -29,7 +29,7 @@ OF_EXTRA = {
     "encryption": ("cryptography",),
     "keyring": ("keyring",),
     "metrics": ("prometheus_client",),
-    "serve": ("fastapi", "starlette", "uvicorn"),
+    "serve": ("fastapi", "jinja2", "starlette", "uvicorn"),
     "data": ("polars", "pyarrow", "adbc_driver_manager", "adbc_driver_sqlite", "adbc_driver_postgresql", "fsspec"),
     "testing": ("fakeredis", "lupa"),
 }
@@ -96,7 +96,11 @@ def test_a_slim_install_submits_and_reads(without, tmp_path):
         ),
         (("up", "--sandbox"), ("local",), "needs tornado, which is not installed: run `pip install 'marketfetch[local]'`."),
         (("up", "--flower"), ("flower",), "needs flower, which is not installed: run `pip install 'marketfetch[flower]'`."),
-        (("serve",), ("serve",), "needs fastapi and uvicorn, which are not installed: run `pip install 'marketfetch[serve]'`."),
+        (
+            ("serve",),
+            ("serve",),
+            "needs fastapi, jinja2 and uvicorn, which are not installed: run `pip install 'marketfetch[serve]'`.",
+        ),
         (("demo",), ("worker", "local"), "run `pip install 'marketfetch[local,worker]'`."),
     ],
 )

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 import marketfetch
 from marketfetch import configured, connections, vendors
 from marketfetch.cli.main import marketfetch as command
-from marketfetch.cli.outcome import sentences
 from marketfetch.cli.plan import lines
+from marketfetch.documents.outcome import sentences
 from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs.gap_repair import repair
 from marketfetch.jobs.submission import submit_for
