@@ -29,7 +29,7 @@ from marketfetch.web import (
     vendor_routes,
 )
 from marketfetch.web.guards import AccessRules, Guards
-from marketfetch.web.pages import failure_pages, job_pages, key_pages, live_route, page_files, schedule_pages, sign_in
+from marketfetch.web.pages import every_page
 from marketfetch.web.pages.page_refusals import or_page
 from marketfetch.web.web_service import Service
 
@@ -44,7 +44,6 @@ _ROUTES: Final = (
     *(job_routes, event_routes, bar_routes, series_routes, key_routes, schedule_routes, message_routes, vendor_routes),
     setting_routes,
 )
-_PAGES: Final = (page_files, sign_in, live_route, job_pages, key_pages, failure_pages, schedule_pages)
 _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     code: {"description": problems.KINDS[code][1], "content": {problems.MEDIA_TYPE: {}}, "model": problems.Problem}
     for code in (401, 403, 404, 422, 503)
@@ -67,8 +66,8 @@ def make_api(rules: AccessRules, *, owner: str = "") -> FastAPI:
         api.include_router(routes.router, prefix=PREFIX)
     api.include_router(api_page.router)
     api.include_router(metrics_routes.router)
-    for page in _PAGES:
-        api.include_router(page.router)
+    for router in every_page.ROUTERS:
+        api.include_router(router)
     for kind in (MarketfetchError, StoreError, RedisError, problems.Refused):
         api.add_exception_handler(kind, or_page(problems.on_error))
     api.add_exception_handler(HTTPException, or_page(problems.on_http_error))

@@ -27,12 +27,22 @@ def pages(scene: Scene) -> dict[str, str]:
         "job-failed": f"/jobs/{scene.failed}",
         "keys": "/keys",
         "failures": "/failures",
+        "bars": "/bars",
+        "chart": "/bars/polygon/AAPL?timespan=1d&adjustment=raw",
+        "freshness": "/freshness",
         "schedules": "/schedules",
     }
 
 
 #: The pictures of the documentation: page, width, scheme.
-DOCUMENTED = [("jobs", "wide", "light")]
+DOCUMENTED = [
+    ("jobs", "wide", "light"),
+    ("keys", "wide", "dark"),
+    ("failures", "wide", "light"),
+    ("chart", "wide", "light"),
+    ("freshness", "wide", "light"),
+    ("job", "phone", "dark"),
+]
 
 
 @contextmanager

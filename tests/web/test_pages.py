@@ -67,7 +67,7 @@ def with_token(scene: Scene) -> Callable[[str], Browser]:
 
     def made(scope: str) -> Browser:
         client = client_of(AccessRules(tokens_always=True))
-        return Browser(client, access_tokens.create(f"of-{scope}", scope=scope).token if scope else "")  # type: ignore[arg-type]
+        return Browser(client, access_tokens.create(f"of-{scope}", scope=scope).token if scope else "")
 
     return made
 
