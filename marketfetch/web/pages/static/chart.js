@@ -68,7 +68,7 @@
     holder.tabIndex = 0;
     holder.setAttribute("role", "img");
     holder.setAttribute("aria-label", drawing.getAttribute("aria-label") + ". Arrow keys move the cursor.");
-    drawing.hidden = true;
+    drawing.setAttribute("hidden", "");
     place.appendChild(holder);
 
     function size() { return { width: Math.max(280, place.clientWidth - 20), height: place.clientWidth < 600 ? 300 : 420 }; }
