@@ -80,6 +80,10 @@ def test_every_page_has_its_data_and_only_what_its_policy_allows(browser, scene)
         "/keys": ("5/minute", "set aside", "Retry-After: 1500", "parked"),
         "/failures": ("is above open or close", "it is no JSON", "Retry failed"),
         "/schedules": ("nightly-us", "every 6h", "Run now"),
+        "/bars": ("BRK.B", "polygon", "raw"),
+        "/bars?q=aapl": ("1 series of 14",),
+        "/bars/polygon/AAPL?timespan=1d": ("split, 4 new for 1 old", 'class="partial"', 'class="gap"', "<polyline"),
+        "/freshness": ("14 series", 'class="lacks"', "Behind their calendar", "a call may bring"),
     }
     for path, words in says.items():
         found = browser.get(path)
@@ -240,3 +244,18 @@ def test_vendored_files_are_those_that_their_list_names():
     for name, _, _, digest, file in lines:
         assert hashlib.sha256((folder / file).read_bytes()).hexdigest() == digest
         assert (folder / f"{name}.LICENSE.txt").read_text()
+
+
+def test_a_chart_says_what_is_not_stored_and_its_numbers_are_the_stored_ones(browser):
+    assert "No bars of AAPLE are stored. Did you mean AAPL?" in browser.page("/bars/polygon/AAPLE", 422).replace("&#39;", "'")
+    assert "No bar of AAPL is stored in this range" in browser.page("/bars/polygon/AAPL?end=1999-01-04")
+    found = browser.get("/chart-data/polygon/AAPL?timespan=1d").json()
+    assert len(found["ts"]) == len(found["close"]) == 260
+    assert [len(found["gaps"]), len(found["actions"]), found["partial"]] == [1, 1, [259]]
+    assert len(browser.get("/chart-data/polygon/AAPL?start=2000-01-03").json()["ts"]) > 260
+
+
+def test_missing_sessions_are_asked_for(browser):
+    done = browser.send("/freshness/repair").headers["location"]
+    assert "jobs ask for what is missing" in browser.page(done)
+    assert "repair" in browser.page("/?tag=repair")
