@@ -1,12 +1,11 @@
 """Takes the picture of docs/flower.md: `python -m tests.around.flower_page`, with Chromium installed.
 
-`marketfetch up --sandbox --flower` runs in a folder of its own, with a limit that makes requests wait, and Flower's list of tasks is
-photographed while some are stored, some run and some are parked.
+`marketfetch up --sandbox --flower` runs in a folder of its own, and Flower's list of tasks is photographed while some are
+stored and others are parked, as their key is paused.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
@@ -23,15 +22,15 @@ from tests.house.imports import ROOT
 from tests.waiting import eventually
 
 PICTURE: Final = ROOT / "docs" / "images" / "flower.png"
-SYMBOLS: Final = ("AAPL", "MSFT", "NVDA", "AMZN", "GOOG", "TSLA", "IBM", "KO")
+STORED: Final = ("AAPL", "MSFT")
+WAITING: Final = ("NVDA", "AMZN", "GOOG", "TSLA")
 _MARKETFETCH: Final = (sys.executable, "-m", "marketfetch")
 
 
 def take(picture: Path, folder: Path) -> None:
     """Raises AssertionError when something does not come up in time."""
-    variables = {"MARKETFETCH_PROVIDERS__POLYGON__LIMITS": '["4/minute"]', "MARKETFETCH_WHOLE_MARKET_FROM": "0"}
     # The list of tasks is asked for on loopback, by this script alone.
-    variables |= {"FLOWER_UNAUTHENTICATED_API": "true"}
+    variables = {"FLOWER_UNAUTHENTICATED_API": "true", "MARKETFETCH_WHOLE_MARKET_FROM": "0"}
     env = unrelated_environment() | variables | {"PYTHONPATH": str(ROOT)}
     log = folder / "up.log"
     with log.open("wb") as file:
@@ -44,9 +43,15 @@ def take(picture: Path, folder: Path) -> None:
             within_s=60,
             what=lambda: log.read_text(encoding="utf-8"),
         )
+        assert found
         url = found[1]
-        words = ["fetch", "polygon", *SYMBOLS, "--start", "2024-01-02", "--end", "2024-06-28"]
-        subprocess.run([*_MARKETFETCH, *words], cwd=folder, env=env, check=True, capture_output=True, text=True)
+        days = ("--start", "2024-01-02", "--end", "2024-06-28")
+        for words in (
+            ("fetch", "polygon", *STORED, *days, "--wait"),
+            ("quotas", "pause", "sandbox", "--provider", "polygon", "--for", "10m"),
+            ("fetch", "polygon", *WAITING, *days),
+        ):
+            subprocess.run([*_MARKETFETCH, *words], cwd=folder, env=env, check=True, capture_output=True, text=True)
 
         def shown() -> bool:
             try:
@@ -54,7 +59,7 @@ def take(picture: Path, folder: Path) -> None:
             except requests.ConnectionError:
                 return False
             states = [one["state"] for one in tasks.values()]
-            return states.count("SUCCESS") >= 6 and "PARKED" in states
+            return "SUCCESS" in states and states.count("PARKED") == len(WAITING)
 
         eventually(shown, within_s=60, what="stored and parked tasks")
         _photograph(f"{url}/tasks", picture, folder)
@@ -72,7 +77,6 @@ def _photograph(url: str, picture: Path, folder: Path) -> None:
         check=True,
         capture_output=True,
         timeout=300,
-        env=dict(os.environ),
     )
 
 
