@@ -24,6 +24,8 @@ _EXTRA_OF: Final = {
     "requests_aws4auth": "flatfiles",
     "matplotlib": "plot",
     "prometheus_client": "metrics",
+    "opentelemetry.sdk": "traces",
+    "opentelemetry.exporter.otlp.proto.http": "traces",
     "fastapi": "serve",
     "jinja2": "serve",
     "uvicorn": "serve",
@@ -54,5 +56,5 @@ def need(*modules: str, for_what: str) -> None:
 def _installed(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
-    except ValueError:  # a module that was put into sys.modules by hand
+    except (ValueError, ModuleNotFoundError):  # its package is not installed, or a module that was put into sys.modules by hand
         return False

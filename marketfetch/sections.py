@@ -319,7 +319,11 @@ class LogSettings(_Section):
 
 
 class MetricsSettings(_Section):
-    """The port on which a worker shows its metrics, None for none, and the address that it listens on."""
+    """The port on which a worker shows its metrics, None for none, and the address that it listens on.
+
+    `traces_url` is that of an OpenTelemetry collector (OTLP over HTTP), "" for no traces.
+    """
 
     port: int | None = Field(default=None, ge=1, le=65_535)
     host: str = "127.0.0.1"
+    traces_url: str = Field(default="", pattern=r"^(https?://[^\s@]+)?$")

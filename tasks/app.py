@@ -8,7 +8,7 @@ from celery import Celery
 from celery.signals import import_modules, task_prerun, worker_init, worker_process_init, worker_process_shutdown
 
 from marketfetch import settings_in_force
-from marketfetch.ops import counters
+from marketfetch.ops import counters, traces
 from marketfetch.quotas import failpoints
 from marketfetch.settings import failpoint, get_settings
 
@@ -60,6 +60,7 @@ def _more_patience(**_: Any) -> None:
 def _last_counters(**_: Any) -> None:
     """A child that is replaced after its task has not written what that task has counted."""
     counters.write_within(1.0)
+    traces.flush(1.0)
 
 
 @task_prerun.connect

@@ -209,7 +209,7 @@ class Run(Calling):
     def handle_error(self, error: FetchError, provider: str, symbol: str) -> Reference:
         """Logs an error of the tree with its next step, then takes exactly that step."""
         step = outcomes.next_step(error, attempts=self.turn.attempts, most=self.task.max_retries)
-        self.count(provider, self.turn.key_label, type(error).__name__)
+        self.count(provider, self.turn.key_label, type(error).__name__, record=self.id)
         of_key = self._step_of_key(error, provider)
         log.warning(
             "fetch failed",

@@ -11,7 +11,7 @@ from celery import Task
 from pydantic import SecretStr
 
 from marketfetch.configured import counted, options
-from marketfetch.ops import counters
+from marketfetch.ops import counters, traces
 from marketfetch.quotas.values import VendorCount
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
@@ -94,9 +94,13 @@ class Calling:
         self.counted = counted(request.provider, endpoint.key_label, reply)
         return reply
 
-    def count(self, provider: str, key_label: str, outcome: str) -> None:
-        """Counts the call for the metrics, if one was made."""
+    def count(self, provider: str, key_label: str, outcome: str, *, record: str) -> None:
+        """Counts the call for the metrics, if one was made; it is a span of the trace of its job. `record`: in the gate."""
         if not self.unsent:
+            if traces.is_on():
+                subject, failed = traces.subject_of(provider, record), "" if outcome == "ok" else outcome
+                names = {"provider": provider, "key": key_label, "outcome": outcome, "request": record}
+                traces.ended("fetch", subject, self.called_at_ms * 1_000_000, names, failed=failed)
             took_ns = self.replied_at_ns - self.sent_at_ns if self.replied_at_ns else 0
             counters.call(provider, key_label, outcome, took_ns=took_ns, reply_bytes=self.reply_bytes)
 

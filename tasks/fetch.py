@@ -128,7 +128,7 @@ def granted(
         if before:
             recorded_outcomes.forget_failure(request)
         page = run.call(request)
-        run.count(provider, turn.key_label, "ok")
+        run.count(provider, turn.key_label, "ok", record=run.id)
     except SendTooLate:
         run.requeue(unsent=True)
         raise Ignore from None

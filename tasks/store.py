@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import Final
 
@@ -16,7 +17,7 @@ from redis.exceptions import RedisError
 from marketfetch import connections
 from marketfetch.jobs import batches
 from marketfetch.jobs.recorded_outcomes import outcome_json
-from marketfetch.ops import alerts, counters
+from marketfetch.ops import alerts, counters, traces
 from marketfetch.ops.alerts import Alert, Outage
 from marketfetch.quotas import Gate
 from marketfetch.schemas.ledger import Batch, LedgerRow
@@ -92,6 +93,7 @@ def stored(ref: Reference) -> Reference:
     batch = _batch_of(ref)
     if batch is None:
         return ref
+    began_ns, subject = time.time_ns(), traces.subject_of(ref["provider"], ref["request"]) if traces.is_on() else ""
     try:
         row, new = _written(batch)
     except (StoreUnavailable, StoreMismatch) as error:
@@ -104,6 +106,8 @@ def stored(ref: Reference) -> Reference:
         _unstorable.holds(f"Request {ref['request']} ({ref['symbol']}) can't even be recorded as failed: {error}.")
         raise Ignore from None
     if new:
+        names = {"provider": row.provider, "request": row.request_id, "outcome": row.outcome}
+        traces.ended("store", subject, began_ns, {**names, "rows": row.rows})
         counters.stored(row.provider, row.outcome, rows=row.rows, rejects=row.rejects)
     is_back = _outage.over()
     try:

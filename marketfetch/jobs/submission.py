@@ -23,7 +23,7 @@ from marketfetch.jobs.refreshing import Refreshed, refreshed
 from marketfetch.jobs.subtraction import Left
 from marketfetch.jobs.to_ask import to_ask
 from marketfetch.jobs.universe_wishes import symbols_to_ask
-from marketfetch.ops import redis_writes
+from marketfetch.ops import redis_writes, traces
 from marketfetch.schemas.handle import Handle
 from marketfetch.schemas.job_spec import NORMAL, JobSpec
 from marketfetch.schemas.request import Request
@@ -159,7 +159,7 @@ def record(spec: JobSpec, requests: list[Request], *, job_id: str, handle: Handl
     """
     if not labels(spec.provider):
         raise UnavailableError(no_key(spec.provider))
-    store = database()
+    store, began_ns = database(), time.time_ns()
     with_redis(lambda: redis_writes.must_take_writes(connections.redis()), "nothing was submitted")
     job = Job(
         id=job_id,
@@ -186,6 +186,8 @@ def record(spec: JobSpec, requests: list[Request], *, job_id: str, handle: Handl
         with_redis(lambda: feed(store, job), unfed)
     except StoreError as error:
         raise UnavailableError(f"{error}: {unfed}") from error
+    if new:
+        traces.ended("submit", job.id, began_ns, {"provider": spec.provider, "job": job.id, "requests": calls}, root=True)
     less = found.partly_stored if new else calls != len(requests)
     again = refreshed(dict(found.stale))
     return Submitted(job_id=job.id, requests=calls, new=new, partly_stored=less, market=found.market, refreshed=again)

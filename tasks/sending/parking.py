@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +23,7 @@ from redis.exceptions import RedisError
 
 from marketfetch import vendors
 from marketfetch.configured import keys
-from marketfetch.ops import redis_writes
+from marketfetch.ops import redis_writes, traces
 from marketfetch.quotas import Gate, Parking
 from marketfetch.quotas.estimates import seconds_for
 
@@ -123,6 +124,7 @@ class _ParkingProducer:
             priority=_priority(properties.get("priority")),
             not_before_ms=_now_ms() + wait_ms if wait_ms else 0,
         )
+        traces.ended("submit", f"{USER_TASK}{task_id}", time.time_ns(), {"provider": self._provider}, root=True)
         log.debug("parked task=%s task_id=%s request=%s", headers["task"], task_id, request.id if request else None)
 
     def _stands(self, gate: Gate, plan: TaskPlan, headers: dict[str, Any], kept: dict[str, Any]) -> bool:

@@ -29,6 +29,7 @@ OF_EXTRA = {
     "encryption": ("cryptography",),
     "keyring": ("keyring",),
     "metrics": ("prometheus_client",),
+    "traces": ("opentelemetry.sdk", "opentelemetry.exporter"),
     "serve": ("fastapi", "jinja2", "starlette", "uvicorn"),
     "data": ("polars", "pyarrow", "adbc_driver_manager", "adbc_driver_sqlite", "adbc_driver_postgresql", "fsspec"),
     "testing": ("fakeredis", "lupa"),
@@ -58,8 +59,8 @@ def without(tmp_path):
 
 
 def test_all_is_every_extra_but_those_of_tests():
-    assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local,data,flatfiles,s3,serve,metrics,encryption,plot]"]
-    assert set(EXTRAS) == {*OF_EXTRA, "all", "dev"}
+    assert EXTRAS["all"] == ["marketfetch[worker,postgres,flower,local,data,flatfiles,s3,serve,metrics,traces,encryption,plot]"]
+    assert set(EXTRAS) == {*OF_EXTRA, "all", "dev", "docs"}
     assert {"marketfetch[all]", "marketfetch[testing]"} <= set(EXTRAS["dev"])
 
 
