@@ -1,0 +1,168 @@
+"""The pages in Chromium: live, readable without JavaScript, by keyboard, in both schemes and widths, and after an outage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from marketfetch import connections
+from marketfetch.ops import access_tokens
+from marketfetch.storage.store_errors import StoreUnavailable
+from marketfetch.web.guards import AccessRules
+from tests.web.page_scene import Scene, a_scene
+from tests.web.page_server import chromium, serving
+from tests.web.screenshots import WIDTHS, pages
+
+pytestmark = pytest.mark.skipif(which("chromium") is None, reason="Chromium is not installed: apt-get install chromium")
+
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
+#: The rules of WCAG 2.2 AA, and what axe holds for good practice.
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+#: Milliseconds; a loaded machine takes its time.
+PATIENT = 60_000
+expect.set_options(timeout=PATIENT)
+
+
+@dataclass
+class Place:
+    address: str
+    service: Any
+    scene: Scene
+    browser: Browser
+    redis: Any
+
+    def open(self, path: str, **options: Any) -> Page:
+        page = self.browser.new_context(**options).new_page()
+        page.set_default_timeout(PATIENT)
+        page.goto(self.address + path)
+        return page
+
+
+@pytest.fixture(scope="module")
+def place(redis_of_module: Any, valkey_url: str, tmp_path_factory: Any) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("pages")
+    with (
+        a_scene(redis_of_module, valkey_url, folder) as scene,
+        serving(AccessRules()) as (address, service),
+        chromium() as browser,
+    ):
+        yield Place(address, service, scene, browser, redis_of_module)
+
+
+@pytest.fixture(scope="module")
+def redis_of_module(valkey_url: str) -> Iterator[Any]:
+    from redis import Redis
+
+    with Redis.from_url(valkey_url) as client:
+        yield client
+
+
+def test_every_page_passes_axe_and_fits_its_width(place):
+    for width, scheme in (("wide", "light"), ("phone", "dark")):
+        x, y = WIDTHS[width]
+        context = place.browser.new_context(viewport={"width": x, "height": y}, color_scheme=scheme, bypass_csp=True)
+        page = context.new_page()
+        said: list[str] = []
+        page.on("pageerror", lambda error, said=said: said.append(str(error)))
+        for name, path in pages(place.scene).items():
+            page.goto(place.address + path)
+            page.evaluate(AXE)
+            found = page.evaluate("rules => axe.run({runOnly: rules})", RULES)
+            wrong = [(one["id"], node["html"], node["failureSummary"]) for one in found["violations"] for node in one["nodes"]]
+            assert wrong == [], (name, width, scheme)
+            assert page.evaluate("document.documentElement.scrollWidth") <= x, (name, width)
+        assert said == []
+        context.close()
+
+
+def test_pages_break_no_policy_of_their_own(place):
+    page = place.open("/keys")
+    said: list[str] = []
+    page.on("console", lambda one: said.append(one.text))
+    for path in ("/", "/bars/polygon/AAPL?timespan=1d"):
+        page.goto(place.address + path)
+        page.wait_for_load_state("load")
+    expect(page.locator("#chart")).to_have_attribute("data-drawn", "true")
+    assert [one for one in said if "Content Security Policy" in one] == []
+    page.context.close()
+
+
+def test_a_chart_is_drawn_again_and_read_by_keyboard(place):
+    page = place.open("/bars/polygon/AAPL?timespan=1d")
+    expect(page.locator("#chart")).to_have_attribute("data-drawn", "true")
+    expect(page.locator("#chart > svg")).to_be_hidden()
+    page.locator("#chart > div").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".u-legend")).to_contain_text("20")
+    page.context.close()
+
+
+def test_without_javascript_a_job_is_read_and_steered(place):
+    page = place.open(f"/jobs/{place.scene.cancelled}", java_script_enabled=False)
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator(".notice")).to_contain_text("parked that were not before")
+    page.goto(place.address + "/bars/polygon/AAPL?timespan=1d")
+    assert page.locator("#chart > svg polyline").count() >= 1
+    page.context.close()
+
+
+def test_the_keyboard_reaches_the_first_job(place):
+    page = place.open("/")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # to the content
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('tbody') !== null"):
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/jobs/*")
+    page.context.close()
+
+
+def test_a_key_that_is_paused_elsewhere_shows_so_and_the_page_does_not_grow(place):
+    page = place.open("/keys")
+    gate = connections.gate("polygon")
+    nodes = page.locator("*").count()
+    for _ in range(3):
+        gate.pause("main", pause_ms=600_000, why="paused by an operator")
+        expect(page.locator("article", has_text="main").locator(".badge")).to_contain_text("paused")
+        gate.resume("main")
+        expect(page.locator("article", has_text="main").locator(".badge")).not_to_contain_text("paused")
+    assert page.locator("*").count() <= nodes + 20
+    page.context.close()
+
+
+def test_an_outage_is_said_and_heals_by_itself(place, monkeypatch):
+    def away(*_: object) -> None:
+        raise StoreUnavailable("the database is away")
+
+    page = place.open("/")
+    banner = page.locator("#banner")
+    expect(banner).to_be_hidden()
+    with monkeypatch.context() as patch:
+        patch.setattr(connections.recorded().database, "read", away)
+        expect(banner).to_contain_text("trying again")
+        expect(page.locator("tbody")).to_contain_text("nightly-us")
+    expect(banner).to_be_hidden()
+    page.context.close()
+
+
+def test_a_token_that_is_revoked_leads_to_the_sign_in(place):
+    token = access_tokens.create("seen").token
+    with serving(AccessRules(tokens_always=True)) as (address, _):
+        page = place.browser.new_context().new_page()
+        page.goto(f"{address}/keys")
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/keys")
+        expect(page.get_by_text("seen · read")).to_be_visible()
+        access_tokens.revoke("seen")
+        page.wait_for_url("**/sign-in?*", timeout=PATIENT)
+        expect(page.get_by_text("revoked or has expired")).to_be_visible()
+        page.context.close()
