@@ -21,6 +21,11 @@ from marketfetch.settings import get_settings
 _redactors: Final[list[Redactor]] = []
 
 
+def is_set_up() -> bool:
+    """True in a worker or a server; a command prints, and an app that submits has a log of its own."""
+    return bool(_redactors)
+
+
 def cut_out(secrets: Iterable[str]) -> None:
     """From now on the log is without these secrets too: an API key was added while this process runs."""
     found = tuple(secrets)

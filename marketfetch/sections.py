@@ -81,8 +81,7 @@ class ProviderSettings(VendorOptions):
     `plan` names a published plan (`published_plans.py` in the vendor's folder); `limits` such as "5/minute" replace the plan's
     ([]: no limits), and `key_limits` replace both for single keys, by label. `concurrency` is the maximum of concurrent calls
     with a key (None: the plan's maximum, or none). `reserve` is the share of every limit, 0 to 1, that marketfetch leaves to
-    other users of the same keys. `key_owners` gives keys to owners, by label: a key of an owner serves the jobs of that owner
-    alone, and those jobs use no other key.
+    other users of the same keys.
 
     `proxy` is an HTTP proxy through which this vendor is called (`http://user:password@host:3128`), and `ca_file` a PEM file of
     the authorities that may vouch for it, instead of the usual ones. An empty text is the same as neither.
@@ -92,7 +91,6 @@ class ProviderSettings(VendorOptions):
     plan: str = "free"
     limits: list[str] | None = None
     key_limits: dict[str, list[str]] = Field(default_factory=dict)
-    key_owners: dict[str, str] = Field(default_factory=dict)
     concurrency: int | None = Field(default=None, ge=1)
     reserve: float = Field(default=0.0, ge=0, lt=1)
     proxy: SecretStr | None = None

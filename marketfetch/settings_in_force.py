@@ -136,7 +136,7 @@ def stored_of(rows: Sequence[ChangeRow]) -> tuple[list[StoredSetting], dict[str,
             continue
         try:
             entry = json.loads(row.after)
-            value, owner = entry.get("value"), str(entry.get("owner", ""))
+            value = entry.get("value")
             if "sealed" in entry:
                 # One that was opened stays: so a change of the master key needs no restart.
                 if (row.name, row.version) not in _state.secrets:
@@ -144,7 +144,7 @@ def stored_of(rows: Sequence[ChangeRow]) -> tuple[list[StoredSetting], dict[str,
                     secret = opened(entry["sealed"], name=row.name, key_id=entry["key_id"], keys=keys)
                     _state.secrets[row.name, row.version] = secret
                 value = _state.secrets[row.name, row.version]
-            found.append(StoredSetting(row.name, value, row.version, row.changed_by, row.at_ms, owner))
+            found.append(StoredSetting(row.name, value, row.version, row.changed_by, row.at_ms))
         except WrongMasterKey as error:
             unread[row.name] = f"{row.name} can't be opened: {error}. Give this process that master key, or set it anew."
         except MarketfetchError as error:  # no master key, or no library that opens it
@@ -190,8 +190,9 @@ def _read(store: Callable[[], Store]) -> bool:
 
 
 def _process_log() -> ModuleType | None:
-    """The module of the log of a worker or a server; None in a command, which prints, and in an app that submits."""
-    return sys.modules.get("marketfetch.process_log")
+    """The log of a worker or a server; None in a command, which prints, and in an app that submits."""
+    found = sys.modules.get("marketfetch.process_log")
+    return found if found and found.is_set_up() else None
 
 
 def _warn(what: str, **more: str) -> None:

@@ -33,14 +33,13 @@ class UnknownSetting(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class StoredSetting:
-    """A setting as the database has it, a secret opened. `owner`: of an API key, whose jobs alone use it; "" for none."""
+    """A setting as the database has it, a secret opened."""
 
     name: str
     value: Any
     version: int = 0
     changed_by: str = ""
     at_ms: int = 0
-    owner: str = ""
 
     def __repr__(self) -> str:
         return f"StoredSetting({self.name!r}, version={self.version})"  # the value may be a secret
@@ -133,8 +132,6 @@ def put(found: dict[str, Any], path: Path, one: StoredSetting, own: Settings) ->
     theirs = [key for key in own.provider(path[1]).keys if key.label != path[3]]
     keys = table.setdefault(KEYS, [f"{key.label}:{key.secret.get_secret_value()}" for key in theirs])
     keys.append(f"{path[3]}:{one.value}")
-    if one.owner:
-        table.setdefault("key_owners", {})[path[3]] = one.owner
 
 
 def in_turn(stored: Sequence[StoredSetting]) -> list[StoredSetting]:

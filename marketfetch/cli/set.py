@@ -21,7 +21,6 @@ _ALL = "every setting"
 @click.argument("name", required=False)
 @click.argument("values", nargs=-1)
 @click.option("--add", "label", metavar="LABEL", help="Add the API key LABEL to NAME; its secret is typed, or read from stdin.")
-@click.option("--owner", default="", help="With --add: the owner whose jobs alone use this key, and who then use no other.")
 @click.option("--unset", metavar="NAME", help="Take a setting out of the database, so that TOML or the default gives it.")
 @click.option("--undo", is_flag=False, flag_value=_LATEST, metavar="[CHANGE]", help="Undo a change, by its number; the latest.")
 @click.option("--history", is_flag=False, flag_value=_ALL, metavar="[NAME]", help="Show who changed what and when.")
@@ -35,7 +34,6 @@ def set_command(
     name: str | None,
     values: tuple[str, ...],
     label: str | None,
-    owner: str,
     unset: str | None,
     undo: str | None,
     history: str | None,
@@ -56,8 +54,8 @@ def set_command(
         raise click.UsageError(
             "Give a NAME and a value, or one of --unset, --undo, --history, --list and the master key's options."
         )
-    if name is None and (values or label or owner):
-        raise click.UsageError("A value, --add and --owner stand with the NAME of a setting.")
+    if name is None and (values or label):
+        raise click.UsageError("A value and --add stand with the NAME of a setting.")
     from marketfetch.cli.owner import owner as user
     from marketfetch.ops import changing_settings
 
@@ -81,10 +79,10 @@ def set_command(
         _changed(changing_settings.unset(unset, who=user(), based_on=if_version), as_json=as_json)
     elif name is not None:
         full = f"{name}.{label}" if label else name
-        _changed(_put(full, values, who=user(), owner=owner, based_on=if_version), as_json=as_json)
+        _changed(_put(full, values, who=user(), based_on=if_version), as_json=as_json)
 
 
-def _put(name: str, values: tuple[str, ...], *, who: str, owner: str, based_on: int | None) -> Change:
+def _put(name: str, values: tuple[str, ...], *, who: str, based_on: int | None) -> Change:
     from marketfetch.ops import changing_settings
 
     changing_settings.refuse_unknown(name)
@@ -95,10 +93,10 @@ def _put(name: str, values: tuple[str, ...], *, who: str, owner: str, based_on: 
             )
         # A change that another user makes while this one types comes first.
         seen = changing_settings.version_of(name) if based_on is None else based_on
-        return changing_settings.put(name, _secret(name), who=who, based_on=seen, owner=owner)
+        return changing_settings.put(name, _secret(name), who=who, based_on=seen)
     if not values:
         raise click.UsageError(f"Give the value of {name}, or take it out of the database: --unset {name}.")
-    return changing_settings.put(name, _value(name, values), who=who, based_on=based_on, owner=owner)
+    return changing_settings.put(name, _value(name, values), who=who, based_on=based_on)
 
 
 def _secret(name: str) -> str:
@@ -193,5 +191,4 @@ def _history(name: str, *, as_json: bool) -> None:
 def _shown(value: Shown | None) -> str:
     if value is None:
         return "not set"
-    of = f" of {value.owner}" if value.owner else ""
-    return f"secret{of}" if value.secret else json.dumps(value.value)
+    return "secret" if value.secret else json.dumps(value.value)

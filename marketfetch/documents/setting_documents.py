@@ -26,7 +26,6 @@ class SettingDocument(TypedDict):
     stored: Any
     changed_by: str | None
     changed_at: str | None
-    owner: str | None
     wrong: str | None
 
 
@@ -69,7 +68,6 @@ def setting_document(one: SettingNow) -> SettingDocument:
         "stored": _value(stored.after) if stored else None,
         "changed_by": one.latest.changed_by if one.latest else None,
         "changed_at": _iso(one.latest.at_ms) if one.latest else None,
-        "owner": one.owner or None,
         "wrong": one.wrong or None,
     }
 

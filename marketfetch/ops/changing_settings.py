@@ -22,7 +22,7 @@ from marketfetch.settings_of_database import given_elsewhere, refuse_wrong
 from marketfetch.storage import setting_changes
 from marketfetch.storage.setting_changes import ChangedMeanwhile, ChangeRow
 from marketfetch.storage.store import NoTables, StoreError
-from marketfetch.stored_settings import KEYS, StoredSetting, UnknownSetting, annotation_of, is_secret, path_of
+from marketfetch.stored_settings import StoredSetting, UnknownSetting, annotation_of, is_secret, path_of
 
 _LONGEST_NAME: Final = 200
 _LONGEST_VALUE: Final = 1_000_000
@@ -47,11 +47,10 @@ class UnknownChange(BadRequestError):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A value as it may be shown: of a secret only that there is one. `owner`: whose jobs alone use the key."""
+    """A value as it may be shown: of a secret only that there is one."""
 
     value: Any
     secret: bool
-    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +72,14 @@ class Change:
     announced: bool = True
 
 
-def put(name: str, value: Any, *, who: str, based_on: int | None = None, owner: str = "") -> Change:
-    """Sets a setting; for an API key the value is its secret, and `owner` the owner whose jobs alone use it.
+def put(name: str, value: Any, *, who: str, based_on: int | None = None) -> Change:
+    """Sets a setting; for an API key the value is its secret.
 
     `based_on`: the version that the caller has seen (0: none); None: any. Raises BadRequestError: an unknown setting, or a
     wrong value, with the sentence of a process that starts with it; StaleChange; UnavailableError, also without a master key.
     """
     path = _path(name)
     secret = is_secret(path, model())
-    if owner and KEYS not in path:
-        raise BadRequestError(f"{name} has no owner: only an API key has.")
     if secret and not isinstance(value, str):
         raise BadRequestError(f"{name} is a secret: give it as one text.")
     if len(json.dumps(value)) > _LONGEST_VALUE:
@@ -92,13 +89,13 @@ def put(name: str, value: Any, *, who: str, based_on: int | None = None, owner: 
     rows = _latest()
     others, _ = settings_in_force.stored_of(rows)
     try:
-        refuse_wrong(StoredSetting(name, value, owner=owner), others)
+        refuse_wrong(StoredSetting(name, value), others)
     except (SettingsError, UnknownSetting) as error:
         raise BadRequestError(str(error)) from None
     entry: dict[str, Any] = {"value": value}
     if secret:
         key = sealing_key()
-        entry = {"sealed": seal(value, name=name, key=key), "key_id": key.id, **({"owner": owner} if owner else {})}
+        entry = {"sealed": seal(value, name=name, key=key), "key_id": key.id}
     return _recorded(name, json.dumps(entry), who=who, based_on=based_on)
 
 
@@ -267,7 +264,7 @@ def _shown(text: str | None) -> Shown | None:
         return None
     try:
         entry: Mapping[str, Any] = json.loads(text)
-        return Shown(None if "sealed" in entry else entry["value"], "sealed" in entry, str(entry.get("owner", "")))
+        return Shown(None if "sealed" in entry else entry["value"], "sealed" in entry)
     except (ValueError, KeyError, AttributeError, TypeError):
         return Shown("damaged", secret=False)
 

@@ -34,7 +34,6 @@ class SettingNow:
     version: int = 0
     latest: Change | None = None
     wrong: str = ""
-    owner: str = ""
 
 
 def listed() -> list[SettingNow]:
@@ -67,11 +66,7 @@ def _now(name: str, latest: Change | None) -> SettingNow:
     source: Source = "elsewhere" if elsewhere else "database" if stored and not wrong else "default"
     where = elsewhere or (f"set at run time by {latest.changed_by}" if latest and source == "database" else "by default")
     value = None if secret else _value(get_settings(), path)
-    return SettingNow(name, value, secret, source, where, version, latest, wrong, _owner(path))
-
-
-def _owner(path: tuple[str, ...]) -> str:
-    return get_settings().provider(path[1]).key_owners.get(path[3], "") if KEYS in path else ""
+    return SettingNow(name, value, secret, source, where, version, latest, wrong)
 
 
 def _value(settings: Settings, path: tuple[str, ...]) -> Any:

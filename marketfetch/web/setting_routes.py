@@ -30,12 +30,11 @@ IfMatch = Annotated[str | None, Header(description="The `version` of the setting
 
 
 class NewValue(BaseModel):
-    """A value as in TOML; for an API key its secret, and the owner whose jobs alone may use it."""
+    """A value as in TOML; for an API key its secret."""
 
     model_config = ConfigDict(extra="forbid")
 
     value: Any
-    owner: str = Field(default="", max_length=100)
 
 
 class Undo(BaseModel):
@@ -79,7 +78,7 @@ async def change(request: Request, name: str, body: NewValue, caller: Administra
     seen = _seen(if_match)
     who = _who(caller)
     return await calls_of(request).answer(
-        lambda: change_document(changing_settings.put(name, body.value, who=who, based_on=seen, owner=body.owner))
+        lambda: change_document(changing_settings.put(name, body.value, who=who, based_on=seen))
     )
 
 

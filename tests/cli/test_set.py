@@ -261,7 +261,6 @@ def test_a_refusal_of_two_wishes_at_once_names_what_there_is(change):
     assert "Give a NAME and a value" in refused(change("max_reject_share", "1", "--undo"), 2)
     assert "Give the value of max_reject_share" in refused(change("max_reject_share"), 2)
     assert "there is nothing to unset" in refused(change("--unset", "max_reject_share"))
-    assert "has no owner" in refused(change("max_reject_share", "0.1", "--owner", "shop"))
 
 
 def test_a_stale_change_names_the_other_one(folder):
