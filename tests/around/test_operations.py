@@ -98,7 +98,7 @@ def test_remap_sigterm_is_named_and_set_where_the_page_says():
 
 
 #: What stands between backticks and is nobody's sentence.
-COMMANDS = ("marketfetch ", "docker ", "CONFIG ", "[log] ", "-Q ")
+COMMANDS = ("hash-max-listpack-value ", "marketfetch ", "docker ", "CONFIG ", "[log] ", "-Q ")
 #: What others say: the operating system, and Redis.
 STRANGERS = {"signal 9 (SIGKILL)", "command not allowed when used memory > 'maxmemory'"}
 OF_CELERY = (

@@ -381,6 +381,7 @@ def test_the_errors_of_jobs_and_of_operators_are_all_of_a_class_that_an_app_can_
         ("batches.py", "UnreadableBatch"),
         ("symbol_words.py", "NoTextError"),  # of a file, which a command or a universe names in a sentence
         ("universes.py", "_Unusable"),
+        *((name, "NotSent") for name in ("webhooks.py", "mails.py", "notifying.py")),  # tried again by the notifier
         ("changing_settings.py", "StaleChange"),  # a BadRequestError that names the other change
         ("changing_settings.py", "UnknownChange"),  # a BadRequestError
     }
