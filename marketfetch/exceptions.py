@@ -3,7 +3,7 @@
 MarketfetchError          what was asked can't be done: what happened, why, and what to do
 ├── UnknownJob            no job has this id                                        404
 ├── BadRequestError       the arguments are wrong, or the job's state forbids it    422
-│   ├── WrongValueError   one value can't be right: a dataset that there is not, a start in the future; the command exits with 2
+│   ├── WrongValueError   what was written can't be right (a dataset that there is not); the command exits with 2
 │   └── UnreadableJob     the recorded job is damaged, or another release made it
 └── UnavailableError      Redis, the database or a key is not there now             503
     ├── MissingExtra      an optional dependency is not installed (extras.py)
@@ -28,7 +28,7 @@ class BadRequestError(MarketfetchError):
 
 
 class WrongValueError(BadRequestError):
-    """One value can't be right, whatever the others are: the command line exits with 2, as for every wrong value."""
+    """What was written can't be right, by itself or by the vendor's rules: the command line exits with 2."""
 
 
 class UnavailableError(MarketfetchError):

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 from redis.exceptions import RedisError
 
+from marketfetch.configured import options
 from marketfetch.exceptions import MarketfetchError
 from marketfetch.ops.alerts import Alert
 from marketfetch.schemas.request import Request
@@ -51,9 +52,12 @@ class Archiving:
 
     def _write(self, faults: list[str], request: Request, reply: HttpReply, fetched_ms: int, secret: str) -> None:
         from marketfetch.ops.reply_archive import ReplyArchive  # only where there is an archive
+        from marketfetch.ops.reply_origin import origin_of
 
         try:
-            ReplyArchive(self._url).keep(request, reply, fetched_ms=fetched_ms, secrets=(secret,))
+            ReplyArchive(self._url).keep(
+                request, reply, fetched_ms=fetched_ms, secrets=(secret,), origin=origin_of(options(request.provider))
+            )
         except MarketfetchError as error:
             faults.append(str(error).rstrip("."))
         except Exception as error:  # a library's own; the reply is read all the same

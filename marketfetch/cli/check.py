@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.screen import hint, table
 from marketfetch.phrases import counted
+
+if TYPE_CHECKING:
+    from marketfetch.ops.finding import Finding
 
 
 @click.command()
@@ -37,7 +41,7 @@ def check(ctx: click.Context, *, upgrading: bool, notifying: bool, as_json: bool
             built = f"{counted(intervals, 'interval')} of {counted(jobs, 'job')}"
             hint(f"What the release before has stored is known as covered: {built}.")
     try:
-        found = [*findings(), flower_port(), *(trials() if notifying else ())]
+        found = [*findings(), flower_port(), *_of_schedules(), *(trials() if notifying else ())]
     except SettingsError as error:
         # All else depends on the settings, so this is the only finding.
         found = [Finding(level="error", subject="settings", sentence=f"{error.message.rstrip('.')}.")]
@@ -52,3 +56,19 @@ def check(ctx: click.Context, *, upgrading: bool, notifying: bool, as_json: bool
         warnings = sum(one.level == "warning" for one in found)
         click.echo(f"\n{counted(errors, 'error')}, {counted(warnings, 'warning')}.")
     ctx.exit(FAILED if errors else OK)
+
+
+def _of_schedules() -> list[Finding]:
+    """Warns of schedules that can't be run, or have failed. Without Redis or the database that is not known, and said above."""
+    from marketfetch.exceptions import MarketfetchError
+    from marketfetch.jobs.schedule_faults import faults
+    from marketfetch.ops.finding import Finding
+    from marketfetch.settings import SettingsError
+    from marketfetch.storage.store import StoreError
+
+    try:
+        return [Finding(level="warning", subject="schedule", sentence=one) for one in faults()]
+    except SettingsError:
+        raise
+    except (MarketfetchError, StoreError):
+        return []

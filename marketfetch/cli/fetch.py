@@ -104,7 +104,7 @@ def fetch(
     from marketfetch.addresses import database_choice, missing_database
     from marketfetch.cli.owner import owner
     from marketfetch.documents.job_documents import submitted_job
-    from marketfetch.documents.outcome import ALL_STORED
+    from marketfetch.documents.outcome import why_no_call
     from marketfetch.exceptions import WrongValueError
     from marketfetch.jobs.list_wishes import whole_list
     from marketfetch.vendors import names, unknown
@@ -162,7 +162,8 @@ def fetch(
     else:
         click.echo(job.job_id)
     if not job.requests:
-        hint(ALL_STORED)
+        days = {"start": start, "end": end, "timespan": timespan, "dataset": dataset, "adjustment": adjustment}
+        hint(why_no_call(provider, wanted, **days))
         return
     hint(
         f"{counted(job.requests, 'request')}.{of_before(job)}{of_market(job)} See how it goes: {command()} status {job.job_id}"

@@ -79,13 +79,18 @@ def gaps(
     --extended.
     """
     from marketfetch.documents.series_documents import gaps_document
+    from marketfetch.exceptions import BadRequestError
     from marketfetch.frames.stored_bars import reading
     from marketfetch.jobs.gap_repair import can_mend
     from marketfetch.ops.missing_sessions import find
 
     chosen = _chosen(words, timespan, adjustment, start, end, math.ceil(stretch / 60), extended=extended)
     with reading() as store:
-        found = find(store, chosen)
+        try:
+            found = find(store, chosen)
+        except BadRequestError:
+            _check_vendor(words, chosen)
+            raise
     if all_of_them and not repairing:
         raise click.UsageError("--all says what --repair asks for: write both")
     jobs = _repaired(found, all_of_them=all_of_them) if repairing else None
@@ -140,6 +145,16 @@ def _chosen(
         raise BadRequestError(f"The range begins ({start}) after its end ({end}): write the earlier one as the start.")
     among = None if symbols is None else frozenset(symbols)
     return Chosen(provider, among, timespan, adjustment, start, end, stretch_minutes, extended)
+
+
+def _check_vendor(words: tuple[str, ...], chosen: Chosen) -> None:
+    """Raises WrongValueError where the first word, of which nothing is stored, was to name a vendor."""
+    from marketfetch.exceptions import WrongValueError
+    from marketfetch.suggestions import did_you_mean
+    from marketfetch.vendors import names, unknown
+
+    if words and chosen.provider is None and did_you_mean(words[0].lower(), names()):
+        raise WrongValueError(unknown(words[0]))
 
 
 def _print(found: Found, limit: int, *, advise: bool) -> None:

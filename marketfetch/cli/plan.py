@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from marketfetch.cli.screen import hint
-from marketfetch.documents.outcome import ALL_STORED
+from marketfetch.documents.outcome import ALL_STORED, why_no_call
 from marketfetch.lengths import in_words
 from marketfetch.phrases import counted, joined
 
@@ -28,7 +28,9 @@ def show_plan(provider: str, symbols: tuple[str, ...], *, as_json: bool, **wish:
     if as_json:
         click.echo(json.dumps(forecast_of_job(found)))
         return
-    click.echo("\n".join(lines(found)))
+    days = {name: value for name, value in wish.items() if name not in ("again", "priority", "by_symbol")}
+    said = lines(found) if found.requests else [why_no_call(provider, symbols, **days)]
+    click.echo("\n".join(said))
     for sentence in found.trouble:
         hint(sentence)
 

@@ -69,6 +69,7 @@ def resume(name: str) -> None:
 
 def _show(*, sorted_by_time: bool, as_json: bool) -> None:
     from marketfetch.documents.schedule_documents import schedules_document
+    from marketfetch.jobs.schedule_faults import of_schedules
     from marketfetch.jobs.scheduling import schedules
 
     found = schedules()
@@ -83,9 +84,8 @@ def _show(*, sorted_by_time: bool, as_json: bool) -> None:
     rows: list[tuple[str, ...]] = [("name", "asks for", "when", "next (UTC)", "last run (UTC)")]
     rows += [_cells(one) for one in found]
     table(rows, elastic={"asks for": 15, "when": 12}, go=("last run (UTC)", "asks for"))
-    for one in found:
-        if one.fault:
-            hint(f"{one.schedule.name} can't be run: {one.fault}")
+    for sentence in of_schedules(found):
+        hint(sentence)
 
 
 def _cells(one: Planned) -> tuple[str, ...]:

@@ -137,7 +137,7 @@ def _show_list(chosen: Chosen, *, watch: bool, as_json: bool) -> int:
     if watch and running:
         ended = list(watched({one: one for one in running}).values())
         found = chosen.listing(also=running)
-    found.trouble.extend(_stale_prices())
+    found.trouble.extend([*_stale_prices(), *_of_schedules()])
     if as_json:
         click.echo(json.dumps(job_list(found)))
     elif found.jobs:
@@ -184,6 +184,18 @@ def _stale_prices() -> list[str]:
     series = counted(len(stale), "series", "series")
     verb = "is" if len(stale) == 1 else "are"
     return [f"{series} of adjusted prices {verb} stale: {one.symbol} {one.why}. `marketfetch status --freshness` lists all."]
+
+
+def _of_schedules() -> list[str]:
+    """Says which schedules can't be run, or have failed. Where that is not known, the list says why already."""
+    from marketfetch.exceptions import MarketfetchError
+    from marketfetch.jobs.schedule_faults import faults
+    from marketfetch.storage.store import StoreError
+
+    try:
+        return faults()
+    except (MarketfetchError, StoreError):
+        return []
 
 
 def _hints(found: Listing) -> None:

@@ -31,14 +31,14 @@ def with_universes(words: Sequence[str], provider: str = "", **wish: Any) -> tup
 
     With a provider, those of universes that its planner refuses for this wish are left out too.
 
-    Raises BadRequestError, also for a date and for the name of a file without its @.
+    Raises WrongValueError for a date and for the name of a file without its @.
     """
-    from marketfetch.exceptions import BadRequestError
+    from marketfetch.exceptions import WrongValueError
     from marketfetch.ops.symbol_words import mistaken
     from marketfetch.ops.universes import resolved
 
     if wrong := next(filter(None, map(mistaken, words)), ""):
-        raise BadRequestError(wrong)
+        raise WrongValueError(wrong)
     if provider:
         from marketfetch.jobs.universe_wishes import symbols_to_ask
 

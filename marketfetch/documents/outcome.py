@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from marketfetch.lengths import in_words
 from marketfetch.phrases import counted, joined
@@ -20,6 +20,14 @@ _MOST_SYMBOLS: Final = 5
 _UNKNOWN_SYMBOL: Final = ": UnknownSymbol: "
 #: Of a job without a request.
 ALL_STORED: Final = "All of it is stored already: 0 calls. `marketfetch fetch ... --again` fetches a range anew."
+
+
+def why_no_call(provider: str, symbols: Sequence[str], **wish: Any) -> str:
+    """Why a wish takes no call: its range has no session, or all of it is stored."""
+    from marketfetch.jobs.planning import make_spec, plan_new
+    from marketfetch.jobs.without_sessions import no_session
+
+    return no_session(plan_new(make_spec(provider, symbols, again=False, **wish))) or ALL_STORED
 
 
 def of_refreshed(found: Sequence[Refreshed]) -> str:
@@ -78,7 +86,7 @@ def sentences(state: JobStatus) -> list[str]:
     if state.empty_symbols:
         lines.append(f"  {_empty(state)}")
     elif state.state == "done" and not state.requests.total:
-        lines.append(f"  {ALL_STORED}")
+        lines.append("  No call was needed: all of it was stored already, or its range has no session.")
     elif state.state == "done" and not state.rows:
         lines.append(f"  {state.provider} has no rows for this range, or does not know the symbols: check range and spelling.")
     return lines
@@ -121,10 +129,15 @@ def next_step(state: JobStatus) -> str:
     if state.state == "cancelled" or (state.state == "running" and state.requests.cancelled):
         return f"`marketfetch resume {state.job}` lets it go on."
     if state.state == "failed":
+        from marketfetch.jobs.asked_again import is_refusal
+
         unknown = [one for one in state.failures if _UNKNOWN_SYMBOL in one.reason]
         if len(unknown) == state.requests.failed:
             what = "the corrected symbol" if len(unknown) == 1 else "the corrected symbols"
             return f"A retry would bring the same: fetch {what}. `marketfetch vendors` shows how each vendor writes them."
+        refused = [one for one in state.failures if is_refusal(one.reason)]
+        if refused and len(refused) == state.requests.failed:
+            return "The vendor refused each failed request, and would refuse it again: correct what the reason names first."
         again = "makes the failed request again" if state.requests.failed == 1 else "makes the failed requests again"
         return f"`marketfetch retry {state.job}` {again}."
     return ""

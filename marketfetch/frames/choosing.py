@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from marketfetch.exceptions import BadRequestError
+from marketfetch import vendors
+from marketfetch.exceptions import BadRequestError, WrongValueError
 from marketfetch.phrases import joined
 from marketfetch.schemas.timespans import ADJUSTMENTS, TIMESPANS
 from marketfetch.storage.stored_series import StoredSeries
@@ -76,6 +77,8 @@ def matching(asked: Wish, stored: Sequence[StoredSeries], known: Callable[[], Se
     of_symbols: dict[str, list[StoredSeries]] = {}
     for one in stored:
         of_symbols.setdefault(one.symbol, []).append(one)
+    if asked.provider and asked.provider not in vendors.names() and all(one.provider != asked.provider for one in stored):
+        raise WrongValueError(vendors.unknown(asked.provider))
     unknown = [name for name in asked.symbols or () if name not in of_symbols]
     if unknown and (not of_symbols or not asked.optional.issuperset(unknown)):
         raise BadRequestError(_unknown([one for one in unknown if one not in asked.optional] or unknown, known()))

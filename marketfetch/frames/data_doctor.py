@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import pairwise
@@ -29,6 +30,7 @@ from marketfetch.storage.store import Store
 from marketfetch.storage.stored_series import StoredSeries
 from marketfetch.storage.value_columns import changed_columns
 from marketfetch.storage.vendor_adjusted import stale_series
+from marketfetch.vendors.dataset_names import vendors_with
 from marketfetch.vendors.expected_days import expected_days
 from marketfetch.vendors.times import day_start_ms
 from marketfetch.vendors.trading_days import WEEK_OF_CURRENCIES
@@ -157,7 +159,21 @@ def _joined(parts: list[list[np.ndarray]], one: StoredSeries) -> DailyBars:
 
 
 def _about(one: StoredSeries, finding: SeriesFinding) -> DataFinding:
+    if finding.todo == series_checks.FETCH_SPLITS:
+        finding = replace(finding, todo=_fetch_splits(one))
     return DataFinding(one.provider, one.symbol, one.adjustment, finding)
+
+
+def _fetch_splits(one: StoredSeries) -> str:
+    """The commands that fetch a symbol's splits, from its vendor or one that has them, and then adjusted bars again."""
+    having = vendors_with("splits")
+    if not having:
+        return "No installed vendor has splits: look at the day at another source"
+    symbol = shlex.quote(one.symbol)
+    where = one.provider if one.provider in having else having[0]
+    lacks = "" if where == one.provider else f"{one.provider} has no splits, and those of {where} count too. "
+    then = f", then `marketfetch fetch {one.provider} {symbol} --adjustment {one.adjustment} --again`"
+    return f"{lacks}`marketfetch fetch {where} {symbol} --dataset splits`{then if one.adjustment != 'raw' else ''}"
 
 
 def _splits_of(known: Splits, one: StoredSeries) -> list[tuple[date, float]]:

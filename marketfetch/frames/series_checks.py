@@ -147,6 +147,10 @@ def _shows(bars: DailyBars, at: int, factor: float) -> bool:
     return False
 
 
+#: Stands for what depends on the vendor and the symbol, which a check of bars does not know: data_doctor.py writes it.
+FETCH_SPLITS: Final = "Fetch the splits"
+
+
 def _jumps(bars: DailyBars, skipped: Ints, *, adjusted: bool, bounds: Bounds, seen: set[int]) -> Iterator[SeriesFinding]:
     if not (bars.close > 0).all():
         return  # rates, spreads and settlements go through 0
@@ -180,10 +184,10 @@ def _jumps(bars: DailyBars, skipped: Ints, *, adjusted: bool, bounds: Bounds, se
             yield _one("jump", "error", when, when, text, todo)
         elif adjusted:
             text = f"{moved}: as a split of {ratio_in_words(near)} that is not applied"
-            yield _one("jump like a split", "error", when, when, text, "Fetch the splits, and the series again with --again")
+            yield _one("jump like a split", "error", when, when, text, FETCH_SPLITS)
         else:
             text = f"{moved}: as a split of {ratio_in_words(near)} that is not stored"
-            yield _one("jump like a split", "warning", when, when, text, "Fetch the splits of the symbol")
+            yield _one("jump like a split", "warning", when, when, text, FETCH_SPLITS)
 
 
 def _over_a_gap(bars: DailyBars, at: int, skipped: int) -> SeriesFinding:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from marketfetch import connections
-from marketfetch.jobs.forecast import sessions_between
 from marketfetch.jobs.planning import plan, spec_of
 from marketfetch.jobs.subtraction import kept
+from marketfetch.jobs.without_sessions import sessions_between
 from marketfetch.storage.store import StoreError
 from marketfetch.vendors.times import period_start
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from marketfetch.jobs.redis_view import look
 from marketfetch.jobs.submission import no_key
 from marketfetch.jobs.subtraction import Kept, Left, kept
 from marketfetch.jobs.to_ask import to_ask
+from marketfetch.jobs.without_sessions import sessions_between
 from marketfetch.lengths import in_words
 from marketfetch.ops import redis_writes
 from marketfetch.quotas.estimates import Timetable
@@ -32,9 +32,8 @@ from marketfetch.schemas.timespans import LONGEST_MS, is_intraday
 from marketfetch.storage.store import NoTables, Store, StoreError
 from marketfetch.vendors.covering import symbols_of, today
 from marketfetch.vendors.dataset_names import dataset_named
-from marketfetch.vendors.finality import Finality
 from marketfetch.vendors.times import unix_ms
-from marketfetch.vendors.trading_days import EVERY_DAY, WEEK_OF_CURRENCIES, close_ms
+from marketfetch.vendors.trading_days import EVERY_DAY, WEEK_OF_CURRENCIES
 
 #: The bytes of a bar in a reply, JSON: the vendors have 90 (a row of a table) to 150 (every value a text with its name).
 BYTES_PER_ROW: Final = 110
@@ -124,9 +123,12 @@ def plan(
 
 
 def _of_long_lists(spec: JobSpec, requests: Sequence[Request]) -> tuple[str, ...]:
-    """What the calls and rows of lists of all symbols are not: counted. Their pages are known when they come."""
-    if not any(one.records and one.symbol == WHOLE_MARKET for one in requests):
+    """What is not known of lists before they come: how long they are."""
+    lists = [one for one in requests if one.records]
+    if not lists:
         return ()
+    if not any(one.symbol == WHOLE_MARKET for one in lists):
+        return (f"How many rows the lists of {spec.dataset} have is not known before they come: one of each is counted.",)
     return (f"How long a list of {spec.dataset} of all symbols is, only its pages say: each further page is one more call.",)
 
 
@@ -173,7 +175,7 @@ def _rows(request: Request, spec: JobSpec) -> int:
     vendor: Any = vendors.vendor(request.provider)
     dataset = dataset_named(vendor, request.dataset)
     symbols = max(len(symbols_of(request)), dataset.rows if dataset else 0)
-    if request.start is None or request.end is None:
+    if request.start is None or request.end is None or request.records:
         return symbols
     finality = vendor.finality_of(request, options(request.provider))
     last = min(request.end, today(finality, unix_ms(datetime.fromisoformat(spec.as_of))))
@@ -207,10 +209,3 @@ def _stored_rows(request: Request, spec: JobSpec, stored: Mapping[str, Kept]) ->
                 both = {"symbol": symbol, "start": date.fromordinal(first), "end": date.fromordinal(last)}
                 found += _rows(request.model_copy(update=both), spec)
     return found
-
-
-@lru_cache(maxsize=1_024)
-def sessions_between(finality: Finality, first: date, last: date) -> int:
-    """How many sessions a calendar has between two days, both inclusive."""
-    days = range(first.toordinal(), last.toordinal() + 1)
-    return sum(close_ms(finality.calendar, date.fromordinal(day), zone=finality.zone) is not None for day in days)

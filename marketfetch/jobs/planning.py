@@ -21,12 +21,12 @@ from marketfetch.jobs.wish_size import check_size
 from marketfetch.ops.symbol_words import mistaken
 from marketfetch.schemas import day_words
 from marketfetch.schemas.handle import Handle
-from marketfetch.schemas.job_spec import STARTS_AHEAD, JobSpec
+from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.symbol_text import BAD_SYMBOL
 from marketfetch.schemas.timespans import TIMESPANS
 from marketfetch.validation_words import in_words
-from marketfetch.vendors.errors import PlanError, WrongValue
+from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.generations import as_of_text, with_generations
 from marketfetch.vendors.whole_market import check_whole_market
 
@@ -152,8 +152,7 @@ def make_spec(
             **(list_wishes.of_whole_list(provider, wish) or day_words.absolute(wish, at)),
         )
     except ValidationError as error:
-        ahead = any(one["type"] == STARTS_AHEAD for one in error.errors())
-        raise (WrongValueError if ahead else BadRequestError)(f"The job can't be planned: {_clauses(error)}.") from None
+        raise WrongValueError(f"The job can't be planned: {_clauses(error)}.") from None
     if recorded or spec.is_whole or spec.adjustment is not None:
         return spec
     usual = vendors.vendor(provider).usual_adjustment(spec.dataset, spec.timespan)
@@ -218,7 +217,7 @@ def plan_new(spec: JobSpec) -> list[Request]:
     A recorded job is planned without that check, so that every release can end the jobs of the others. Raises BadRequestError.
     """
     if wrong := next(filter(None, map(mistaken, spec.symbols)), ""):
-        raise BadRequestError(wrong)
+        raise WrongValueError(wrong)
     vendor = vendors.vendor(spec.provider)
     try:
         check_whole_market(vendor, spec)
@@ -234,7 +233,8 @@ def plan_new(spec: JobSpec) -> list[Request]:
 
 
 def _refused(error: PlanError) -> BadRequestError:
-    return (WrongValueError if isinstance(error, WrongValue) else BadRequestError)(str(error))
+    """A vendor's plan is refused by the wish and the vendor's rules alone: it was written wrongly."""
+    return WrongValueError(str(error))
 
 
 def plan(spec: JobSpec) -> list[Request]:

@@ -38,15 +38,15 @@ class RefusedRows:
     rows: list[RejectedRow]
 
 
-def refused_rows(what: str = "", *, reason: str = "", limit: int = 20) -> RefusedRows:
+def refused_rows(what: str = "", *, reason: str = "", limit: int = 20, asker: str = "") -> RefusedRows:
     """Looks up rejects. `what` is a vendor, a job (id, beginning of it, or name) or a symbol, in this order; "" means all.
 
-    `reason` is a part of "field: reason", in any case; `limit` bounds `rows`. Raises BadRequestError for a word that is none of
-    the three, and UnavailableError.
+    `reason` is a part of "field: reason", in any case; `limit` bounds `rows`. A name means a job of `asker` first. Raises
+    BadRequestError for a word that is none of the three, and UnavailableError.
     """
     try:
         store = recorded()
-        named, choice = _choice(store, what, reason)
+        named, choice = _choice(store, what, reason, asker)
         rejected, kept = totals(store, choice)
         return RefusedRows(
             named, choice, rejected, kept, by_reason(store, choice, limit=_MOST_REASONS), latest(store, choice, limit=limit)
@@ -57,7 +57,7 @@ def refused_rows(what: str = "", *, reason: str = "", limit: int = 20) -> Refuse
         raise UnavailableError(f"The rejects can't be read: {error}.") from error
 
 
-def _choice(store: Store, what: str, reason: str) -> tuple[str, Choice]:
+def _choice(store: Store, what: str, reason: str, asker: str) -> tuple[str, Choice]:
     """The choice, and its name in words. Raises BadRequestError."""
     if not what:
         return "all vendors", Choice(reason=reason)
@@ -67,7 +67,7 @@ def _choice(store: Store, what: str, reason: str) -> tuple[str, Choice]:
     if not store.job(what) and knows_symbol(store, what):
         return what, Choice(symbol=what, reason=reason)
     try:
-        job = known_job(store, what)
+        job = known_job(store, what, asker=asker)
     except UnknownJob:
         raise BadRequestError(
             f"{what!r} is no vendor ({', '.join(vendors.names())}), no job, and no symbol with a stored bar or a reject in "

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 
 from redis import Redis
@@ -151,14 +151,19 @@ def _calendar(settings: Settings, one: Schedule) -> str:
 def _symbols(settings: Settings, one: Schedule) -> Sequence[str]:
     found = resolved(one.words, known=settings.universes)
     for note in found.notes:
-        log.warning("universe", schedule=one.name, note=note)
+        _noted(one.name, note)
     return found.symbols
 
 
 def _to_ask(settings: Settings, one: Schedule) -> Sequence[str]:
     wish = {"timespan": one.timespan, "dataset": one.dataset, "adjustment": one.adjustment}
-    noted = partial(log.warning, "universe", schedule=one.name)
-    return symbols_to_ask(one.provider, one.words, known=settings.universes, told=lambda note: noted(note=note), **wish)
+    return symbols_to_ask(one.provider, one.words, known=settings.universes, told=partial(_noted, one.name), **wish)
+
+
+@lru_cache(maxsize=1_024)
+def _noted(name: str, note: str) -> None:
+    """Logs what can't be used of a schedule's universe, once in a process: the schedules are looked at each minute."""
+    log.warning("universe", schedule=name, note=note)
 
 
 def _run(settings: Settings, one: Schedule, *, task_id: str) -> str:

@@ -12,6 +12,7 @@ from marketfetch.jobs.asked_again import asked_again
 from marketfetch.jobs.market_calls import MarketReader
 from marketfetch.jobs.refreshing import beside_the_market, stale_of
 from marketfetch.jobs.subtraction import Left, subtracted
+from marketfetch.jobs.without_sessions import with_sessions
 from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.ledger import LedgerRow
@@ -46,6 +47,7 @@ def to_ask(spec: JobSpec, planned: Sequence[Request], store: Store | None) -> Le
     found = subtracted(spec, planned, reader, overlap=get_settings().overlap_sessions, stale=stale)
     if (beside := beside_the_market(spec, stale)) is not None:
         found.requests.extend(subtracted(beside, _planned(beside), reader, overlap=0, stale=stale).requests)
+    found = found._replace(requests=with_sessions(found.requests))
     return found._replace(requests=asked_again(spec, found.requests, store)) if store is not None else found
 
 

@@ -16,6 +16,8 @@ from marketfetch.configured import options
 from marketfetch.exceptions import BadRequestError, UnavailableError, WrongValueError
 from marketfetch.local import sandbox_note
 from marketfetch.ops.reply_archive import ArchivedReply, DamagedArchive, ReplyArchive
+from marketfetch.ops.reply_origin import matches
+from marketfetch.phrases import counted
 from marketfetch.schemas.bars import BarColumns, BarSeries
 from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.ledger import Batch, LedgerRow
@@ -104,7 +106,11 @@ def _read_again(
 ) -> Iterator[tuple[ArchivedReply, Page, Sequence[BarSeries], tuple[Covered, ...]]]:
     """The replies that hold rows, read as a worker reads them, with what they cover; the others are counted."""
     settings = get_settings()
+    invented = 0
     for entry in archive.entries(provider, since=since, damaged=done.damaged):
+        if entry.request.provider in vendors.names() and not matches(entry.origin, options(entry.request.provider)):
+            invented += 1
+            continue
         done.replies += 1
         refused = False
         try:
@@ -134,6 +140,11 @@ def _read_again(
         covered = covered_by(entry.request, vendor, ours, called_at_ms=at_ms, page=page) if whole else ()
         finality, zone = vendor.finality_of(entry.request, ours), vendor.zone(entry.request, ours)
         yield entry, page, marked(page.series, finality, zone=zone, called_at_ms=at_ms), covered
+    if invented:
+        done.damaged.append(
+            f"{counted(invented, 'reply', 'replies')} of the archive came from this machine, as a sandbox's do, and the "
+            "vendors are real here: none of them was stored. Keep the archive of a sandbox apart (setting archive)."
+        )
 
 
 def _differs(store: Store, series: BarSeries, entry: ArchivedReply, done: Replayed) -> Difference:

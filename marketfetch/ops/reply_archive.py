@@ -37,13 +37,14 @@ class DamagedArchive(UnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class ArchivedReply:
-    """A line of the index. `fetched_ms` is the Unix time of the call; `body` names the object."""
+    """A line of the index. `fetched_ms` is the Unix time of the call; `body` names the object; `origin`: reply_origin.py."""
 
     request: Request
     status: int
     headers: dict[str, str]
     fetched_ms: int
     body: str
+    origin: str = ""
 
 
 class ReplyArchive:
@@ -58,7 +59,7 @@ class ReplyArchive:
         """The place without a password."""
         return self._place.shown
 
-    def keep(self, request: Request, reply: HttpReply, *, fetched_ms: int, secrets: Sequence[str]) -> None:
+    def keep(self, request: Request, reply: HttpReply, *, fetched_ms: int, secrets: Sequence[str], origin: str = "") -> None:
         """Keeps a reply without these secrets. The body is there before the index names it."""
         body = redact_bytes(reply.body, secrets)
         name = hashlib.sha256(body).hexdigest()
@@ -75,6 +76,7 @@ class ReplyArchive:
             "headers": headers,
             "fetched_ms": fetched_ms,
             "body": name,
+            "origin": origin,
         }
         self._place.write(_entry(request, fetched_ms), entry)
 
@@ -140,6 +142,7 @@ def _read(found: Any, name: str) -> ArchivedReply:
             raise DamagedArchive(f"{name} in the archive is of a newer release (format {found['format']}).")
         request = Request.model_validate(found["request"])
         headers = {str(one): str(text) for one, text in found["headers"].items()}
-        return ArchivedReply(request, int(found["status"]), headers, int(found["fetched_ms"]), str(found["body"]))
+        origin = str(found.get("origin", ""))
+        return ArchivedReply(request, int(found["status"]), headers, int(found["fetched_ms"]), str(found["body"]), origin)
     except (TypeError, KeyError, ValueError, AttributeError, ValidationError) as error:
         raise DamagedArchive(f"{name} in the archive can't be read ({type(error).__name__}).") from None

@@ -64,6 +64,8 @@ class SeriesCalendars:
             zone_info(zone)
             zone_info(zone_of_days(finality.calendar, zone=finality.zone))
             last = unix_day(first_open_day(finality, self._at_ms)) - 1
+            if finality.until is not None:
+                last = min(last, unix_day(finality.until))
         except (KeyError, MarketfetchError):
             return self._without_one(one, "were not checked: the vendor is not installed here, or does not know their dataset")
         except ValidationError:

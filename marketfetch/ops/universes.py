@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from marketfetch import connections
+from marketfetch import connections, vendors
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.lazy_logger import logger
 from marketfetch.ops.symbol_words import NoTextError, decoded, of_text
@@ -24,9 +24,10 @@ from marketfetch.printable import printable
 from marketfetch.schemas.symbol_text import problem
 from marketfetch.sections import ListedUniverse, Universe
 from marketfetch.settings import config_path, reread
-from marketfetch.storage.listed_symbols import listed_symbols
+from marketfetch.storage.listed_symbols import listed_symbols, words_of_list
 from marketfetch.storage.store import NoTables, StoreError
 from marketfetch.suggestions import did_you_mean
+from marketfetch.vendors.dataset_names import vendors_with
 
 log = logger("marketfetch.universes")
 
@@ -133,6 +134,12 @@ def _of_universe(name: str, known: Mapping[str, Universe]) -> tuple[str, ...]:
 
 def _listed(name: str, given: ListedUniverse) -> tuple[str, ...]:
     """A new listing is among them, and a symbol that is delisted no more, once the list has been fetched again."""
+    left_out = f"The universe {_shown(AT + name)} was left out"
+    if given.listed not in vendors.names():
+        raise _Unusable(f"{left_out}: {vendors.unknown(given.listed)}")
+    if given.listed not in (having := vendors_with("symbols")):
+        other = f'Write listed = "{having[0]}", or name a file.' if having else "Name a file."
+        raise _Unusable(f"{left_out}: {given.listed} has no list of its symbols. {other}")
     try:
         found = listed_symbols(connections.recorded(), given.listed, kinds=given.kind, exchanges=given.exchange)
     except NoTables:
@@ -140,12 +147,27 @@ def _listed(name: str, given: ListedUniverse) -> tuple[str, ...]:
     except StoreError as error:
         raise UnavailableError(f"The universe {_shown(AT + name)} can't be read: {error}.") from error
     if not found:
-        among = " of these kinds and exchanges" if given.kind or given.exchange else ""
+        among = _words_of_list(given)
+        if among:
+            raise _Unusable(f"{left_out}: the list of {given.listed} has no symbol of these kinds and exchanges. {among}")
         raise _Unusable(
-            f"The universe {_shown(AT + name)} was left out: the database lists no symbol of {_shown(given.listed)}{among}. "
-            f"`marketfetch fetch {_shown(given.listed)} --dataset symbols` fetches the list."
+            f"{left_out}: the database lists no symbol of {given.listed}. "
+            f"`marketfetch fetch {given.listed} --dataset symbols` fetches the list."
         )
     return tuple(found)
+
+
+def _words_of_list(given: ListedUniverse) -> str:
+    """Which kinds and exchanges the stored list has, as a sentence; "" where there is no list."""
+    try:
+        kinds, exchanges = words_of_list(connections.recorded(), given.listed)
+    except StoreError:
+        return ""
+    if not kinds and not exchanges:
+        return ""
+    unknown = [one for one in given.kind if one not in kinds] + [one for one in given.exchange if one not in exchanges]
+    wrong = f"It does not know {_shown(unknown[0])}. " if unknown else ""
+    return f"{wrong}Its kinds are {', '.join(kinds) or 'none'}, its exchanges {', '.join(exchanges) or 'none'}."
 
 
 def _of_file(name: str, path: str) -> tuple[str, ...]:

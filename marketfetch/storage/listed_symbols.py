@@ -18,3 +18,10 @@ def listed_symbols(store: Store, provider: str, *, kinds: Collection[str] = (), 
     return sorted(
         {symbol for symbol, kind, exchange in rows if (not kinds or kind in kinds) and (not exchanges or exchange in exchanges)}
     )
+
+
+def words_of_list(store: Store, provider: str) -> tuple[list[str], list[str]]:
+    """The kinds and the exchanges of what is listed now, each in order; both empty without a list. Raises StoreError."""
+    sql = statements("sql/listed_symbols.sql", store.database.spelling)
+    rows = store.database.read(sql["listed"], provider)
+    return sorted({kind for _, kind, _ in rows if kind}), sorted({exchange for _, _, exchange in rows if exchange})

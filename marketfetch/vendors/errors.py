@@ -148,10 +148,6 @@ class PlanError(ValueError):
     """The vendor can't serve this wish. Raised before any call; the message has the reason and an alternative."""
 
 
-class WrongValue(PlanError):
-    """One value of the wish can't be right: a dataset that there is not, or a start in the future."""
-
-
 def _rebuild(kind: type[FetchError], message: str, state: dict[str, object]) -> FetchError:
     error = kind.__new__(kind, message)
     error.__dict__.update(state)

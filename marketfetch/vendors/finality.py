@@ -30,7 +30,8 @@ class Finality:
     begins. `delay_minutes` is how long after that, or
     for an intraday bar after its own end, the vendor may still change a bar. A request of several symbols has the latest of
     theirs. `sessions_known` is False where the calendar says when a day ends, but not on which days there is a bar: then no
-    session of the series can be said to be missing.
+    session of the series can be said to be missing. `until`: the last day of data that has ended for good, after which no
+    session is due.
     """
 
     calendar: str = EVERY_DAY
@@ -39,6 +40,7 @@ class Finality:
     early_minutes: int = 0
     delay_minutes: int
     sessions_known: bool = True
+    until: date | None = None
 
     @property
     def after_close_ms(self) -> int:

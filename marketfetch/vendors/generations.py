@@ -13,7 +13,7 @@ from typing import Final
 
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
-from marketfetch.vendors.errors import WrongValue
+from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.finality import Finality, is_final, lies_ahead
 from marketfetch.vendors.protocol import Options, Vendor
 from marketfetch.vendors.ranges import generation_of
@@ -57,12 +57,12 @@ def with_generations(spec: JobSpec, requests: Sequence[Request], vendor: Vendor[
         found.append(_named(one, spec.again or ("" if final else spec.as_of)))
     if ahead and (nothing := ahead.keys() - {one.symbol for one in found}):
         symbol = next(one for one in ahead if one in nothing)
-        raise WrongValue(
+        raise PlanError(
             f"{symbol[:_MOST_SHOWN]}: the range begins on {spec.start}, which lies in the future ({ahead[symbol]}), so there "
             f"can be no bars yet and nothing was sent. Ask for an earlier start; the end may lie in the future."
         )
     if unpublished and not found:
-        raise WrongValue(f"{next(iter(unpublished.values()))}, so nothing was sent. Ask then, or for an earlier session.")
+        raise PlanError(f"{next(iter(unpublished.values()))}, so nothing was sent. Ask then, or for an earlier session.")
     return found
 
 

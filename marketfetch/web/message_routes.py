@@ -26,13 +26,15 @@ router = APIRouter(tags=["failures"])
 @router.get("/rejects", response_model=Rejects, summary="Rows that failed a check")
 async def rejects(
     request: Request,
-    _caller: Reader,
+    caller: Reader,
     of: Annotated[str, Query(description="A vendor, a job or a symbol; none: all.")] = "",
     reason: Annotated[str, Query(description="A part of the field and the reason, such as low is above.")] = "",
     limit: Annotated[int, Query(ge=0, le=10_000)] = 20,
 ) -> Response:
     """The rows that failed a check and are not stored: counts by reason, then the latest rows."""
-    return await calls_of(request).answer(lambda: rejects_document(refused_rows(of, reason=reason, limit=limit)))
+    return await calls_of(request).answer(
+        lambda: rejects_document(refused_rows(of, reason=reason, limit=limit, asker=caller.owner))
+    )
 
 
 @router.get("/dead", response_model=DeadMessages, summary="Messages that no worker could run")

@@ -11,6 +11,9 @@ from anyio import CancelScope
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from marketfetch.exceptions import MarketfetchError
+from marketfetch.storage.store_errors import StoreError
+
 log = logging.getLogger("marketfetch.web")
 
 #: How long a client may take for a part: the system's buffers for its connection are full all that time.
@@ -53,6 +56,11 @@ class Stream(StreamingResponse):
 
         try:
             await super().__call__(scope, receive, in_time)
+        except (MarketfetchError, StoreError) as error:
+            # The head is sent, so no refusal can be: without a last chunk the client reports that the response is cut.
+            log.warning("a response is cut: %s: %s", scope.get("path", ""), error)
+            cut()
+            await asyncio.sleep(0)
         except Exception:
             if not was_cut:
                 raise

@@ -13,7 +13,7 @@ from typing import Final
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, Timespan, is_intraday
-from marketfetch.vendors.errors import PlanError, WrongValue
+from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.ranges import split_by_months
 from marketfetch.vendors.spellings import object_to
 
@@ -101,7 +101,7 @@ def _function_of(spec: JobSpec) -> tuple[Function, Timespan]:
             adjusted = spec.adjustment == "split_dividend"
             return function_for(MARKETS[spec.dataset.lower()], spec.timespan, adjusted=adjusted), spec.timespan
     except KeyError as error:
-        raise WrongValue(error.args[0]) from None
+        raise PlanError(error.args[0]) from None
     if function.kind in LISTS:
         return function, spec.timespan
     if function.timespan is None:

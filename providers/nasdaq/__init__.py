@@ -8,6 +8,7 @@ from marketfetch.schemas.request import Request
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.protocol import Vendor
 
+from .calendars import finality
 from .calls import build_request, rows_per_page
 from .datasets import DATASETS, LONGEST_REPLY
 from .options import NasdaqOptions
@@ -36,6 +37,7 @@ VENDOR: Final = Vendor(
     datasets=DATASETS,
     symbol_forms=SYMBOL_FORMS,
     zone=zone,
+    finality=finality,
     plan=plan,
     check_wish=check_wish,
     build_request=build_request,

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from marketfetch.schemas.price_rules import PriceKind
 from marketfetch.schemas.timespans import Adjustment, Timespan
+from marketfetch.vendors.trading_days import EVERY_DAY, WEEK_OF_CURRENCIES, exchange
 
 #: What a column of closes holds, by its plain name; any other holds traded prices.
 _KIND_BY_CLOSE: Final[Mapping[str, PriceKind]] = MappingProxyType(
@@ -47,7 +48,8 @@ class ColumnMapping(BaseModel):
     adjustment; a table with several adjustments gives several series per response. `price` says what the raw prices are, and so
     which checks hold (see marketfetch/schemas/price_rules.py); None: by the name of the column of closes. `ignore` names
     columns of texts or ids whose values may differ within a series. Case, spaces, dots, dashes and underscores in a name do not
-    matter ("Adj. Close" = "adj_close").
+    matter ("Adj. Close" = "adj_close"). `calendar` is the exchange whose sessions the rows have, such as XNYS, or 24/7 or 24/5;
+    None where it is not known, so that no session can be said to be missing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -55,6 +57,7 @@ class ColumnMapping(BaseModel):
     kind: Literal["dataset", "table"] = "table"
     timespan: Timespan = "1d"
     zone: str = "America/New_York"
+    calendar: str | None = None
     date: str = "date"
     symbol: str | tuple[str, ...] | None = None
     price: Literal["traded", "settlement", "value"] | None = None
@@ -62,6 +65,13 @@ class ColumnMapping(BaseModel):
     raw: PriceColumns | None = None
     split: PriceColumns | None = None
     split_dividend: PriceColumns | None = None
+
+    @field_validator("calendar")
+    @classmethod
+    def _is_known(cls, calendar: str | None) -> str | None:
+        if calendar not in (None, EVERY_DAY, WEEK_OF_CURRENCIES):
+            exchange(calendar)
+        return calendar
 
     @model_validator(mode="after")
     def _has_prices(self) -> Self:

@@ -9,7 +9,7 @@ from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment, is_intraday
 from marketfetch.suggestions import did_you_mean
-from marketfetch.vendors.errors import PlanError, WrongValue
+from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.spellings import object_to
 
 from .column_mapping import ColumnMapping
@@ -101,7 +101,7 @@ def _dataset_of(dataset: str, symbol: str, options: NasdaqOptions) -> str:
         return dataset.upper()
     meant = did_you_mean(word, ("bars", _DATASETS))
     meant += " " if meant else ""
-    raise WrongValue(f"nasdaq has no dataset {dataset!r}. {meant}Write bars, datasets, or a table as VENDOR/TABLE.")
+    raise PlanError(f"nasdaq has no dataset {dataset!r}. {meant}Write bars, datasets, or a table as VENDOR/TABLE.")
 
 
 def _symbols_per_request(dataset: str, options: NasdaqOptions) -> int:

@@ -73,7 +73,10 @@ def _error(request: Request, reply: HttpReply) -> FetchError:
 def _not_there(request: Request, reply: HttpReply) -> FetchError:
     now = http_date(reply.headers.get("date", ""))
     if request.start is None or (now is not None and (now.date() - request.start).days > _SURELY_THERE_DAYS):
-        return BadRequest(f"{WHO} has no file of {request.start}, which is no empty file: ask for grouped", status=reply.status)
+        return BadRequest(
+            f"{WHO} has no file of {request.start}, and it is too old to come still: ask for that day with --dataset grouped",
+            status=reply.status,
+        )
     return NotYet(
         f"{WHO} has not published the file of {request.start} yet: it appears about 11:00 New York time on the next day",
         status=reply.status,

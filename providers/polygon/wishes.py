@@ -13,7 +13,7 @@ from marketfetch.schemas.request import Request
 from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.schemas.timespans import Adjustment, Timespan, is_intraday
 from marketfetch.suggestions import did_you_mean
-from marketfetch.vendors.errors import PlanError, WrongValue
+from marketfetch.vendors.errors import PlanError
 from marketfetch.vendors.protocol import Dataset
 from marketfetch.vendors.ranges import split_by_days, split_by_months
 from marketfetch.vendors.spellings import object_to
@@ -50,7 +50,7 @@ def plan(spec: JobSpec, options: PolygonOptions) -> list[Request]:
         return files_of(spec)
     if spec.dataset.lower() not in BARS:
         meant = did_you_mean(spec.dataset.lower(), (*BARS, *RECORD_PATHS))
-        raise WrongValue(f"polygon has no dataset {spec.dataset!r}. {meant}{' ' if meant else ''}Bars are the dataset bars.")
+        raise PlanError(f"polygon has no dataset {spec.dataset!r}. {meant}{' ' if meant else ''}Bars are the dataset bars.")
     return [
         Request(
             provider="polygon",

@@ -74,7 +74,7 @@ def ready(shell: Any, redis: str) -> Any:
 def test_a_wish_that_can_not_be_served_is_refused_before_anything_is_kept(
     ready: Any, one_sentence: Sentence, arguments: tuple[str, ...], says: list[str]
 ) -> None:
-    sentence = one_sentence(ready.run("fetch", *arguments, *DAYS))
+    sentence = one_sentence(ready.run("fetch", *arguments, *DAYS), code=2)
     for words in says:
         assert words in sentence
     assert not any(stored(ready.folder).values())

@@ -52,6 +52,15 @@ def test_equal_reasons_are_told_once_with_their_number() -> None:
     assert lines[1:] == ["  failed: 3 × ZZZZ: UnknownSymbol: no.", "  failed: YYYY: NotEntitled: no."]
 
 
+def test_a_retry_of_what_the_vendor_refused_is_not_advised() -> None:
+    refused = [Failure(request=f"{i}", symbol="KO", reason="KO: BadRequest: no such range.") for i in range(2)]
+    other = Failure(request="9", symbol="KO", reason="KO: Unavailable: no.")
+    whole = state(state="failed", requests=Counts(total=2, failed=2), failures=refused)
+    assert next_step(whole).startswith("The vendor refused each failed request, and would refuse it again: correct")
+    mixed = state(state="failed", requests=Counts(total=3, failed=3), failures=[*refused, other])
+    assert "`marketfetch retry 0123456789abcdef`" in next_step(mixed)
+
+
 def test_a_symbol_that_is_unknown_is_corrected_and_not_asked_for_again() -> None:
     unknown = [Failure(request=f"{i}", symbol="ZZZZ", reason="ZZZZ: UnknownSymbol: no.") for i in range(2)]
     other = Failure(request="9", symbol="YYYY", reason="YYYY: Unavailable: no.")
@@ -66,10 +75,9 @@ def test_a_symbol_that_is_unknown_is_corrected_and_not_asked_for_again() -> None
     assert "marketfetch retry" in next_step(cut), "the reasons of the others are not known here"
 
 
-def test_what_is_said_of_stored_bars_names_a_command_that_has_the_option() -> None:
-    """`update` and `status` print it too, and have no --again."""
+def test_a_job_without_a_call_says_both_why_that_may_be() -> None:
     assert sentences(state(requests=Counts(total=0), rows=0))[-1] == (
-        "  All of it is stored already: 0 calls. `marketfetch fetch ... --again` fetches a range anew."
+        "  No call was needed: all of it was stored already, or its range has no session."
     )
 
 

@@ -257,6 +257,27 @@ def test_the_command_counts_first_and_exits_with_1_for_an_error(configured, keep
     assert "2 bars are on days without a session (2024-01-15, 2024-02-19)" in run("HALF").stdout
 
 
+@pytest.mark.parametrize(
+    ("provider", "adjustment", "todo"),
+    [
+        ("polygon", "raw", "`marketfetch fetch polygon HALF --dataset splits`."),
+        (
+            "polygon",
+            "split",
+            "--dataset splits`, then `marketfetch fetch polygon HALF --adjustment split --again`.",
+        ),
+        ("nasdaq", "raw", "nasdaq has no splits, and those of alpha_vantage count too. `marketfetch fetch alpha_vantage "),
+    ],
+)
+def test_a_jump_like_a_split_comes_with_the_command_that_fetches_the_splits(in_sqlite, provider, adjustment, todo):
+    bars = columns_of([JANUARY_2 + n * DAY_MS for n in range(20)])
+    for name in ("open", "high", "low", "close", "vwap"):
+        getattr(bars, name).flags.writeable = True
+        getattr(bars, name)[10:] /= 2
+    in_sqlite("HALF", bars, provider=provider, adjustment=adjustment)
+    assert todo in run("HALF").stdout
+
+
 def test_splits_that_are_stored_are_read(configured, keep, store):
     """Twice the same date, and adjusted prices that were fetched before."""
     columns = "provider text, symbol text, ex_date date, new_shares float, old_shares float, vendor_id text, ledger_id bigint"

@@ -10,9 +10,11 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import marketfetch
 from marketfetch import configured, connections
+from marketfetch.cli.main import marketfetch as command
 from marketfetch.cli.plan import lines
 from marketfetch.jobs.forecast import seconds_apart
 from marketfetch.schemas.ledger import Batch, LedgerRow
@@ -52,7 +54,6 @@ def test_a_list_of_all_symbols_says_that_its_pages_are_not_known() -> None:
         (f"How long a list of {dataset} of all symbols is, only its pages say: each further page is one more call.",)
         for dataset in ("dividends", "splits")
     ]
-    assert marketfetch.plan("polygon", ["AAPL"], dataset="splits").trouble == ()
 
 
 def test_the_fourth_call_of_a_day_waits_for_the_next_day() -> None:
@@ -155,3 +156,25 @@ def test_the_pace_of_recent_calls_counts_where_no_limit_kept_them_apart() -> Non
     with override({**{name: value for name, value in environment().items() if name.startswith("MARKETFETCH_")}, **limits}):
         configured.keys.cache_clear()
         assert marketfetch.plan("polygon", ["AAPL", "MSFT", "KO"], **MONTH).seconds == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("provider", "symbol"), [("polygon", "AAPL"), ("alpha_vantage", "IBM")])
+def test_a_range_without_a_session_takes_no_call_of_any_vendor(provider: str, symbol: str) -> None:
+    days: dict[str, Any] = {"start": "2024-01-06", "end": "2024-01-07"}
+    with override({**_ours(), "MARKETFETCH_PROVIDERS__ALPHA_VANTAGE__API_KEYS": "main:secret"}):
+        assert marketfetch.submit(provider, [symbol], **days).requests == 0
+        assert marketfetch.plan(provider, [symbol], **days).calls == 0
+        words = ["plan", provider, symbol, "--start", "2024-01-06", "--end", "2024-01-07"]
+        done = CliRunner().invoke(command, words)
+    assert "There is no session from 2024-01-06 to 2024-01-07 by the calendar XNYS" in done.stdout
+    assert marketfetch.plan("polygon", ["X:BTCUSD"], **days).calls == 1, "crypto trades every day"
+
+
+def test_the_rows_of_lists_are_not_counted_as_sessions() -> None:
+    found = marketfetch.plan("polygon", ["AAPL", "KO"], dataset="dividends", start="2023-01-01", end="2023-12-31")
+    assert found.rows == 2
+    assert any("one of each is counted" in one for one in found.trouble)
+
+
+def _ours() -> dict[str, str]:
+    return {name: value for name, value in environment().items() if name.startswith("MARKETFETCH_")}

@@ -13,9 +13,11 @@ from marketfetch import connections
 from marketfetch.cli.main import marketfetch as command
 from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs import scheduling
+from marketfetch.jobs.schedule_faults import faults
 from marketfetch.jobs.scheduling import pause, resume, run_due, run_now, schedules
 from marketfetch.jobs.updating import update
 from marketfetch.ops.universe_diagnosis import of_universes
+from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.settings import SettingsError, get_settings
 from marketfetch.vendors.times import unix_ms
 from tasks import schedule_tasks
@@ -163,7 +165,34 @@ def test_one_that_can_not_be_run_stops_no_other(toml):
     (job,) = run_due(at_ms=ms("2024-02-01 22:00"))
     assert symbols_of(job) == ["KO", "PEP"]
     assert [one.schedule.name for one in schedules()] == ["broken", "nightly"]
-    assert "broken can't be run: There is no universe @gone." in run("list").output
+    assert "The schedule broken can't be run: There is no universe @gone." in run("list").output
+    said = "The schedule broken can't be run: There is no universe @gone."
+    assert said in " ".join(json.loads(CliRunner().invoke(command, ["status", "--json"]).stdout)["trouble"])
+    findings = json.loads(CliRunner().invoke(command, ["check", "--json"]).stdout)["findings"]
+    assert [one["level"] for one in findings if one["subject"] == "schedule" and said in one["sentence"]] == ["warning"]
+
+
+def test_a_run_that_failed_is_told_by_the_list_and_by_the_status(toml):
+    (job,) = run_due(at_ms=ms("2024-02-01 22:00"))
+    assert faults() == []
+    store = connections.store()
+    roots = [root for (root,) in store.database.read("SELECT root FROM job_requests")]
+    rows = [LedgerRow(root, root, 0, "polygon", "KO", "failed", "KO: BadRequest: no.", calls=1) for root in roots]
+    store.store([Batch(row) for row in rows])
+    said = f"The latest run of the schedule nightly has {len(rows)} failed requests: `marketfetch status {job}` says why."
+    assert faults() == [said]
+    assert said in run("list").stderr
+    assert said in CliRunner().invoke(command, ["status"]).stderr
+
+
+def test_what_a_universe_lacks_is_logged_once(toml, monkeypatch):
+    noted: list[str] = []
+    monkeypatch.setattr(scheduling.log, "warning", lambda _event, *, schedule, note: noted.append(f"{schedule}: {note}"))
+    scheduling._noted.cache_clear()
+    toml.write_text(LIST.replace('"KO"', '"K€", "KO"') + NIGHTLY)
+    schedules()
+    schedules()
+    assert len(noted) == 1
 
 
 @pytest.mark.parametrize(

@@ -118,4 +118,20 @@ def test_a_live_universe_is_what_the_vendor_lists_now(emptied, tmp_path, monkeyp
     assert resolved(["@all"], known=known).symbols == ("NEW", "SPY")
     found = resolved(["@etfs", "@us"], known=known)
     assert (found.symbols, len(found.notes)) == (("NEW",), 1)
-    assert "the database lists no symbol of polygon of these kinds and exchanges" in found.notes[0]
+    assert "the list of polygon has no symbol of these kinds and exchanges" in found.notes[0]
+    assert "It does not know X. Its kinds are CS, ETF, its exchanges none." in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("listed", "says"),
+    [
+        ("nasdaq", 'nasdaq has no list of its symbols. Write listed = "alpha_vantage", or name a file.'),
+        ("polygn", "There is no vendor 'polygn'. Did you mean 'polygon'?"),
+    ],
+)
+def test_a_list_that_no_fetch_brings_is_not_advised(emptied, listed, says):
+    emptied()
+    with pytest.raises(BadRequestError) as caught:
+        resolved(["@it"], known={"it": ListedUniverse(listed=listed)})
+    assert says in str(caught.value)
+    assert "--dataset symbols" not in str(caught.value)

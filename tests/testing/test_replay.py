@@ -14,14 +14,17 @@ from click.testing import CliRunner, Result
 
 from marketfetch import connections, settings
 from marketfetch.cli.main import marketfetch as command
+from marketfetch.configured import options
 from marketfetch.ops.replay import replay
 from marketfetch.ops.reply_archive import DamagedArchive, ReplyArchive
+from marketfetch.ops.reply_origin import origin_of
 from marketfetch.schemas import integrity
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.request import Request
 from marketfetch.storage.store import Store
 from marketfetch.vendors import transport
 from marketfetch.vendors.http import HttpReply
+from providers.polygon.options import PolygonOptions
 from tests.storage.batches import count
 from tests.storage.conftest import postgres_url, store, url  # noqa: F401 (pytest finds the fixtures here)
 
@@ -239,3 +242,20 @@ def test_rows_of_the_same_batch_keep_their_order_when_some_are_new_and_some_chan
     found = replay()
     assert (found.new, found.changed) == (2, 1)
     assert [close for close, _ in closes(configured)] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_what_a_sandbox_has_invented_is_not_stored(configured: Store, archive: ReplyArchive, url: str) -> None:  # noqa: F811
+    archive.keep(REQUEST, reply(100.0), fetched_ms=JANUARY_10, secrets=(), origin=origin_of(PolygonOptions()))
+    local = PolygonOptions(base_url="http://127.0.0.1:8080")
+    archive.keep(REQUEST, reply(1.0, 2.0), fetched_ms=JANUARY_10 + 1, secrets=(), origin=origin_of(local))
+    done = run("polygon", "--json")
+    document = json.loads(done.stdout)
+    assert (done.exit_code, document["replies"]) == (1, 1)
+    (said,) = document["damaged"]
+    assert said.startswith("1 reply of the archive came from this machine, as a sandbox's do, and the vendors are real here")
+    assert [close for close, _ in closes(configured)] == [100.0]
+    beside = {"MARKETFETCH_DATABASE_URL": url, "MARKETFETCH_ARCHIVE": archive.shown}
+    with settings.override({**beside, "MARKETFETCH_PROVIDERS__POLYGON__BASE_URL": "http://localhost:9"}):
+        options.cache_clear()
+        assert replay("polygon", dry_run=True).replies == 2, "beside a sandbox its own archive is replayed"
+    options.cache_clear()

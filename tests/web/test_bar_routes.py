@@ -136,7 +136,7 @@ def test_a_question_that_has_no_bars_is_refused_with_its_sentence(stored, query,
     assert says in stored.refused(stored.get("bars", params=query), 422)
 
 
-def test_an_outage_in_the_middle_cuts_the_response_and_one_before_it_is_a_refusal(stored, monkeypatch):
+def test_an_outage_in_the_middle_cuts_the_response_and_one_before_it_is_a_refusal(stored, monkeypatch, caplog):
     read, parts = reading_back.first_bars, []
 
     def failing(*asked, **more):
@@ -149,6 +149,8 @@ def test_an_outage_in_the_middle_cuts_the_response_and_one_before_it_is_a_refusa
     sent, ended = asyncio.run(raw(stored, "symbol=AAPL"))
     assert b"".join(sent).startswith(b'{"bars": [')
     assert not ended, "a client must see that it is not whole"
+    of_it = [(one.levelname, one.getMessage(), one.exc_info) for one in caplog.records if one.name == "marketfetch.web"]
+    assert of_it == [("WARNING", "a response is cut: /api/v1/bars: the database is away", None)], "one sentence, no traceback"
     parts[:] = [1, 1]
     assert "the database is away" in stored.refused(stored.get("bars", params={"symbol": "AAPL"}), 503)
 

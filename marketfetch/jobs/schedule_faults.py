@@ -1,0 +1,28 @@
+"""What `check`, `status` and the list of schedules say of schedules that can't run, and of runs that failed."""
+
+from __future__ import annotations
+
+from marketfetch.jobs.lookup import recorded
+from marketfetch.jobs.scheduling import Planned, schedules
+from marketfetch.phrases import counted
+from marketfetch.settings import get_settings
+
+
+def faults() -> list[str]:
+    """A sentence for each schedule of the settings that can't be run, or whose latest run failed. Raises MarketfetchError."""
+    return of_schedules(schedules()) if get_settings().schedule else []
+
+
+def of_schedules(found: list[Planned]) -> list[str]:
+    """The same of schedules that are known. Raises StoreError."""
+    sentences = [f"The schedule {one.schedule.name} can't be run: {one.fault}" for one in found if one.fault]
+    latest = {one.latest_job: one.schedule.name for one in found if one.latest_job}
+    tallies = recorded().tallies(list(latest)) if latest else {}
+    for job, name in latest.items():
+        tally = tallies[job]
+        if tally.failed and not tally.pending:
+            sentences.append(
+                f"The latest run of the schedule {name} has {counted(tally.failed, 'failed request')}: "
+                f"`marketfetch status {job}` says why."
+            )
+    return sentences
