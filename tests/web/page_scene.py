@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from marketfetch import connections
+from marketfetch import configured, connections
 from marketfetch.configured import keys
 from marketfetch.jobs.steering import cancel
 from marketfetch.jobs.submission import submit
@@ -71,7 +71,8 @@ class Scene:
 def a_scene(redis: Any, redis_url: str, folder: Path) -> Iterator[Scene]:
     """The scene in an empty Redis and a new database; the working directory is `folder` meanwhile."""
     redis.flushall()
-    caches, before = (connections._store, connections._gate, connections._redis), Path.cwd()
+    of_settings, before = (configured.keys, configured.options), Path.cwd()
+    caches = (connections._store, connections._gate, connections._redis, *of_settings)
     with override(variables(redis_url, folder)):
         for cache in caches:
             cache.cache_clear()
