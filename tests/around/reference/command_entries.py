@@ -12,8 +12,8 @@ from marketfetch.cli.main import marketfetch
 from tests.around.reference.entry import Entry, in_a_cell, sections, unmarked
 
 INTRO = """
-What `marketfetch COMMAND --help` prints. Every command takes `--help`. Exit codes: 0 for success, 1 for a failure with one
-sentence on stderr, 2 for a command that was written wrongly, 130 for Ctrl-C.
+What `marketfetch COMMAND --help` prints. Exit codes, JSON, completion and colours of all commands:
+[the command line](../command-line.md); the documents of `--json`: [JSON](../json.md).
 """
 
 
@@ -48,6 +48,9 @@ def _text(words: str, command: click.Command) -> str:
     if found := options(command):
         lines += ["", "| option | what it does |", "|---|---|"]
         lines += [f"| {_names(one)} | {in_a_cell(unmarked(_said(one, context)))} |" for one in found]
+    for block in (command.epilog or "").split("\n\n"):
+        title, _, kept = inspect.cleandoc(block).removeprefix("\b\n").partition("\n")
+        lines += ["", title, "", "```text", inspect.cleandoc(kept), "```"] if kept else []
     return "\n".join(lines)
 
 
