@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One image for worker, beat and Flower: which one it is, the command says. docs/docker.md pins the base image by its digest.
+# One image for worker, beat, the web API and Flower: which one it is, the command says. docs/docker.md pins the base image by its digest.
 ARG PYTHON_IMAGE=python:3.13-slim
 
 # What is to be installed: a stage of its own, so that a change in pyproject.toml that changes none of it rebuilds nothing behind.

@@ -9,7 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-EXTRAS = ("worker", "postgres", "flower")
+EXTRAS = ("worker", "postgres", "flower", "serve")
 
 
 def dependencies(pyproject: Path) -> list[str]:

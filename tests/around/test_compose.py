@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-OURS = ("worker", "beat", "flower")
+OURS = ("worker", "beat", "serve", "flower")
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,7 @@ def test_a_service_has_the_secrets_that_it_needs_and_no_other(compose):
         "postgres": {"postgres_password"},
         "worker": {"valkey_password", "postgres_password", "marketfetch.toml"},
         "beat": {"valkey_password"},
+        "serve": {"valkey_password", "postgres_password", "marketfetch.toml"},
         "flower": {"valkey_password", "flower_auth"},
     }
     assert set(compose["secrets"]) == {"valkey_password", "postgres_password", "flower_auth", "marketfetch.toml"}
@@ -66,7 +67,7 @@ def test_no_password_stands_in_a_url_an_environment_or_a_list_of_processes(compo
             assert "KEYS" not in variable, "a vendor's keys stand in the worker's marketfetch.toml"
         assert "PASSWORD" not in str(service.get("command")), name
     assert "--requirepass" not in str(compose["services"]["valkey"]["command"])
-    assert [name for name in compose["services"] if "ports" in compose["services"][name]] == ["flower"]
+    assert [name for name in compose["services"] if "ports" in compose["services"][name]] == ["serve", "flower"]
 
 
 def test_ours_wait_for_healthy_servers_and_stop_softly(compose):
@@ -77,10 +78,11 @@ def test_ours_wait_for_healthy_servers_and_stop_softly(compose):
         assert service["image"] == "${MARKETFETCH_IMAGE:-marketfetch:latest}"
 
 
-def test_flower_asks_for_a_password_and_is_bound_to_this_machine(compose):
-    flower = compose["services"]["flower"]
+def test_flower_and_the_web_api_ask_who_it_is_and_are_bound_to_this_machine(compose):
+    flower, serve = compose["services"]["flower"], compose["services"]["serve"]
+    assert "--require-token" in serve["command"]
     assert 'FLOWER_BASIC_AUTH="$$(cat /run/secrets/flower_auth)"' in flower["command"][-1]
-    assert all(port.startswith("127.0.0.1:") for port in flower["ports"])
+    assert all(port.startswith("127.0.0.1:") for port in flower["ports"] + serve["ports"])
 
 
 def test_every_setting_it_names_is_one_of_ours(compose):

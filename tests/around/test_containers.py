@@ -6,6 +6,7 @@ No image is built here, and no container started. The passwords have every sign 
 from __future__ import annotations
 
 import base64
+import json
 import re
 import signal
 import socket
@@ -139,9 +140,9 @@ def test_valkey_takes_the_password_of_its_file_and_no_list_of_processes_has_it(h
     assert HOSTILE.encode() not in Path(f"/proc/{host.started[0].pid}/cmdline").read_bytes()
 
 
-def test_worker_beat_and_flower_run_with_what_they_are_given_and_pass_their_health_checks(host: Host) -> None:
-    port = str(free_port())
-    host.replaced |= {"0.0.0.0": "127.0.0.1", "5555": port}
+def test_worker_beat_the_web_api_and_flower_run_with_what_they_are_given_and_pass_their_health_checks(host: Host) -> None:
+    port, web = str(free_port()), str(free_port())
+    host.replaced |= {"0.0.0.0": "127.0.0.1", "5555": port, "8787": web}
     processes = {name: host.start(name) for name in ("worker", "beat", "flower")}
 
     def log(name: str) -> str:
@@ -167,6 +168,15 @@ def test_worker_beat_and_flower_run_with_what_they_are_given_and_pass_their_heal
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Keys: main" in done.stdout
     assert "By your limits, each key makes 7/minute" in done.stdout
+    # The web API, as it is started once there is a token.
+    token = host.run("worker", "marketfetch", "token", "create", "ops", "--json")
+    assert token.returncode == 0, token.stderr
+    processes["serve"] = host.start("serve")
+    eventually(lambda: host.run("serve").returncode == 0, within_s=40, what=lambda: log("serve"))
+    jobs = f"http://127.0.0.1:{web}/api/v1/jobs"
+    assert requests.get(jobs, timeout=300).status_code == 401
+    bearer = {"Authorization": f"Bearer {json.loads(token.stdout)['token']}"}
+    assert requests.get(jobs, headers=bearer, timeout=300).status_code == 200
     for name, process in processes.items():
         for part in ("cmdline", "environ"):
             text = Path(f"/proc/{process.pid}/{part}").read_bytes()
