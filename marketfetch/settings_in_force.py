@@ -160,8 +160,9 @@ def _read(store: Callable[[], Store]) -> bool:
     except NoTables:
         rows = []
     except (StoreError, SettingsError) as error:
-        if not _state.away:
-            _warn("settings of the database can't be read", error=str(error), next_step="those of before stay in force")
+        if not _state.away and _process_log():
+            # No warning: what stores and feeds warns of the outage, once a process.
+            _log.info("settings of the database can't be read", error=str(error), next_step="those of before stay in force")
         _state.away = str(error)
         return False
     _state.away = ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import structlog
@@ -14,7 +13,6 @@ from celery.exceptions import Ignore
 from redis.exceptions import RedisError
 
 from marketfetch import settings_in_force, vendors
-from marketfetch.addresses import redis_url
 from marketfetch.configured import keys, options
 from marketfetch.jobs import batches
 from marketfetch.quotas import Gate, Parking, Start
@@ -44,6 +42,7 @@ from marketfetch.vendors.wire import SendTooLate, ago_us, steady_s
 
 from . import kept_files, outcomes
 from .archiving import archive
+from .batch_level import batch_level
 from .calling import NOTHING, Calling, read
 from .endpoints import endpoint_of
 from .outcomes import Step
@@ -56,12 +55,6 @@ T = TypeVar("T")
 
 #: The pause between two attempts to report to a Redis that is away.
 _REPORT_AGAIN_S: Final = 0.5
-
-
-@lru_cache(maxsize=1)
-def _level() -> int:
-    """Returns how a batch is compressed on its way to Redis, where it stays until it is stored."""
-    return batches.FRAMED if redis_url().is_near else batches.COMPRESSED
 
 
 class Run(Calling):
@@ -194,9 +187,8 @@ class Run(Calling):
             columns=page.columns,
         )
         following = request.next_page(page.next) if page.next else None
-        return batches.encode(batch, level=_level()), Parking(
-            id=following.id, arguments=following.arguments
-        ) if following else None
+        parking = Parking(id=following.id, arguments=following.arguments) if following else None
+        return batches.encode(batch, level=batch_level()), parking
 
     def _series(self, page: Page) -> Sequence[BarSeries]:
         """The page's bars with the zone of their days, and with those marked that were not final at the call."""
@@ -316,7 +308,7 @@ class Run(Calling):
             records=records_of(self.request, page),
             columns=page.columns,
         )
-        self.keep(batches.encode(batch, level=_level()), symbol=symbol, failed=reason)
+        self.keep(batches.encode(batch, level=batch_level()), symbol=symbol, failed=reason)
         send_to_store(reference(provider, symbol, self.id, outcome="failed"))
         if isinstance(error, EndlessPages | TooManyRejects):
             error.page = None  # The batch has it; Celery would pickle it for the main process.

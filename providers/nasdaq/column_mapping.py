@@ -27,6 +27,10 @@ def plain(name: str) -> str:
     return re.sub(r"[\s._\-]+", "", name).lower()
 
 
+#: The calendar of stocks of the US, whose exchanges have the same sessions.
+US_STOCKS: Final = "XNYS"
+
+
 class PriceColumns(BaseModel):
     """The vendor's column names for one adjustment. Only `close` is required: a value series has no other price."""
 
@@ -69,7 +73,8 @@ class ColumnMapping(BaseModel):
     @field_validator("calendar")
     @classmethod
     def _is_known(cls, calendar: str | None) -> str | None:
-        if calendar not in (None, EVERY_DAY, WEEK_OF_CURRENCIES):
+        # The built-in tables have US_STOCKS: importing them reads no calendar.
+        if calendar not in (None, EVERY_DAY, WEEK_OF_CURRENCIES, US_STOCKS):
             exchange(calendar)
         return calendar
 

@@ -13,16 +13,14 @@ from typing import Final, Literal
 from marketfetch.schemas.timespans import Timespan
 from marketfetch.vendors.errors import BadRequest
 
-from .column_mapping import ColumnMapping, PriceColumns, plain
+from .column_mapping import US_STOCKS, ColumnMapping, PriceColumns, plain
 from .options import NasdaqOptions
 
 WIKI_PRICES: Final = "WIKI/PRICES"
-#: Stocks of the US, whose exchanges have the same sessions.
-_US_STOCKS: Final = "XNYS"
 
 _SHARADAR: Final = ColumnMapping(
     symbol="ticker",
-    calendar=_US_STOCKS,
+    calendar=US_STOCKS,
     raw=PriceColumns(close="closeunadj"),
     split=PriceColumns(open="open", high="high", low="low", close="close", volume="volume"),
     split_dividend=PriceColumns(close="closeadj"),
@@ -34,11 +32,11 @@ _ADJ: Final = PriceColumns(open="adj_open", high="adj_high", low="adj_low", clos
 KNOWN: Final[Mapping[str, ColumnMapping]] = MappingProxyType(
     {
         # https://data.nasdaq.com/databases/WIKIP/documentation: adj_* holds splits and dividends. Ended 2018-03-27.
-        WIKI_PRICES: ColumnMapping(symbol="ticker", calendar=_US_STOCKS, raw=_QUOTED, split_dividend=_ADJ),
-        "WIKI/*": ColumnMapping(kind="dataset", calendar=_US_STOCKS, raw=_QUOTED, split_dividend=_ADJ),
+        WIKI_PRICES: ColumnMapping(symbol="ticker", calendar=US_STOCKS, raw=_QUOTED, split_dividend=_ADJ),
+        "WIKI/*": ColumnMapping(kind="dataset", calendar=US_STOCKS, raw=_QUOTED, split_dividend=_ADJ),
         # https://data.nasdaq.com/databases/EOD/documentation: as WIKI, which it follows.
-        "QUOTEMEDIA/PRICES": ColumnMapping(symbol="ticker", calendar=_US_STOCKS, raw=_QUOTED, split_dividend=_ADJ),
-        "EOD/*": ColumnMapping(kind="dataset", calendar=_US_STOCKS, raw=_QUOTED, split_dividend=_ADJ),
+        "QUOTEMEDIA/PRICES": ColumnMapping(symbol="ticker", calendar=US_STOCKS, raw=_QUOTED, split_dividend=_ADJ),
+        "EOD/*": ColumnMapping(kind="dataset", calendar=US_STOCKS, raw=_QUOTED, split_dividend=_ADJ),
         # https://data.nasdaq.com/databases/SEP/documentation, .../SFP/documentation: open to volume are adjusted for splits and
         # stock dividends, closeadj for cash dividends and spin-offs too; closeunadj is the close as traded.
         "SHARADAR/SEP": _SHARADAR,

@@ -115,7 +115,7 @@ def test_a_series_that_is_not_trustworthy_fails_and_the_other_one_of_the_reply_i
 
 def test_an_empty_answer_is_recorded_as_empty_with_the_vendors_sentence(place, sandbox):
     place.worker()
-    status = place.fetch("polygon", "AAPL", start="2024-01-06", end="2024-01-07")
+    status = place.fetch("polygon", "AAPL", start="1995-01-03", end="1995-01-06")
     assert (status["state"], status["rows"]) == ("done", 0)
     ((outcome, reason),) = place.rows("SELECT outcome, reason FROM ledger")
     assert outcome == "empty"

@@ -285,8 +285,8 @@ def test_a_reply_that_kills_whoever_reads_it_is_kept_as_it_came(place, sandbox):
 UNREADABLE = """
 from marketfetch.jobs import batches
 as_it_was = batches.encode
-def encode(batch):
-    data = as_it_was(batch)
+def encode(batch, **more):
+    data = as_it_was(batch, **more)
     return {} if batch.ledger.symbol == "TSLA" else data
 batches.encode = encode
 """

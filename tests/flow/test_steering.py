@@ -108,12 +108,12 @@ def test_what_is_empty_or_failed_is_not_asked_again_after_redis_was_emptied(plac
     place.env |= SOON | {"MARKETFETCH_RETRIES__MOST": "0"}
     sandbox.faults(kind="500", provider="polygon", symbol="TSLA", count=1)
     place.worker()
-    # A weekend: no bars.
-    weekend = place.fetch("polygon", "AAPL", start="2024-01-06", end="2024-01-07")
+    # Before the symbol was listed: no bars.
+    early = place.fetch("polygon", "AAPL", start="1995-01-03", end="1995-01-06")
     failed = place.fetch("polygon", "TSLA", "MSFT", start="2024-01-02", end="2024-01-05")
     place.redis().flushall()
     after = place.fetch("polygon", "NVDA", start="2024-01-02", end="2024-01-05")
-    assert [one["state"] for one in (weekend, failed, after)] == ["done", "failed", "done"]
+    assert [one["state"] for one in (early, failed, after)] == ["done", "failed", "done"]
     assert place.marketfetch("resume", failed["job"]).stdout.startswith(f"{failed['job']}: nothing is left to do")
     assert calls_of(sandbox) == {"AAPL": 1, "TSLA": 1, "MSFT": 1, "NVDA": 1}
 
