@@ -44,8 +44,9 @@ _LONGEST_TURN_S: Final = 2.0
 #: The turn of a process that has died is free again after so long, or after `timings.held_again` where that is shorter.
 _TURN_LASTS_MS: Final = 2_000
 _MOST_OF_A_WAVE: Final = 50
-#: Compressed; rows take about three times as much. A batch of this size gains nothing from a shared transaction.
+#: As they are kept in Redis.
 _BYTES_OF_A_WAVE: Final = 1 << 20
+#: A batch of this size gains nothing from a shared transaction.
 _LARGE: Final = 1 << 18
 
 #: Logged once a minute and process: every waiting batch meets the same outage.
