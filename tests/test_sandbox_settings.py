@@ -23,7 +23,15 @@ _LEADS = re.compile(r"Secret|Path")
 _NAMED = re.compile(r"(_url|_keys|_file|_host|_options|_prefix|proxy|archive|webhook|address)$")
 
 #: These name files and modules of the user's folder, or the user's own words, and nothing that a call could reach.
-OF_THIS_FOLDER = {"state_dir", "redis_password_file", "database_password_file", "redis_prefix", "broker_options"}
+OF_THIS_FOLDER = {
+    "master_key",
+    "master_key_file",
+    "state_dir",
+    "redis_password_file",
+    "database_password_file",
+    "redis_prefix",
+    "broker_options",
+}
 REPLACED = {"redis_url", "broker_url", "database_url"}
 OF_A_VENDOR = {"api_keys", "base_url", "proxy", "ca_file"}
 #: Names of a table's columns.

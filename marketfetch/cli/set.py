@@ -46,8 +46,8 @@ def set_command(
     """Change a setting at run time: set NAME VALUE. It is in force in every worker within seconds.
 
     The database keeps it; what marketfetch.toml or the environment sets stays in force. A value is JSON or plain text,
-    and several values are a list: `marketfetch set providers.polygon.limits 5/minute 500/day`. Of an API key: `marketfetch set
-    providers.polygon.api_keys --add main`. docs/settings-at-run-time.md has the names.
+    and several values are a list: `marketfetch set providers.VENDOR.limits 5/minute 500/day`. Of an API key: `marketfetch set
+    providers.VENDOR.api_keys --add main`. docs/settings-at-run-time.md has the names.
     """
     asked = [name is not None, unset is not None, undo is not None, history is not None]
     if sum([*asked, listing, new_master_key, rotate_master_key]) != 1:

@@ -10,12 +10,17 @@ import pytest
 from marketfetch.vendors import names, vendor
 
 ROOT = Path(__file__).parents[2]
+#: Examples that a help ends with are documentation: they name vendors, as the docs do.
+EXAMPLES = ROOT / "marketfetch" / "cli" / "help_ends.py"
 #: The sandbox simulates three vendors, so it names them.
 FILES = [
     path
     for folder in ("marketfetch", "tasks")
     for path in sorted((ROOT / folder).rglob("*"))
-    if path.is_file() and path.suffix not in (".pyc", ".example") and "sandbox" not in path.relative_to(ROOT).parts[:2]
+    if path.is_file()
+    and path != EXAMPLES
+    and path.suffix not in (".pyc", ".example")
+    and "sandbox" not in path.relative_to(ROOT).parts[:2]
 ]
 #: Polygon was renamed to Massive, Nasdaq Data Link was Quandl.
 WORDS = re.compile(r"alpha.?vantage|polygon|massive|nasdaq|quandl", re.IGNORECASE)
