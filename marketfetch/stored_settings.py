@@ -1,7 +1,7 @@
 """Settings that stand in the database: which may stand there, and how they are laid under TOML and environment.
 
-A name is that of the setting with dots, and one entry of a table is a setting of its own: `providers.polygon.limits`,
-`providers.polygon.api_keys.main`, `universes.watchlist`, `schedule.nightly`. What TOML or the environment sets stays as it is.
+A name is that of the setting with dots, and one entry of a table is a setting of its own: `providers.VENDOR.limits`,
+`providers.VENDOR.api_keys.main`, `universes.watchlist`, `schedule.nightly`. What TOML or the environment sets stays as it is.
 """
 
 from __future__ import annotations
