@@ -54,7 +54,7 @@ _PLACES: Final = {name.removesuffix("_command"): (module, name) for module, name
 #: Where a command notes in click's context that it was asked for JSON.
 _AS_JSON = "marketfetch.as_json"
 #: Commands that use no setting of the database.
-_WITHOUT_DATABASE = ("demo", "init", "read")
+_WITHOUT_DATABASE = ("datasets", "demo", "init", "read", "vendors")
 
 
 class Commands(click.Group):

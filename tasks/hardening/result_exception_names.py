@@ -38,7 +38,7 @@ WIRE_CLASSES: Final = {"MarketfetchError": "UserError"}
 #: Classes of a listed module that the release before does not have: it reads the base class that it has. This release
 #: finds the exact class in a field that Celery ignores.
 EXACT: Final = "exc_exact"
-_UNKNOWN_BEFORE: Final = frozenset({"UnknownJob", "BadRequestError", "UnavailableError"})
+_UNKNOWN_BEFORE: Final = frozenset({"UnknownJob", "BadRequestError", "UnavailableError", "WrongValueError"})
 
 _MODULES: Final = {wire: here for here, wire in WIRE_MODULES.items()}
 _CLASSES: Final = {wire: here for here, wire in WIRE_CLASSES.items()}

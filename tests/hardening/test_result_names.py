@@ -83,7 +83,7 @@ def test_celery_makes_up_a_class_for_a_module_that_has_moved(redis, stock, backe
     assert json.loads(redis.get("celery-task-meta-1"))["result"]["exc_module"] == "marketfetch.vendors.errors"
 
 
-@pytest.mark.parametrize("kind", ["UnknownJob", "BadRequestError", "UnavailableError"])
+@pytest.mark.parametrize("kind", ["UnknownJob", "BadRequestError", "UnavailableError", "WrongValueError"])
 def test_an_error_that_is_new_is_the_nearest_one_to_the_release_before(redis, backend, kind):
     backend.mark_as_failure("1", getattr(exceptions, kind)("a sentence"))
     written = json.loads(redis.get("celery-task-meta-1"))["result"]

@@ -18,8 +18,8 @@ is done, with routes and queues: [beside your own Celery project](../celery.md).
 
 
 def task_names() -> list[Entry]:
-    """The tasks of ours, by name."""
-    ours = sorted(name for name in app.tasks if not name.startswith("celery."))
+    """The tasks of ours, by name. A process of tests may have tasks of users too."""
+    ours = sorted(name for name in app.tasks if name.startswith(("marketfetch.", "tasks.")))
     return [Entry(name, inspect.getdoc(app.tasks[name]) or "") for name in ours]
 
 
