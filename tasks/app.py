@@ -32,7 +32,7 @@ app.config_from_object(f"{_HERE}.celeryconfig")
 app.steps["worker"].update(
     f"{_HERE}.{step}"
     for step in (
-        *("worker.eager_setting:NoEagerWorker", "worker.supported_pools:SupportedPools"),
+        *("worker.eager_setting:NoEagerWorker", "worker.supported_pools:SupportedPools", "worker.loaded_readers:LoadedReaders"),
         *("worker.releaser:Releaser", "worker.sweeper:Sweeper", "worker.parked_events:ParkedEvents"),
         *("worker.metrics_port:MetricsPort", "hardening.stop_in_mid_write:StopsBetweenCallbacks"),
         "worker.notifier:Notifier",
