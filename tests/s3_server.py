@@ -60,6 +60,9 @@ def s3_server(bucket: str) -> Iterator[S3Server]:
             yield made
     finally:
         server.stop()
+        # The library keeps buckets and accounts beyond the server: another file of tests in this process begins anew.
+        for service in ("s3", "iam"):
+            get_backend(service).reset()
 
 
 @contextmanager

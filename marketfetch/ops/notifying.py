@@ -7,6 +7,7 @@ only delays it. The id of an event is the same at each attempt: a receiver that 
 from __future__ import annotations
 
 import random
+from time import monotonic
 from typing import Final
 
 from marketfetch.exceptions import MarketfetchError
@@ -29,12 +30,16 @@ _KEPT_MS: Final = 30 * 86_400_000
 #: Longer than an attempt takes.
 _CLAIMED_MS: Final = 60_000
 _AT_ONCE: Final = 50
+#: A round of slow targets ends after so long, while its latest claim, which counts from the round's begin, still holds.
+_ROUND_S: Final = 30.0
 
 
 def deliver_due(recorded: Notifications, *, now_ms: int) -> int:
     """Sends what is due; returns how many were sent. A target that fails rests until the next look. Raises StoreError."""
-    sent, failing = 0, set[str]()
+    sent, failing, began = 0, set[str](), monotonic()
     for one in recorded.due(now_ms=now_ms, limit=_AT_ONCE):
+        if monotonic() - began > _ROUND_S:
+            break
         if one.target in failing or not recorded.claim(one, until_ms=now_ms + _CLAIMED_MS):
             continue
         target = next((each for each in get_settings().notify if each.name == one.target), None)

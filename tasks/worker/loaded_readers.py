@@ -27,7 +27,7 @@ class LoadedReaders(bootsteps.Step):  # type: ignore[misc]  # Celery is untyped
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         for name in consumed_vendors(worker.app):
-            # A reader that can't be loaded, or settings that are wrong, are told where they are used.
+            # The task that needs a reader says what is wrong with it, or with the settings.
             with suppress(Exception):
                 load(name)
         super().__init__(worker, **kwargs)

@@ -252,6 +252,26 @@ def test_a_target_that_fails_holds_up_no_other(emptied, receiver):
         assert "T0KEN" not in found
 
 
+def test_a_round_of_slow_targets_ends_before_its_claims_do(emptied, receiver, monkeypatch):
+    """Another process would send what a claim that has ended was to keep to this one."""
+    emptied()
+    send, passed_s = notifying.send, [0.0]
+
+    def slow(*given: Any, **more: Any) -> None:
+        passed_s[0] += 20
+        send(*given, **more)
+
+    with targets(*({"name": name, "url": receiver.url} for name in ("a", "b", "c"))):
+        set_aside()
+        record()
+        with monkeypatch.context() as patched:
+            patched.setattr(notifying, "send", slow)
+            patched.setattr(notifying, "monotonic", lambda: passed_s[0])
+            assert deliver() == 2, "after 40 s no more is claimed"
+        assert deliver() == 1
+        assert len(receiver.got) == 3
+
+
 @pytest.mark.parametrize(("status", "at_ms"), [(410, NOW), (500, NOW + 3 * 86_400_000)])
 def test_what_is_gone_or_fails_for_three_days_is_given_up_and_check_says_so(emptied, receiver, status, at_ms):
     emptied()
