@@ -177,8 +177,9 @@ class Run(Calling):
             if found.left:
                 send_to_store(found.left)
         except Exception:
-            # The fetch has succeeded. The claims stay, so that no other wave meets these batches.
+            # The fetch has succeeded. The claims on batches of others stay, so that no other wave meets them.
             log.exception("batches were not stored", request=self.id, next_step="each by its own store task, which reports why")
+            return not storing.leave(self.gate, self.id)
         return True
 
     def _kept(self, request: Request, page: Page, *, reason: str) -> tuple[Batch, bytes, Parking | None]:

@@ -78,6 +78,12 @@ def turn_of(request_id: str, *, size: int = 0) -> StoreTurn:
     return StoreTurn(request_id, lasts_ms, busy_ms, _MOST_OF_A_WAVE, _BYTES_OF_A_WAVE, own=size >= _LARGE)
 
 
+def leave(gate: Gate, request_id: str) -> bool:
+    """Leaves a batch that this process has not stored to its own store task. False where it is over. Raises RedisError."""
+    again_ms = busy_for_ms()
+    return gate.release_claims([request_id], again_ms=again_ms, turn=turn_of(request_id), counted=True) > 0
+
+
 def busy_for_ms() -> int:
     """For how long a claim on a batch is exclusive: equal to the delay until the batch is redelivered."""
     return int(get_settings().timings.held_again * 1000)

@@ -274,18 +274,17 @@ class Gate(KeyState):
         args = [self.prefix, busy_ms, "" if most_tried is None else most_tried, *request_ids]
         return [Claim(data or None, tries) for data, tries in self._scripts.claim(keys=self._keys("held"), args=args)]
 
-    def release_claims(self, request_ids: Sequence[str], *, again_ms: int = 0, turn: StoreTurn | None = None) -> int:
-        """Releases claimed batches that were not stored: each is redelivered after `again_ms`, no attempt counted. How many.
+    def release_claims(
+        self, request_ids: Sequence[str], *, again_ms: int = 0, turn: StoreTurn | None = None, counted: bool = False
+    ) -> int:
+        """Releases claimed batches that were not stored: each is redelivered after `again_ms`. How many are held.
 
-        The caller's `turn` ends.
+        The caller's `turn` ends. `counted`: the attempts count, and only its own store task may claim each batch.
         """
         if not request_ids and turn is None:
             return 0
-        return int(
-            self._scripts.release_claims(
-                keys=self._keys("held"), args=[self.prefix, again_ms, turn.name if turn else "", *request_ids]
-            )
-        )
+        how = (again_ms, turn.name if turn else "", "counted" if counted else "")
+        return int(self._scripts.release_claims(keys=self._keys("held"), args=[self.prefix, *how, *request_ids]))
 
     def keep_raw(self, request_id: str, data: bytes, *, fence: int | str = "") -> None:
         """Keeps the raw reply for a week, beside at most 19 others; of a call, while it has its lease. A success deletes it."""

@@ -122,8 +122,8 @@ class StoreTurn:
     """A turn at storing the batches of a pool, which one process has at a time, under a name of its own.
 
     It lasts `lasts_ms` from the last step of its holder. Claims of its batches are exclusive for `busy_ms`. One wave takes up
-    to `most` batches, and none more from `most_bytes` on. `own`: the caller stores its first batch even while another process has
-    the turn.
+    to `most` batches, and none more from `most_bytes` on. `own`: the caller stores its first batch even while another process
+    has the turn.
     """
 
     name: str

@@ -378,15 +378,15 @@ class GateMachine(RuleBasedStateMachine):
         name = self.name(n) if any_ else self.held(n)
         assert self.gate.settle(name, outcome="how") == self.model.settle(name, outcome="how")
 
-    @rule(n=pick, many=st.integers(0, 3), turn=st.sampled_from(TURNS), back=st.booleans())
-    def somebody_stores_in_turn(self, n: int, many: int, turn: StoreTurn, back: bool) -> None:
+    @rule(n=pick, many=st.integers(0, 3), turn=st.sampled_from(TURNS), back=st.booleans(), counted=st.booleans())
+    def somebody_stores_in_turn(self, n: int, many: int, turn: StoreTurn, back: bool, counted: bool) -> None:
         """What it has stored is over, and it takes what others have kept; now and then it leaves all of it to others."""
         names = dict.fromkeys((self.held(n + one) for one in range(many)), "how")
         got = self.gate.settle_together(names, turn=turn)
         assert got == self.model.settle_together(names, turn=turn)
         if back:
-            taken = self.gate.release_claims(list(got), again_ms=500, turn=turn)
-            assert taken == self.model.release_claims(list(got), again_ms=500, turn=turn)
+            taken = self.gate.release_claims(list(got), again_ms=500, turn=turn, counted=counted)
+            assert taken == self.model.release_claims(list(got), again_ms=500, turn=turn, counted=counted)
 
     @rule()
     def a_turn_expires(self) -> None:

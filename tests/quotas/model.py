@@ -330,12 +330,14 @@ class Model(ModelOfVerdicts):
                 found.append((one.batch, one.tries))
         return found
 
-    def release_claims(self, names: Sequence[str], *, again_ms: int, turn: StoreTurn | None = None) -> int:
+    def release_claims(
+        self, names: Sequence[str], *, again_ms: int, turn: StoreTurn | None = None, counted: bool = False
+    ) -> int:
         if turn and self.turn == turn.name:
             self.turn = ""
         held = [one for name in names if (one := self.records.get(name)) and one.place == "held"]
         for one in held:
-            one.tries, one.at_ms = 0, self.now_ms + again_ms
+            one.tries, one.began_ms, one.at_ms = one.tries if counted else 0, 0, self.now_ms + again_ms
         return len(held)
 
     def settle_together(self, outcomes: Mapping[str, str], *, turn: StoreTurn, newer: bool = False) -> dict[str, bytes]:

@@ -510,6 +510,17 @@ def test_a_turn_that_ends_names_one_that_is_left_and_a_wave_has_so_many_bytes(ga
     assert not gate.redis.exists(f"{gate.prefix}storing")
 
 
+def test_a_batch_that_its_process_could_not_store_is_left_to_its_own_store_task_at_once(gate):
+    park(gate, *"ab")
+    a, b = admitted(gate).grants
+    keeps(gate, a, turn=turn("a"))
+    keeps(gate, b, turn=turn("b"))
+    assert gate.release_claims(["a"], turn=turn("a"), counted=True) == 1
+    assert list(gate.settle_together({}, turn=turn("x"))) == ["b"], "no wave meets it again"
+    (claim,) = gate.claim(["a"], busy_ms=60_000)
+    assert (claim.data, claim.tries) == (b"a", 2)
+
+
 def test_what_a_users_task_has_fetched_is_left_to_the_message_that_its_chain_follows(gate):
     gate.park([asked_by_task("t1")], job="direct")
     park(gate, "b")
