@@ -90,11 +90,11 @@ def _failpoints(**_: Any) -> None:
     if failpoints.armed:
         from marketfetch.vendors import transport
 
-        from . import announcing, store
+        from . import announcing, storing
         from .worker import releaser
 
         transport.send = failpoints.around("send", transport.send)
-        store._written = failpoints.around("store", store._written)  # noqa: SLF001
+        storing.written = failpoints.around("store", storing.written)
         announcing.notify = failpoints.around("notify", announcing.notify)
         loop = releaser.ReleasingLoop
         loop._publish = failpoints.around("publish", loop._publish)  # type: ignore[method-assign]  # noqa: SLF001

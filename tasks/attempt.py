@@ -16,7 +16,7 @@ from marketfetch import settings_in_force, vendors
 from marketfetch.configured import keys, options
 from marketfetch.jobs import batches
 from marketfetch.quotas import Gate, Parking, Start
-from marketfetch.quotas.values import KeyVerdict
+from marketfetch.quotas.values import Kept, KeyVerdict, StoreTurn
 from marketfetch.redaction import redact_bytes
 from marketfetch.schemas.bars import BarSeries
 from marketfetch.schemas.ledger import Batch, LedgerRow
@@ -40,7 +40,7 @@ from marketfetch.vendors.errors import (
 from marketfetch.vendors.partial_bars import marked
 from marketfetch.vendors.wire import SendTooLate, ago_us, steady_s
 
-from . import kept_files, outcomes
+from . import kept_files, outcomes, storing
 from .archiving import archive
 from .batch_level import batch_level
 from .calling import NOTHING, Calling, read
@@ -69,6 +69,8 @@ class Run(Calling):
         self.turn = turn
         self.request: Request | None = None
         self.chain = b""
+        #: The turn that `keep` asks for; None where a store task stores the batch.
+        self.turn_to_store: StoreTurn | None = None
 
     def call(self, request: Request) -> Page:
         """Makes the one HTTP call and reads its reply. Raises FetchError, SendTooLate."""
@@ -142,13 +144,13 @@ class Run(Calling):
             log.info("empty reply, checked before it counts", provider=request.provider, symbol=request.symbol, url=self.url)
             raise Ignore
         try:
-            data, next_page = self._kept(request, page, reason=reason)
+            batch, data, next_page = self._kept(request, page, reason=reason)
         except Exception as error:
             # A bug of ours, as in fetch.granted: a retry would repeat it three times, and then blame the worker.
             log.exception("fetch failed on a bug", provider=request.provider, symbol=request.symbol, request=self.id)
             mistake = Fatal(f"marketfetch made a mistake ({type(error).__name__}), see the worker's log")
             self.failed(mistake, request.provider, request.symbol)
-        self.keep(data, symbol=request.symbol, next_page=next_page)
+        kept = self.keep(data, symbol=request.symbol, next_page=next_page)
         log.info(
             "fetched",
             provider=request.provider,
@@ -160,14 +162,28 @@ class Run(Calling):
             status=self.status,
             url=self.url,
         )
-        outcome = "stored" if page.rows else "empty"
-        return hand_on(
-            self.task,
-            reference(request.provider, request.symbol, self.id, outcome=outcome, rows=page.rows, rejects=page.rejected),
-        )
+        outcome = batch.ledger.outcome
+        ref = reference(request.provider, request.symbol, self.id, outcome=outcome, rows=page.rows, rejects=page.rejected)
+        return ref if self._stored(kept, batch) else hand_on(self.task, ref)
 
-    def _kept(self, request: Request, page: Page, *, reason: str) -> tuple[bytes, Parking | None]:
-        """The batch of a page as bytes, and its next page."""
+    def _stored(self, kept: Kept, batch: Batch) -> bool:
+        """Stores the batch of a job's request if that is this child's turn. False where a store task has to do it."""
+        if self.turn_to_store is None:
+            return False
+        if kept is not Kept.CLAIMED:
+            return True  # by the process that has the turn
+        try:
+            found = storing.store(self.gate, {self.id: batch}, turn=self.turn_to_store)
+            if found.left:
+                send_to_store(found.left)
+        except Exception:
+            # The fetch has succeeded. The claims on batches of others stay, so that no other wave meets them.
+            log.exception("batches were not stored", request=self.id, next_step="each by its own store task, which reports why")
+            return not storing.leave(self.gate, self.id)
+        return True
+
+    def _kept(self, request: Request, page: Page, *, reason: str) -> tuple[Batch, bytes, Parking | None]:
+        """The batch of a page, the same as bytes, and its next page."""
         outcome = "stored" if page.rows else "empty"
         vendor, ours = vendors.vendor(request.provider), options(request.provider)
         batch = Batch(
@@ -188,7 +204,7 @@ class Run(Calling):
         )
         following = request.next_page(page.next) if page.next else None
         parking = Parking(id=following.id, arguments=following.arguments) if following else None
-        return batches.encode(batch, level=batch_level()), parking
+        return batch, batches.encode(batch, level=batch_level()), parking
 
     def _series(self, page: Page) -> Sequence[BarSeries]:
         """The page's bars with the zone of their days, and with those marked that were not final at the call."""
@@ -308,8 +324,8 @@ class Run(Calling):
             records=records_of(self.request, page),
             columns=page.columns,
         )
-        self.keep(batches.encode(batch, level=batch_level()), symbol=symbol, failed=reason)
-        send_to_store(reference(provider, symbol, self.id, outcome="failed"))
+        if not self._stored(self.keep(batches.encode(batch, level=batch_level()), symbol=symbol, failed=reason), batch):
+            send_to_store(reference(provider, symbol, self.id, outcome="failed"))
         if isinstance(error, EndlessPages | TooManyRejects):
             error.page = None  # The batch has it; Celery would pickle it for the main process.
         # `from None`: the result holds the traceback, and the exception that is being handled may quote the vendor.
@@ -320,13 +336,15 @@ class Run(Calling):
         label = self.turn.key_label
         self.report(lambda: self.gate.requeue(self.id, fence=self.fence, key_label=label, **how))
 
-    def keep(self, data: bytes, *, symbol: str, next_page: Parking | None = None, failed: str = "", then: str = "") -> None:
+    def keep(self, data: bytes, *, symbol: str, next_page: Parking | None = None, failed: str = "", then: str = "") -> Kept:
         """Writes the batch: the reply is never fetched again. A lost lease raises Ignore, and nothing is written.
 
         `then`: no batch yet, the request makes another call; see Gate.finish.
         """
+        if storing.stores_itself(self.task) and not then:
+            self.turn_to_store = storing.turn_of(self.id, size=len(data))
 
-        def finish() -> bool:
+        def finish() -> Kept:
             return self.gate.finish(
                 self.id,
                 fence=self.fence,
@@ -340,15 +358,20 @@ class Run(Calling):
                 failed=failed,
                 chain=self.chain,
                 then=then,
+                turn=self.turn_to_store,
             )
 
-        # When Redis's reply was lost, the second attempt returns False although the gate has this very batch.
-        if not self.report(finish) and self.report(lambda: self.gate.batch(self.id)) != data:
-            log.warning("lease lost during the call, reply dropped", request=self.id, symbol=symbol)
-            raise Ignore
+        kept = self.report(finish)
+        if not kept:
+            # When Redis's reply was lost, the second attempt finds no lease although the gate has this very batch.
+            if self.report(lambda: self.gate.batch(self.id)) != data:
+                log.warning("lease lost during the call, reply dropped", request=self.id, symbol=symbol)
+                raise Ignore
+            kept = Kept.CLAIMED  # it may be; to store it twice is a no-op
         if self.of_file and next_page is None:
             # Last of all: a child that dies before it reads the part again.
             kept_files.forget(self.of_file)
+        return kept
 
     def report(self, step: Callable[[], T]) -> T:
         """Reports the end of the call to the gate, with retries while Redis is away: the call has already spent quota.

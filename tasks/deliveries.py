@@ -6,7 +6,6 @@ request after the last one: so no slot and no quota stays held.
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,7 +21,7 @@ from marketfetch.quotas import Gate
 from marketfetch.settings import get_settings
 from marketfetch.vendors.harmless import harmless_text
 
-from .reference import reference
+from .reference import reference, symbol_in
 from .sending.parking import FETCH_PREFIX, GRANT_HEADER
 from .store import send_to_store
 
@@ -59,7 +58,7 @@ def end(gate: Gate, record: str, *, fence: int, reason: str, most: int = MOST_RA
 
     The request fails with its symbol and `reason`; a reply that is here already is stored all the same. Raises RedisError.
     """
-    symbol = _symbol(gate.arguments(record)) or record
+    symbol = symbol_in(gate.arguments(record)) or record
     held_again_ms = int(get_settings().timings.held_again * 1000)
     sentence = f"{symbol}: {reason}"
     turn = gate.raised(record, fence=fence, reason=sentence, most=most, held_again_ms=held_again_ms, call="before")
@@ -68,14 +67,6 @@ def end(gate: Gate, record: str, *, fence: int, reason: str, most: int = MOST_RA
     if over:
         send_to_store(reference(gate.pool, symbol, record, outcome="failed" if turn.reason else "held"))
     return End(turn.verdict, turn.times, over)
-
-
-def _symbol(arguments: str | None) -> str:
-    try:
-        found = json.loads(arguments or "{}").get("symbol")
-    except (ValueError, AttributeError):
-        return ""
-    return found if isinstance(found, str) else ""
 
 
 @task_postrun.connect

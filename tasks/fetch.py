@@ -32,7 +32,7 @@ from marketfetch.settings import get_settings
 from marketfetch.vendors.errors import BadRequest, Fatal, FetchError, NotYet, SuspectEmpty, Unavailable
 from marketfetch.vendors.wire import SendTooLate, steady_s
 
-from . import announcing
+from . import announcing, storing
 from .app import app
 from .attempt import Run
 from .deliveries import BEGUN, MOST_RAISED, RETURNED, why
@@ -164,6 +164,8 @@ def end_delivery(task: Task, provider: str, symbol: str, grant: dict[str, Any], 
     )
     if turn.verdict in ("again", "lost") or (turn.verdict == "answered" and turn.times < MOST_RAISED):
         raise Ignore from None
+    if turn.verdict == "held":
+        storing.leave(connections.gate(provider), grant["id"])
     if turn.verdict == "held" and not turn.reason:
         return hand_on(task, reference(provider, symbol, grant["id"], outcome="held"))
     if turn.verdict != "over":

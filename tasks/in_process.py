@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
 from unittest import mock
 
@@ -64,6 +64,9 @@ class _GrantProducer:
 
     def publish(self, message: FetchMessage, *, queue: str) -> None:  # noqa: ARG002 (one list for all queues)
         self._messages.append(tuple(loads(dumps([message.headers, message.body]))))
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class InProcessWorkers:

@@ -45,3 +45,12 @@ def failure(reason: str, *, symbol: str) -> Fatal:
     named = reason.removeprefix(f"{symbol}: ").partition(":")[0]
     kind = getattr(errors, named, None)
     return (kind if isinstance(kind, type) and issubclass(kind, Fatal) else Fatal)(reason)
+
+
+def symbol_in(arguments: str | None) -> str:
+    """The symbol among a request's arguments (JSON), "" where there is none."""
+    try:
+        found = json.loads(arguments or "{}").get("symbol")
+    except (ValueError, AttributeError):
+        return ""
+    return found if isinstance(found, str) else ""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -16,16 +14,12 @@ from redis.exceptions import RedisError
 
 from marketfetch import connections
 from marketfetch.jobs import batches
-from marketfetch.jobs.recorded_outcomes import outcome_json
-from marketfetch.ops import alerts, counters, traces
-from marketfetch.ops.alerts import Alert, Outage
-from marketfetch.quotas import Gate
+from marketfetch.ops.alerts import Alert
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.request import Request
-from marketfetch.settings import get_settings
-from marketfetch.storage.store import StoreError, StoreMismatch, StoreUnavailable
+from marketfetch.storage.store import StoreError
 
-from . import announcing
+from . import storing
 from .app import app
 from .neighbours import NoPlace, a_place
 from .outcomes import kept_reply
@@ -34,20 +28,13 @@ from .reference import Reference, reference
 log = structlog.get_logger("marketfetch.store")
 
 STORE_TASK: Final = "tasks.store.store_batch"
-#: The delay before a batch is redelivered while the database is unavailable: doubled each time, up to the second value.
-_REDELIVERED_AFTER_MS: Final = 2_000
-_REDELIVERED_AT_MOST_MS: Final = 15_000
 #: A batch that has crashed a worker this often fails. An unavailable database raises an error, and does not count.
 _MOST_TRIES: Final = 5
 #: A worker's main process stores no batch with more earlier crashes than this. A single crash may have another cause.
 _SAFE_TRIES: Final = 1
-#: A longer backlog exists only after an outage, or with a slow database.
+#: Stored in one transaction, of what a full Redis holds.
 _BACKLOG: Final = 20
 
-#: Logged once a minute and process: every waiting batch meets the same outage.
-_outage: Final = Outage("store")
-_unstorable: Final = Alert("unstorable")
-_redis_outage: Final = Outage("store")
 _newer: Final = Alert("newer batches")
 
 
@@ -83,7 +70,7 @@ def store_batch(ref: Reference) -> Reference:
         raise Ignore from None  # the gate redelivers the batch
     except (RedisError, OperationalError) as error:
         # The batch has a deadline in Redis, so the gate redelivers it.
-        _redis_outage.goes_on("Redis", error)
+        storing.redis_outage.goes_on("Redis", error)
         raise Ignore from None
 
 
@@ -93,60 +80,23 @@ def stored(ref: Reference) -> Reference:
     batch = _batch_of(ref)
     if batch is None:
         return ref
-    began_ns, subject = time.time_ns(), traces.subject_of(ref["provider"], ref["request"]) if traces.is_on() else ""
-    try:
-        row, new = _written(batch)
-    except (StoreUnavailable, StoreMismatch) as error:
-        gate.postpone(ref["request"], delay_ms=_REDELIVERED_AFTER_MS, most_ms=_REDELIVERED_AT_MOST_MS)
-        alerts.report("database", f"{error}. What was fetched is kept, nothing more is fetched, and it goes on by itself.")
-        _outage.goes_on("the database", error)
-        raise Ignore from None
-    except StoreError as error:
-        # Even its failure can't be stored: the fault is this request's, so other requests are fetched on.
-        _unstorable.holds(f"Request {ref['request']} ({ref['symbol']}) can't even be recorded as failed: {error}.")
-        raise Ignore from None
-    if new:
-        names = {"provider": row.provider, "request": row.request_id, "outcome": row.outcome}
-        traces.ended("store", subject, began_ns, {**names, "rows": row.rows})
-        counters.stored(row.provider, row.outcome, rows=row.rows, rejects=row.rejects)
-    is_back = _outage.over()
-    try:
-        if is_back:
-            alerts.clear("database")
-        gate.settle(ref["request"], outcome=outcome_json(row))
-        _redis_outage.over()
-        _store_backlog(gate, ref["request"])
-        announcing.after_storing(ref["provider"], [row.root])
-    except RedisError as error:
-        # The rows are stored, so the task succeeds. A gate that has not settled the request redelivers the batch: a no-op.
-        _redis_outage.goes_on("Redis", error)
-    log.info(
-        "stored" if new else "was stored before",
-        provider=row.provider,
-        symbol=row.symbol,
-        page=row.page,
-        outcome=row.outcome,
-        rows=row.rows,
-        rejects=row.rejects,
-    )
+    found = storing.store(gate, {ref["request"]: batch}, turn=None if _is_awaited() else storing.turn_of(ref["request"]))
+    if found.left:
+        send_to_store(found.left)
+    row = found.rows.get(ref["request"])
+    if row is None:
+        raise Ignore
     return reference(row.provider, row.symbol, row.request_id, outcome=row.outcome, rows=row.rows, rejects=row.rejects)
 
 
-def _busy_ms() -> int:
-    """For how long a claim on a batch is exclusive: equal to the delay until the batch is redelivered."""
-    return int(get_settings().timings.held_again * 1000)
-
-
-def _store_backlog(gate: Gate, request_id: str) -> None:
-    """After an outage many batches wait: each store task claims some of them and stores them in one transaction."""
-    try:
-        _store_together(gate, gate.claim_backlog(request_id, above=_BACKLOG, most=_BACKLOG, busy_ms=_busy_ms()))
-    except StoreError as error:
-        log.info("batches were not stored together", error=str(error), next_step="each by its own task")
+def _is_awaited() -> bool:
+    """True in a user's chain or chord, whose next link waits for this task: it stores no batch but its own."""
+    request = store_batch.request
+    return bool(request.chain or request.callbacks or request.chord)
 
 
 def store_held(provider: str) -> int:
-    """Stores the batches that a vendor's gate holds, without messages; returns how many. Raises StoreError, RedisError.
+    """Stores the batches that a vendor's gate holds, without messages; returns how many. Raises RedisError.
 
     A sweeper calls it when Redis is full. Several processes may: each stores the batches that it claims.
     """
@@ -155,35 +105,10 @@ def store_held(provider: str) -> int:
     for first in range(0, len(ids), _BACKLOG):
         some = ids[first : first + _BACKLOG]
         # Skip batches that crashed two children: this runs in the worker's main process.
-        claims = zip(some, gate.claim(some, busy_ms=_busy_ms(), most_tried=_SAFE_TRIES), strict=True)
-        stored += _store_together(gate, {one: claim.data for one, claim in claims if claim.data is not None})
+        claims = zip(some, gate.claim(some, busy_ms=storing.busy_for_ms(), most_tried=_SAFE_TRIES), strict=True)
+        waiting = storing.readable({one: claim.data for one, claim in claims if claim.data is not None})
+        stored += len(storing.store(gate, waiting, turn=None).rows)
     return stored
-
-
-def _store_together(gate: Gate, waiting: dict[str, bytes]) -> int:
-    """Stores these batches in one transaction; returns how many could be decoded. Raises StoreError, and then stores none."""
-    readable, unread = {}, []
-    for one, data in waiting.items():
-        try:
-            readable[one] = batches.decode(data)
-        except (batches.UnreadableBatch, batches.NewerBatch, TypeError):
-            unread.append(one)  # its own store task reports the reason
-    gate.release_claims(unread, again_ms=_busy_ms())
-    if not readable:
-        return 0
-    try:
-        new = connections.store().store(list(readable.values()))
-    except StoreError:
-        gate.release_claims(list(readable))
-        raise
-    for (one, batch), is_new in zip(readable.items(), new, strict=True):
-        if is_new:
-            row = batch.ledger
-            counters.stored(row.provider, row.outcome, rows=row.rows, rejects=row.rejects)
-        gate.settle(one, outcome=outcome_json(batch.ledger))
-    announcing.after_storing(gate.pool, [batch.ledger.root for batch in readable.values()])
-    log.info("stored together", batches=len(readable), new=sum(new))
-    return len(readable)
 
 
 def _batch_of(ref: Reference) -> Batch | None:
@@ -192,7 +117,7 @@ def _batch_of(ref: Reference) -> Batch | None:
     Raises Ignore where another claim is in force, and for a batch of a newer release: it stays held, and is redelivered.
     """
     gate = connections.gate(ref["provider"])
-    (claim,) = gate.claim([ref["request"]], busy_ms=_busy_ms())
+    (claim,) = gate.claim([ref["request"]], busy_ms=storing.busy_for_ms())
     if claim.tries < 0:
         # If the other claim comes to no end, the gate redelivers the batch.
         raise Ignore
@@ -208,7 +133,7 @@ def _batch_of(ref: Reference) -> Batch | None:
             f"What a newer release of marketfetch has fetched is left to its workers, such as {ref['symbol']} of "
             f"{ref['provider']} ({error}). Upgrade the workers that are older."
         )
-        gate.release_claims([ref["request"]], again_ms=_busy_ms())
+        gate.release_claims([ref["request"]], again_ms=storing.busy_for_ms())
         raise Ignore from None
     except batches.UnreadableBatch as error:
         return _failed(ref, str(error))
@@ -216,22 +141,6 @@ def _batch_of(ref: Reference) -> Batch | None:
         # The gate would redeliver it for ever, and it would fail in the same way each time.
         log.exception("batch can't be read", request=ref["request"], symbol=ref["symbol"], next_step="recorded as failed")
         return _failed(ref, f"batch can't be read: {type(error).__name__}: {error}")
-
-
-def _written(batch: Batch) -> tuple[LedgerRow, bool]:
-    """Stores the batch; returns its ledger row and whether it is new. One that no database accepts is recorded as failed."""
-    store = connections.store()
-    try:
-        (new,) = store.store([batch])
-    except (StoreUnavailable, StoreMismatch):
-        # A connection that SQLite has opened while the file was read-only stays read-only: the next attempt reconnects.
-        store.close()
-        raise
-    except StoreError as error:
-        reason = f"{batch.ledger.symbol}: its rows can't be stored: {error}"
-        batch = Batch(ledger=replace(batch.ledger, outcome="failed", reason=reason, rows=0, rejects=0, next_cursor=None))
-        (new,) = store.store([batch])
-    return batch.ledger, new
 
 
 def _failed(ref: Reference, why: str) -> Batch | None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from redis import Redis
 
@@ -23,10 +23,12 @@ from marketfetch.quotas.values import (
     Counts,
     Events,
     Grant,
+    Kept,
     KeyHistory,
     Parking,
     Raised,
     Start,
+    StoreTurn,
     VendorCount,
     Withdrawn,
 )
@@ -132,22 +134,25 @@ class Gate(KeyState):
         failed: str = "",
         chain: bytes = b"",
         then: str = "",
-    ) -> bool:
-        """Records a reply: keeps its batch until it is stored, parks the next page. False if the lease was lost.
+        turn: StoreTurn | None = None,
+    ) -> Kept:
+        """Records a reply: keeps its batch until it is stored, parks the next page.
 
         `replied_ago_us`, `sent_ago_us`: the time since the whole reply had arrived and since the call was written to the wire,
         by this machine's steady clock. `unsent`: the call was never written, so it is not counted. `counted`: the vendor's own
         count of the key's calls; it can only lower what is left. `failed`: the reason, for a request that has failed. `chain`:
         what its pages have brought so far, for the reader of the next page; see `chain`. `then`: the arguments of one more call
         that this request needs before it is over: it has no batch yet, and returns to its old place with all its waiters.
+        `turn`: the caller stores the batch if it gets the turn; then it goes on with `settle_together`.
         """
         sent = "unsent" if unsent else "" if sent_ago_us is None else sent_ago_us
         reply = (*page_arguments(next_page), replied_ago_us, *count_arguments(counted), sent, failed, chain, then)
+        stores = (turn.name, turn.lasts_ms, "own" if turn.own else "") if turn else ("", 0, "")
         done = self._scripts.finish(
             keys=self._keys("running", "held", "ready", "counts"),
-            args=[self.prefix, request_id, fence, batch, held_again_ms, *reply],
+            args=[self.prefix, request_id, fence, batch, held_again_ms, *reply, *stores],
         )
-        return bool(done)
+        return Kept(int(done))
 
     def return_grants(self, grants: Sequence[Grant]) -> int:
         """Returns unstarted grants to their place in the lane, with their share of the limits; returns how many.
@@ -190,13 +195,24 @@ class Gate(KeyState):
 
         `outcome` is the JSON of `recorded_outcomes.outcome_json`.
         """
-        notified = int(
-            self._scripts.settle(
-                keys=self._keys("ready", "delayed", "granted", "running", "held", "newer", "tasks", "counts", "over"),
-                args=[self.prefix, request_id, outcome],
-            )
+        (notified,), _ = self._settle({request_id: outcome}, None)
+        return int(notified) >= 0
+
+    def settle_together(self, outcomes: Mapping[str, str], *, turn: StoreTurn | None = None) -> dict[str, bytes]:
+        """`settle` of several requests, request id -> outcome. Then claims the next batches for a caller who has the `turn`.
+
+        Returns them by request id; none ends the turn. A turn with `most` 0 ends in any case: then the one id that is returned,
+        with an empty batch, is left and not claimed. A caller without the turn gets it where it is free.
+        """
+        _, claimed = self._settle(outcomes, turn)
+        return {one.decode(): data for one, data in zip(claimed[::2], claimed[1::2], strict=True)}
+
+    def _settle(self, outcomes: Mapping[str, str], turn: StoreTurn | None) -> Any:
+        further = (turn.name, turn.lasts_ms, turn.most, turn.most_bytes, turn.busy_ms) if turn else ("", 0, 0, 0, 0)
+        return self._scripts.settle(
+            keys=self._keys("ready", "delayed", "granted", "running", "held", "newer", "tasks", "counts", "over"),
+            args=[self.prefix, *further, *(part for pair in outcomes.items() for part in pair)],
         )
-        return notified >= 0
 
     def withdraw(self, request_ids: Sequence[str], *, who: str) -> list[Withdrawn]:
         """Removes a waiter, a job or a user's task ("task:<task id>"), from these requests; returns what becomes of each.
@@ -258,11 +274,17 @@ class Gate(KeyState):
         args = [self.prefix, busy_ms, "" if most_tried is None else most_tried, *request_ids]
         return [Claim(data or None, tries) for data, tries in self._scripts.claim(keys=self._keys("held"), args=args)]
 
-    def release_claims(self, request_ids: Sequence[str], *, again_ms: int = 0) -> int:
-        """Releases claimed batches that were not stored: each is redelivered after `again_ms`, no attempt counted. How many."""
-        if not request_ids:
+    def release_claims(
+        self, request_ids: Sequence[str], *, again_ms: int = 0, turn: StoreTurn | None = None, counted: bool = False
+    ) -> int:
+        """Releases claimed batches that were not stored: each is redelivered after `again_ms`. How many are held.
+
+        The caller's `turn` ends. `counted`: the attempts count, and only its own store task may claim each batch.
+        """
+        if not request_ids and turn is None:
             return 0
-        return int(self._scripts.release_claims(keys=self._keys("held"), args=[self.prefix, again_ms, *request_ids]))
+        how = (again_ms, turn.name if turn else "", "counted" if counted else "")
+        return int(self._scripts.release_claims(keys=self._keys("held"), args=[self.prefix, *how, *request_ids]))
 
     def keep_raw(self, request_id: str, data: bytes, *, fence: int | str = "") -> None:
         """Keeps the raw reply for a week, beside at most 19 others; of a call, while it has its lease. A success deletes it."""
@@ -283,21 +305,6 @@ class Gate(KeyState):
     def batch(self, request_id: str) -> bytes | None:
         """The batch of a held request, None when it has none or is gone."""
         return self._kept(f"batch:{request_id}")
-
-    def claim_backlog(self, request_id: str, *, above: int, most: int, busy_ms: int) -> dict[str, bytes]:
-        """Claims up to `most` other batches of a backlog of more than `above`, by request id: storing together is cheaper.
-
-        Only batches without an earlier attempt: one that crashes its worker must not take others along each time.
-        """
-        with self.redis.pipeline() as pipe:
-            pipe.zcard(f"{self.prefix}held")
-            pipe.zrange(f"{self.prefix}held", 0, most)
-            waiting, ids = pipe.execute()
-        others = [one.decode() for one in ids if one.decode() != request_id][:most]
-        if waiting <= above or not others:
-            return {}
-        claims = self.claim(others, busy_ms=busy_ms, most_tried=0)
-        return {one: claim.data for one, claim in zip(others, claims, strict=True) if claim.data is not None}
 
     def held(self) -> list[str]:
         """The held ids, the earliest due first: batches that wait to be stored, and notifications of tasks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Literal
 
 #: go: the caller may send. held: the reply is stored in the gate, so the caller passes it on. over: the request has ended.
@@ -104,6 +105,33 @@ class Start:
     reason: str = ""
     wait_us: int = 0
     kills: int = 0
+
+
+class Kept(IntEnum):
+    """What has become of a reply at `finish`: false only where the lease was lost, and nothing was written."""
+
+    LOST = 0
+    #: Another process stores the batch, or its store task does.
+    FOR_OTHERS = 1
+    #: Claimed for the caller, who stores it now.
+    CLAIMED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTurn:
+    """A turn at storing the batches of a pool, which one process has at a time, under a name of its own.
+
+    It lasts `lasts_ms` from the last step of its holder. Claims of its batches are exclusive for `busy_ms`. One wave takes up
+    to `most` batches, and none more from `most_bytes` on. `own`: the caller stores its first batch even while another process
+    has the turn.
+    """
+
+    name: str
+    lasts_ms: int
+    busy_ms: int
+    most: int
+    most_bytes: int
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,10 +46,9 @@ def job_task_id(request_id: str, fence: int) -> str:
 
 
 def job_message(app: Any, provider: str, grant: Grant) -> FetchMessage:
-    """The message of a job's request: readable arguments, and the store task as the rest of its chain."""
+    """The message of a job's request, with readable arguments. Who fetches it sees to it that its batch is stored."""
     arguments = json.loads(grant.arguments)
     symbol = arguments.pop("symbol")
-    store = app.signature("tasks.store.store_batch", options={"queue": "store", "ignore_result": True})
     task_id = job_task_id(grant.id, grant.fence)
     headers, properties, body, _ = app.amqp.as_task_v2(
         task_id,
@@ -57,9 +56,11 @@ def job_message(app: Any, provider: str, grant: Grant) -> FetchMessage:
         args=(symbol,),
         kwargs=arguments,
         retries=grant.attempts,
-        chain=[store],
         ignore_result=True,
         time_limit=app.conf.task_time_limit,
+        # As Celery would write them, which looks for cycles and long values first; here are a few short strings.
+        argsrepr=repr((symbol,)),
+        kwargsrepr=repr(arguments),
     )
     headers[GRANT_HEADER] = _grant_header(grant)
     properties = {"correlation_id": properties["correlation_id"], "delivery_mode": 2}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Protocol
 
-from kombu.exceptions import OperationalError
+from kombu.exceptions import BatchPublishError, OperationalError
 
 from marketfetch.addresses import broker
 
 from ..sending.messages import FetchMessage
 
 _TIMEOUT_S: Final = 5.0
+#: So many messages go out in one round trip: more would let the first ones wait while the others are built.
+_TOGETHER: Final = 8
 
 
 class BrokerAway(Exception):
@@ -23,6 +25,8 @@ class Publishes(Protocol):
     """What the releaser needs of a producer."""
 
     def publish(self, message: FetchMessage, *, queue: str) -> None: ...
+
+    def together(self) -> AbstractContextManager[None]: ...
 
 
 class GrantProducer:
@@ -45,6 +49,18 @@ class GrantProducer:
     def publish(self, message: FetchMessage, *, queue: str) -> None:
         with self._may_be_away():
             self._producer.publish(message.body, exchange="", routing_key=queue, headers=message.headers, **message.properties)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is published in this block goes out together, at its end at the latest; to RabbitMQ one by one.
+
+        After an error some may have gone out: the grants of all the others return at their deadline.
+        """
+        try:
+            with self._may_be_away(), self._producer.batch(max_size=_TOGETHER):
+                yield
+        except BatchPublishError as error:
+            raise error.__cause__ or error from None
 
     @contextmanager
     def _may_be_away(self) -> Iterator[None]:

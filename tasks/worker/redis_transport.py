@@ -7,6 +7,7 @@ from typing import Any
 from kombu.transport.redis import SentinelChannel, SentinelTransport, Transport
 
 from ..hardening.broadcast_messages import BroadcastMessages
+from ..hardening.client_for_each_command import ClientForEachCommand
 from ..hardening.messages_of_other_apps import RestingQueues
 from ..hardening.redelivery_for_other_apps import RedeliveryForOtherApps
 from ..hardening.redelivery_of_held_messages import RedeliveryOfHeldMessages
@@ -18,7 +19,7 @@ class _QoS(RedeliveryForOtherApps, RedeliveryOfHeldMessages):
     """All workarounds of what is not acknowledged yet."""
 
 
-class _Channel(RestingQueues, BroadcastMessages, UnreadableMessages, RefusedAcks):
+class _Channel(RestingQueues, BroadcastMessages, UnreadableMessages, RefusedAcks, ClientForEachCommand):
     """All workarounds of the channel in one."""
 
     QoS = _QoS

@@ -288,14 +288,8 @@ class ReleasingLoop(threading.Thread):
             self._used_pools.add(epoch.gate.pool)
             self._granted.extend((epoch.gate.pool, one) for one in admission.grants if one.kind == "go")
             self._reserve(epoch.gate, admission.grants)
-        # Calls first, as their start-by is running.
-        for grant in sorted(admission.grants, key=lambda one: one.kind == "dropped"):
-            try:
-                self._publish(epoch.gate, grant, producer)
-            except (RedisError, OperationalError, OSError, BrokerAway):
-                raise
-            except Exception as error:
-                self._raised(epoch.gate, grant, error)
+            with producer.together():
+                self._publish_all(epoch.gate, admission.grants, producer)
         if admission.state == "stale":
             log.warning(
                 "this machine's clock is days off Redis's", pool=epoch.gate.pool, next_step="set it; looks again in 1 s"
@@ -314,6 +308,16 @@ class ReleasingLoop(threading.Thread):
         except StoreError:
             gate.return_grants([one for one in grants if one.kind == "go"])
             raise
+
+    def _publish_all(self, gate: Gate, grants: Sequence[Grant], producer: Publishes) -> None:
+        """Calls first, as their start-by is running."""
+        for grant in sorted(grants, key=lambda one: one.kind == "dropped"):
+            try:
+                self._publish(gate, grant, producer)
+            except (RedisError, OperationalError, OSError, BrokerAway):
+                raise
+            except Exception as error:
+                self._raised(gate, grant, error)
 
     def _publish(self, gate: Gate, grant: Grant, producer: Publishes) -> None:
         """Publishes one grant. An unbuildable message fails its request with a reason, so that it can't block the lane."""

@@ -38,8 +38,12 @@ def test_killed_once_at(point, place, sandbox):
         worker = place.worker(concurrency=2)
     else:
         place.env = armed
-        worker = place.celery("worker", "-c", "2", "--loglevel", "info", log="worker.log")
+        # Only a store task claims, and a job's request has one where another worker stores.
+        queues = ("-Q", "store") if step == "claim" else ()
+        worker = place.celery("worker", "-c", "2", "--loglevel", "info", *queues, log="worker.log")
         place.env = unarmed
+        if step == "claim":
+            place.worker("-Q", "fetch.polygon", concurrency=2)
         job.submit()
         if step == "return_grants":
             job.reaches(1, within_s=30)

@@ -238,16 +238,16 @@ def test_retries_that_are_exhausted_end_with_the_vendors_last_word(place, sandbo
 
 KILLER = """
 import os
-from tasks import store
-as_it_was = store._written
+from tasks import storing
+as_it_was = storing.written
 
-def written(batch):
-    if batch.ledger.symbol == "TSLA" and batch.ledger.outcome == "stored":
+def written(waiting):
+    if any(one.ledger.symbol == "TSLA" and one.ledger.outcome == "stored" for one in waiting.values()):
         open("kills", "a").write("x")
         os.kill(os.getpid(), 9)
-    return as_it_was(batch)
+    return as_it_was(waiting)
 
-store._written = written
+storing.written = written
 """
 
 
@@ -289,6 +289,9 @@ def encode(batch, **more):
     data = as_it_was(batch, **more)
     return {} if batch.ledger.symbol == "TSLA" else data
 batches.encode = encode
+# The child that has fetched it has it in memory; any other process has to decode it.
+from tasks import storing
+storing.stores_itself = lambda task: False
 """
 
 

@@ -6,14 +6,17 @@ import pytest
 from celery.worker.consumer import Consumer
 from kombu import Connection
 from kombu.transport.memory import Transport as Memory
-from kombu.transport.redis import SentinelChannel
+from kombu.transport.redis import Channel, SentinelChannel
 from kombu.utils.imports import symbol_by_name
 
 from tasks import celeryconfig
 from tasks.app import app
+from tasks.hardening.client_for_each_command import ClientForEachCommand
 from tasks.worker.child_pool import HardenedPool
 from tasks.worker.message_consumer import HardenedConsumer
 from tasks.worker.redis_transport import HardenedSentinelTransport, HardenedTransport
+from tests.flow.poisons import envelope
+from tests.hardening.conftest import OURS, STOCK
 
 
 @pytest.fixture
@@ -65,3 +68,30 @@ def test_every_thread_gets_the_sender_that_parks():
     sender = app.amqp.send_task_message
     assert sender.__qualname__.startswith("ParkingAMQP.")
     assert app.amqp.send_task_message is sender
+
+
+def test_kombu_makes_a_client_for_each_acknowledgement_and_ours_keeps_one(redis, listening, monkeypatch):
+    made: list[bool] = []
+    monkeypatch.setattr(Channel, "_create_client", counted(Channel._create_client, made))
+    clients = {}
+    for transport in (STOCK, OURS):
+        connection, received = listening(transport)
+        for _ in range(3):
+            redis.lpush("q", envelope())
+            connection.drain_events(timeout=300)
+        made.clear()
+        for one in received:
+            one.ack()
+        clients[transport] = len(made)
+        assert redis.hlen("unacked") == 0
+        connection.close()
+    assert clients == {STOCK: 3, OURS: 0}
+    assert issubclass(OURS.Channel, ClientForEachCommand)
+
+
+def counted(create, made):
+    def creates(self, asynchronous=False):
+        made.append(asynchronous)
+        return create(self, asynchronous)
+
+    return creates

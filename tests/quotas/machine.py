@@ -12,11 +12,23 @@ from redis import Redis
 
 from marketfetch.quotas import Grant, Parking, key_limits
 from marketfetch.quotas.limits import KeyLimits
-from marketfetch.quotas.values import KeyHistory
+from marketfetch.quotas.values import KeyHistory, StoreTurn
 from tests.quotas.agreement import both_keep_the_same_books, every_promise_of_the_table_holds, the_vendor_sees_no_limit_passed
 from tests.quotas.model import Model
 from tests.quotas.model_records import NO_MATTER
-from tests.quotas.pools import END_BY_MS, HELD_AGAIN_MS, IDS, JOBS, LATE_MS, POOLS, START_BY_MS, UNSTORED_MS, may_hold, pick
+from tests.quotas.pools import (
+    END_BY_MS,
+    HELD_AGAIN_MS,
+    IDS,
+    JOBS,
+    LATE_MS,
+    POOLS,
+    START_BY_MS,
+    TURNS,
+    UNSTORED_MS,
+    may_hold,
+    pick,
+)
 from tests.quotas.stepped import CLOCK, DAY, FORMAT, ShortDays, SteppedGate, snapshot, time_has_passed
 
 BEGINS: Final = 1_800_000_000_000_000 // DAY * DAY + DAY - 8_000_000  # eight seconds before a midnight
@@ -232,8 +244,11 @@ class GateMachine(RuleBasedStateMachine):
         assert (found.verdict, found.times, found.reason) == self.model.raised(grant.id, fence=grant.fence, **options)
 
     @precondition(lambda self: self.children)
-    @rule(n=pick, page=st.booleans(), ago_ms=st.sampled_from((0, 5)), told=st.booleans(), trip_ms=st.sampled_from((2, 50, 700)))
-    def a_reply_is_kept(self, n: int, page: bool, ago_ms: int, told: bool, trip_ms: int) -> None:
+    @rule(
+        n=pick, page=st.booleans(), ago_ms=st.sampled_from((0, 5)), told=st.booleans(), trip_ms=st.sampled_from((2, 50, 700)),
+        turn=st.sampled_from((None, *TURNS)),
+    )  # fmt: skip
+    def a_reply_is_kept(self, n: int, page: bool, ago_ms: int, told: bool, trip_ms: int, turn: StoreTurn | None) -> None:
         child = self.child(n)
         self.passes_to(child.sent + trip_ms * 1000 + ago_ms * 1000)
         self.children.remove(child)
@@ -243,10 +258,10 @@ class GateMachine(RuleBasedStateMachine):
         sent_ago = self.true - child.sent if told else None
         assert self.gate.finish(
             child.id, fence=child.fence, batch=b"rows", held_again_ms=HELD_AGAIN_MS, replied_ago_us=ago_ms * 1000,
-            next_page=Parking(id=following, arguments=following) if following else None, sent_ago_us=sent_ago,
+            next_page=Parking(id=following, arguments=following) if following else None, sent_ago_us=sent_ago, turn=turn,
         ) == self.model.finish(
             child.id, fence=child.fence, batch=b"rows", held_again_ms=HELD_AGAIN_MS, page=following,
-            replied_ago=ago_ms * 1000, sent_ago=sent_ago,
+            replied_ago=ago_ms * 1000, sent_ago=sent_ago, turn=turn,
         )  # fmt: skip
 
     @precondition(lambda self: self.children)
@@ -362,6 +377,21 @@ class GateMachine(RuleBasedStateMachine):
         """Mostly one that was held; answered from the ledger it may be anywhere."""
         name = self.name(n) if any_ else self.held(n)
         assert self.gate.settle(name, outcome="how") == self.model.settle(name, outcome="how")
+
+    @rule(n=pick, many=st.integers(0, 3), turn=st.sampled_from(TURNS), back=st.booleans(), counted=st.booleans())
+    def somebody_stores_in_turn(self, n: int, many: int, turn: StoreTurn, back: bool, counted: bool) -> None:
+        """What it has stored is over, and it takes what others have kept; now and then it leaves all of it to others."""
+        names = dict.fromkeys((self.held(n + one) for one in range(many)), "how")
+        got = self.gate.settle_together(names, turn=turn)
+        assert got == self.model.settle_together(names, turn=turn)
+        if back:
+            taken = self.gate.release_claims(list(got), again_ms=500, turn=turn, counted=counted)
+            assert taken == self.model.release_claims(list(got), again_ms=500, turn=turn, counted=counted)
+
+    @rule()
+    def a_turn_expires(self) -> None:
+        self.redis.delete(f"{self.gate.prefix}storing")
+        self.model.turn = ""
 
     @rule(n=pick, most_tried=st.sampled_from((None, 0, 1)), other=pick, back=st.booleans())
     def somebody_begins_to_store(self, n: int, most_tried: int | None, other: int, back: bool) -> None:

@@ -6,9 +6,10 @@ out anew from the records and the calls each time. Moments are microseconds of R
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from marketfetch.quotas.limits import KeyLimits
+from marketfetch.quotas.values import Kept, StoreTurn
 from tests.quotas.model_records import DIED, LEFT_FOR_MS, Call, Record
 from tests.quotas.model_verdicts import ModelOfVerdicts
 
@@ -24,13 +25,17 @@ class Model(ModelOfVerdicts):
         self.tasks: dict[str, str] = {}
         self.virtual: dict[int, int] = {}
         self.last: dict[tuple[int, str], int] = {}
-        self.full = self.away = False
+        self.away = False
+        #: How few may be granted when the releasers look again; -1: something must be stored first. None: they do not wait.
+        self.full: int | None = None
         #: By id: how often in a row its grant has expired unstarted, and how many deliveries have raised.
         self.unstarted: dict[str, int] = {}
         self.raised_times: dict[str, int] = {}
         #: It is the newer release whose script runs: what it makes is of its format.
         self.newer_asks = False
         self.stored_ms = now // 1000
+        #: The name of the process that stores in turn, "" for none.
+        self.turn = ""
 
     # --- the lane -------------------------------------------------------------------------------------------------
 
@@ -135,7 +140,7 @@ class Model(ModelOfVerdicts):
         shut = self.away or self.unstored_bytes() > most_held_bytes or len(self.at("held")) >= most_held
         shut = shut or (self.unstored_bytes() > 0 and self.now_ms - self.stored_ms > unstored_ms)
         room = 0 if shut else room
-        self.full = self.full or (room <= 0 and bool(self.at("ready")))
+        self._waits_for_room(room, most_granted, shut=shut)
         pool = list(keys)
         tags: dict[int, int] = {}
         while room > 0 and self.at("ready"):
@@ -164,10 +169,16 @@ class Model(ModelOfVerdicts):
             pool.remove(key)
             pool.append(key)
             self.events["admitted"] += 1
+        if tags:
+            self._waits_for_room(room, most_granted, shut=shut)
         for priority, tag in tags.items():
             self.virtual[priority] = max(self.virtual.get(priority, 0), tag)
         self.newer_asks = False
         return "ok", max(0, min(waits) - self.now) if waits else None, left + len(self.at("newer")), answer
+
+    def _waits_for_room(self, room: int, most_granted: int, *, shut: bool) -> None:
+        if room <= 0 and self.at("ready"):
+            self.full = -1 if shut else most_granted // 2
 
     def _expire(self, one: Record, held_again_ms: int) -> Granted:
         """Nobody's call: who else waits keeps the place, the task is told."""
@@ -207,16 +218,17 @@ class Model(ModelOfVerdicts):
         one.place, one.at_ms = "running", one.sent // 1000 + end_by_ms
         one.calls += 1
         self.unstarted.pop(name, None)
-        self.full = False
+        if self.full is not None and len(self.at("granted")) <= self.full:
+            self.full = None
         return "go", one.label, one.attempts, one.calls, "", one.sent - self.now, one.kills
 
     def finish(
         self, name: str, *, fence: int, batch: bytes, held_again_ms: int, page: str = "", replied_ago: int = 0,
-        sent_ago: int | None = None, unsent: bool = False, then: str = "",
-    ) -> bool:  # fmt: skip
+        sent_ago: int | None = None, unsent: bool = False, then: str = "", turn: StoreTurn | None = None,
+    ) -> Kept:  # fmt: skip
         one = self._leased(name, fence)
         if one is None:
-            return False
+            return Kept.LOST
         self._close(
             one, made=not unsent, replied=self.now - replied_ago, sent=None if sent_ago is None else self.now - sent_ago
         )
@@ -227,7 +239,7 @@ class Model(ModelOfVerdicts):
             if self._still_wanted(one):
                 one.arguments = then
                 self._enter(one)
-            return True
+            return Kept.FOR_OTHERS
         self.stored_ms = self.stored_ms if self.unstored_bytes() else self.now_ms
         one.batch, one.place, one.at_ms = batch, "held", self.now_ms + held_again_ms
         wanted = [who for who in (one.owner, *one.waiters) if who not in one.gone]
@@ -241,7 +253,12 @@ class Model(ModelOfVerdicts):
             self._enter(following)
             one.page = page
             self.events["parked"] += 1
-        return True
+        if turn is None or (self.turn and not turn.own):
+            return Kept.FOR_OTHERS
+        if not turn.own:
+            self.turn = turn.name
+        one.tries, one.began_ms = 1, self.now_ms
+        return Kept.CLAIMED
 
     def return_grants(self, grants: Sequence[tuple[str, int]]) -> int:
         taken = 0
@@ -313,11 +330,38 @@ class Model(ModelOfVerdicts):
                 found.append((one.batch, one.tries))
         return found
 
-    def release_claims(self, names: Sequence[str], *, again_ms: int) -> int:
+    def release_claims(
+        self, names: Sequence[str], *, again_ms: int, turn: StoreTurn | None = None, counted: bool = False
+    ) -> int:
+        if turn and self.turn == turn.name:
+            self.turn = ""
         held = [one for name in names if (one := self.records.get(name)) and one.place == "held"]
         for one in held:
-            one.tries, one.at_ms = 0, self.now_ms + again_ms
+            one.tries, one.began_ms, one.at_ms = one.tries if counted else 0, 0, self.now_ms + again_ms
         return len(held)
+
+    def settle_together(self, outcomes: Mapping[str, str], *, turn: StoreTurn, newer: bool = False) -> dict[str, bytes]:
+        """Settles, and claims the next batches for who has the turn, or gets it as it is free."""
+        # Who is woken for those that are told looks at everything; one of the others was what kept the gate from admitting.
+        ended = [self.records[name] for name in outcomes if name in self.records]
+        was_full, told_any = self.full, any(message for one in ended for message, _ in one.waiters.values())
+        for name, outcome in outcomes.items():
+            self.settle(name, outcome=outcome)
+        self.full = was_full if told_any or (was_full or 0) > 1 else None
+        if self.turn not in ("", turn.name):
+            return {}
+        waiting = [one for one in self.at("held")[:100] if one.kind == "held" and not one.tries and not one.message]
+        waiting = [one for one in waiting if one.batch and (newer or not one.newer)]
+        self.turn = turn.name if waiting and turn.most else ""
+        if waiting and not turn.most:
+            return {waiting[0].id: b""}
+        found: dict[str, bytes] = {}
+        for one in waiting:
+            if len(found) == turn.most or sum(map(len, found.values())) >= turn.most_bytes:
+                break
+            one.tries, one.began_ms, one.at_ms = 1, self.now_ms, self.now_ms + turn.busy_ms
+            found[one.id] = one.batch or b""
+        return found
 
     def settle(self, name: str, *, outcome: str) -> bool:
         one = self.records.get(name)
@@ -327,7 +371,8 @@ class Model(ModelOfVerdicts):
             self.away = False
         self.stored_ms = self.now_ms if one.batch else self.stored_ms
         told_any = any(message for message, _ in one.waiters.values())
-        self.full = self.full and told_any  # who is woken for the told looks at everything
+        if not told_any and self.full is not None and self.full <= 1:
+            self.full = None  # who is woken for the told looks at everything
         self._close(one, made=one.place == "running")
         for who, (message, _) in one.waiters.items():
             if message:

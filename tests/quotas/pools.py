@@ -8,6 +8,7 @@ from typing import Final
 from hypothesis import strategies as st
 
 from marketfetch.quotas.limits import KeyLimits
+from marketfetch.quotas.values import StoreTurn
 
 #: label -> limits, calls a day (0: no such limit), concurrency
 POOLS: Final[dict[str, dict[str, tuple[list[str], int, int | None]]]] = {
@@ -28,6 +29,12 @@ HELD_AGAIN_MS: Final = 20_000
 UNSTORED_MS: Final = 7_000
 IDS: Final = ("a", "b", "c", "d", "e", "f")
 JOBS: Final = ("J1", "J2")
+#: Two processes that store in turn, one that stores a large batch of its own, and one whose time is over. No turn expires by
+#: itself, as the tests have a clock of their own.
+TURNS: Final = tuple(
+    StoreTurn(name, lasts_ms=1 << 40, busy_ms=HELD_AGAIN_MS, most=most, most_bytes=9, own=own)
+    for name, most, own in (("child 1", 2, False), ("child 2", 9, False), ("child 3", 9, True), ("child 1", 0, False))
+)
 pick = st.integers(0, 11)
 
 

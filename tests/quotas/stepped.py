@@ -80,12 +80,14 @@ class Snapshot:
     #: How often in a row a grant has expired unstarted, and how many deliveries have raised, by id.
     unstarted: dict[str, int] = field(default_factory=dict)
     raised: dict[str, int] = field(default_factory=dict)
+    #: Who stores in turn.
+    turn: str = ""
     without_end: list[str] = field(default_factory=list)
 
 
 _READ = {"hash": "hgetall", "string": "get", "set": "smembers"}
 _KIND = {"req": "hash", "key": "hash", "tags": "hash", "tasks": "hash", "counts": "hash", "batch": "string", "epoch": "string"}
-_KIND |= {"day": "string", "open": "set", "raised": "string"}
+_KIND |= {"day": "string", "open": "set", "raised": "string", "storing": "string"}
 
 
 def snapshot(redis: Redis, prefix: str) -> Snapshot:
@@ -102,7 +104,7 @@ def snapshot(redis: Redis, prefix: str) -> Snapshot:
     answers, found = pipe.execute(), Snapshot()
     for name, value, ttl in zip(names, answers[::2], answers[1::2], strict=True):
         head, _, rest = name.partition(":")
-        if head in ("day", "done", "early", "unstarted", "raised") and ttl < 0:
+        if head in ("day", "done", "early", "unstarted", "raised", "storing") and ttl < 0:
             found.without_end.append(name)
         if head == "req":
             found.records[rest] = _text(value)
@@ -112,6 +114,8 @@ def snapshot(redis: Redis, prefix: str) -> Snapshot:
             found.open[rest] = {one.decode() for one in value}
         elif head in ("done", "early"):
             found.stamps[name] = sorted(int(score) for _, score in value)
+        elif head == "storing":
+            found.turn = value.decode()
         elif head == "raised":
             found.raised[rest] = int(value)
         elif head == "unstarted":

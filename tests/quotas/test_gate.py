@@ -9,8 +9,9 @@ import pytest
 
 from marketfetch.quotas import Parking, key_limits
 from marketfetch.quotas.reporting import health, report
-from marketfetch.quotas.values import Counts, Events, Withdrawn
+from marketfetch.quotas.values import Counts, Events, Kept, StoreTurn, Withdrawn
 from tests.quotas.steps import park
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -475,20 +476,70 @@ def test_a_task_that_was_withdrawn_is_offered_until_it_is_marked_as_revoked(gate
     assert not gate.redis.keys("*req*")
 
 
-def test_a_crowd_of_batches_is_told_only_when_it_is_one(gate):
-    park(gate, *[f"r{n}" for n in range(6)])
-    for grant in admitted(gate).grants:
-        started(gate, grant)
-        gate.finish(grant.id, fence=grant.fence, batch=grant.id.encode())
-    assert gate.claim_backlog("r0", above=6, most=3, busy_ms=1_000) == {}
-    found = gate.claim_backlog("r0", above=5, most=3, busy_ms=1_000)
-    assert len(found) == 3
-    assert "r0" not in found
-    assert all(name.encode() == data for name, data in found.items())
-    # Nobody else begins with them, until they are left to others.
+def turn(name, **options):
+    return StoreTurn(**{"name": name, "lasts_ms": 60_000, "busy_ms": 1_000, "most": 3, "most_bytes": 1_000, **options})
+
+
+def keeps(gate, grant, **options):
+    started(gate, grant)
+    return gate.finish(grant.id, fence=grant.fence, batch=grant.id.encode(), **options)
+
+
+def test_one_child_has_the_turn_to_store_and_gets_what_the_others_keep_until_nothing_is_left(gate):
+    park(gate, *[f"r{n}" for n in range(7)])
+    first, *others = admitted(gate).grants
+    assert keeps(gate, first, turn=turn("r0")) is Kept.CLAIMED
+    assert [keeps(gate, one, turn=turn(one.id)) for one in others[:4]] == [Kept.FOR_OTHERS] * 4
+    found = gate.settle_together({"r0": "{}"}, turn=turn("r0"))
+    assert found == {f"r{n}": f"r{n}".encode() for n in (1, 2, 3)}, "those that have waited longest"
     assert [one.tries for one in gate.claim(list(found), busy_ms=1_000)] == [-1, -1, -1]
-    gate.release_claims(list(found))
-    assert [one.tries for one in gate.claim(list(found), busy_ms=1_000)] == [1, 1, 1]
+    assert gate.settle_together(dict.fromkeys(found, "{}"), turn=turn("r0")) == {"r4": b"r4"}
+    assert keeps(gate, others[4], turn=turn("r5", own=True)) is Kept.CLAIMED, "a large one is stored at once"
+    assert gate.settle_together({"r4": "{}", "r5": "{}"}, turn=turn("r0")) == {}
+    assert keeps(gate, others[5], turn=turn("r6")) is Kept.CLAIMED, "the turn was free again"
+
+
+def test_a_turn_that_ends_names_one_that_is_left_and_a_wave_has_so_many_bytes(gate):
+    park(gate, *[f"r{n}" for n in range(4)])
+    for grant in admitted(gate).grants:
+        keeps(gate, grant, turn=turn("r0"))
+    assert gate.settle_together({"r0": "{}"}, turn=turn("r0", most_bytes=3)) == {"r1": b"r1", "r2": b"r2"}
+    assert gate.settle_together({"r1": "{}"}, turn=turn("r0", most=0)) == {"r3": b""}
+    (claim,) = gate.claim(["r3"], busy_ms=1_000)
+    assert (claim.data, claim.tries) == (b"r3", 1), "its store task is the first to claim it"
+    assert not gate.redis.exists(f"{gate.prefix}storing")
+
+
+def test_a_batch_that_its_process_could_not_store_is_left_to_its_own_store_task_at_once(gate):
+    park(gate, *"ab")
+    a, b = admitted(gate).grants
+    keeps(gate, a, turn=turn("a"))
+    keeps(gate, b, turn=turn("b"))
+    assert gate.release_claims(["a"], turn=turn("a"), counted=True) == 1
+    assert list(gate.settle_together({}, turn=turn("x"))) == ["b"], "no wave meets it again"
+    (claim,) = gate.claim(["a"], busy_ms=60_000)
+    assert (claim.data, claim.tries) == (b"a", 2)
+
+
+def test_what_a_users_task_has_fetched_is_left_to_the_message_that_its_chain_follows(gate):
+    gate.park([asked_by_task("t1")], job="direct")
+    park(gate, "b")
+    for grant in admitted(gate).grants:
+        keeps(gate, grant)
+    assert list(gate.settle_together({}, turn=turn("x"))) == ["b"]
+
+
+def test_a_turn_is_lost_when_its_holder_gives_up_or_dies(gate):
+    park(gate, *"abcd")
+    a, b, c, d = admitted(gate).grants
+    assert keeps(gate, a, turn=turn("a")) is Kept.CLAIMED
+    gate.release_claims(["a"], turn=turn("another"))
+    assert keeps(gate, b, turn=turn("b")) is Kept.FOR_OTHERS
+    gate.release_claims(["a"], turn=turn("a"))
+    assert keeps(gate, c, turn=turn("c", lasts_ms=1)) is Kept.CLAIMED
+    eventually(lambda: not gate.redis.exists(f"{gate.prefix}storing"), what="the turn is over")
+    assert keeps(gate, d, turn=turn("d")) is Kept.CLAIMED
+    assert list(gate.settle_together({"d": "{}"}, turn=turn("d"))) == ["a", "b"], "what the dead one has claimed stays claimed"
 
 
 def test_a_try_to_store_that_is_never_heard_of_counts_and_one_without_a_database_does_not(gate):

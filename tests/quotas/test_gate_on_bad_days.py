@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -270,6 +272,42 @@ def test_a_start_wakes_a_releaser_that_had_no_room(gate):
     assert told or refused.wait_ms < 100
 
 
+def wakes_of(gate, step):
+    """How often the releasers are woken while `step` runs."""
+    with gate.redis.pubsub(ignore_subscribe_messages=True) as wakes:
+        wakes.subscribe(WAKE_CHANNEL)
+        wakes.get_message(timeout=1)
+        step()
+        gate.redis.publish(WAKE_CHANNEL, "the last one")
+        found = iter(lambda: wakes.get_message(timeout=1), None)
+        return sum(1 for _ in itertools.takewhile(lambda one: one["data"] != b"the last one", found))
+
+
+def test_releasers_without_room_are_woken_once_when_half_of_what_was_granted_has_started(gate):
+    """Each look costs every worker a round trip, and grants for one look go out in one."""
+    park(gate, *ids(20))
+    grants = gate.admit(room=8, most_granted=8, keys=(key_limits("main", []),)).grants
+    woken = [wakes_of(gate, lambda one=one: gate.start(one.id, fence=one.fence)) for one in grants]
+    assert woken == [0, 0, 0, 1, 0, 0, 0, 0]
+
+
+def test_the_end_of_a_call_wakes_the_releasers_where_they_wait_for_it_or_a_page_follows(gate):
+    def ends(one, **options):
+        return wakes_of(gate, lambda: gate.finish(one.id, fence=one.fence, batch=b"x", **options))
+
+    park(gate, *ids(4))
+    free, capped = key_limits("main", []), key_limits("main", [], concurrency=1)
+    first, second = gate.admit(room=2, most_granted=9, keys=(free,)).grants
+    for one in (first, second):
+        gate.start(one.id, fence=one.fence)
+    assert ends(first) == 0, "no key was shut"
+    assert gate.admit(room=2, most_granted=9, keys=(capped,)).grants == ()
+    assert ends(second) == 1
+    (third,) = gate.admit(room=1, most_granted=9, keys=(free,)).grants
+    gate.start(third.id, fence=third.fence)
+    assert ends(third, next_page=Parking(id="a/1", arguments="{}")) == 1
+
+
 def test_a_clock_that_drifts_slowly_is_no_step(gate):
     """Two machines' clocks part by 20 ppm: 250 ms in 3.5 hours. Nothing is forgotten by that, so nothing is to be restored."""
     epoch = Epoch(gate, histories=lambda: [past(3, used=True)], late_ms=10_000)
@@ -374,7 +412,9 @@ def test_one_message_that_cannot_be_read_does_not_stop_the_others(gate, monkeypa
     from tasks.worker import releaser
 
     published = []
-    producer: Any = SimpleNamespace(publish=lambda message, **_options: published.append(message.headers["id"]))
+    producer: Any = SimpleNamespace(
+        publish=lambda message, **_options: published.append(message.headers["id"]), together=nullcontext
+    )
     for name in ("bad", "good"):
         sent = app.amqp.as_task_v2(name, "tasks.fetch.polygon", ("AAPL",), {})
         kept = json.dumps({"headers": sent.headers, "body": sent.body, "properties": {}})

@@ -26,7 +26,7 @@ def by_task(gate: Gate, task: str) -> None:
 
 
 def needs_another(gate: Gate, grant: Grant) -> bool:
-    return gate.finish(grant.id, fence=grant.fence, batch=b"", then=CHECK)
+    return bool(gate.finish(grant.id, fence=grant.fence, batch=b"", then=CHECK))
 
 
 def test_it_goes_before_what_stood_behind_it_and_asks_what_it_was_given(gate):

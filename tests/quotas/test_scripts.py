@@ -13,7 +13,7 @@ from redis import Redis
 from redis.crc import key_slot
 
 from marketfetch.quotas import Gate, Grant, Parking, key_limits
-from marketfetch.quotas.values import KeyHistory, VendorCount
+from marketfetch.quotas.values import KeyHistory, StoreTurn, VendorCount
 
 ROOT = Path(__file__).parents[2]
 LUA = ROOT / "marketfetch" / "quotas" / "lua"
@@ -40,7 +40,7 @@ STEPS: dict[str, list[Any]] = {
     "keep_raw": [lambda gate: gate.keep_raw("a", b"x"), 1],
     "postpone": [lambda gate: gate.postpone("a", delay_ms=1, most_ms=1), 1],
     "pause": [lambda gate: gate.pause("x", pause_ms=1, why="why"), 1],
-    "settle": [lambda gate: gate.settle("a"), 1],
+    "settle": [lambda gate: gate.settle_together({"a": "", "b": ""}, turn=StoreTurn("c", 1, 2, 3, 4)), [[1, 1], []]],
     "withdraw": [lambda gate: gate.withdraw(["a", "b"], who="J"), [[b"gone", b""]]],
     "knows": [lambda gate: gate.knows(["a", "b"]), 1],
     "restore": [
@@ -49,7 +49,16 @@ STEPS: dict[str, list[Any]] = {
     ],
 }
 #: After the arguments that have a number come these many more for each of several.
-OPEN_ENDED = {"park": 5, "withdraw": 1, "return_grants": 2, "requeue": 1, "claim": 1, "release_claims": 1, "knows": 1}
+OPEN_ENDED = {
+    "park": 5,
+    "withdraw": 1,
+    "return_grants": 2,
+    "requeue": 1,
+    "claim": 1,
+    "release_claims": 1,
+    "knows": 1,
+    "settle": 2,
+}
 
 
 class Header:
@@ -212,8 +221,10 @@ def everything(redis: Redis) -> dict[str, int]:
     gate.resume("x")
     (one,) = started()
     gate.finish(
-        one.id, fence=one.fence, batch=b"x", next_page=PAGE, counted=VendorCount(20, counter="day:x:UTC:2099-01-01"), chain=b"x"
-    )
+        one.id, fence=one.fence, batch=b"x", next_page=PAGE, chain=b"x",
+        counted=VendorCount(20, counter="day:x:UTC:2099-01-01"),
+        turn=StoreTurn("a", lasts_ms=2_000, busy_ms=1, most=1, most_bytes=1),
+    )  # fmt: skip
     look()
     gate.claim(["a"], busy_ms=1)
     gate.keep_raw("a", b"x")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 from kombu import Connection
@@ -51,6 +53,7 @@ def test_a_grant_that_cannot_be_published_returns_to_the_lane_and_costs_nothing(
     class Broken(GrantProducer):
         def __init__(self, *_):
             self._away = (ConnectionResetError,)
+            self._producer = SimpleNamespace(batch=lambda **_: nullcontext())
 
         def publish(self, *_, **__):
             with self._may_be_away():

@@ -16,14 +16,14 @@ from marketfetch import connections
 from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
 from marketfetch.jobs import batches
 from marketfetch.quotas import Start
-from marketfetch.quotas.values import Raised
+from marketfetch.quotas.values import Kept, Raised
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.storage.store import StoreError
 from marketfetch.vendors.errors import Fatal
 from marketfetch.vendors.wire import SendTooLate
-from tasks import announcing, app, deliveries, fetch, store, whole_jobs
+from tasks import announcing, app, attempt, fetch, store, storing, whole_jobs
 from tasks.neighbours import NoPlace
-from tasks.reference import reference
+from tasks.reference import reference, symbol_in
 
 GRANT = {"id": "r", "fence": 1}
 REF = reference("polygon", "AAPL", "r", outcome="stored", rows=3)
@@ -118,7 +118,7 @@ def test_a_task_that_is_called_as_a_function_is_refused():
 )
 def test_a_bug_of_ours_ends_a_delivery_in_an_outcome(at_gate, monkeypatch, sent, turn, error, stored):
     """Before the call another delivery follows, four times; after it the request fails, and what has come is kept."""
-    at_gate(raised=turn, crashes=0)
+    gate = at_gate(raised=turn, crashes=0, release_claims=1)
 
     def raises(*_: Any, **__: Any) -> None:
         raise KeyError("a bug")
@@ -127,10 +127,11 @@ def test_a_bug_of_ours_ends_a_delivery_in_an_outcome(at_gate, monkeypatch, sent,
     with pytest.raises(error):
         fetch.fetch(task(dict(GRANT)), "polygon", ("AAPL",), dict(QUERY))
     assert [one["outcome"] for one in sent] == stored
+    assert ("release_claims" in gate.asked) == (turn.verdict == "held"), "its store task may claim the batch at once"
 
 
 def test_a_bug_of_ours_behind_a_reply_that_is_kept_hands_it_on(at_gate, sent):
-    at_gate(raised=Raised("held", 1, ""))
+    at_gate(raised=Raised("held", 1, ""), release_claims=1)
     assert fetch.end_delivery(task(GRANT), "polygon", "AAPL", GRANT, KeyError("a bug"))["outcome"] == "held"
 
 
@@ -239,7 +240,7 @@ def test_an_end_that_cannot_be_noted_is_sent_once_more(monkeypatch, capsys):
 
 @pytest.mark.parametrize("arguments", ["no json", "[1]", '{"symbol": 5}', None])
 def test_a_request_whose_arguments_are_damaged_has_no_symbol(arguments):
-    assert deliveries._symbol(arguments) == ""
+    assert symbol_in(arguments) == ""
 
 
 # --- store ------------------------------------------------------------------------------------------------------------
@@ -252,9 +253,9 @@ def held(at_gate, monkeypatch):
     """A batch that waits to be stored, beside what the gate answers."""
 
     def use(**answers: Any) -> Gate:
-        gate = at_gate(crashes=0, claim_backlog={}, **answers)
+        gate = at_gate(**{"crashes": 0, "settle_together": {}, **answers})
         monkeypatch.setattr(store, "_batch_of", lambda _: BATCH)
-        monkeypatch.setattr(store, "_written", lambda _: (BATCH.ledger, True))
+        monkeypatch.setattr(storing, "written", lambda some: dict.fromkeys(some, (BATCH.ledger, True)))
         monkeypatch.setattr(announcing, "after_storing", lambda *_: None)
         return gate
 
@@ -274,40 +275,122 @@ def test_a_store_task_that_cannot_go_on_now_is_no_failure(at_gate, monkeypatch, 
 
 
 def test_rows_that_were_stored_are_a_success_although_redis_is_away(held):
-    gate = held(settle=RedisAway("gone"))
+    gate = held(settle_together=RedisAway("gone"))
     assert store.store_batch.run(REF)["rows"] == 3
-    assert "claim_backlog" not in gate.asked, "the batch is redelivered, and then is stored already"
+    assert gate.asked.count("settle_together") == 1, "the batch is redelivered, and then is stored already"
 
 
-def test_a_request_whose_failure_cannot_be_recorded_either_keeps_no_other_from_being_fetched(held, monkeypatch):
+class Database:
+    """Refuses a batch of the request "bad", and with `at_all` the row that says so."""
+
+    def __init__(self, *, at_all: bool = False) -> None:
+        self.at_all, self.stored = at_all, list[list[str]]()
+
+    def store(self, some: list[Batch]) -> list[bool]:
+        if any(one.ledger.request_id == "bad" and (self.at_all or one.ledger.outcome != "failed") for one in some):
+            raise StoreError("a check of the database")
+        self.stored.append([f"{one.ledger.request_id} {one.ledger.outcome}" for one in some])
+        return [True] * len(some)
+
+
+def batch(request_id: str) -> Batch:
+    return Batch(ledger=LedgerRow(request_id, request_id, 0, "polygon", "AAPL", "stored", rows=3))
+
+
+def test_a_request_whose_failure_cannot_be_recorded_either_keeps_no_other_from_being_fetched(at_gate, monkeypatch):
     said: list[str] = []
-
-    def fails(_: Any) -> None:
-        raise StoreError("a check of the database")
-
-    gate = held()
-    monkeypatch.setattr(store, "_written", fails)
-    monkeypatch.setattr(store, "_unstorable", SimpleNamespace(holds=said.append))
+    gate = at_gate(crashes=0, settle_together={})
+    monkeypatch.setattr(store, "_batch_of", lambda _: batch("bad"))
+    monkeypatch.setattr(connections, "store", lambda: Database(at_all=True))
+    monkeypatch.setattr(storing, "_unstorable", SimpleNamespace(holds=said.append))
     with pytest.raises(Ignore):
-        store.store_batch.run(REF)
-    assert "Request r (AAPL) can't even be recorded as failed: a check of the database" in said[0]
+        store.store_batch.run({**REF, "request": "bad"})
+    assert "Request bad (AAPL) can't even be recorded as failed: a check of the database" in said[0]
     assert "postpone" not in gate.asked
 
 
-def test_a_backlog_that_cannot_be_stored_together_is_stored_one_by_one(held, monkeypatch, capsys):
-    gate = held()
-    gate.answers["claim_backlog"] = {"a": b"x", "b": b"damaged"}
+def test_batches_that_cannot_be_stored_together_are_stored_one_by_one_and_the_bad_one_fails(monkeypatch):
+    database = Database()
+    monkeypatch.setattr(connections, "store", lambda: database)
+    found = storing.written({one: batch(one) for one in ("a", "bad", "c")})
+    assert database.stored == [["a stored"], ["bad failed"], ["c stored"]]
+    assert "a check of the database" in found["bad"][0].reason
+
+
+@pytest.mark.parametrize(
+    "request_", [{"chain": [{"task": "report"}]}, {"callbacks": [{"task": "report"}]}, {"chord": {"task": "report"}}]
+)
+def test_a_task_that_another_one_waits_for_stores_no_batches_of_others(held, monkeypatch, request_):
+    turns: list[Any] = []
+
+    def noted(*_: Any, turn: Any) -> storing.Stored:
+        turns.append(turn)
+        return storing.Stored({"r": BATCH.ledger})
+
+    held()
+    monkeypatch.setattr(storing, "store", noted)
+    store.store_batch.push_request(**request_)
+    try:
+        store.store_batch.run(REF)
+    finally:
+        store.store_batch.pop_request()
+    store.store_batch.run(REF)
+    assert [turn and turn.name for turn in turns] == [None, "r"]
+
+
+@pytest.fixture
+def run(at_gate, monkeypatch):
+    """A child that has fetched for a job, in a worker that consumes these queues."""
+
+    def of(grant: dict[str, Any], *queues: str, chain: Any = None, **answers: Any) -> attempt.Run:
+        amqp = SimpleNamespace(queues=SimpleNamespace(consume_from=queues))
+        fetching = task(grant, chain=chain)
+        fetching.app = SimpleNamespace(amqp=amqp)
+        run = attempt.Run(fetching, at_gate(**answers), "r", 1, Start("go", "main", 0, 1, "", 0, 0), lease_ends=1e12)
+        run.turn_to_store = storing.turn_of("r") if storing.stores_itself(fetching) else None
+        return run
+
+    return of
+
+
+def test_only_the_request_of_a_job_is_stored_by_its_child_and_only_in_a_worker_that_stores(run):
+    assert run(GRANT, "fetch.polygon", "store").turn_to_store == storing.turn_of("r")
+    assert run({**GRANT, "user": None}, "store").turn_to_store is None
+    assert run(GRANT, "store", chain=[{"task": store.STORE_TASK}]).turn_to_store is None, "as older releases send it"
+    assert run(GRANT, "fetch.polygon").turn_to_store is None
+
+
+@pytest.mark.parametrize("held", [1, 0])
+def test_a_bug_while_batches_are_stored_is_no_failure_of_the_call(run, monkeypatch, capsys, held):
+    """Its own store task meets the same bug, and says why; a batch that is over needs none."""
+    monkeypatch.setattr(connections, "store", lambda: None)
+    assert run(GRANT, "store", release_claims=held)._stored(Kept.CLAIMED, BATCH) == (not held)
+    assert "batches were not stored" in capsys.readouterr().out
+
+
+def test_the_child_that_has_the_turn_stores_what_others_keep_meanwhile_and_then_hands_on(run, monkeypatch):
+    """Its time is over at the second wave: what is left goes to a store task."""
+    database, left, times = Database(), list[Any](), iter([0.0, 0.0, 9.0])
+    waves = iter([{"b": b"b", "unreadable": b""}, {"c": b""}])
+    one = run(GRANT, "store", arguments='{"symbol": "KO"}')
+    turns: list[int] = []
+
+    def settle_together(_: Any, *, turn: Any) -> dict[str, bytes]:
+        turns.append(turn.most)
+        return next(waves)
 
     def decode(data: bytes) -> Batch:
-        if data == b"damaged":
+        if not data:
             raise batches.UnreadableBatch("it is cut")
-        return BATCH
+        return batch(data.decode())
 
-    def fails(_: Any) -> None:
-        raise StoreError("a check of the database")
-
+    monkeypatch.setattr(one.gate, "settle_together", settle_together, raising=False)
+    monkeypatch.setattr(connections, "store", lambda: database)
+    monkeypatch.setattr(announcing, "after_storing", lambda *_: None)
     monkeypatch.setattr(batches, "decode", decode)
-    monkeypatch.setattr(connections, "store", lambda: SimpleNamespace(store=fails))
-    assert store.store_batch.run(REF)["outcome"] == "stored"
-    assert gate.asked.count("release_claims") == 2, "what is damaged, and what was not stored"
-    assert "batches were not stored together" in capsys.readouterr().out
+    monkeypatch.setattr(storing, "steady_s", lambda: next(times))
+    monkeypatch.setattr(attempt, "send_to_store", left.append)
+    assert one._stored(Kept.CLAIMED, batch("r"))
+    assert database.stored == [["r stored"], ["b stored"]]
+    assert turns == [storing.turn_of("r").most, 0]
+    assert left == [reference("polygon", "KO", "c", outcome="held")]

@@ -17,6 +17,7 @@ from urllib.parse import quote_plus
 import pytest
 from pydantic import SecretStr
 
+from marketfetch.quotas.values import Kept
 from marketfetch.sandbox.echoes import PLACES, echo, spellings
 from marketfetch.sandbox.reply import Reply
 from marketfetch.schemas.bars import BarSeries
@@ -186,7 +187,7 @@ def test_the_traceback_of_a_failed_request_holds_only_our_own_error(monkeypatch)
     monkeypatch.setattr(attempt, "send_to_store", lambda _: None)
     run = object.__new__(attempt.Run)
     run.turn, run.id, run.request, run.called_at_ms = SimpleNamespace(key_label="main", calls=1), "1", None, 0  # type: ignore[assignment]
-    run.keep = lambda *_, **__: None  # type: ignore[method-assign]
+    run.keep, run.turn_to_store = lambda *_, **__: Kept.FOR_OTHERS, None  # type: ignore[method-assign]
 
     def slip() -> Any:
         try:

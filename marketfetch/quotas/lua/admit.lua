@@ -132,8 +132,12 @@ local shut = unstored[1] or tonumber(unstored[2] or '0') > tonumber(ARGV[11]) or
   or (tonumber(unstored[2] or '0') > 0 and now_ms - tonumber(unstored[4] or now_ms) > tonumber(ARGV[13]))
 if shut then room = 0 end
 local parked = redis.call('ZCARD', KEYS[1])
--- The next `start` or `settle` of any worker then wakes the releasers; otherwise this one would sleep on.
-if room <= 0 and parked > 0 then redis.call('HSET', KEYS[8], 'full', 1) end
+-- Without room the releasers sleep until half of what may be granted has started, or, where batches wait to be stored, until one
+-- is settled: a later `start` or `settle` of any worker then wakes them.
+local function sleep_until_room()
+  if room <= 0 and parked > 0 then redis.call('HSET', KEYS[8], 'full', shut and -1 or math.floor(most_granted / 2)) end
+end
+sleep_until_room()
 
 local pool = nil
 local pool_granted = 0  -- calls granted in this run of the script, which are in no set yet
@@ -386,6 +390,9 @@ if granted > 0 then
   redis.call('HSET', KEYS[6], unpack(changes))
   redis.call('HINCRBY', KEYS[8], 'admitted', granted)
 end
+if granted > 0 then sleep_until_room() end
+-- The keys allow no call now, and the end of an open one may change that.
+if opens_later then redis.call('HSET', KEYS[8], 'later', 1) end
 if expired > 0 then redis.call('HINCRBY', KEYS[8], 'expired', expired) end
 -- The gate makes progress when it admits, when nothing waits, and when nothing may run yet.
 -- The stamp is written once a second at most, as health checks ask about minutes.

@@ -29,7 +29,8 @@
 --   buried:<id>    the dead letter of its unusable message; gone a day after the last one
 -- The label "*" stands for all keys together. A call's stamp is written once and never moved.
 -- The hash counts: parked, admitted, paused, refused, expired since creation; fine = when the gate last made progress (ms),
--- full = set when releasers have no room, away = since when the database takes no batch (ms), bytes = of batches not stored yet,
+-- full = set when releasers have no room: how few may be granted when they look again, -1 when batches must be stored first,
+-- later = set when the keys allow no call, so that the end of a call wakes the releasers, away = since when the database takes no batch (ms), bytes = of batches not stored yet,
 -- stored = when one was stored last, or when the oldest waiting one began to wait (ms).
 
 local UNHEALTHY_FROM = 3  -- unusable replies in a row to different requests that open the circuit breaker of a key

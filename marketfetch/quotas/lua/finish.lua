@@ -10,7 +10,13 @@
 --       14 what the chain of pages has brought (bytes), kept for the next page; "" keeps what is there, and the last page ends it
 --       15 the arguments of another call that this request needs before it is over, "" when it needs none: then there is no
 --       batch yet, and the request returns to its old place with these arguments, its waiters unchanged, no attempt spent
--- Returns 1, or 0 when the lease was lost meanwhile: then nothing is written, and the caller drops the reply.
+--       16 the name under which the caller stores in turn, "" when it stores nothing   17 ms for which a turn lasts
+--       18 "own" when the caller stores this batch in any case, "" when it does so only if the turn is free
+-- Returns 2 when the batch is claimed for the caller to store, 1 when another process will store it, or 0 when the lease was lost
+-- meanwhile: then nothing is written, and the caller drops the reply.
+--
+-- One process at a time has the turn to store: it also stores what other children keep meanwhile, see settle. So a batch needs no
+-- message, and many are one transaction. A holder that has died loses the turn when it expires; what it had claimed is redelivered.
 --
 -- The next page inherits the job, the priority, the waiting jobs and the place of its request, so that the pages of one range
 -- follow one another. A request without waiters gets no next page. The vendor's count replaces ours only where it is higher.
@@ -32,7 +38,7 @@ if ARGV[13] == '' then redis.call('HDEL', prefix .. 'key:' .. label, 'ill', 'ill
 redis.call('ZREM', KEYS[1], id)
 -- The raw reply of a request that has failed stays for a developer, until it expires.
 if ARGV[13] == '' and redis.call('DEL', prefix .. 'raw:' .. id) == 1 then redis.call('LREM', prefix .. 'raws', 0, id) end
-local over = ARGV[15] == ''
+local over, kept = ARGV[15] == '', 1
 if over then
   redis.call('SET', prefix .. 'batch:' .. id, ARGV[4])
   if redis.call('HINCRBY', KEYS[4], 'bytes', #ARGV[4]) == #ARGV[4] then
@@ -41,6 +47,10 @@ if over then
   redis.call('HSET', record, 's', 'held')
   if ARGV[13] ~= '' then redis.call('HSET', record, 'w', ARGV[13]) end
   redis.call('ZADD', KEYS[2], math.floor(now / 1000) + tonumber(ARGV[5]), id)
+  if ARGV[16] ~= '' and (ARGV[18] == 'own' or redis.call('SET', prefix .. 'storing', ARGV[16], 'NX', 'PX', ARGV[17])) then
+    redis.call('HSET', record, 'u', '1:' .. us(math.floor(now / 1000)))
+    kept = 2
+  end
 elseif still_wanted(prefix, record, now) then
   redis.call('HSET', record, 's', 'parked', 'q', ARGV[15])
   enter_lane(prefix, id, record)
@@ -87,5 +97,6 @@ elseif counted > 0 then
     stamp(prefix, label, id .. ':' .. fields[2] .. ':said' .. n, now, now)
   end
 end
-wake(prefix)
-return 1
+-- Something new is in the lane, or the releasers wait for the end of a call.
+if ARGV[6] ~= '' or not over or redis.call('HDEL', KEYS[4], 'later') == 1 then wake(prefix) end
+return kept

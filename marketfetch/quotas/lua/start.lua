@@ -55,5 +55,9 @@ redis.call('ZREM', ARGV[1] .. 'unstarted', ARGV[2])
 redis.call('ZADD', KEYS[2], math.floor(sent / 1000) + tonumber(ARGV[4]), ARGV[2])
 redis.call('HSET', record, 's', 'running', 'b', us(sent), 'v', ARGV[5])
 local calls = redis.call('HINCRBY', record, 'c', 1)
-if redis.call('HDEL', KEYS[3], 'full') == 1 then wake(ARGV[1]) end
+local full = redis.call('HGET', KEYS[3], 'full')
+if full and redis.call('ZCARD', KEYS[1]) <= tonumber(full) then
+  redis.call('HDEL', KEYS[3], 'full')
+  wake(ARGV[1])
+end
 return { 'go', fields[3] or '', tonumber(fields[4] or '0'), calls, '', sent - now, tonumber(fields[10] or '0') }
