@@ -6,16 +6,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import Any
-
-from redis import Redis
+from typing import TYPE_CHECKING, Any
 
 from marketfetch.addresses import broker, database_url, redis_prefix, redis_url
 from marketfetch.quotas import Gate, failpoints
-from marketfetch.redis_clients import open_client
 from marketfetch.settings import failpoint, get_settings
 from marketfetch.storage import open_store
 from marketfetch.storage.store import NoTables, Store
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 #: Stands for the Redis of the settings while it is set; see `replaced`.
 _instead: Redis | None = None
@@ -46,11 +46,15 @@ def redis() -> Redis:
 
 def new_redis(**options: Any) -> Redis:
     """A client of its own, for a caller with other patience. `options` are redis-py's. Raises SettingsError."""
+    from marketfetch.redis_clients import open_client  # see redis_errors.py
+
     return open_client(redis_url(), prefix=redis_prefix(), **options)
 
 
 def new_redis_of_broker(**options: Any) -> Redis | None:
     """The same for the Redis whose lists are the queues, which may be another; None where the broker is no Redis."""
+    from marketfetch.redis_clients import open_client
+
     found = broker().redis
     return open_client(found, prefix=redis_prefix(), **options) if found else None
 

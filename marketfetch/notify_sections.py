@@ -34,7 +34,7 @@ def signing_key(text: str) -> bytes:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Smtp(_Section):

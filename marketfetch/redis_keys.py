@@ -5,7 +5,10 @@ The client carries the prefix (marketfetch/redis_clients.py), so that no key of 
 
 from __future__ import annotations
 
-from redis import Redis
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 
 def named(redis: Redis, name: str) -> str:

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
-from redis.connection import parse_url
-
 from marketfetch.sentinel_urls import WrongRedisUrl, spelled, take_apart
 from marketfetch.storage import safe_url
 from marketfetch.suggestions import did_you_mean
@@ -129,6 +127,8 @@ def read(url: str) -> RedisUrl:
 
 
 def _read(url: str, parts: SplitResult, sentinels: tuple[tuple[str, int], ...]) -> RedisUrl:
+    from redis.connection import parse_url  # see redis_errors.py
+
     if not sentinels:
         options = parse_url(url)  # type: ignore[no-untyped-call]
         options.pop("connection_class", None)

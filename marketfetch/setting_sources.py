@@ -7,17 +7,18 @@ holds its path.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+from pydantic import BaseModel
 
 from marketfetch.sections import bare_label
-from marketfetch.stored_settings import StoredSetting
+from marketfetch.stored_settings import StoredSetting, merged
 from marketfetch.toml_lines import line_of
 
 PREFIX: Final = "MARKETFETCH_"
@@ -142,51 +143,81 @@ def _table(values: Any, path: Location) -> Iterable[str]:
 
 
 class UnreadableVariable(ValueError):
-    """A variable's text is none that can be read. `name` is the last part of the setting's name."""
+    """A variable's text is none that can be read. `variable` is its name as it is spelled, `fault` the end of a sentence."""
 
-    def __init__(self, name: str, text: str, fault: str) -> None:
-        super().__init__(fault)
-        self.name = name
-        self.text = text
+    def __init__(self, variable: str, fault: str) -> None:
+        super().__init__(f"{variable} {fault}")
+        self.variable = variable
         self.fault = fault
 
 
-class Variables(EnvSettingsSource):
-    """The MARKETFETCH_ variables: lists and tables as JSON, but a single API key, or names of modules, as they are."""
+def variables(model: type[BaseModel], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what the MARKETFETCH_ variables give, nested as arguments of `model`. Raises UnreadableVariable.
 
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """Raises UnreadableVariable."""
-        text = str(value).strip()
-        if field_name == "api_keys" and text[:1] not in ("[", "{", '"'):
-            if re.search(r"[,;\s]", text):
-                # Half of a key that holds a comma would be sent as a key: a guess is no option.
-                fault = "holds a comma, a semicolon or a blank, so it may be several keys. Write several keys as a JSON list"
-                raise UnreadableVariable(field_name, str(value), fault)
-            return [text]
-        if field_name == "include" and text[:1] not in ("[", '"'):
-            return [one for one in re.split(r"[,\s]+", text) if one]  # as Celery's own --include
-        try:
-            found = super().decode_complex_value(field_name, field, value)
-        except ValueError:
-            fault = "is not valid JSON. Write lists and tables as JSON"
-            raise UnreadableVariable(field_name, str(value), fault) from None
-        # Some shells and files keep the quotes around a value.
-        return [found] if field_name == "api_keys" and isinstance(found, str) else found
+    A name is that of the setting with "__" between its parts, in either case. Lists and tables are JSON, but a single API key,
+    or names of modules, stand as they are. A variable of a whole section lies under those of its settings.
+    """
+    found: dict[str, Any] = {}
+    for variable in sorted((one for one in environment if one.upper().startswith(PREFIX)), key=lambda one: one.count("__")):
+        path = variable[len(PREFIX) :].lower().split("__")
+        kind = _kind(model, path)
+        if kind is not None:
+            value = _value(kind, path[-1], environment[variable], variable)
+            for part in reversed(path):
+                value = {part: value}
+            found = merged(found, value)
+    return found
 
 
-class KeyVariables(PydanticBaseSettingsSource):
-    """The keys in the vendors' own variables, for vendors of which no other source says anything about keys."""
+def _kind(model: type[BaseModel], path: Sequence[str]) -> Any:
+    """The type of the setting at `path`, None if there is none. An entry of a table has the type of the table's values."""
+    kind: Any = model
+    for part in path:
+        if kind is Any:
+            break  # a table of another library's: what stands in it is theirs
+        if get_origin(kind) is dict:
+            kind = get_args(kind)[1]
+        elif isinstance(kind, type) and issubclass(kind, BaseModel) and part in kind.model_fields:
+            kind = kind.model_fields[part].annotation
+        else:
+            return None
+    return kind
 
-    def __init__(self, settings_cls: type[BaseSettings], found: OwnVariables) -> None:
-        super().__init__(settings_cls)
-        self._found = found
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
-        """Part of the library's interface; `__call__` gives the whole."""
-        return None, field_name, False
+def _value(kind: Any, name: str, text: str, variable: str) -> Any:
+    """What a variable's text stands for. Raises UnreadableVariable."""
+    plain = text.strip()
+    if name == "include" and plain[:1] not in ("[", '"'):
+        return [one for one in re.split(r"[,\s]+", plain) if one]  # as Celery's own --include
+    if not _is_json(kind) or not text:
+        return text
+    if name == "api_keys" and plain[:1] not in ("[", "{", '"'):
+        if re.search(r"[,;\s]", plain):
+            # Half of a key that holds a comma would be sent as a key: a guess is no option.
+            fault = "holds a comma, a semicolon or a blank, so it may be several keys. Write several keys as a JSON list"
+            raise UnreadableVariable(variable, fault)
+        return [plain]
+    one_of_several = kind is Any or get_origin(kind) in (Union, UnionType)
+    try:
+        found = json.loads(plain)
+    except ValueError:
+        if one_of_several:
+            return text  # as a text it may be right; the model says what is wrong
+        raise UnreadableVariable(variable, "is not valid JSON. Write lists and tables as JSON") from None
+    if one_of_several and not isinstance(found, list | dict | None):
+        return text
+    # Some shells and files keep the quotes around a value.
+    return [found] if name == "api_keys" and isinstance(found, str) else found
 
-    def __call__(self) -> dict[str, Any]:
-        return dict(self._found.values)
+
+def _is_json(kind: Any) -> bool:
+    """True for a list, a table or a section, also as one type of several."""
+    if kind is Any:
+        return True
+    if get_origin(kind) in (Union, UnionType, Annotated):
+        return any(_is_json(one) for one in get_args(kind))
+    found = get_origin(kind) or kind
+    return isinstance(found, type) and issubclass(found, list | tuple | dict | BaseModel)
 
 
 def own_variables(by_vendor: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> OwnVariables:

@@ -16,18 +16,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import parse_qsl
 
 import click
-from pydantic import Field, SecretStr, ValidationError, create_model, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
-from pydantic_settings import SettingsError as SourceError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, field_validator
 
 from marketfetch.exceptions import UnavailableError
 from marketfetch.local import sandbox_note
 from marketfetch.local.valkey_server import password_of
-from marketfetch.notify_sections import MailServer, Smtp, Targets, hidden_in_targets
+from marketfetch.notify_sections import MailServer, Targets, hidden_in_targets
 from marketfetch.password_files import WrongPasswordFile, with_password
 from marketfetch.quotas.limits import parse
 from marketfetch.redaction import passwords
@@ -49,16 +47,15 @@ from marketfetch.setting_faults import REDIS_PREFIX, sentence, unknown_variable
 from marketfetch.setting_sources import (
     PREFIX,
     Environment,
-    KeyVariables,
     OwnVariables,
     SandboxNote,
     Source,
     StoredValues,
     TomlFile,
     UnreadableVariable,
-    Variables,
     own_variables,
     place,
+    variables,
 )
 from marketfetch.stored_settings import AT_RUN_TIME, StoredSetting, in_turn, laid_under, merged
 from marketfetch.vendors import BrokenVendor, example, names, vendor
@@ -82,12 +79,15 @@ class SettingsError(click.ClickException, UnavailableError):
         click.echo(f"Error in the settings: {self.message}", file=file, err=file is None)
 
 
-class Settings(BaseSettings):
+def _section() -> Any:
+    """A section of which no source says anything. It is built with the whole: a model of its own would be built twice."""
+    return Field(default_factory=dict, validate_default=True)
+
+
+class Settings(BaseModel):
     """All settings; `model()` adds the vendors' sections. URLs may contain passwords, so they are secrets too."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     redis_url: SecretStr | None = None
     broker_url: SecretStr | None = None
@@ -100,15 +100,15 @@ class Settings(BaseSettings):
     master_key_file: str = ""
     state_dir: Path = Path(".marketfetch")
     owner: Words = ""
-    providers: Providers = Providers()
-    timings: Timings = Timings()
-    retries: Retries = Retries()
-    log: LogSettings = LogSettings()
-    metrics: MetricsSettings = MetricsSettings()
+    providers: Providers = _section()
+    timings: Timings = _section()
+    retries: Retries = _section()
+    log: LogSettings = _section()
+    metrics: MetricsSettings = _section()
     universes: dict[UniverseName, Universe] = Field(default_factory=dict)
     schedule: list[Schedule] = Field(default_factory=list)
     notify: Targets = Field(default_factory=list)
-    smtp: MailServer = Field(default=Smtp(), validate_default=True)
+    smtp: MailServer = _section()
     include: list[ModuleName] = Field(default_factory=list)
     app: AppName = ""
     max_reject_share: float = Field(default=0.2, ge=0, le=1)
@@ -131,19 +131,6 @@ class Settings(BaseSettings):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"schedules named twice: {', '.join(twice)}: give each a name of its own")
         return found
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (the library's signature)
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        path = config_path()
-        file = (TomlConfigSettingsSource(settings_cls, toml_file=path),) if path else ()
-        return (init_settings, Variables(settings_cls), *file, KeyVariables(settings_cls, _own_variables()))
 
     def provider(self, name: str) -> ProviderSettings:
         """Returns the settings of one vendor. Raises KeyError for a name that no installed vendor has."""
@@ -182,11 +169,13 @@ def model() -> type[Settings]:
             for text in (text for plan in one.plans.values() for text in plan.limits):
                 parse(text)
             section = create_model(name, __base__=(one.options, ProviderSettings), plan=(str, next(iter(one.plans))))
-            sections[name] = (section, section())
+            if needed := [option for option, field in section.model_fields.items() if field.is_required()]:
+                raise ValueError(f"its option {needed[0]} has no default")
+            sections[name] = (section, _section())
         except (ValueError, TypeError) as error:
             raise BrokenVendor(f"the vendor {name!r} can't be configured: {error}") from error
     providers = create_model("Providers", __base__=Providers, **sections)
-    return create_model("Settings", __base__=Settings, providers=(providers, providers()))
+    return create_model("Settings", __base__=Settings, providers=(providers, _section()))
 
 
 def config_path() -> Path | None:
@@ -253,29 +242,37 @@ def read_with(
     try:
         settings = model()
         _refuse_unknown_variables()
-        own = settings()
+        outside = _outside(settings)
+        own = settings.model_validate(outside)
         followed = _followed(own)
         if followed:
-            own = settings(**followed)
+            own = settings.model_validate(merged(outside, followed))
         # A running sandbox has vendors of its own: no real key goes there.
         ours = [one for one in in_turn(stored) if not (followed and one.name.startswith("providers."))]
         added = merged(laid_under(own, ours, settings), forced or {})
         if added:
-            own = settings(**merged(added, followed))
+            own = settings.model_validate(merged(outside, merged(added, followed)))
         return own if followed else _with_passwords(own)
     except BrokenVendor as error:
         raise SettingsError(f"{error}.") from error
     except ValidationError as error:
         where = [*_sources(followed), StoredValues(added, (given_now,) if given_now else tuple(stored))]
         raise SettingsError(sentence(error, model(), where)) from None
-    except SourceError as error:
-        _raise_unreadable(error)
+    except UnreadableVariable as error:
+        raise SettingsError(f"{error}, for example {example_of_keys()}.") from None
     except OSError as error:
         raise SettingsError(f"{config_path()} can't be read: {error.strerror}. Give this user permission.") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{config_path()} is no text in UTF-8: save it as UTF-8, or write it anew.") from None
     except ValueError as error:  # tomllib.TOMLDecodeError is one
         raise SettingsError(f"{config_path()} is not valid TOML: {error}.") from None
+
+
+def _outside(settings: type[Settings]) -> dict[str, Any]:
+    """What stands outside of the database, nested. Raises UnreadableVariable, OSError and ValueError."""
+    path = config_path()
+    file = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+    return merged(merged(_own_variables().values, file), variables(settings, os.environ))  # noqa: TID251
 
 
 def _with_passwords(own: Settings) -> Settings:
@@ -328,8 +325,8 @@ def _followed(own: Settings) -> dict[str, Any]:
 def _sources(followed: Mapping[str, Any]) -> list[Source]:
     """Returns what each source gives, the strongest first."""
     found: list[Source] = [SandboxNote(followed)]
-    with suppress(SourceError):
-        found.append(Environment(Variables(model())(), tuple(os.environ)))  # noqa: TID251
+    with suppress(UnreadableVariable):
+        found.append(Environment(variables(model(), os.environ), tuple(os.environ)))  # noqa: TID251
     if path := config_path():
         text = path.read_text(encoding="utf-8")
         found.append(TomlFile(tomllib.loads(text), path, text))
@@ -343,17 +340,6 @@ def key_variables() -> dict[str, tuple[str, ...]]:
 
 def _own_variables() -> OwnVariables:
     return own_variables(key_variables(), os.environ)  # noqa: TID251
-
-
-def _raise_unreadable(error: SourceError) -> NoReturn:
-    """Raises SettingsError for a variable that holds no JSON. The library names the outermost setting, which helps no one."""
-    cause = error.__cause__
-    if not isinstance(cause, UnreadableVariable):
-        raise SettingsError(f"the environment can't be read: {error}.") from None
-    ours = {name: text for name, text in os.environ.items() if name.upper().startswith(PREFIX)}  # noqa: TID251
-    found = [name for name, text in ours.items() if text == cause.text and name.lower().endswith(cause.name)]
-    name = found[0] if found else PREFIX + cause.name.upper()
-    raise SettingsError(f"{name} {cause.fault}, for example {example_of_keys()}.") from None
 
 
 def example_of_keys() -> str:

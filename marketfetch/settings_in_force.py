@@ -15,12 +15,9 @@ import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import ModuleType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from redis import Redis
-from redis.exceptions import RedisError
-
-from marketfetch import configured, connections
+from marketfetch import configured, connections, redis_errors
 from marketfetch.addresses import missing_database
 from marketfetch.exceptions import MarketfetchError
 from marketfetch.lazy_logger import logger
@@ -32,6 +29,9 @@ from marketfetch.settings_of_database import use_stored
 from marketfetch.storage.setting_changes import ChangeRow, latest_changes
 from marketfetch.storage.store import NoTables, Store, StoreError
 from marketfetch.stored_settings import StoredSetting
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 _log = logger("marketfetch.settings")
 
@@ -105,7 +105,7 @@ def announce(version: int) -> bool:
     try:
         redis = connections.redis()
         redis.set(named(redis, VERSION_KEY), version)
-    except (RedisError, OSError):
+    except (redis_errors.RedisError, OSError):
         return False
     return True
 
@@ -206,7 +206,7 @@ def _announced(redis: Redis | None) -> str:
     try:
         redis = connections.redis() if redis is None else redis
         found = redis.get(named(redis, VERSION_KEY))
-    except (RedisError, OSError, SettingsError):
+    except (redis_errors.RedisError, OSError, SettingsError):
         return _state.announced
     return found.decode(errors="replace") if isinstance(found, bytes) else ""
 

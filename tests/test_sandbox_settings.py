@@ -16,6 +16,7 @@ from marketfetch.exceptions import BadRequestError
 from marketfetch.local import sandbox_note
 from marketfetch.ops.replay import replay
 from marketfetch.settings import get_settings, model, override
+from marketfetch.stored_settings import annotation_of
 from marketfetch.vendors import names
 
 #: What leads outside, or opens something there: by its type, or by its name. A new setting of this kind fails the first test.
@@ -40,7 +41,7 @@ OF_FILES = {"files_url", "file_keys"}
 
 
 def section_of(name: str) -> type[BaseModel]:
-    return type(getattr(model().model_fields["providers"].default, name))
+    return annotation_of(("providers", name), model())
 
 
 def leading(section: type[BaseModel]) -> set[str]:

@@ -10,9 +10,7 @@ import json
 from contextlib import suppress
 from typing import Final
 
-from redis.exceptions import LockError, RedisError
-
-from marketfetch import connections
+from marketfetch import connections, redis_errors
 from marketfetch.exceptions import MarketfetchError, UnreadableJob
 from marketfetch.jobs.planning import plan, spec_of
 from marketfetch.lazy_logger import logger
@@ -95,12 +93,12 @@ def sweep() -> int:
     try:
         store, found = connections.store(), 0
         for job in store.open_jobs():
-            with suppress(LockError):  # another process sweeps too by now, which is harmless
+            with suppress(redis_errors.LockError):  # another process sweeps too by now, which is harmless
                 sweeping.reacquire()
             found += _fed(store, job)
         return found
     finally:
-        with suppress(LockError):
+        with suppress(redis_errors.LockError):
             sweeping.release()
 
 
@@ -113,7 +111,7 @@ def _fed(store: Store, job: Job) -> int:
     except MarketfetchError as error:
         alerts.report(f"job {job.id}", f"Job {job.id} does not go on: {error}")
         return 0
-    except (StoreUnavailable, RedisError, OSError):
+    except (StoreUnavailable, redis_errors.RedisError, OSError):
         raise  # the other jobs fail in the same way: the sweeper logs it once
     except StoreError as error:
         log.warning("job not looked at", job=job.id, error=str(error), next_step="looks again at the next sweep")

@@ -9,9 +9,7 @@ from datetime import date, datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from redis.exceptions import RedisError
-
-from marketfetch import connections, settings_in_force, vendors
+from marketfetch import connections, redis_errors, settings_in_force, vendors
 from marketfetch.addresses import redis_url
 from marketfetch.configured import keys, labels, options
 from marketfetch.exceptions import UnavailableError
@@ -162,7 +160,7 @@ def _redis(provider: str, *, every_s: float) -> tuple[Timetable, dict[tuple[int,
     """When the keys may call, how many requests are parked by (priority, job), and what is not known of both."""
     try:
         pool = look([provider], []).pools[provider]
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         away = redis_writes.told(error, f" ({redis_url().shown}): the time counts every limit as unused, and no other job")
         return Timetable(keys(provider), every_s=every_s), {}, (away,)
     paused = [f"The key {key.label!r} rests for {in_words(key.paused_ms / 1000)} more." for key in pool.keys if key.paused_ms]

@@ -8,10 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
-
-from redis import Redis
 
 from marketfetch import vendors
 from marketfetch.configured import keys
@@ -24,6 +22,9 @@ from marketfetch.redaction import redact
 from marketfetch.settings import get_settings
 from marketfetch.storage.notifications import Notification, Notifications
 from marketfetch.storage.store import Job, Store
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 #: The end of a job is reported for so long: no sweeper has run for longer, or the target is new.
 _LOOKED_BACK_MS: Final = 14 * 86_400_000

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from redis.exceptions import RedisError
-
+from marketfetch import redis_errors
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.jobs.job_status import UNKNOWN, spec_or_reason
 from marketfetch.jobs.job_values import JobSummary
@@ -77,7 +76,7 @@ def listing(
 def _look(specs: dict[str, tuple[JobSpec | None, str]]) -> tuple[RedisView, list[str]]:
     try:
         view = look(sorted({spec.provider for spec, _ in specs.values() if spec}), list(specs))
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         return RedisView(), [redis_writes.told(error, ", so what runs is not known")]
     unreadable = {reason for _, reason in specs.values()}
     return view, [*(one for one in view.alerts if one not in unreadable), *dead_letters.sentences(view.dead)]

@@ -6,9 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from redis.exceptions import RedisError
-
-from marketfetch import connections
+from marketfetch import connections, redis_errors
 from marketfetch.addresses import redis_url
 from marketfetch.exceptions import UnavailableError, UnreadableJob
 from marketfetch.jobs.job_values import Failure, JobStatus
@@ -50,7 +48,7 @@ def status(job_id: str) -> JobStatus:
     away, view = "", RedisView()
     try:
         view = look(providers, [job_id])
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         # The ledger still knows what is over.
         away = redis_writes.told(error, ", so what runs is not known")
     pool = view.pools.get(spec.provider) if spec else None
@@ -134,7 +132,7 @@ def _trouble(spec: JobSpec | None, unreadable: str, away: str, view: RedisView, 
 def _refusal() -> str:
     try:
         return redis_writes.sentence(connections.redis(), redis_url().shown)
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         return redis_writes.told(error, ", so what runs is not known")
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from marketfetch.jobs.lookup import recorded
-from marketfetch.jobs.scheduling import Planned, schedules
 from marketfetch.phrases import counted
 from marketfetch.settings import get_settings
+
+if TYPE_CHECKING:
+    from marketfetch.jobs.scheduling import Planned
 
 
 def faults() -> list[str]:
     """A sentence for each schedule of the settings that can't be run, or whose latest run failed. Raises MarketfetchError."""
-    return of_schedules(schedules()) if get_settings().schedule else []
+    if not get_settings().schedule:
+        return []
+    from marketfetch.jobs.scheduling import schedules  # all that starts a job, which a list of jobs has no use for
+
+    return of_schedules(schedules())
 
 
 def of_schedules(found: list[Planned]) -> list[str]:

@@ -10,12 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from redis import Redis
-from redis.exceptions import RedisError
-
-from marketfetch import connections
+from marketfetch import connections, redis_errors
 from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
 from marketfetch.jobs.submission import Submitted, database, id_for
 from marketfetch.jobs.universe_wishes import symbols_to_ask
@@ -31,6 +28,9 @@ from marketfetch.suggestions import did_you_mean
 from marketfetch.vendors.schedule_times import read_when
 from marketfetch.vendors.times import unix_ms
 from marketfetch.vendors.trading_days import EVERY_DAY
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 T = TypeVar("T")
 
@@ -217,7 +217,7 @@ def _in_redis(ask: Callable[[Redis], T]) -> T:
     """What `ask` returns. Raises UnavailableError."""
     try:
         return ask(connections.redis())
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         raise UnavailableError(redis_writes.told(error, ": nothing was changed")) from error
 
 

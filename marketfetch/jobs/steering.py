@@ -7,9 +7,7 @@ import time
 from functools import partial
 from typing import Final
 
-from redis.exceptions import RedisError
-
-from marketfetch import connections, vendors
+from marketfetch import connections, redis_errors, vendors
 from marketfetch.addresses import database_choice
 from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
 from marketfetch.jobs.feeding import feed, withdraw
@@ -130,7 +128,7 @@ def resume_all() -> dict[str, int | MarketfetchError]:
         raise UnavailableError(f"There are no jobs: {error}. {database_choice()}") from error
     except StoreError as error:
         raise UnavailableError(f"The jobs were not resumed: {error}") from error
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         raise UnavailableError(redis_writes.told(error, ": not every job was resumed")) from error
 
 

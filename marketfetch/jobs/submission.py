@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 
-from redis.exceptions import RedisError
-
-from marketfetch import connections, settings_in_force, vendors
+from marketfetch import connections, redis_errors, settings_in_force, vendors
 from marketfetch.addresses import without_a_key
 from marketfetch.configured import labels
 from marketfetch.exceptions import BadRequestError, UnavailableError
@@ -214,5 +212,5 @@ def with_redis(ask: Callable[[], T], consequence: str) -> T:
     """Returns what `ask` returns. Raises UnavailableError, which names the `consequence`, if Redis can't be used."""
     try:
         return ask()
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         raise UnavailableError(redis_writes.told(error, f": {consequence}")) from error

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Final
-
-from redis import Redis
+from typing import TYPE_CHECKING, Final
 
 from marketfetch import connections, vendors
 from marketfetch.lazy_logger import logger
 from marketfetch.ops import dead_letters
 from marketfetch.quotas import Gate, reporting
 from marketfetch.redis_keys import named
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 log = logger("marketfetch.alerts")
 

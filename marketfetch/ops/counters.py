@@ -10,16 +10,16 @@ import os
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from redis import Redis
-from redis.exceptions import RedisError
-
-from marketfetch import connections
+from marketfetch import connections, redis_errors
 from marketfetch.exceptions import MarketfetchError
 from marketfetch.lazy_logger import logger
 from marketfetch.ops.measures import CALL_BUCKETS_S
 from marketfetch.redis_keys import named
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 log = logger("marketfetch.counters")
 
@@ -74,7 +74,7 @@ class Counters:
                     for name, number in counts.items():
                         pipe.hincrby(named(redis, KEY), name, number)
                     pipe.execute()
-            except (RedisError, OSError, MarketfetchError) as error:
+            except (redis_errors.RedisError, OSError, MarketfetchError) as error:
                 with self._lock:
                     for name, number in counts.items():
                         self._counts[name] = self._counts.get(name, 0) + number

@@ -14,13 +14,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from redis import Redis
-from redis.client import Pipeline
-from redis.exceptions import RedisError
-
-from marketfetch import connections, vendors
+from marketfetch import connections, redis_errors, vendors
 from marketfetch.addresses import broker, broker_setting
 from marketfetch.exceptions import BadRequestError, UnavailableError, WrongValueError
 from marketfetch.extras import MissingExtra, need
@@ -31,6 +27,10 @@ from marketfetch.redaction import Redactor
 from marketfetch.redis_keys import named
 from marketfetch.settings import get_settings
 from marketfetch.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from redis.client import Pipeline
 
 log = logger("marketfetch.dead")
 
@@ -304,5 +304,5 @@ def _printable(line: str) -> str:
 def _asked(question: Callable[[Redis], Any]) -> Any:
     try:
         return question(connections.redis())
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         raise UnavailableError(redis_writes.told(error, ", so the dead messages are not known")) from error

@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, dataclass
-from typing import Final
-
-from redis import Redis
+from typing import TYPE_CHECKING, Final
 
 from marketfetch import vendors
 from marketfetch.ops.staleness import Stale, freshness
 from marketfetch.redis_keys import named
 from marketfetch.storage.store import Store
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 KEY: Final = "mf:freshness"
 EVERY_S: Final = 600

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from redis import Redis
-from redis.exceptions import RedisError
-
-from marketfetch import connections, vendors
+from marketfetch import connections, redis_errors, vendors
 from marketfetch.configured import keys, labels
 from marketfetch.exceptions import BadRequestError, UnavailableError, WrongValueError
 from marketfetch.lengths import in_words
@@ -17,6 +15,9 @@ from marketfetch.ops.finding import Finding, Level
 from marketfetch.phrases import joined
 from marketfetch.quotas import Gate, reporting
 from marketfetch.quotas.values import Events, Health, KeyReport
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def lines() -> list[KeyLine]:
             for provider in vendors.names()
             for key in reporting.report(connections.gate(provider), keys(provider))
         ]
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         raise _away(error) from error
 
 
@@ -75,7 +76,7 @@ def events() -> dict[str, Events]:
     """The event counters of each vendor's gate since it was created. Raises MarketfetchError when Redis is away."""
     try:
         return {provider: connections.gate(provider).events() for provider in vendors.names()}
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         raise _away(error) from error
 
 
@@ -87,7 +88,7 @@ def unserved() -> dict[str, str]:
     try:
         waiting = [name for name in vendors.names() if connections.gate(name).counts().parked]
         alive = workers.heartbeats(connections.redis()) if waiting else []
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         raise _away(error) from error
     return {name: sentence for name in waiting if (sentence := workers.unserved(name, alive))}
 
@@ -96,7 +97,7 @@ def health() -> list[Health]:
     """Whether each vendor's gate admits the requests that may run. Raises MarketfetchError when Redis is away."""
     try:
         return [reporting.health(connections.gate(provider), keys(provider)) for provider in vendors.names() if keys(provider)]
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         raise _away(error) from error
 
 
@@ -105,7 +106,7 @@ def pause(label: str, *, provider: str | None, seconds: float) -> str:
     owner = _owner(label, provider)
     try:
         connections.gate(owner).pause(label, pause_ms=int(seconds * 1000), why="paused by an operator")
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         raise _away(error) from error
     return owner
 
@@ -118,7 +119,7 @@ def resume(label: str, *, provider: str | None) -> str:
     owner = _owner(label, provider)
     try:
         connections.gate(owner).resume(label)
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         raise _away(error) from error
     return owner
 
@@ -141,5 +142,5 @@ def _owner(label: str, provider: str | None) -> str:
     )
 
 
-def _away(error: RedisError) -> UnavailableError:
+def _away(error: redis_errors.RedisError) -> UnavailableError:
     return UnavailableError(redis_writes.told(error, ", so the keys' state is not known"))

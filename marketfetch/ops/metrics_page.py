@@ -12,9 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from redis.exceptions import RedisError
-
-from marketfetch import connections
+from marketfetch import connections, redis_errors
 from marketfetch.exceptions import MarketfetchError
 from marketfetch.extras import need
 from marketfetch.lazy_logger import logger
@@ -81,7 +79,7 @@ def _read(part: str, read: Callable[[], Iterable[Sample]]) -> list[Sample] | Non
     """None where that part is away."""
     try:
         return list(read())
-    except (RedisError, StoreError, MarketfetchError, OSError) as error:
+    except (redis_errors.RedisError, StoreError, MarketfetchError, OSError) as error:
         log.info("metrics lack a part", part=part, error=str(error), next_step="the next scrape looks again")
         return None
 

@@ -6,24 +6,24 @@ Its memory is full, its disk is full, or it is a replica since a failover. Each 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from redis import Redis
-from redis.exceptions import BusyLoadingError, MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
-from redis.exceptions import ConnectionError as RedisConnectionError
-
+from marketfetch import redis_errors
 from marketfetch.addresses import redis_setting, redis_url, sandbox_gone, sandbox_left, state_dir
 from marketfetch.connections import new_redis
 from marketfetch.local import runs_elsewhere, sandbox_note
 from marketfetch.redis_keys import named
 from marketfetch.settings import get_settings
 
+if TYPE_CHECKING:
+    from redis import Redis
+
 #: redis-py has classes for some error codes, and removes the code from the text.
 _CLASSES: Final = {
-    OutOfMemoryError: "OOM",
-    ReadOnlyError: "READONLY",
-    BusyLoadingError: "LOADING",
-    MasterDownError: "MASTERDOWN",
+    "OutOfMemoryError": "OOM",
+    "ReadOnlyError": "READONLY",
+    "BusyLoadingError": "LOADING",
+    "MasterDownError": "MASTERDOWN",
 }
 #: The code begins the text; in a transaction it follows redis-py's prefix, in an older Redis's script a line number.
 _WORDS: Final = re.compile(r"(?:^|caused error: |: -)(MISCONF|OOM|READONLY|NOREPLICAS|UNBLOCKED|LOADING|MASTERDOWN)\b")
@@ -31,20 +31,15 @@ _WORDS: Final = re.compile(r"(?:^|caused error: |: -)(MISCONF|OOM|READONLY|NOREP
 _PROBED: Final = "mf:takes-writes"
 
 
-class WritesRefused(RedisConnectionError):
-    """Redis refuses writes now. Celery and kombu handle it as a lost connection: they wait and connect again."""
-
-    def __init__(self, refused: Exception | str) -> None:
-        """`refused` is Redis's error; a text if the error comes from a task's result."""
-        said = word(refused) if isinstance(refused, Exception) else ""
-        super().__init__(str(refused) if str(refused).startswith(said) else f"{said} {refused}")
+class Refusal(Exception):
+    """A refused write in the text of another error than redis-py's."""
 
 
 def word(error: BaseException | None) -> str:
     """Returns the code with which Redis refuses writes ("OOM"), "" for any other error. Follows the causes of an error."""
     while error is not None:
-        found = next((name for kind, name in _CLASSES.items() if isinstance(error, kind)), "")
-        if not found and isinstance(error, ResponseError | WritesRefused) and (said := _WORDS.search(str(error))):
+        found = next((code for name, code in _CLASSES.items() if isinstance(error, getattr(redis_errors, name))), "")
+        if not found and isinstance(error, redis_errors.ResponseError | Refusal) and (said := _WORDS.search(str(error))):
             found = said[1]
         if found:
             return found
@@ -64,7 +59,7 @@ def sentence(redis: Redis, where: str) -> str:
     """
     try:
         must_take_writes(redis)
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         if refused := word(error):
             what, remedy = _what(redis, refused, error)
             return f"Redis at {where} {what}. {remedy}"
@@ -72,14 +67,14 @@ def sentence(redis: Redis, where: str) -> str:
     return ""
 
 
-def told(error: RedisError, consequence: str) -> str:
+def told(error: redis_errors.RedisError, consequence: str) -> str:
     """Returns a command's message for this error: the fault, then `consequence` (", so nothing is known"), then the remedy."""
     if refused := word(error):
         try:
             # A connection of its own: one with health checks begins with PING, which also fails while the disk is full.
             with new_redis(socket_timeout=5, socket_connect_timeout=3) as redis:
                 what, remedy = _what(redis, refused, error)
-        except RedisError:
+        except redis_errors.RedisError:
             what, remedy = f"refuses to write ({_short(error)})", "Look at its log."
         return f"Redis at {redis_url().shown} {what}{consequence}. {remedy}"
     gone, remedy = sandbox_gone()
@@ -98,7 +93,7 @@ def remedy_of_silence() -> str:
     return " ".join(filter(None, (sandbox_left(), ways, runs_elsewhere.sentence())))
 
 
-def _what(redis: Redis, refused: str, error: RedisError) -> tuple[str, str]:
+def _what(redis: Redis, refused: str, error: redis_errors.RedisError) -> tuple[str, str]:
     """Returns the fault and the remedy, from the INFO of this Redis."""
     facts = redis.info("everything")
     if refused == "OOM":

@@ -7,9 +7,8 @@ from datetime import timedelta
 from typing import Final
 
 from pydantic import BaseModel
-from redis.exceptions import RedisError
 
-from marketfetch import connections
+from marketfetch import connections, redis_errors
 from marketfetch.addresses import database_choice
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.ops import dead_letters, redis_writes
@@ -48,7 +47,7 @@ def purge(*, older_than: timedelta) -> Purged:
         raise UnavailableError(f"Not everything old was purged: {error}. Run it again.") from error
     try:
         messages = dead_letters.forget_before(before_ms)
-    except RedisError as error:
+    except redis_errors.RedisError as error:
         purged = f"{counted(gone.jobs, 'job')}, {counted(gone.ledger, 'request')}, {counted(gone.rejects, 'reject')}"
         why = redis_writes.told(error, "")
         raise UnavailableError(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, Final
-
-from redis import Redis
+from typing import TYPE_CHECKING, Any, Final
 
 from marketfetch import connections, vendors
 from marketfetch.configured import keys
@@ -17,6 +15,9 @@ from marketfetch.redis_keys import named
 from marketfetch.storage.database_size import database_bytes
 from marketfetch.storage.notifications import Notifications
 from marketfetch.storage.store_errors import NoTables
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 #: A metric's name, the values of its labels, its value.
 Sample = tuple[str, tuple[str, ...], float]

@@ -15,9 +15,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from redis.exceptions import RedisError
-
-from marketfetch import connections
+from marketfetch import connections, redis_errors
 from marketfetch.exceptions import MarketfetchError
 from marketfetch.extras import need
 from marketfetch.lazy_logger import logger
@@ -40,7 +38,7 @@ def subject_of(provider: str, request_id: str) -> str:
     gate = connections.gate(provider)
     try:
         owner, job = gate.redis.hmget(f"{gate.prefix}req:{request_id}", ["o", "j"])
-    except RedisError:
+    except redis_errors.RedisError:
         return ""
     found = owner or job
     return found.decode() if isinstance(found, bytes) else ""

@@ -7,13 +7,12 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from redis import Redis
-
 from marketfetch.quotas.key_state import WAKE_CHANNEL
 from marketfetch.quotas.reporting import microseconds
 from marketfetch.redis_keys import named
 
 if TYPE_CHECKING:
+    from redis import Redis
     from redis.client import Pipeline
 
 #: The prefix of the heartbeat keys; behind it stand host and process id. The value names the vendors, separated by blanks; it

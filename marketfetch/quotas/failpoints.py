@@ -15,9 +15,6 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
-from redis import Redis
-from redis.commands.core import Script
-
 from marketfetch.suggestions import did_you_mean
 
 #: The gate's points; each name is a script.
@@ -65,17 +62,6 @@ def arm(text: str) -> None:
         meant = did_you_mean(point, POINTS, as_written="{!r}", cutoff=0)
         raise ValueError(f"there is no failpoint {point!r}. {meant} There are {', '.join(POINTS)}.")
     armed = Failpoint(point, Path(file) if file else None)
-
-
-class PassingScript(Script):
-    """A script of the gate that passes `<name>:before` and `<name>:after`."""
-
-    def __init__(self, redis: Redis, text: str, name: str) -> None:
-        super().__init__(redis, text)
-        self._name = name
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return around(self._name, super().__call__)(*args, **kwargs)
 
 
 def around(name: str, step: Callable[..., Any]) -> Callable[..., Any]:

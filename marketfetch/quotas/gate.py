@@ -9,9 +9,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final, cast
-
-from redis import Redis
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from marketfetch.quotas.key_state import KeyState
 from marketfetch.quotas.limits import KeyLimits, pool_argument
@@ -32,6 +30,9 @@ from marketfetch.quotas.values import (
     VendorCount,
     Withdrawn,
 )
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 _PARK_AT_ONCE: Final = 500
 _ADMIT_AT_ONCE: Final = 1000

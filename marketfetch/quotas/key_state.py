@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
-
-from redis import Redis
+from typing import TYPE_CHECKING, Final, Literal
 
 from marketfetch.quotas.scripts import Scripts
 from marketfetch.quotas.values import KeyVerdict
 from marketfetch.redis_keys import named
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 #: The releasers subscribe to this channel; a message is a pool's name. call.lua publishes to it under the same name.
 WAKE_CHANNEL: Final = "mf:wake"

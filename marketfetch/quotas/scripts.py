@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
-
-from redis import Redis
-from redis.commands.core import Script
+from typing import TYPE_CHECKING, Any
 
 from marketfetch.quotas import failpoints
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 
 class Scripts:
@@ -21,12 +23,13 @@ class Scripts:
         lua = files("marketfetch.quotas") / "lua"
         return "\n".join((lua / f"{part}.lua").read_text(encoding="utf-8") for part in ("call", name))
 
-    def __getattr__(self, name: str) -> Script:
+    def __getattr__(self, name: str) -> Callable[..., Any]:
         try:
             text = self.text(name)
         except FileNotFoundError as error:
             raise AttributeError(f"there is no script {name!r}") from error
-        script = failpoints.PassingScript(self._redis, text, name) if failpoints.armed else self._redis.register_script(text)
+        registered = self._redis.register_script(text)
+        script = failpoints.around(name, registered) if failpoints.armed else registered
         # Later lookups find the attribute, so this method runs once per script.
         setattr(self, name, script)
         return script

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from typing import Final
-
-from redis import Redis
+from typing import TYPE_CHECKING, Final
 
 from marketfetch.quotas.key_state import WAKE_CHANNEL
 from marketfetch.quotas.scripts import Scripts
 from marketfetch.redis_keys import named
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 _EXPIRES_MS: Final = 30_000
 

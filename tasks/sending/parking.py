@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from celery import current_task
 from celery.app.amqp import AMQP
@@ -46,6 +47,8 @@ NAMED: Final = "named"
 PARKED: Final = "PARKED"
 #: The waiter in the gate of a task that a user sent; also the id of a record that belongs to one task alone.
 USER_TASK: Final = "task:"
+#: For how long a count of the parked requests stands, with what this process adds to it.
+_BACKLOG_KNOWN_S: Final = 0.25
 
 
 class ParkingAMQP(AMQP):  # type: ignore[misc]  # Celery is untyped
@@ -151,10 +154,30 @@ class _ParkingProducer:
         """
         if headers.get("ignore_result"):
             return
-        ahead_s = seconds_for(gate.parked() + calls, keys(self._provider))
+        ahead_s = seconds_for(_backlog.with_these(gate, calls), keys(self._provider))
         expected = datetime.now(UTC) + timedelta(seconds=max(ahead_s, wait_ms / 1000))
         told = {"not_before": headers.get("eta"), "expected": expected.isoformat(timespec="seconds"), **more}
-        self._app.backend.store_result(headers["id"], told, PARKED)
+        backend = self._app.backend
+        getattr(backend, "store_first", backend.store_result)(headers["id"], told, PARKED)
+
+
+class _Backlog:
+    """How many requests are parked, for the estimates of a burst of tasks: Redis is asked a few times a second."""
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[Gate, tuple[float, int]] = WeakKeyDictionary()
+
+    def with_these(self, gate: Gate, calls: int) -> int:
+        """The parked requests of this gate, with `calls` more, which are counted from now on. Raises RedisError."""
+        now = time.monotonic()
+        at, parked = self._known.get(gate, (0.0, 0))
+        if now - at > _BACKLOG_KNOWN_S:
+            at, parked = now, gate.parked()
+        self._known[gate] = at, parked + calls
+        return parked + calls
+
+
+_backlog = _Backlog()
 
 
 def _absolute(provider: str, body: Any, *, wait_ms: int) -> Any:

@@ -56,7 +56,7 @@ def test_only_the_first_process_crashes_where_a_file_is_named(crashes, tmp_path)
 
 def test_a_script_of_an_armed_gate_passes_its_points(crashes, redis):
     failpoints.arm("admit:before")
-    script = failpoints.PassingScript(redis, "return 5", "admit")
+    script = failpoints.around("admit", redis.register_script("return 5"))
     assert script(keys=[], args=[]) == 5
     assert len(crashes) == 1
 
