@@ -76,16 +76,16 @@ def started(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
+    how: dict[str, dict[str, Any]] = {
+        "starttls": {"tls_context": context, "require_starttls": True},
+        "tls": {"ssl_context": context, "auth_require_tls": False},
+        "none": {"auth_require_tls": False},
+    }
     with ExitStack() as stack:
 
         def start(tls: str, **more: Any) -> tuple[Mailbox, Smtp]:
             box = Mailbox()
-            how: dict[str, Any] = {
-                "starttls": {"tls_context": context, "require_starttls": True},
-                "tls": {"ssl_context": context, "auth_require_tls": False},
-                "none": {"auth_require_tls": False},
-            }[tls]
-            server = MailServer(box, hostname="127.0.0.1", port=0, authenticator=box.login, **how)
+            server = MailServer(box, hostname="127.0.0.1", port=0, authenticator=box.login, **how[tls])
             server.start()
             stack.callback(server.stop)
             section = {"host": "127.0.0.1", "port": server.port, "tls": tls, "user": "marketfetch", **more}

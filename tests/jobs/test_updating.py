@@ -177,7 +177,7 @@ def test_a_list_of_all_symbols_is_updated_in_every_way_in(emptied, tmp_path, mon
     """`*` in Python, in a command, by name, and in a schedule: of a list by days the last days, of any other the whole list."""
     monkeypatch.chdir(tmp_path)
     emptied()
-    asked = marketfetch.update("polygon", "*", dataset=dataset)
+    asked = marketfetch.update("polygon", ["*"], dataset=dataset)
     spec = json.loads(connections.store().job(asked.job_id).spec)  # type: ignore[union-attr]
     by_days = dataset.lower() in ("splits", "dividends", "grouped")
     assert (spec["symbols"], spec["start"] == str(WHOLE_START)) == (["*"], not by_days)
