@@ -62,6 +62,10 @@ def _connected(smtp: Smtp) -> smtplib.SMTP:
     if smtp.tls == "tls":
         return smtplib.SMTP_SSL(smtp.host, smtp.port, timeout=_TIMEOUT_S, context=context)
     server = smtplib.SMTP(smtp.host, smtp.port, timeout=_TIMEOUT_S)
-    if smtp.tls == "starttls":
-        server.starttls(context=context)
+    try:
+        if smtp.tls == "starttls":
+            server.starttls(context=context)
+    except BaseException:
+        server.close()
+        raise
     return server

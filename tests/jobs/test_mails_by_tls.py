@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import ssl
 from asyncio.base_events import Server
 from collections.abc import Callable, Iterator
@@ -45,12 +46,19 @@ class Mailbox:
 
 
 class MailServer(Controller):
-    """On a free port, which the library does not look up. Its own trial connection would fail at an encrypted port."""
+    """On a free port, which the library does not look up; its own first connection fails at an encrypted port."""
 
     def _trigger_server(self) -> None:
         self.port = cast("Server", self.server).sockets[0].getsockname()[1]
         if self.ssl_context is None:
             super()._trigger_server()
+            return
+        trusted = ssl.create_default_context()
+        with (
+            socket.create_connection(("127.0.0.1", self.port), timeout=30) as plain,
+            trusted.wrap_socket(plain, server_hostname="127.0.0.1") as encrypted,
+        ):
+            encrypted.recv(1024)
 
 
 @pytest.fixture(scope="module")
