@@ -36,13 +36,17 @@ class Mailbox:
         self.logins: list[tuple[bool, str, str]] = []
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 (the library's name)
-        self.mails.append((session.ssl is not None, envelope.content))
+        self.mails.append((_is_encrypted(server), envelope.content))
         return "250 OK"
 
     def login(self, server: Any, session: Any, _envelope: Any, _mechanism: str, found: Any) -> AuthResult:
         assert isinstance(found, LoginPassword)
-        self.logins.append((session.ssl is not None, found.login.decode(), found.password.decode()))
+        self.logins.append((_is_encrypted(server), found.login.decode(), found.password.decode()))
         return AuthResult(success=found.password.decode() == PASSWORD, handled=False)
+
+
+def _is_encrypted(server: Any) -> bool:
+    return server.transport.get_extra_info("ssl_object") is not None
 
 
 class MailServer(Controller):
