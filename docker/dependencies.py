@@ -9,7 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-EXTRAS = ("worker", "postgres", "flower", "serve")
+EXTRAS = ("worker", "postgres", "flower", "serve", "encryption")
 
 
 def dependencies(pyproject: Path) -> list[str]:

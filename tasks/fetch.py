@@ -213,11 +213,15 @@ def record_whole_job(task: Task, provider: str, args: tuple[Any, ...], query: di
 
 
 def ended_before(grant: dict[str, Any], asked: Callable[[], Request]) -> LedgerRow | None:
-    """The ledger's row for what a user's task asks for, None where there is none; a job asks the ledger before it parks."""
+    """The outcome of what a user's task asks for where no call is needed: the ledger has it, or its range has no session.
+
+    None where a call is needed; a job asks before it parks.
+    """
     if "user" not in grant:
         return None
     try:
-        return recorded_outcomes.from_ledger(asked())
+        request = asked()
+        return recorded_outcomes.without_session(request) or recorded_outcomes.from_ledger(request)
     except MarketfetchError:
         return None  # reported where the request is built
 

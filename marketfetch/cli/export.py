@@ -6,7 +6,7 @@ import json
 import sys
 from contextlib import nullcontext
 from datetime import date
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 import click
 
@@ -20,7 +20,10 @@ from marketfetch.phrases import counted
 if TYPE_CHECKING:
     from marketfetch.frames.export_names import Format
     from marketfetch.frames.exporting import Exported
+    from marketfetch.storage.stored_records import RecordQuestion
     from marketfetch.storage.stored_series import StoredSeries
+
+_NO_BAR: Final = "No row is stored in this range, so the files have none; without --start and --end all of them are written."
 
 
 @click.command()
@@ -82,7 +85,8 @@ def export(
         if adjustment or adjust or timespan:
             raise click.UsageError(f"{dataset} have no timespan and no adjustment: leave these options out")
         found = question(dataset, provider=provider, symbols=named, start=start, end=end, as_of=as_of, told=hint)
-        _tell(export_records(destination, found, dataset=dataset, to=to, overwrite=overwrite), as_json=as_json)
+        done = export_records(destination, found, dataset=dataset, to=to, overwrite=overwrite)
+        _tell(done, as_json=as_json, why_none="" if done.rows else _why_none(found, dataset))
         return
     by, adjustment = read_adjust(adjust, as_of, adjustment)
     asked = wish(named, timespan=timespan, provider=provider, adjustment=adjustment, written="--{name} {value}", told=hint)
@@ -103,10 +107,20 @@ def export(
             adjust=by,
             told=told,
         )
-    _tell(done, as_json=as_json)
+    _tell(done, as_json=as_json, why_none="" if done.rows else _NO_BAR)
 
 
-def _tell(done: Exported, *, as_json: bool) -> None:
+def _why_none(asked: RecordQuestion, dataset: str) -> str:
+    from marketfetch.frames.empty_answers import why_none
+    from marketfetch.frames.stored_bars import reading
+
+    with reading("records") as store:
+        return f"{why_none(store, asked, dataset)} The file has no row."
+
+
+def _tell(done: Exported, *, as_json: bool, why_none: str) -> None:
+    if why_none:
+        hint(why_none)
     if as_json:
         from marketfetch.documents.data_documents import files_of_export
 
@@ -115,6 +129,4 @@ def _tell(done: Exported, *, as_json: bool) -> None:
     before = f" ({counted(done.skipped, 'file')} of the run before)" if done.skipped else ""
     if done.new_folder:
         hint(f"The folder {done.new_folder} is new.")
-    if not done.rows:
-        hint("No row is stored in this range, so the files have none; without --start and --end all of them are written.")
     click.echo(f"Wrote {counted(done.files, 'file')} to {done.destination}{before}, {counted(done.rows, 'row')} in all.")

@@ -49,10 +49,10 @@ def show_records(
         from marketfetch.documents.data_documents import shown_record
 
         click.echo(json.dumps({"dataset": dataset, "rows": [shown_record(one) for one in shown], "total": len(rows)}))
-        return
     if not rows:
         with reading("records") as store:
             hint(why_none(store, asked, dataset))
+    if as_json or not rows:
         return
     print_rows([_flat(one) for one in shown])
     if len(shown) < len(rows):

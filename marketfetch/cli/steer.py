@@ -77,9 +77,13 @@ def retry(*, job: str, as_json: bool) -> None:
     """Make the failed requests of JOB again."""
     import marketfetch
     from marketfetch.documents.job_documents import fed_job
+    from marketfetch.documents.outcome import of_retry
 
     job = _whole(job)
+    in_vain = of_retry(marketfetch.status(job))
     failed = marketfetch.retry(job)
+    if failed and in_vain:
+        hint(in_vain)
     if as_json:
         click.echo(json.dumps(fed_job(job, failed)))
         return

@@ -273,9 +273,16 @@ def _start_web(
 
 
 def _say_what_next(vendors: EmbeddedVendors | None) -> None:
-    click.echo(f"In another terminal, in this folder{_when()}: {command()} fetch {_example()} --wait")
+    """The commands that come next, each as it works in this folder: those of a sandbox say that the rows are invented."""
+    provider, symbols, start = _example()
+    words = " ".join((provider, *map(shlex.quote, symbols), f"--start {start}"))
+    click.echo(f"In another terminal, in this folder{_when()}: {command()} fetch {words} --wait")
+    click.echo(f"Then {command()} show {shlex.quote(symbols[0])} prints the rows, and {command()} status the jobs.")
     if vendors:
-        click.echo(f'Then look at the rows: sqlite3 {shlex.quote(str(vendors.database))} "{_LOOK}"')
+        click.echo(f'The rows are invented, in a database apart: sqlite3 {shlex.quote(str(vendors.database))} "{_LOOK}"')
+        click.echo(f"For real ones, with keys of your own: {command()} init, and {command()} up without --sandbox.")
+    elif _when():
+        click.echo(f"Without a key: {command()} up --sandbox asks simulated vendors.")
 
 
 def _try_project(variables: Mapping[str, str]) -> list[str]:
@@ -311,7 +318,7 @@ def _when() -> str:
     return ", when a key is set and `marketfetch up` was started again"
 
 
-def _example() -> str:
+def _example() -> tuple[str, Sequence[str], date]:
     """A vendor with a key where there is one, two of its symbols, and a start that it serves, for the command that is shown."""
     from marketfetch import vendors
     from marketfetch.settings import get_settings
@@ -319,7 +326,7 @@ def _example() -> str:
     shown = vendors.example(tuple(name for name in vendors.names() if get_settings().provider(name).keys))
     symbols = shown.symbol_forms[0].examples[:2]
     start = next((day for day in _STARTS if _may_be_asked(shown.name, symbols, day)), _STARTS[0])
-    return " ".join((shown.name, *map(shlex.quote, symbols), f"--start {start}"))
+    return shown.name, symbols, start
 
 
 def _may_be_asked(provider: str, symbols: Sequence[str], start: date) -> bool:

@@ -143,6 +143,12 @@ def next_step(state: JobStatus) -> str:
     return ""
 
 
+def of_retry(state: JobStatus) -> str:
+    """What a retry of this job will bring once more, as its failures are refusals; "" where a retry may help."""
+    said = next_step(state) if state.state == "failed" else ""
+    return "" if said.startswith("`marketfetch retry") else said
+
+
 def waits(call: NextCall, seconds: int | None = None) -> str:
     """`next call in 37 s (limit 5/minute of key main)`; `seconds` if some have passed since."""
     left = call.seconds if seconds is None else seconds

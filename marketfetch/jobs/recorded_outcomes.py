@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from marketfetch import connections
+from marketfetch.jobs.without_sessions import with_sessions
 from marketfetch.schemas.ledger import LedgerRow
 from marketfetch.schemas.request import Request
 from marketfetch.storage.store import StoreError
@@ -31,6 +32,13 @@ def from_ledger(request: Request) -> LedgerRow | None:
     if row and row.outcome == "empty" and row.next_cursor and following in found and found[following].outcome == "failed":
         return found[following]
     return row
+
+
+def without_session(request: Request) -> LedgerRow | None:
+    """The empty outcome of a request for days on which its market has no session, which needs no call; None of any other."""
+    if with_sessions([request]):
+        return None
+    return LedgerRow(request.id, request.id, 0, request.provider, request.symbol, "empty")
 
 
 def forget_failure(request: Request) -> None:

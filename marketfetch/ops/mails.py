@@ -25,6 +25,13 @@ def send(smtp: Smtp, password: str, to: str, event_id: str, body: str) -> None:
             if smtp.user:
                 server.login(smtp.user, password)
             server.send_message(message)
+    except smtplib.SMTPNotSupportedError:
+        # STARTTLS is looked for before the login, so the password has not left this process.
+        what = "offers no STARTTLS: correct smtp.port, or smtp.tls" if smtp.tls == "starttls" else "asks for no password"
+        raise NotSent(f"the server {smtp.host}:{smtp.port} {what}") from None
+    except ssl.SSLCertVerificationError as error:
+        why = f"is not valid ({error.verify_message.rstrip('.')})"
+        raise NotSent(f"the certificate of {smtp.host}:{smtp.port} {why}: correct smtp.host, or SSL_CERT_FILE") from None
     except smtplib.SMTPAuthenticationError:
         raise NotSent(f"the server {smtp.host} refuses the user or the password of [smtp]") from None
     except smtplib.SMTPResponseException as error:
@@ -55,6 +62,10 @@ def _connected(smtp: Smtp) -> smtplib.SMTP:
     if smtp.tls == "tls":
         return smtplib.SMTP_SSL(smtp.host, smtp.port, timeout=_TIMEOUT_S, context=context)
     server = smtplib.SMTP(smtp.host, smtp.port, timeout=_TIMEOUT_S)
-    if smtp.tls == "starttls":
-        server.starttls(context=context)
+    try:
+        if smtp.tls == "starttls":
+            server.starttls(context=context)
+    except BaseException:
+        server.close()
+        raise
     return server

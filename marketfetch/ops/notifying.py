@@ -15,6 +15,7 @@ from marketfetch.lazy_logger import logger
 from marketfetch.notify_sections import Notify
 from marketfetch.ops import mails, webhooks
 from marketfetch.ops.webhooks import NotSent
+from marketfetch.quotas.failpoints import around
 from marketfetch.redaction import redact
 from marketfetch.settings import get_settings
 from marketfetch.storage.notifications import Notification, Notifications
@@ -47,7 +48,7 @@ def deliver_due(recorded: Notifications, *, now_ms: int) -> int:
             recorded.given_up(one, at_ms=now_ms, error="the settings have no target of this name any more")
             continue
         try:
-            send(target, one.id, one.body, at_s=now_ms // 1000)
+            around("deliver", send)(target, one.id, one.body, at_s=now_ms // 1000)
         except (NotSent, MarketfetchError) as error:
             failing.add(one.target)
             _failed(recorded, one, error, now_ms)

@@ -23,8 +23,8 @@ OF_THE_GATE: Final = (
 )
 #: The points that tasks/app.py adds: publishing a grant, the database transaction of a batch, the HTTP call.
 OF_TASKS: Final = ("publish", "store", "send")
-#: The point between the claim of a job's waiter and its deletion: notifying it.
-OF_JOBS: Final = ("notify",)
+#: The points between a claim and what it ends with: notifying a job's waiter, and sending an event of `[[notify]]`.
+OF_JOBS: Final = ("notify", "deliver")
 POINTS: Final = tuple(f"{name}:{when}" for name in (*OF_THE_GATE, *OF_TASKS, *OF_JOBS) for when in ("before", "after"))
 
 

@@ -70,9 +70,11 @@ def check_minutes(market: Market, codes: Ints, bars: BarColumns, *, numbers: Int
 
 
 def _series(market: Market, placed: BarColumns) -> tuple[BarSeries, ...]:
+    if not len(placed):
+        return ()
     codes = placed.ts // _PLACES
     bars = replace(placed, ts=market.start_ms + placed.ts % _PLACES * _MINUTE_MS)
-    ends = [*(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)] if len(codes) else []
+    ends = [*(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
     return tuple(
         BarSeries(market.provider, market.names[codes[first]], "1m", market.adjustment, bars.rows(first, end), market.zone)
         for first, end in zip([0, *ends[:-1]], ends, strict=True)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from marketfetch.schemas.bars import BarColumns, Ints
+from marketfetch.schemas.bars import BarColumns, Flags, Ints
 from marketfetch.schemas.rejects import Rejects
 from marketfetch.vendors.columns import parse
 from marketfetch.vendors.errors import BadRequest, Unavailable
@@ -47,6 +47,14 @@ class Columns:
     bars: BarColumns
     numbers: Ints
     rejects: Rejects
+
+    def take(self, where: Ints | Flags, rejects: Rejects) -> Columns:
+        """The rows at these positions, with these rejects."""
+        return Columns(self.names, self.codes[where], self.bars.take(where), self.numbers[where], rejects)
+
+    def before(self, row: int) -> Columns:
+        """The rows of the file before this one."""
+        return self if not len(self.numbers) or self.numbers[-1] < row else self.take(self.numbers < row, self.rejects)
 
 
 def columns_of(part: Part) -> Columns:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote, unquote
 
 from marketfetch.vendors.errors import BadRequest, Unavailable
 
@@ -28,7 +29,7 @@ _LONGEST_HEADER: Final = 4_096
 _PIECE: Final = 1 << 20
 _PACKED_PIECE: Final = 1 << 16
 _GZIP: Final = b"\x1f\x8b"
-_CURSOR: Final = re.compile(r"part\?at=([0-9]{1,12})&row=([0-9]{1,12})&file=([0-9a-f]{16})")
+_CURSOR: Final = re.compile(r"part\?at=([0-9]{1,12})&row=([0-9]{1,12})&file=([0-9a-f]{16})(?:&last=([^&]{1,200}))?")
 
 
 def part_bytes_of(page_limit: int | None) -> int:
@@ -38,15 +39,21 @@ def part_bytes_of(page_limit: int | None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a part begins: the byte of the text, and the number of its first row. `file` is a digest of the file."""
+    """Where a part begins: the byte of the text, and the number of its first row. `file` is a digest of the file.
+
+    `last` is the last symbol, by name, of the parts before it: flat_file_twins.py.
+    """
 
     at: int = 0
     row: int = 0
     file: str = ""
+    last: str = ""
 
     @property
     def cursor(self) -> str:
-        return f"part?at={self.at}&row={self.row}&file={self.file}"
+        return f"part?at={self.at}&row={self.row}&file={self.file}" + (
+            f"&last={quote(self.last, safe='')}" if self.last else ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ def place_of(cursor: str | None) -> Place:
     if cursor is None:
         return Place()
     if found := _CURSOR.fullmatch(cursor):
-        return Place(int(found[1]), int(found[2]), found[3])
+        return Place(int(found[1]), int(found[2]), found[3], unquote(found[4] or ""))
     raise BadRequest(f"{WHO}: the page of a file is named by its place, not by {cursor[:40]!r}")
 
 
@@ -97,6 +104,15 @@ def part_of(body: bytes, place: Place, *, part_bytes: int = PART_BYTES, most_tex
     lines = bytes(found) if is_last else _whole_lines(found, part_bytes, _column_of_symbols(header))
     rows = lines.count(b"\n")
     return Part(header, lines, place.row, None if is_last else Place(begin + len(lines), place.row + rows, digest))
+
+
+def parts_before(body: bytes, place: Place, *, part_bytes: int, most_text: int) -> Iterator[Part]:
+    """The parts in front of this place; the last one may reach behind it, where the parts were of another size."""
+    before: Place | None = Place()
+    while before and before.row < place.row:
+        part = part_of(body, before, part_bytes=part_bytes, most_text=most_text)
+        yield part
+        before = part.next
 
 
 def names_in(header: bytes) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from marketfetch.schemas.bars import Ints
 from marketfetch.schemas.cross_section import CrossSection
-from marketfetch.schemas.cross_section_checks import check_cross_section
+from marketfetch.schemas.cross_section_checks import check_cross_section, is_symbol
 from marketfetch.schemas.market_minutes import Market, check_minutes
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.price_rules import kind_by
@@ -28,7 +29,8 @@ from marketfetch.vendors.times import NEW_YORK, day_start_ms, local_date
 from .errors import WHO
 from .flat_file_columns import FIELDS, START, Columns, columns_of
 from .flat_file_errors import check_file_status
-from .flat_file_parts import MOST_TEXT, TICKER, part_bytes_of, part_of, place_of
+from .flat_file_parts import MOST_TEXT, TICKER, part_bytes_of, part_of, parts_before, place_of
+from .flat_file_twins import EarlierRows, suspects
 from .options import PolygonOptions
 
 _NAMES: Final = MappingProxyType({"ts": START, **{ours: theirs for theirs, ours in FIELDS.items()}})
@@ -44,16 +46,34 @@ def read_flat_file(request: Request, reply: HttpReply, options: PolygonOptions) 
     check_whole(reply, who=WHO)
     most = MOST_TEXT if request.timespan == "1m" or request.start is None else _MOST_TEXT_OF_DAYS
     part_bytes = part_bytes_of(options.page_limit)
-    part = part_of(reply.body, place_of(request.cursor), part_bytes=part_bytes, most_text=most)
+    place = place_of(request.cursor)
+    part = part_of(reply.body, place, part_bytes=part_bytes, most_text=most)
     found = columns_of(part)
     if not part.row and not len(found.bars) and not found.rejects:
         # A session has bars. As an empty reply it would be covered, and never asked for again.
         raise Unavailable(f"{WHO}'s file of {request.start} has a header and no rows", status=reply.status)
     day = request.start or _day_of(found.bars.ts)
     start_ms, end_ms = (day_start_ms(one, NEW_YORK) for one in (day, day + timedelta(days=1)))
-    following = part.next.cursor if part.next else None
     is_of_days = request.timespan == "1d" if request.start else not (found.bars.ts - start_ms).any()
-    return _of_days(found, start_ms, following) if is_of_days else _of_minutes(found, start_ms, end_ms, following)
+    check = partial(_of_days, start_ms=start_ms) if is_of_days else partial(_of_minutes, start_ms=start_ms, end_ms=end_ms)
+    if is_of_days:
+        found = _at_midnight(found, start_ms)
+    symbols = suspects(found.names, place.last)
+    if symbols:
+        earlier = EarlierRows(found, symbols)
+        for one in parts_before(reply.body, place, part_bytes=part_bytes, most_text=most):
+            rows = columns_of(one).before(place.row)
+            earlier.compare(check(_at_midnight(rows, start_ms) if is_of_days else rows).series)
+        found = earlier.others()
+    last = max(place.last, *filter(is_symbol, found.names), "")
+    return replace(check(found), next=replace(part.next, last=last).cursor if part.next else None)
+
+
+def _at_midnight(found: Columns, start_ms: int) -> Columns:
+    """The rows of days, each at the start of its session."""
+    ts = found.bars.ts
+    starts = np.where((ts >= start_ms) & (ts <= start_ms + _LATEST_MS), start_ms, ts)
+    return replace(found, bars=replace(found.bars, ts=starts))
 
 
 def _day_of(ts: Ints) -> date:
@@ -61,12 +81,10 @@ def _day_of(ts: Ints) -> date:
     return local_date(int(np.sort(ts)[len(ts) // 2]), NEW_YORK) if len(ts) else date(1970, 1, 1)
 
 
-def _of_days(found: Columns, start_ms: int, following: str | None) -> Page:
-    ts = found.bars.ts
-    starts = np.where((ts >= start_ms) & (ts <= start_ms + _LATEST_MS), start_ms, ts)
+def _of_days(found: Columns, *, start_ms: int) -> Page:
     checked = check_cross_section(
         [found.names[code] for code in found.codes.tolist()],
-        replace(found.bars, ts=starts),
+        found.bars,
         numbers=found.numbers,
         start_ms=start_ms,
         kind=kind_by("raw"),
@@ -74,11 +92,11 @@ def _of_days(found: Columns, start_ms: int, following: str | None) -> Page:
     )
     section = CrossSection("polygon", checked.symbols, "1d", "raw", checked.bars, NEW_YORK)
     rejects = Rejects.together(found.rejects, checked.rejects).renamed(_NAMES)
-    return Page(series=section, rejects=rejects, quirks=checked.quirks, next=following)
+    return Page(series=section, rejects=rejects, quirks=checked.quirks)
 
 
-def _of_minutes(found: Columns, start_ms: int, end_ms: int, following: str | None) -> Page:
+def _of_minutes(found: Columns, *, start_ms: int, end_ms: int) -> Page:
     market = Market("polygon", found.names, "raw", start_ms, end_ms, NEW_YORK)
     checked = check_minutes(market, found.codes, found.bars, numbers=found.numbers, symbol_field=TICKER)
     rejects = Rejects.together(found.rejects, checked.rejects).renamed(_NAMES)
-    return Page(series=checked.series, rejects=rejects, quirks=checked.quirks, next=following)
+    return Page(series=checked.series, rejects=rejects, quirks=checked.quirks)

@@ -31,6 +31,7 @@ ALL: dict[str, Any] = {
         "polygon": {"replicas": 3, "concurrency": 4, "queues": ["fetch.polygon", "store"], "resources": SOME},
         "rest": {"replicas": 0, "concurrency": 2, "queues": [], "resources": SOME},
     },
+    "masterKey": True,
     "keda": {"enabled": True},
     "flower": {"enabled": True},
     "networkPolicy": {"enabled": True},
@@ -43,8 +44,8 @@ ALL: dict[str, Any] = {
 }
 #: What each part may read; a worker and the web API also have the database and the vendors' keys.
 SECRETS = {
-    "worker": {"redis-password", "database-password", "marketfetch.toml"},
-    "serve": {"redis-password", "database-password", "marketfetch.toml"},
+    "worker": {"redis-password", "database-password", "marketfetch.toml", "master-key"},
+    "serve": {"redis-password", "database-password", "marketfetch.toml", "master-key"},
     "beat": {"redis-password"},
     "flower": {"redis-password", "flower-auth"},
 }
@@ -129,6 +130,19 @@ def test_every_pod_is_hardened_and_has_its_secrets_alone():
         (secret,) = (one["secret"] for one in pod["volumes"] if "secret" in one)
         assert {one["key"] for one in secret["items"]} == SECRETS[part], part
     assert parts == SECRETS.keys()
+
+
+def test_the_master_key_is_a_file_of_who_reads_the_database_and_of_none_unless_it_is_asked_for():
+    for values, expected in (({}, set()), ({"masterKey": True}, {"worker", "serve"})):
+        found = set()
+        for part, pod, container in deployments(rendered(**values)):
+            (secret,) = (one["secret"] for one in pod["volumes"] if "secret" in one)
+            named = {one["name"]: one.get("value") for one in container.get("env", ())}
+            path = named.get("MARKETFETCH_MASTER_KEY_FILE")
+            assert path in (None, "/run/secrets/marketfetch/master-key")
+            assert (path is not None) == ({"key": "master-key", "path": "master-key"} in secret["items"]), part
+            found |= {part} if path else set()
+        assert found == expected
 
 
 def test_every_setting_is_one_of_ours_and_workers_stop_softly():

@@ -49,12 +49,15 @@ def test_a_service_has_the_secrets_that_it_needs_and_no_other(compose):
     assert {name: set(service["secrets"]) for name, service in compose["services"].items()} == {
         "valkey": {"valkey_password"},
         "postgres": {"postgres_password"},
-        "worker": {"valkey_password", "postgres_password", "marketfetch.toml"},
+        "worker": {"valkey_password", "postgres_password", "marketfetch.toml", "master_key"},
         "beat": {"valkey_password"},
-        "serve": {"valkey_password", "postgres_password", "marketfetch.toml"},
+        "serve": {"valkey_password", "postgres_password", "marketfetch.toml", "master_key"},
         "flower": {"valkey_password", "flower_auth"},
     }
-    assert set(compose["secrets"]) == {"valkey_password", "postgres_password", "flower_auth", "marketfetch.toml"}
+    assert set(compose["secrets"]) == {"valkey_password", "postgres_password", "flower_auth", "marketfetch.toml", "master_key"}
+    for name, service in compose["services"].items():
+        path = service.get("environment", {}).get("MARKETFETCH_MASTER_KEY_FILE")
+        assert path == ("/run/secrets/master_key" if "master_key" in service["secrets"] else None), name
     assert all(one == {"file": f"./secrets/{name}"} for name, one in compose["secrets"].items())
     assert "secrets/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 

@@ -98,7 +98,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     (folder / "bin" / "valkey-server").symlink_to(get_binary_path())
     (folder / "secrets").mkdir()
     passwords = {"valkey_password": HOSTILE, "postgres_password": HOSTILE, "flower_auth": OF_FLOWER}
-    for name, text in {**passwords, "marketfetch.toml": KEYS}.items():
+    for name, text in {**passwords, "marketfetch.toml": KEYS, "master_key": ""}.items():
         (folder / "secrets" / name).write_text(f"{text}\n", encoding="utf-8")
     one.replaced["--dir /data"] = f"--dir {folder} --bind 127.0.0.1 --port {port}"
     one.replaced = dict(sorted(one.replaced.items(), key=lambda item: -len(item[0])))

@@ -51,7 +51,7 @@ def test_the_list_of_dependencies_is_that_of_the_package_and_of_what_the_image_r
     needed = set()
     for text in requires("marketfetch") or ():
         one = Requirement(text)
-        extras = ("", "worker", "postgres", "flower", "serve")
+        extras = ("", "worker", "postgres", "flower", "serve", "encryption")
         if one.name != "marketfetch" and (one.marker is None or any(one.marker.evaluate({"extra": name}) for name in extras)):
             one.marker = None
             needed.add(one)

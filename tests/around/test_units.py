@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from marketfetch.sealing import master_keys_in
+
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 NAMES = sorted(one.name for one in UNITS.iterdir())
 #: How exposed a service is, of 10 (systemd-analyze security). A unit without hardening has 9.6.
@@ -43,6 +45,23 @@ def test_a_unit_may_do_little_else_than_its_work(folder, name):
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     assert found, done.stdout + done.stderr
     assert float(found[1]) <= MOST_EXPOSED
+
+
+def test_the_master_key_is_a_credential_of_who_reads_the_database_and_may_be_missing():
+    """systemd takes SetCredential where the file of LoadCredential is not there (systemd.exec(5)); a blank is no key."""
+    for name in NAMES:
+        lines = (UNITS / name).read_text(encoding="utf-8").splitlines()
+        found = [line for line in lines if "master-key" in line]
+        assert found == (
+            [
+                "LoadCredential=master-key:/etc/marketfetch/master-key",
+                "SetCredential=master-key:\\x20",
+                "Environment=MARKETFETCH_MASTER_KEY_FILE=%d/master-key",
+            ]
+            if "worker" in name or "serve" in name
+            else []
+        ), name
+    assert master_keys_in(" ") == ()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from click.testing import CliRunner
+
 from marketfetch import Counts, Failure, JobStatus
-from marketfetch.documents.outcome import next_step, sentences
+from marketfetch.cli.steer import retry
+from marketfetch.documents.outcome import next_step, of_retry, sentences
 from marketfetch.jobs.steering import not_over
 
 
@@ -57,8 +60,21 @@ def test_a_retry_of_what_the_vendor_refused_is_not_advised() -> None:
     other = Failure(request="9", symbol="KO", reason="KO: Unavailable: no.")
     whole = state(state="failed", requests=Counts(total=2, failed=2), failures=refused)
     assert next_step(whole).startswith("The vendor refused each failed request, and would refuse it again: correct")
+    assert of_retry(whole) == next_step(whole)
     mixed = state(state="failed", requests=Counts(total=3, failed=3), failures=[*refused, other])
     assert "`marketfetch retry 0123456789abcdef`" in next_step(mixed)
+    assert of_retry(mixed) == of_retry(state()) == ""
+
+
+def test_a_retry_that_will_bring_the_same_says_so_when_it_is_called(monkeypatch) -> None:
+    refused = Failure(request="1", symbol="KO", reason="KO: BadRequest: no such range.")
+    asked = state(state="failed", requests=Counts(total=1, failed=1), failures=[refused])
+    monkeypatch.setattr("marketfetch.status", lambda _job: asked)
+    monkeypatch.setattr("marketfetch.retry", lambda _job: 1)
+    monkeypatch.setattr("marketfetch.cli.steer._whole", lambda job: job)
+    done = CliRunner().invoke(retry, [asked.job])
+    assert done.stdout == f"1 failed request of {asked.job} is to be made again.\n"
+    assert done.stderr.startswith("The vendor refused each failed request, and would refuse it again: correct")
 
 
 def test_a_symbol_that_is_unknown_is_corrected_and_not_asked_for_again() -> None:

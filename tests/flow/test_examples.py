@@ -13,10 +13,12 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.flow.conftest import ROOT, Place, a_place, end_group
 from tests.preloaded import preloaded
 from tests.waiting import LONG_S, eventually
+from tests.web.page_server import chromium
 
 EXAMPLES = ROOT / "examples"
 DJANGO = EXAMPLES / "django_app"
@@ -126,6 +128,24 @@ def test_a_web_app_enqueues_a_wish_and_its_progress_reaches_the_end(running, nam
     assert running.place.rows("SELECT count(DISTINCT symbol) FROM bars WHERE date BETWEEN '2024-01-02' AND '2024-01-05'") >= [
         (3,)
     ]
+
+
+def test_the_page_of_the_web_apps_shows_a_wish_to_its_end_and_says_what_was_refused(running):
+    if shutil.which("chromium") is None:
+        pytest.skip("there is no Chromium on this machine; CI has it from .ci/packages.txt")
+    with chromium() as browser:
+        page, raised = browser.new_page(color_scheme="dark"), []
+        page.on("pageerror", lambda error: raised.append(str(error)))
+        page.goto(running.urls["fastapi"] + "/")
+        page.get_by_label("Symbols").fill("ORCL, CSCO")
+        page.get_by_role("button", name="Fetch").press("Enter")
+        expect(page.get_by_role("status")).to_have_text("2 of 2 requests, 42 rows: done", timeout=60_000)
+        bar = page.get_by_role("progressbar")
+        assert bar.evaluate("bar => [bar.hidden, bar.value, bar.max]") == [False, 2, 2]
+        page.get_by_label("First day").fill("2024-02-01")
+        page.get_by_role("button", name="Fetch").click()
+        expect(page.get_by_role("status")).to_contain_text("2024-02-01", timeout=60_000)
+        assert raised == []
 
 
 @pytest.mark.parametrize("name", WEB_APPS)

@@ -56,6 +56,7 @@ def collector():
 
 def test_a_job_is_one_trace_from_submit_to_store(place, collector):
     place.env["MARKETFETCH_METRICS__TRACES_URL"] = f"http://127.0.0.1:{collector.server_address[1]}/v1/traces"
+    place.env["MARKETFETCH_PROVIDERS__POLYGON__PAGE_LIMIT"] = "150"
     place.worker(concurrency=2)
     job = place.fetch("polygon", "AAPL", "MSFT", start="2024-01-02", end="2024-01-31")
     assert job["state"] == "done"
@@ -71,3 +72,14 @@ def test_a_job_is_one_trace_from_submit_to_store(place, collector):
     attributes = {one.key: one.value for one in others[0].attributes}
     assert attributes["marketfetch.provider"].string_value == "polygon"
     assert b"S3CR3T" not in collector.raw
+    # The further pages of a request have records and messages of their own, and are in the trace of their job all the same.
+    collector.spans.clear()
+    pages = place.fetch("polygon", "AAPL", start="2024-02-01", end="2024-02-02", timespan="1m")["requests"]["total"]
+    assert pages > 2
+    eventually(lambda: len(collector.spans) >= 2 * pages + 1, what=lambda: f"every span has come: {collector.names()}")
+    assert collector.names() == ["fetch"] * pages + ["store"] * pages + ["submit"]
+    assert len({one.trace_id for one in collector.spans}) == 1
+    assert collector.spans[0].trace_id != root.trace_id
+    named = [one for span in collector.spans for one in span.attributes if one.key == "marketfetch.request"]
+    assert len({one.value.string_value for one in named}) == pages
+    assert place.rows("SELECT count(*) FROM ledger WHERE page > 0")[0][0] > 1

@@ -37,6 +37,22 @@ def test_delay_gives_an_async_result_and_stores(place):
     assert place.rows("SELECT calls FROM ledger") == [(1,)]
 
 
+def test_a_range_without_a_session_is_empty_and_costs_no_call(place, sandbox):
+    place.worker()
+    before = sandbox.log()["calls"]
+    code = (
+        "weekend = dict(start='2024-01-06', end='2024-01-07')\n"
+        "alone = polygon.delay('AAPL', **weekend)\n"
+        "chained = (polygon.s('MSFT', **weekend) | store_batch.s()).apply_async()\n"
+        "answer = [alone.get(timeout=300), chained.get(timeout=300)]"
+    )
+    assert [(one["symbol"], one["outcome"], one["rows"]) for one in answer(place, code)] == [
+        ("AAPL", "empty", 0), ("MSFT", "empty", 0),
+    ]  # fmt: skip
+    assert sandbox.log()["calls"] == before
+    eventually(lambda: not place.redis().keys("mf:{polygon}:req:*"), what="the gate has no record left")
+
+
 def test_a_chain_into_the_store_task_ends_with_what_was_stored(place):
     place.worker()
     ref = answer(place, f"answer = (polygon.s('AAPL', {ASKED}) | store_batch.s()).apply_async().get(timeout=300)")

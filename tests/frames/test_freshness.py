@@ -77,6 +77,16 @@ def test_each_listing_is_due_by_its_own_calendar(configured, store):
     assert found == {("X:BTCUSD", "1d"): 3, ("C:EURUSD", "1d"): 2, ("AAPL", "1mo"): 1}
 
 
+def test_a_vendors_table_of_stocks_is_due_by_the_calendar_of_its_exchange(configured, store):
+    keep_days(store, "EOD/AAPL", weekdays(date(2024, 1, 2), date(2024, 1, 11)), provider="nasdaq")
+    keep_days(store, "FRED/GDP", [date(2023, 10, 1)], zone="UTC", provider="nasdaq")
+    document = json.loads(run("--json").stdout)
+    found = {one["symbol"]: (one["last"], one["due"], one["sessions"]) for one in document["series"]}
+    # 15 January is a holiday; the table of 5 February is published later than bars are.
+    assert found == {"EOD/AAPL": ("2024-01-11", "2024-02-02", 15)}
+    assert "FRED/GDP" in " ".join(document["notes"])
+
+
 def test_behind_the_end_of_the_table_weekdays_count_and_a_sentence_says_so(configured, store, monkeypatch):
     later = unix_ms(datetime(2028, 12, 27, 12, tzinfo=UTC))
     monkeypatch.setattr(staleness, "_now_ms", lambda: later)

@@ -167,6 +167,17 @@ def test_each_listing_has_its_own_calendar(in_sqlite):
     assert "1 series of nasdaq (GDP) follow no calendar that is known here" in " ".join(json.loads(done.stdout)["notes"])
 
 
+def test_a_vendors_table_of_stocks_has_the_calendar_of_its_exchange(in_sqlite):
+    in_sqlite(
+        "EOD/AAPL", bars_of(weekdays(date(2024, 1, 2), date(2024, 1, 31), "2024-01-10")), zone=NEW_YORK, provider="nasdaq"
+    )
+    document = json.loads(run("--json").stdout)
+    assert [(one["provider"], one["symbol"], one["first"], one["last"]) for one in document["gaps"]] == [
+        ("nasdaq", "EOD/AAPL", "2024-01-10", "2024-01-10")  # and 15 January is a holiday
+    ]
+    assert document["notes"] == []
+
+
 def test_weeks_and_months_are_periods(configured, store):
     kept(store, "A", bars_of([date(2024, 1, 1), date(2024, 1, 22)]), timespan="1w", adjustment="raw", zone=NEW_YORK)
     kept(store, "A", bars_of([date(2024, 1, 1), date(2024, 4, 1)]), timespan="1mo", adjustment="raw", zone=NEW_YORK)

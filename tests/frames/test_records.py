@@ -134,6 +134,12 @@ def test_what_show_lacks_is_told_apart(kept: Any, tmp_path: Path) -> None:
     assert "No splits of AAPL were known on 1969-12-31: the first of what is stored came on 1970-01-01." in early
     other = run("show", "AAPL", "--dataset", "splits", "--start", "2022-01-01", "--end", "2022-12-31").stderr
     assert "No splits of AAPL fit: 3 rows of other days, or corrected ones, are stored." in other
+    none = ("--start", "2022-01-01", "--end", "2022-12-31")
+    assert "No splits of AAPL fit: 3 rows" in run("show", "AAPL", "--dataset", "splits", *none, "--json").stderr
+    written = run("export", "none.csv", "--dataset", "splits", "--symbols", "AAPL", *none)
+    assert "No splits of AAPL fit: 3 rows of other days, or corrected ones, are stored. The file has no row." in written.stderr
+    assert len((tmp_path / "none.csv").read_text().splitlines()) == 1
+    assert "fetches them. The file has no row." in run("export", "no.csv", "--dataset", "splits", "--symbols", "T").stderr
     elsewhere = run("show", "AAPL", "--dataset", "splits", "--provider", "alpha_vantage").stderr
     assert "`marketfetch fetch alpha_vantage AAPL --dataset splits` fetches them" in elsewhere
     assert "Did you mean 'polygon'" in run("show", "AAPL", "--dataset", "splits", "--provider", "polygn", code=2).stderr

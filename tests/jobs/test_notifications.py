@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import signal
+import subprocess
+import sys
 import threading
 from asyncio.base_events import Server
 from base64 import b64decode, b64encode
@@ -24,8 +27,10 @@ from marketfetch.cli.main import marketfetch
 from marketfetch.jobs import happenings
 from marketfetch.ops import freshness_look, notifying, webhooks
 from marketfetch.ops.staleness import Stale
-from marketfetch.settings import SettingsError, get_settings, override
+from marketfetch.settings import SettingsError, get_settings, override, unrelated_environment
+from marketfetch.settings import model as settings_model
 from marketfetch.storage.notifications import Notifications
+from marketfetch.stored_settings import UnknownSetting, path_of
 from tests.storage.batches import batch
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -139,6 +144,21 @@ def test_the_signature_is_that_of_the_reference_library():
     assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
+def test_a_signature_holds_for_its_id_time_and_body_alone():
+    """So a receiver that looks at the time refuses an event that is sent once more later, and nothing of it can be changed."""
+    of = webhooks.signature(SECRET, "evt_1", 1_700_000_000, "{}")
+    others = [("evt_2", 1_700_000_000, "{}"), ("evt_1", 1_700_000_001, "{}"), ("evt_1", 1_700_000_000, "{ }")]
+    assert of not in [webhooks.signature(SECRET, *one) for one in others]
+    assert of != webhooks.signature("whsec_" + b64encode(b"x" * 16).decode(), "evt_1", 1_700_000_000, "{}")
+
+
+def test_no_client_can_name_a_target():
+    """An address that a worker calls stands in the settings of the machine: it is no setting of the database."""
+    for name in ("notify", "notify.ops.url", "smtp.host", "metrics.host"):
+        with pytest.raises(UnknownSetting, match="is read when a process starts"):
+            path_of(name, settings_model())
+
+
 def test_the_end_of_a_job_is_sent_once_with_its_counts(emptied, receiver):
     emptied()
     with targets({"name": "ops", "url": receiver.url, "secret": SECRET, "events": ["job over"]}):
@@ -217,25 +237,35 @@ def test_an_event_is_sent_again_with_the_same_id_until_it_is_taken(emptied, rece
         assert recorded.waiting() == []
 
 
-def test_a_sender_that_is_killed_in_between_delays_the_event(emptied, receiver, monkeypatch):
+SENDER = """
+from marketfetch import connections
+from marketfetch.ops import notifying
+from marketfetch.storage.notifications import Notifications
+connections._arm()
+notifying.deliver_due(Notifications(connections.store()), now_ms=%d)
+"""
+
+
+@pytest.mark.parametrize(("point", "times"), [("deliver:before", 1), ("deliver:after", 2)])
+def test_a_process_that_dies_between_its_claim_and_its_note_delays_the_event(emptied, receiver, tmp_path, point, times):
+    """Killed by the kernel, at the call and behind it: the event is sent at least once, and always under one id."""
     emptied()
-
-    class Killed(BaseException):
-        pass
-
-    def killed(*_: object, **__: object) -> None:
-        raise Killed
-
-    with targets({"name": "ops", "url": receiver.url, "secret": SECRET}):
+    target = {"name": "ops", "url": receiver.url, "secret": SECRET}
+    with targets(target):
         set_aside()
         record()
-        with monkeypatch.context() as patched:
-            patched.setattr(notifying, "send", killed)
-            with pytest.raises(Killed):
-                deliver()
+        variables = {f"MARKETFETCH_{name}": value for name, value in _variables().items()}
+        variables |= {"MARKETFETCH_NOTIFY": json.dumps([target]), "MARKETFETCH_FAILPOINT": point}
+        env = {**unrelated_environment(), **variables}
+        died = subprocess.run([sys.executable, "-c", SENDER % NOW], cwd=tmp_path, env=env, capture_output=True, check=False)
+        assert died.returncode == -signal.SIGKILL, died.stderr
+        assert len(receiver.got) == times - 1
         assert deliver(NOW + 5_000) == 0, "its claim is in force"
         assert deliver(NOW + 2 * MINUTE) == 1
-        assert len(receiver.got) == 1
+        assert len(receiver.got) == times
+        assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1
+        for one in receiver.got:
+            verified(*one)
 
 
 def test_a_target_that_fails_holds_up_no_other(emptied, receiver):

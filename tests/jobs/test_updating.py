@@ -15,8 +15,9 @@ import marketfetch
 from marketfetch import connections
 from marketfetch.cli.main import marketfetch as command
 from marketfetch.exceptions import BadRequestError
-from marketfetch.jobs import planning
+from marketfetch.jobs import planning, scheduling
 from marketfetch.jobs.updating import first_day, update_for
+from marketfetch.schemas.job_spec import WHOLE_START
 from marketfetch.vendors.times import local_date, unix_ms
 from marketfetch.vendors.trading_days import close_ms
 from tasks import job_tasks
@@ -169,3 +170,27 @@ def test_a_whole_list_is_updated_as_a_whole(emptied):
     job = connections.store().job(marketfetch.update("polygon", ["KO"], dataset="splits").job_id)
     assert job is not None
     assert json.loads(job.spec)["dataset"] == "splits"
+
+
+@pytest.mark.parametrize("dataset", ["splits", "Dividends", "symbols", "delisted", "grouped"])
+def test_a_list_of_all_symbols_is_updated_in_every_way_in(emptied, tmp_path, monkeypatch, dataset):
+    """`*` in Python, in a command, by name, and in a schedule: of a list by days the last days, of any other the whole list."""
+    monkeypatch.chdir(tmp_path)
+    emptied()
+    asked = marketfetch.update("polygon", ["*"], dataset=dataset)
+    spec = json.loads(connections.store().job(asked.job_id).spec)  # type: ignore[union-attr]
+    by_days = dataset.lower() in ("splits", "dividends", "grouped")
+    assert (spec["symbols"], spec["start"] == str(WHOLE_START)) == (["*"], not by_days)
+    wish = {"provider": "polygon", "symbols": ["*"], "dataset": dataset}
+    by_name = job_tasks.update.apply(kwargs=wish, task_id=f"from-a-beat-{dataset}").get()
+    done = CliRunner().invoke(command, ["update", "polygon", "*", "--dataset", dataset, "--json"])
+    assert done.exit_code == 0, done.output
+    text = f'[[schedule]]\nname = "all"\nprovider = "polygon"\nsymbols = ["*"]\ndataset = "{dataset}"\nwhen = "every 6h"\n'
+    (tmp_path / "marketfetch.toml").write_text(text)
+    (planned,) = scheduling.schedules()
+    assert planned.fault == ""
+    for job in (by_name, json.loads(done.stdout)["job"], scheduling.run_now("all").job_id):
+        found = json.loads(connections.store().job(job).spec)  # type: ignore[union-attr]
+        assert {name: found[name] for name in ("symbols", "dataset", "start", "end")} == {
+            name: spec[name] for name in ("symbols", "dataset", "start", "end")
+        }

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from marketfetch.providers.polygon import flat_file_columns, flat_file_parts
 
@@ -32,6 +32,7 @@ from marketfetch.vendors.errors import (
     Unavailable,
 )
 from marketfetch.vendors.http import HttpReply
+from marketfetch.vendors.protocol import VendorOptions
 from marketfetch.vendors.reading import read
 
 VENDOR = vendor("polygon")
@@ -87,21 +88,21 @@ def rejected(page: Page) -> list[tuple[int, str, str, str]]:
     return [(one.row, one.field, one.symbol, one.reason) for one in page.rejects]
 
 
-def chain(body: bytes) -> list[Page]:
-    """Every page of a file of minutes, whose parts have about a thousand rows."""
-    request = asked("1m")
-    pages = [in_parts(body, request)]
+SMALL_PARTS = VENDOR.options(page_limit=1_000)
+
+
+def chain(body: bytes, request: Request | None = None, options: VendorOptions = SMALL_PARTS) -> list[Page]:
+    """Every page of a file, by default one of minutes, whose parts have about a thousand rows."""
+    request = request or asked("1m")
+    pages = [in_parts(body, request, options)]
     while pages[-1].next:
         request = request.next_page(pages[-1].next)
-        pages.append(in_parts(body, request))
+        pages.append(in_parts(body, request, options))
     return pages
 
 
-def in_parts(body: bytes, request: Request) -> Page:
-    return read(request, HttpReply(200, {}, body), SMALL_PARTS, max_reject_share=0.9)
-
-
-SMALL_PARTS = VENDOR.options(page_limit=1_000)
+def in_parts(body: bytes, request: Request, options: VendorOptions = SMALL_PARTS) -> Page:
+    return read(request, HttpReply(200, {}, body), options, max_reject_share=0.9)
 
 
 # --- what is read ---
@@ -249,6 +250,7 @@ def test_each_bad_row_is_a_reject_with_its_reason_and_costs_no_other():
     assert [(one.name, one.rows) for one in page.quirks] == [("identical row", 1)]
 
 
+@settings(deadline=None)  # the first example imports pyarrow
 @given(st.lists(st.sampled_from(HOSTILE), min_size=1, max_size=12))
 def test_the_quick_way_and_the_way_by_row_are_the_same_bars_and_the_same_rejects(rows):
     part = flat_file_parts.part_of(csv(*rows), flat_file_parts.Place())
@@ -269,6 +271,40 @@ def test_a_daily_bar_of_another_day_is_a_reject_and_a_ticker_that_comes_twice_is
     page = page_of(csv(*rows))
     assert closes(page) == {"AAPL": 3, "BAUG": 3}
     assert [one[:3] for one in rejected(page)] == [(1, "window_start", "LATE"), (4, "close", "TWO"), (5, "close", "TWO")]
+
+
+@pytest.mark.parametrize("timespan", ["1d", "1m"])
+def test_rows_of_one_symbol_and_time_in_two_parts_are_judged_as_in_one(timespan):
+    """In a file that is not sorted. The earlier part is stored by then: its row counts, and other values are a reject."""
+    row = day_row if timespan == "1d" else minute_row
+    fillers = [row(f"M{a}{b}") for a in "ABCDE" for b in "ABCDEFGH"]
+    bad = row("BAD", close=-1)
+    first = [row("SAME"), row("TWO"), row("VOL", volume=7), row("NUL", open=0, high=0, low=0), bad]
+    second = [row("SAME"), row("TWO", close=3.5), row("VOL"), row("NUL", open=0, high=0, low=0), row("BAD"), row("ZED")]
+    body = csv(*first, *fillers, *second, *fillers, row("TWO", close=3.5), row("ZOO"))
+    pages = chain(body, asked(timespan), VENDOR.options(page_limit=10))
+    assert len(pages) > 4
+    bars = [(one.symbol, float(one.bars.close[0])) for page in pages for one in page.series]
+    assert sorted(bars) == sorted(
+        [("SAME", 3), ("TWO", 3), ("VOL", 3), ("NUL", 3), ("BAD", 3), ("ZED", 3), ("ZOO", 3)]
+        + [(f"M{a}{b}", 3) for a in "ABCDE" for b in "ABCDEFGH"]
+    )
+    again = len(first) + len(fillers)
+    differ = "two rows of one time differ"
+    assert [one for page in pages for one in rejected(page)] == [
+        (4, "close", "BAD", "price is not finite and positive"),
+        (again + 1, "close", "TWO", differ),
+        (again + 2, "volume", "VOL", differ),
+        (again + len(second) + len(fillers), "close", "TWO", differ),
+    ]
+    values = [one.value for page in pages for one in page.rejects]
+    assert values[1:3] == ["3.5, in an earlier part of the file 3.0", "10.0, in an earlier part of the file 7.0"]
+
+
+def test_the_parts_of_a_sorted_file_are_read_once(monkeypatch):
+    body = minute_file(MARKET, DAY, ("AAPL", "IBM", "MSFT", "KO", "PG", "XOM", "CAT", "BA"))
+    monkeypatch.setattr("marketfetch.providers.polygon.flat_files.EarlierRows", None)
+    assert len(chain(body)) > 2
 
 
 def test_a_file_of_mostly_bad_rows_fails_and_keeps_its_rejects():

@@ -14,12 +14,15 @@ from redis.exceptions import ConnectionError as RedisAway
 from marketfetch import connections
 from marketfetch.cli.main import marketfetch
 from marketfetch.ops import dead_letters
+from marketfetch.schemas.rejects import Reject
+from marketfetch.storage.store import Job
 from marketfetch.storage.store_errors import StoreUnavailable
 from marketfetch.web import health_look
 from marketfetch.web.call_threads import Calls
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of, kept
 from tests.frames.test_gaps_in_minutes import keep as keep_minutes
 from tests.frames.test_gaps_in_minutes import minutes
+from tests.storage.batches import batch
 from tests.web.conftest import Client
 
 #: Each document, and the command that prints it.
@@ -64,6 +67,25 @@ def test_a_document_is_that_of_the_command(filled, path, command):
     found = filled.get(path)
     assert found.status_code == 200, found.text
     assert timeless(found.json()) == timeless(json.loads(printed))
+
+
+def test_rejects_are_chosen_by_a_vendor_a_symbol_and_a_reason(client):
+    low = Reject(3, "low", "101.5", "low is above open or close", "AAPL")
+    high = Reject(4, "high", "9.5", "high is below open or close", "MSFT")
+    connections.store().create()
+    connections.store().save_job(Job("feed0123456789ab", "{}", 1), ["a"])
+    connections.store().store([batch("a", rejects=(low, high)), batch("b", symbol="KO", rejects=(low,))])
+
+    def chosen(**asked: Any) -> dict[str, int]:
+        return {one["field"]: one["rows"] for one in client.get("rejects", params=asked).json()["reasons"]}
+
+    assert chosen() == chosen(of="polygon") == {"low": 2, "high": 1}
+    assert chosen(of="feed01") == {"low": 1, "high": 1}
+    assert chosen(of="MSFT") == {"high": 1}
+    assert chosen(of="polygon", reason="HIGH IS") == {"high": 1}
+    assert chosen(of="nasdaq") == {}
+    assert client.get("rejects", params={"of": "polygon", "limit": 1}).json()["rows"][0]["field"] in ("low", "high")
+    assert "'NOSUCH' is no vendor" in client.refused(client.get("rejects", params={"of": "NOSUCH"}), 422)
 
 
 def test_a_key_is_paused_and_resumed(client):

@@ -60,6 +60,9 @@ volumes:
         {{- range .secrets }}
         - {key: {{ . }}, path: {{ . }}}
         {{- end }}
+        {{- if and .root.Values.masterKey (has "database-password" .secrets) }}
+        - {key: master-key, path: master-key}
+        {{- end }}
   - name: tmp
     emptyDir: {medium: Memory, sizeLimit: 64Mi}
 {{- end }}
@@ -82,4 +85,7 @@ volumeMounts:
 - {name: MARKETFETCH_DATABASE_URL, value: {{ .Values.databaseUrl | quote }}}
 - {name: MARKETFETCH_DATABASE_PASSWORD_FILE, value: /run/secrets/marketfetch/database-password}
 - {name: MARKETFETCH_CONFIG, value: /run/secrets/marketfetch/marketfetch.toml}
+{{- if .Values.masterKey }}
+- {name: MARKETFETCH_MASTER_KEY_FILE, value: /run/secrets/marketfetch/master-key}
+{{- end }}
 {{- end }}
