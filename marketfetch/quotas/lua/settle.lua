@@ -35,14 +35,14 @@ for _, one in ipairs(waiters(record)) do
   if one[2] ~= '' then
     notified = notified + 1
     redis.call('HSET', prefix .. 'req:' .. one[1], 's', 'answered', 'f', 0, 'q', '', 'o', one[1],
-      'm', string.match(one[2], '^%d+ (.*)$'), 'w', ARGV[3], 'r', FORMAT)
+      'm', string.match(one[2], '^%d+ (.*)$'), 'w', ARGV[3], 'r', format_for(one[1]))
     redis.call('ZADD', KEYS[5], math.floor(now / 1000), one[1])
     redis.call('HSET', KEYS[7], string.match(one[1], '^task:(.*)$'), one[1])
   end
 end
 local task = string.match(fields[2] or '', '^task:(.*)$')
 if task then redis.call('HDEL', KEYS[7], task) end
-if redis.call('ZREM', KEYS[1], id) == 1 then leave_lane(prefix, fields[3] .. ':' .. fields[4], 1) end
+if redis.call('ZREM', ready_of(prefix, id), id) == 1 then leave_lane(prefix, fields[3] .. ':' .. fields[4], 1) end
 for i = 2, 6 do redis.call('ZREM', KEYS[i], id) end
 redis.call('ZREM', prefix .. 'unstarted', id)
 redis.call('DEL', record, prefix .. 'batch:' .. id, prefix .. 'raised:' .. id, prefix .. 'buried:' .. id)
