@@ -39,7 +39,19 @@ def admit_costs(short: bool) -> dict[str, Any]:
         nothing = redis.register_script("return 1")
         names = [f"{gate.prefix}{one}" for one in _NAMES]
         # What admit sends, to the byte: prefix, numbers, epoch, clock and the key with its windows.
-        arguments = [gate.prefix, 1, 10**9, 10_000, 30_000, 500, 0, "", 0, json.dumps([KEY.as_argument(datetime.now(UTC))])]
+        arguments = [
+            gate.prefix,
+            1,
+            10**9,
+            10_000,
+            30_000,
+            500,
+            0,
+            "",
+            0,
+            json.dumps([KEY.as_argument(datetime.now(UTC))]),
+            '[""]',
+        ]
         times: dict[str, list[float]] = {}
 
         def timed(name: str, action: Callable[[], Any]) -> Any:

@@ -79,6 +79,7 @@ class AsyncMarketfetch:
         priority: int = NORMAL,
         by_symbol: bool = False,
         owner: str | None = None,
+        keys_without_owner: bool = False,
         name: str = "",
         tags: Sequence[str] = (),
         on_over: Mapping[str, object] | None = None,
@@ -97,6 +98,7 @@ class AsyncMarketfetch:
             priority=priority,
             by_symbol=by_symbol,
             owner=owner,
+            keys_without_owner=keys_without_owner,
             name=name,
             tags=tags,
             on_over=on_over,
@@ -114,6 +116,7 @@ class AsyncMarketfetch:
         priority: int = NORMAL,
         by_symbol: bool = False,
         owner: str | None = None,
+        keys_without_owner: bool = False,
         name: str = "",
         tags: Sequence[str] = (),
         on_over: Mapping[str, object] | None = None,
@@ -130,6 +133,7 @@ class AsyncMarketfetch:
             priority=priority,
             by_symbol=by_symbol,
             owner=owner,
+            keys_without_owner=keys_without_owner,
             name=name,
             tags=tags,
             on_over=on_over,
@@ -148,6 +152,8 @@ class AsyncMarketfetch:
         again: bool = False,
         priority: int = NORMAL,
         by_symbol: bool = False,
+        owner: str | None = None,
+        keys_without_owner: bool = False,
     ) -> Forecast:
         """`marketfetch.plan`: what `submit` with these arguments would cost at this moment."""
         return await self._run(
@@ -162,6 +168,8 @@ class AsyncMarketfetch:
             again=again,
             priority=priority,
             by_symbol=by_symbol,
+            owner=owner,
+            keys_without_owner=keys_without_owner,
         )
 
     async def status(self, job_id: str) -> JobStatus:

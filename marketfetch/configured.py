@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
+from typing import Final
 
 from marketfetch import vendors
 from marketfetch.quotas import KeyLimits, key_limits
+from marketfetch.quotas.lanes import lane
 from marketfetch.quotas.limits import Window, parse
 from marketfetch.quotas.values import VendorCount
 from marketfetch.settings import get_settings
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.protocol import VendorOptions
 from marketfetch.vendors.reply_parsing import calls_counted
+
+_PRINT_DIGITS: Final = 16
 
 
 @lru_cache(maxsize=64)
@@ -26,16 +32,48 @@ def options(provider: str) -> VendorOptions:
 
 @lru_cache(maxsize=64)
 def keys(provider: str) -> tuple[KeyLimits, ...]:
-    """Returns a vendor's keys with the limits of each."""
+    """Returns a vendor's keys with the limits of each, and the lanes that it serves.
+
+    Labels with one secret are one key under the first of them: it has the limits of each, and serves the owners of all.
+    """
     section = get_settings().provider(provider)
     plan = vendors.vendor(provider).plans[section.plan]
     limits = plan.limits if section.limits is None else section.limits
     # Limits in settings describe another plan, so the published plan's concurrency does not apply to them.
     concurrency = section.concurrency or (plan.concurrency if section.limits is None else None)
-    return tuple(
-        key_limits(key.label, section.key_limits.get(key.label, limits), concurrency=concurrency, reserve=section.reserve)
-        for key in section.keys
-    )
+    labels_of: dict[str, list[str]] = {}
+    for key in section.keys:
+        labels_of.setdefault(key.secret.get_secret_value(), []).append(key.label)
+    found = []
+    for secret, same in labels_of.items():
+        texts = dict.fromkeys(text for label in same for text in section.key_limits.get(label, limits))
+        one = key_limits(same[0], tuple(texts), concurrency=concurrency, reserve=section.reserve)
+        served = sorted({lane(owner) for label in same for owner in (section.key_owners.get(label) or [""])})
+        found.append(replace(one, lanes=tuple(served), secret_print=_print(provider, secret)))
+    return tuple(found)
+
+
+def owners(provider: str) -> dict[str, tuple[str, ...]]:
+    """Returns the labels of the keys of each owner; "" for those without one."""
+    section = get_settings().provider(provider)
+    found: dict[str, list[str]] = {}
+    for key in section.keys:
+        for owner in section.key_owners.get(key.label) or [""]:
+            found.setdefault(owner, []).append(key.label)
+    return {owner: tuple(some) for owner, some in found.items()}
+
+
+def owners_of(provider: str, label: str) -> tuple[str, ...]:
+    """Returns whose jobs alone a key serves, empty for those without an owner: of every label with the same secret."""
+    section = get_settings().provider(provider)
+    secret = next((key.secret for key in section.keys if key.label == label), None)
+    same = [key.label for key in section.keys if key.secret == secret]
+    return tuple(dict.fromkeys(owner for one in same for owner in section.key_owners.get(one, ())))
+
+
+def _print(provider: str, secret: str) -> str:
+    """Tells in Redis whether two labels stand for one secret, without a way back to it."""
+    return hashlib.sha256(f"{provider}\n{secret}".encode()).hexdigest()[:_PRINT_DIGITS]
 
 
 def counted(provider: str, label: str, reply: HttpReply) -> VendorCount | None:

@@ -23,6 +23,8 @@ from marketfetch.vendors.trading_days import zone_of_days
 #: The userinfo's own signs are percent-encoded in it.
 _PROXY: Final = re.compile(r"http://(?:[^\s/?#@]+@)?[^\s/?#@]+/?")
 
+_LONGEST_OWNER: Final = 100
+
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -59,6 +61,18 @@ def universe_name(name: str) -> str:
 UniverseName = Annotated[str, AfterValidator(universe_name)]
 
 
+def owner_name(name: str) -> str:
+    """Whose jobs a key serves, written as `submit(owner=...)` takes it. Raises ValueError with a sentence."""
+    name = name.strip()
+    if not name or not name.isprintable() or len(name) > _LONGEST_OWNER:
+        raise ValueError(f"an owner is 1 to {_LONGEST_OWNER} printable characters, such as customer-17")
+    return name
+
+
+#: Whose jobs a key serves.
+OwnerName = Annotated[str, AfterValidator(owner_name)]
+
+
 class Key(NamedTuple):
     """An API key, and the label that replaces it in logs, messages and tables."""
 
@@ -83,6 +97,10 @@ class ProviderSettings(VendorOptions):
     with a key (None: the plan's maximum, or none). `reserve` is the share of every limit, 0 to 1, that marketfetch leaves to
     other users of the same keys.
 
+    `key_owners` names, by label, whose jobs alone are fetched with a key; a key that it does not name serves the jobs without
+    an owner. An entry may come before its key, so that the key never serves others. Owners may have the same secret under
+    labels of their own: its limits then hold for all of them together.
+
     `proxy` is an HTTP proxy through which this vendor is called (`http://user:password@host:3128`), and `ca_file` a PEM file of
     the authorities that may vouch for it, instead of the usual ones. An empty text is the same as neither.
     """
@@ -91,6 +109,7 @@ class ProviderSettings(VendorOptions):
     plan: str = "free"
     limits: list[str] | None = None
     key_limits: dict[str, list[str]] = Field(default_factory=dict)
+    key_owners: dict[str, list[OwnerName]] = Field(default_factory=dict)
     concurrency: int | None = Field(default=None, ge=1)
     reserve: float = Field(default=0.0, ge=0, lt=1)
     proxy: SecretStr | None = None
@@ -130,9 +149,13 @@ class ProviderSettings(VendorOptions):
                     f"(a line break, a control character, or a letter outside ASCII): copy it again"
                 )
         for label, secret in zip(labels, secrets, strict=True):
-            if secrets.count(secret) > 1:
-                both = ", ".join(one for one, other in zip(labels, secrets, strict=True) if other == secret)
-                raise ValueError(f"api_keys: the same secret appears more than once ({both}); keep one of them")
+            same = [one for one, other in zip(labels, secrets, strict=True) if other == secret]
+            if len(same) > 1 and sum(not self.key_owners.get(one) for one in same) > 1:
+                raise ValueError(f"api_keys: the same secret appears more than once ({', '.join(same)}); keep one of them")
+            if len(same) > 1 and not set(getattr(self, "file_keys", {})).isdisjoint(same):
+                raise ValueError(
+                    f"api_keys: {', '.join(same)} have one secret, so none of them may have credentials in file_keys"
+                )
             if labels.count(label) > 1:
                 raise ValueError(f"api_keys: two keys have the label {label!r}; a label stands for one key")
             if label == "*" or not label.isprintable():
@@ -143,6 +166,13 @@ class ProviderSettings(VendorOptions):
     @classmethod
     def _null_clears_key_limits(cls, found: Any) -> Any:
         return {} if found is None else found
+
+    @field_validator("key_owners", mode="before")
+    @classmethod
+    def _one_owner_is_a_list(cls, found: Any) -> Any:
+        if not isinstance(found, dict):
+            return {} if found is None else found
+        return {label: [owners] if isinstance(owners, str) else owners for label, owners in found.items()}
 
     @field_validator("limits")
     @classmethod
@@ -168,8 +198,12 @@ class ProviderSettings(VendorOptions):
         for label in named:
             if label not in (*labels, EVERY_KEY):
                 raise ValueError(f"file_keys: no key is labelled {label!r}; labels are: {', '.join(labels) or 'none'}")
-        if named and EVERY_KEY not in named and (without := [label for label in labels if label not in named]):
-            # Any key of the vendor may be chosen for a file.
+        if (
+            named
+            and EVERY_KEY not in named
+            and (without := [label for label in labels if label not in named and not self.key_owners.get(label)])
+        ):
+            # Any key without an owner may be chosen for a file; an owner's key without credentials is chosen for none.
             raise ValueError(f"file_keys: the key labelled {without[0]!r} has no credentials for files; give every key its own")
         return self
 

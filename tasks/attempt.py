@@ -16,6 +16,7 @@ from marketfetch import settings_in_force, vendors
 from marketfetch.configured import keys, options
 from marketfetch.jobs import batches
 from marketfetch.quotas import Gate, Parking, Start
+from marketfetch.quotas.lanes import lane_of_id, serving
 from marketfetch.quotas.values import Kept, KeyVerdict, StoreTurn
 from marketfetch.redaction import redact_bytes
 from marketfetch.schemas.bars import BarSeries
@@ -76,6 +77,7 @@ class Run(Calling):
         """Makes the one HTTP call and reads its reply. Raises FetchError, SendTooLate."""
         vendor, ours = vendors.vendor(request.provider), options(request.provider)
         key = self._key_of(request.provider)
+        self._check_owner(request, key)
         call = vendor.build_request(request, ours)
         endpoint = endpoint_of(request.provider, call, key)
         self.url = transport.redacted_url(call, endpoint.base_url)
@@ -110,6 +112,14 @@ class Run(Calling):
         if settings_in_force.was_unset(f"providers.{provider}.api_keys.{self.turn.key_label}"):
             raise SendTooLate
         raise BadCredentials(f"no key labelled {self.turn.key_label!r} is configured for {provider} in this worker")
+
+    def _check_owner(self, request: Request, key: Key) -> None:
+        """A key that has got another owner since the grant is used for no request of the former one. Raises SendTooLate."""
+        for _ in range(2):
+            if any(one.label == key.label for one in serving(keys(request.provider), request.lane)):
+                return
+            settings_in_force.refresh(now=True)
+        raise SendTooLate
 
     def _extend_chain(self, request: Request, page: Page) -> None:
         """Checks that the pages lead to an end, and keeps what they have brought. Raises EndlessPages, RedisError."""
@@ -274,7 +284,8 @@ class Run(Calling):
     def _step_of_key(self, error: FetchError, provider: str) -> Step | None:
         """Reports what the error says of the key. The step if the request has returned to the lane, None if it has not."""
         if isinstance(error, BadCredentials) and not self.unsent:
-            others = [one.label for one in keys(provider) if one.label != self.turn.key_label]
+            alike = serving(keys(provider), lane_of_id(self.id))
+            others = [one.label for one in alike if one.label != self.turn.key_label]
             verdict = self.report(
                 lambda: self.gate.suspect(
                     self.id, fence=self.fence, key_label=self.turn.key_label, why=error.message, others=others

@@ -42,8 +42,11 @@ def endpoint_of(provider: str, call: HttpRequest, key: Key) -> Endpoint:
             settings.provider(provider).base_url, key.label, key.secret, Timeouts(connect_s=connect_s, total_s=total_s)
         )
     need_signing()
-    if (secret := ours.file_key(key.label)) is None:
-        raise NotEntitled(f"{provider} has no credentials for files here: set providers.{provider}.file_keys in this worker")
+    # What stands for every key is of those without an owner: an owner's files come with credentials of its own.
+    owned = bool(settings.provider(provider).key_owners.get(key.label))
+    if (secret := ours.file_keys.get(key.label) if owned else ours.file_key(key.label)) is None:
+        whose = f"the key {key.label!r}, which has an owner," if owned else "this worker"
+        raise NotEntitled(f"{provider} has no credentials for files of {whose}: set providers.{provider}.file_keys there")
     bounds = Timeouts(connect_s=connect_s, total_s=ours.files_seconds, max_bytes=MOST_FILE_BYTES)
     return Endpoint(ours.files_url, key.label, secret, bounds)
 

@@ -102,7 +102,7 @@ def fetch(
     """
     from marketfetch import submit
     from marketfetch.addresses import database_choice, missing_database
-    from marketfetch.cli.owner import owner
+    from marketfetch.cli.owner import is_system_user, owner
     from marketfetch.documents.job_documents import submitted_job
     from marketfetch.documents.outcome import why_no_call
     from marketfetch.exceptions import WrongValueError
@@ -143,6 +143,7 @@ def fetch(
         priority=priority,
         by_symbol=by_symbol,
         owner=owner(),
+        keys_without_owner=is_system_user(),
         name=name,
         tags=tags,
     )

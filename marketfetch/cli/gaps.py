@@ -104,13 +104,13 @@ def gaps(
 
 
 def _repaired(found: Found, *, all_of_them: bool) -> list[RepairJob]:
-    from marketfetch.cli.owner import owner
+    from marketfetch.cli.owner import is_system_user, owner
     from marketfetch.jobs.gap_repair import can_mend, repair
 
     chosen = [one for one in found.missing if all_of_them or can_mend(one)]
     if not chosen and found.missing:
         hint("No call can bring these sessions, so nothing was submitted: --all asks for them all the same.")
-    return repair(chosen, owner=owner())
+    return repair(chosen, owner=owner(), keys_without_owner=is_system_user())
 
 
 def _print_jobs(jobs: Sequence[RepairJob]) -> None:

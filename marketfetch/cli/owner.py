@@ -16,3 +16,10 @@ def owner() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container's user needs no name
         return f"uid {os.getuid()}"
+
+
+def is_system_user() -> bool:
+    """True where the owner is only the name of the system's user, who may have no API key of its own."""
+    from marketfetch.settings import get_settings
+
+    return not get_settings().owner

@@ -37,7 +37,8 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
     if not found:
         hint("No API key is configured. `marketfetch check` says how to set one.")
         return
-    rows = [("vendor", "key", "limit", "used", "next call", "open", "parked")]
+    owned = any(one.owners for one in found)  # most installations have no owners of keys
+    rows = [("vendor", "key", *(("owner",) if owned else ()), "limit", "used", "next call", "open", "parked")]
     for one in found:
         limits = one.key.limits or (None,)
         for number, use in enumerate(limits):
@@ -47,6 +48,7 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
                 (
                     one.provider if first else "",
                     one.key.label if first else "",
+                    *((", ".join(one.owners) if first else "",) if owned else ()),
                     use.text if use else "no limits",
                     used,
                     _next_call(one.key, use.resets_ms if use else 0),

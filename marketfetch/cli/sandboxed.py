@@ -27,7 +27,7 @@ def vendors_at(base_urls: Mapping[str, str], *, label: str) -> dict[str, Any]:
 def _no_tables(name: str) -> dict[str, None]:
     """The tables of a vendor that a sandbox empties: by None, as an empty one would be merged with a configured one."""
     files = {"file_keys": None} if issubclass(vendor(name).options, FileService) else {}
-    return {"key_limits": None, **files}
+    return {"key_limits": None, "key_owners": None, **files}
 
 
 def variables(base_urls: Mapping[str, str], *, label: str) -> dict[str, str]:

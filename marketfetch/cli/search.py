@@ -28,7 +28,7 @@ def search(ctx: click.Context, *, provider: str, words: tuple[str, ...], as_json
     status found. Exits with 1 if nothing is found, or the call failed.
     """
     from marketfetch import connections, submit
-    from marketfetch.cli.owner import owner
+    from marketfetch.cli.owner import is_system_user, owner
     from marketfetch.cli.progress import watched
     from marketfetch.cli.show_records import print_rows
     from marketfetch.documents.outcome import next_step, sentences
@@ -37,7 +37,7 @@ def search(ctx: click.Context, *, provider: str, words: tuple[str, ...], as_json
     from marketfetch.storage.stored_records import records_of_job
 
     text = quote_plus(" ".join(words))
-    job = submit(provider, [text], dataset="search", owner=owner())
+    job = submit(provider, [text], dataset="search", owner=owner(), keys_without_owner=is_system_user())
     state = watched({job.job_id: provider})[job.job_id]
     asked = question("search")
     rows = [named(asked, row) for row in records_of_job(connections.recorded(), asked.kind, job.job_id)]

@@ -21,6 +21,7 @@ _ALL = "every setting"
 @click.argument("name", required=False)
 @click.argument("values", nargs=-1)
 @click.option("--add", "label", metavar="LABEL", help="Add the API key LABEL to NAME; its secret is typed, or read from stdin.")
+@click.option("--owner", metavar="OWNER", help="With --add: the key serves the jobs of this owner alone.")
 @click.option("--unset", metavar="NAME", help="Take a setting out of the database, so that TOML or the default gives it.")
 @click.option("--undo", is_flag=False, flag_value=_LATEST, metavar="[CHANGE]", help="Undo a change, by its number; the latest.")
 @click.option("--history", is_flag=False, flag_value=_ALL, metavar="[NAME]", help="Show who changed what and when.")
@@ -34,6 +35,7 @@ def set_command(
     name: str | None,
     values: tuple[str, ...],
     label: str | None,
+    owner: str | None,
     unset: str | None,
     undo: str | None,
     history: str | None,
@@ -54,6 +56,8 @@ def set_command(
         raise click.UsageError(
             "Give a NAME and a value, or one of --unset, --undo, --history, --list and the master key's options."
         )
+    if owner is not None and label is None:
+        raise click.UsageError("--owner stands with --add, and names the owner of the key that is added.")
     if name is None and (values or label):
         raise click.UsageError("A value and --add stand with the NAME of a setting.")
     from marketfetch.cli.owner import owner as user
@@ -79,10 +83,10 @@ def set_command(
         _changed(changing_settings.unset(unset, who=user(), based_on=if_version), as_json=as_json)
     elif name is not None:
         full = f"{name}.{label}" if label else name
-        _changed(_put(full, values, who=user(), based_on=if_version), as_json=as_json)
+        _changed(_put(full, values, owner=owner, who=user(), based_on=if_version), as_json=as_json)
 
 
-def _put(name: str, values: tuple[str, ...], *, who: str, based_on: int | None) -> Change:
+def _put(name: str, values: tuple[str, ...], *, owner: str | None, who: str, based_on: int | None) -> Change:
     from marketfetch.ops import changing_settings
 
     changing_settings.refuse_unknown(name)
@@ -93,6 +97,10 @@ def _put(name: str, values: tuple[str, ...], *, who: str, based_on: int | None) 
             )
         # A change that another user makes while this one types comes first.
         seen = changing_settings.version_of(name) if based_on is None else based_on
+        if owner is not None:
+            from marketfetch.ops.owned_keys import put_key
+
+            return put_key(name, _secret(name), owner=owner, who=who, based_on=seen)
         return changing_settings.put(name, _secret(name), who=who, based_on=seen)
     if not values:
         raise click.UsageError(f"Give the value of {name}, or take it out of the database: --unset {name}.")

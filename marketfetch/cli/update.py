@@ -71,7 +71,7 @@ def update(
     adjusted before a split or dividend that is known now are asked for again, all days of them. For every evening, put it into
     cron, or into the beat of an app of yours as the task `marketfetch.update`.
     """
-    from marketfetch.cli.owner import owner
+    from marketfetch.cli.owner import is_system_user, owner
     from marketfetch.documents.job_documents import submitted_job
     from marketfetch.documents.outcome import ALL_STORED, of_refreshed
     from marketfetch.jobs.days_before import left_out
@@ -91,6 +91,7 @@ def update(
         adjustment=adjustment,
         by_symbol=by_symbol,
         owner=owner(),
+        keys_without_owner=is_system_user(),
         name=name,
         tags=tags,
     )

@@ -25,10 +25,12 @@ class UseOfLimit(TypedDict):
 
 
 class KeyState(TypedDict):
-    """A key, by its label: limits, open calls, pause with its reason, whether it is set aside, and what its pool has parked."""
+    """A key, by its label: limits, open calls, pause with its reason, whether it is set aside, what is parked for it, and whose
+    jobs alone it serves (`owners`, empty for those without an owner)."""
 
     provider: str
     parked: int
+    owners: list[str]
     label: str
     limits: list[UseOfLimit]
     open_calls: int
@@ -78,7 +80,7 @@ def quotas_document(lines: Sequence[KeyLine], events: Mapping[str, Events], unse
 
 def key_state(one: KeyLine) -> KeyState:
     key: dict[str, Any] = {name: value for name, value in asdict(one.key).items() if name != "counted_ms"}
-    return cast("KeyState", {"provider": one.provider, "parked": one.parked, **key})
+    return cast("KeyState", {"provider": one.provider, "parked": one.parked, "owners": list(one.owners), **key})
 
 
 def health_document(found: Sequence[Health]) -> QuotasHealth:

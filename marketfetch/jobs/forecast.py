@@ -11,22 +11,25 @@ from typing import Any, Final
 
 from marketfetch import connections, redis_errors, settings_in_force, vendors
 from marketfetch.addresses import redis_url
-from marketfetch.configured import keys, labels, options
+from marketfetch.configured import keys, options, owners
 from marketfetch.exceptions import UnavailableError
+from marketfetch.jobs.key_owners import no_key
 from marketfetch.jobs.market_calls import MarketCalls
-from marketfetch.jobs.planning import make_spec, plan_new
+from marketfetch.jobs.planning import make_handle, make_spec, plan_new
 from marketfetch.jobs.redis_view import look
-from marketfetch.jobs.submission import no_key
+from marketfetch.jobs.submission import with_keys
 from marketfetch.jobs.subtraction import Kept, Left, kept
 from marketfetch.jobs.to_ask import to_ask
 from marketfetch.jobs.without_sessions import sessions_between
 from marketfetch.lengths import in_words
 from marketfetch.ops import redis_writes
 from marketfetch.quotas.estimates import Timetable
+from marketfetch.quotas.lanes import lane, serving
 from marketfetch.schemas.job_spec import NORMAL, JobSpec
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.symbol_text import WHOLE_MARKET
 from marketfetch.schemas.timespans import LONGEST_MS, is_intraday
+from marketfetch.settings import get_settings
 from marketfetch.storage.store import NoTables, Store, StoreError
 from marketfetch.vendors.covering import symbols_of, today
 from marketfetch.vendors.dataset_names import dataset_named
@@ -87,6 +90,8 @@ def plan(
     again: bool = False,
     priority: int = NORMAL,
     by_symbol: bool = False,
+    owner: str | None = None,
+    keys_without_owner: bool = False,
 ) -> Forecast:
     """Returns what `submit` with these arguments would cost at this moment. It sends nothing and records nothing.
 
@@ -95,13 +100,15 @@ def plan(
     settings_in_force.refresh()
     wish: dict[str, Any] = {"start": start, "end": end, "timespan": timespan, "dataset": dataset, "adjustment": adjustment}
     spec = make_spec(provider, symbols, again=again, priority=priority, by_symbol=by_symbol, **wish)
-    if not labels(provider):
+    if not owners(provider):
         raise UnavailableError(no_key(provider))
+    whose = make_handle(get_settings().owner if owner is None else owner).owner
+    spec = with_keys(spec, whose, or_without=keys_without_owner)
     planned = plan_new(spec)
     left, to_call, stored, every_s = _left(spec, planned)
     rows = [_rows(one, spec) for one in to_call]
     calls = sum(map(_calls, to_call, rows))
-    timetable, lane, trouble = _redis(provider, every_s=every_s)
+    timetable, lane, trouble = _redis(spec, every_s=every_s)
     ahead = sum(min(n, calls) if turn[0] == priority else n for turn, n in lane.items() if turn[0] <= priority) if calls else 0
     return Forecast(
         provider=provider,
@@ -110,7 +117,7 @@ def plan(
         partly_stored=left.partly_stored,
         rows=sum(rows),
         bytes=sum(rows) * BYTES_PER_ROW,
-        keys=labels(provider),
+        keys=owners(provider).get(spec.keys_of, ()),
         ahead=ahead,
         seconds=timetable.seconds(calls + ahead) if calls else 0.0,
         trouble=(*trouble, *_of_long_lists(spec, to_call)),
@@ -156,16 +163,17 @@ def seconds_apart(called_ms: Sequence[int]) -> float:
     return sum(apart) / len(apart) / 1000 if len(apart) >= _FEWEST_APART else 0.0
 
 
-def _redis(provider: str, *, every_s: float) -> tuple[Timetable, dict[tuple[int, str], int], tuple[str, ...]]:
+def _redis(spec: JobSpec, *, every_s: float) -> tuple[Timetable, dict[tuple[int, str], int], tuple[str, ...]]:
     """When the keys may call, how many requests are parked by (priority, job), and what is not known of both."""
+    provider, limits = spec.provider, serving(keys(spec.provider), lane(spec.keys_of))
     try:
-        pool = look([provider], []).pools[provider]
+        pool = look([provider], []).pools[provider].of_lane(lane(spec.keys_of))
     except redis_errors.RedisError as error:
         away = redis_writes.told(error, f" ({redis_url().shown}): the time counts every limit as unused, and no other job")
-        return Timetable(keys(provider), every_s=every_s), {}, (away,)
+        return Timetable(limits, every_s=every_s), {}, (away,)
     paused = [f"The key {key.label!r} rests for {in_words(key.paused_ms / 1000)} more." for key in pool.keys if key.paused_ms]
     aside = [f"The key {key.label!r} is set aside: {key.aside_why}." for key in pool.keys if key.aside_why]
-    return Timetable(keys(provider), pool.keys, every_s=every_s), pool.lane, (*paused, *aside)
+    return Timetable(limits, pool.keys, every_s=every_s), pool.lane, (*paused, *aside)
 
 
 def _rows(request: Request, spec: JobSpec) -> int:

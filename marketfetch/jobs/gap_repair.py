@@ -15,7 +15,7 @@ from marketfetch.jobs.asked_again import is_refusal
 from marketfetch.jobs.fewest_calls import fewest
 from marketfetch.jobs.planning import make_handle, make_spec, plan
 from marketfetch.jobs.shared_calls import Piece, together
-from marketfetch.jobs.submission import Submitted, record
+from marketfetch.jobs.submission import Submitted, record, with_keys
 from marketfetch.ops.missing_minutes import Stretch
 from marketfetch.ops.missing_sessions import Gap
 from marketfetch.schemas.coverage import Days, united
@@ -50,21 +50,21 @@ def is_refused(gap: Gap | Stretch) -> bool:
     return gap.why == "failed" and is_refusal(gap.reason)
 
 
-def repair(gaps: Iterable[Gap | Stretch], *, owner: str) -> list[RepairJob]:
+def repair(gaps: Iterable[Gap | Stretch], *, owner: str, keys_without_owner: bool = False) -> list[RepairJob]:
     """Submits the jobs for these gaps, in the fewest calls, each with the tag `repair`.
 
     What was never asked or has failed shares the requests of other jobs; days that a final reply has covered are asked for
-    again. Of a stretch its whole session is asked for: no request is shorter than a day. Raises BadRequestError,
-    UnavailableError.
+    again. Of a stretch its whole session is asked for: no request is shorter than a day. `keys_without_owner`: as in `submit`.
+    Raises BadRequestError, UnavailableError.
     """
     wishes: dict[_Wish, list[Gap | Stretch]] = defaultdict(list)
     for one in gaps:
         covered = one.why in ("rejected", "vendor has none")
         wishes[one.provider, one.dataset, one.timespan, one.adjustment, covered].append(one)
-    return [_submitted(wish, of_wish, owner) for wish, of_wish in sorted(wishes.items())]
+    return [_submitted(wish, of_wish, owner, keys_without_owner) for wish, of_wish in sorted(wishes.items())]
 
 
-def _submitted(wish: _Wish, gaps: Sequence[Gap | Stretch], owner: str) -> RepairJob:
+def _submitted(wish: _Wish, gaps: Sequence[Gap | Stretch], owner: str, or_without: bool) -> RepairJob:
     provider, dataset, timespan, adjustment, again = wish
     missing: dict[str, list[Days]] = defaultdict(list)
     for one in gaps:
@@ -82,6 +82,7 @@ def _submitted(wish: _Wish, gaps: Sequence[Gap | Stretch], owner: str) -> Repair
         end=date.fromordinal(max(days.last for of_symbol in missing.values() for days in of_symbol)),
     )
     handle = make_handle(owner, tags=[TAG])
+    spec = with_keys(spec, handle.owner, or_without=or_without)
     job = record(spec, requests_for(spec, missing), job_id=handle.job_id(spec), handle=handle, waiter=None)
     within = {(one.symbol, one.day) for one in gaps if isinstance(one, Stretch)}
     return RepairJob(job, provider, len(missing), len(within) + sum(one.sessions for one in gaps if isinstance(one, Gap)))

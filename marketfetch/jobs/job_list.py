@@ -18,6 +18,7 @@ from marketfetch.jobs.redis_view import PoolView, RedisView, look
 from marketfetch.jobs.standing import counts_of, ended_at, eta_seconds, next_call, rate_per_minute, state_of
 from marketfetch.ops import dead_letters, redis_writes
 from marketfetch.ops.workers import unserved
+from marketfetch.quotas.lanes import lane
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.storage.store import Job, NoTables, StoreError, Tally
 
@@ -88,6 +89,8 @@ def _summary(job: Job, spec: JobSpec | None, unreadable: str, tally: Tally, movi
     runs = state == "running"
     rate = rate_per_minute(job, tally, time.time_ns() // 1_000_000)
     pool: PoolView | None = view.pools.get(spec.provider) if spec else None
+    if pool and spec:
+        pool = pool.of_lane(lane(spec.keys_of))
     return JobSummary(
         job_id=job.id,
         provider=spec.provider if spec else UNKNOWN,

@@ -18,6 +18,7 @@ from marketfetch.jobs.standing import counts_of, ended_at, eta_seconds, next_cal
 from marketfetch.lengths import in_words
 from marketfetch.ops import redis_writes
 from marketfetch.ops.workers import unserved
+from marketfetch.quotas.lanes import lane
 from marketfetch.quotas.reporting import UNSTARTED
 from marketfetch.quotas.values import KeyReport
 from marketfetch.schemas.job_spec import JobSpec
@@ -51,7 +52,7 @@ def status(job_id: str) -> JobStatus:
     except redis_errors.RedisError as error:
         # The ledger still knows what is over.
         away = redis_writes.told(error, ", so what runs is not known")
-    pool = view.pools.get(spec.provider) if spec else None
+    pool = view.pools[spec.provider].of_lane(lane(spec.keys_of)) if spec and spec.provider in view.pools else None
     try:
         tally, failed = store.tally(job_id), _failures(store, job, _MOST_FAILURES)
         moving = store.pending_among([job_id], sorted(pool.moving)).get(job_id, 0) if pool else 0
@@ -95,6 +96,15 @@ def status(job_id: str) -> JobStatus:
     )
 
 
+def _no_key(spec: JobSpec) -> str:
+    whose = f"The owner {spec.keys_of!r} has no key" if spec.keys_of else "There is no key without an owner"
+    option = f" --owner {spec.keys_of!r}" if spec.keys_of else ""
+    return (
+        f"{whose} of {spec.provider} any more, so the requests of this job wait: add one with `marketfetch set "
+        f"providers.{spec.provider}.api_keys --add LABEL{option}`, or cancel the job."
+    )
+
+
 def failures(job_id: str) -> list[Failure]:
     """Returns every failed request of a job, by symbol. Raises UnknownJob and UnavailableError."""
     store = recorded()
@@ -117,8 +127,10 @@ def _trouble(spec: JobSpec | None, unreadable: str, away: str, view: RedisView, 
     if runs and away:
         found.append(away)
     elif runs and spec:
-        pool = view.pools[spec.provider]
+        pool = view.pools[spec.provider].of_lane(lane(spec.keys_of))
         found += [_of_key(spec.provider, key) for key in pool.keys]
+        if not pool.keys:
+            found.append(_no_key(spec))
         if pool.unstarted:
             found.append(f"Requests of {spec.provider} ({pool.unstarted:,}) {UNSTARTED}.")
         # Workers that wait for Redis may not renew their heartbeat, so this check precedes "no worker".

@@ -19,6 +19,7 @@ from marketfetch.jobs import list_wishes
 from marketfetch.jobs.list_wishes import whole_list
 from marketfetch.jobs.wish_size import check_size
 from marketfetch.ops.symbol_words import mistaken
+from marketfetch.quotas.lanes import lane
 from marketfetch.schemas import day_words
 from marketfetch.schemas.handle import Handle
 from marketfetch.schemas.job_spec import JobSpec
@@ -244,6 +245,7 @@ def plan(spec: JobSpec) -> list[Request]:
         requests = with_generations(spec, vendor.plan(spec, ours), vendor, ours)
     except PlanError as error:
         raise _refused(error) from error
-    return (
-        [one.model_copy(update={"records": True}) for one in requests] if whole_list(spec.provider, spec.dataset) else requests
-    )
+    more: dict[str, Any] = {"records": True} if whole_list(spec.provider, spec.dataset) else {}
+    if spec.keys_of:
+        more["lane"] = lane(spec.keys_of)
+    return [one.model_copy(update=more) for one in requests] if more else requests

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from marketfetch import connections
@@ -11,7 +11,7 @@ from marketfetch.configured import keys
 from marketfetch.ops import alerts, dead_letters
 from marketfetch.ops.workers import ask as ask_workers
 from marketfetch.ops.workers import heartbeats, live, unserved
-from marketfetch.quotas import reporting
+from marketfetch.quotas import KeyLimits, reporting
 from marketfetch.quotas.estimates import Timetable
 from marketfetch.quotas.values import KeyReport
 from marketfetch.redis_keys import named
@@ -20,7 +20,8 @@ from marketfetch.redis_keys import named
 @dataclass(frozen=True, slots=True)
 class PoolView:
     """The pool of the vendor `name`. `moving`: the ids of requests that are granted, running or held. `lane`: how many are
-    parked, by (priority, job). `unstarted`: how many are granted again and again, and no worker starts them."""
+    parked, by (priority, job), and `lanes` has the lane of each job that has an owner's. `unstarted`: how many are granted
+    again and again, and no worker starts them. `limits` are those of the keys, in their order."""
 
     name: str
     keys: tuple[KeyReport, ...]
@@ -28,6 +29,17 @@ class PoolView:
     lane: dict[tuple[int, str], int]
     unstarted: int
     timetable: Timetable
+    limits: tuple[KeyLimits, ...] = ()
+    lanes: Mapping[str, str] = field(default_factory=dict)
+
+    def of_lane(self, name: str) -> PoolView:
+        """What concerns the requests of one lane: the keys that serve it, and what is parked in it."""
+        serve = [(limits, key) for limits, key in zip(self.limits, self.keys, strict=True) if name in limits.lanes]
+        if len(serve) == len(self.keys) and not self.lanes:
+            return self
+        limits, reports = tuple(one for one, _ in serve), tuple(one for _, one in serve)
+        lane = {turn: many for turn, many in self.lane.items() if self.lanes.get(turn[1], "") == name}
+        return replace(self, keys=reports, lane=lane, timetable=Timetable(limits, reports), limits=limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,8 @@ def _ask(pipe: Any, provider: str) -> Any:
             lane=_lane(tags),
             unstarted=int(unstarted),
             timetable=Timetable(limits, reports),
+            limits=limits,
+            lanes=_lanes_of_jobs(tags),
         )
 
     return read
@@ -103,3 +117,9 @@ def _lane(tags: dict[bytes, bytes]) -> dict[tuple[int, str], int]:
         if kind == "N":
             lane[int(priority), job] = int(number)
     return lane
+
+
+def _lanes_of_jobs(tags: dict[bytes, bytes]) -> dict[str, str]:
+    """From the fields `O:<priority>:<job>` of the same hash."""
+    turns = ((name.decode(errors="replace").split(":", 2), lane.decode()) for name, lane in tags.items())
+    return {turn[2]: lane for turn, lane in turns if turn[0] == "O" and len(turn) == 3}

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 
-from marketfetch import connections, redis_errors, settings_in_force, vendors
-from marketfetch.addresses import without_a_key
+from marketfetch import connections, redis_errors, settings_in_force
 from marketfetch.configured import labels
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.jobs.callbacks import callback
 from marketfetch.jobs.feeding import feed
+from marketfetch.jobs.key_owners import keys_of, no_key
 from marketfetch.jobs.market_calls import MarketCalls
 from marketfetch.jobs.planning import make_handle, make_spec, plan_new
 from marketfetch.jobs.refreshing import Refreshed, refreshed
@@ -69,6 +69,7 @@ def submit(
     priority: int = NORMAL,
     by_symbol: bool = False,
     owner: str | None = None,
+    keys_without_owner: bool = False,
     name: str = "",
     tags: Sequence[str] = (),
     on_over: Mapping[str, object] | None = None,
@@ -97,7 +98,10 @@ def submit(
     by_symbol   True asks for each symbol by itself. Else daily raw bars of many symbols come by calls that bring the whole
                 market, where the vendor has those and they are fewer (setting `whole_market_from`). What such a reply lacks
                 of the symbols, a later wish asks for by itself
-    owner       whose job it is, such as the user of an app; None: the setting `owner`, which is empty by default
+    owner       whose job it is, such as the user of an app; None: the setting `owner`, which is empty by default. Where keys of
+                the vendor belong to owners (setting `key_owners`), the job is fetched with its owner's keys alone
+    keys_without_owner
+                True takes the keys without an owner where its owner has none; False refuses such a job
     name, tags  words to find it by: `list_jobs(tag="nightly")`, `marketfetch status --tag nightly`
     on_over     a Celery signature of a task of yours, `mine.s(...)` or the same as JSON, that names its queue. A worker sends
                 it when the job is over or cancelled, with one more argument: {"job", "outcome", "counts"}. At least once
@@ -108,8 +112,9 @@ def submit(
     settings_in_force.refresh()
     wish: dict[str, Any] = {"start": start, "end": end, "timespan": timespan, "dataset": dataset, "adjustment": adjustment}
     names = symbols_to_ask(provider, symbols, **wish)
-    spec = make_spec(provider, names, **wish, again=again, priority=priority, by_symbol=by_symbol)
     handle = make_handle(get_settings().owner if owner is None else owner, name=name, tags=tags)
+    spec = make_spec(provider, names, **wish, again=again, priority=priority, by_symbol=by_symbol)
+    spec = with_keys(spec, handle.owner, or_without=keys_without_owner)
     job_id = handle.job_id(spec)
     waiter = None if on_over is None else callback(job_id, on_over)
     return record(spec, plan_new(spec), job_id=job_id, handle=handle, waiter=waiter)
@@ -121,6 +126,7 @@ def submit_for(
     symbols: Sequence[str],
     *,
     owner: str | None = None,
+    keys_without_owner: bool = False,
     name: str = "",
     tags: Sequence[str] = (),
     on_over: Any = None,
@@ -141,8 +147,15 @@ def submit_for(
         raise BadRequestError(f"again is True or False (got {again!r:.100}).")
     spec = make_spec(provider, symbols_to_ask(provider, symbols, **wish), again=again, nonce=job_id[:12], **wish)
     handle = make_handle(get_settings().owner if owner is None else owner, name=name, tags=tags)
+    spec = with_keys(spec, handle.owner, or_without=keys_without_owner)
     waiter = None if on_over is None else callback(job_id, on_over)
     return record(spec, plan_new(spec), job_id=job_id, handle=handle, waiter=waiter).job_id
+
+
+def with_keys(spec: JobSpec, owner: str, *, or_without: bool = False) -> JobSpec:
+    """The wish with the owner whose keys it is fetched with. Raises UnavailableError for an owner without a key."""
+    whose = keys_of(spec.provider, owner, or_without=or_without)
+    return spec.model_copy(update={"keys_of": whose}) if whose else spec
 
 
 def id_for(task_id: str) -> str:
@@ -189,15 +202,6 @@ def record(spec: JobSpec, requests: list[Request], *, job_id: str, handle: Handl
     less = found.partly_stored if new else calls != len(requests)
     again = refreshed(dict(found.stale))
     return Submitted(job_id=job.id, requests=calls, new=new, partly_stored=less, market=found.market, refreshed=again)
-
-
-def no_key(provider: str) -> str:
-    theirs = vendors.vendor(provider).key_variables
-    variable = " or ".join(theirs) if theirs else f"MARKETFETCH_PROVIDERS__{provider.upper()}__API_KEYS"
-    return (
-        f"No API key is configured for {provider}, so nothing was submitted. Set the variable {variable}, or "
-        f"providers.{provider}.api_keys in marketfetch.toml. " + without_a_key()
-    )
 
 
 def database() -> Store:

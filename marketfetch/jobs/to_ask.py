@@ -13,6 +13,7 @@ from marketfetch.jobs.market_calls import MarketReader
 from marketfetch.jobs.refreshing import beside_the_market, stale_of
 from marketfetch.jobs.subtraction import Left, subtracted
 from marketfetch.jobs.without_sessions import with_sessions
+from marketfetch.quotas.lanes import lane
 from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.job_spec import JobSpec
 from marketfetch.schemas.ledger import LedgerRow
@@ -47,8 +48,14 @@ def to_ask(spec: JobSpec, planned: Sequence[Request], store: Store | None) -> Le
     found = subtracted(spec, planned, reader, overlap=get_settings().overlap_sessions, stale=stale)
     if (beside := beside_the_market(spec, stale)) is not None:
         found.requests.extend(subtracted(beside, _planned(beside), reader, overlap=0, stale=stale).requests)
-    found = found._replace(requests=with_sessions(found.requests))
+    found = found._replace(requests=in_lane(spec, with_sessions(found.requests)))
     return found._replace(requests=asked_again(spec, found.requests, store)) if store is not None else found
+
+
+def in_lane(spec: JobSpec, requests: list[Request]) -> list[Request]:
+    """The requests in the lane of the wish's owner, wherever they were planned."""
+    name = lane(spec.keys_of)
+    return [one if one.lane == name else one.model_copy(update={"lane": name}) for one in requests]
 
 
 def _planned(spec: JobSpec) -> list[Request]:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from marketfetch import connections, settings_in_force
+from marketfetch.configured import labels
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.master_keys import master_keys, sealing_key
 from marketfetch.sealing import WrongMasterKey, opened, seal
@@ -107,6 +108,7 @@ def unset(name: str, *, who: str, based_on: int | None = None) -> Change:
         known = ", ".join(row.name for row in rows if row.after is not None) or "none"
         raise BadRequestError(f"{name} is not set in the database, so there is nothing to unset. Set there: {known}.")
     _refuse_to_miss(name, rows)
+    _refuse_to_share(name)
     return _recorded(name, None, who=who, based_on=based_on)
 
 
@@ -129,6 +131,7 @@ def undo(version: int | None = None, *, who: str) -> Change:
     rows = _latest()
     if row.before is None:
         _refuse_to_miss(row.name, rows)
+        _refuse_to_share(row.name)
     else:
         _refuse_to_bring_back(row, rows)
     return _recorded(row.name, row.before, who=who, based_on=row.version, undoes=row.version)
@@ -222,6 +225,16 @@ def _refuse_to_miss(name: str, rows: Sequence[ChangeRow]) -> None:
         read_with(left)
     except (SettingsError, UnknownSetting) as error:
         raise BadRequestError(f"{name} is needed by another setting: {error}") from None
+
+
+def _refuse_to_share(name: str) -> None:
+    """Without its owner a key would serve everyone's jobs. Raises BadRequestError."""
+    path = _path(name)
+    if path[0] == "providers" and path[2] == "key_owners" and path[3] in labels(path[1]):
+        raise BadRequestError(
+            f"{name} was not taken out: without it the key {path[3]!r} of an owner would serve the jobs of everyone without an "
+            f"owner. Take the key out first: --unset providers.{path[1]}.api_keys.{path[3]}."
+        )
 
 
 def _refuse_to_bring_back(row: ChangeRow, rows: Sequence[ChangeRow]) -> None:

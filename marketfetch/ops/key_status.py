@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from marketfetch import connections, redis_errors, vendors
-from marketfetch.configured import keys, labels
+from marketfetch.configured import keys, labels, owners_of
 from marketfetch.exceptions import BadRequestError, UnavailableError, WrongValueError
 from marketfetch.lengths import in_words
 from marketfetch.ops import redis_writes, workers
 from marketfetch.ops.finding import Finding, Level
 from marketfetch.phrases import joined
-from marketfetch.quotas import Gate, reporting
+from marketfetch.quotas import Gate, KeyLimits, reporting
 from marketfetch.quotas.values import Events, Health, KeyReport
 
 if TYPE_CHECKING:
@@ -22,23 +22,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KeyLine:
-    """One key of one vendor, with the number of requests that wait for its pool."""
+    """One key of one vendor, with how many requests wait for it, and whose jobs alone it serves (empty: those without one)."""
 
     provider: str
     key: KeyReport
     parked: int
+    owners: tuple[str, ...] = ()
 
 
 def lines() -> list[KeyLine]:
     """Every configured key, by vendor. Raises MarketfetchError when Redis is away."""
     try:
         return [
-            KeyLine(provider, key, connections.gate(provider).counts().parked)
+            KeyLine(provider, key, _parked(connections.gate(provider), limits), owners_of(provider, key.label))
             for provider in vendors.names()
-            for key in reporting.report(connections.gate(provider), keys(provider))
+            for limits, key in zip(keys(provider), reporting.report(connections.gate(provider), keys(provider)), strict=True)
         ]
     except redis_errors.RedisError as error:
         raise _away(error) from error
+
+
+def _parked(gate: Gate, key: KeyLimits) -> int:
+    """What is parked in the lanes of a key; where none of the vendor's has an owner, all that the pool has."""
+    owned = any(one.lanes != ("",) for one in keys(gate.pool))
+    return sum(gate.parked(lane) for lane in key.lanes) if owned else gate.parked()
 
 
 def sentences(provider: str, key: KeyReport) -> list[str]:

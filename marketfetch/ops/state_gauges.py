@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 from marketfetch import connections, vendors
@@ -84,10 +85,11 @@ def _oldest_s(gate: Gate, now_us: int) -> float:
     The fence of a request begins with the time at which it was parked, in us.
     """
     redis: Redis = gate.redis
+    ready_sets = gate.ready_sets()
     with redis.pipeline(transaction=False) as pipe:
-        for priority in range(10):
+        for ready, priority in product(ready_sets, range(10)):
             lowest, end = priority * _OF_A_PRIORITY, (priority + 1) * _OF_A_PRIORITY
-            pipe.zrangebyscore(f"{gate.prefix}ready", lowest, f"({end}", start=0, num=_FRONT)
+            pipe.zrangebyscore(ready, lowest, f"({end}", start=0, num=_FRONT)
         front: list[Any] = [one for some in pipe.execute() for one in some]
     with redis.pipeline(transaction=False) as pipe:
         for one in front:

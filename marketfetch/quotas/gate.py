@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -99,14 +99,15 @@ class Gate(KeyState):
 
         `epoch` and `clock_us` are the epoch and time that the caller expects; "" and 0 skip the check. A grant may be up to
         `ahead_ms` ahead of its slot, a third of it while `busy_from` calls are open: `start` returns how long to wait.
-        Nothing is granted while batches wait and none was stored for `unstored_ms`.
+        Nothing is granted while batches wait and none was stored for `unstored_ms`. Each key grants requests of its lanes only.
         """
+        lanes = self._lanes_to_serve(keys)
         state, wait_us, newer, *grants = self._scripts.admit(
             keys=self._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts", "newer"),
             args=[
                 *(self.prefix, min(room, _ADMIT_AT_ONCE), most_granted, start_by_ms, held_again_ms, most_held),
-                *(ahead_ms * 1000, epoch, clock_us, pool_argument(tuple(keys), int(time.time()) // 60)),
-                *(most_held_bytes, busy_from, unstored_ms),
+                *(ahead_ms * 1000, epoch, clock_us, pool_argument(tuple(keys), int(time.time()) // 60, lanes)),
+                *(most_held_bytes, busy_from, unstored_ms, json.dumps(lanes)),
             ],
         )
         wait_ms = None if wait_us < 0 else wait_us / 1000
@@ -334,19 +335,43 @@ class Gate(KeyState):
         return int(crashes or 0) + int(tries) - in_force
 
     def counts(self) -> Counts:
-        """The pool's requests by state, at one moment."""
+        """The pool's requests by state, at one moment; those in lanes of owners a moment later."""
         with self.redis.pipeline() as pipe:
             for name in ("ready", "delayed", "newer", "granted", "running", "held"):
                 pipe.zcard(f"{self.prefix}{name}")
-            ready, delayed, newer, granted, running, held = pipe.execute()
-        return Counts(parked=ready + delayed + newer, granted=granted, running=running, held=held)
+            pipe.smembers(f"{self.prefix}lanes")
+            ready, delayed, newer, granted, running, held, lanes = pipe.execute()
+        owned = sum(self._in_lanes(lanes)) if lanes else 0
+        return Counts(parked=ready + owned + delayed + newer, granted=granted, running=running, held=held)
 
-    def parked(self) -> int:
-        """How many requests are parked, within a moment of each other: for an estimate."""
+    def parked(self, lane: str | None = None) -> int:
+        """How many requests are parked, within a moment of each other: for an estimate. `lane`: only those of one lane."""
         with self.redis.pipeline(transaction=False) as pipe:
-            for name in ("ready", "delayed", "newer"):
+            for name in ("ready" if not lane else f"ready:{lane}", "delayed", "newer"):
                 pipe.zcard(f"{self.prefix}{name}")
-            return sum(pipe.execute())
+            parked: int = sum(pipe.execute())
+        return parked if lane is not None else parked + sum(self._in_lanes(self._owners_lanes()))
+
+    def ready_sets(self) -> list[str]:
+        """The names of the sorted sets of what is parked and may run: that without an owner, then those of owners' lanes."""
+        return [f"{self.prefix}ready", *sorted(f"{self.prefix}ready:{one.decode()}" for one in self._owners_lanes())]
+
+    def _owners_lanes(self) -> set[bytes]:
+        return cast("set[bytes]", self.redis.smembers(f"{self.prefix}lanes"))
+
+    def _in_lanes(self, lanes: Iterable[bytes]) -> list[int]:
+        with self.redis.pipeline(transaction=False) as pipe:
+            for one in lanes:
+                pipe.zcard(f"{self.prefix}ready:{one.decode()}")
+            return cast("list[int]", pipe.execute())
+
+    def _lanes_to_serve(self, keys: Sequence[KeyLimits]) -> tuple[str, ...]:
+        """The lane without an owner, and those of owners with parked requests that one of the keys serves.
+
+        Thousands of owners may have keys, and few have requests at one moment. Costs a round trip where any key has an owner.
+        """
+        owned = {lane for key in keys for lane in key.lanes if lane}
+        return ("", *sorted(owned & {one.decode() for one in self._owners_lanes()})) if owned else ("",)
 
     def events(self) -> Events:
         """The gate's event counters since it was created."""

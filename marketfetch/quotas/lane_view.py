@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from marketfetch.quotas.gate import Gate
+from marketfetch.quotas.lanes import lane_of_id
 
 #: The prefix of a waiter that is a user's task; other waiters are jobs. call.lua has the record's fields.
 TASK: Final = "task:"
@@ -36,12 +37,17 @@ class ParkedRequest:
 
 
 def first(gate: Gate, most: int) -> list[ParkedRequest]:
-    """The first `most` requests in order, then the first `most` that wait for their not-before. Costs two round trips."""
+    """The first `most` requests in order, then the first `most` that wait for their not-before. Costs three round trips.
+
+    The lanes of owners come after the one without: each has an order of its own.
+    """
+    ready_sets = gate.ready_sets()
     with gate.redis.pipeline(transaction=False) as pipe:
-        pipe.zrange(f"{gate.prefix}ready", 0, most - 1)
+        for ready in ready_sets:
+            pipe.zrange(ready, 0, most - 1)
         pipe.zrange(f"{gate.prefix}delayed", 0, most - 1, withscores=True)
-        ready, delayed = pipe.execute()
-    places = [(one.decode(), position, 0) for position, one in enumerate(ready, 1)]
+        *lanes, delayed = pipe.execute()
+    places = [(one.decode(), position, 0) for ready in lanes for position, one in enumerate(ready, 1)][:most]
     places += [(one.decode(), 0, int(at)) for one, at in delayed]
     with gate.redis.pipeline(transaction=False) as pipe:
         for one, _, _ in places:
@@ -55,7 +61,8 @@ def find(gate: Gate, request_id: str) -> ParkedRequest | None:
     """One request by its id; None where it is unknown, or has made its call. Costs a round trip."""
     with gate.redis.pipeline(transaction=False) as pipe:
         pipe.hmget(f"{gate.prefix}req:{request_id}", _fields(request_id))
-        pipe.zrank(f"{gate.prefix}ready", request_id)
+        lane = lane_of_id(request_id)
+        pipe.zrank(f"{gate.prefix}ready:{lane}" if lane else f"{gate.prefix}ready", request_id)
         pipe.zscore(f"{gate.prefix}delayed", request_id)
         record, rank, at = pipe.execute()
     if record[0] not in _WAITS:
@@ -94,11 +101,12 @@ def _parked(request_id: str, record: list[Any], position: int, not_before_ms: in
 def waiters(gate: Gate, most: int) -> dict[str, list[str]]:
     """The waiters of requests that have made no call yet, of the first `most` in each state: waiter -> its request ids.
 
-    Costs two round trips.
+    Costs three round trips.
     """
+    names = [*gate.ready_sets(), *(f"{gate.prefix}{part}" for part in ("delayed", "newer", "granted"))]
     with gate.redis.pipeline(transaction=False) as pipe:
-        for part in ("ready", "delayed", "newer", "granted"):
-            pipe.zrange(f"{gate.prefix}{part}", 0, most - 1)
+        for part in names:
+            pipe.zrange(part, 0, most - 1)
         ids = [one.decode() for part in pipe.execute() for one in part]
     with gate.redis.pipeline(transaction=False) as pipe:
         for one in ids:

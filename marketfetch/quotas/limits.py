@@ -79,12 +79,18 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True)
 class KeyLimits:
-    """All that limits one key. `concurrency` None: as many open calls as there are workers."""
+    """All that limits one key. `concurrency` None: as many open calls as there are workers.
+
+    `lanes`: the lanes that it serves (marketfetch/quotas/lanes.py), "" for that of requests without an owner.
+    `secret_print`: says whether two labels stand for one secret, "" where that is not known.
+    """
 
     label: str
     windows: tuple[Window, ...] = ()
     calendars: tuple[Calendar, ...] = ()
     concurrency: int | None = None
+    lanes: tuple[str, ...] = ("",)
+    secret_print: str = ""
 
     @property
     def limits(self) -> tuple[Window | Calendar, ...]:
@@ -126,6 +132,8 @@ class KeyLimits:
             "slack": min((one.slack_ms for one in self.windows if one.slack_ms is not None), default=-1) * 1000,
             "windows": [[one.count, one.window_ms * 1000, int(one.strict), int(one.pool)] for one in self.windows],
             "calendars": [[one.zone, one.count, one.periods(now)] for one in self.calendars],
+            "lanes": self.lanes,
+            **({"print": self.secret_print} if self.secret_print else {}),
         }
 
 
@@ -179,14 +187,18 @@ def key_limits(label: str, limits: Sequence[str], *, concurrency: int | None = N
 
 
 @lru_cache(maxsize=64)
-def pool_argument(keys: tuple[KeyLimits, ...], minute: int) -> str:
-    """The keys of a pool as admit.lua decodes them, JSON, with the calendar days around `minute` (Unix time / 60)."""
+def pool_argument(keys: tuple[KeyLimits, ...], minute: int, lanes: tuple[str, ...] = ("",)) -> str:
+    """The keys of a pool that serve one of these lanes as admit.lua decodes them, JSON.
+
+    They come with the calendar days around `minute` (Unix time / 60).
+    """
     now = datetime.fromtimestamp(minute * 60, UTC)
     together = {
         "pool_keep": max((one.most_stamps for one in keys), default=0),
         "pool_ttl": max((one.remembered_s for one in keys), default=0),
     }
-    return json.dumps([{**one.as_argument(now), **together} for one in keys])
+    serving = [one for one in keys if not set(lanes).isdisjoint(one.lanes)]
+    return json.dumps([{**one.as_argument(now), **together} for one in serving])
 
 
 def _lower_before_zone(text: str) -> str:

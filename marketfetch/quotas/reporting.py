@@ -72,9 +72,11 @@ def health(gate: Gate, keys: Sequence[KeyLimits]) -> Health:
     While the database is unavailable the gate admits nothing on purpose, so the pool counts as ok.
     """
     with gate.redis.pipeline() as pipe:
-        pipe.zcard(f"{gate.prefix}ready")
         pipe.hmget(f"{gate.prefix}counts", ["fine", "away"])
-        waiting, (fine_ms, away) = pipe.execute()
+        for ready in gate.ready_sets():
+            pipe.zcard(ready)
+        (fine_ms, away), *many_waiting = pipe.execute()
+    waiting = sum(many_waiting)
     many = unstarted(gate)
     open_for_ms = max((one.open_for_ms for one in report(gate, keys)), default=0)
     idle_ms = gate.now_us() // 1000 - int(fine_ms or 0)

@@ -49,6 +49,8 @@ class JobSpec(BaseModel):
     before wrote a date, or a minute without Z); it is part of a request's identity only if the request's bars were not final
     then. `again` is a nonce that makes an otherwise equal job a new one. `priority` is no part of a request's identity: the
     most urgent of its waiters counts. `by_symbol`: no call with the whole market takes the place of calls by symbol.
+    `keys_of` is the owner whose keys the calls are made with, "" for the keys without an owner. A release that knows no owners
+    of keys can't read a job that names one, so it feeds none of its requests.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -64,6 +66,7 @@ class JobSpec(BaseModel):
     again: str = ""
     priority: Priority = NORMAL
     by_symbol: bool = Field(default=False, strict=True, exclude_if=lambda by_symbol: not by_symbol)
+    keys_of: str = Field(default="", max_length=100, exclude_if=lambda keys_of: not keys_of)
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:

@@ -20,6 +20,7 @@ class Request(BaseModel):
     `cursor` is the vendor's cursor of page `page`. It is not part of the identity, because a cursor may expire.
     `records` is True for a planned request of a dataset that is stored as records. A worker of a release that only reads those
     refuses the request for this field; without it, that worker would record the request as stored, and drop its rows.
+    `lane` is that of the owner whose keys it is called with (marketfetch/quotas/lanes.py), "" without one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -35,12 +36,14 @@ class Request(BaseModel):
     page: int = Field(default=0, ge=0)
     cursor: str | None = None
     records: bool = Field(default=False, exclude_if=lambda records: not records)
+    lane: str = Field(default="", pattern=r"^([0-9a-f]{16})?$", exclude_if=lambda lane: not lane)
 
     @property
     def root(self) -> str:
-        """The identity of page 0: 20 hex digits of SHA-256 over the parameters."""
+        """The identity of page 0: 20 hex digits of SHA-256 over the parameters, behind `<lane>~` in the lane of an owner."""
         asked = self.model_dump_json(exclude={"page", "cursor"})
-        return hashlib.sha256(asked.encode()).hexdigest()[:20]
+        digits = hashlib.sha256(asked.encode()).hexdigest()[:20]
+        return f"{self.lane}~{digits}" if self.lane else digits
 
     @property
     def is_unknown(self) -> bool:

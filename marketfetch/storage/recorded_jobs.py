@@ -40,7 +40,7 @@ class RecordedJobs:
                 execute(self._sql["resume"], job.id)
                 return False
             if arguments:
-                plan = [f"{root:20}{n:10}{text}" for n, (root, text) in enumerate(zip(roots, arguments, strict=True))]
+                plan = [f"{root:40}{n:10}{text}" for n, (root, text) in enumerate(zip(roots, arguments, strict=True))]
                 execute(self._sql["add_plan"], job.id, self._database.listing(sorted(plan)))
             else:
                 execute(self._sql["add_requests"], job.id, self._database.listing(sorted(set(roots))))

@@ -19,6 +19,7 @@ from marketfetch.documents.setting_documents import (
     settings_document,
 )
 from marketfetch.ops import changing_settings, settings_shown
+from marketfetch.ops.owned_keys import put_key
 from marketfetch.web.access import Administrator
 from marketfetch.web.callers import Caller
 from marketfetch.web.problems import Refused
@@ -30,11 +31,12 @@ IfMatch = Annotated[str | None, Header(description="The `version` of the setting
 
 
 class NewValue(BaseModel):
-    """A value as in TOML; for an API key its secret."""
+    """A value as in TOML; for an API key its secret, and `owner`: whose jobs alone are fetched with it, null for no owner."""
 
     model_config = ConfigDict(extra="forbid")
 
     value: Any
+    owner: str | None = None
 
 
 class Undo(BaseModel):
@@ -77,6 +79,11 @@ async def change(request: Request, name: str, body: NewValue, caller: Administra
     """In force in every worker within seconds. 412 if someone else has changed it since the version in If-Match."""
     seen = _seen(if_match)
     who = _who(caller)
+    if body.owner is not None:
+        whose = body.owner
+        return await calls_of(request).answer(
+            lambda: change_document(put_key(name, body.value, owner=whose, who=who, based_on=seen))
+        )
     return await calls_of(request).answer(
         lambda: change_document(changing_settings.put(name, body.value, who=who, based_on=seen))
     )

@@ -30,7 +30,7 @@ MOST_SHOWN: Final = 1_000
 _LONGEST: Final = 4_096
 _MOST_WORDS: Final = 300
 #: The id of a job's message, or of its request: root, page, fence.
-_OF_A_JOB: Final = re.compile(r"([0-9a-f]{20})(?:[-/]([0-9]+))?(?:\.[0-9]+)?")
+_OF_A_JOB: Final = re.compile(r"((?:[0-9a-f]{16}~)?[0-9a-f]{20})(?:[-/]([0-9]+))?(?:\.[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,3 +268,18 @@ def test_a_stale_change_names_the_other_one(folder):
     with pytest.raises(StaleChange) as caught:
         changing_settings.put("max_reject_share", 0.4, who="bob", based_on=0)
     assert (caught.value.latest.version, caught.value.latest.changed_by) == (first.version, "ann")
+
+
+def test_a_key_belongs_to_its_owner_from_its_first_moment_to_its_last(change):
+    first, owner = MAIN.replace("main", "acme"), MAIN.replace("api_keys.main", "key_owners.acme")
+    assert change("providers.polygon.api_keys", "--add", "main", typed="S3CR3T-main\n").exit_code == 0
+    assert change("providers.polygon.api_keys", "--add", "acme", "--owner", "customer-17", typed="S3CR3T-acme\n").exit_code == 0
+    assert [one.name for one in reversed(changing_settings.history())] == [MAIN, owner, first]
+    assert configured.owners("polygon") == {"customer-17": ("acme",), "": ("main",)}
+    # Without its owner it would serve everyone.
+    assert "Take the key out first" in refused(change("--unset", owner))
+    version = next(one.version for one in changing_settings.history() if one.name == owner)
+    assert "Take the key out first" in refused(change("--undo", str(version)))
+    assert change("--unset", first).exit_code == 0
+    assert change("--unset", owner).exit_code == 0
+    assert "--owner stands with --add" in refused(change("max_reject_share", "0.5", "--owner", "x"), 2)

@@ -21,10 +21,17 @@ _READS_TIME = "local time = redis.call('TIME')\n  return time[1] * 1000000 + tim
 DAY = 60_000_000
 
 
-#: The format of this release.
-FORMAT = int(
-    re.findall(r"local FORMAT = (\d+)\b", (files("marketfetch.quotas") / "lua" / "call.lua").read_text(encoding="utf-8"))[0]
-)
+_CALL = (files("marketfetch.quotas") / "lua" / "call.lua").read_text(encoding="utf-8")
+#: The newest format that this release reads, and that of a request without an owner.
+FORMAT = int(re.findall(r"local FORMAT = (\d+)\b", _CALL)[0])
+PLAIN = int(re.findall(r"local PLAIN = (\d+)\b", _CALL)[0])
+
+
+def of_a_newer_release(text: str, newest: int) -> str:
+    """A script as a release has it that reads `newest`, and makes every record in it."""
+    return text.replace(f"local FORMAT = {FORMAT} ", f"local FORMAT = {newest} ").replace(
+        f"local PLAIN = {PLAIN} ", f"local PLAIN = {newest} "
+    )
 
 
 class SteppedScripts(Scripts):
@@ -41,7 +48,7 @@ class SteppedScripts(Scripts):
         text = super().text(name)
         assert text.count(_READS_TIME) == 1, "call.lua reads the clock in another way: change the text that is replaced here"
         text = text.replace(_READS_TIME, f"return tonumber(redis.call('GET', '{CLOCK}'))")
-        return text.replace(f"local FORMAT = {FORMAT} ", f"local FORMAT = {self.newest} ")
+        return of_a_newer_release(text, self.newest) if self.newest != FORMAT else text
 
 
 class SteppedGate(Gate):

@@ -117,7 +117,7 @@ def test_calendar_days_that_are_over_are_not_guessed(gate):
     stale = pool_argument((key,), int(datetime(2020, 1, 1, tzinfo=UTC).timestamp()) // 60)
     answer = gate._scripts.admit(
         keys=gate._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts", "newer"),
-        args=[gate.prefix, 9, 9, 1000, 1000, 99, 0, "", 0, stale, 1 << 20, 9, 10_000],
+        args=[gate.prefix, 9, 9, 1000, 1000, 99, 0, "", 0, stale, 1 << 20, 9, 10_000, '[""]'],
     )
     assert answer[0] == b"stale"
     assert gate.counts().granted == 0

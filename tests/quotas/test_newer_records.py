@@ -7,7 +7,7 @@ import pytest
 from marketfetch.quotas import Gate, Parking, key_limits
 from marketfetch.quotas.scripts import Scripts
 from marketfetch.quotas.values import Counts, Start
-from tests.quotas.stepped import FORMAT
+from tests.quotas.stepped import FORMAT, of_a_newer_release
 from tests.quotas.steps import admit, park
 from tests.waiting import eventually
 
@@ -16,7 +16,7 @@ class NextScripts(Scripts):
     """The scripts of the release after this one: the same, but that their format is one higher."""
 
     def text(self, name):
-        return super().text(name).replace(f"local FORMAT = {FORMAT} ", f"local FORMAT = {FORMAT + 1} ")
+        return of_a_newer_release(super().text(name), FORMAT + 1)
 
 
 @pytest.fixture

@@ -68,3 +68,17 @@ def test_a_key_is_set_and_never_shown(admin):
     assert "spare" in {one["label"] for one in admin.get("quotas").json()["keys"]}
     assert admin.ask("DELETE", KEY, headers={"If-Match": str(found["version"])}).json()["after"] is None
     assert "spare" not in {one["label"] for one in admin.get("quotas").json()["keys"]}
+
+
+def test_a_key_of_an_owner_is_set_with_its_owner(admin):
+    done = admin.ask("PUT", KEY, json={"value": "S3CR3T-of-nasdaq", "owner": "acme"}, headers={"If-Match": "0"})
+    assert done.status_code == 200, done.text
+    (key,) = [one for one in admin.get("quotas").json()["keys"] if one["label"] == "spare"]
+    assert key["owners"] == ["acme"]
+    owner = KEY.replace("api_keys", "key_owners")
+    version = str(admin.get(owner).json()["version"])
+    assert "Take the key out first" in admin.refused(admin.ask("DELETE", owner, headers={"If-Match": version}), 422)
+    said = admin.refused(
+        admin.ask("PUT", LIMITS, json={"value": ["5/minute"], "owner": "acme"}, headers={"If-Match": "0"}), 422
+    )
+    assert "is no API key" in said

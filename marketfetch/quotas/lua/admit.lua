@@ -9,6 +9,7 @@
 --       11 most bytes of batches that are not stored yet before admission stops
 --       12 open calls from which no child is free to wait
 --       13 ms for which no batch was stored though some wait before admission stops
+--       14 the lanes that these keys serve, JSON: "" for the one without an owner; a key serves all of its `lanes`
 -- Returns { "ok" | "epoch" | "clock" | "stale", wait in us or -1, how many were left to workers of a newer release,
 --           then per grant { id, fence, label, attempts, arguments, message, kind } }
 --       epoch, clock: the call history is lost, or time has stepped: nothing was granted, see marketfetch/quotas/epoch.py;
@@ -131,7 +132,20 @@ local unstored = redis.call('HMGET', KEYS[8], 'away', 'bytes', 'fine', 'stored')
 local shut = unstored[1] or tonumber(unstored[2] or '0') > tonumber(ARGV[11]) or redis.call('ZCARD', KEYS[5]) >= most_held
   or (tonumber(unstored[2] or '0') > 0 and now_ms - tonumber(unstored[4] or now_ms) > tonumber(ARGV[13]))
 if shut then room = 0 end
-local parked = redis.call('ZCARD', KEYS[1])
+
+-- The lanes with parked requests; each time another one comes first.
+local lanes, parked = {}, 0
+for _, name in ipairs(cjson.decode(ARGV[14])) do
+  local set = name == '' and KEYS[1] or (prefix .. 'ready:' .. name)
+  local many = redis.call('ZCARD', set)
+  if many > 0 then
+    lanes[#lanes + 1] = { name = name, set = set, parked = many }
+  elseif name ~= '' then
+    redis.call('SREM', prefix .. 'lanes', name)
+  end
+  parked = parked + many
+end
+for _ = 2, #lanes > 1 and 1 + math.floor(now / 1000) % #lanes or 1 do table.insert(lanes, table.remove(lanes, 1)) end
 -- Without room the releasers sleep until half of what may be granted has started, or, where batches wait to be stored, until one
 -- is settled: a later `start` or `settle` of any worker then wakes them.
 local function sleep_until_room()
@@ -139,7 +153,7 @@ local function sleep_until_room()
 end
 sleep_until_room()
 
-local pool = nil
+local lane, pool = nil, nil  -- the lane that is served, and the keys that may serve it
 local pool_granted = 0  -- calls granted in this run of the script, which are in no set yet
 
 -- How many calls a window allows now; if none, when it allows the next one. `want` > 0.
@@ -192,11 +206,51 @@ local function used_today(key, name, starts, line)
   return used
 end
 
+-- A secret that was counted under another label brings its history along: its calls, its pause, its days and its open calls.
+-- So a limit holds also where a key gets another label, or where another of its labels counts from now on.
+local function succeed(key)
+  local hash, was = prefix .. 'key:' .. key.label, redis.call('HGET', prefix .. 'secrets', key.print)
+  if was and was ~= key.label then
+    local fields = redis.call('HGETALL', prefix .. 'key:' .. was)
+    for i = 1, #fields, 2 do redis.call('HSETNX', hash, fields[i], fields[i + 1]) end
+    redis.call('HDEL', prefix .. 'key:' .. was, 'print')
+    for _, name in ipairs({ 'done:', 'early:' }) do
+      local set = prefix .. name .. key.label
+      if redis.call('ZUNIONSTORE', set, 2, set, prefix .. name .. was, 'AGGREGATE', 'MAX') > 0 then
+        redis.call('EXPIRE', set, key.ttl)
+      end
+    end
+    for _, limit in ipairs(key.calendars) do
+      for _, period in ipairs(limit[3]) do
+        local day = ':' .. limit[1] .. ':' .. period[1]
+        local ours, theirs = prefix .. 'day:' .. key.label .. day, redis.call('GET', prefix .. 'day:' .. was .. day)
+        if theirs then redis.call('SET', ours, theirs + (redis.call('GET', ours) or 0), 'EX', 259200) end
+      end
+    end
+    for _, id in ipairs(redis.call('SMEMBERS', prefix .. 'open:' .. was)) do
+      local record = prefix .. 'req:' .. id
+      local days = string.gsub(redis.call('HGET', record, 'd') or '', '([^%c]+)', function(text)
+        local old = 'day:' .. was .. ':'
+        return string.sub(text, 1, #old) == old and 'day:' .. key.label .. ':' .. string.sub(text, #old + 1) or text
+      end)
+      redis.call('HSET', record, 'y', key.label, 'd', days)
+      redis.call('SMOVE', prefix .. 'open:' .. was, prefix .. 'open:' .. key.label, id)
+    end
+  end
+  redis.call('HSET', prefix .. 'secrets', key.print, key.label)
+  redis.call('HSET', hash, 'print', key.print)
+end
+
 -- Sets how many calls this key may make (`free`) and from when (`at`, us); `at` is nil when the key opens at the end of an
 -- open call or by an operator.
-local function look(key)
+local look
+look = function(key)
   key.free, key.at, key.shut = 0, nil, true
-  local state = redis.call('HMGET', prefix .. 'key:' .. key.label, 'until', 'aside', 'keep', 'ttl', 'slack', 'full', 'lost', 'ill', 'suspect')
+  local state = redis.call('HMGET', prefix .. 'key:' .. key.label, 'until', 'aside', 'keep', 'ttl', 'slack', 'full', 'lost', 'ill', 'suspect', 'print')
+  if key.print and state[10] ~= key.print then
+    succeed(key)
+    return look(key)
+  end
   if state[3] ~= tostring(key.keep) or state[4] ~= tostring(key.ttl) or state[5] ~= tostring(key.slack) then
     redis.call('HSET', prefix .. 'key:' .. key.label, 'keep', key.keep, 'ttl', key.ttl, 'slack', key.slack)
     redis.call('HSET', prefix .. 'key:*', 'keep', key.pool_keep, 'ttl', key.pool_ttl)
@@ -264,9 +318,9 @@ local function next_in_lane()
     for _, key in ipairs(pool) do
       if key.at and key.at <= now and not key.pooled then sure = sure + key.free end
     end
-    popped, taken = redis.call('ZPOPMIN', KEYS[1], math.max(1, math.min(sure, room))), 0
+    popped, taken = redis.call('ZPOPMIN', lane.set, math.max(1, math.min(sure, room))), 0
   end
-  parked, taken = parked - 1, taken + 2
+  parked, taken, lane.parked = parked - 1, taken + 2, lane.parked - 1
   return popped[taken - 1]
 end
 
@@ -292,13 +346,13 @@ local function expire(record, fields)
   expired, passed = expired + 1, passed + 1
   local task, message = fields[9], fields[7]
   if promote(record) then
-    parked, taken = parked + 1, taken - 2  -- the request is considered again, before those behind it
+    parked, taken, lane.parked = parked + 1, taken - 2, lane.parked + 1  -- the request is considered again, before those behind it
   else
     leave_lane(prefix, fields[2] .. ':' .. fields[3], 1)
     redis.call('DEL', record)
   end
   redis.call('HSET', prefix .. 'req:' .. task, 's', 'expired', 'f', 0, 'q', '', 'o', task, 'm', message,
-    'r', FORMAT)
+    'r', format_for(task))
   redis.call('ZADD', KEYS[5], now_ms + held_again, task)
   answer[#answer + 1] = { task, 0, '', 0, '', message, 'dropped' }
 end
@@ -310,53 +364,91 @@ local function leave(id, fields)
   redis.call('ZADD', KEYS[9], format_of(fields[10]), id)
 end
 
-local opens_later = false
+local every_key = {}
 if room > 0 and parked > 0 then
-  pool = cjson.decode(ARGV[10])
-  for _, key in ipairs(pool) do
-    key.free, key.granted, key.ids, key.counters = 0, 0, {}, {}
+  every_key = cjson.decode(ARGV[10])
+  for _, key in ipairs(every_key) do
+    key.free, key.granted, key.ids, key.counters, key.serves = 0, 0, {}, {}, {}
     for _, window in ipairs(key.windows) do key.pooled = key.pooled or window[4] == 1 end
+    for _, name in ipairs(key.lanes) do key.serves[name] = true end
   end
-end
-while room > 0 and parked > 0 do
-  if passed >= _MOST_PASSED then
-    wait_until(now)
-    break
-  end
-  local key = first_to_serve()
-  if not key then
-    opens_later = answer[1] == 'ok'
-    break
-  end
-  if key.at > now + ahead then
-    wait_until(key.at - ahead)
-    opens_later = true
-    break
-  end
-  local id = next_in_lane()
-  local record = prefix .. 'req:' .. id
-  local fields = redis.call('HMGET', record, 't', 'p', 'j', 'f', 'a', 'q', 'm', 'x', 'o', 'r')
-  if fields[1] then
-    local expires = tonumber(fields[8] or '0')
-    if format_of(fields[10]) > FORMAT then
-      leave(id, fields)
-    elseif expires > 0 and expires <= now_ms then
-      expire(record, fields)
-    else
-      local tag, band, turn = tonumber(fields[1]), 'V:' .. fields[2], fields[2] .. ':' .. fields[3]
-      bands[band] = math.max(bands[band] or 0, tag)
-      turns[turn] = (turns[turn] or 0) + 1
-      grant(id, record, key, fields)
+  for _, one in ipairs(lanes) do
+    one.pool = {}
+    for _, key in ipairs(every_key) do
+      if key.serves[one.name] then one.pool[#one.pool + 1] = key end
     end
   end
 end
--- Requests that were popped and not considered return to their places.
-for i = taken + 1, #popped, 2 do redis.call('ZADD', KEYS[1], popped[i + 1], popped[i]) end
+
+-- Grants requests of one lane, until the room is used, the lane is empty, or none of its keys is open.
+local function serve()
+  while room > 0 and lane.parked > 0 do
+    if passed >= _MOST_PASSED then
+      wait_until(now)
+      return
+    end
+    local key = first_to_serve()
+    if not key then
+      lane.opens_later = answer[1] == 'ok'
+      return
+    end
+    if key.at > now + ahead then
+      wait_until(key.at - ahead)
+      lane.opens_later = true
+      return
+    end
+    local id = next_in_lane()
+    local record = prefix .. 'req:' .. id
+    local fields = redis.call('HMGET', record, 't', 'p', 'j', 'f', 'a', 'q', 'm', 'x', 'o', 'r')
+    if fields[1] then
+      local expires = tonumber(fields[8] or '0')
+      if format_of(fields[10]) > FORMAT then
+        leave(id, fields)
+      elseif (lane_of(id) or '') ~= lane.name then
+        -- A release that knows no lanes of owners has put it here.
+        passed = passed + 1
+        leave_lane(prefix, fields[2] .. ':' .. fields[3], 1)
+        enter_lane(prefix, id, record)
+        wait_until(now)
+      elseif expires > 0 and expires <= now_ms then
+        expire(record, fields)
+      else
+        local tag, band, turn = tonumber(fields[1]), band_of(fields[2], id), fields[2] .. ':' .. fields[3]
+        bands[band] = math.max(bands[band] or 0, tag)
+        turns[turn] = (turns[turn] or 0) + 1
+        grant(id, record, key, fields)
+      end
+    end
+  end
+end
+
+-- First each lane has its share of the room, then what others have left.
+local left = room
+for round = 1, 2 do
+  for i, one in ipairs(lanes) do
+    if left > 0 and one.parked > 0 and not one.opens_later and answer[1] == 'ok' and passed < _MOST_PASSED then
+      lane, pool, popped, taken = one, one.pool, {}, 0
+      local share = round == 1 and math.ceil(left / (#lanes - i + 1)) or left
+      room = share
+      serve()
+      left = left - (share - room)
+      -- Requests that were popped and not considered return to their places.
+      for n = taken + 1, #popped, 2 do redis.call('ZADD', one.set, popped[n + 1], popped[n]) end
+    end
+  end
+end
+room = left
+-- `opens_later`: no lane waits for anything but its keys. `waits`: a lane with requests does.
+local opens_later, waits = answer[1] == 'ok', false
+for _, one in ipairs(lanes) do
+  opens_later = opens_later and (one.parked == 0 or one.opens_later)
+  waits = waits or (one.parked > 0 and one.opens_later)
+end
 
 if granted > 0 then
   redis.call('ZADD', KEYS[3], unpack(members))
   wait_until((now_ms + start_by) * 1000)
-  for _, key in ipairs(pool) do
+  for _, key in ipairs(every_key) do
     if #key.ids > 0 then
       redis.call('SADD', prefix .. 'open:' .. key.label, unpack(key.ids))
       for _, counter in ipairs(key.counters) do
@@ -383,7 +475,7 @@ if granted > 0 then
         changes[#changes + 1] = name
         changes[#changes + 1] = left
       else
-        redis.call('HDEL', KEYS[6], name, 'L:' .. turn)
+        redis.call('HDEL', KEYS[6], name, 'L:' .. turn, 'O:' .. turn)
       end
     end
   end
@@ -391,8 +483,8 @@ if granted > 0 then
   redis.call('HINCRBY', KEYS[8], 'admitted', granted)
 end
 if granted > 0 then sleep_until_room() end
--- The keys allow no call now, and the end of an open one may change that.
-if opens_later then redis.call('HSET', KEYS[8], 'later', 1) end
+-- The keys of a lane allow no call now, and the end of an open one may change that.
+if waits then redis.call('HSET', KEYS[8], 'later', 1) end
 if expired > 0 then redis.call('HINCRBY', KEYS[8], 'expired', expired) end
 -- The gate makes progress when it admits, when nothing waits, and when nothing may run yet.
 -- The stamp is written once a second at most, as health checks ask about minutes.

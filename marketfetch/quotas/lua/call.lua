@@ -12,6 +12,8 @@
 -- A parked request of a job has seven fields, as a hash of eight takes 150 bytes more: a is absent before the first attempt.
 -- Only the workers of a newer release process a record of its format. A newer format may add fields, and change the content
 -- of q and w; all other fields keep their meaning, as any release may park, settle or withdraw the record.
+-- A request whose id begins with "<lane>~" is of the lane of an owner: it is parked in ready:<lane> instead of ready, and only keys
+-- that serve this lane may grant it. The set lanes names the lanes of owners that may have parked requests.
 -- Per key of the pool, all under the pool's prefix:
 --   open:<label>   set of ids whose call is granted or running
 --   done:<label>   sorted set id:fence:when -> when its reply had arrived (us): exact at the vendor under any latency
@@ -21,7 +23,8 @@
 --                  the vendor's words reject the key, us) and verdict (those words), unknown (401s and 403s in a row whose words
 --                  are not known), sentences (how many words were not known) and sentence (the last of them), keep, ttl, slack, n round trips, r
 --                  the fastest, lost calls without a stamp (-1: an unknown number) and full, when the last was made;
---                  lost:<us>, instead of lost, for a window of that length
+--                  lost:<us>, instead of lost, for a window of that length; print, of its secret
+--   secrets        hash: print of a secret -> the label under which its calls are counted
 --   day:<label>:<zone>:<date>   calls counted for a calendar day
 -- Per request that does not get as far as its call:
 --   unstarted      sorted set id -> how often in a row its grant has expired unstarted; gone a minute after the last time
@@ -35,7 +38,8 @@
 
 local UNHEALTHY_FROM = 3  -- unusable replies in a row to different requests that open the circuit breaker of a key
 local REFUSED_FROM = 5  -- 401s and 403s in a row whose words are not known that set a key aside
-local FORMAT = 2  -- the only place of the format number; docs/decisions/0008-versions-in-redis.md says when it is raised
+local PLAIN = 2  -- the format of a request without an owner
+local FORMAT = 3  -- the newest that this release reads; the only place of the format number; docs/decisions/0008-versions-in-redis.md says when it is raised
 
 local function clock()
   local time = redis.call('TIME')
@@ -63,28 +67,64 @@ local function format_of(field)
   return tonumber(field or '1') or 1
 end
 
+-- The lane of a request, by its id: nil for one without an owner.
+local function lane_of(id)
+  return string.match(id, '^(%x+)~')
+end
+
+-- The format in which a request is created. A release that knows no lanes of owners would grant it with any key: it leaves
+-- format 3 alone, and still reads everything else.
+local function format_for(id)
+  return lane_of(id) and FORMAT or PLAIN
+end
+
+-- The set of the parked requests of a request's lane.
+local function ready_of(prefix, id)
+  local lane = lane_of(id)
+  return lane and (prefix .. 'ready:' .. lane) or (prefix .. 'ready')
+end
+
+-- The field of the hash tags that has the virtual time of a band. Each lane has its own, as lanes do not advance together.
+local function band_of(priority, id)
+  local lane = lane_of(id)
+  return 'V:' .. priority .. (lane and (':' .. lane) or '')
+end
+
+local function nothing_parked(prefix)
+  return redis.call('ZCARD', prefix .. 'ready') == 0 and redis.call('SCARD', prefix .. 'lanes') == 0
+end
+
+-- Notes that a lane of an owner has requests, and which lane a job's requests are in (O:<prio>:<job> in the hash tags).
+local function note_lane(prefix, id, turn)
+  local lane = lane_of(id)
+  if not lane then return end
+  redis.call('SADD', prefix .. 'lanes', lane)
+  redis.call('HSET', prefix .. 'tags', 'O:' .. turn, lane)
+end
+
 -- Puts a request into the lane, at its old place; one without a place, whose not-before has come, gets its next turn.
--- Start-time fair queueing, in the hash tags: V:<prio> is the band's virtual time, L:<prio>:<job> the last tag of a job,
+-- Start-time fair queueing, in the hash tags: V:<prio> is the band's virtual time (V:<prio>:<lane> in the lane of an owner), L:<prio>:<job> the last tag of a job,
 -- N:<prio>:<job> the number of its requests in the lane; L is deleted with the last one that leaves.
 local function enter_lane(prefix, id, record)
   local fields, tags = redis.call('HMGET', record, 'p', 't', 'j'), prefix .. 'tags'
   if not fields[1] then return false end  -- the record is gone
   local tag, turn = tonumber(fields[2]), fields[1] .. ':' .. fields[3]
   if tag == 0 then
-    local known = redis.call('HMGET', tags, 'V:' .. fields[1], 'L:' .. turn)
+    local known = redis.call('HMGET', tags, band_of(fields[1], id), 'L:' .. turn)
     tag = 1 + math.max(tonumber(known[1] or '0'), tonumber(known[2] or '0'))
     redis.call('HSET', tags, 'L:' .. turn, us(tag))
     redis.call('HSET', record, 't', us(tag))
   end
   redis.call('HINCRBY', tags, 'N:' .. turn, 1)
-  redis.call('ZADD', prefix .. 'ready', us(tonumber(fields[1]) * 281474976710656 + tag), id)
+  redis.call('ZADD', ready_of(prefix, id), us(tonumber(fields[1]) * 281474976710656 + tag), id)
+  note_lane(prefix, id, turn)
   return true
 end
 
 -- True if a record is in the set that its state names. A record in no set would wait for ever.
 local function placed(prefix, id, state)
   if state == 'parked' then
-    return redis.call('ZSCORE', prefix .. 'ready', id) or redis.call('ZSCORE', prefix .. 'delayed', id)
+    return redis.call('ZSCORE', ready_of(prefix, id), id) or redis.call('ZSCORE', prefix .. 'delayed', id)
       or redis.call('ZSCORE', prefix .. 'newer', id)
   elseif state == 'granted' then
     return redis.call('ZSCORE', prefix .. 'granted', id)
@@ -97,7 +137,7 @@ end
 local function leave_lane(prefix, turn, many)
   local tags = prefix .. 'tags'
   if redis.call('HINCRBY', tags, 'N:' .. turn, -many) <= 0 then
-    redis.call('HDEL', tags, 'N:' .. turn, 'L:' .. turn)
+    redis.call('HDEL', tags, 'N:' .. turn, 'L:' .. turn, 'O:' .. turn)
   end
 end
 
@@ -127,7 +167,7 @@ end
 -- Hands a withdrawn task to the releasers, from `due` (ms) on, until one has marked it as revoked.
 local function announce_revoked(prefix, who, message, due)
   redis.call('DEL', prefix .. 'req:' .. who)
-  redis.call('HSET', prefix .. 'req:' .. who, 's', 'revoked', 'f', 0, 'q', '', 'o', who, 'm', message, 'r', FORMAT)
+  redis.call('HSET', prefix .. 'req:' .. who, 's', 'revoked', 'f', 0, 'q', '', 'o', who, 'm', message, 'r', format_for(who))
   redis.call('ZADD', prefix .. 'held', due, who)
 end
 

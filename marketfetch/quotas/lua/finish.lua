@@ -59,7 +59,7 @@ end
 local page = prefix .. 'req:' .. ARGV[6]
 if ARGV[6] ~= '' and not fields[8] and redis.call('EXISTS', page) == 0 then
   redis.call('HSET', page, 's', 'parked', 'f', us(now), 't', fields[5], 'p', fields[3], 'j', fields[4], 'q', ARGV[7],
-    'r', FORMAT)
+    'r', format_for(ARGV[6]))
   -- A task waits for its first page only; a job waits for every page.
   local owner = fields[7] and string.sub(fields[7], 1, 5) ~= 'task:' and fields[7]
   local left = fields[9]  -- set when the owner has left while the request ran: the next job becomes the owner
@@ -72,7 +72,7 @@ if ARGV[6] ~= '' and not fields[8] and redis.call('EXISTS', page) == 0 then
   end
   if owner then redis.call('HSET', page, 'o', owner) end
   redis.call('HSET', record, 'n', ARGV[6])
-  if redis.call('ZCARD', KEYS[3]) == 0 then redis.call('HSET', KEYS[4], 'fine', math.floor(now / 1000)) end
+  if nothing_parked(prefix) then redis.call('HSET', KEYS[4], 'fine', math.floor(now / 1000)) end
   enter_lane(prefix, ARGV[6], page)
   redis.call('HINCRBY', KEYS[4], 'parked', 1)
 end

@@ -1,6 +1,6 @@
 -- Row 1 of the state machine: planned -> parked. Appends requests to the lane.
 --
--- KEYS  1 ready    sorted set, score = priority * 2^48 + tag
+-- KEYS  1 ready    sorted set, score = priority * 2^48 + tag; in the lane of an owner ready:<lane> instead
 --       2 delayed  sorted set, score = not-before in Unix ms
 --       3 tags     hash, see call.lua
 --       4 tasks    hash, task id, or that and a number, see `named` -> the request that a user's task waits for
@@ -9,7 +9,7 @@
 --       7 granted  8 running   9 held   where a known one may be
 -- ARGV  1 prefix of this pool's records   2 job   3 priority 0..9, 0 first   4 not-before in Unix ms, 0 for now
 --       5 when the caller read the ledger (us), 0 where it did not
---       then five each: id, arguments, task id or "", its message or "", when it expires in Unix ms or 0
+--       then five each, all of one lane: id, arguments, task id or "", its message or "", when it expires in Unix ms or 0
 -- Returns how many were new, or in no set. A known id keeps its place, unless the new priority is more urgent, and gains a
 -- waiter: the job, or the task with its message. A request that ended after the caller read the ledger is not parked.
 --
@@ -18,14 +18,16 @@
 
 local prefix, job, priority, not_before = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local turn = priority .. ':' .. job
-local tags = redis.call('HMGET', KEYS[3], 'V:' .. priority, 'L:' .. turn)
+local one = ARGV[#ARGV - 4]  -- of the ids, for their lane
+local ready = lane_of(one) and ready_of(prefix, one) or KEYS[1]
+local tags = redis.call('HMGET', KEYS[3], band_of(priority, one), 'L:' .. turn)
 local first = math.max(tonumber(tags[1] or '0'), tonumber(tags[2] or '0'))
 local tag, new = first, 0
 -- A fence begins with the current time, so that a message of an earlier life of the same id, or from before Redis was emptied,
 -- never matches.
 local now = clock()
 local fence = us(now)
-local empty = redis.call('ZCARD', KEYS[1]) == 0
+local empty = nothing_parked(prefix)
 
 -- In most calls the newest entry shows that no request has ended since.
 local looked = tonumber(ARGV[5])
@@ -55,7 +57,7 @@ end
 
 local function place(id)
   tag = tag + 1
-  redis.call('ZADD', KEYS[1], us(priority * 281474976710656 + tag), id)
+  redis.call('ZADD', ready, us(priority * 281474976710656 + tag), id)
   return us(tag)
 end
 
@@ -95,7 +97,7 @@ for i = 6, #ARGV, 5 do
       at = place(id)
     end
     redis.call('HSET', record, 's', 'parked', 'f', fence, 't', at, 'p', priority, 'j', job, 'q', ARGV[i + 1],
-      'r', FORMAT)
+      'r', format_for(id))
     if task ~= '' then
       redis.call('HSET', record, 'o', who, 'm', message, 'x', expires)
     end
@@ -104,7 +106,7 @@ for i = 6, #ARGV, 5 do
   else
     if redis.call('HDEL', record, 'z') == 1 then redis.call('HSET', record, 'g', 1) end
     redis.call('HSET', record, '+' .. who, task ~= '' and (expires .. ' ' .. message) or '')
-    if tonumber(known[2]) > priority and redis.call('ZSCORE', KEYS[1], id) then
+    if tonumber(known[2]) > priority and redis.call('ZSCORE', ready, id) then
       leave_lane(prefix, known[2] .. ':' .. known[4], 1)
       redis.call('HSET', record, 'p', priority, 't', 0)
       if known[4] == job then
@@ -120,6 +122,7 @@ end
 if tag > first then
   redis.call('HSET', KEYS[3], 'L:' .. turn, us(tag))
   redis.call('HINCRBY', KEYS[3], 'N:' .. turn, tag - first)
+  note_lane(prefix, one, turn)
 end
 if new > 0 then redis.call('HINCRBY', KEYS[5], 'parked', new) end
 if empty then redis.call('HSET', KEYS[5], 'fine', math.floor(now / 1000)) end

@@ -41,7 +41,7 @@ local function settle(id, outcome)
     if one[2] ~= '' then
       notified = notified + 1
       redis.call('HSET', prefix .. 'req:' .. one[1], 's', 'answered', 'f', 0, 'q', '', 'o', one[1],
-        'm', string.match(one[2], '^%d+ (.*)$'), 'w', outcome, 'r', FORMAT)
+        'm', string.match(one[2], '^%d+ (.*)$'), 'w', outcome, 'r', format_for(one[1]))
       redis.call('ZADD', KEYS[5], now_ms, one[1])
       redis.call('HSET', KEYS[7], string.match(one[1], '^task:(.*)$'), one[1])
     end
@@ -51,7 +51,7 @@ local function settle(id, outcome)
   if fields[1] == 'held' then
     redis.call('ZREM', KEYS[5], id)
   else
-    if redis.call('ZREM', KEYS[1], id) == 1 then leave_lane(prefix, fields[3] .. ':' .. fields[4], 1) end
+    if redis.call('ZREM', ready_of(prefix, id), id) == 1 then leave_lane(prefix, fields[3] .. ':' .. fields[4], 1) end
     for i = 2, 6 do redis.call('ZREM', KEYS[i], id) end
     redis.call('ZREM', prefix .. 'unstarted', id)
   end

@@ -49,7 +49,7 @@ withdraw = function(id)
     enter_lane(prefix, id, record)
   end
   if promote(record) then return { 'left', fields[4] or '' } end
-  if redis.call('ZREM', KEYS[1], id) == 1 then leave_lane(prefix, fields[6] .. ':' .. fields[3], 1) end
+  if redis.call('ZREM', ready_of(prefix, id), id) == 1 then leave_lane(prefix, fields[6] .. ':' .. fields[3], 1) end
   redis.call('ZREM', KEYS[2], id)
   redis.call('ZREM', KEYS[4], id)
   redis.call('ZREM', prefix .. 'unstarted', id)

@@ -36,10 +36,10 @@ INSERT INTO jobs (id, spec, created_at, owner, name, tags) VALUES (?, ?, {time:?
 -- name: add_requests
 INSERT INTO job_requests (job_id, root) SELECT ?, value FROM {listed} WHERE true ON CONFLICT DO NOTHING
 
--- Each value is the root (20 characters), the position (10) and the arguments: one list serves both databases.
+-- Each value is the root (40 characters: in the lane of an owner it has 37), the position (10) and the arguments: one list serves both databases.
 -- name: add_plan
 INSERT INTO job_requests (job_id, root, position, arguments)
-SELECT ?, trim(substr(value, 1, 20)), CAST(substr(value, 21, 10) AS INTEGER), substr(value, 31) FROM {listed}
+SELECT ?, trim(substr(value, 1, 40)), CAST(substr(value, 41, 10) AS INTEGER), substr(value, 51) FROM {listed}
 WHERE true ON CONFLICT DO NOTHING
 
 -- The requests with the whole market whose reply is stored.
