@@ -1,7 +1,8 @@
 """`python -m benchmarks.asyncio_script URL DATABASE SYMBOLS`: the fast script that a good programmer writes for one evening.
 
 No queue, no limits, no checks, no ledger and no recovery: what fails is lost. aiohttp fetches sixteen replies at once, msgspec
-decodes them straight into rows, and a thread upserts each reply in a transaction. DATABASE: a file of SQLite or a URL of Postgres.
+decodes them straight into rows, and a thread upserts each reply in a transaction. DATABASE: a file of SQLite, or the URL of a
+Postgres.
 """
 
 from __future__ import annotations

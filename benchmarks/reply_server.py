@@ -1,6 +1,7 @@
 """A vendor on loopback that costs almost nothing: one prepared body of daily bars, with the asked ticker in it.
 
-`python -m benchmarks.reply_server DELAY_MS` prints its port and serves until its input ends. It judges no call and reads no range.
+`python -m benchmarks.reply_server DELAY_MS` prints its port and serves until its input ends. It judges no call and
+reads no range.
 """
 
 from __future__ import annotations

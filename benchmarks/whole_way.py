@@ -1,9 +1,9 @@
 """`python -m benchmarks.whole_way`: from a vendor's reply to stored rows, whole commands, beside a script without any promise.
 
 Ours is `marketfetch fetch ... --wait` beside a running worker: gate, checks, ledger, coverage, recovery and an fsync at each
-commit. The script is `benchmarks/asyncio_script.py`. Both ask the same server on loopback for the same replies of 5,217 bars and are
-timed from their start as processes until they have ended, in turn. CPU is that of everything that serves the command: command,
-worker with its children, Valkey, and Postgres' backends; of the server of replies for neither.
+commit. The script is `benchmarks/asyncio_script.py`. Both ask the same server on loopback for the same replies of 5,217 bars,
+and are timed from their start as processes until they have ended, in turn. CPU is that of all that serves the command: itself,
+the worker with its children, Valkey, and Postgres; the server of replies counts for neither.
 """
 
 from __future__ import annotations
@@ -109,10 +109,9 @@ def _ended(process: subprocess.Popen[bytes]) -> float:
 
 def _cpu_s(*pids: int | None) -> float:
     """CPU of processes and their children, those that have ended too."""
-    family = [one for pid in pids if pid for one in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))]
-    return sum(sum(one.cpu_times()[:2]) for one in family) + sum(
-        sum(psutil.Process(pid).cpu_times()[2:4]) for pid in pids if pid
-    )
+    parents = [psutil.Process(pid) for pid in pids if pid]
+    living = [child for one in parents for child in one.children(recursive=True)]
+    return sum(sum(one.cpu_times()[:4]) for one in parents) + sum(sum(one.cpu_times()[:2]) for one in living)
 
 
 @contextmanager

@@ -94,32 +94,35 @@ def _write_series(db: sqlite3.Connection, series: Sequence[BarSeries], ledger_id
 
 
 def _upsert(db: sqlite3.Connection, bars: BarColumns, *, series: int | list[int], ledger_id: int, fetched_ms: int) -> None:
-    """Writes bars. `series` is the number of their series, or a list of the number of each.
+    """Writes bars. `series` is the number of their series, or the number of each.
 
-    Floats for every column: they are made at once, a bool takes SQLite's slow path, and the columns of the table make whole
-    numbers of them. Each is below 2**53. SQLite stores NaN as NULL: https://www.sqlite.org/c3ref/bind_blob.html
+    All values are floats, since numpy makes a list of those at once, and Python's sqlite3 binds a bool in several times the
+    time. The table's columns make whole numbers of times and flags again, exact below 2**53.
     """
     import numpy as np
 
-    of_each = {"series": series} if isinstance(series, list) else {}
-    columns = {**of_each, "ts": bars.ts, **{name: getattr(bars, name) for name in FLOAT_COLUMNS}, "partial": bars.partial}
-    constant = {"series": "?", "fetched": str(int(fetched_ms)), "ledger": str(int(ledger_id)), "partial": "?"}
-    if not of_each:
-        constant["series"] = str(series)
-    if not bars.partial.any():
-        constant["partial"] = "0"
-        del columns["partial"]
-    row = _ROW.substitute(constant)
+    columns = [bars.ts, *(getattr(bars, name) for name in FLOAT_COLUMNS)]
+    shared = {"series": "?", "fetched": str(int(fetched_ms)), "ledger": str(int(ledger_id)), "partial": "0"}
+    if bars.partial.any():
+        columns.append(bars.partial)
+        shared["partial"] = "?"
+    if isinstance(series, list):
+        columns.insert(0, np.array(series))
+    else:
+        shared["series"] = str(series)
+    row = _ROW.substitute(shared)
 
     def upsert(rows: int) -> str:
-        return _UPSERT.substitute(constant, rows=", ".join([row] * rows))
+        return _UPSERT.substitute(shared, rows=", ".join([row] * rows))
 
-    values = np.column_stack(list(columns.values()))
-    whole = len(values) - len(values) % _ROWS_AT_ONCE
-    if whole:
-        db.executemany(upsert(_ROWS_AT_ONCE), map(np.ndarray.tolist, values[:whole].reshape(whole // _ROWS_AT_ONCE, -1)))
-    if whole < len(values):
-        db.execute(upsert(len(values) - whole), values[whole:].ravel().tolist())
+    # SQLite stores NaN as NULL by itself: https://www.sqlite.org/c3ref/bind_blob.html
+    values = np.column_stack(columns)
+    rest = len(values) % _ROWS_AT_ONCE
+    whole = values[: len(values) - rest].reshape(-1, _ROWS_AT_ONCE * len(columns))
+    if len(whole):
+        db.executemany(upsert(_ROWS_AT_ONCE), map(np.ndarray.tolist, whole))
+    if rest:
+        db.execute(upsert(rest), values[-rest:].ravel().tolist())
 
 
 def _cover(db: sqlite3.Connection, covered: Sequence[Covered]) -> None:
