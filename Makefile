@@ -65,6 +65,7 @@ stress: $(VENV)/.dev    ## random steps and random kills at full length, with ot
 
 bench: $(VENV)/.dev     ## measure, with what it is compared with in the same run; about an hour, with SHORT=1 some minutes
 	@$(BIN)/python -m benchmarks $(if $(SHORT),--short)
+	@$(BIN)/python -m benchmarks.whole_way $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.bars_read_back $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.prices_adjusted
 	@$(BIN)/python -m benchmarks.replies_read

@@ -25,7 +25,7 @@ UTC_ZONE: Final = "UTC"
 _FIRST_YEAR: Final = 1500
 _LAST_YEAR: Final = 2500
 _DAY_MS: Final = 86_400_000
-_EVENING_MS: Final = 18 * 3_600_000
+EVENING_MS: Final = 18 * 3_600_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -90,7 +90,7 @@ def session_starts(ts: Ints, zone: str) -> tuple[Ints, Flags]:
     )
     begun = starts[where]
     found = np.where(begun <= ts[:, None], begun, np.iinfo(np.int64).min).max(axis=1)
-    return found, ts - found > _EVENING_MS
+    return found, ts - found > EVENING_MS
 
 
 def _midnight(unix_day: int, zone: str) -> int:

@@ -24,11 +24,12 @@ from marketfetch.schemas.price_rules import kind_by
 from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import Adjustment
+from marketfetch.vendors.date_columns import starts_of_sessions
 from marketfetch.vendors.errors import BadRequest, FetchError, NoData, NotYet
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reply_parsing import http_date, looks_like_json, not_json
 from marketfetch.vendors.reply_size import check_rows
-from marketfetch.vendors.times import NEW_YORK, day_start_ms, session_starts
+from marketfetch.vendors.times import NEW_YORK, day_start_ms
 
 from .aggregates import (
     FIELDS,
@@ -132,7 +133,7 @@ def _without_bars(request: Request, reply: HttpReply) -> FetchError:
 
 
 def _page(request: Request, symbols: Sequence[str], aggs: Aggs, *, adjustment: Adjustment, following: str | None) -> Page:
-    starts, uncertain = session_starts(aggs.bars.ts, NEW_YORK)
+    starts, uncertain = starts_of_sessions(aggs.bars.ts, NEW_YORK)
     # A saved response names no day: it is the one that nearly all of its rows have.
     start_ms = day_start_ms(request.start, NEW_YORK) if request.start else commonest(starts, ~uncertain)
     known, numbers, bars, book = symbols, aggs.numbers, aggs.bars, RejectBook()

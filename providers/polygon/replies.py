@@ -23,12 +23,13 @@ from marketfetch.schemas.rejects import RejectBook, Rejects
 from marketfetch.schemas.request import Request
 from marketfetch.schemas.timespans import LONGEST_MS, TIMESPANS, Adjustment, Timespan, is_intraday
 from marketfetch.vendors.columns import Parsed, asked_range, open_from, parse
+from marketfetch.vendors.date_columns import starts_of_sessions
 from marketfetch.vendors.errors import BadRequest, NoData, NotEntitled, Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.page_building import PageBuilder
 from marketfetch.vendors.reply_parsing import looks_like_json, parse_csv, parse_object
 from marketfetch.vendors.reply_size import check_rows
-from marketfetch.vendors.times import bar_start_ms, local_date, session_starts
+from marketfetch.vendors.times import bar_start_ms, local_date
 from marketfetch.vendors.weekends import weekend_quirks
 
 from .aggregates import FIELDS, LATEST_MS, adjustment_of, check_envelope, read_aggs
@@ -193,7 +194,7 @@ def _timespan_by_steps(ts: Ints, timespan: Timespan) -> Timespan:
 def _on_starts(parsed: Parsed, timespan: Timespan, zone: str, *, symbol: str) -> Parsed:
     """Puts daily and longer bars on the start of their period, so that the same day is never two bars."""
     moments = parsed.bars.ts
-    days, uncertain = session_starts(moments, zone)
+    days, uncertain = starts_of_sessions(moments, zone)
     starts = days
     if timespan != "1d":
         # Polygon's weeks begin on Sunday; a week begins on its Monday for every vendor.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from marketfetch.schemas.bars import FLOAT_COLUMNS, BarColumns, BarSeries
 from marketfetch.schemas.ledger import Batch
 from marketfetch.schemas.page import Reject
+from marketfetch.storage import open_store
 from marketfetch.storage.reading_back import bars as read_bars
 from marketfetch.storage.reading_back import counts, rejects
 from marketfetch.storage.store import StoreError
@@ -40,6 +42,18 @@ def test_every_value_column_counts_as_a_change(store: Any, column: str) -> None:
     changes = batch("b", {0: 10.0}, fetched=2)
     store.store([replace(changes, series=(replace(changes.series[0], bars=changed),))])
     assert store.database.read(f"SELECT {column}, request_id FROM bars") == [(7.0, "b")]
+
+
+def test_times_flags_and_trades_are_whole_numbers_in_sqlite(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/bars.db")
+    store.create()
+    last_ms = 253_402_300_799_999  # the last of year 9999
+    store.store([batch("a", dict.fromkeys(range(90), 1.0) | {last_ms: 1.0}, partial=[last_ms], trades=3.0)])
+    kinds = "typeof(ts), typeof(partial), typeof(trades), typeof(series_id), typeof(fetched_at), typeof(ledger_id)"
+    assert store.database.read(f"SELECT DISTINCT {kinds} FROM bar_rows") == [("integer",) * 6]
+    ends = store.database.read("SELECT max(ts), sum(partial), count(*), count(open) FROM bar_rows")
+    assert ends == [(last_ms, 1, 91, 0)]
+    store.close()
 
 
 def test_an_older_batch_never_overwrites_a_newer_one_and_still_adds_what_is_missing(store: Any) -> None:

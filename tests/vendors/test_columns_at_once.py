@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketfetch.vendors.columns import parse
-from marketfetch.vendors.date_columns import moments_of_walls, starts_of_days
+from marketfetch.vendors.date_columns import moments_of_walls, starts_of_days, starts_of_sessions
 from marketfetch.vendors.errors import Unavailable
 from marketfetch.vendors.http import HttpReply
 from marketfetch.vendors.reply_parsing import json_of
-from marketfetch.vendors.times import bar_start_ms, day_start_ms, parse_day, wall_to_unix_ms
+from marketfetch.vendors.times import bar_start_ms, day_start_ms, parse_day, session_starts, wall_to_unix_ms
 
 ZONES = ("America/New_York", "UTC", "Asia/Kolkata", "Australia/Lord_Howe")
 #: As few years as show it: the midnights of a year are computed once in each zone.
@@ -45,6 +45,18 @@ def one_by_one(texts: list[Any], timespan: Any, zone: str) -> tuple[list[int | N
 @given(st.lists(DAYS, min_size=20, max_size=40), st.sampled_from(["1d", "1w", "1mo"]), st.sampled_from(ZONES))
 def test_dates_have_the_same_start_at_once(texts: list[str], timespan: Any, zone: str) -> None:
     assert list(map(list, starts_of_days(texts, timespan, zone))) == list(map(list, one_by_one(texts, timespan, zone)))
+
+
+#: Hours of 1960 to 2030, and moments of years that markets have not.
+MOMENTS = st.one_of(st.integers(-87_600, 525_900).map(lambda hour: hour * 3_600_000), st.sampled_from([-(10**13), 10**13]))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(MOMENTS, max_size=40), st.sampled_from([*ZONES, "Pacific/Apia"]))
+def test_sessions_have_the_same_start_at_once(moments: list[int], zone: str) -> None:
+    ts = np.array(moments, dtype=np.int64)
+    for at_once, each in zip(starts_of_sessions(ts, zone), session_starts(ts, zone), strict=True):
+        assert at_once.tolist() == each.tolist()
 
 
 @settings(deadline=None, max_examples=40)

@@ -27,7 +27,7 @@ ON CONFLICT DO NOTHING
 
 -- What all bars of a series in a batch share is written into the statement: to bind it per row costs a sixth more.
 -- name: row
-($series, $fetched, $ledger, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+($series, $fetched, $ledger, ?, ?, ?, ?, ?, ?, ?, ?, $partial)
 
 -- An equal bar is left alone, its `fetched_at` and its request too.
 -- name: upsert

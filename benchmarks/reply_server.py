@@ -1,0 +1,65 @@
+"""A vendor on loopback that costs almost nothing: one prepared body of daily bars, with the asked ticker in it.
+
+`python -m benchmarks.reply_server DELAY_MS` prints its port and serves until its input ends. It judges no call and
+reads no range.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+FIRST, LAST = date(2005, 1, 3), date(2024, 12, 31)
+_TICKER = b"BENCHMARK"
+
+
+@lru_cache(maxsize=1)
+def prepared() -> bytes:
+    """A reply of the vendor with a bar on each of the 5,217 weekdays of twenty years."""
+    days = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
+    days = [day for day in days if day.weekday() < 5]
+    zone = ZoneInfo("America/New_York")
+    starts = [int(datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC).timestamp()) * 1000 for day in days]
+    rng = np.random.default_rng(1)
+    opened = np.round(150 + rng.standard_normal(len(days)).cumsum() * 0.1, 4)
+    closed = np.round(opened + rng.standard_normal(len(days)) * 0.5, 4)
+    high, low = np.round(np.maximum(opened, closed) + 0.02, 4), np.round(np.minimum(opened, closed) - 0.02, 4)
+    volume, trades = rng.integers(100, 1_000_000, len(days)), rng.integers(1, 5_000, len(days))
+    columns = (volume, np.round((high + low) / 2, 4), opened, closed, high, low, np.array(starts), trades)
+    names = ("v", "vw", "o", "c", "h", "l", "t", "n")
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    whole = {"ticker": _TICKER.decode(), "queryCount": len(rows), "resultsCount": len(rows), "adjusted": False, "results": rows}
+    return json.dumps({**whole, "status": "OK", "request_id": "1", "count": len(rows)}, separators=(",", ":")).encode()
+
+
+async def serve(delay_s: float) -> None:
+    """Serves on a free port until the input of this process ends."""
+    before, after = prepared().split(_TICKER)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                asked = await reader.readuntil(b"\r\n\r\n")
+                if delay_s:
+                    await asyncio.sleep(delay_s)
+                ticker = asked.split(b"/ticker/", 1)[1].split(b"/", 1)[0]
+                length = len(before) + len(ticker) + len(after)
+                head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % length
+                writer.writelines((head, before, ticker, after))
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.to_thread(sys.stdin.buffer.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(float(sys.argv[1]) / 1000 if len(sys.argv) > 1 else 0.0))
