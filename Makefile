@@ -7,7 +7,7 @@ PROCESSES ?= 8
 # Thousands of interpreters start here: each would compile our modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test check lint types contracts docs coverage stress bench chaos clean
+.PHONY: help demo test check lint types contracts docs coverage stress bench chaos clean instructions
 
 help:            ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -44,7 +44,10 @@ docs: $(VENV)/.dev      ## the site of the docs, with the reference made from th
 	@$(BIN)/python -m tests.around.docs_site build/docs
 	@$(BIN)/zensical build --clean --strict
 
-check: lint types contracts docs test  ## everything CI runs
+instructions: $(VENV)/.dev ## instructions of each step of a request, by valgrind's callgrind: 10 % more than recorded fails
+	@$(BIN)/python -m benchmarks.instructions $(if $(RECORD),--record)
+
+check: lint types contracts docs instructions test  ## everything CI runs
 
 coverage: $(VENV)/.dev  ## the whole suite again, slower, with the branches that it takes: 95 % of each package or it fails
 	@rm -f .coverage .coverage.*
