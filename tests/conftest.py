@@ -22,7 +22,7 @@ from tests.scheduling import (  # noqa: F401 (pytest finds its hooks here)
     pytest_xdist_make_scheduler,
 )
 
-pytest_plugins = ("tests.standstills",)
+pytest_plugins = ("tests.cpu_of_tests", "tests.standstills")
 
 # Collecting makes a million objects that stay: the collector would look at all of them again and again, here and in each test.
 gc.disable()
