@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import monotonic
 
 import pytest
 
@@ -55,10 +56,13 @@ def test_open_calls_count_as_now_however_long_they_take(gate):
 def test_a_slot_reopens_a_window_after_the_reply(gate):
     park(gate, *names(2))
     key = key_limits("main", ["1/second;strict"])
-    call(gate, admit(gate, key).grants[0])
+    (grant,) = admit(gate, key).grants
+    began = monotonic()
+    call(gate, grant)
     refused = admit(gate, key)
+    took_ms = (monotonic() - began) * 1_000
     assert refused.grants == ()
-    assert 900 < refused.wait_ms <= 1_001
+    assert 999 - took_ms < refused.wait_ms <= 1_001
     again = eventually(lambda: admit(gate, key).grants, within_s=3)
     assert [one.id for one in again] == ["r001"]
 
@@ -192,11 +196,11 @@ def test_without_a_key_nothing_is_granted(gate):
 
 
 def test_stamps_never_outgrow_what_the_largest_window_needs(gate):
-    for first in range(0, 1500, 50):
+    for first in range(0, 150, 50):
         park(gate, *names(50, f"n{first:05}-"))
-        for grant in admit(gate, key_limits("main", ["3000/second", "1200/minute;slack=0ms"])).grants:
+        for grant in admit(gate, key_limits("main", ["300/second", "120/minute;slack=0ms"])).grants:
             call(gate, grant)
-    assert gate.redis.zcard(gate.prefix + "done:main") <= 3000
+    assert gate.redis.zcard(gate.prefix + "done:main") <= 300
 
 
 def test_the_time_it_took_to_read_a_reply_does_not_keep_its_slot(gate):
