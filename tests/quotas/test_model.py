@@ -38,7 +38,7 @@ def test_lua_and_model_agree_step_by_step(any_redis):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=EXAMPLES or 150,
+            max_examples=EXAMPLES or 60,
             phases=[p for p in __import__("hypothesis").Phase if p.name != "shrink"],
             stateful_step_count=40,
             derandomize=not EXAMPLES,
