@@ -27,12 +27,16 @@ TOGETHER = (
     "tests/cli/test_bad_input.py",
     "tests/cli/test_demo.py",
     "tests/cli/test_up.py",
+    "tests/flow/test_examples.py",
+    "tests/flow/test_flat_files.py",
     "tests/flow/test_secrets.py",
     "tests/install/test_public_face.py::test_a_strict_project",
     "tests/install/test_wheel.py",
     "tests/providers/test_hostile_vendors.py::test_a_call_",
     "tests/sandbox/",
+    "tests/testing/test_archive_in_s3.py",
     "tests/vendors/test_a_fourth_vendor.py",
+    "tests/web/test_pages_in_a_browser.py",
 )
 
 
