@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The peers of the benchmarks, in an environment of their own.
+PEERS := .venv-peers
 # Most tests wait most of the time, for workers, vendors and deadlines: four processes a core keep it busy.
 PROCESSES ?= 8
 # Thousands of interpreters start here: each would compile our modules anew.
@@ -66,7 +68,14 @@ stress: $(VENV)/.dev    ## random steps and random kills at full length, with ot
 	@MARKETFETCH_TEST_CHAOS=long $(BIN)/python -m pytest -n 2 tests/flow/test_releaser_stops.py
 	@for round in 1 2 3 4 5; do $(BIN)/python -m pytest -n 2 tests/flow/test_failpoints.py tests/quotas/test_races.py || exit 1; done
 
-bench: $(VENV)/.dev     ## measure, with what it is compared with in the same run; about an hour, with SHORT=1 some minutes
+$(PEERS)/.peers: benchmarks/peers/requirements.txt
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@echo "installing the peers of the benchmarks into $(PEERS) ..."
+	@$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+bench: $(VENV)/.dev $(PEERS)/.peers ## measure, with what it is compared with in the same run; about an hour, with SHORT=1 some minutes
+	@$(BIN)/python -m benchmarks.peers_compared $(PEERS)/bin/python $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.whole_way $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.bars_read_back $(if $(SHORT),--short)
@@ -76,6 +85,8 @@ bench: $(VENV)/.dev     ## measure, with what it is compared with in the same ru
 	@$(BIN)/python -m benchmarks.update_of_nothing
 	@$(BIN)/python -m benchmarks.serve $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.files_stored $(if $(SHORT),--short)
+	@$(BIN)/python -m benchmarks.postgres_at_size $(if $(SHORT),--bars 0.1 --bars 1 --symbols 500 --updates 1)
+	@$(BIN)/python -m benchmarks.gate_flat $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.gate_suite $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.gate_plots
 

@@ -1,16 +1,18 @@
 """The steps whose instructions `benchmarks.instructions` counts: `python -m benchmarks.instruction_steps SOCKET FOLDER`.
 
-Each step runs between two markers: a PING, at which callgrind writes down Valkey's count and begins anew, and `getpgid`, at
-which it does so with this process. Deadlines are hours, as valgrind is some fifty times as slow as the processor.
+A marker ends each step: a PING, at which callgrind writes down Valkey's count and begins anew, and `getpgid`, at which it
+does so with this process. Deadlines are hours, as valgrind is some fifty times as slow as the processor.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,37 +24,43 @@ from benchmarks.reply_generator import Asked, make, read
 from marketfetch.quotas import Admission, Gate, Grant, Parking
 from marketfetch.storage import open_store
 
-#: How many requests each step of the gate handles.
-REQUESTS: Final = 64
+#: Each step runs so many times and counts by its cheapest run: in another one Lua may collect its garbage, or a minute end.
+ROUNDS: Final = 2
+#: How many requests a round of each step of the gate handles.
+_REQUESTS: Final = 32
 #: A warm-up first: scripts load, statements are prepared, and Python's interpreter has specialized its code.
 _WARM_UP: Final = 16
 _AT_ONCE: Final = 8
 _HOUR_MS: Final = 3_600_000
 _BARS: Final = 1_000
-_REPLIES: Final = 3
-_SMALL_REPLIES: Final = 12
+#: Replies of one row in a round, beside one with many.
+_SMALL_REPLIES: Final = 4
 
 
-def main(socket: str, folder: Path) -> None:
-    """Runs every step and prints a JSON list of [step, operations], in the order of the markers."""
-    redis = Redis(unix_socket_path=socket)
+def main(path: str, folder: Path) -> None:
+    """Runs every step in rounds and prints a JSON list of [step, operations], in the order of the markers."""
+    redis = Redis(unix_socket_path=path)
+    wire = socket.socket(socket.AF_UNIX)
+    wire.connect(path)
     gate = Gate(redis, pool="bench")
     store = open_store(f"sqlite:///{folder}/bars.db")
     store.create()
     parkings = [
         (job, [Parking(id=one.id, arguments=one.arguments) for one in requests])
-        for job, requests in requests_of(REQUESTS + _WARM_UP, symbols=_WARM_UP)
+        for job, requests in requests_of(_WARM_UP + ROUNDS * _REQUESTS, symbols=_WARM_UP)
     ]
-    large = [make(number, _BARS) for number in range(_REPLIES + 1)]
-    small = [make(100 + number, 1) for number in range(_SMALL_REPLIES + 2)]
+    large = [make(number, _BARS) for number in range(ROUNDS + 1)]
+    small = [make(100 + number, 1) for number in range(ROUNDS * _SMALL_REPLIES + 2)]
     steps: list[tuple[str, int]] = []
 
+    def mark() -> None:
+        wire.sendall(b"PING\r\n")  # not by the client, whose PING costs as much as a request's share of a park
+        wire.recv(16)
+        os.getpgid(0)
+
     def counted(name: str, operations: int, work: Callable[[], object]) -> None:
-        redis.ping()
-        os.getpgid(0)
         work()
-        os.getpgid(0)
-        redis.ping()
+        mark()
         steps.append((name, operations))
 
     grants: list[Grant] = []
@@ -85,18 +93,22 @@ def main(socket: str, folder: Path) -> None:
     admit(_AT_ONCE, 1)
     start_and_finish(grants)
     settle(grants)
-    read_and_store([small[0], large[0], small[1]])
-    grants.clear()
+    read_and_store([small.pop(), large.pop(), small.pop()])
 
     _count_from_here()
-    half = REQUESTS // 2
-    counted("park", REQUESTS, lambda: park(parkings[1:]))
-    counted("admit, one at once", half, lambda: admit(half, 1))
-    counted("admit, eight at once", half, lambda: admit(half, _AT_ONCE))
-    counted("start to finish", REQUESTS, lambda: start_and_finish(grants))
-    counted("settle", REQUESTS, lambda: settle(grants))
-    counted("read and store a reply of one row", _SMALL_REPLIES, lambda: read_and_store(small[2:]))
-    counted("read and store a reply of 1,000 bars", _REPLIES, lambda: read_and_store(large[1:]))
+    mark()
+    half, jobs = _REQUESTS // 2, _REQUESTS // _WARM_UP
+    for number in range(ROUNDS):
+        grants.clear()
+        some = parkings[1 + number * jobs : 1 + (number + 1) * jobs]
+        replies = small[number * _SMALL_REPLIES : (number + 1) * _SMALL_REPLIES]
+        counted("park", _REQUESTS, partial(park, some))
+        counted("admit, one at once", half, lambda: admit(half, 1))
+        counted("admit, eight at once", half, lambda: admit(half, _AT_ONCE))
+        counted("start to finish", _REQUESTS, lambda: start_and_finish(grants))
+        counted("settle", _REQUESTS, lambda: settle(grants))
+        counted("read and store a reply of one row", _SMALL_REPLIES, partial(read_and_store, replies))
+        counted("read and store a reply of 1,000 bars", 1, partial(read_and_store, large[number : number + 1]))
     print(json.dumps(steps))
 
 

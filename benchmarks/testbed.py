@@ -46,17 +46,17 @@ class Testbed:
             **variables,
         }
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Runs `python ...` in the background until the testbed ends."""
+    def start(self, *arguments: str, python: str = sys.executable) -> subprocess.Popen[bytes]:
+        """Runs `python ...` in the background until the testbed ends. `python`: an interpreter of another environment."""
         with (self.folder / "log").open("ab") as log:
-            command = [sys.executable, *arguments]
+            command = [python, *arguments]
             process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=log, stderr=log)
         self._stack.callback(_end, process)
         return process
 
-    def run(self, *arguments: str) -> str:
+    def run(self, *arguments: str, python: str = sys.executable) -> str:
         """Runs `python ...` to its end; returns its output. Raises RuntimeError with its errors."""
-        done = subprocess.run([sys.executable, *arguments], cwd=self.folder, env=self.env, capture_output=True, text=True)
+        done = subprocess.run([python, *arguments], cwd=self.folder, env=self.env, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{' '.join(arguments[:3])} ended with {done.returncode}: {done.stderr[-2000:]}")
         return done.stdout

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final, NamedTuple
 
-from marketfetch.storage.database_protocol import Database
+from marketfetch.storage.database_protocol import Database, Execute
 from marketfetch.storage.statements import statements
 from marketfetch.storage.store_errors import StoreError
 
@@ -72,6 +72,12 @@ class OpenTallies:
         self._database = database
         self._sql = statements("sql/jobs.sql", database.spelling)
 
+    def begin(self, execute: Execute, job_id: str, *, requests: int) -> None:
+        """Keeps the number of requests with a new job of so many, in the transaction that records it, for the first look."""
+        if requests >= WORTH_KEEPING:
+            planned = int(execute(self._sql["planned_requests"], job_id)[0][0])  # a root may be named twice
+            execute(self._sql["keep_open"], json.dumps(asdict(_Kept(0, planned, {}, 0, 0))), job_id)
+
     def counts(self, job_ids: Sequence[str]) -> dict[str, Counter[str]]:
         """What `RecordedJobs` makes tallies of, for those of these jobs that can be counted so and are not over."""
         if len(job_ids) < MANY_JOBS:
@@ -79,13 +85,13 @@ class OpenTallies:
         from_id = int(self._database.read(self._sql["latest_row"])[0][0]) - AT_THE_END
         now_ms = self._database.now_ms()
         settled = int(self._database.read(self._sql["settled_row"], from_id, now_ms - SETTLED_MS)[0][0])
-        if not settled:
-            return {}
+        if not settled and from_id > 0:
+            return {}  # a ledger that grows faster than its rows settle
         found = self._database.read(self._sql["kept_open"], self._database.listing(job_ids))
         jobs = {job_id: (int(created_ms), bool(is_cancelled)) for job_id, created_ms, is_cancelled, _ in found}
         known = {job_id: _Kept(**json.loads(tally)) for job_id, *_, tally in found if tally}
         kept = {job_id: one for job_id, one in known.items() if one.upto >= from_id}
-        new = self._up_to(settled, [one for one in jobs if one not in kept])
+        new = self._up_to(settled, [one for one in jobs if one not in kept], known)
         rows = self._since({**kept, **new})
         loose = {row.request_id: row for row in rows[None]}
         counts: dict[str, Counter[str]] = {}
@@ -103,14 +109,21 @@ class OpenTallies:
             self._keep({job_id: one for job_id, one in new.items() if job_id in counts})
         return counts
 
-    def _up_to(self, settled: int, job_ids: Sequence[str]) -> dict[str, _Kept]:
-        """The counts of the rows up to the id `settled`."""
+    def _up_to(self, settled: int, job_ids: Sequence[str], known: Mapping[str, _Kept]) -> dict[str, _Kept]:
+        """The counts of the rows up to the id `settled`. `known`: earlier ones of these jobs, whose plans do not change."""
         if not job_ids:
             return {}
         ids = self._database.listing(job_ids)
-        planned = {job_id: int(number) for job_id, number in self._database.read(self._sql["planned_of"], ids)}
+        planned = {job_id: known[job_id].planned for job_id in job_ids if job_id in known}
+        if asked := [one for one in job_ids if one not in planned]:
+            counted = self._database.read(self._sql["planned_of"], self._database.listing(asked))
+            planned |= {job_id: int(number) for job_id, number in counted}
         found = {one: _Kept(settled, planned.get(one, 0), {}, 0, 0) for one in job_ids}
-        for job_id, *sums, last, first, failed, ahead in self._database.read(self._sql["up_to"], settled, ids, settled):
+        if settled < sum(planned.values()):
+            rows = self._database.read(self._sql["up_to_from_rows"], settled, settled, ids)
+        else:
+            rows = self._database.read(self._sql["up_to"], settled, ids, settled)
+        for job_id, *sums, last, first, failed, ahead in rows:
             counts = dict(zip(_SUMS, map(int, sums), strict=True))
             names = [text.split(",") if text else [] for text in (failed, ahead)]
             found[job_id] = _Kept(settled, planned.get(job_id, 0), counts, int(first), int(last or 0), *names)

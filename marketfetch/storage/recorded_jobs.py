@@ -44,6 +44,7 @@ class RecordedJobs:
                 execute(self._sql["add_plan"], job.id, self._database.listing(sorted(plan)))
             else:
                 execute(self._sql["add_requests"], job.id, self._database.listing(sorted(set(roots))))
+            self._open_tallies.begin(execute, job.id, requests=len(roots))
             return True
 
         return self._database.change(add)

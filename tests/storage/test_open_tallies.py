@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -77,4 +78,24 @@ def test_counts_are_kept_of_settled_rows_alone(store: Any, small: None, monkeypa
         store.save_job(Job(name, "{}", 0), ["a", "b", "c", "d"])
     store.store([batch("a", outcome="empty")])
     assert store.tallies(["one", "two"])["one"] == Tally(pending=3, empty=1)
-    assert kept(store) == [], "a transaction that began before may still write rows of lower ids"
+    kept_up_to = [json.loads(row[0])["upto"] for row in store.database.read("SELECT tally FROM jobs WHERE tallied_at = -1")]
+    assert kept_up_to == [0, 0], "a transaction that began before may still write rows of lower ids"
+
+
+def test_the_first_look_at_new_jobs_counts_no_plan(store: Any, small: None) -> None:
+    roots = ["a", "b", "c", "d", "a"]
+    store.store([batch("a", outcome="empty")])
+    for name in ("one", "two"):
+        store.save_job(Job(name, "{}", 0), roots)
+    assert kept(store) == ["one", "two"]
+    store.database.change(lambda do: do("DELETE FROM job_requests WHERE root = 'd'"))
+    assert store.tallies(["one", "two"]) == dict.fromkeys(["one", "two"], Tally(pending=3, empty=1))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 6])
+def test_rows_are_counted_alike_from_few_rows_and_from_few_requests(store: Any, small: None, rows: int) -> None:
+    store.store([batch(f"other{n}", outcome="empty") for n in range(rows)] + [batch("a", outcome="failed")])
+    for name in ("one", "two"):
+        store.save_job(Job(name, "{}", 0), ["a", "b"])
+    store.store([batch("b", outcome="empty")])
+    assert store.tallies(["one", "two"]) == dict.fromkeys(["one", "two"], Tally(failed=1, empty=1))

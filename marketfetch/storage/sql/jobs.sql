@@ -158,21 +158,29 @@ UPDATE jobs SET tally = ?, tallied_at = -1 WHERE id = ? AND done_at IS NULL
 -- name: planned_of
 SELECT job_id, count(*) FROM job_requests WHERE job_id {among} GROUP BY job_id
 
--- SQLite joins in the order of a CROSS JOIN. A page is ahead of the next one, of which no row up to that id tells.
--- name: up_to
-SELECT b.id, count(CASE WHEN l.outcome = 'stored' THEN 1 END), count(CASE WHEN l.outcome = 'empty' THEN 1 END),
+-- A page is ahead of the next one, of which no row up to that id tells.
+-- name: sums
+b.id, count(CASE WHEN l.outcome = 'stored' THEN 1 END), count(CASE WHEN l.outcome = 'empty' THEN 1 END),
        count(CASE WHEN l.outcome = 'failed' THEN 1 END), count(CASE WHEN l.outcome = 'cancelled' THEN 1 END),
        sum(l.rows), sum(l.rejects), sum(l.corrected), {ms:max(l.over_at)}, count(CASE WHEN l.page = 0 THEN 1 END),
        {joined:CASE WHEN l.outcome = 'failed' THEN l.request_id END},
        {joined:CASE WHEN l.next_cursor IS NOT NULL AND (SELECT 1 FROM ledger n WHERE n.root = l.root AND n.page = l.page + 1
                                                         AND n.id <= ? LIMIT 1) IS NULL THEN l.request_id END}
-FROM jobs b CROSS JOIN job_requests j CROSS JOIN ledger l
+
+-- SQLite joins in the order of a CROSS JOIN: from the requests of the jobs, or from the rows of the ledger where these are fewer.
+-- From a row it finds the requests by their root; without the `|| ''` it would look for the root in each of the jobs.
+-- name: up_to
+SELECT {sums} FROM jobs b CROSS JOIN job_requests j CROSS JOIN ledger l
 WHERE b.id {among} AND j.job_id = b.id AND l.root = j.root AND l.id <= ? GROUP BY b.id
+
+-- name: up_to_from_rows
+SELECT {sums} FROM ledger l CROSS JOIN job_requests j CROSS JOIN jobs b
+WHERE l.id <= ? AND j.root = l.root AND b.id = j.job_id AND b.id || '' {among} GROUP BY b.id
 
 -- Behind the rows since an id those of the loose requests; last the id of the next page: 0 where none is named, -1 while it is missing.
 -- name: since
 SELECT b.id, {of_row} FROM ledger l CROSS JOIN job_requests j CROSS JOIN jobs b
-WHERE l.id > ? AND j.root = l.root AND b.id = j.job_id AND b.id {among}
+WHERE l.id > ? AND j.root = l.root AND b.id = j.job_id AND b.id || '' {among}
 UNION ALL
 SELECT NULL, {of_row} FROM ledger l WHERE l.request_id {among}
 
