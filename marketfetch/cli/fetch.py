@@ -12,9 +12,10 @@ from marketfetch.cli import completing
 from marketfetch.cli.days import range_options
 from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
-from marketfetch.cli.plan import in_place_of_symbols, show_plan
+from marketfetch.cli.plan import show_plan
 from marketfetch.cli.screen import command, hint
 from marketfetch.cli.symbol_list import of_whole_market, symbols_of, with_universes
+from marketfetch.documents.forecast_words import in_place_of_symbols
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:

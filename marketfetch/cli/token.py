@@ -33,14 +33,16 @@ def token() -> None:
     help="What it may do: read; submit too, and steer its own jobs; operate all jobs, keys and schedules too; everything.",
 )
 @click.option("--submits", default="60/minute", show_default=True, help='How often it may submit; "": without a limit.')
+@click.option("--owner", default="", help="Bind it to an owner: it submits and sees the jobs of this owner alone.")
 @click.option("--for", "seconds", type=LENGTH, help="How long it is valid: 2h, 90d.  [default: until it is revoked]")
 @_JSON
-def create(*, name: str, scope: str, submits: str, seconds: float | None, as_json: bool) -> None:
-    """Make a token for NAME and print it: it is shown this once. Jobs that it submits have the owner "NAME (token ID)"."""
+def create(*, name: str, scope: str, submits: str, owner: str, seconds: float | None, as_json: bool) -> None:
+    """Make a token for NAME and print it: it is shown this once. Its jobs have the owner "NAME (token ID)", or --owner."""
     from marketfetch.documents.token_documents import new_token
     from marketfetch.ops import access_tokens
 
-    made = access_tokens.create(name, scope=scope, submits=submits, days=None if seconds is None else seconds / _DAY_S)
+    days = None if seconds is None else seconds / _DAY_S
+    made = access_tokens.create(name, scope=scope, submits=submits, days=days, owner=owner)
     if as_json:
         click.echo(json.dumps(new_token(made)))
         return
@@ -62,7 +64,8 @@ def list_command(*, as_json: bool) -> None:
     if not found:
         hint(f"There is no token in {where()}: `marketfetch token create NAME` makes one.")
         return
-    table([("id", "name", "scope", "submits", "made (UTC)", "state"), *map(_cells, found)], go=("made (UTC)", "submits"))
+    header = ("id", "name", "scope", "owner", "submits", "made (UTC)", "state")
+    table([header, *map(_cells, found)], go=("made (UTC)", "submits"))
 
 
 @token.command()
@@ -93,4 +96,4 @@ def _cells(row: TokenRow) -> tuple[str, ...]:
         state = f"revoked {day(row.revoked_ms)}"
     elif not is_valid(row):
         state = "expired"
-    return row.id, row.name, row.scope, row.submits or "no limit", day(row.created_ms), state
+    return row.id, row.name, row.scope, row.owner, row.submits or "no limit", day(row.created_ms), state

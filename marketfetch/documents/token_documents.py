@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 
 class ListedToken(TypedDict):
-    """A token: its id, its name (which owns its jobs), scope and limit of submits; moments are ISO 8601."""
+    """A token: its id, its name (which owns its jobs), scope and limit of submits; moments are ISO 8601. `owner`: whose jobs
+    alone it submits and sees, null for one that is bound to nobody."""
 
     id: str
     name: str
     scope: str
     submits: str | None
+    owner: str | None
     created_at: str
     expires_at: str | None
     revoked_at: str | None
@@ -43,6 +45,7 @@ def listed_token(row: TokenRow) -> ListedToken:
         "name": row.name,
         "scope": row.scope,
         "submits": row.submits or None,
+        "owner": row.owner or None,
         "created_at": str(_iso(row.created_ms)),
         "expires_at": _iso(row.expires_ms),
         "revoked_at": _iso(row.revoked_ms),

@@ -18,6 +18,7 @@ from marketfetch.addresses import database_choice
 from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.phrases import joined
 from marketfetch.quotas.limits import Calendar, LimitError, Window, parse
+from marketfetch.sections import owner_name
 from marketfetch.storage import api_tokens
 from marketfetch.storage.api_tokens import TokenRow
 from marketfetch.storage.store import NoTables, Store, StoreError
@@ -44,9 +45,12 @@ class MadeToken:
     row: TokenRow
 
 
-def create(name: str, *, scope: str = "read", submits: str = USUAL_SUBMITS, days: float | None = None) -> MadeToken:
+def create(
+    name: str, *, scope: str = "read", submits: str = USUAL_SUBMITS, days: float | None = None, owner: str = ""
+) -> MadeToken:
     """Makes a token for `name`, for `days` days or for ever (None).
 
+    With `owner` it submits and sees the jobs of that owner alone.
     Raises BadRequestError: a wrong scope or limit, or a name that another token has; UnavailableError.
     """
     if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
@@ -56,11 +60,14 @@ def create(name: str, *, scope: str = "read", submits: str = USUAL_SUBMITS, days
     if scope not in SCOPES:
         meant = did_you_mean(scope, SCOPES)
         raise BadRequestError(f"There is no scope {scope!r:.40}. {meant}{' ' if meant else ''}There are {', '.join(SCOPES)}.")
+    if owner:
+        _check_owner(owner, scope)
     if submits:
         limit_of(submits)
     token = BEGINNING + secrets.token_urlsafe(32)
     now = _now_ms()
-    row = TokenRow(secrets.token_hex(4), name, scope, submits, now, None if days is None else now + int(days * 86_400_000))
+    expires_ms = None if days is None else now + int(days * 86_400_000)
+    row = TokenRow(secrets.token_hex(4), name, scope, submits, now, expires_ms, owner=owner)
     try:
         if not api_tokens.add_token(connections.store(), row, hash_of(token)):
             raise BadRequestError(
@@ -69,6 +76,18 @@ def create(name: str, *, scope: str = "read", submits: str = USUAL_SUBMITS, days
     except StoreError as error:
         raise UnavailableError(f"No token was made: {error}.") from error
     return MadeToken(token, row)
+
+
+def _check_owner(owner: str, scope: str) -> None:
+    """Raises BadRequestError. What operates concerns the jobs and keys of everyone."""
+    try:
+        owner_name(owner)
+    except ValueError as error:
+        raise BadRequestError(f"A token can't be bound to {owner!r:.60}: {error}.") from None
+    if scope not in ("read", "submit"):
+        raise BadRequestError(
+            f"A token of an owner has the scope read or submit: {scope} concerns the jobs and the keys of everyone."
+        )
 
 
 def listed() -> list[TokenRow]:

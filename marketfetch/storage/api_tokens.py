@@ -13,7 +13,10 @@ from marketfetch.storage.store import Store
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """A token without its secret. Times are Unix ms, None for one that never comes. `submits`: a limit, "" for none."""
+    """A token without its secret. Times are Unix ms, None for one that never comes. `submits`: a limit, "" for none.
+
+    `owner`: whose jobs alone it submits and sees, "" for a token that is bound to nobody.
+    """
 
     id: str
     name: str
@@ -22,6 +25,7 @@ class TokenRow:
     created_ms: int
     expires_ms: int | None = None
     revoked_ms: int | None = None
+    owner: str = ""
 
 
 def add_token(store: Store, row: TokenRow, token_hash: str) -> bool:
@@ -31,7 +35,7 @@ def add_token(store: Store, row: TokenRow, token_hash: str) -> bool:
     def add(execute: Execute) -> bool:
         if execute(sql["named"], row.name):
             return False
-        execute(sql["add"], row.id, row.name, token_hash, row.scope, row.submits, row.created_ms, row.expires_ms)
+        execute(sql["add"], row.id, row.name, token_hash, row.scope, row.submits, row.owner, row.created_ms, row.expires_ms)
         return True
 
     return store.database.change(add, alone=True)
@@ -61,9 +65,9 @@ def valid_among(store: Store, token_ids: Collection[str], *, at_ms: int) -> set[
 
 
 def _row(values: tuple[Any, ...]) -> TokenRow:
-    token_id, name, scope, submits, created, expires, revoked = values
+    token_id, name, scope, submits, owner, created, expires, revoked = values
     later = [None if one is None else int(one) for one in (expires, revoked)]
-    return TokenRow(token_id, name, scope, submits, int(created), *later)
+    return TokenRow(token_id, name, scope, submits, int(created), *later, owner=owner)
 
 
 def _sql(store: Store) -> dict[str, str]:

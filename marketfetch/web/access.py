@@ -17,17 +17,24 @@ _TOKEN = HTTPBearer(auto_error=False, scheme_name="token", description="A token 
 _HOW = "Send it as `Authorization: Bearer TOKEN`; `marketfetch token create NAME` makes one."
 
 
-def _needs(scope: Scope) -> Any:
-    """Admits a caller with this scope, or a wider one. 401 and 403 else."""
+def _needs(scope: Scope, *, own: bool = False) -> Any:
+    """Admits a caller with this scope, or a wider one. 401 and 403 else. `own`: also one who is bound to an owner."""
 
     async def admitted(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_TOKEN)]) -> Caller:
         caller = await _caller(request, given)
         if not caller.may(scope):
             raise Refused(403, f"The token {caller.name!r} has the scope {caller.scope}, and this takes {scope}.")
+        refuse_bound(caller, own=own)
         return caller
 
     dependency: Callable[..., Awaitable[Caller]] = admitted
     return Depends(dependency)
+
+
+def refuse_bound(caller: Caller, *, own: bool) -> None:
+    """Raises Refused for a caller who is bound to an owner, where a route does not hold back what others have."""
+    if caller.bound_to and not own:
+        raise Refused(403, f"The token {caller.name!r} is of one owner, and this concerns others: it has its jobs and bars.")
 
 
 async def _caller(request: Request, given: HTTPAuthorizationCredentials | None) -> Caller:
@@ -53,3 +60,6 @@ Reader = Annotated[Caller, _needs("read")]
 Submitter = Annotated[Caller, _needs("submit")]
 Operator = Annotated[Caller, _needs("operate")]
 Administrator = Annotated[Caller, _needs("admin")]
+#: The same for routes that show a caller who is bound to an owner nothing of others.
+OwnReader = Annotated[Caller, _needs("read", own=True)]
+OwnSubmitter = Annotated[Caller, _needs("submit", own=True)]

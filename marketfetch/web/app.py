@@ -30,7 +30,7 @@ from marketfetch.web import (
 )
 from marketfetch.web.guards import AccessRules, Guards
 from marketfetch.web.pages import every_page
-from marketfetch.web.pages.page_refusals import or_page
+from marketfetch.web.pages.page_refusals import of_guards, or_page
 from marketfetch.web.web_service import Service
 
 PREFIX: Final = "/api/v1"
@@ -86,7 +86,7 @@ def guarded(api: FastAPI, rules: AccessRules) -> ASGIApp:
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID"],
             expose_headers=["ETag", "Location", "Retry-After"],
         )
-    return Guards(app, rules)
+    return Guards(app, rules, of_guards)
 
 
 def _version() -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from marketfetch.web.access import Reader
+from marketfetch.web.access import OwnReader
 from marketfetch.web.bar_formats import FORMATS, Format
 from marketfetch.web.bar_reading import BarReader, BarsWish
 from marketfetch.web.bodies import symbols_of
@@ -28,7 +28,7 @@ _KINDS: Final[dict[int | str, dict[str, Any]]] = {
 @router.get("/bars", response_class=Response, responses=_KINDS, summary="Stored bars")
 async def bars(
     request: Request,
-    _caller: Reader,
+    _caller: OwnReader,
     symbols: Annotated[list[str], Query(alias="symbol", description="May be given several times.", min_length=1)],
     start: str | None = None,
     end: str | None = None,

@@ -5,13 +5,12 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from marketfetch.jobs.lookup import known_job, recorded
-from marketfetch.web.access import Reader
+from marketfetch.web.access import OwnReader
+from marketfetch.web.job_routes import named_job
 from marketfetch.web.live_view import TOPICS, Wanted
 from marketfetch.web.streams import Stream
 from marketfetch.web.web_service import service_of
@@ -26,7 +25,7 @@ _STREAM: Final[dict[int | str, dict[str, Any]]] = {200: {"description": "Events"
 @router.get("/events", response_class=Response, responses=_STREAM, summary="Live events of jobs and keys")
 async def events(
     request: Request,
-    caller: Reader,
+    caller: OwnReader,
     topics: Annotated[list[Literal["jobs", "keys"]] | None, Query(alias="topic", description="None: all.")] = None,
     jobs: Annotated[list[str] | None, Query(alias="job", max_length=50, description="Of these jobs alone.")] = None,
     last_id: Annotated[str, Header(alias="Last-Event-ID", max_length=100)] = "",
@@ -36,9 +35,10 @@ async def events(
     has changed since. A state that lasts less than a second may be left out, the last one never is.
     """
     service = service_of(request)
-    mine = partial(known_job, asker=caller.owner)
-    named = await service.calls.quick(lambda: frozenset(mine(recorded(), one).id for one in jobs or ()))
-    wanted = Wanted(tuple(topics or TOPICS), named, caller.token)
+    named = await service.calls.quick(lambda: frozenset(named_job(caller, one).id for one in jobs or ()))
+    # Keys are of everyone.
+    chosen = ("jobs",) if caller.bound_to else tuple(topics or TOPICS)
+    wanted = Wanted(chosen, named, caller.token, caller.bound_to)
     parts = service.live.events(wanted, last_id)
     first = await anext(parts)  # one client too many is a refusal
 

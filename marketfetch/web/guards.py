@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -47,6 +47,10 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 }
+
+
+#: The response to a request that is refused.
+Refusal = Callable[[Scope, Refused], ASGIApp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +96,18 @@ def bare_host(name: str) -> str:
         return name.casefold()
 
 
-class Guards:
-    """An ASGI app around the API. A refusal is a problem document like those of the routes; so is an unexpected error."""
+def _as_document(_scope: Scope, one: Refused) -> ASGIApp:
+    return problems.response(one)
 
-    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
-        self._app, self._rules = app, rules
+
+class Guards:
+    """An ASGI app around the API. A refusal is a problem document like those of the routes; so is an unexpected error.
+
+    `refusal` makes the response of one, which is a page for a browser.
+    """
+
+    def __init__(self, app: ASGIApp, rules: AccessRules, refusal: Refusal = _as_document) -> None:
+        self._app, self._rules, self._refusal = app, rules, refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -128,12 +139,12 @@ class Guards:
         except Refused as error:
             if begun:
                 raise
-            await problems.response(error)(scope, receive, guarded)
+            await self._refusal(scope, error)(scope, receive, guarded)
         except Exception as error:
             log.exception("a request failed: %s", scope["path"])
             if begun:
                 raise
-            await problems.response(problems.refused(error))(scope, receive, guarded)
+            await self._refusal(scope, problems.refused(error))(scope, receive, guarded)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         """Raises Refused."""

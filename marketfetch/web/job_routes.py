@@ -19,6 +19,7 @@ from marketfetch.documents.job_documents import (
     job_list,
     submitted_job,
 )
+from marketfetch.exceptions import BadRequestError, UnknownJob
 from marketfetch.jobs import forecast, steering
 from marketfetch.jobs.job_list import listing
 from marketfetch.jobs.job_status import failures, status
@@ -28,7 +29,7 @@ from marketfetch.jobs.submission import Submitted, id_for, submit, submit_for
 from marketfetch.jobs.updating import update, update_for
 from marketfetch.jobs.wish_size import at_most
 from marketfetch.storage.store import Job, NoTables
-from marketfetch.web.access import Reader, Submitter
+from marketfetch.web.access import OwnReader, OwnSubmitter
 from marketfetch.web.bodies import JobWish, UpdateWish, Wish
 from marketfetch.web.callers import Caller
 from marketfetch.web.problems import Refused
@@ -52,19 +53,20 @@ Once = Annotated[
 
 
 @router.post("/plan", response_model=ForecastOfJob, summary="What a job would cost")
-async def plan(request: Request, wish: Wish, caller: Reader) -> Response:
+async def plan(request: Request, wish: Wish, caller: OwnReader) -> Response:
     """What a job with this wish would cost now: calls, rows, bytes, and the time at the limits of the keys. Sends nothing.
 
     It counts as a submit of the token.
     """
     wished = wish.arguments()
     await service_of(request).count_submit(caller)
-    planned = await _planned(request, partial(forecast.plan, **wished))
+    whose = {"owner": caller.owner, "keys_without_owner": not caller.bound_to}
+    planned = await _planned(request, partial(forecast.plan, **wished, **whose))
     return await calls_of(request).answer(lambda: forecast_of_job(planned))
 
 
 @router.post("/jobs", response_model=SubmittedJob, status_code=201, summary="Submit a job")
-async def submit_job(request: Request, wish: JobWish, caller: Submitter, once: Once = None) -> Response:
+async def submit_job(request: Request, wish: JobWish, caller: OwnSubmitter, once: Once = None) -> Response:
     """Records a job and parks its requests; workers fetch it. 200 if the same job was submitted before, 201 if it is new.
 
     The same wish of one owner within a minute is one job. After an error nothing is recorded, unless the sentence says so.
@@ -74,7 +76,7 @@ async def submit_job(request: Request, wish: JobWish, caller: Submitter, once: O
 
 
 @router.post("/updates", response_model=SubmittedJob, status_code=201, summary="Submit an update")
-async def submit_update(request: Request, wish: UpdateWish, caller: Submitter, once: Once = None) -> Response:
+async def submit_update(request: Request, wish: UpdateWish, caller: OwnSubmitter, once: Once = None) -> Response:
     """Submits the last sessions of these symbols, less what is stored and final. Where nothing is new it makes no call."""
     wished = _owned(wish.arguments(), caller)
     return await _submitted(request, caller, partial(update, **wished), partial(update_for, **wished), once)
@@ -83,7 +85,7 @@ async def submit_update(request: Request, wish: UpdateWish, caller: Submitter, o
 @router.get("/jobs", response_model=JobList, summary="The latest jobs")
 async def list_jobs(
     request: Request,
-    _caller: Reader,
+    caller: OwnReader,
     limit: Annotated[int, Query(ge=1, le=1000)] = 20,
     owner: str = "",
     tag: str = "",
@@ -91,33 +93,38 @@ async def list_jobs(
     failed: bool = False,
     running: bool = True,
 ) -> Response:
-    """The latest jobs, newest first, chosen by owner and tag; `failed`: only those with a failed request; `running`: behind
-    the latest ones each older job that runs."""
-    chosen: dict[str, Any] = {"owner": owner, "tag": tag, "failed": failed, "running": running}
-    return await calls_of(request).answer(lambda: job_list(listing(limit, **chosen)))
+    """The latest jobs that the caller may see, newest first, chosen by owner and tag; `failed`: only those with a failed
+    request; `running`: behind the latest ones each older job that runs."""
+    chosen: dict[str, Any] = {"owner": caller.bound_to or owner, "tag": tag, "failed": failed, "running": running}
+
+    def found() -> JobList:
+        jobs = job_list(listing(limit, **chosen))
+        return {**jobs, "trouble": []} if caller.bound_to else jobs  # it is of everyone's keys
+
+    return await calls_of(request).answer(found)
 
 
 @router.get("/jobs/{job}", response_model=JobStatus, summary="The state of a job")
-async def job_status(request: Request, job: str, caller: Reader) -> Response:
+async def job_status(request: Request, job: str, caller: OwnReader) -> Response:
     """The state of a job, which is named by its id, the first 4 digits of it or more, or its name, of one's own jobs first."""
     return await calls_of(request).answer(lambda: status(named_job(caller, job).id))
 
 
 @router.get("/jobs/{job}/failures", response_model=list[Failure], summary="Every failed request of a job")
-async def job_failures(request: Request, job: str, caller: Reader) -> Response:
+async def job_failures(request: Request, job: str, caller: OwnReader) -> Response:
     """Every failed request of a job, by symbol; the state of a job has the first hundred."""
     return await calls_of(request).answer(lambda: [one.model_dump() for one in failures(named_job(caller, job).id)])
 
 
 @router.post("/jobs/{job}/cancel", response_model=JobStatus, summary="Cancel a job")
-async def cancel(request: Request, job: str, caller: Submitter) -> Response:
+async def cancel(request: Request, job: str, caller: OwnSubmitter) -> Response:
     """Makes no more calls for the job. What runs still ends; requests that other jobs share stay. Own jobs need `submit`,
     those of others `operate`."""
     return await calls_of(request).answer(lambda: steering.cancel(steered_job(caller, job)))
 
 
 @router.post("/jobs/{job}/resume", response_model=FedJob, summary="Resume a job")
-async def resume(request: Request, job: str, caller: Submitter) -> Response:
+async def resume(request: Request, job: str, caller: OwnSubmitter) -> Response:
     """Parks at once what is left to do, also of a cancelled job; `requests`: how many were not parked before.
 
     Counts as a submit.
@@ -127,7 +134,7 @@ async def resume(request: Request, job: str, caller: Submitter) -> Response:
 
 
 @router.post("/jobs/{job}/retry", response_model=FedJob, summary="Retry the failed requests of a job")
-async def retry(request: Request, job: str, caller: Submitter) -> Response:
+async def retry(request: Request, job: str, caller: OwnSubmitter) -> Response:
     """Makes the failed requests of the job again; `requests`: how many they are. Counts as a submit."""
     await service_of(request).count_submit(caller)
     return await calls_of(request).answer(lambda: fed_job(name := steered_job(caller, job), steering.retry(name)))
@@ -138,7 +145,8 @@ def _owned(wished: dict[str, Any], caller: Caller) -> dict[str, Any]:
     owner = caller.owner if wished["owner"] is None else wished["owner"]
     if owner != caller.owner and not caller.may("operate"):
         raise Refused(403, f"A job of the token {caller.name!r} is its own: to name another owner takes the scope operate.")
-    return {**wished, "owner": owner}
+    # The name of a token is no owner of keys, unless a key names it.
+    return {**wished, "owner": owner, "keys_without_owner": wished["owner"] is None and not caller.bound_to}
 
 
 async def _submitted(request: Request, caller: Caller, once: Any, repeated: Any, key: str | None) -> Response:
@@ -177,8 +185,17 @@ def _is_recorded(job_id: str) -> bool:
 
 
 def named_job(caller: Caller, job: str) -> Job:
-    """Raises what `known_job` raises."""
-    return known_job(recorded(), job, asker=caller.owner)
+    """Raises what `known_job` raises; UnknownJob too for one that the caller may not see."""
+    if not caller.bound_to:
+        return known_job(recorded(), job, asker=caller.owner)
+    unknown = UnknownJob(f"{caller.bound_to} has no job {job[:64]!r}: GET /api/v1/jobs lists its jobs.")
+    try:
+        found = known_job(recorded(), job, asker=caller.owner)
+    except BadRequestError:
+        raise unknown from None  # its sentence would name jobs of others
+    if not caller.sees(found.owner):
+        raise unknown
+    return found
 
 
 def steered_job(caller: Caller, job: str) -> str:

@@ -35,7 +35,7 @@ class KnownTokens:
             return None
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        caller = Caller(row.name, cast("Scope", row.scope), row.id, row.submits)
+        caller = Caller(row.name, cast("Scope", row.scope), row.id, row.submits, row.owner)
         self._known[key] = (time.monotonic() + KNOWN_S, caller)
         return caller
 

@@ -17,7 +17,7 @@ from marketfetch.exceptions import MarketfetchError
 from marketfetch.jobs.job_list import listing
 from marketfetch.ops import key_status
 from marketfetch.web.call_threads import Calls, cleaned
-from marketfetch.web.latest_events import Item, LatestEvents, Subject, job_item, key_item, plain_item
+from marketfetch.web.latest_events import MOST_KEPT, Item, LatestEvents, Subject, job_item, key_item, plain_item
 from marketfetch.web.problems import Refused, document, refused
 
 log = logging.getLogger("marketfetch.web")
@@ -38,11 +38,15 @@ _AGAIN: Final = b"retry: 2000\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a client wants: topics, of jobs only these (all, if there are none), and with which token it asked."""
+    """What a client wants: topics, of jobs only these (all, if there are none), and with which token it asked.
+
+    `owner`: only the jobs of this owner, and no trouble of others; "" for all.
+    """
 
     topics: Collection[str] = TOPICS
     jobs: Collection[str] = ()
     token: str = ""
+    owner: str = ""
 
     def __call__(self, subject: Subject) -> bool:
         kind, name = subject
@@ -60,6 +64,8 @@ class Live:
         self._clients: Counter[Wanted] = Counter()
         self._ended: set[str] = set()
         self._running: set[str] = set()
+        #: Whose the jobs of the looks so far are.
+        self._owners: dict[str, str] = {}
         self._stopped = False
         self._took_s = 0.0
         self._looked, self._changed = asyncio.Event(), asyncio.Event()
@@ -85,7 +91,7 @@ class Live:
             number = self._latest.number_of(last_id)
             while not self._stopped:
                 changed = self._changed
-                found, number = self._latest.since(number, wanted), self._latest.number
+                found, number = self._latest.since(number, self._shown_to(wanted)), self._latest.number
                 if found:
                     yield found
                 if wanted.token in self._ended:
@@ -99,6 +105,12 @@ class Live:
         finally:
             self._clients[wanted] -= 1
             self._clients += Counter()
+
+    def _shown_to(self, wanted: Wanted) -> Callable[[Subject], bool]:
+        """What a client gets: one who is bound to an owner only that owner's jobs, as all else is of everyone."""
+        if not wanted.owner:
+            return wanted
+        return lambda subject: subject[0] == "job" and self._owners.get(subject[1]) == wanted.owner and wanted(subject)
 
     def _read_on(self) -> None:
         if self._task is None or self._task.done():
@@ -154,6 +166,9 @@ class Live:
             # What ran at the last look is looked at once more, so that the end of every job is an event.
             jobs = await self._in_thread(lambda: listing(LATEST, running=True, also=sorted(self._running | named)))
             self._running = {one.job_id for one in jobs.jobs if one.state == "running"}
+            self._owners |= {one.job_id: one.owner for one in jobs.jobs}
+            if len(self._owners) > MOST_KEPT:
+                self._owners = {one.job_id: one.owner for one in jobs.jobs}
             found |= {("job", one.job_id): job_item(cleaned(job_line(one))) for one in jobs.jobs}
             found["service", ""] = plain_item(cleaned({"ok": True, "detail": "", "trouble": jobs.trouble}))
             if "keys" in topics:

@@ -17,7 +17,8 @@ from marketfetch.documents.message_documents import (
 from marketfetch.documents.reject_documents import Rejects, rejects_document
 from marketfetch.jobs.refused_rows import refused_rows
 from marketfetch.ops import dead_letters
-from marketfetch.web.access import Operator, Reader
+from marketfetch.web.access import Operator, OwnReader, Reader
+from marketfetch.web.job_routes import named_job
 from marketfetch.web.web_service import calls_of
 
 router = APIRouter(tags=["failures"])
@@ -26,14 +27,17 @@ router = APIRouter(tags=["failures"])
 @router.get("/rejects", response_model=Rejects, summary="Rows that failed a check")
 async def rejects(
     request: Request,
-    caller: Reader,
+    caller: OwnReader,
     of: Annotated[str, Query(description="A vendor, a job or a symbol; none: all.")] = "",
     reason: Annotated[str, Query(description="A part of the field and the reason, such as low is above.")] = "",
     limit: Annotated[int, Query(ge=0, le=10_000)] = 20,
 ) -> Response:
     """The rows that failed a check and are not stored: counts by reason, then the latest rows."""
+    # An owner sees the rows of one of its jobs.
     return await calls_of(request).answer(
-        lambda: rejects_document(refused_rows(of, reason=reason, limit=limit, asker=caller.owner))
+        lambda: rejects_document(
+            refused_rows(named_job(caller, of).id if caller.bound_to else of, reason=reason, limit=limit, asker=caller.owner)
+        )
     )
 
 

@@ -14,6 +14,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from typing_extensions import TypedDict
 
 from marketfetch.documents.command_problem import TYPES
@@ -47,6 +48,7 @@ KINDS: Final[Mapping[int, tuple[str, str]]] = {
 #: After how many seconds a client may try again what is not available now.
 RETRY_AFTER_S: Final = 5
 _MOST_WRONG: Final = 10
+_METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 class WrongValue(TypedDict):
@@ -118,11 +120,24 @@ async def on_error(_request: Request, error: Exception) -> Response:
 async def on_http_error(request: Request, error: Exception) -> Response:
     """For Starlette's own refusals: an unknown path, a method that a path has not."""
     assert isinstance(error, HTTPException)
-    sentences = {
-        404: f"There is nothing at {request.url.path[:200]}. GET /api/v1/openapi.json lists what there is.",
-        405: f"{request.url.path[:200]} has no method {request.method}.",
-    }
-    return response(Refused(error.status_code, sentences.get(error.status_code, str(error.detail)), headers=error.headers))
+    unknown = f"There is nothing at {request.url.path[:200]}. GET /api/v1/openapi.json lists what there is."
+    return response(of_http(request, error, unknown))
+
+
+def _takes(request: Request, method: str) -> bool:
+    scope = {**request.scope, "method": method}
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+
+def of_http(request: Request, error: HTTPException, unknown: str) -> Refused:
+    """A refusal of Starlette's with a sentence; `unknown` is that of an unknown path."""
+    if error.status_code == 405:
+        # Starlette names the methods of one route, and a path may have a route for each method.
+        allowed = ", ".join(one for one in _METHODS if _takes(request, one))
+        sentence = f"{request.url.path[:200]} has no method {request.method}: it has {allowed}."
+        return Refused(405, sentence, headers={"Allow": allowed})
+    sentence = unknown if error.status_code == 404 else str(error.detail)
+    return Refused(error.status_code, sentence, headers=error.headers)
 
 
 async def on_invalid(_request: Request, error: Exception) -> Response:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
 from marketfetch.documents.vendor_documents import Vendors, vendors_document
-from marketfetch.web.access import Reader
+from marketfetch.web.access import OwnReader
 from marketfetch.web.problems import Refused
 from marketfetch.web.web_service import calls_of, service_of
 
@@ -20,7 +20,7 @@ class Alive(TypedDict):
 
 
 @router.get("/vendors", response_model=Vendors, summary="The installed vendors")
-async def vendors(request: Request, _caller: Reader) -> Response:
+async def vendors(request: Request, _caller: OwnReader) -> Response:
     """Each vendor with the limits of its published plans, its datasets and its symbols."""
     return await calls_of(request).answer(vendors_document)
 

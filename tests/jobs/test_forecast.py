@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import marketfetch
 from marketfetch import configured, connections
 from marketfetch.cli.main import marketfetch as command
-from marketfetch.cli.plan import lines
+from marketfetch.documents.forecast_words import lines
 from marketfetch.jobs.forecast import seconds_apart
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.settings import environment, override

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import marketfetch
 from marketfetch import configured, connections, vendors
 from marketfetch.cli.main import marketfetch as command
-from marketfetch.cli.plan import lines
+from marketfetch.documents.forecast_words import lines
 from marketfetch.documents.outcome import sentences
 from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs.gap_repair import repair

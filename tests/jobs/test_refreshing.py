@@ -16,8 +16,8 @@ from click.testing import CliRunner
 import marketfetch
 from marketfetch import connections, vendors
 from marketfetch.cli.main import marketfetch as command
-from marketfetch.cli.plan import lines
 from marketfetch.configured import options
+from marketfetch.documents.forecast_words import lines
 from marketfetch.jobs.planning import make_spec, plan
 from marketfetch.jobs.refreshing import stale_of
 from marketfetch.jobs.scheduling import run_due

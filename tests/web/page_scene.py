@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from marketfetch import configured, connections
+from marketfetch import configured, connections, settings_in_force
 from marketfetch.configured import keys
 from marketfetch.jobs.steering import cancel
 from marketfetch.jobs.submission import submit
-from marketfetch.ops import dead_letters, workers
+from marketfetch.ops import changing_settings, dead_letters, workers
 from marketfetch.schemas.bars import BarColumns, BarSeries
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.record_kinds import Records
@@ -57,6 +57,15 @@ def variables(redis_url: str, folder: Path) -> dict[str, str]:
     }
 
 
+#: What was changed at run time, and by whom; the last change is undone. The limits stand in the environment, which wins.
+CHANGES: tuple[tuple[str, object, str], ...] = (
+    ("universes.watchlist", ["AAPL", "MSFT"], "ann"),
+    ("universes.watchlist", ["AAPL", "MSFT", "NVDA"], "ben"),
+    ("providers.polygon.limits", ["5/minute"], "ben"),
+    ("max_reject_share", 0.3, "ann"),
+)
+
+
 @dataclass(frozen=True)
 class Scene:
     """The ids of its jobs."""
@@ -83,6 +92,7 @@ def a_scene(redis: Any, redis_url: str, folder: Path) -> Iterator[Scene]:
             os.chdir(before)
             connections.store().close()
             connections.redis().close()
+            settings_in_force.forget()
             for cache in caches:
                 cache.cache_clear()
 
@@ -108,6 +118,9 @@ def furnish(redis: Any) -> Scene:
     dead_letters.bury(
         list_key="fetch.polygon", reason="it is no JSON", raw=b"{", size=1, task="tasks.fetch.polygon", task_id="7f31"
     )
+    for name, value, who in CHANGES:
+        changing_settings.put(name, value, who=who)
+    changing_settings.undo(who="ann")
     return Scene(running, failed, cancelled, done)
 
 

@@ -31,6 +31,9 @@ def pages(scene: Scene) -> dict[str, str]:
         "chart": "/bars/polygon/AAPL?timespan=1d&adjustment=raw",
         "freshness": "/freshness",
         "schedules": "/schedules",
+        "settings": "/settings",
+        "setting": "/settings/one?name=universes.watchlist",
+        "submit": "/submit?provider=polygon&symbols=AAPL+MSFT",
     }
 
 
@@ -41,6 +44,7 @@ DOCUMENTED = [
     ("failures", "wide", "light"),
     ("chart", "wide", "light"),
     ("freshness", "wide", "light"),
+    ("settings", "wide", "light"),
     ("job", "phone", "dark"),
 ]
 

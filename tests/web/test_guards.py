@@ -211,3 +211,33 @@ def test_a_client_that_takes_nothing_of_a_response_is_cut(monkeypatch):
     scope["state"] = {"cut": lambda: cut.append(1)}
     asyncio.run(guards.Guards(app, guards.AccessRules())(scope, receive, send))
     assert cut == [1]
+
+
+def test_a_browser_gets_each_refusal_of_the_guards_as_a_page_and_a_program_as_a_document(make_client):
+    client = make_client(most_body_bytes=10)
+    foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    own = {"Origin": client.base, "Content-Type": "application/x-www-form-urlencoded"}
+    cases = [
+        (421, "GET", "/", {"Host": "evil.example"}, b""),
+        (403, "GET", "/keys", foreign, b""),
+        (403, "POST", "/sign-out", {"Content-Type": "application/x-www-form-urlencoded"}, b"a=1"),
+        (413, "POST", "/sign-in", own, b"token=" + b"x" * 100),
+        (415, "POST", "/sign-in", {"Origin": client.base, "Content-Type": "application/json"}, b"{}"),
+        (405, "DELETE", "/keys", {"Origin": client.base}, b""),
+    ]
+    for status, method, path, headers, body in cases:
+        for accept, kind in (("text/html,*/*", "text/html"), ("*/*", "application/problem+json")):
+            found = client.ask(method, path, headers={**headers, "Accept": accept}, content=body)
+            assert found.status_code == status, (path, found.text)
+            assert found.headers["content-type"].startswith(kind), (status, accept)
+        assert (
+            client.ask(method, f"/api/v1{path}", headers={**headers, "Accept": "text/html"}, content=body)
+            .headers["content-type"]
+            .startswith("application/problem+json")
+        )
+
+
+def test_a_method_that_a_path_has_not_is_refused_with_those_that_it_has(client):
+    found = client.ask("POST", "settings/max_reject_share", json={})
+    assert (found.status_code, found.headers["allow"]) == (405, "DELETE, GET, PUT")
+    assert "it has DELETE, GET, PUT" in found.json()["detail"]

@@ -180,7 +180,7 @@ CREATE TABLE jobs_to_cover (
     job_id TEXT NOT NULL PRIMARY KEY
 );
 
--- Who may use the web API: the SHA-256 of each token, never the token.
+-- Who may use the web API: the SHA-256 of each token, never the token. `owner`: whose jobs alone it submits and sees, '' for none.
 -- name: tokens
 CREATE TABLE tokens (
     id TEXT NOT NULL,
@@ -188,6 +188,7 @@ CREATE TABLE tokens (
     hash TEXT NOT NULL,
     scope TEXT NOT NULL,
     submits TEXT NOT NULL,
+    owner TEXT NOT NULL DEFAULT '',
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     expires_at TIMESTAMP WITH TIME ZONE,
     revoked_at TIMESTAMP WITH TIME ZONE,

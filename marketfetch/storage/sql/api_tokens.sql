@@ -1,8 +1,8 @@
 -- name: columns
-id, name, scope, submits, {ms:created_at}, {ms:expires_at}, {ms:revoked_at}
+id, name, scope, submits, owner, {ms:created_at}, {ms:expires_at}, {ms:revoked_at}
 
 -- name: add
-INSERT INTO tokens (id, name, hash, scope, submits, created_at, expires_at) VALUES (?, ?, ?, ?, ?, {time:?}, {time:?})
+INSERT INTO tokens (id, name, hash, scope, submits, owner, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, {time:?}, {time:?})
 
 -- name: every
 SELECT {columns} FROM tokens ORDER BY created_at, id

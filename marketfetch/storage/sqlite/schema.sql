@@ -189,7 +189,7 @@ CREATE TABLE jobs_to_cover (
     job_id TEXT NOT NULL PRIMARY KEY
 ) WITHOUT ROWID;
 
--- Who may use the web API: the SHA-256 of each token, never the token.
+-- Who may use the web API: the SHA-256 of each token, never the token. `owner`: whose jobs alone it submits and sees, '' for none.
 -- name: tokens
 CREATE TABLE tokens (
     id TEXT NOT NULL,
@@ -197,6 +197,7 @@ CREATE TABLE tokens (
     hash TEXT NOT NULL,
     scope TEXT NOT NULL,
     submits TEXT NOT NULL,
+    owner TEXT NOT NULL DEFAULT '',
     created_at BIGINT NOT NULL,
     expires_at BIGINT,
     revoked_at BIGINT,

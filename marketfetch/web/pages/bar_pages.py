@@ -17,7 +17,7 @@ from marketfetch.storage.stored_series import StoredSeries, stored_series
 from marketfetch.web.pages import chart_data, chart_drawing
 from marketfetch.web.pages.chart_data import Chart
 from marketfetch.web.pages.html_pages import shown
-from marketfetch.web.pages.visitors import Reading
+from marketfetch.web.pages.visitors import OwnReading
 from marketfetch.web.web_service import calls_of
 
 router = APIRouter(include_in_schema=False)
@@ -27,7 +27,7 @@ _ROWS: Final = 30
 
 
 @router.get("/bars")
-async def bars_page(request: Request, caller: Reading, q: str = "") -> Response:
+async def bars_page(request: Request, caller: OwnReading, q: str = "") -> Response:
     """The stored series whose symbol has the words of `q`."""
 
     def found() -> dict[str, Any]:
@@ -46,7 +46,7 @@ async def bars_page(request: Request, caller: Reading, q: str = "") -> Response:
 @router.get("/bars/{provider}/{symbol:path}")
 async def chart_page(
     request: Request,
-    caller: Reading,
+    caller: OwnReading,
     provider: str,
     symbol: str,
     timespan: str = "1d",
@@ -79,7 +79,7 @@ async def chart_page(
 @router.get("/chart-data/{provider}/{symbol:path}")
 async def data(
     request: Request,
-    _caller: Reading,
+    _caller: OwnReading,
     provider: str,
     symbol: str,
     timespan: str = "1d",

@@ -15,13 +15,15 @@ from marketfetch.web.pages import (
     live_route,
     page_files,
     schedule_pages,
+    setting_pages,
     sign_in,
+    submit_pages,
 )
 
 ROUTERS: Final[tuple[APIRouter, ...]] = tuple(
     one.router
     for one in (
-        *(page_files, sign_in, live_route),
+        *(page_files, sign_in, live_route, setting_pages, submit_pages),
         *(job_pages, key_pages, failure_pages, bar_pages, freshness_pages, schedule_pages),
     )
 )

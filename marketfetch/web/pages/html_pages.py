@@ -31,6 +31,8 @@ PAGES: Final = (
     ("/freshness", "Freshness"),
     ("/schedules", "Schedules"),
 )
+#: Pages of those who may submit, or change settings.
+MORE_PAGES: Final = (("/submit", "Submit", "submit"), ("/settings", "Settings", "admin"))
 
 
 @cache
@@ -44,7 +46,13 @@ def _templates() -> Environment:
         auto_reload=False,
     )
     made.filters |= page_words.FILTERS
-    made.globals |= {"PAGES": PAGES, "SIGNS": page_words.SIGNS, "file": page_files.address, "share": page_words.share}
+    made.globals |= {
+        "PAGES": PAGES,
+        "MORE_PAGES": MORE_PAGES,
+        "SIGNS": page_words.SIGNS,
+        "file": page_files.address,
+        "share": page_words.share,
+    }
     return made
 
 

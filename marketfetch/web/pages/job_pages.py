@@ -20,7 +20,7 @@ from marketfetch.storage.store import Job
 from marketfetch.web.callers import Caller
 from marketfetch.web.job_routes import named_job, steered_job
 from marketfetch.web.pages.html_pages import shown
-from marketfetch.web.pages.visitors import Reading, Submitting
+from marketfetch.web.pages.visitors import OwnReading, OwnSubmitting
 from marketfetch.web.web_service import calls_of, service_of
 
 router = APIRouter(include_in_schema=False)
@@ -37,18 +37,19 @@ _DONE: Final = {
 
 
 @router.get("/")
-async def jobs_page(request: Request, caller: Reading, owner: str = "", tag: str = "", only: str = "") -> Response:
+async def jobs_page(request: Request, caller: OwnReading, owner: str = "", tag: str = "", only: str = "") -> Response:
     """The latest jobs, and each older one that runs."""
 
     def found() -> dict[str, Any]:
-        jobs = listing(_LISTED, owner=owner, tag=tag, failed=only == "failed", running=True)
-        return {**of_listing(jobs), "chosen": {"owner": owner, "tag": tag, "only": only}}
+        jobs = listing(_LISTED, owner=caller.bound_to or owner, tag=tag, failed=only == "failed", running=True)
+        shown_of = of_listing(jobs) | ({"trouble": []} if caller.bound_to else {})
+        return {**shown_of, "chosen": {"owner": owner, "tag": tag, "only": only}}
 
     return await shown(request, caller, "jobs.html", found)
 
 
 @router.get("/jobs/{job}")
-async def job_page(request: Request, caller: Reading, job: str, done: str = "", n: int = 0) -> Response:
+async def job_page(request: Request, caller: OwnReading, job: str, done: str = "", n: int = 0) -> Response:
     """How one job stands, why requests failed, and what to do next."""
 
     def found() -> dict[str, Any]:
@@ -59,7 +60,7 @@ async def job_page(request: Request, caller: Reading, job: str, done: str = "", 
 
 
 @router.post("/jobs/{job}/{what}")
-async def steer(request: Request, caller: Submitting, job: str, what: Literal["cancel", "resume", "retry"]) -> Response:
+async def steer(request: Request, caller: OwnSubmitting, job: str, what: Literal["cancel", "resume", "retry"]) -> Response:
     """Cancels, resumes or retries a job, and leads back to its page."""
     if what in ("resume", "retry"):
         await service_of(request).count_submit(caller)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from marketfetch.web import event_routes
-from marketfetch.web.pages.visitors import Reading
+from marketfetch.web.pages.visitors import OwnReading
 
 router = APIRouter(include_in_schema=False)
 
@@ -15,7 +15,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/live")
 async def live(
     request: Request,
-    caller: Reading,
+    caller: OwnReading,
     topics: Annotated[list[Literal["jobs", "keys"]] | None, Query(alias="topic")] = None,
     jobs: Annotated[list[str] | None, Query(alias="job", max_length=50)] = None,
     last_id: Annotated[str, Header(alias="Last-Event-ID", max_length=100)] = "",

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from marketfetch.web import problems
 from marketfetch.web.pages import html_pages
@@ -36,6 +37,12 @@ def or_page(handler: Handler) -> Handler:
     return handled
 
 
+def of_guards(scope: Scope, one: Refused) -> Response:
+    """What the guards refuse, before a route is looked for."""
+    request = Request(scope)
+    return _page("refusal.html", request, one) if wants_page(request) else problems.response(one)
+
+
 def wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
 
@@ -44,7 +51,7 @@ def _refused(request: Request, error: Exception) -> Refused:
     if isinstance(error, RequestValidationError):
         return problems.invalid(error)
     if isinstance(error, HTTPException) and not isinstance(error, Refused):
-        return Refused(error.status_code, f"There is no page {request.url.path[:200]}.", headers=error.headers)
+        return problems.of_http(request, error, f"There is no page {request.url.path[:200]}.")
     return problems.refused(error)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from fastapi import Depends, Request
 
 from marketfetch.ops.access_tokens import Scope
+from marketfetch.web.access import refuse_bound
 from marketfetch.web.callers import Caller
 from marketfetch.web.guards import host_of, is_loopback
 from marketfetch.web.problems import Refused
@@ -46,10 +47,11 @@ async def visitor(request: Request) -> Caller:
     raise SignInFirst(ended=bool(token))
 
 
-def _needs(scope: Scope) -> Any:
+def _needs(scope: Scope, *, own: bool = False) -> Any:
     async def admitted(caller: Annotated[Caller, Depends(visitor)]) -> Caller:
         if not caller.may(scope):
             raise Refused(403, f"The token {caller.name!r} has the scope {caller.scope}, and this takes {scope}.")
+        refuse_bound(caller, own=own)
         return caller
 
     dependency: Callable[..., Awaitable[Caller]] = admitted
@@ -60,6 +62,10 @@ def _needs(scope: Scope) -> Any:
 Reading = Annotated[Caller, _needs("read")]
 Submitting = Annotated[Caller, _needs("submit")]
 Operating = Annotated[Caller, _needs("operate")]
+Administering = Annotated[Caller, _needs("admin")]
+#: The same for pages that show a visitor who is bound to an owner nothing of others.
+OwnReading = Annotated[Caller, _needs("read", own=True)]
+OwnSubmitting = Annotated[Caller, _needs("submit", own=True)]
 
 
 async def fields(request: Request) -> dict[str, str]:

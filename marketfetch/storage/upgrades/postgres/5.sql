@@ -5,6 +5,7 @@ CREATE TABLE tokens (
     hash TEXT NOT NULL,
     scope TEXT NOT NULL,
     submits TEXT NOT NULL,
+    owner TEXT NOT NULL DEFAULT '',
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     expires_at TIMESTAMP WITH TIME ZONE,
     revoked_at TIMESTAMP WITH TIME ZONE,

@@ -5,6 +5,7 @@ CREATE TABLE tokens (
     hash TEXT NOT NULL,
     scope TEXT NOT NULL,
     submits TEXT NOT NULL,
+    owner TEXT NOT NULL DEFAULT '',
     created_at BIGINT NOT NULL,
     expires_at BIGINT,
     revoked_at BIGINT,
