@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.floors import postgres_floors, sqlite_floors
-from benchmarks.storing import AGAIN, FRESH, Line, measure
+from benchmarks.storing_rows import AGAIN, FRESH, Line, measure
 from marketfetch.local.postgres_server import start_postgres
 from marketfetch.storage import open_store
 

@@ -103,7 +103,7 @@ def _ended(process: subprocess.Popen[bytes]) -> float:
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{process.args} ended with {process.returncode}")
+        raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
     return used.ru_utime + used.ru_stime
 
 

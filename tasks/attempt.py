@@ -12,7 +12,7 @@ from celery import Task
 from celery.exceptions import Ignore
 from redis.exceptions import RedisError
 
-from marketfetch import settings_in_force, vendors
+from marketfetch import vendors
 from marketfetch.configured import keys, options
 from marketfetch.jobs import batches
 from marketfetch.quotas import Gate, Parking, Start
@@ -23,7 +23,6 @@ from marketfetch.schemas.bars import BarSeries
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.page import Page
 from marketfetch.schemas.request import Request
-from marketfetch.sections import Key
 from marketfetch.settings import get_settings
 from marketfetch.vendors import page_chain, transport
 from marketfetch.vendors.covering import covered_by
@@ -39,13 +38,13 @@ from marketfetch.vendors.errors import (
     Unavailable,
 )
 from marketfetch.vendors.partial_bars import marked
-from marketfetch.vendors.wire import SendTooLate, ago_us, steady_s
+from marketfetch.vendors.wire import ago_us, steady_s
 
 from . import kept_files, outcomes, storing
 from .archiving import archive
 from .batch_level import batch_level
 from .calling import NOTHING, Calling, read
-from .endpoints import endpoint_of
+from .endpoints import check_owner, endpoint_of, key_of
 from .outcomes import Step
 from .reference import Reference, reference
 from .sending.parking import GRANT_HEADER, NAMED, UNSENT
@@ -76,8 +75,8 @@ class Run(Calling):
     def call(self, request: Request) -> Page:
         """Makes the one HTTP call and reads its reply. Raises FetchError, SendTooLate."""
         vendor, ours = vendors.vendor(request.provider), options(request.provider)
-        key = self._key_of(request.provider)
-        self._check_owner(request, key)
+        key = key_of(request.provider, self.turn.key_label)
+        check_owner(request, key)
         call = vendor.build_request(request, ours)
         endpoint = endpoint_of(request.provider, call, key)
         self.url = transport.redacted_url(call, endpoint.base_url)
@@ -100,26 +99,6 @@ class Run(Calling):
         if page.next is not None:
             self._extend_chain(request, page)
         return page
-
-    def _key_of(self, provider: str) -> Key:
-        """The key that the grant names. Raises BadCredentials; SendTooLate for one that was removed since the grant."""
-        for _ in range(2):
-            for key in get_settings().provider(provider).keys:
-                if key.label == self.turn.key_label:
-                    return key
-            # Added since this process looked last.
-            settings_in_force.refresh(now=True)
-        if settings_in_force.was_unset(f"providers.{provider}.api_keys.{self.turn.key_label}"):
-            raise SendTooLate
-        raise BadCredentials(f"no key labelled {self.turn.key_label!r} is configured for {provider} in this worker")
-
-    def _check_owner(self, request: Request, key: Key) -> None:
-        """A key that has got another owner since the grant is used for no request of the former one. Raises SendTooLate."""
-        for _ in range(2):
-            if any(one.label == key.label for one in serving(keys(request.provider), request.lane)):
-                return
-            settings_in_force.refresh(now=True)
-        raise SendTooLate
 
     def _extend_chain(self, request: Request, page: Page) -> None:
         """Checks that the pages lead to an end, and keeps what they have brought. Raises EndlessPages, RedisError."""

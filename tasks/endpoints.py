@@ -7,16 +7,19 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from marketfetch import vendors
-from marketfetch.configured import options
+from marketfetch import settings_in_force, vendors
+from marketfetch.configured import keys, options
+from marketfetch.quotas.lanes import serving
+from marketfetch.schemas.request import Request
 from marketfetch.sections import Key
 from marketfetch.settings import get_settings
 from marketfetch.vendors.dataset_names import dataset_named
-from marketfetch.vendors.errors import NotEntitled
+from marketfetch.vendors.errors import BadCredentials, NotEntitled
 from marketfetch.vendors.file_service import MOST_FILE_BYTES, FileService
 from marketfetch.vendors.http import HttpRequest
 from marketfetch.vendors.s3_signing import need_signing
 from marketfetch.vendors.transport import Timeouts
+from marketfetch.vendors.wire import SendTooLate
 
 #: A file that has arrived is unpacked once, and its first part is read and kept, within so many times what other replies have.
 _READING: Final = 3
@@ -30,6 +33,28 @@ class Endpoint:
     key_label: str
     secret: SecretStr
     timeouts: Timeouts
+
+
+def key_of(provider: str, label: str) -> Key:
+    """The key that a grant names. Raises BadCredentials; SendTooLate for one that was removed since the grant."""
+    for _ in range(2):
+        for key in get_settings().provider(provider).keys:
+            if key.label == label:
+                return key
+        # Added since this process looked last.
+        settings_in_force.refresh(now=True)
+    if settings_in_force.was_unset(f"providers.{provider}.api_keys.{label}"):
+        raise SendTooLate
+    raise BadCredentials(f"no key labelled {label!r} is configured for {provider} in this worker")
+
+
+def check_owner(request: Request, key: Key) -> None:
+    """A key that has got another owner since the grant is used for no request of the former one. Raises SendTooLate."""
+    for _ in range(2):
+        if any(one.label == key.label for one in serving(keys(request.provider), request.lane)):
+            return
+        settings_in_force.refresh(now=True)
+    raise SendTooLate
 
 
 def endpoint_of(provider: str, call: HttpRequest, key: Key) -> Endpoint:

@@ -79,7 +79,7 @@ class EmptiedDatabase:
     def _state(self, session: psycopg.Connection) -> tuple[str, ...]:
         """The shape of everything, and the rows of what is filled."""
         rows = sql.SQL("SELECT md5(string_agg(one::text, ',' ORDER BY one::text)) FROM {} AS one")
-        asked = [sql.SQL(_SHAPE), *(rows.format(sql.Identifier(name)) for name in self.filled)]
+        asked = [sql.SQL(_SHAPE).format(), *(rows.format(sql.Identifier(name)) for name in self.filled)]
         return tuple(str(found) for one in asked for (found,) in session.execute(one))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from marketfetch.configured import keys, owners, owners_of
@@ -15,7 +17,7 @@ from marketfetch.settings import SettingsError, get_settings
 KEYS = "MARKETFETCH_PROVIDERS__POLYGON__API_KEYS"
 OWNERS = "MARKETFETCH_PROVIDERS__POLYGON__KEY_OWNERS"
 LIMITS = "MARKETFETCH_PROVIDERS__POLYGON__KEY_LIMITS"
-RANGE = {"start": "2024-01-02", "end": "2024-01-05", "adjustment": "raw"}
+RANGE: Any = {"start": "2024-01-02", "end": "2024-01-05", "adjustment": "raw"}
 
 
 @pytest.fixture

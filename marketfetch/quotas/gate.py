@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from marketfetch.quotas import owners_lanes
 from marketfetch.quotas.key_state import KeyState
 from marketfetch.quotas.limits import KeyLimits, pool_argument
 from marketfetch.quotas.script_values import count_arguments, grant_of, page_arguments, parking_arguments
@@ -101,7 +102,7 @@ class Gate(KeyState):
         `ahead_ms` ahead of its slot, a third of it while `busy_from` calls are open: `start` returns how long to wait.
         Nothing is granted while batches wait and none was stored for `unstored_ms`. Each key grants requests of its lanes only.
         """
-        lanes = self._lanes_to_serve(keys)
+        lanes = owners_lanes.to_serve(self.redis, self.prefix, keys)
         state, wait_us, newer, *grants = self._scripts.admit(
             keys=self._keys("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts", "newer"),
             args=[
@@ -341,7 +342,7 @@ class Gate(KeyState):
                 pipe.zcard(f"{self.prefix}{name}")
             pipe.smembers(f"{self.prefix}lanes")
             ready, delayed, newer, granted, running, held, lanes = pipe.execute()
-        owned = sum(self._in_lanes(lanes)) if lanes else 0
+        owned = sum(owners_lanes.parked(self.redis, self.prefix, lanes)) if lanes else 0
         return Counts(parked=ready + owned + delayed + newer, granted=granted, running=running, held=held)
 
     def parked(self, lane: str | None = None) -> int:
@@ -350,28 +351,14 @@ class Gate(KeyState):
             for name in ("ready" if not lane else f"ready:{lane}", "delayed", "newer"):
                 pipe.zcard(f"{self.prefix}{name}")
             parked: int = sum(pipe.execute())
-        return parked if lane is not None else parked + sum(self._in_lanes(self._owners_lanes()))
+        if lane is not None:
+            return parked
+        return parked + sum(owners_lanes.parked(self.redis, self.prefix, owners_lanes.names(self.redis, self.prefix)))
 
     def ready_sets(self) -> list[str]:
         """The names of the sorted sets of what is parked and may run: that without an owner, then those of owners' lanes."""
-        return [f"{self.prefix}ready", *sorted(f"{self.prefix}ready:{one.decode()}" for one in self._owners_lanes())]
-
-    def _owners_lanes(self) -> set[bytes]:
-        return cast("set[bytes]", self.redis.smembers(f"{self.prefix}lanes"))
-
-    def _in_lanes(self, lanes: Iterable[bytes]) -> list[int]:
-        with self.redis.pipeline(transaction=False) as pipe:
-            for one in lanes:
-                pipe.zcard(f"{self.prefix}ready:{one.decode()}")
-            return cast("list[int]", pipe.execute())
-
-    def _lanes_to_serve(self, keys: Sequence[KeyLimits]) -> tuple[str, ...]:
-        """The lane without an owner, and those of owners with parked requests that one of the keys serves.
-
-        Thousands of owners may have keys, and few have requests at one moment. Costs a round trip where any key has an owner.
-        """
-        owned = {lane for key in keys for lane in key.lanes if lane}
-        return ("", *sorted(owned & {one.decode() for one in self._owners_lanes()})) if owned else ("",)
+        owned = owners_lanes.names(self.redis, self.prefix)
+        return [f"{self.prefix}ready", *sorted(f"{self.prefix}ready:{one.decode()}" for one in owned)]
 
     def events(self) -> Events:
         """The gate's event counters since it was created."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from marketfetch.quotas import failpoints
 
 if TYPE_CHECKING:
     from redis import Redis
+
+#: A script of several files: its parts in order. They are one chunk of Lua, so a part sees what those before it define.
+PARTS: Final = {"admit": ("admit", "admit_limits", "admit_grants")}
 
 
 class Scripts:
@@ -21,7 +24,7 @@ class Scripts:
     def text(self, name: str) -> str:
         """The script's source as it is sent to Redis. Raises FileNotFoundError."""
         lua = files("marketfetch.quotas") / "lua"
-        return "\n".join((lua / f"{part}.lua").read_text(encoding="utf-8") for part in ("call", name))
+        return "\n".join((lua / f"{part}.lua").read_text(encoding="utf-8") for part in ("call", *PARTS.get(name, (name,))))
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         try:

@@ -15,7 +15,7 @@ from marketfetch.storage.store import Store
 class TokenRow:
     """A token without its secret. Times are Unix ms, None for one that never comes. `submits`: a limit, "" for none.
 
-    `owner`: whose jobs alone it submits and sees, "" for a token that is bound to nobody.
+    `owner`: whose jobs alone it submits and sees, "" for a token without an owner.
     """
 
     id: str
@@ -66,8 +66,8 @@ def valid_among(store: Store, token_ids: Collection[str], *, at_ms: int) -> set[
 
 def _row(values: tuple[Any, ...]) -> TokenRow:
     token_id, name, scope, submits, owner, created, expires, revoked = values
-    later = [None if one is None else int(one) for one in (expires, revoked)]
-    return TokenRow(token_id, name, scope, submits, int(created), *later, owner=owner)
+    expires_ms, revoked_ms = (None if one is None else int(one) for one in (expires, revoked))
+    return TokenRow(token_id, name, scope, submits, int(created), expires_ms, revoked_ms, owner)
 
 
 def _sql(store: Store) -> dict[str, str]:

@@ -60,7 +60,7 @@ async def plan(request: Request, wish: Wish, caller: OwnReader) -> Response:
     """
     wished = wish.arguments()
     await service_of(request).count_submit(caller)
-    whose = {"owner": caller.owner, "keys_without_owner": not caller.bound_to}
+    whose: dict[str, Any] = {"owner": caller.owner, "keys_without_owner": not caller.bound_to}
     planned = await _planned(request, partial(forecast.plan, **wished, **whose))
     return await calls_of(request).answer(lambda: forecast_of_job(planned))
 

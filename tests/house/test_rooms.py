@@ -11,7 +11,7 @@ from tests.house.imports import ROOT, circles, graph, reaches
 #: Imports inside functions that close a circle, each with its reason.
 LAZY_CIRCLES = {
     ("tasks.app", "tasks.announcing"): "failpoints wrap its functions, only in a process that has one armed",
-    ("tasks.app", "tasks.store"): "failpoints wrap its functions, only in a process that has one armed",
+    ("tasks.app", "tasks.storing"): "failpoints wrap its functions, only in a process that has one armed",
     ("tasks.app", "tasks.worker.releaser"): "failpoints wrap its functions, only in a process that has one armed",
 }
 

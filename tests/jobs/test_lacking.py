@@ -138,7 +138,7 @@ def test_a_wish_by_symbol_takes_no_call_with_the_whole_market() -> None:
     job = marketfetch.submit("polygon", ["A", "B", "C"], **WISH, by_symbol=True)
     assert (job.requests, job.market) == (3, None)
     assert marketfetch.plan("polygon", ["A", "B", "C"], **WISH, by_symbol=True).calls == 3
-    by_name = {"start": str(DAY), "end": str(DAY)}
+    by_name: dict[str, Any] = {"start": str(DAY), "end": str(DAY)}
     named = [submit_for(f"t{n}", "polygon", ["D", "E", "F"], **by_name, by_symbol=one) for n, one in enumerate((True, False))]
     assert [connections.store().planned_requests(one) for one in named] == [3, 1], "jobs by name, as the tasks submit them"
     with pytest.raises(BadRequestError, match="by_symbol"):

@@ -13,11 +13,13 @@ from redis import Redis
 from redis.crc import key_slot
 
 from marketfetch.quotas import Gate, Grant, Parking, key_limits
+from marketfetch.quotas.scripts import PARTS
 from marketfetch.quotas.values import KeyHistory, StoreTurn, VendorCount
 
 ROOT = Path(__file__).parents[2]
 LUA = ROOT / "marketfetch" / "quotas" / "lua"
-SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if path.stem != "call")
+LATER_PARTS = {part for parts in PARTS.values() for part in parts[1:]}
+SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if path.stem not in {"call", *LATER_PARTS})
 KEY = key_limits("x", ["5/minute", "3/second", "25/day@UTC", "9/hour;pool"], concurrency=4)
 FREE = key_limits("y", [])
 PAGE = Parking(id="a/1", arguments="{}")
@@ -61,11 +63,16 @@ OPEN_ENDED = {
 }
 
 
+def own_text(name: str) -> str:
+    """The text of a script without call.lua."""
+    return "\n".join((LUA / f"{part}.lua").read_text(encoding="utf-8") for part in PARTS.get(name, (name,)))
+
+
 class Header:
     """The comment on top of a script: `-- KEYS  1 name ...`, `-- ARGV  1 what ...`, `-- Returns ...`."""
 
     def __init__(self, name: str) -> None:
-        self.text = (LUA / f"{name}.lua").read_text(encoding="utf-8")
+        self.text = own_text(name)
         comment, _, self.code = re.split(r"(^(?!--).*\n)", self.text, maxsplit=1, flags=re.MULTILINE)
         self.explains = bool(comment.partition("\n")[0].strip("- "))
         self.returns = "\n-- Returns" in comment
@@ -108,7 +115,7 @@ class Recorder:
         self.answer: Any = None
 
     def register_script(self, text: str) -> Any:
-        name = next(one for one in SCRIPTS if text.endswith((LUA / f"{one}.lua").read_text(encoding="utf-8")))
+        name = next(one for one in SCRIPTS if text.endswith(own_text(one)))
         assert text.startswith((LUA / "call.lua").read_text(encoding="utf-8"))
 
         def run(*, keys: list[str], args: list[Any]) -> Any:
