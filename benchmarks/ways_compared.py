@@ -100,6 +100,7 @@ def measured(way: Way) -> Found:
         control.faults(*_FAULTS)
         _wait(testbed, testbed.start(*way.fetch))
         arrivals = testbed.arrivals()[secret("main")]
+        control.clear_faults()
         statuses = control.log()["providers"]["polygon"][secret("main")]["statuses"]
         stored = Counter(_stored(testbed.folder))
         holes = {symbol for symbol, ts in _wanted(testbed) if (symbol, ts) not in stored}
