@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from marketfetch.cli.main import marketfetch
-from tests.around import shown_examples
+from tests.around import demo_picture, shown_examples
 from tests.around.docs_site import OF_THE_ROOT
 from tests.around.recordings_page import PAGE, page
 from tests.around.reference.__main__ import PAGES as REFERENCE
@@ -99,6 +99,18 @@ def test_every_attack_names_a_test_that_exists():
         assert named, f"no test walks this attack: {line}"
         assert (ROOT / named[1]).exists(), line
         assert not named[2] or f"def {named[2]}(" in words(ROOT / named[1]), line
+
+
+def test_the_picture_of_the_demo_is_drawn_by_its_script_for_both_schemes_and_asks_no_server():
+    picture = words(demo_picture.PICTURE)
+    assert picture == demo_picture.drawn(demo_picture.text_of(picture)), "run: python -m tests.around.demo_picture"
+    assert len(demo_picture.text_of(picture).splitlines()) > 15
+    light, _, dark = picture.partition("@media (prefers-color-scheme: dark)")
+    for name in set(re.findall(r'class="(demo-(?:r\d+|window|title))"', picture)):
+        assert f".{name} {{ fill: #" in light, name
+        assert f".{name} {{ fill: #" in dark, name
+    assert "prefers-reduced-motion: no-preference" in picture
+    assert re.findall(r"<script|@import|url\((?!#)|(?:href|src)=", picture) == []
 
 
 def test_the_page_of_examples_shows_each_program_as_it_is():
