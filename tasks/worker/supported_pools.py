@@ -7,7 +7,8 @@ worker says that it is ready, fetches nothing, and ignores SIGTERM. Celery's opt
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Any, Final
 
 import click
 from celery import bootsteps
@@ -24,6 +25,10 @@ from .thread_pool import HardenedThreads
 _OURS = {prefork.TaskPool: HardenedPool, thread.TaskPool: HardenedThreads, solo.TaskPool: SoloWithoutAnEnd}
 
 
+#: With Python's 5 ms the event loop, and a thread that has a reply, wait so long for a thread that computes, at each read.
+_SWITCH_S: Final = 0.0005
+
+
 class UnsupportedPool(click.ClickException):
     """The worker was started with a pool that does not work; `celery worker` prints the sentence and exits with 1."""
 
@@ -37,6 +42,7 @@ class SupportedPools(bootsteps.Step):  # type: ignore[misc]  # Celery is untyped
             worker.concurrency = 1  # the number of grants follows it
         if issubclass(worker.pool_cls, thread.TaskPool):
             neighbours.share_the_process()
+            sys.setswitchinterval(_SWITCH_S)
         super().__init__(worker, **kwargs)
 
 

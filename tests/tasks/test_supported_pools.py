@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,9 +30,10 @@ class Other(BasePool):
 
 @pytest.fixture(autouse=True)
 def unshared(monkeypatch):
-    """The process of the tests stays one that runs a task at a time."""
-    calls: list[bool] = []
+    """The process of the tests stays one that runs a task at a time, and switches threads as Python does."""
+    calls: list[float] = []
     monkeypatch.setattr(neighbours, "share_the_process", lambda: calls.append(True))
+    monkeypatch.setattr(sys, "setswitchinterval", calls.append)
     return calls
 
 
@@ -47,7 +49,7 @@ def unshared(monkeypatch):
 def test_a_pool_that_works_is_used_with_its_faults_worked_around(given, used, shared, unshared):
     worker = SimpleNamespace(pool_cls=given, concurrency=7)
     SupportedPools(worker)
-    assert (worker.pool_cls, worker.concurrency, bool(unshared)) == (used, 7, shared)
+    assert (worker.pool_cls, worker.concurrency, unshared) == (used, 7, [True, 0.0005] if shared else [])
 
 
 def test_a_solo_worker_gets_the_grants_of_one_task_at_a_time():
