@@ -15,6 +15,7 @@ from marketfetch.local.postgres_server import Postgres, start_postgres
 from marketfetch.local.valkey_server import start_valkey
 from marketfetch.settings import key_variables
 from tests.built_wheel import installed, wheel  # noqa: F401 (fixtures)
+from tests.emptied_database import EmptiedDatabase
 from tests.scheduling import (  # noqa: F401 (pytest finds its hooks here)
     pytest_addoption,
     pytest_collection_modifyitems,
@@ -60,6 +61,12 @@ def postgres(tmp_path_factory) -> Iterator[Postgres]:
     """A real Postgres; each test makes a database of its own in it."""
     with start_postgres(tmp_path_factory.mktemp("postgres")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def emptied_database(postgres) -> EmptiedDatabase:
+    """A database with our tables, which each test finds empty."""
+    return EmptiedDatabase(postgres)
 
 
 @pytest.fixture

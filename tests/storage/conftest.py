@@ -18,9 +18,11 @@ def postgres_url(postgres: Postgres) -> str:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest) -> str:
-    """An empty database of each kind."""
+    """An empty database of each kind; for a test that takes `store`, Postgres has our tables already."""
     if request.param == "sqlite":
         return f"sqlite:///{request.getfixturevalue('tmp_path')}/bars.db"
+    if "store" in request.fixturenames:
+        return str(request.getfixturevalue("emptied_database").url())
     return str(request.getfixturevalue("postgres_url"))
 
 
