@@ -36,8 +36,8 @@ for _variables in key_variables().values():
     for _variable in _variables:
         os.environ.pop(_variable, None)
 
-#: `make test` repeats the same 100 examples of each property, so that a run says what a change has done.
-settings.register_profile("repeated", derandomize=True)
+#: `make test` repeats the same 50 examples of each property, so that a run says what a change has done.
+settings.register_profile("repeated", derandomize=True, max_examples=50)
 settings.load_profile("repeated")
 #: `make stress` looks for new ones, for tests that do not say their own number.
 settings.register_profile("stress", max_examples=5000, deadline=None, derandomize=False)

@@ -77,7 +77,7 @@ def same(body: bytes) -> bool:
     return True
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None)
 @given(body=_reply)
 @example(body=json.dumps({"results": []}).encode())
 @example(body=json.dumps({"status": "OK"}).encode())
@@ -89,7 +89,7 @@ def test_what_the_quick_reader_takes_the_contract_reads_the_same(body):
     same(body)
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_damaged_reply_is_read_the_same_or_left_to_the_contract(data):
     body = bytearray(json.dumps({"ticker": "AAPL", "results": [GOOD, GOOD], "status": "OK"}).encode())
@@ -108,7 +108,7 @@ def test_a_damaged_reply_is_read_the_same_or_left_to_the_contract(data):
     same(bytes(body))
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None)
 @given(body=_reply)
 @example(body=json.dumps({"results": [GOOD, {**GOOD, "h": None}, {**GOOD, "v": None}, {**GOOD, "t": 1.5}]}).encode())
 @example(body=b'{"results":[{"t":1,"o":1,"h":1,"l":1,"c":1' + b"0" * 400 + b"}]}")

@@ -57,7 +57,7 @@ def read_back(db: Any, bars: BarColumns) -> BarColumns:
     return standing
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=_rows)
 @example(rows=[(0, False, *[0.0] * 7)])
 @example(rows=[(1, True, *[math.nan] * 7), (2, False, *[-0.0] * 7), (1_234_567_890_123, True, 1, 2, 3, 4, 0, 0, 7)])
