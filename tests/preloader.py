@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -26,7 +27,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 MOST_BYTES = 1 << 20
 ROOT = Path(__file__).parents[1]
@@ -81,6 +82,10 @@ def load() -> None:
         importlib.import_module(module.name)
     # The classes of the settings depend on the installed vendors alone: building them is two thirds of a short command.
     importlib.import_module("marketfetch.settings").model()
+    # Each connection of redis-py looks its version up in the files of the installation: 2 ms, a dozen times in a worker.
+    utils: Any = importlib.import_module("redis.utils")
+    utils.get_lib_version = functools.cache(utils.get_lib_version)
+    utils.get_lib_version()
     # A new SQLite database has the moments at which clocks change: the same in each.
     for zone in ("America/New_York", "UTC"):
         importlib.import_module("marketfetch.storage.zone_offsets").zone_offsets(zone)
