@@ -9,12 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from moto.backends import get_backend
-from moto.server import ThreadedMotoServer
-
 #: Moto's own account.
 _ACCOUNT = "123456789012"
 _EVERYTHING = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})
+
+
+def backend(service: str) -> Any:
+    """moto's own books of a service. moto is imported by the tests that use it alone: every process of a run collects all."""
+    from moto.backends import get_backend
+
+    return get_backend(service)
+
+
+def moto_server() -> Any:
+    """A server on a free port, to be started."""
+    from moto.server import ThreadedMotoServer
+
+    return ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 
 
 class S3Server:
@@ -24,8 +35,8 @@ class S3Server:
         self.url, self.bucket = url, bucket
         #: The paths of all GETs so far.
         self.asked_for: list[str] = []
-        self._s3: Any = get_backend("s3")[_ACCOUNT]["aws"]
-        self._iam: Any = get_backend("iam")[_ACCOUNT]["aws"]
+        self._s3: Any = backend("s3")[_ACCOUNT]["aws"]
+        self._iam: Any = backend("iam")[_ACCOUNT]["aws"]
         self._s3.create_bucket(bucket, "us-east-1")
         self._iam.create_user("us-east-1", "reader")
         key = self._iam.create_access_key("reader")
@@ -47,7 +58,7 @@ class S3Server:
 @contextmanager
 def s3_server(bucket: str) -> Iterator[S3Server]:
     """Starts the server. Every call of it needs a signature."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = moto_server()
     server.start()
     try:
         host, port = server.get_host_and_port()
@@ -62,7 +73,7 @@ def s3_server(bucket: str) -> Iterator[S3Server]:
         server.stop()
         # The library keeps buckets and accounts beyond the server: another file of tests in this process begins anew.
         for service in ("s3", "iam"):
-            get_backend(service).reset()
+            backend(service).reset()
 
 
 @contextmanager

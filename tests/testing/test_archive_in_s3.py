@@ -12,9 +12,6 @@ from typing import Any
 import pytest
 import requests
 from click.testing import CliRunner
-from moto.backends import get_backend
-from moto.server import ThreadedMotoServer
-from s3fs import S3FileSystem
 
 from marketfetch import connections, settings
 from marketfetch.cli.main import marketfetch as command
@@ -23,6 +20,7 @@ from marketfetch.ops.file_place import FilePlace
 from marketfetch.ops.finding import Finding
 from marketfetch.ops.replay import replay
 from marketfetch.ops.reply_archive import ReplyArchive
+from tests.s3_server import backend, moto_server
 from tests.testing.test_replay import JANUARY_10, KEY, REQUEST, reply
 
 ACCOUNT, BUCKET, URL = "123456789012", "replies", "s3://replies/of/tests"
@@ -34,14 +32,14 @@ DAY_MS = 86_400_000
 def server() -> Iterator[Any]:
     """A bucket, and a user whose signature is checked."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running = moto_server()
     running.start()
     host, port = running.get_host_and_port()
-    iam = get_backend("iam")[ACCOUNT]["aws"]
+    iam = backend("iam")[ACCOUNT]["aws"]
     iam.create_user("us-east-1", "archivist")
     key = iam.create_access_key("archivist")
     iam.put_user_policy("archivist", "all", ALLOWED)
-    get_backend("s3")[ACCOUNT]["aws"].create_bucket(BUCKET, "us-east-1")
+    backend("s3")[ACCOUNT]["aws"].create_bucket(BUCKET, "us-east-1")
     requests.post(f"http://{host}:{port}/moto-api/reset-auth", data=b"0", timeout=10).raise_for_status()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
@@ -55,17 +53,19 @@ def server() -> Iterator[Any]:
 @pytest.fixture
 def in_s3(server, tmp_path, monkeypatch):
     """The settings name an archive in the bucket, which is empty; and an empty database."""
+    import s3fs
+
     monkeypatch.chdir(tmp_path)
-    S3FileSystem.clear_instance_cache()
+    s3fs.S3FileSystem.clear_instance_cache()
     for key in kept():
-        get_backend("s3")[ACCOUNT]["aws"].delete_object(BUCKET, key)
+        backend("s3")[ACCOUNT]["aws"].delete_object(BUCKET, key)
     with settings.override({"MARKETFETCH_DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "MARKETFETCH_ARCHIVE": URL}):
         yield server
         connections._forget()
 
 
 def kept() -> list[str]:
-    return list(get_backend("s3")[ACCOUNT]["aws"].buckets[BUCKET].keys)
+    return list(backend("s3")[ACCOUNT]["aws"].buckets[BUCKET].keys)
 
 
 def keep(at_ms: int, *closes: float) -> None:
@@ -92,6 +92,8 @@ def test_check_tries_the_bucket_and_leaves_nothing(in_s3):
 
 
 def test_check_says_what_is_wrong_with_the_place(in_s3, monkeypatch, tmp_path):
+    import s3fs
+
     in_s3.delete_user_policy("archivist", "all")
     try:
         said = tried()
@@ -114,8 +116,8 @@ def test_check_says_what_is_wrong_with_the_place(in_s3, monkeypatch, tmp_path):
         assert list(of_archive()) == []
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    monkeypatch.setattr(S3FileSystem, "retries", 1)
-    S3FileSystem.clear_instance_cache()
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    s3fs.S3FileSystem.clear_instance_cache()
     assert "Could not connect" in tried().sentence
 
 
@@ -174,7 +176,7 @@ def test_a_body_that_is_gone_stops_no_other_reply(in_s3):
     keep(JANUARY_10, 1.0)
     keep(JANUARY_10 + 31 * DAY_MS, 2.0)
     (gone,) = (name for name in kept() if "objects/2024-01" in name)
-    get_backend("s3")[ACCOUNT]["aws"].delete_object(BUCKET, gone)
+    backend("s3")[ACCOUNT]["aws"].delete_object(BUCKET, gone)
     found = replay()
     (sentence,) = found.damaged
     assert found.rows == 1
