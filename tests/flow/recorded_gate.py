@@ -187,6 +187,27 @@ def recorded(number: int) -> dict[str, Any]:
     return found
 
 
+def cut(recording: dict[str, Any], symbols: tuple[str, ...]) -> dict[str, Any]:
+    """The recording as if its job had asked for these symbols alone; the others are all parked."""
+    keys = dict(recording["keys"])
+    requests = {name: json.loads(one["value"]["q"])["symbol"] for name, one in keys.items() if name.startswith(f"{_GATE}req:")}
+    gone = {name.rpartition(":")[2] for name, symbol in requests.items() if symbol not in symbols}
+    for one in gone:
+        del keys[f"{_GATE}req:{one}"]
+    ready, counts, tags = (keys[_GATE + name] for name in ("ready", "counts", "tags"))
+    waiting = [one for one in ready["value"] if one[0] not in gone]
+    assert len(ready["value"]) - len(waiting) == len(gone), "one that is not parked would be left out"
+    keys[f"{_GATE}ready"] = ready | {"value": waiting}
+    keys[f"{_GATE}counts"] = counts | {"value": _less(counts["value"], "parked", len(gone))}
+    (lane,) = (name for name in tags["value"] if name.startswith("N:"))
+    keys[f"{_GATE}tags"] = tags | {"value": _less(tags["value"], lane, len(gone))}
+    return recording | {"keys": keys}
+
+
+def _less(counted: dict[str, str], name: str, gone: int) -> dict[str, str]:
+    return counted | {name: str(int(counted[name]) - gone)}
+
+
 def load(recording: dict[str, Any], redis: Redis, *, job: str) -> None:
     """Puts it in place of all that this Redis holds, every moment in it moved to now: the release has just stopped.
 
