@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 class ListedToken(TypedDict):
     """A token: its id, its name (which owns its jobs), scope and limit of submits; moments are ISO 8601. `owner`: whose jobs
-    alone it submits and sees, null for one that is bound to nobody."""
+    alone it submits and sees, null for a token without an owner."""
 
     id: str
     name: str

@@ -40,7 +40,7 @@ _AGAIN: Final = b"retry: 2000\n\n"
 class Wanted:
     """What a client wants: topics, of jobs only these (all, if there are none), and with which token it asked.
 
-    `owner`: only the jobs of this owner, and no trouble of others; "" for all.
+    `owner`: only the jobs of this owner, and no warning about others; "" for all.
     """
 
     topics: Collection[str] = TOPICS
