@@ -59,11 +59,16 @@ def main(python: str, short: bool, as_json: bool) -> None:
     """Measures the peers and prints medians."""
     tasks, symbols, rounds = (300, 5, 1) if short else (5_000, 100, 3)
     found: dict[str, list[dict[str, float]]] = {}
+
+    def noted(name: str, figures: dict[str, float]) -> None:
+        click.echo(f"{name}: {figures}", err=True)
+        found.setdefault(name, []).append(figures)
+
     for _ in range(rounds):
         for queue in QUEUES:
-            found.setdefault(f"queue alone: {queue.title}", []).append(queue_alone(queue, python, tasks))
+            noted(f"queue alone: {queue.title}", queue_alone(queue, python, tasks))
         for name, load in LOADERS.items():
-            found.setdefault(f"{symbols} symbols stored: {name}", []).append(loaded(load, python, symbols))
+            noted(f"{symbols} symbols stored: {name}", loaded(load, python, symbols))
     medians = {
         name: {figure: round(statistics.median(one[figure] for one in some), 2) for figure in some[0]}
         for name, some in found.items()
