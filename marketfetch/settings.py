@@ -43,6 +43,7 @@ from marketfetch.sections import (
     Universe,
     UniverseName,
 )
+from marketfetch.serve_section import ServeSettings
 from marketfetch.setting_faults import REDIS_PREFIX, sentence, unknown_variable
 from marketfetch.setting_sources import (
     PREFIX,
@@ -105,6 +106,7 @@ class Settings(BaseModel):
     retries: Retries = _section()
     log: LogSettings = _section()
     metrics: MetricsSettings = _section()
+    serve: ServeSettings = _section()
     universes: dict[UniverseName, Universe] = Field(default_factory=dict)
     schedule: list[Schedule] = Field(default_factory=list)
     notify: Targets = Field(default_factory=list)

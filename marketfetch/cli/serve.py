@@ -2,51 +2,36 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
+from collections.abc import Callable
+from typing import Any
 
 import click
 
 from marketfetch.cli.ports import WEB_PORT
 
-#: A name or an IPv4 address, and an IPv6 address with or without its brackets.
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
-_ORIGIN = re.compile(rf"https?://(?:{_HOST.pattern})(?::[0-9]{{1,5}})?/?")
 
+def _checked(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A callback that checks each value as the setting does. It raises BadParameter."""
 
-def _host(ctx: click.Context, param: click.Parameter, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    """A name or an address, without brackets. Raises BadParameter."""
-    for one in (value,) if isinstance(value, str) else value:
-        if not _HOST.fullmatch(one) or (":" in one and not _is_ipv6(one.strip("[]"))):
-            raise click.BadParameter(
-                f"{one!r} is no name of a host: write one such as data.example, or an address.", ctx, param
-            )
-    return value.strip("[]") if isinstance(value, str) else tuple(one.strip("[]") for one in value)
+    def check(ctx: click.Context, param: click.Parameter, value: str | tuple[str, ...] | None) -> Any:
+        from marketfetch import serve_section
 
+        one = getattr(serve_section, name)
+        try:
+            return one(value) if isinstance(value, str) else value and tuple(map(one, value))
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx, param) from None
 
-def _is_ipv6(text: str) -> bool:
-    try:
-        ipaddress.IPv6Address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _origins(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Origins of pages. Raises BadParameter."""
-    for one in value:
-        if not _ORIGIN.fullmatch(one):
-            raise click.BadParameter(f"{one!r} is no site: write it as in a browser, such as https://app.example.", ctx, param)
-    return value
+    return check
 
 
 @click.command()
-@click.option("--host", callback=_host, default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=WEB_PORT, show_default=True, help="The port; 0 is any free one.")
+@click.option("--host", callback=_checked("host_name"), help="The address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help=f"The port; 0 is any free one.  [default: {WEB_PORT}]")
 @click.option(
     "--allow-host",
     "hosts",
-    callback=_host,
+    callback=_checked("host_name"),
     multiple=True,
     metavar="NAME",
     help="A name of this server in a request's Host, such as that of a proxy in front of it. May be given several times.",
@@ -54,17 +39,18 @@ def _origins(ctx: click.Context, param: click.Parameter, value: tuple[str, ...])
 @click.option(
     "--allow-origin",
     "origins",
-    callback=_origins,
+    callback=_checked("origin"),
     multiple=True,
     metavar="URL",
     help="A site whose pages may call the API from a browser (CORS), such as https://app.example. None by default.",
 )
 @click.option("--require-token", is_flag=True, help="Ask for a token always, also from this machine; needed behind a proxy.")
-def serve(*, host: str, port: int, hosts: tuple[str, ...], origins: tuple[str, ...], require_token: bool) -> None:
+def serve(*, host: str | None, port: int | None, hosts: tuple[str, ...], origins: tuple[str, ...], require_token: bool) -> None:
     """Serve the page and the web API: what the commands do, for people and as JSON over HTTP. See docs/web-api.md.
 
     From this machine it is asked without a token, and what asks so may do all that you may. Every other address needs a token.
-    A proxy on this machine is not always recognised: behind one use --require-token. Ctrl-C ends it; the exit code is 0.
+    A proxy on this machine is not always recognised: behind one use --require-token. The section [serve] of the settings says
+    the same for every start: options win, and add to its lists. Ctrl-C ends it; the exit code is 0.
     """
     from marketfetch.extras import need
 
@@ -77,12 +63,13 @@ def serve(*, host: str, port: int, hosts: tuple[str, ...], origins: tuple[str, .
     from marketfetch.web.app import guarded, make_api
     from marketfetch.web.guards import AccessRules, bare_host, is_loopback, origins_of
 
-    get_settings()  # wrong settings are refused before anything is opened
+    settings = get_settings().serve  # wrong settings are refused before anything is opened
+    host, port = host or settings.host, settings.port if port is None else port
     rules = AccessRules(
         loopback=is_loopback(host),
-        hosts=tuple(map(bare_host, hosts)),
-        tokens_always=require_token,
-        origins=origins_of(origins),
+        hosts=tuple(map(bare_host, dict.fromkeys((*hosts, *settings.hosts)))),
+        tokens_always=require_token or settings.require_token,
+        origins=origins_of((*origins, *settings.origins)),
     )
     try:
         with signals_as_exceptions():

@@ -267,7 +267,15 @@ def _start_web(
         return
     variables = as_variables(vendors.settings) if vendors else {f"{PREFIX}REDIS_URL": redis.url}
     # It is no part of fetching: if it ends again and again, everything else goes on.
-    arguments = ("-P", "-m", "marketfetch", "serve", f"--port={port}", *(["--require-token"] if require_token else []))
+    arguments = (
+        "-P",
+        "-m",
+        "marketfetch",
+        "serve",
+        "--host=127.0.0.1",
+        f"--port={port}",
+        *(["--require-token"] if require_token else []),
+    )
     child = processes.start("web", *arguments, variables={**variables, **project}, vital=False, umask=-1)
     _line("web", f"http://127.0.0.1:{port}/api/v1; log {child.log}")
 

@@ -13,10 +13,14 @@ import uvicorn
 from click.testing import CliRunner
 from uvicorn.server import ServerState
 
+from marketfetch import settings
 from marketfetch.cli.main import marketfetch
 from marketfetch.cli.up import _start_web
 from marketfetch.exceptions import UnavailableError
+from marketfetch.ops import access_tokens
+from marketfetch.settings import get_settings
 from marketfetch.web import app, http_server
+from marketfetch.web.guards import origins_of
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -151,6 +155,38 @@ def test_an_address_that_is_let_in_lets_no_other_name_in(monkeypatch, given):
     done = CliRunner().invoke(marketfetch, ["serve", "--allow-host", given, "--allow-host", "Data.Example"])
     assert "no matter of this test" in done.output
     assert seen[0].hosts == ("2001:db8::1", "data.example")
+
+
+def test_the_settings_say_what_the_options_do_not(monkeypatch):
+    seen = []
+    monkeypatch.setattr(app, "make_api", lambda rules, **_: seen.append(rules))
+    monkeypatch.setattr(access_tokens, "listed", lambda: [None])
+    monkeypatch.setattr(access_tokens, "is_valid", lambda _: True)
+
+    def refused(host: str, port: int) -> None:
+        raise UnavailableError(f"asked for {host} and {port}")
+
+    monkeypatch.setattr(http_server, "listen", refused)
+    with settings.override({}):
+        for name, value in {
+            "HOST": "192.0.2.7",
+            "PORT": "0",
+            "HOSTS": '["data.example"]',
+            "ORIGINS": '["https://app.example"]',
+            "REQUIRE_TOKEN": "true",
+        }.items():
+            monkeypatch.setenv(f"MARKETFETCH_SERVE__{name}", value)
+        get_settings.cache_clear()
+        done = CliRunner().invoke(marketfetch, ["serve", "--allow-host", "b.example"])
+        assert "asked for 192.0.2.7 and 0" in done.output
+        assert (seen[0].loopback, seen[0].hosts, seen[0].tokens_always) == (False, ("b.example", "data.example"), True)
+        assert seen[0].origins == origins_of(["https://app.example"])
+        done = CliRunner().invoke(marketfetch, ["serve", "--host", "127.0.0.1", "--port", "81"])
+        assert "asked for 127.0.0.1 and 81" in done.output
+        monkeypatch.setenv("MARKETFETCH_SERVE__HOST", "a:b")
+        get_settings.cache_clear()
+        assert "serve.host: 'a:b' is no name of a host" in CliRunner().invoke(marketfetch, ["serve"]).output
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("given", ["a:b", "data.example:443", "2001:db8::1::2", "[127.0.0.1]:80"])
