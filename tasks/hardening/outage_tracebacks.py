@@ -20,7 +20,8 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from marketfetch.addresses import broker
 from marketfetch.ops import redis_writes
-from tasks.hardening.refused_writes import WritesRefused
+
+from .refused_writes import WritesRefused
 
 
 def outage_as_sentence(record: logging.LogRecord) -> bool:

@@ -198,7 +198,9 @@ class LimitedJob:
     def left(self) -> set[str]:
         """What the gate still holds of the job: places in the lane, leases, open calls, records, batches."""
         keys = {str(key, "utf-8").removeprefix("mf:{polygon}:") for key in self.place.redis().scan_iter(match="mf:{polygon}:*")}
-        return {key for key in keys if not key.startswith(("tags", "counts", "epoch", "key:", "done:", "early:", "over"))}
+        return {
+            key for key in keys if not key.startswith(("tags", "counts", "epoch", "key:", "done:", "early:", "over", "secrets"))
+        }
 
     def market_rows(self, symbols: list[str]) -> list[tuple]:
         """What the sandbox's market says that the bars of these must be."""

@@ -39,7 +39,7 @@ def left(place) -> list[str]:
     """What would be there for ever: a record, a batch, a place in the lane, a deadline, an open call."""
     redis = place.redis()
     names = [one.decode() for one in redis.scan_iter("mf:{polygon}:*", count=1000)]
-    kept = ("counts", "epoch", "key:", "done:", "early:", "over")
+    kept = ("counts", "epoch", "key:", "done:", "early:", "over", "secrets")
     found = [one for one in names if not one.removeprefix("mf:{polygon}:").startswith((*kept, "tags"))]
     return found + [one.decode() for one in redis.hkeys("mf:{polygon}:tags") if one[:1] != b"V"]
 
