@@ -18,7 +18,7 @@ from chaos.workload import PROVIDERS
 _FORCING: Final = ("500", "503", "reset", "truncate", "html", "hang", "misbehave")
 #: Redis keys that outlive all requests.
 _REMEMBERED: Final = re.compile(
-    r"mf:\{\w+\}:(tags|counts|epoch|over|(key|done|early|day):.*)|mf:(releaser:.*|releasers|shows:.*|trouble:.*|sweeping|metrics|dead)"
+    r"mf:\{\w+\}:(tags|counts|epoch|over|secrets|(key|done|early|day):.*)|mf:(releaser:.*|releasers|shows:.*|trouble:.*|sweeping|metrics|dead)"
 )
 
 

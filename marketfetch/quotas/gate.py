@@ -39,8 +39,8 @@ _PARK_AT_ONCE: Final = 500
 _ADMIT_AT_ONCE: Final = 1000
 #: How many tasks with one id may wait at once: as in park.lua.
 _MOST_OF_ONE_ID: Final = 16
-#: Admission stops after this long without a stored batch: a store that hangs must not pile up batches, as children fetch on while
-#: one of them stores. It is twice the longest turn to store; in normal operation some batch is stored within a second.
+#: Admission stops after this long without a stored batch: a store that hangs must not pile up batches, as children fetch on
+#: while one of them stores. It is twice the longest turn to store; in normal operation some batch is stored within a second.
 _UNSTORED_MS: Final = 4_000
 #: Equals the expiry in settle.lua: longer than reading the ledger and planning after it take.
 _OVER_FOR_S: Final = 60

@@ -31,6 +31,7 @@ def left_in_redis(place) -> set[str]:
         ":early:main",
         ":done:*",
         ":early:*",
+        ":secrets",
         ":over",
     )
     return {

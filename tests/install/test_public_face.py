@@ -183,7 +183,8 @@ REVEALED = """
     def (provider: str, symbols: Sequence[str], *, start: date | str | None = ..., end: date | str | None = ...,
       timespan: str = ..., dataset: str = ...,
       adjustment: str | None = ..., again: bool = ..., priority: int = ..., by_symbol: bool = ..., owner: str | None = ...,
-      keys_without_owner: bool = ..., name: str = ..., tags: Sequence[str] = ..., on_over: Mapping[str, object] | None = ...) -> Submitted
+      keys_without_owner: bool = ..., name: str = ..., tags: Sequence[str] = ...,
+      on_over: Mapping[str, object] | None = ...) -> Submitted
     def (job_id: str) -> JobStatus
     def (job_id: str, *, timeout_s: float | None = ...) -> JobStatus
     def (job_id: str) -> JobStatus
