@@ -60,7 +60,7 @@ SLOW |= {"marketfetch.storage.sqlite.writing", "marketfetch.schemas.page", "mark
 @pytest.mark.parametrize(
     ("words", "unused", "most"),
     [
-        ("status", {"redis", "asyncio", "marketfetch.jobs.submission", "marketfetch.jobs.scheduling"}, 164),
+        ("status", {"redis", "asyncio", "marketfetch.jobs.submission", "marketfetch.jobs.scheduling"}, 166),
         ("quotas", {"marketfetch.jobs"}, 150),
         ("fetch polygon AAPL --start 2024-01-02 --end 2024-01-03", set[str](), 184),
     ],
