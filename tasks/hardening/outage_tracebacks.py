@@ -20,8 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from marketfetch.addresses import broker
 from marketfetch.ops import redis_writes
-
-from .refused_writes import WritesRefused
+from marketfetch.ops.writes_refused import WritesRefused
 
 
 def outage_as_sentence(record: logging.LogRecord) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 from kombu.asynchronous import get_event_loop
 from kombu.transport.redis import Channel
 
-from .refused_writes import WritesRefused
+from marketfetch.ops.writes_refused import WritesRefused
 
 
 class RefusedAcks(Channel):  # type: ignore[misc]  # kombu is untyped

@@ -15,19 +15,10 @@ from typing import Any
 from kombu.transport.redis import PrefixedRedisPipeline, PrefixedStrictRedis
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
-from marketfetch.ops.redis_writes import Refusal, word
-
-
-class WritesRefused(RedisConnectionError, Refusal):
-    """Redis refuses writes now. Celery and kombu handle it as a lost connection: they wait and connect again."""
-
-    def __init__(self, refused: Exception | str) -> None:
-        """`refused` is Redis's error; a text if the error comes from a task's result."""
-        said = word(refused) if isinstance(refused, Exception) else ""
-        super().__init__(str(refused) if str(refused).startswith(said) else f"{said} {refused}")
+from marketfetch.ops.redis_writes import word
+from marketfetch.ops.writes_refused import WritesRefused
 
 
 class RefusalsAsConnectionErrors(Redis):

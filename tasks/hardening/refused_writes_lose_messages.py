@@ -24,9 +24,8 @@ from redis.retry import Retry
 from marketfetch.connections import new_redis_of_broker
 from marketfetch.ops import redis_writes
 from marketfetch.ops.alerts import Outage
+from marketfetch.ops.writes_refused import WritesRefused
 from marketfetch.redis_keys import named
-
-from .refused_writes import WritesRefused
 
 #: Between two looks whether Redis takes writes again; doubled from the first value to the second.
 _LOOKS_AGAIN_S: Final = (0.5, 5.0)

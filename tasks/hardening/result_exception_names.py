@@ -24,7 +24,7 @@ WIRE_MODULES: Final = {
     "marketfetch.jobs.batches": "tasks.batches",
     "marketfetch.local.valkey_server": "sandbox.servers",
     "marketfetch.ops.dead_letters": "tasks.dead",
-    "marketfetch.ops.redis_writes": "tasks.refusals",
+    "marketfetch.ops.writes_refused": "tasks.refusals",
     "marketfetch.quotas.limits": "quotas.limits",
     "marketfetch.settings": "settings",
     "marketfetch.storage.postgres.watched": "storage.postgres_waiting",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -250,6 +251,10 @@ def everything(redis: Redis) -> dict[str, int]:
     gate.restore(
         old="run:1", new="run:2", histories=[KeyHistory("x", used=True, lost=1, days={"day:x:UTC:2099-01-02": 3})], late_ms=1
     )
+    look()
+    gate.park([Parking(id="0123456789abcdef~c", arguments="{}")], job="J")
+    look()
+    gate.admit(room=9, most_granted=99, keys=(replace(FREE, lanes=("", "0123456789abcdef"), secret_print="p"),))
     look()
     return seen
 
