@@ -249,7 +249,7 @@ def uncommented(text: str) -> str:
 
 
 #: Tables in which the names are the user's own.
-USERS_OWN = ("tables", "key_limits", "file_keys", "value_keys", "zones", "broker_options", "universes")
+USERS_OWN = ("tables", "key_limits", "key_owners", "file_keys", "value_keys", "zones", "broker_options", "universes")
 
 
 def leaves(document: dict[str, object], prefix: str = "") -> dict[str, object]:
