@@ -11,9 +11,10 @@ from kombu.transport.redis import Channel, Transport
 from redis import Redis
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
+from marketfetch.ops.writes_refused import WritesRefused
 from tasks.hardening import refused_writes_lose_messages
 from tasks.hardening.refused_acks import RefusedAcks
-from tasks.hardening.refused_writes import RefusalsAsConnectionErrors, WritesRefused
+from tasks.hardening.refused_writes import RefusalsAsConnectionErrors
 from tasks.hardening.refused_writes_lose_messages import RefusedWritesLoseMessages
 from tests.flow.poisons import envelope
 from tests.hardening.conftest import OURS, STOCK

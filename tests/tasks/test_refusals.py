@@ -21,8 +21,9 @@ from redis.exceptions import (
 
 from marketfetch import settings
 from marketfetch.ops.redis_writes import must_take_writes, sentence, told, word
+from marketfetch.ops.writes_refused import WritesRefused
 from tasks.hardening.outage_tracebacks import outage_as_sentence
-from tasks.hardening.refused_writes import RefusalsAsConnectionErrors, WritesRefused
+from tasks.hardening.refused_writes import RefusalsAsConnectionErrors
 from tasks.worker.releaser import _most_unstored
 
 DISK = "MISCONF Errors writing to the AOF file: No space left on device"
