@@ -57,15 +57,26 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 
 
 def cpu_s(code: str, env: dict[str, str]) -> float:
-    """User and system time of a fresh interpreter that runs `code`; the least of five, as other work only adds to it."""
+    """User and system time of a fresh interpreter that runs `code`."""
+    process = subprocess.Popen([sys.executable, "-c", code], env=env, cwd="/", stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return used.ru_utime + used.ru_stime
+
+
+def slow_runs(code: str, env: dict[str, str], *, most_s: float, times: float, libraries: str) -> list[tuple[float, float]]:
+    """[] if one of seven runs takes `most_s` of CPU at most, or `times` what these libraries take just before; else all runs.
+
+    Other work on the cores only adds to a run, and slows what runs beside it alike.
+    """
     spent = []
-    for _ in range(5):
-        process = subprocess.Popen([sys.executable, "-c", code], env=env, cwd="/", stdout=subprocess.DEVNULL)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
-        spent.append(used.ru_utime + used.ru_stime)
-    return min(spent)
+    for _ in range(7):
+        alone_s = cpu_s(libraries, env)
+        spent.append((cpu_s(code, env), alone_s))
+        if spent[-1][0] <= max(most_s, times * alone_s):
+            return []
+    return spent
 
 
 def test_the_names_are_those_promised_and_every_one_is_documented():
@@ -86,7 +97,7 @@ def test_no_public_function_has_the_name_of_a_submodule():
 
 
 def test_importing_it_costs_little_and_loads_nothing(app):
-    assert cpu_s("import marketfetch", app) <= 0.15
+    assert min(cpu_s("import marketfetch", app) for _ in range(5)) <= 0.15
     done = subprocess.run(
         [sys.executable, "-c", "import sys, marketfetch; print(*sys.modules)"],
         env=app,
@@ -100,9 +111,9 @@ def test_importing_it_costs_little_and_loads_nothing(app):
 
 
 def test_the_first_submit_of_a_process_is_quick(app):
-    """Half a second of CPU; where other work shares the cores, twice what the libraries alone cost in the same minute."""
-    libraries_s = cpu_s("import redis, sqlite3; from pydantic import BaseModel", app)
-    assert cpu_s(SUBMIT, app) <= max(0.5, 2 * libraries_s)
+    """Half a second of CPU; where other work shares the cores, twice what the libraries alone cost just before."""
+    libraries = "import redis, sqlite3; from pydantic import BaseModel"
+    assert slow_runs(SUBMIT, app, most_s=0.5, times=2, libraries=libraries) == []
 
 
 def test_submitting_loads_nothing_that_it_does_not_use(app):
