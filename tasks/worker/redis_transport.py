@@ -13,10 +13,11 @@ from ..hardening.redelivery_for_other_apps import RedeliveryForOtherApps
 from ..hardening.redelivery_of_held_messages import RedeliveryOfHeldMessages
 from ..hardening.refused_acks import RefusedAcks
 from ..hardening.unreadable_messages import UnreadableMessages
+from .grants_in_hand import GrantsInHand
 
 
-class _QoS(RedeliveryForOtherApps, RedeliveryOfHeldMessages):
-    """All workarounds of what is not acknowledged yet."""
+class _QoS(GrantsInHand, RedeliveryForOtherApps, RedeliveryOfHeldMessages):
+    """What is not acknowledged yet: grants in memory, other messages listed in Redis, with all workarounds."""
 
 
 class _Channel(RestingQueues, BroadcastMessages, UnreadableMessages, RefusedAcks, ClientForEachCommand):

@@ -90,7 +90,10 @@ def test_fetch_messages_that_come_twice_make_one_call_each(place, sandbox):
     assert redis.llen("fetch.polygon") == 9
     tell(worker, signal.SIGCONT)
     eventually(lambda: stored(place) == once_each(*SYMBOLS), what="all are stored")
-    eventually(lambda: (redis.llen("fetch.polygon"), redis.hlen("unacked")) == (0, 0), what="every message is taken")
+    eventually(lambda: redis.llen("fetch.polygon") == 0, what="every message is taken")
+    worker.terminate()
+    worker.wait()
+    assert redis.llen("fetch.polygon") == 0, "it has ended what it was in"
     assert sandbox.log()["calls"] == len(SYMBOLS)
     assert "Traceback" not in place.worker_log
 
@@ -134,7 +137,8 @@ def test_a_child_that_stood_still_past_its_lease_changes_nothing_when_it_moves_a
     patient_worker(place, "-n", "other@%h", concurrency=2)
     eventually(lambda: len(stored(place)) == 4, within_s=AT_MOST_S, what="the other worker has done all of it")
     tell(slow, signal.SIGCONT)
-    eventually(lambda: redis.hlen("unacked") == 0, what="they have ended what they were in")
+    slow.terminate()
+    slow.wait()  # its children have ended what they were in
     eventually(lambda: place.status(job)["state"] == "done", what="the job is over")
     assert sorted(calls for _, _, calls in stored(place)) == [1, 1, 2, 2]
     assert place.status(job)["rows"] == place.rows("SELECT count(*) FROM bars")[0][0] == 4 * len(SYMBOLS)
@@ -148,7 +152,7 @@ def test_a_worker_killed_with_messages_in_hand_needs_no_broker_to_give_them_back
     job.submit()
     job.reaches(25, within_s=30)
     tell(worker, signal.SIGSTOP)
-    eventually(lambda: place.redis().hlen("unacked") > 0, what="messages are in hand")
+    eventually(lambda: place.redis().zcard("mf:{polygon}:running") > 0, what="calls are under way")
     os.killpg(worker.pid, signal.SIGKILL)
     worker.wait()
     patient_worker(place, concurrency=4)
