@@ -1,8 +1,9 @@
-"""Messages of grants are not listed in Redis while a worker has them: the gate knows the grant, and ends it at its deadline.
+"""The message of a job's request is not listed in Redis while a worker has it: the gate knows the grant, and ends it.
 
 kombu writes each message that a worker has taken into a list of unacknowledged ones, and removes it at the end: two
 transactions per message, so that a dead worker's messages return after the visibility timeout of 15 minutes. A grant has
-expired long before, and `start` would refuse the message. Other messages are listed as ever (0058).
+expired long before, and `start` would refuse the message. A user's task is listed as ever, and so is every other message: what
+follows a task, such as its callback, is known to its message alone (0058).
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from ..sending.parking import FETCH_PREFIX, GRANT_HEADER
 
 
 class GrantsInHand(transport.QoS):  # type: ignore[misc]  # kombu is untyped
-    """Keeps the messages of grants in memory only. One that the worker itself returns goes back to its queue."""
+    """Keeps the messages of jobs' requests in memory only. One that the worker itself returns goes back to its queue."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """kombu's, which is called for each message that was taken."""
-        if _is_of_grant(message):
+        if _is_of_a_job(message):
             virtual.QoS.append(self, message, delivery_tag)
         else:
             super().append(message, delivery_tag)
@@ -58,12 +59,13 @@ class GrantsInHand(transport.QoS):  # type: ignore[misc]  # kombu is untyped
 
     def _in_hand(self, tag: Any) -> Any:
         message = self._delivered.get(tag) if isinstance(tag, str) else None
-        return message if message is not None and _is_of_grant(message) else None
+        return message if message is not None and _is_of_a_job(message) else None
 
 
-def _is_of_grant(message: Any) -> bool:
+def _is_of_a_job(message: Any) -> bool:
     headers = message.headers
     grant = headers.get(GRANT_HEADER)
     if not isinstance(grant, dict) or not str(headers.get("task")).startswith(FETCH_PREFIX):
         return False
-    return isinstance(grant.get("id"), str) and isinstance(grant.get("fence"), int)
+    of_job = not grant.keys() & {"user", "job"}
+    return of_job and isinstance(grant.get("id"), str) and isinstance(grant.get("fence"), int)

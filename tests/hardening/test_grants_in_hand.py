@@ -1,4 +1,4 @@
-"""The message of a grant is in no list while a worker has it, and every other message is, on a real Valkey."""
+"""The message of a job's request is in no list while a worker has it, and every other message is, on a real Valkey."""
 
 from __future__ import annotations
 
@@ -56,8 +56,10 @@ def test_a_worker_that_stops_returns_the_grants_messages_that_it_has(redis, take
         carrying(envelope(queue="q", headers={"task": "tasks.store.store_batch"}), GRANT),
         carrying(envelope(queue="q"), {"id": 5, "fence": 1}),
         carrying(envelope(queue="q"), {"id": "r"}),
+        carrying(envelope(queue="q"), {**GRANT, "user": None}),
+        carrying(envelope(queue="q"), {**GRANT, "job": "J"}),
     ],
-    ids=["no grant", "no fetch task", "a grant without an id", "a grant without a fence"],
+    ids=["no grant", "no fetch task", "a grant without an id", "a grant without a fence", "a user's task", "the end of a job"],
 )
 def test_every_other_message_is_listed_until_its_end(redis, taken, raw):
     (one,), _ = taken(raw)
