@@ -81,6 +81,17 @@ def test_delays_are_laid_on_both_ways_and_the_arrival_is_logged_between_them() -
         assert before + 0.080 <= arrival <= after - 0.060
 
 
+#: What `loop_s` takes on a quiet core of the machine on which the 800 were set.
+QUIET_LOOP_S = 0.018
+
+
+def loop_s() -> float:
+    """Seconds of processor time of a loop that does nothing but compute."""
+    began = time.thread_time()
+    sum(one * one for one in range(300_000))
+    return time.thread_time() - began
+
+
 def test_one_core_answers_at_least_800_small_requests_a_second(sandbox: Sandbox) -> None:
     host, rounds = sandbox.url.removeprefix("http://"), 400
 
@@ -102,11 +113,13 @@ def test_one_core_answers_at_least_800_small_requests_a_second(sandbox: Sandbox)
             thread.join()
         return 3 * rounds / (sum(process.cpu_times()[:2]) - before)
 
-    # Neighbours on the same core slow even processor time: the best of a few says what the code can do.
-    rates = [rate()]
-    while rates[-1] < 800 and len(rates) < 12:
+    # Neighbours on the same core slow even processor time, and a loop alike: the best of a few says what the code can do.
+    rates, scaled = [rate()], [0.0]
+    while max(rates[-1], scaled[-1]) < 800 and len(rates) < 12:
+        before_s = loop_s()
         rates.append(rate())
-    assert max(rates) >= 800
+        scaled.append(rates[-1] * max(1.0, min(before_s, loop_s()) / QUIET_LOOP_S))
+    assert max(*rates, *scaled) >= 800, (rates, scaled)
     assert sandbox.control.log()["calls"] == 3 * rounds * len(rates)
 
 
