@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from datetime import UTC, datetime
 from typing import Final
 
@@ -39,8 +40,9 @@ def state_of(job: Job, counts: Counts) -> State:
     """`pending` requests and those that still run keep a job running."""
     if counts.parked or counts.running:
         return "running"
-    # Also when another job has completed all of its requests: only `resume` ends the cancellation.
-    if job.cancelled_at_ms is not None:
+    # Also when another job has completed all of its requests: only `resume` ends the cancellation. `job` was read before the
+    # counts, so a cancellation in between shows in the counts alone.
+    if job.cancelled_at_ms is not None or counts.cancelled:
         return "cancelled"
     return "failed" if counts.failed else "done"
 
@@ -49,8 +51,10 @@ def ended_at(job: Job, tally: Tally, state: State) -> datetime | None:
     """When the last request was over; of a cancelled job, when it was cancelled. None for one that runs."""
     if state == "running":
         return None
+    # A job without that moment was cancelled after it was read, which is now.
+    cancelled_ms = job.cancelled_at_ms or time.time_ns() // 1_000_000
     # Requests that another job had made before were over before this job was submitted.
-    last_ms = max(job.created_at_ms, tally.last_over_ms, (job.cancelled_at_ms or 0) if state == "cancelled" else 0)
+    last_ms = max(job.created_at_ms, tally.last_over_ms, cancelled_ms if state == "cancelled" else 0)
     return datetime.fromtimestamp(last_ms / 1000, UTC)
 
 

@@ -75,12 +75,20 @@ class Counters:
                         pipe.hincrby(named(redis, KEY), name, number)
                     pipe.execute()
             except (redis_errors.RedisError, OSError, MarketfetchError) as error:
-                with self._lock:
-                    for name, number in counts.items():
-                        self._counts[name] = self._counts.get(name, 0) + number
+                self._keep(counts)
                 log.info("counters not written", error=str(error), next_step=f"again in {_AGAIN_S:g} s")
                 return False
+            except Exception:
+                # The thread must outlive what no line here foresees: without it a process counts for ever and writes nothing.
+                self._keep(counts)
+                log.exception("counters not written", next_step=f"again in {_AGAIN_S:g} s")
+                return False
             return True
+
+    def _keep(self, counts: dict[str, int]) -> None:
+        with self._lock:
+            for name, number in counts.items():
+                self._counts[name] = self._counts.get(name, 0) + number
 
     def write_within(self, seconds: float) -> None:
         """The same for a process that ends: it waits no longer for a Redis that is away."""

@@ -17,6 +17,7 @@ import marketfetch
 from marketfetch import configured, connections
 from marketfetch.cli import progress
 from marketfetch.cli.main import marketfetch as command
+from marketfetch.jobs import job_ends
 from marketfetch.ops import alerts, dead_letters, workers
 from marketfetch.quotas import Gate
 from marketfetch.schemas.ledger import Batch, LedgerRow
@@ -344,3 +345,28 @@ def test_a_heartbeat_that_has_stopped_is_no_worker(redis: Redis) -> None:
     redis.hset("mf:releasers", workers.own_name(), f"{datetime.now(UTC).timestamp() - 1:.3f} polygon")
     redis.delete(workers.own_name())
     assert any("No worker is running" in one for one in marketfetch.status(job).trouble)
+
+
+@pytest.mark.parametrize("way", ["status", "list", "callback"])
+def test_a_job_that_is_cancelled_while_it_is_read_is_never_called_done(redis: Redis, way: str, monkeypatch: Any) -> None:
+    job_id = submitted("AAPL")
+    store = connections.recorded()
+    job = store.job(job_id)
+    assert job is not None
+    read = store.tallies if way == "list" else store.tally
+
+    def after_cancel(asked: Any) -> Any:
+        store.cancel_job(job_id, at_ms=job.created_at_ms + 5)
+        return read(asked)
+
+    monkeypatch.setattr(store, "tallies" if way == "list" else "tally", after_cancel)
+    if way == "callback":
+        end = job_ends.end_of(store, job)
+        assert end is not None
+        assert end.outcome == "cancelled"
+        return
+    found = marketfetch.status(job_id) if way == "status" else marketfetch.list_jobs()[0]
+    assert (found.state, found.requests.cancelled) == ("cancelled", 1)
+    assert found.ended_at is not None
+    assert found.created_at is not None
+    assert found.ended_at > found.created_at

@@ -7,6 +7,7 @@ import threading
 import time
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -158,6 +159,7 @@ def test_the_counters_of_every_process_are_summed(scraped):
 
 
 def test_a_call_is_counted_in_the_bucket_of_its_time_and_written_by_itself(scraped, client):
+    counters._own._begin()  # a thread of its own: one of an earlier test may pause, since the Redis of that test is gone
     counters.call("polygon", "main", "Unavailable")
     counters.call("polygon", "main", "ok", took_ns=100_000_000, reply_bytes=2_000)
     counters.call("polygon", "main", "ok", took_ns=99_000_000_000)
@@ -186,6 +188,23 @@ def test_counts_that_redis_does_not_take_are_kept_and_none_is_lost(scraped, redi
     own.add("rows", "polygon", by=4)
     assert own.write()
     assert scraped()["rows_total{provider=polygon}"] == 7
+
+
+def test_an_error_that_is_not_foreseen_ends_no_thread_and_loses_no_count(scraped, monkeypatch):
+    own, fails = counters.Counters(), iter([True])
+    monkeypatch.setattr(counters, "_EVERY_S", 0.0)
+    monkeypatch.setattr(counters, "_AGAIN_S", 0.01)
+    redis = connections.redis()
+
+    def once_wrong() -> Any:
+        if threading.current_thread() is own._thread and next(fails, False):
+            raise RuntimeError("no error of Redis")
+        return redis
+
+    monkeypatch.setattr(connections, "redis", once_wrong)
+    own.add("rows", "polygon", by=3)
+    eventually(lambda: scraped().get("rows_total{provider=polygon}") == 3, what="the counter is written the second time")
+    assert next(fails, False) is False
 
 
 def test_what_is_away_is_said_and_the_rest_is_shown(scraped, monkeypatch):
