@@ -54,11 +54,11 @@ def test_a_letter_comes_back_as_it_was_put_in():
     )  # fmt: skip
 
 
-def test_the_oldest_goes_when_the_list_is_full(redis, monkeypatch, capsys):
+def test_the_oldest_goes_when_the_list_is_full(redis, monkeypatch, caplog):
     monkeypatch.setattr(dead_letters, "MOST_KEPT", 3)
     numbers = [bury() for _ in range(5)]
     assert [one.id for one in dead_letters.letters()] == numbers[2:]
-    assert "dead-letter list is full" in capsys.readouterr().out
+    assert "dead-letter list is full" in caplog.text
 
 
 def test_a_large_message_is_cut_and_can_be_seen_but_not_sent_again(redis):

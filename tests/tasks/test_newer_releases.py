@@ -60,7 +60,7 @@ def stored(name):
     return store.store_batch(reference("polygon", "AAPL", name, outcome="stored"))
 
 
-def test_a_batch_of_a_newer_release_stays_held_and_is_no_failure(gate, redis, capsys):
+def test_a_batch_of_a_newer_release_stays_held_and_is_no_failure(gate, redis, caplog):
     held(gate, a=newer("a"))
     before = gate.batch("a")
     # However often one of ours is offered it: none of these tries counts.
@@ -71,7 +71,7 @@ def test_a_batch_of_a_newer_release_stays_held_and_is_no_failure(gate, redis, ca
     assert gate.claim(["a"], busy_ms=1)[0].tries == 1
     assert connections.store().over(["a"]) == set()
     assert redis.hget("mf:{polygon}:counts", "away") is None
-    assert capsys.readouterr().out.count(SENTENCE) == 1
+    assert caplog.text.count(SENTENCE) == 1
     (sentence,) = filter(None, redis.mget(alerts.names(redis, ["polygon"], [])))
     assert sentence.decode().startswith(SENTENCE)
 
@@ -92,7 +92,7 @@ def test_a_batch_that_is_garbage_is_written_off_as_before(gate):
     assert stored("a")["outcome"] == "failed"
 
 
-def test_a_releaser_tells_once_a_minute_what_it_leaves_to_a_newer_release(gate, redis, monkeypatch, capsys):
+def test_a_releaser_tells_once_a_minute_what_it_leaves_to_a_newer_release(gate, redis, monkeypatch, caplog):
     monkeypatch.setattr("tasks.worker.releaser.keys", lambda pool: (key_limits("main", ()),))
     gate.park([Parking(id="a", arguments="{}"), Parking(id="b", arguments="{}")], job="J")
     for name in ("a", "b"):
@@ -101,12 +101,12 @@ def test_a_releaser_tells_once_a_minute_what_it_leaves_to_a_newer_release(gate, 
     epoch = SimpleNamespace(gate=gate, name="", clock_us=lambda: 0)
     waits = [loop._serve(epoch, producer=None) for _ in range(3)]  # type: ignore[arg-type]
     assert waits == [1.0, 1.0, 1.0], "it sleeps as long as with an empty lane"
-    assert capsys.readouterr().out.count("A newer release of marketfetch has made requests of polygon (2 now).") == 1
+    assert caplog.text.count("A newer release of marketfetch has made requests of polygon (2 now).") == 1
     (sentence,) = filter(None, redis.mget(alerts.names(redis, ["polygon"], [])))
     assert sentence.endswith(b"leaves them to its workers: upgrade it.")
 
 
-def test_what_holds_for_long_stands_without_a_gap_and_is_said_again_when_it_was_forgotten(gate, redis, monkeypatch, capsys):
+def test_what_holds_for_long_stands_without_a_gap_and_is_said_again_when_it_was_forgotten(gate, redis, monkeypatch, caplog):
     now = 1000.0
     monkeypatch.setattr("marketfetch.ops.alerts.time.monotonic", lambda: now)
     notice = Alert("database")
@@ -114,4 +114,4 @@ def test_what_holds_for_long_stands_without_a_gap_and_is_said_again_when_it_was_
         now += passes
         notice.holds("it is so")
         assert redis.ttl("mf:trouble:database") > 0
-    assert capsys.readouterr().out.count("it is so") == 3
+    assert caplog.text.count("it is so") == 3
