@@ -20,13 +20,12 @@ from tests.scheduling import (  # noqa: F401 (pytest finds its hooks here)
     pytest_addoption,
     pytest_collection_modifyitems,
     pytest_configure,
+    pytest_configure_node,
     pytest_xdist_make_scheduler,
+    pytest_xdist_setupnodes,
 )
 
 pytest_plugins = ("tests.cpu_of_tests", "tests.standstills")
-
-# Collecting makes a million objects that stay: the collector would look at all of them again and again, here and in each test.
-gc.disable()
 
 # A shell starts background jobs with SIGINT ignored, and every process inherits that: Ctrl-C in a test would do nothing.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -41,6 +40,11 @@ settings.register_profile("repeated", derandomize=True, max_examples=50)
 settings.load_profile("repeated")
 #: `make stress` looks for new ones, for tests that do not say their own number.
 settings.register_profile("stress", max_examples=5000, deadline=None, derandomize=False)
+
+
+def pytest_collection() -> None:
+    # Collecting makes a million objects that stay: the collector would look at them again and again, here and in each test.
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:

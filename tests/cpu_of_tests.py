@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import preloaded
+
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 #: What a command line has in it, and what the program is called in the file.
 PROGRAMS = {"preloader.py": "forks", "valkey": "valkey", "postgres": "postgres", "chrom": "browser", "playwright": "browser"}
@@ -56,6 +58,9 @@ def now_s() -> dict[str, float]:
     found["own"], found["ended"] = times_s(os.getpid())
     for child in children(os.getpid()):
         found[program(child)] += tree_s(child)
+    for one in preloaded.started:
+        if one.own is None:  # a fork of another process's child
+            found["forks"] += tree_s(one.pid)
     return found
 
 

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,20 +26,48 @@ ROOT = Path(__file__).parents[1]
 READ_AT_IMPORT = frozenset({"REMAP_SIGTERM"})
 
 
+class Preloader:
+    """A process of tests/preloader.py. `path` is its socket, on which others may ask too while it lives."""
+
+    def __init__(self, kind: str, *arguments: str, folder: Path = ROOT, imported_with: Mapping[str, str] | None = None) -> None:
+        plain = {name: value for name, value in environment().items() if name not in READ_AT_IMPORT}
+        self.folder = tempfile.TemporaryDirectory(prefix="preloader-")
+        self.path = f"{self.folder.name}/socket"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+            listening.bind(self.path)
+            listening.listen(64)
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "tests" / "preloader.py"), str(listening.fileno()), kind, *arguments],
+                cwd=folder, pass_fds=[listening.fileno()], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                env={**plain, **(imported_with or {})},
+            )  # fmt: skip
+
+    def stop(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=300)
+        self.folder.cleanup()
+
+
+#: The socket of the preloader that the processes of xdist share: tests/scheduling.py sets it.
+shared: list[str] = []
+
+
 class Preloaded:
     """Starts processes that end with the test run, or before."""
 
     def __init__(self, imported_with: Mapping[str, str]) -> None:
         self.imported_with = imported_with
-        plain = {name: value for name, value in environment().items() if name not in READ_AT_IMPORT}
-        self.wire, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        path = "" if imported_with or not shared else shared[0]
+        self.own = None if path else Preloader("libraries", imported_with=imported_with)
+        self.wire = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.wire.connect(self.own.path if self.own else path)
         self.turn = threading.Lock()
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "preloader.py"), str(theirs.fileno())],
-            cwd=ROOT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            env={**plain, **imported_with},
-        )  # fmt: skip
-        theirs.close()
+
+    @cached_property
+    def pid(self) -> int:
+        """The parent of what it starts."""
+        return int(self.ask({})["pid"])
 
     def ask(self, question: Mapping[str, Any], files: tuple[int, ...] = ()) -> Any:
         with self.turn:
@@ -89,7 +117,8 @@ class Preloaded:
 
     def stop(self) -> None:
         self.wire.close()
-        self.process.wait(timeout=300)
+        if self.own:
+            self.own.stop()
 
 
 @cache
@@ -97,7 +126,12 @@ def preloaded(**imported_with: str) -> Preloaded:
     """The one of this process whose libraries were loaded with these variables, started when it is first needed: in 1.5 s."""
     found = Preloaded(imported_with)
     atexit.register(found.stop)
+    started.append(found)
     return found
+
+
+#: Those of this process.
+started: list[Preloaded] = []
 
 
 class Process(subprocess.Popen[bytes]):

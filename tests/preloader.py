@@ -1,12 +1,17 @@
-"""The parent of the tests' Python processes: libraries are loaded once here, and every process is a fork of this one.
+"""The parent of the tests' Python processes: modules are loaded once here, and every process is a fork of this one.
 
 A fresh interpreter spends 0.6 to 0.9 s of CPU on imports before it does anything; a fork spends 0.02 s. A fork is a process of
-its own like any other: own pid, signals, session, environment, folder and files. What depends on the environment (the Celery
-app, the settings) is not loaded here, so each process reads it anew.
+its own like any other: own pid, signals, session, environment, folder and files.
 
-Protocol, on the Unix socket whose number is the only argument, one JSON object a message:
+`preloader.py NUMBER libraries` loads what workers and commands import. What depends on the environment (the Celery app, the
+settings) is not loaded here, so each process reads it anew. `preloader.py NUMBER tests PATH ...` imports all modules of tests,
+for the processes of xdist: rewriting their asserts and importing them takes each of these processes 7 s of CPU otherwise.
+
+NUMBER is that of a Unix socket on which this process listens: each connection is served by a fork of its own, which is the
+parent of what it starts. This process ends when its stdin does. Protocol, one JSON object a message:
 `{"arguments", "folder", "environment", "session"}` with three file descriptors → `{"pid"}`, sent once the process has its
-session, folder and files; `{"exit": pid}` → `{"code": int | null}`, null while it runs, as `subprocess.Popen.poll` would say.
+session, folder and files; `{"exit": pid}` → `{"code": int | null}`, null while it runs, as `subprocess.Popen.poll` would say;
+`{}` → `{"pid"}` of the fork that serves this connection.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ import json
 import os
 import pkgutil
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -91,6 +97,15 @@ def load() -> None:
         importlib.import_module("marketfetch.storage.zone_offsets").zone_offsets(zone)
 
 
+def collect() -> None:
+    """Imports the modules of the tests that are asked for, as pytest does: with their asserts rewritten."""
+    PATH.insert(0, str(ROOT))
+    pytest = importlib.import_module("pytest")
+    pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", *sys.argv[3:]])
+    if len(threads := threading.enumerate()) > 1:
+        raise RuntimeError(f"a module of tests starts a thread when it is imported, and no fork would have it: {threads}")
+
+
 def forget_vendors() -> None:
     """For a process that has another release on its path, or another set of vendors."""
     for name in [one for one in sys.modules if f"{one}.".startswith("marketfetch.providers.")]:
@@ -100,14 +115,33 @@ def forget_vendors() -> None:
         cached.cache_clear()
 
 
+def listen(listening: socket.socket) -> Callable[[], None] | None:
+    """Serves each connection in a fork until stdin ends: None. In each process that they start it returns what to run."""
+    while True:
+        ready, _, _ = select.select([listening, sys.stdin], [], [])
+        if sys.stdin in ready:
+            return None
+        wire, _ = listening.accept()
+        if os.fork() == 0:
+            listening.close()
+            return serve(wire)
+        wire.close()
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
+
+
 def serve(wire: socket.socket) -> Callable[[], None] | None:
     """Starts processes until the tests are over: None. In each process that it starts it returns what that one is to run."""
     while True:
         message, descriptors, _, _ = socket.recv_fds(wire, MOST_BYTES, 3)
         if not message:
             return None
+        answer: dict[str, int | None]
         asked = json.loads(message)
-        if "exit" in asked:
+        if "exit" not in asked and "arguments" not in asked:
+            answer = {"pid": os.getpid()}
+        elif "exit" in asked:
             pid, status = os.waitpid(asked["exit"], os.WNOHANG)
             answer = {"code": os.waitstatus_to_exitcode(status) if pid else None}
         else:
@@ -198,9 +232,10 @@ def to_its_end(child: Callable[[], None]) -> NoReturn:
 PATH = sys.path[1:]
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path.cwd()))
-    load()
+    sys.path.insert(0, str(ROOT))
+    {"libraries": load, "tests": collect}[sys.argv[2]]()
     gc.collect()
     gc.freeze()
-    if child := serve(socket.socket(fileno=int(sys.argv[1]))):
-        to_its_end(child)
+    with contextlib.suppress(KeyboardInterrupt):
+        if child := listen(socket.socket(fileno=int(sys.argv[1]))):
+            to_its_end(child)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +19,13 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from marketfetch.settings import environment
+from tests import preloaded
+from tests.preloaded import ROOT, Preloader
+
 FILE = Path(__file__).with_name("durations.json")
+#: The socket of the preloader that all processes of a run share.
+LIBRARIES = pytest.StashKey[str]()
 #: Below this a test is short, and is not in the file.
 SHORT_S = 1.0
 #: All tests of such a file, or with such a name, share what one fixture has started, which is dearer than they are.
@@ -63,6 +71,27 @@ def unit(nodeid: str, seconds: dict[str, float]) -> str:
         return together
     file = nodeid.partition("::")[0]
     return nodeid if nodeid in seconds and not file.startswith(TOGETHER) else file
+
+
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """xdist's processes are forks of one that has imported all modules of tests; Python processes of tests, of one other.
+
+    Not where branches are counted, as each process then counts from its start.
+    """
+    if any(name.startswith("COVERAGE_") for name in environment()):
+        return
+    folder = config.invocation_params.dir
+    tests, libraries = Preloader("tests", *config.args, folder=folder), Preloader("libraries")
+    for one in (tests, libraries):
+        config.add_cleanup(one.stop)
+    config.stash[LIBRARIES] = libraries.path
+    client = ROOT / "tests" / "forked_worker.py"
+    for spec in specs:
+        spec.python = shlex.join([sys.executable, "-I", "-S", str(client), tests.path])
+
+
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["preloader"] = node.config.stash.get(LIBRARIES, "")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -113,6 +142,8 @@ def record(seconds: Mapping[str, float], *, whole_files: bool) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if path := getattr(config, "workerinput", {}).get("preloader"):
+        preloaded.shared[:] = [path]
     if config.getoption("record_durations") and not hasattr(config, "workerinput"):
         some = (
             config.option.keyword or config.option.markexpr or config.option.deselect or any("::" in one for one in config.args)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import date
 from typing import Any, Final
 
@@ -50,11 +49,11 @@ def encode(batch: Batch, *, level: int = COMPRESSED) -> bytes:
     several = () if section else batch.series
     head: dict[str, Any] = {
         "version": VERSION if section or batch.records is not None else SERIES_ALONE,
-        "ledger": asdict(batch.ledger),
-        "rejects": [asdict(one) for one in batch.rejects],
+        "ledger": _flat(batch.ledger),
+        "rejects": [_flat(one) for one in batch.rejects],
         # Beside the series, as a release that knows no zones unpacks these.
         "zones": [one.zone for one in several],
-        "covered": [asdict(one) for one in batch.covered],
+        "covered": [_flat(one) for one in batch.covered],
         "series": [[one.provider, one.symbol, one.timespan, one.adjustment, len(one.bars)] for one in several],
     }
     if batch.records is not None:
@@ -62,7 +61,7 @@ def encode(batch: Batch, *, level: int = COMPRESSED) -> bytes:
         head["records"] = [found.kind, found.rows, found.dataset, found.columns, found.days]
     if batch.columns is not None:
         # The release before leaves them unread.
-        head["columns"] = asdict(batch.columns)
+        head["columns"] = _flat(batch.columns)
     if section:
         head["section"] = [section.provider, section.symbols, section.timespan, section.adjustment, section.zone]
     text = json.dumps(head, separators=(",", ":"), default=date.isoformat).encode()
@@ -71,6 +70,11 @@ def encode(batch: Batch, *, level: int = COMPRESSED) -> bytes:
         parts += [bars.ts.astype("<i8").tobytes(), np.packbits(bars.partial).tobytes()]
         parts += [getattr(bars, name).astype("<f8").tobytes() for name in FLOAT_COLUMNS]
     return zlib.compress(b"".join(parts), level=level)
+
+
+def _flat(one: LedgerRow | Reject | Covered | TableColumns) -> dict[str, Any]:
+    """The fields of a value that has no other dataclass in it. `asdict` also copies each of them, at five times the cost."""
+    return {name: getattr(one, name) for name in one.__slots__}
 
 
 def decode(data: bytes) -> Batch:
