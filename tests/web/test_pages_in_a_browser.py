@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from redis import Redis
 
 from marketfetch import connections
+from marketfetch.local.valkey_server import Valkey, start_valkey
 from marketfetch.ops import access_tokens
 from marketfetch.storage.store_errors import StoreUnavailable
 from marketfetch.web.guards import AccessRules
@@ -36,6 +39,7 @@ class Place:
     scene: Scene
     browser: Browser
     redis: Any
+    valkey: Valkey
 
     def open(self, path: str, **options: Any) -> Page:
         page = self.browser.new_context(**options).new_page()
@@ -45,22 +49,16 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(redis_of_module: Any, valkey_url: str, tmp_path_factory: Any) -> Iterator[Place]:
+def place(tmp_path_factory: Any) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("pages")
-    with (
-        a_scene(redis_of_module, valkey_url, folder) as scene,
-        serving(AccessRules()) as (address, service),
-        chromium() as browser,
-    ):
-        yield Place(address, service, scene, browser, redis_of_module)
-
-
-@pytest.fixture(scope="module")
-def redis_of_module(valkey_url: str) -> Iterator[Any]:
-    from redis import Redis
-
-    with Redis.from_url(valkey_url) as client:
-        yield client
+    with ExitStack() as stack:
+        valkey = start_valkey(folder / "valkey")
+        redis = stack.enter_context(Redis.from_url(valkey.url))
+        scene = stack.enter_context(a_scene(redis, valkey.url, folder))
+        address, service = stack.enter_context(serving(AccessRules()))
+        place = Place(address, service, scene, stack.enter_context(chromium()), redis, valkey)
+        stack.callback(lambda: place.valkey.stop())
+        yield place
 
 
 def test_every_page_passes_axe_and_fits_its_width(place):
@@ -151,6 +149,22 @@ def test_an_outage_is_said_and_heals_by_itself(place, monkeypatch):
         expect(page.locator("tbody")).to_contain_text("nightly-us")
     expect(banner).to_be_hidden()
     page.context.close()
+
+
+def test_without_redis_the_page_says_so_and_recovers_by_itself(place):
+    page = place.open("/")
+    rows = page.locator("tbody")
+    expect(rows).to_contain_text("nightly-us")
+    place.valkey.stop()
+    expect(page.locator("main")).to_contain_text("what runs is not known")
+    expect(rows).to_contain_text("nightly-us")  # what the database knows stays
+    keys = place.open("/keys")
+    expect(keys.locator("body")).to_contain_text("so the keys' state is not known")
+    place.valkey = start_valkey(place.valkey.folder, port=place.valkey.port)
+    expect(page.locator("main")).not_to_contain_text("what runs is not known")
+    expect(keys.locator("main")).to_contain_text("spare")
+    for one in (page, keys):
+        one.context.close()
 
 
 def test_a_token_that_is_revoked_leads_to_the_sign_in(place):
