@@ -174,7 +174,9 @@ def test_a_visitor_signs_in_with_a_token_and_out(with_token):
     shared_api().state.service.tokens._known.clear()
     ended = browser.get("/keys").headers["location"]
     assert "revoked or has expired" in browser.page(ended)
-    assert browser.get("/keys", **{"HX-Request": "true"}).status_code == 401
+    of_script = browser.get("/keys", **{"HX-Request": "true"})
+    assert (of_script.status_code, of_script.headers["content-type"].partition(";")[0]) == (401, "text/html")
+    assert "revoked or has expired" in of_script.text
     assert browser.get("/live").status_code in (303, 401)
 
 

@@ -99,3 +99,16 @@ def test_only_admins_see_settings_and_only_submitters_the_form(browser):
         one = Browser(client_of(AccessRules(tokens_always=True)), access_tokens.create(f"of-{scope}", scope=scope).token)
         assert (one.get("/settings").status_code, one.get("/submit").status_code) == (settings, submit)
         assert ('href="/settings"' in one.page("/"), 'href="/submit"' in one.page("/")) == (settings == 200, submit == 200)
+
+
+def test_a_submit_too_many_is_a_page_that_says_when_it_may_again(browser):
+    created = access_tokens.create("shop", scope="submit", submits="1/hour")
+    shop = Browser(client_of(AccessRules(tokens_always=True)), created.token)
+    given = {"provider": "polygon", "symbols": "AAPL", "start": "2024-01-02", "end": "2024-01-05", "what": "plan"}
+    assert shop.send("/submit", **given).status_code == 200
+    refused = shop.send("/submit", **given)
+    assert refused.status_code == 429
+    assert refused.headers["content-type"].startswith("text/html")
+    assert 0 < int(refused.headers["retry-after"]) <= 3_600
+    assert "has submitted 1/hour already: it may again in" in refused.text
+    assert created.token not in refused.text
