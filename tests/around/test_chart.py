@@ -6,7 +6,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
@@ -16,11 +16,16 @@ from celery.bin.worker import worker as celery_worker
 from marketfetch import settings
 from marketfetch.cli.serve import serve
 from tests.around.kubernetes_objects import problems
+from tests.imported_later import Later
+
+if TYPE_CHECKING:
+    import helm_python
+else:
+    helm_python = Later("helm_python")
 
 if (sys.platform, platform.machine()) != ("linux", "x86_64"):
     pytest.skip("Helm's library is installed on Linux for x86_64 alone", allow_module_level=True)
 
-import helm_python
 
 CHART = Path(__file__).parents[2] / "deploy" / "helm" / "marketfetch"
 SOME: dict[str, Any] = {"limits": {"memory": "1Gi"}}

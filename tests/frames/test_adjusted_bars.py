@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import warnings
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 import pytest
 from click.testing import CliRunner
 
@@ -20,6 +19,12 @@ from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.record_kinds import Records
 from marketfetch.storage.store import Store
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of
+from tests.imported_later import Later
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = Later("polars")
 
 #: Ten sessions from 2 January 2024 on.
 DAYS = [JANUARY_2 + n * DAY_MS for n in (0, 1, 2, 3, 6, 7, 8, 9, 10, 13)]

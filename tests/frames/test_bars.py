@@ -6,11 +6,10 @@ import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
@@ -24,15 +23,21 @@ from marketfetch.storage import arrow_reading, open_store
 from marketfetch.storage.arrow_reading import failures
 from marketfetch.storage.store_errors import StoreUnavailable
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of, kept
+from tests.imported_later import Later
 
-TYPES = {
-    "symbol": pl.String(),
-    "ts": pl.Datetime("ms", "UTC"),
-    **dict.fromkeys(FLOAT_COLUMNS, pl.Float64()),
-    "partial": pl.Boolean(),
-    "date": pl.Date(),
-}
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = Later("polars")
+
 WITHOUT_TYPES: Any = marketfetch
+
+
+def types() -> dict[str, Any]:
+    """Of each column of a frame of bars."""
+    floats = dict.fromkeys(FLOAT_COLUMNS, pl.Float64())
+    first = {"symbol": pl.String(), "ts": pl.Datetime("ms", "UTC")}
+    return {**first, **floats, "partial": pl.Boolean(), "date": pl.Date()}
 
 
 def days(count: int, first: int = JANUARY_2) -> list[int]:
@@ -52,7 +57,7 @@ def test_what_was_stored_comes_back_by_symbol_and_time_with_the_same_types(confi
     short = keep("AAPL", columns_of(days(3), seed=2))
     keep("IBM", columns_of(days(3)))
     frame = marketfetch.bars(["MSFT", "AAPL", "MSFT"])
-    assert dict(frame.schema) == TYPES
+    assert dict(frame.schema) == types()
     assert frame["symbol"].unique(maintain_order=True).to_list() == ["AAPL", "MSFT"]
     assert same(frame.filter(symbol="AAPL"), short)
     assert same(frame.filter(symbol="MSFT"), long)
@@ -90,7 +95,7 @@ def test_columns_come_in_the_asked_order_and_alone(configured, keep):
 def test_a_range_without_bars_is_an_empty_frame_with_the_same_types(configured, keep):
     keep("AAPL", columns_of(days(3)))
     frame = marketfetch.bars("AAPL", start="2030-01-01")
-    assert (len(frame), dict(frame.schema)) == (0, TYPES)
+    assert (len(frame), dict(frame.schema)) == (0, types())
 
 
 # --- the range --------------------------------------------------------------------------------------------------------

@@ -7,10 +7,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fsspec
-import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 from pyarrow import parquet
@@ -21,6 +20,12 @@ from marketfetch.cli.main import marketfetch as command
 from marketfetch.frames import export_names, exporting
 from marketfetch.ops.file_place import FilePlace
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of
+from tests.imported_later import Later
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = Later("polars")
 
 DAYS = [JANUARY_2 + n * DAY_MS for n in range(5)]
 WITH_SIGNS = "WIKI/A%3F*L"

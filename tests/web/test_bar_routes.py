@@ -9,9 +9,9 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -26,8 +26,14 @@ from marketfetch.web.guards import AccessRules
 from marketfetch.web.streams import Stream
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of, configured, in_sqlite, keep  # noqa: F401
 from tests.frames.test_adjusted_bars import CASH, DAYS, SPLIT, listed
+from tests.imported_later import Later
 from tests.storage.conftest import postgres_url, store, url  # noqa: F401
 from tests.web.conftest import Client, client_of, shared_api
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = Later("polars")
 
 
 @pytest.fixture

@@ -104,7 +104,8 @@ def test_only_admins_see_settings_and_only_submitters_the_form(browser):
 def test_a_submit_too_many_is_a_page_that_says_when_it_may_again(browser):
     created = access_tokens.create("shop", scope="submit", submits="1/hour")
     shop = Browser(client_of(AccessRules(tokens_always=True)), created.token)
-    given = {"provider": "polygon", "symbols": "AAPL", "start": "2024-01-02", "end": "2024-01-05", "what": "plan"}
+    days = {"start": "2024-01-02", "end": "2024-01-05"}
+    given: dict[str, Any] = {"provider": "polygon", "symbols": "AAPL", "what": "plan", **days}
     assert shop.send("/submit", **given).status_code == 200
     refused = shop.send("/submit", **given)
     assert refused.status_code == 429
