@@ -15,25 +15,26 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 
 from benchmarks.testbed import Testbed, a_testbed, secret, until
+from marketfetch.vendors.trading_days import sessions
 
 RESULTS: Final = Path(__file__).parent / "one_row.json"
 _SLOTS: Final = 4
 _WORKERS: Final = 2
 _FIRST_DAY: Final = date(2019, 1, 7)
+_LAST_DAY: Final = date(2023, 12, 29)
 _SYMBOLS: Final = tuple("".join(letters) for letters in itertools.product("ABCDE", repeat=2))
 
 
 def days(count: int) -> Iterator[tuple[str, str]]:
-    """That many different pairs of a symbol and a weekday."""
-    weekdays = (one for one in (_FIRST_DAY + timedelta(days=n) for n in itertools.count()) if one.weekday() < 5)
-    pairs = ((symbol, day.isoformat()) for day in weekdays for symbol in _SYMBOLS)
+    """That many different pairs of a symbol and a session: a day without one would bring no row."""
+    pairs = ((symbol, day.isoformat()) for day in sessions("XNYS", _FIRST_DAY, _LAST_DAY) for symbol in _SYMBOLS)
     return itertools.islice(pairs, count)
 
 
