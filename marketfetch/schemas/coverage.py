@@ -59,10 +59,11 @@ def merged(standing: Sequence[Covered], new: Covered, *, turns: Sequence[int] = 
     differ, and which days are of the later one must not be lost. Days that are not final keep their own time, and so their
     interval. Each result is wholly final (`final_to == last_day`) or not at all (None).
     """
-    pieces = [piece for one in standing for piece in _pieces(one)]
+    apart, near = _by_distance(standing, new)
+    pieces = [piece for one in near for piece in _pieces(one)]
     for piece in _pieces(new):
         pieces = _laid_over(pieces, piece)
-    return [
+    made = [
         replace(
             new,
             first_day=date.fromordinal(one.first),
@@ -72,6 +73,32 @@ def merged(standing: Sequence[Covered], new: Covered, *, turns: Sequence[int] = 
         )
         for one in _joined(pieces, turns)
     ]
+    return sorted([*apart, *made], key=lambda one: one.first_day) if apart else made
+
+
+def _by_distance(standing: Sequence[Covered], new: Covered) -> tuple[list[Covered], list[Covered]]:
+    """The intervals that stay as they are, as days that are not covered lie between them and `new`; and the others.
+
+    A series whose days were asked for one by one has many intervals, and each reply would lay all of them anew.
+    """
+    first, last = new.first_day.toordinal() - 1, new.last_day.toordinal() + 1
+    apart: list[Covered] = []
+    near: list[Covered] = []
+    run: list[Covered] = []  # neighbours without a day between them
+    for one in sorted(standing, key=lambda one: one.first_day):
+        if run and one.first_day.toordinal() > run[-1].last_day.toordinal() + 1:
+            (near if _touches(run, first, last) else apart).extend(run)
+            run = []
+        run.append(one)
+    (near if _touches(run, first, last) else apart).extend(run)
+    return apart, near
+
+
+def _touches(run: Sequence[Covered], first: int, last: int) -> bool:
+    """True for a run that reaches these days, and for one that `merged` would write otherwise in any case."""
+    if not run or (run[0].first_day.toordinal() <= last and run[-1].last_day.toordinal() >= first):
+        return True
+    return any(one.final_to not in (None, one.last_day) for one in run)
 
 
 def _pieces(one: Covered) -> list[_Piece]:

@@ -14,6 +14,7 @@ import re
 import threading
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from typing import Final
 from urllib.parse import quote_plus, unquote, urlencode, urlsplit
@@ -154,7 +155,8 @@ def _exchange(
     call: HttpRequest,
 ) -> HttpReply:
     session = _session(provider, base_url, way)
-    prepared = session.prepare_request(requests.Request("GET", url, headers=headers))
+    # Without the session, which merges what it has with the call by way of many tests of types.
+    prepared = requests.Request("GET", url, headers={**session.headers, **headers}).prepare()
     if call.key.where == "signature":
         sign(prepared, secret)
     # Handed to the adapter itself: a session would read the body of a redirect by itself, without any limit.
@@ -317,7 +319,7 @@ def _stays_at(url: str, base_url: str) -> bool:
     It is read as urllib3 reads it, which is what connects.
     """
     try:
-        ours, base = parse_url(url), parse_url(base_url.rstrip("/"))
+        ours, base = parse_url(url), _parsed(base_url.rstrip("/"))
     except LocationParseError:
         return False
     if base.auth is not None or (ours.scheme, ours.auth, ours.host, ours.port) != (base.scheme, None, base.host, base.port):
@@ -325,6 +327,9 @@ def _stays_at(url: str, base_url: str) -> bool:
     path = unquote(urlsplit(url).path)
     below = unquote(urlsplit(base_url.rstrip("/")).path) + "/"
     return path.startswith(below) and not _LEAVES.search(path)
+
+
+_parsed: Final = lru_cache(maxsize=64)(parse_url)
 
 
 def _on_the_way(error: BaseException, provider: str, way: Way) -> str:

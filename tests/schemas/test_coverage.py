@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marketfetch.schemas import coverage
 from marketfetch.schemas.coverage import Covered, Days, covered_days, final_days, merged, united, without
 
 FIRST = date(2024, 1, 1).toordinal()
@@ -55,6 +57,26 @@ def test_merging_loses_no_day_and_no_finality_and_no_time_is_later_than_the_last
     assert all(row.final_to in (None, row.last_day) for row in rows)
     assert {day for one in covered_days(rows) for day in range(one.first, one.last + 1)} == days
     assert {day for one in final_days(rows) for day in range(one.first, one.last + 1)} == final
+
+
+@given(st.lists(replies(), min_size=1, max_size=8), st.lists(st.integers(1, 5), max_size=2).map(sorted), st.data())
+def test_intervals_far_from_the_new_one_are_left_alone_as_if_all_were_laid_anew(
+    news: list[Covered], turns: list[int], data: st.DataObject
+) -> None:
+    def all_anew(standing: list[Covered], new: Covered) -> list[Covered]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(coverage, "_by_distance", lambda standing, _new: ([], standing))
+            return merged(standing, new, turns=turns)
+
+    rows: list[Covered] = []
+    for new in news:
+        assert merged(rows, new, turns=turns) == all_anew(rows, new)
+        rows = merged(rows, new, turns=turns)
+    # Rows as another release may have written them: in any order, some of them final in part.
+    some = data.draw(st.permutations(rows))
+    some = [replace(one, final_to=one.first_day) if data.draw(st.booleans()) else one for one in some]
+    last = data.draw(replies())
+    assert merged(some, last, turns=turns) == all_anew(some, last)
 
 
 def test_updates_of_years_are_one_row_and_a_partial_end() -> None:
