@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import click
@@ -57,6 +58,8 @@ QUEUES: Final = (
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document")
 def main(python: str, short: bool, as_json: bool) -> None:
     """Measures the peers and prints medians."""
+    # The peers start in folders of their own. Not resolved: the interpreter of an environment is a link.
+    python = str(Path(python).absolute())
     tasks, symbols, rounds = (300, 5, 1) if short else (5_000, 100, 3)
     found: dict[str, list[dict[str, float]]] = {}
 
