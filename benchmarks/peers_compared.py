@@ -21,6 +21,7 @@ from typing import Final
 import click
 
 from benchmarks.machine import busy, cpu_s, family
+from benchmarks.peers.names import names
 from benchmarks.testbed import Testbed, a_testbed, secret, until
 
 _SLOTS: Final = 4
@@ -133,8 +134,9 @@ def by_us(testbed: Testbed, _python: str, symbols: int) -> Loaded:
     (worker,) = testbed.workers(1, slots=_SLOTS)
     processes = family(worker.pid)
     before = cpu_s(processes)
-    names = [f"S{number}" for number in range(symbols)]
-    testbed.run("-m", "marketfetch", "fetch", "polygon", *names, "--start", "2005-01-03", "--end", "2024-12-31", "--wait")
+    testbed.run(
+        "-m", "marketfetch", "fetch", "polygon", *names(symbols), "--start", "2005-01-03", "--end", "2024-12-31", "--wait"
+    )
     return Loaded(_rows(testbed, "marketfetch.db", "bars"), cpu_s(processes) - before)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from redis import Redis
 
+from benchmarks.peers.names import names
+
 PLACES: dict[str, str] = json.loads(Path("places.json").read_text())
 #: The counter of tasks that ran: each task adds one, so that every queue does the same work.
 DONE = "done"
@@ -27,4 +29,4 @@ def count(symbol: str) -> None:  # noqa: ARG001 (a task has an argument)
 
 def symbols() -> list[str]:
     """As many symbols as the command line says: `python -m MODULE COUNT`."""
-    return [f"S{number}" for number in range(int(sys.argv[1]))]
+    return names(int(sys.argv[1]))

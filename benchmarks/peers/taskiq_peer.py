@@ -18,7 +18,8 @@ async def count_async(symbol: str) -> None:  # noqa: ARG001 (a task has an argum
     await client.incr(DONE)
 
 
-work = broker.task(count_async)
+# taskiq names a task after the module, which is another one where this file is the program.
+work = broker.task(task_name="count")(count_async)
 
 
 async def main() -> None:
