@@ -31,6 +31,11 @@ BODY = b'{"status":"OK","results":[1,2,3]}'
 QUICK = Timeouts(connect_s=0.5, read_s=0.3, total_s=0.8, max_bytes=100_000)
 
 
+#: For what is not about time: a busy machine may need longer than QUICK allows.
+PATIENT = Timeouts(connect_s=30, read_s=60, total_s=60, max_bytes=100_000)
+ABOUT_TIME = ("drip", "hang")
+
+
 class _Vendor(BaseHTTPRequestHandler):
     """Does what the path says. `server.seen` keeps every request line and headers, `server.stop` ends what hangs."""
 
@@ -152,7 +157,7 @@ def _call(
         provider="polygon",
         key_label="main",
         key=SecretStr(SECRET),
-        **{"timeouts": QUICK, **options},  # type: ignore[arg-type]
+        **{"timeouts": QUICK if path in ABOUT_TIME else PATIENT, **options},  # type: ignore[arg-type]
     )
 
 
