@@ -238,8 +238,8 @@ def test_a_waiter_whose_call_fails_fails_with_the_same_reason_and_a_new_task_ask
     sandbox.faults(kind="500", provider="polygon", symbol="AAPL", count=1)
     place.env["MARKETFETCH_RETRIES__MOST"] = "0"
     answer(place, f"answer = [polygon.delay('AAPL', {ASKED}).id for _ in range(2)][0]")
-    place.worker()
     tasks = [name.decode() for name in place.redis().hkeys("mf:{polygon}:tasks")]
+    place.worker()
     code = (
         f"answer = []\nfrom celery.result import AsyncResult\nfor name in {tasks}:\n"
         "    try:\n        AsyncResult(name, app=app).get(timeout=300)\n"
