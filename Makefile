@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The peers of the benchmarks, in an environment of their own.
 PEERS := .venv-peers
-# Most tests wait most of the time, for workers, vendors and deadlines: four processes a core keep it busy.
+# Most tests wait most of the time, for workers, vendors and deadlines: five processes a core keep it busy.
 PROCESSES ?= 10
 # Thousands of interpreters start here: each would compile our modules anew.
 export PYTHONDONTWRITEBYTECODE :=

@@ -53,6 +53,7 @@ def place(tmp_path_factory: Any) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("pages")
     with ExitStack() as stack:
         valkey = start_valkey(folder / "valkey")
+        stack.callback(valkey.stop)  # also where what follows fails
         redis = stack.enter_context(Redis.from_url(valkey.url))
         scene = stack.enter_context(a_scene(redis, valkey.url, folder))
         address, service = stack.enter_context(serving(AccessRules()))
