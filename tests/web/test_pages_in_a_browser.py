@@ -137,6 +137,40 @@ def test_a_key_that_is_paused_elsewhere_shows_so_and_the_page_does_not_grow(plac
     page.context.close()
 
 
+def test_a_page_left_open_for_a_day_stays_live_and_does_not_grow(place):
+    page = place.open("/keys")
+    page.clock.install()
+    with page.expect_request("**/live?*"):
+        page.reload()  # so that its timers are those of the clock
+    connected: list[str] = []
+    page.on("request", lambda one: connected.append(one.url) if "/live" in one.url else None)
+    early, late = (_sizes_after(page, hours) for hours in (2, 22))
+    # What is alive after the garbage is collected does not grow.
+    assert late["Nodes"] <= early["Nodes"] + 50
+    assert late["JSEventListeners"] <= early["JSEventListeners"] + 5
+    assert late["JSHeapUsedSize"] <= early["JSHeapUsedSize"] * 1.25
+    assert connected == []  # the connection of the morning
+    badge = page.locator("article", has_text="main").locator(".badge")
+    connections.gate("polygon").pause("main", pause_ms=600_000, why="paused by an operator")
+    expect(badge).to_contain_text("paused")
+    connections.gate("polygon").resume("main")
+    expect(badge).not_to_contain_text("paused")
+    page.context.close()
+
+
+def _sizes_after(page: Page, hours: int) -> dict[str, float]:
+    """What the page holds when so many hours have passed, in each of which it has asked for its changing part."""
+    for _ in range(hours):
+        with page.expect_response("**/keys"):
+            page.clock.fast_forward("01:00:00")
+    browser = page.context.new_cdp_session(page)
+    browser.send("HeapProfiler.collectGarbage")
+    browser.send("Performance.enable")
+    found = {one["name"]: one["value"] for one in browser.send("Performance.getMetrics")["metrics"]}
+    browser.detach()
+    return found
+
+
 def test_an_outage_is_said_and_heals_by_itself(place, monkeypatch):
     def away(*_: object) -> None:
         raise StoreUnavailable("the database is away")

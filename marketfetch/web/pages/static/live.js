@@ -3,11 +3,13 @@
 (function () {
   "use strict";
 
-  var OFTEN_MS = 1000, LATER_MS = 5000, POLL_MS = 60000, HIDDEN_MS = 5000, SAID_EVERY_MS = 10000;
+  var OFTEN_MS = 1000, LATER_MS = 5000, POLL_MS = 15000, HIDDEN_MS = 5000, SAID_EVERY_MS = 10000;
   var banner = document.getElementById("banner"), spoken = document.getElementById("progress-said");
   var source = null, again = null, hidden = null, due = null, poll = null;
   var lost = null, away = "", failed = "", asked = 0, busy = false, said = 0, waits = 1000;
 
+  // Why it polls beside the events: the server looks for changes once a second, and a page that is made between two looks may show
+  // what is undone before the second one, which then has nothing to say.
   function part() { return document.querySelector("[data-live]"); }
 
   function clock(at) { return at.toISOString().slice(11, 19) + " UTC"; }
