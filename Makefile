@@ -54,6 +54,7 @@ check: lint types contracts docs instructions test  ## everything CI runs
 coverage: $(VENV)/.dev  ## the whole suite again, slower, with the branches that it takes: 95 % of each package or it fails
 	@rm -f .coverage .coverage.*
 	@status=0; $(BIN)/python -m coverage run -m pytest -n $(PROCESSES) || status=$$?; \
+	  $(BIN)/python -m tests.coverage_parts; \
 	  $(BIN)/python -m coverage combine --quiet; \
 	  $(BIN)/python -m coverage report --ignore-errors; \
 	  for package in marketfetch providers tasks; do \

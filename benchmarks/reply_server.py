@@ -1,7 +1,7 @@
-"""A vendor on loopback that costs almost nothing: one prepared body of daily bars, with the asked ticker in it.
+"""A vendor on loopback that costs almost nothing: one prepared body of bars, with the asked ticker in it.
 
-`python -m benchmarks.reply_server DELAY_MS` prints its port and serves until its input ends. It judges no call and
-reads no range.
+`python -m benchmarks.reply_server DELAY_MS [minutes]` prints its port and serves until its input ends: daily bars, or minutes.
+It judges no call and reads no range.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from marketfetch.vendors.trading_days import sessions
+
 FIRST, LAST = date(2005, 1, 3), date(2024, 12, 31)
+#: 48 sessions of 960 minutes, which one request may ask for.
+FIRST_MINUTES, LAST_MINUTES = date(2024, 1, 2), date(2024, 3, 11)
 _TICKER = b"BENCHMARK"
 
 
@@ -25,12 +29,24 @@ def prepared() -> bytes:
     days = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
     days = [day for day in days if day.weekday() < 5]
     zone = ZoneInfo("America/New_York")
-    starts = [int(datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC).timestamp()) * 1000 for day in days]
+    return _body([int(datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC).timestamp()) * 1000 for day in days])
+
+
+@lru_cache(maxsize=1)
+def prepared_minutes() -> bytes:
+    """A reply of the vendor with a bar in each of the 960 minutes of 48 sessions, before and after hours included."""
+    zone = ZoneInfo("America/New_York")
+    opens = [datetime(day.year, day.month, day.day, 4, tzinfo=zone) for day in sessions("XNYS", FIRST_MINUTES, LAST_MINUTES)]
+    return _body([int(one.astimezone(UTC).timestamp()) * 1000 + n * 60_000 for one in opens for n in range(960)])
+
+
+def _body(starts: list[int]) -> bytes:
+    many = len(starts)
     rng = np.random.default_rng(1)
-    opened = np.round(150 + rng.standard_normal(len(days)).cumsum() * 0.1, 4)
-    closed = np.round(opened + rng.standard_normal(len(days)) * 0.5, 4)
+    opened = np.round(150 + rng.standard_normal(many).cumsum() * 0.1, 4)
+    closed = np.round(opened + rng.standard_normal(many) * 0.5, 4)
     high, low = np.round(np.maximum(opened, closed) + 0.02, 4), np.round(np.minimum(opened, closed) - 0.02, 4)
-    volume, trades = rng.integers(100, 1_000_000, len(days)), rng.integers(1, 5_000, len(days))
+    volume, trades = rng.integers(100, 1_000_000, many), rng.integers(1, 5_000, many)
     columns = (volume, np.round((high + low) / 2, 4), opened, closed, high, low, np.array(starts), trades)
     names = ("v", "vw", "o", "c", "h", "l", "t", "n")
     rows = [dict(zip(names, row, strict=True)) for row in zip(*(column.tolist() for column in columns), strict=True)]
@@ -38,9 +54,9 @@ def prepared() -> bytes:
     return json.dumps({**whole, "status": "OK", "request_id": "1", "count": len(rows)}, separators=(",", ":")).encode()
 
 
-async def serve(delay_s: float) -> None:
+async def serve(delay_s: float, body: bytes) -> None:
     """Serves on a free port until the input of this process ends."""
-    before, after = prepared().split(_TICKER)
+    before, after = body.split(_TICKER)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -62,4 +78,5 @@ async def serve(delay_s: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(float(sys.argv[1]) / 1000 if len(sys.argv) > 1 else 0.0))
+    delay_ms, kind = (*sys.argv[1:], *("0", "days")[len(sys.argv) - 1 :])
+    asyncio.run(serve(float(delay_ms) / 1000, prepared_minutes() if kind == "minutes" else prepared()))
