@@ -89,6 +89,7 @@ bench: $(VENV)/.dev $(PEERS)/.peers ## measure, with what it is compared with in
 	@$(BIN)/python -m benchmarks.postgres_at_size $(if $(SHORT),--bars 0.1 --bars 1 --symbols 500 --updates 1)
 	@$(BIN)/python -m benchmarks.gate_flat $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.calls_at_latency $(if $(SHORT),--short)
+	@$(BIN)/python -m benchmarks.memory_flat $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.gate_suite $(if $(SHORT),--short)
 	@$(BIN)/python -m benchmarks.gate_plots
 

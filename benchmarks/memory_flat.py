@@ -1,4 +1,4 @@
-"""`python -m benchmarks.memory_flat [--replies N]`: the memory of a child that reads and stores replies of 46,080 bars.
+"""`python -m benchmarks.memory_flat [--replies N]`: the memory of a child that reads and stores replies of 42,240 bars.
 
 One child reads 20 symbols again and again, so that the table stays as large as it is. Its PSS and that of its main process are
 taken between two commands; a child that was replaced meanwhile is named.
@@ -22,7 +22,7 @@ from benchmarks.testbed import ROOT, Testbed, a_testbed
 from marketfetch.storage import open_store
 
 SYMBOLS = 20
-BARS = 46_080
+BARS = 42_240
 
 
 @click.command()

@@ -18,8 +18,8 @@ import numpy as np
 from marketfetch.vendors.trading_days import sessions
 
 FIRST, LAST = date(2005, 1, 3), date(2024, 12, 31)
-#: 48 sessions of 960 minutes, which one request may ask for.
-FIRST_MINUTES, LAST_MINUTES = date(2024, 1, 2), date(2024, 3, 11)
+#: 44 sessions of 960 minutes, which one request may ask for.
+FIRST_MINUTES, LAST_MINUTES = date(2024, 7, 1), date(2024, 8, 31)
 _TICKER = b"BENCHMARK"
 
 
@@ -34,7 +34,7 @@ def prepared() -> bytes:
 
 @lru_cache(maxsize=1)
 def prepared_minutes() -> bytes:
-    """A reply of the vendor with a bar in each of the 960 minutes of 48 sessions, before and after hours included."""
+    """A reply of the vendor with a bar in each of the 960 minutes of 44 sessions, before and after hours included."""
     zone = ZoneInfo("America/New_York")
     opens = [datetime(day.year, day.month, day.day, 4, tzinfo=zone) for day in sessions("XNYS", FIRST_MINUTES, LAST_MINUTES)]
     return _body([int(one.astimezone(UTC).timestamp()) * 1000 + n * 60_000 for one in opens for n in range(960)])
