@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from redis import Redis
 from benchmarks.gate_parking import requests_of
 from marketfetch.local.valkey_server import start_valkey
 from marketfetch.quotas import Admission, Gate, KeyLimits, Parking, key_limits
+from marketfetch.quotas.limits import pool_argument
 
 KEY = key_limits("main", ["100000/second", "1000000/minute", "10000000/hour"])
 _NAMES = ("ready", "delayed", "granted", "running", "held", "tags", "epoch", "counts", "newer")
@@ -49,7 +48,7 @@ def admit_costs(short: bool) -> dict[str, Any]:
             0,
             "",
             0,
-            json.dumps([KEY.as_argument(datetime.now(UTC))]),
+            pool_argument((KEY,), int(time.time()) // 60),
             '[""]',
         ]
         times: dict[str, list[float]] = {}

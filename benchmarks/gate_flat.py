@@ -112,6 +112,7 @@ def main(
     found = {
         "parked requests": _measured([(size, size, 1, 1) for size in parked], requests, rounds),
         "keys": _measured([(size, 2_000, size, 1) for size in keys], requests, rounds),
+        "keys, all closed but one": _measured([(size, 2_000, size, 1) for size in keys], requests, rounds, used_up=True),
         "workers": _measured([(size, 2_000, 1, size) for size in workers], requests, rounds),
     }
     if as_json:
@@ -121,22 +122,29 @@ def main(
     for what, lines in found.items():
         for line in lines:
             click.echo(
-                f"{line['size']:>10,} {what:16} {line['us']:>8,.0f} us of Valkey a request ({line['ratio']:.2f}),"
+                f"{line['size']:>10,} {what:25} {line['us']:>8,.0f} us of Valkey a request ({line['ratio']:.2f}),"
                 f" {line['admits']:.2f} admits"
             )
 
 
-def _measured(sizes: Sequence[tuple[int, int, int, int]], requests: int, rounds: int) -> list[dict[str, float]]:
-    """Each size is (what is shown, parked requests, keys, workers); the sizes take turns in one server."""
+def _measured(
+    sizes: Sequence[tuple[int, int, int, int]], requests: int, rounds: int, *, used_up: bool = False
+) -> list[dict[str, float]]:
+    """Each size is (what is shown, parked requests, keys, workers); the sizes take turns in one server.
+
+    `used_up`: each key but one has made its one call of the hour.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(start_valkey(folder))
         fleets: dict[int, Fleet] = {}
         for number, (size, parked, keys, workers) in enumerate(sizes):
-            limits = tuple(key_limits(f"key{one}", ["100000/second", "10000000/hour"]) for one in range(keys))
+            wide, once = ["100000/second", "10000000/hour"], ["1/hour"]
+            limits = tuple(key_limits(f"key{one}", once if used_up and one else wide) for one in range(keys))
             fleets[size] = Fleet(server.url, f"pool{number}", limits, workers, stack)
-            fleets[size].park(parked)
-            fleets[size].run(min(requests, 50))
+            first = 2 * keys if used_up else min(requests, 50)
+            fleets[size].park(parked + first)
+            fleets[size].run(first)
         found: dict[int, list[tuple[float, float]]] = {size: [] for size in fleets}
         for _ in range(rounds):
             for size, fleet in fleets.items():

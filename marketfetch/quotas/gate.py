@@ -52,6 +52,9 @@ _MOST_RAW: Final = 20
 class Gate(KeyState):
     """The gate of one pool (the keys of one vendor that may serve the same requests). Raises RedisError when Redis is away."""
 
+    #: Fewer keys are looked at one by one at each admit, which costs less than to note which of them are closed.
+    many_keys: int = 16
+
     def __init__(self, redis: Redis, *, pool: str) -> None:
         super().__init__(redis, pool=pool)
 
@@ -108,7 +111,7 @@ class Gate(KeyState):
             args=[
                 *(self.prefix, min(room, _ADMIT_AT_ONCE), most_granted, start_by_ms, held_again_ms, most_held),
                 *(ahead_ms * 1000, epoch, clock_us, pool_argument(tuple(keys), int(time.time()) // 60, lanes)),
-                *(most_held_bytes, busy_from, unstored_ms, json.dumps(lanes)),
+                *(most_held_bytes, busy_from, unstored_ms, json.dumps(lanes), self.many_keys),
             ],
         )
         wait_ms = None if wait_us < 0 else wait_us / 1000

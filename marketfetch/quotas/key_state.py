@@ -94,6 +94,7 @@ class KeyState:
             *("until", "why", "aside", "strikes", "struck", "ill", "illby"),
             *("suspect", "verdict", "unknown", "sentences", "sentence"),
         )
+        self.redis.zrem(f"{self.prefix}closed", label)
         self.wake()
 
     def wake(self) -> None:

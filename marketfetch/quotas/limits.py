@@ -122,10 +122,9 @@ class KeyLimits:
         counts = [window.count for window in self.reserved_windows] + [calendar.count for calendar in self.calendars]
         return max(1, min(counts) // 100) if counts else 0
 
-    def as_argument(self, now: datetime) -> dict[str, Any]:
-        """The key as admit.lua decodes it: in microseconds, with the calendar days around `now`."""
+    def terms(self, now: datetime) -> dict[str, Any]:
+        """What limits the key, as admit.lua decodes it: in microseconds, with the calendar days around `now`."""
         return {
-            "label": self.label,
             "concurrency": self.concurrency or 0,
             "keep": self.most_stamps,
             "ttl": self.remembered_s,
@@ -133,7 +132,6 @@ class KeyLimits:
             "windows": [[one.count, one.window_ms * 1000, int(one.strict), int(one.pool)] for one in self.windows],
             "calendars": [[one.zone, one.count, one.periods(now)] for one in self.calendars],
             "lanes": self.lanes,
-            **({"print": self.secret_print} if self.secret_print else {}),
         }
 
 
@@ -188,17 +186,23 @@ def key_limits(label: str, limits: Sequence[str], *, concurrency: int | None = N
 
 @lru_cache(maxsize=64)
 def pool_argument(keys: tuple[KeyLimits, ...], minute: int, lanes: tuple[str, ...] = ("",)) -> str:
-    """The keys of a pool that serve one of these lanes as admit.lua decodes them, JSON.
+    """The keys of a pool that serve one of these lanes as admit.lua decodes them, JSON: `{"terms": [...], "keys": [...]}`.
 
-    They come with the calendar days around `minute` (Unix time / 60).
+    A key is its label, the place of its terms, counted from 1, and the print of its secret. The terms come with the calendar
+    days around `minute` (Unix time / 60); those that many keys of one plan have in common stand there once.
     """
     now = datetime.fromtimestamp(minute * 60, UTC)
     together = {
         "pool_keep": max((one.most_stamps for one in keys), default=0),
         "pool_ttl": max((one.remembered_s for one in keys), default=0),
     }
-    serving = [one for one in keys if not set(lanes).isdisjoint(one.lanes)]
-    return json.dumps([{**one.as_argument(now), **together} for one in serving])
+    places: dict[KeyLimits, int] = {}
+    listed: list[tuple[str, int, str]] = []
+    for key in keys:
+        if not set(lanes).isdisjoint(key.lanes):
+            plan = replace(key, label="", secret_print="")
+            listed.append((key.label, places.setdefault(plan, len(places) + 1), key.secret_print))
+    return json.dumps({"terms": [{**plan.terms(now), **together} for plan in places], "keys": listed}, separators=(",", ":"))
 
 
 def _lower_before_zone(text: str) -> str:

@@ -52,10 +52,11 @@ class SteppedScripts(Scripts):
 
 
 class SteppedGate(Gate):
-    """A gate with the scripts above."""
+    """A gate with the scripts above, for which each pool has many keys if `many_keys` is 1."""
 
-    def __init__(self, redis: Redis, *, pool: str, newest: int = FORMAT) -> None:
+    def __init__(self, redis: Redis, *, pool: str, newest: int = FORMAT, many_keys: int = Gate.many_keys) -> None:
         super().__init__(redis, pool=pool)
+        self.many_keys = many_keys
         self._scripts = SteppedScripts(redis, newest=newest)
 
 
@@ -111,7 +112,7 @@ def snapshot(redis: Redis, prefix: str) -> Snapshot:
     answers, found = pipe.execute(), Snapshot()
     for name, value, ttl in zip(names, answers[::2], answers[1::2], strict=True):
         head, _, rest = name.partition(":")
-        if head in ("day", "done", "early", "unstarted", "raised", "storing") and ttl < 0:
+        if head in ("day", "done", "early", "unstarted", "raised", "storing", "closed") and ttl < 0:
             found.without_end.append(name)
         if head == "req":
             found.records[rest] = _text(value)
@@ -137,7 +138,7 @@ def snapshot(redis: Redis, prefix: str) -> Snapshot:
             found.tasks = _text(value)
         elif head == "counts":
             found.counts = {one: int(value) for one, value in _text(value).items()}
-        elif head not in ("epoch", "over"):
+        elif head not in ("epoch", "over", "closed"):
             assert head in ("ready", "delayed", "newer", "granted", "running", "held"), f"a key that nobody knows: {name}"
             found.places[head] = {one.decode(): int(score) for one, score in value}
     return found

@@ -13,8 +13,9 @@ import fakeredis
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
+from redis import Redis
 
-from marketfetch.quotas import KeyLimits, Parking, key_limits
+from marketfetch.quotas import Gate, KeyLimits, Parking, key_limits
 from marketfetch.quotas.values import KeyHistory
 from tests.quotas.machine import BEGINS, GateMachine
 from tests.quotas.stepped import CLOCK, DAY, ShortDays, SteppedGate
@@ -34,7 +35,16 @@ def any_redis(request):
 
 @pytest.mark.timeout(3600 if EXAMPLES else 900)
 def test_lua_and_model_agree_step_by_step(any_redis):
-    machine = type("Machine", (GateMachine,), {"redis": any_redis})
+    agree_step_by_step(any_redis, many_keys=Gate.many_keys)
+
+
+@pytest.mark.timeout(3600 if EXAMPLES else 900)
+def test_they_agree_too_where_closed_keys_are_skipped(redis):
+    agree_step_by_step(redis, many_keys=1)
+
+
+def agree_step_by_step(redis: Redis, *, many_keys: int) -> None:
+    machine = type("Machine", (GateMachine,), {"redis": redis, "many_keys": many_keys})
     run_state_machine_as_test(
         machine,
         settings=settings(

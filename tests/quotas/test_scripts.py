@@ -256,6 +256,10 @@ def everything(redis: Redis) -> dict[str, int]:
     look()
     gate.admit(room=9, most_granted=99, keys=(replace(FREE, lanes=("", "0123456789abcdef"), secret_print="p"),))
     look()
+    gate.park([Parking(id="d", arguments="{}"), Parking(id="e", arguments="{}")], job="J")
+    for _ in range(2):
+        gate.admit(room=1, most_granted=99, keys=tuple(key_limits(f"k{n}", ["1/hour"]) for n in range(gate.many_keys)))
+    look()
     return seen
 
 

@@ -10,6 +10,7 @@
 --       12 open calls from which no child is free to wait
 --       13 ms for which no batch was stored though some wait before admission stops
 --       14 the lanes that these keys serve, JSON: "" for the one without an owner; a key serves all of its `lanes`
+--       15 the number of keys from which on those that are closed are skipped until they can open
 -- Returns { "ok" | "epoch" | "clock" | "stale", wait in us or -1, how many were left to workers of a newer release,
 --           then per grant { id, fence, label, attempts, arguments, message, kind } }
 --       epoch, clock: the call history is lost, or time has stepped: nothing was granted, see marketfetch/quotas/epoch.py;

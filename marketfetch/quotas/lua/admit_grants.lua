@@ -1,12 +1,43 @@
 -- Part of admit: which key serves which request of a lane, and what the script returns.
 
+-- Keys of a pool that has as many may be skipped until they can open: prefix .. 'closed' has until when, in us. The end of a call
+-- of a key takes it out, and so does an operator; what else opens a key, such as a higher limit, is seen after 5 s at the latest.
+-- Shortly before a key opens it is looked at again, so that no difference between two callers' `ahead` matters.
+local _MANY, _CLOSED_FOR, _SHORTLY = tonumber(ARGV[15] or '16'), 5000000, 100000
+local terms, closed_until, closed, used = {}, {}, {}, {}
+
+-- A key is sent as { label, the place of its terms, the print of its secret }, and has the fields of its terms once it is needed.
+local function prepare(key)
+  setmetatable(key, terms[key[2]])
+  key.label, key.print = key[1], key[3] ~= '' and key[3] or nil
+  key.free, key.granted, key.ids, key.counters = 0, 0, {}, {}
+  local opens = closed_until[key.label]
+  if opens then key.free, key.at = 1, opens end
+end
+
+-- Looks at what the limits allow. A key that is closed is noted as such, unless other keys' calls count in its limits.
+local function look_and_note(key)
+  look(key)
+  local opens = math.min(key.at or now + _CLOSED_FOR, now + _CLOSED_FOR)
+  if key.notes and not key.pooled and opens > now + _SHORTLY then
+    closed[#closed + 1] = us(opens)
+    closed[#closed + 1] = key.label
+  end
+end
+
 -- The key that can serve first; of the keys that are open now, the one that has waited longest for its turn.
 local function first_to_serve()
   local best = nil
-  for _, key in ipairs(pool) do
-    if not key.shut and (key.free <= 0 or key.pooled) then look(key) end
+  for i = lane.first, lane.last do
+    local key = pool[i]
+    if not key.label then prepare(key) end
+    if not key.shut and (key.free <= 0 or key.pooled) then look_and_note(key) end
     if answer[1] ~= 'ok' then return nil end
-    if key.at and (not best or key.at < best.at) then best = key end
+    if key.at and (not best or key.at < best.at) then
+      best = key
+      -- None can be earlier than now, so that the others need no look.
+      if key.at <= now then return key end
+    end
   end
   return best
 end
@@ -15,14 +46,11 @@ end
 local _MOST_PASSED = 100
 local granted, members, bands, turns, expired, passed = 0, {}, {}, {}, 0, 0
 
--- The next request of the lane; those that are certain to be granted leave the lane together.
+-- The next request of the lane, which this key serves; those that are certain to be granted leave the lane together.
 local popped, taken = {}, 0
-local function next_in_lane()
+local function next_in_lane(key)
   if taken == #popped then
-    local sure = 0
-    for _, key in ipairs(pool) do
-      if key.at and key.at <= now and not key.pooled then sure = sure + key.free end
-    end
+    local sure = key.at <= now and not key.pooled and key.free or 1
     popped, taken = redis.call('ZPOPMIN', lane.set, math.max(1, math.min(sure, room))), 0
   end
   parked, taken, lane.parked = parked - 1, taken + 2, lane.parked - 1
@@ -36,14 +64,16 @@ local function grant(id, record, key, fields)
   members[#members + 1] = now_ms + start_by
   members[#members + 1] = id
   answer[#answer + 1] = { id, fence, key.label, tonumber(fields[5] or '0'), fields[6], fields[7] or '', 'go' }
+  if #key.ids == 0 then used[#used + 1] = key end
   key.ids[#key.ids + 1] = id
   key.free, key.granted = key.free - 1, key.granted + 1
   granted, pool_granted, room = granted + 1, pool_granted + 1, room - 1
   -- Keys take turns: the one that has just served moves to the end.
-  for i, one in ipairs(pool) do
-    if one == key then table.remove(pool, i) break end
-  end
-  pool[#pool + 1] = key
+  local at = lane.first
+  while pool[at] ~= key do at = at + 1 end
+  for i = at, lane.first + 1, -1 do pool[i] = pool[i - 1] end
+  lane.first, lane.last = lane.first + 1, lane.last + 1
+  pool[lane.last] = key
 end
 
 -- Drops an expired task without a call. Another waiter keeps the place; the releaser marks the task, now or at the next due.
@@ -69,19 +99,28 @@ local function leave(id, fields)
   redis.call('ZADD', KEYS[9], format_of(fields[10]), id)
 end
 
-local every_key = {}
 if room > 0 and parked > 0 then
-  every_key = cjson.decode(ARGV[10])
-  for _, key in ipairs(every_key) do
-    key.free, key.granted, key.ids, key.counters, key.serves = 0, 0, {}, {}, {}
-    for _, window in ipairs(key.windows) do key.pooled = key.pooled or window[4] == 1 end
-    for _, name in ipairs(key.lanes) do key.serves[name] = true end
+  local sent = cjson.decode(ARGV[10])
+  terms = sent.terms
+  local many = #sent.keys >= _MANY
+  for _, one in ipairs(terms) do
+    one.__index, one.serves, one.notes = one, {}, many
+    for _, window in ipairs(one.windows) do one.pooled = one.pooled or window[4] == 1 end
+    for _, name in ipairs(one.lanes) do one.serves[name] = true end
   end
   for _, one in ipairs(lanes) do
-    one.pool = {}
-    for _, key in ipairs(every_key) do
-      if key.serves[one.name] then one.pool[#one.pool + 1] = key end
+    one.pool, one.first, one.last = {}, 1, 0
+    for _, key in ipairs(sent.keys) do
+      if terms[key[2]].serves[one.name] then
+        one.last = one.last + 1
+        one.pool[one.last] = key
+      end
     end
+  end
+  if many then
+    -- Later ones were noted before the clock stepped back.
+    local noted = redis.call('ZRANGEBYSCORE', prefix .. 'closed', us(now + _SHORTLY + 1), us(now + _CLOSED_FOR), 'WITHSCORES')
+    for i = 1, #noted, 2 do closed_until[noted[i]] = tonumber(noted[i + 1]) end
   end
 end
 
@@ -102,7 +141,7 @@ local function serve()
       lane.opens_later = true
       return
     end
-    local id = next_in_lane()
+    local id = next_in_lane(key)
     local record = prefix .. 'req:' .. id
     local fields = redis.call('HMGET', record, 't', 'p', 'j', 'f', 'a', 'q', 'm', 'x', 'o', 'r')
     if fields[1] then
@@ -153,13 +192,11 @@ end
 if granted > 0 then
   redis.call('ZADD', KEYS[3], unpack(members))
   wait_until((now_ms + start_by) * 1000)
-  for _, key in ipairs(every_key) do
-    if #key.ids > 0 then
-      redis.call('SADD', prefix .. 'open:' .. key.label, unpack(key.ids))
-      for _, counter in ipairs(key.counters) do
-        redis.call('INCRBY', prefix .. counter, #key.ids)
-        redis.call('EXPIRE', prefix .. counter, 259200)
-      end
+  for _, key in ipairs(used) do
+    redis.call('SADD', prefix .. 'open:' .. key.label, unpack(key.ids))
+    for _, counter in ipairs(key.counters) do
+      redis.call('INCRBY', prefix .. counter, #key.ids)
+      redis.call('EXPIRE', prefix .. counter, 259200)
     end
   end
   -- A band's virtual time is the tag of its last grant; a job keeps its last tag while it has requests in the lane.
@@ -186,6 +223,10 @@ if granted > 0 then
   end
   redis.call('HSET', KEYS[6], unpack(changes))
   redis.call('HINCRBY', KEYS[8], 'admitted', granted)
+end
+for i = 1, #closed, 1000 do
+  redis.call('ZADD', prefix .. 'closed', unpack(closed, i, math.min(i + 999, #closed)))
+  redis.call('PEXPIRE', prefix .. 'closed', 10000)
 end
 if granted > 0 then sleep_until_room() end
 -- The keys of a lane allow no call now, and the end of an open one may change that.

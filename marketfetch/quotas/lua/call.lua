@@ -25,6 +25,7 @@
 --                  the fastest, lost calls without a stamp (-1: an unknown number) and full, when the last was made;
 --                  lost:<us>, instead of lost, for a window of that length; print, of its secret
 --   secrets        hash: print of a secret -> the label under which its calls are counted
+--   closed         sorted set label -> until when (us) an admit of a pool with many keys need not look at this key
 --   day:<label>:<zone>:<date>   calls counted for a calendar day
 -- Per request that does not get as far as its call:
 --   unstarted      sorted set id -> how often in a row its grant has expired unstarted; gone a minute after the last time
@@ -216,6 +217,7 @@ local function close_call(prefix, id, record, now, made, sent)
   local label = fields[1] or ''
   redis.call('SREM', prefix .. 'open:' .. label, id)
   if label == '' then return end
+  redis.call('ZREM', prefix .. 'closed', label)  -- it may allow more now
   local key = prefix .. 'key:' .. label
   if made then
     local early = now

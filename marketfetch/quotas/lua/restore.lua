@@ -20,6 +20,7 @@ if standing and standing ~= ARGV[2] then
 end
 local now = clock()
 run_even_when_full(prefix)
+redis.call('DEL', prefix .. 'closed')
 
 -- A long window has its own number of lost calls: the reserved calls without a stamp, whatever gaps there were before. The
 -- calls that an append-only file may lack are added to it.
