@@ -1,4 +1,4 @@
-"""The figures of `make coverage` outlive a process that was killed while it wrote its own."""
+"""The figures of `make coverage`: they outlive a process that was killed while it wrote its own, and count branches apart."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from coverage import CoverageData
 
 from tests.coverage_parts import delete_broken
+from tests.coverage_shares import shares
 
 
 def written(folder: Path, name: str) -> Path:
@@ -28,3 +29,14 @@ def test_a_part_that_is_cut_or_holed_is_left_out_and_the_others_are_kept(tmp_pat
     assert whole.exists()
     assert not cut.exists()
     assert not holed.exists()
+
+
+def test_branches_are_counted_apart_from_lines():
+    def file(lines: int, branches: int) -> dict[str, dict[str, float]]:
+        counts = {"covered_lines": lines, "num_statements": 100, "covered_branches": branches, "num_branches": 10}
+        return {"summary": {**counts, "percent_covered": 97.5}}
+
+    found = shares(
+        {"tasks/a.py": file(100, 9), "tasks/b/c.py": file(90, 10), "providers/d.py": file(100, 10), "x.py": file(0, 0)}
+    )
+    assert found == {"tasks": (95.0, 95.0), "providers": (100.0, 100.0)}
