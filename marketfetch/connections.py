@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from marketfetch.addresses import broker, database_url, redis_prefix, redis_url
 from marketfetch.quotas import Gate, failpoints
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 #: Stands for the Redis of the settings while it is set; see `replaced`.
 _instead: Redis | None = None
+#: Seconds that a command, and a new connection, wait for Redis. A worker is patient, since its call is made already.
+_PATIENT: Final = {"socket_timeout": 10.0, "socket_connect_timeout": 5.0}
+_FOR_PEOPLE: Final = {"socket_timeout": 3.0, "socket_connect_timeout": 2.0}
+_for_people = False
 
 
 @contextmanager
@@ -37,6 +41,16 @@ def replaced(redis: Redis) -> Iterator[None]:
 def is_replaced() -> bool:
     """True within `replaced`: what is counted there is no work of this installation."""
     return _instead is not None
+
+
+def wait_as_people_do() -> None:
+    """From now on this process gives up a Redis that does not respond after 3 s, and asks it once: a server of people calls it.
+
+    With the timeouts of a worker, and their repetition, a page would stay empty for 40 s.
+    """
+    global _for_people
+    _for_people = True
+    _forget()
 
 
 def redis() -> Redis:
@@ -104,7 +118,14 @@ def _forget() -> None:
 def _redis(_pid: int) -> Redis:
     if _instead is not None:
         return _instead
-    return new_redis(socket_timeout=10, socket_connect_timeout=5, health_check_interval=25)
+    if not _for_people:
+        return new_redis(**_PATIENT, health_check_interval=25)
+    from redis.backoff import NoBackoff
+    from redis.exceptions import ConnectionError as Lost
+    from redis.retry import Retry
+
+    # A connection that Redis has closed meanwhile is made anew; a command that took too long is not sent again.
+    return new_redis(**_FOR_PEOPLE, health_check_interval=25, retry=Retry(NoBackoff(), 1, supported_errors=(Lost,)))
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 MarketfetchError          what was asked can't be done: what happened, why, and what to do
 ├── UnknownJob            no job has this id                                        404
 ├── BadRequestError       the arguments are wrong, or the job's state forbids it    422
+│   ├── UnknownName       no schedule, dead message or key has this name            404
 │   ├── WrongValueError   what was written can't be right (a dataset that there is not); the command exits with 2
 │   └── UnreadableJob     the recorded job is damaged, or another release made it
 └── UnavailableError      Redis, the database or a key is not there now             503
@@ -25,6 +26,10 @@ class UnknownJob(MarketfetchError):
 
 class BadRequestError(MarketfetchError):
     """The arguments are wrong, or the state of the job forbids what was asked. For a web app: 422."""
+
+
+class UnknownName(BadRequestError):
+    """No schedule, dead message or key has this name. For a web app: 404."""
 
 
 class WrongValueError(BadRequestError):

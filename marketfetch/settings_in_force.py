@@ -76,6 +76,7 @@ def refresh(*, redis: Redis | None = None, store: Callable[[], Store] = connecti
             return False
         _state.look_at = at + LOOK_S
         announced = _announced(redis)
+        _state.look_at = time.monotonic() + LOOK_S  # a Redis that hangs has taken longer than that
         if announced == _state.announced and at < _state.database_at and not now:
             return False
         changed = _read(store)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from marketfetch.configured import keys, owners, owners_of
-from marketfetch.exceptions import UnavailableError
+from marketfetch.exceptions import BadRequestError
 from marketfetch.jobs.key_owners import keys_of
 from marketfetch.jobs.planning import make_spec, plan
 from marketfetch.quotas.lanes import lane
@@ -79,10 +79,10 @@ def test_a_wish_is_of_its_owners_keys_or_is_refused_with_what_to_do(configured):
     configured('["main:m", "acme:s"]', '{"acme": "acme"}')
     assert keys_of("polygon", "acme") == keys_of("polygon", "acme", or_without=True) == "acme"
     assert keys_of("polygon", "") == keys_of("polygon", "root", or_without=True) == ""
-    with pytest.raises(UnavailableError, match=r"The owner 'nobody' has no key of polygon.*--add LABEL --owner 'nobody'"):
+    with pytest.raises(BadRequestError, match=r"The owner 'nobody' has no key of polygon.*--add LABEL --owner 'nobody'"):
         keys_of("polygon", "nobody")
     configured('["acme:s"]', '{"acme": "acme"}')
-    with pytest.raises(UnavailableError, match="Every key of polygon belongs to an owner"):
+    with pytest.raises(BadRequestError, match="Every key of polygon belongs to an owner"):
         keys_of("polygon", "")
     configured('["main:m"]')
     assert keys_of("polygon", "anyone") == "", "without owners of keys an owner is a word to find jobs by"

@@ -55,6 +55,7 @@ def serve(*, host: str | None, port: int | None, hosts: tuple[str, ...], origins
     from marketfetch.extras import need
 
     need("fastapi", "jinja2", "uvicorn", for_what="`marketfetch serve`")
+    from marketfetch import connections
     from marketfetch.cli.owner import owner
     from marketfetch.cli.signals import signals_as_exceptions
     from marketfetch.ops import access_tokens
@@ -79,6 +80,7 @@ def serve(*, host: str | None, port: int | None, hosts: tuple[str, ...], origins
                     "one. Or listen on 127.0.0.1."
                 )
             server_logs.setup()
+            connections.wait_as_people_do()
             api = make_api(rules, owner=owner())
             with http_server.listen(host, port) as listening:
                 at = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from marketfetch import vendors
 from marketfetch.addresses import without_a_key
 from marketfetch.configured import owners
-from marketfetch.exceptions import UnavailableError
+from marketfetch.exceptions import BadRequestError
 
 
 def keys_of(provider: str, owner: str, *, or_without: bool = False) -> str:
     """The owner whose keys a new job is fetched with; "" for the keys without an owner.
 
     While no key of the vendor has an owner, those keys serve everyone. `or_without`: the owner is only the name of a token or
-    of a system's user, so without a key of its own it has those without an owner. Raises UnavailableError.
+    of a system's user, so without a key of its own it has those without an owner. Raises BadRequestError.
     """
     if provider not in vendors.names():
         return ""  # the plan refuses it with a sentence
@@ -23,13 +23,13 @@ def keys_of(provider: str, owner: str, *, or_without: bool = False) -> str:
     if not known:
         return ""  # refused with `no_key`, after the wish itself was checked
     if owner and owned and not or_without:
-        raise UnavailableError(
+        raise BadRequestError(
             f"The owner {owner!r} has no key of {provider}, so nothing was submitted: the keys that there are belong to other "
             f"owners, or to none. Give it one, `marketfetch set providers.{provider}.api_keys --add LABEL --owner {owner!r}`, "
             "or submit without an owner."
         )
     if "" not in known:
-        raise UnavailableError(
+        raise BadRequestError(
             f"Every key of {provider} belongs to an owner, and this job is of none of them, so nothing was submitted. Submit "
             f"with owner=..., or add a key without an owner: `marketfetch set providers.{provider}.api_keys --add LABEL`."
         )

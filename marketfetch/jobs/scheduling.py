@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from marketfetch import connections, redis_errors
-from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError
+from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError, UnknownName
 from marketfetch.jobs.submission import Submitted, database, id_for
 from marketfetch.jobs.universe_wishes import symbols_to_ask
 from marketfetch.jobs.updating import calendars_of, check_update, update, update_for
@@ -204,7 +204,7 @@ def _named(settings: Settings, name: str) -> Schedule:
         known = [one.name for one in settings.schedule]
         meant = did_you_mean(name, known)
         there_are = f"There are {', '.join(known)}." if known else "Add a [[schedule]] to marketfetch.toml: it has none."
-        raise BadRequestError(f"There is no schedule {name[:64]!r}. {meant}{' ' if meant else ''}{there_are}")
+        raise UnknownName(f"There is no schedule {name[:64]!r}. {meant}{' ' if meant else ''}{there_are}")
     return found
 
 

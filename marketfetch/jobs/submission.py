@@ -153,7 +153,7 @@ def submit_for(
 
 
 def with_keys(spec: JobSpec, owner: str, *, or_without: bool = False) -> JobSpec:
-    """The wish with the owner whose keys it is fetched with. Raises UnavailableError for an owner without a key."""
+    """The wish with the owner whose keys it is fetched with. Raises BadRequestError for an owner without a key."""
     whose = keys_of(spec.provider, owner, or_without=or_without)
     return spec.model_copy(update={"keys_of": whose}) if whose else spec
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from marketfetch import connections, redis_errors, vendors
 from marketfetch.addresses import broker, broker_setting
-from marketfetch.exceptions import BadRequestError, UnavailableError, WrongValueError
+from marketfetch.exceptions import BadRequestError, UnavailableError, UnknownName, WrongValueError
 from marketfetch.extras import MissingExtra, need
 from marketfetch.lazy_logger import logger
 from marketfetch.ops import redis_writes
@@ -249,7 +249,7 @@ def _one(redis: Redis, number: str, *, key: str = "") -> DeadLetter:
         if len(found) > 1:
             raise BadRequestError(_several("dead messages", number, [one[0].decode() for one in found]))
         if not found:
-            raise BadRequestError(_unknown(number, [one.decode() for one, _ in kept]))
+            raise UnknownName(_unknown(number, [one.decode() for one, _ in kept]))
     return _letter(*found[0])
 
 

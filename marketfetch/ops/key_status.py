@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from marketfetch import connections, redis_errors, vendors
 from marketfetch.configured import keys, labels, owners_of
-from marketfetch.exceptions import BadRequestError, UnavailableError, WrongValueError
+from marketfetch.exceptions import BadRequestError, UnavailableError, UnknownName, WrongValueError
 from marketfetch.lengths import in_words
 from marketfetch.ops import redis_writes, workers
 from marketfetch.ops.finding import Finding, Level
@@ -144,9 +144,7 @@ def _owner(label: str, provider: str | None) -> str:
             f"say which with --provider, such as --provider {owners[0]}."
         )
     everyone = sorted({one for labels in known.values() for one in labels})
-    raise BadRequestError(
-        f"No key is labelled {label!r}. Labels are: {', '.join(everyone) or 'none, as no key is configured'}."
-    )
+    raise UnknownName(f"No key is labelled {label!r}. Labels are: {', '.join(everyone) or 'none, as no key is configured'}.")
 
 
 def _away(error: redis_errors.RedisError) -> UnavailableError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
@@ -29,6 +29,7 @@ from marketfetch.web import (
     vendor_routes,
 )
 from marketfetch.web.guards import AccessRules, Guards
+from marketfetch.web.known_parameters import known_parameters
 from marketfetch.web.pages import every_page
 from marketfetch.web.pages.page_refusals import of_guards, or_page
 from marketfetch.web.web_service import Service
@@ -63,7 +64,7 @@ def make_api(rules: AccessRules, *, owner: str = "") -> FastAPI:
     )
     api.state.service = Service(rules, owner)
     for routes in _ROUTES:
-        api.include_router(routes.router, prefix=PREFIX)
+        api.include_router(routes.router, prefix=PREFIX, dependencies=[Depends(known_parameters)])
     api.include_router(api_page.router)
     api.include_router(metrics_routes.router)
     for router in every_page.ROUTERS:

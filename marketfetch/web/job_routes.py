@@ -25,9 +25,11 @@ from marketfetch.jobs.job_list import listing
 from marketfetch.jobs.job_status import failures, status
 from marketfetch.jobs.job_values import Failure, JobStatus
 from marketfetch.jobs.lookup import known_job, recorded
+from marketfetch.jobs.planning import spec_of
 from marketfetch.jobs.submission import Submitted, id_for, submit, submit_for
 from marketfetch.jobs.updating import update, update_for
 from marketfetch.jobs.wish_size import at_most
+from marketfetch.phrases import joined
 from marketfetch.storage.store import Job, NoTables
 from marketfetch.web.access import OwnReader, OwnSubmitter
 from marketfetch.web.bodies import JobWish, UpdateWish, Wish
@@ -72,14 +74,14 @@ async def submit_job(request: Request, wish: JobWish, caller: OwnSubmitter, once
     The same wish of one owner within a minute is one job. After an error nothing is recorded, unless the sentence says so.
     """
     wished = _owned(wish.arguments(), caller)
-    return await _submitted(request, caller, partial(submit, **wished), partial(submit_for, **wished), once)
+    return await _submitted(request, caller, partial(submit, **wished), partial(submit_for, **wished), once, wished)
 
 
 @router.post("/updates", response_model=SubmittedJob, status_code=201, summary="Submit an update")
 async def submit_update(request: Request, wish: UpdateWish, caller: OwnSubmitter, once: Once = None) -> Response:
     """Submits the last sessions of these symbols, less what is stored and final. Where nothing is new it makes no call."""
     wished = _owned(wish.arguments(), caller)
-    return await _submitted(request, caller, partial(update, **wished), partial(update_for, **wished), once)
+    return await _submitted(request, caller, partial(update, **wished), partial(update_for, **wished), once, wished)
 
 
 @router.get("/jobs", response_model=JobList, summary="The latest jobs")
@@ -149,7 +151,9 @@ def _owned(wished: dict[str, Any], caller: Caller) -> dict[str, Any]:
     return {**wished, "owner": owner, "keys_without_owner": wished["owner"] is None and not caller.bound_to}
 
 
-async def _submitted(request: Request, caller: Caller, once: Any, repeated: Any, key: str | None) -> Response:
+async def _submitted(
+    request: Request, caller: Caller, once: Any, repeated: Any, key: str | None, wished: dict[str, Any]
+) -> Response:
     """Submits once for each idempotency key. A client that got no response sends the same again."""
     await service_of(request).count_submit(caller)
     if key is None:
@@ -158,7 +162,7 @@ async def _submitted(request: Request, caller: Caller, once: Any, repeated: Any,
         # The job's id is derived from the key and its caller: two callers may use the same one.
         task_id = f"api:{json.dumps([caller.owner, key])}"
         job_id = id_for(task_id)
-        known = await calls_of(request).quick(partial(_is_recorded, job_id))
+        known = await calls_of(request).quick(partial(_is_recorded, job_id, wished))
         await _planned(request, partial(repeated, task_id))
         found = await calls_of(request).quick(lambda: status(job_id))
         done = Submitted(job_id, found.requests.total, new=not known)
@@ -176,12 +180,32 @@ async def _planned(request: Request, function: Callable[[], T]) -> T:
     return await calls_of(request).planning(bounded)
 
 
-def _is_recorded(job_id: str) -> bool:
-    """Raises StoreError, UnavailableError."""
+def _is_recorded(job_id: str, wished: dict[str, Any]) -> bool:
+    """Raises Refused where its wish was another one, StoreError, UnavailableError."""
     try:
-        return recorded().job(job_id) is not None
+        job = recorded().job(job_id)
     except NoTables:
         return False
+    if job is not None and (differs := _other_words(job, wished)):
+        raise Refused(
+            422,
+            f"This Idempotency-Key was sent with another wish before, which is job {job.id}: {joined(differs)} "
+            f"{'differs' if len(differs) == 1 else 'differ'}. Nothing was submitted. Send a key of its own with each wish.",
+        )
+    return job is not None
+
+
+def _other_words(job: Job, wished: dict[str, Any]) -> list[str]:
+    """Which words of a wish are not those of a recorded job. Days may be relative, and lists of symbols may have changed."""
+    spec, symbols = spec_of(job), wished["symbols"]
+    pairs: dict[str, tuple[Any, Any]] = {
+        "provider": (spec.provider, wished["provider"]),
+        "name": (job.name, wished.get("name") or ""),
+        "tags": (set(job.tags), set(wished.get("tags") or ())),
+    }
+    if not any(one.startswith("@") for one in symbols):
+        pairs["symbols"] = ({one.casefold() for one in spec.symbols}, {one.strip().casefold() for one in symbols})
+    return [name for name, (before, now) in pairs.items() if before != now]
 
 
 def named_job(caller: Caller, job: str) -> Job:

@@ -26,16 +26,19 @@ async def quotas_health(request: Request, _caller: Reader) -> Response:
 
 
 @router.post("/quotas/{label}/pause", response_model=Quotas, summary="Pause a key")
-async def pause(request: Request, label: str, body: Pause, _caller: Operator) -> Response:
-    """Makes no call with this key for a while. What runs goes on."""
-    calls = calls_of(request)
-    await calls.quick(lambda: key_status.pause(label, provider=body.provider, seconds=body.seconds))
+async def pause(
+    request: Request, label: str, _caller: Operator, body: Pause | None = None, provider: str | None = None
+) -> Response:
+    """Makes no call with this key for a while; what runs goes on. `provider`: where several have a key of that label."""
+    calls, wished = calls_of(request), body or Pause()
+    of = wished.provider or provider
+    await calls.quick(lambda: key_status.pause(label, provider=of, seconds=wished.seconds))
     return await calls.answer(_quotas)
 
 
 @router.post("/quotas/{label}/resume", response_model=Quotas, summary="Resume a key")
 async def resume(request: Request, label: str, _caller: Operator, provider: str | None = None) -> Response:
-    """Ends the pause of this key, and uses it again if it was set aside."""
+    """Ends the pause of this key, and uses it again if it was set aside. `provider`: as for its pause."""
     calls = calls_of(request)
     await calls.quick(lambda: key_status.resume(label, provider=provider))
     return await calls.answer(_quotas)

@@ -18,7 +18,7 @@ from starlette.routing import Match
 from typing_extensions import TypedDict
 
 from marketfetch.documents.command_problem import TYPES
-from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError, UnknownJob
+from marketfetch.exceptions import BadRequestError, MarketfetchError, UnavailableError, UnknownJob, UnknownName
 from marketfetch.ops import redis_writes
 from marketfetch.ops.changing_settings import StaleChange
 from marketfetch.redaction import Redactor
@@ -83,7 +83,7 @@ def refused(error: Exception) -> Refused:
     """The refusal that an error stands for: 404, 412, 422, 503; else 500, whose cause stands in the log alone."""
     if isinstance(error, Refused):
         return error
-    if isinstance(error, UnknownJob):
+    if isinstance(error, UnknownJob | UnknownName):
         return Refused(404, str(error))
     if isinstance(error, StaleChange):
         return Refused(412, str(error))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
+import urllib.error
 import urllib.request
 from http.client import HTTPResponse
 
 import pytest
 
 from marketfetch.jobs.submission import submit
+from marketfetch.local.valkey_server import start_valkey
 from tests.cli.conftest import Started, shell  # noqa: F401 (pytest finds the fixture here)
 from tests.jobs.conftest import emptied  # noqa: F401
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -77,3 +81,28 @@ def test_a_client_follows_jobs_across_a_kill_and_a_stop_ends_its_stream_in_time(
         assert list(events) == [], "the stream ends, whole"
         assert time.monotonic() - began < 60, "5 s on a quiet machine"
     assert "the web API is stopped" in two.err.read_text()
+
+
+def test_a_redis_that_hangs_is_said_soon_and_all_goes_on_when_it_responds(serve, shell, tmp_path):  # noqa: F811
+    with start_valkey(tmp_path / "valkey") as hangs:
+        shell.variables["MARKETFETCH_REDIS_URL"] = hangs.url
+        _, url = serve()
+        base = url.removesuffix("/api/v1")
+        assert status_of(f"{base}/api/v1/quotas") == 200
+        os.kill(hangs.pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            assert [status_of(f"{base}/api/v1/quotas"), status_of(f"{base}/api/v1/health")] == [503, 503]
+            # Each takes 3 s on a quiet machine, and once a second the look for other settings as many; a worker waits 40 s.
+            assert time.monotonic() - began < 30
+        finally:
+            os.kill(hangs.pid, signal.SIGCONT)
+        eventually(lambda: status_of(f"{base}/api/v1/quotas") == 200, what="it responds")
+
+
+def status_of(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=100) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        return error.code

@@ -93,7 +93,7 @@ def test_a_key_is_paused_and_resumed(client):
     assert (paused["label"], paused["paused_why"]) == ("main", "paused by an operator")
     assert 0 < paused["paused_ms"] <= 60_000
     assert client.post("quotas/main/resume").json()["keys"][0]["paused_ms"] == 0
-    assert "No key is labelled 'other'" in client.refused(client.post("quotas/other/pause", json={}), 422)
+    assert "No key is labelled 'other'" in client.refused(client.post("quotas/other/pause", json={}), 404)
     assert "more than 0" in client.refused(client.post("quotas/main/pause", json={"seconds": 0}), 422)
 
 
@@ -102,7 +102,7 @@ def test_a_dead_message_is_shown_and_dropped(filled):
     assert filled.get(f"dead/{message}").json()["message"] == "{"
     assert filled.ask("DELETE", f"dead/{message}").json()["id"] == message
     assert filled.get("dead").json() == {"messages": []}
-    assert "There is no dead message" in filled.refused(filled.post(f"dead/{message}/retry"), 422)
+    assert "There is no dead message" in filled.refused(filled.post(f"dead/{message}/retry"), 404)
 
 
 def test_a_schedule_is_listed_run_paused_and_resumed(client, tmp_path, monkeypatch):
@@ -115,7 +115,7 @@ def test_a_schedule_is_listed_run_paused_and_resumed(client, tmp_path, monkeypat
     made = client.post("schedules/nightly/run")
     assert made.status_code == 201
     assert client.get(f"jobs/{made.json()['job']}").json()["tags"] == ["schedule:nightly"]
-    assert "Did you mean nightly?" in client.refused(client.post("schedules/nighty/run"), 422)
+    assert "Did you mean nightly?" in client.refused(client.post("schedules/nighty/run"), 404)
 
 
 def test_gaps_are_chosen_and_repaired(filled):
@@ -178,3 +178,10 @@ def away(error: Exception):
         raise error
 
     return fails
+
+
+def test_a_parameter_that_a_path_does_not_have_is_refused_and_not_ignored(client):
+    said = client.refused(client.get("bars?symbol=AAPL&strat=2024-01-02"), 422)
+    assert said.startswith("There is no parameter 'strat'. Did you mean start? This path has symbol,")
+    assert client.refused(client.get("health?x=1"), 422) == "There is no parameter 'x'. This path has none."
+    assert client.get("jobs?limit=5&tag=x").status_code == 200

@@ -83,6 +83,25 @@ def test_a_wish_with_an_idempotency_key_is_one_job_whenever_it_comes(client):
 
 
 @pytest.mark.parametrize(
+    ("other", "differs"),
+    [
+        ({"symbols": ["AAPL", "NVDA"]}, "symbols differs"),
+        ({"name": "another"}, "name differs"),
+        ({"name": "another", "tags": ["x"]}, "name and tags differ"),
+        ({"provider": "alpha_vantage"}, "provider differs"),
+    ],
+)
+def test_an_idempotency_key_of_another_wish_is_refused_and_not_swallowed(client, other, differs):
+    once = {"Idempotency-Key": "order 7"}
+    job = client.post("jobs", json=WISH, headers=once).json()["job"]
+    said = client.refused(client.post("jobs", json={**WISH, **other}, headers=once), 422)
+    assert said.startswith(f"This Idempotency-Key was sent with another wish before, which is job {job}: {differs}.")
+    assert [one["job"] for one in client.get("jobs").json()["jobs"]] == [job]
+    lower = {**WISH, "symbols": [one.lower() for one in WISH["symbols"]]}
+    assert client.post("jobs", json=lower, headers=once).status_code == 200
+
+
+@pytest.mark.parametrize(
     ("path", "body", "status", "says"),
     [
         ("jobs", {**WISH, "provider": "polygn"}, 422, "There is no vendor 'polygn'. Did you mean 'polygon'?"),

@@ -77,7 +77,7 @@ def test_what_is_of_everyone_is_refused_to_a_bound_token(clients):
 
 def test_an_owner_without_a_key_is_refused_and_a_token_without_an_owner_uses_the_keys_without_one(clients):
     nobody, house = clients("nobody-app", scope="submit", owner="nobody"), clients("house-app", scope="submit")
-    assert "The owner 'nobody' has no key of polygon" in nobody.refused(nobody.post("jobs", json=WISH), 503)
+    assert "The owner 'nobody' has no key of polygon" in nobody.refused(nobody.post("jobs", json=WISH), 422)
     assert house.post("jobs", json=WISH).status_code == 201
 
 
