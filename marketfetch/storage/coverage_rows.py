@@ -99,9 +99,10 @@ def changes(
         rows = list(before)
         for one in span.new:
             rows = merged(rows, one, turns=turns.get(span.series, ()))
-        kept = {row.first_day for row in rows}
+        # No two intervals of a series overlap, so the first day is the key of a row; a search in lists would be quadratic.
+        kept, known = {row.first_day for row in rows}, {row.first_day: row for row in before}
         gone += [(span.series, row.first_day) for row in before if row.first_day not in kept]
-        put += [row for row in rows if row not in before]
+        put += [row for row in rows if known.get(row.first_day) != row]
     return Changes(gone, put)
 
 
