@@ -48,6 +48,9 @@ class Chosen:
     last one likewise. Empty replies from before the first bar lead to no earlier date: the listing began later. A session that
     is not final yet is never missing. Of a session that has a bar, stretches without one count from `stretch_minutes` on, those
     outside of the regular hours with `extended` alone.
+
+    `due`: each series from its first bar on, if that is later than `start`, up to the last session that is final by its
+    calendar, also behind its last bar; a series without a bar lacks nothing then.
     """
 
     provider: str | None = None
@@ -58,6 +61,7 @@ class Chosen:
     end: date | None = None
     stretch_minutes: int = STRETCH_MINUTES
     extended: bool = False
+    due: bool = False
 
     def takes(self, key: Key) -> bool:
         provider, symbol, timespan, adjustment = key
@@ -209,6 +213,9 @@ def _compare(
     lasts = [*([int(days[-1])] if len(days) else []), *(known.last for known in asked.known)]
     first = unix_day(chosen.start) if chosen.start else min(firsts, default=None)
     last = unix_day(chosen.end) if chosen.end else max(lasts, default=None)
+    if chosen.due:
+        first = None if first is None or first_bar is None else max(first, first_bar)
+        last = calendar.last_final if chosen.end is None else last
     if first is None or last is None or first > last:
         return
     expected = calendar.sessions(first, last)

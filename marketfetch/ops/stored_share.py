@@ -49,22 +49,22 @@ class Group:
     days: list[DayShare]
 
 
-def shares(store: Store, over: Iterable[Stale] = (), *, weeks: int = WEEKS) -> list[Group]:
-    """The last `weeks` weeks. A session before the first bar of a series does not count, nor one behind the last of `over`, of
-    which the vendor has no more. Raises StoreError."""
+def shares(store: Store, over: Iterable[Stale] = (), *, weeks: int = WEEKS, at_ms: int | None = None) -> list[Group]:
+    """The last `weeks` weeks at `at_ms` (Unix ms; None: now). A session before the first bar of a series does not count, nor
+    one behind the last of `over`, of which the vendor has no more. Raises StoreError."""
     import numpy as np
 
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
     begin = now_ms // _DAY_MS - 7 * weeks
     ended = {(one.provider, one.symbol, one.timespan, one.adjustment): one.last for one in over if one.last is not None}
     expected: dict[tuple[str, str, str], Ints] = {}
     found: dict[tuple[str, str, str], Ints] = {}
     counts: dict[tuple[str, str, str], int] = {}
-    known = dict(_with_calendars(store, now_ms))
     firsts = {number: first for number, (first, _) in ends(store).items() if first is not None}
+    known = {one: calendar for one, calendar in _with_calendars(store, now_ms) if one.number in firsts}
     for one, days in _days(store, list(known), begin):
         key, calendar = (one.provider, one.timespan, one.adjustment), known[one]
-        first = max(begin, _first_day(firsts[one.number], one)) if one.number in firsts else begin
+        first = max(begin, _first_day(firsts[one.number], one))
         last = ended.get((one.provider, one.symbol, one.timespan, one.adjustment))
         due = calendar.sessions(first, calendar.last_final if last is None else unix_day(last)) - begin
         counts[key] = counts.get(key, 0) + 1

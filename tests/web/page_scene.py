@@ -171,10 +171,10 @@ def _bars(today: date) -> None:
         columns = {"open": close + random.normal(0, 1, len(kept)), "close": close}
         columns["high"] = np.maximum(columns["open"], close) + abs(random.normal(0, 0.8, len(kept)))
         columns["low"] = np.minimum(columns["open"], close) - abs(random.normal(0, 0.8, len(kept)))
-        ts = np.array([_midnight(date_of(int(days[n]))) for n in kept], dtype=np.int64)
+        ts = np.array([midnight(date_of(int(days[n]))) for n in kept], dtype=np.int64)
         last = np.arange(len(kept)) == len(kept) - 1
         volume = np.round(random.lognormal(15, 0.4, len(kept)))
-        _store(symbol, BarColumns.build(ts, partial=last & (symbol == "AAPL"), volume=volume, **columns))
+        store_bars(symbol, BarColumns.build(ts, partial=last & (symbol == "AAPL"), volume=volume, **columns))
     ex_date = date_of(int(days[210])).isoformat()
     row = LedgerRow(
         "splits", "splits", 0, "polygon", "AAPL", "stored", rows=1, calls=1, called_at_ms=time.time_ns() // 1_000_000
@@ -182,11 +182,12 @@ def _bars(today: date) -> None:
     connections.store().store([Batch(row, records=Records("splits", (("AAPL", ex_date, 4.0, 1.0, ""),)))])
 
 
-def _store(symbol: str, bars: BarColumns) -> None:
-    row = LedgerRow(f"bars-{symbol}", f"bars-{symbol}", 0, "polygon", symbol, "stored", rows=len(bars), calls=1, called_at_ms=1)
+def store_bars(symbol: str, bars: BarColumns) -> None:
+    root = f"bars-{symbol}-{bars.ts[0]}"
+    row = LedgerRow(root, root, 0, "polygon", symbol, "stored", rows=len(bars), calls=1, called_at_ms=1)
     series = BarSeries("polygon", symbol, "1d", "raw", bars, "America/New_York")
     assert connections.store().store([Batch(row, (series,))]) == [True]
 
 
-def _midnight(day: date) -> int:
+def midnight(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=NEW_YORK).timestamp() * 1000)

@@ -259,5 +259,5 @@ def test_a_chart_says_what_is_not_stored_and_its_numbers_are_the_stored_ones(bro
 
 def test_missing_sessions_are_asked_for(browser):
     done = browser.send("/freshness/repair").headers["location"]
-    assert "jobs ask for what is missing" in browser.page(done)
+    assert "1 job asks for what is missing" in browser.page(done)
     assert "repair" in browser.page("/?tag=repair")

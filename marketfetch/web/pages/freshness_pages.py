@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request, Response
@@ -15,8 +15,10 @@ from marketfetch.exceptions import BadRequestError
 from marketfetch.frames.stored_bars import reading
 from marketfetch.jobs.gap_repair import can_mend, repair
 from marketfetch.ops import stored_share
-from marketfetch.ops.missing_sessions import Chosen, Found, Gap, find
-from marketfetch.ops.staleness import freshness
+from marketfetch.ops.lacking_lately import lately
+from marketfetch.ops.missing_minutes import Stretch
+from marketfetch.ops.missing_sessions import Gap
+from marketfetch.phrases import counted, joined
 from marketfetch.storage.store import Store
 from marketfetch.web.pages import heat_map
 from marketfetch.web.pages.html_pages import shown
@@ -33,7 +35,7 @@ async def freshness_page(request: Request, caller: Reading, done: str = "", n: i
     """What is stored of each day, and what is behind."""
 
     def found() -> dict[str, Any]:
-        said = f"{n:,} jobs ask for what is missing: see the list of jobs." if done == "repair" else ""
+        said = _said(n) if done == "repair" else ""
         try:
             with reading() as store:
                 return {**_of(store), "notice": said}
@@ -44,46 +46,56 @@ async def freshness_page(request: Request, caller: Reading, done: str = "", n: i
 
 
 @router.post("/freshness/repair")
-async def repair_page(request: Request, caller: Operating) -> Response:
-    """Submits jobs for the missing sessions of the page's weeks that a call may bring, and for nothing else."""
+async def repair_page(request: Request, caller: Operating, of: Literal["all", "behind"] = "all") -> Response:
+    """Submits jobs for the missing sessions of the page that a call may bring, or for those of stale series alone."""
     await service_of(request).count_submit(caller)
 
     def repaired() -> int:
         with reading() as store:
-            missing = _missing(store).missing
-        return len(repair([one for one in missing if can_mend(one)], owner=caller.owner))
+            found = lately(store)
+        chosen = found.missing if of == "all" else found.behind
+        return len(repair([one for one in chosen if can_mend(one)], owner=caller.owner))
 
     return RedirectResponse(f"/freshness?done=repair&n={await calls_of(request).long(repaired)}", 303)
 
 
+def _said(jobs: int) -> str:
+    if not jobs:
+        return "No call can bring what is missing, so no job was submitted."
+    return f"{counted(jobs, 'job asks', 'jobs ask')} for what is missing: see the list of jobs."
+
+
 def _of(store: Store) -> dict[str, Any]:
-    fresh = freshness(store)
-    groups = stored_share.shares(store, [one for one in fresh.stale if one.over])
-    missing = _missing(store)
+    found = lately(store)
     sessions = Counter[str]()
-    for one in missing.missing:
-        sessions[one.why] += one.sessions if isinstance(one, Gap) else 1
-    document = freshness_document(fresh)
+    for one in found.missing:
+        sessions[one.why] += one.sessions if isinstance(one, Gap) else 0
+    document = freshness_document(found.fresh)
     return {
         **document,
         "series": [{**one, "address": _address(one)} for one in document["series"][:_LISTED]],
-        "groups": [heat_map.drawing(one) for one in groups if one.days],
-        "missing": dict(sessions),
-        "mendable": sum(one.sessions if isinstance(one, Gap) else 1 for one in missing.missing if can_mend(one)),
+        "groups": [heat_map.drawing(one) for one in found.groups if one.days],
+        "missing": {why: number for why, number in sessions.items() if number},
+        "mendable": _in_words(one for one in found.missing if can_mend(one)),
+        "behind": _in_words(one for one in found.behind if can_mend(one)),
         "weeks": stored_share.WEEKS,
     }
 
 
 def _nothing() -> dict[str, Any]:
-    return {"groups": [], "missing": {}, "mendable": 0, "weeks": stored_share.WEEKS}
+    return {"groups": [], "missing": {}, "mendable": "", "behind": "", "weeks": stored_share.WEEKS}
 
 
-def _missing(store: Store) -> Found:
-    return find(store, Chosen(start=_begin()))
-
-
-def _begin() -> date:
-    return datetime.now(UTC).date() - timedelta(weeks=stored_share.WEEKS)
+def _in_words(missing: Iterable[Gap | Stretch]) -> str:
+    """`12 sessions`, or `12 sessions and parts of 2 sessions`; "" for nothing."""
+    sessions, parts = 0, set()
+    for one in missing:
+        if isinstance(one, Stretch):
+            parts.add((one.provider, one.symbol, one.timespan, one.adjustment, one.day))
+        else:
+            sessions += one.sessions
+    words = [counted(sessions, "session")] if sessions else []
+    return joined([*words, *([f"parts of {counted(len(parts), 'session')}"] if parts else [])])
 
 
 def _address(one: Any) -> str:

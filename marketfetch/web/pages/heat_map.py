@@ -43,7 +43,7 @@ def drawing(of: Group) -> dict[str, Any]:
         "side": SIDE,
         "stored": stored,
         "expected": expected,
-        "percent": f"{100 * stored / expected:.1f}" if stored < expected else "100",
+        "percent": f"{1000 * stored // expected / 10}" if stored < expected else "100",
         "lacking": lacking[:_MOST_LISTED],
         "lacking_days": len(lacking),
     }
