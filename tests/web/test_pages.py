@@ -118,8 +118,10 @@ def test_the_buttons_of_a_job_do_what_they_say(browser, scene):
 def test_keys_rest_and_go_on(browser):
     assert "The key main rests." in browser.page(browser.send("/keys/polygon/main/pause", length="15 min").headers["location"])
     assert "in 15 min" in browser.page("/keys")
+    assert "<span>no call until it is resumed" in browser.page("/keys")
     browser.send("/keys/polygon/old/resume")
     assert "set aside" not in browser.page("/keys")
+    assert "owner" not in browser.page("/keys"), "no key here has one"
     assert "A pause is" in browser.send("/keys/polygon/main/pause", length="9 y").text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -84,3 +85,9 @@ def test_an_owner_without_a_key_is_refused_and_a_token_without_an_owner_uses_the
 def test_a_token_that_operates_is_bound_to_nobody(clients):
     with pytest.raises(BadRequestError, match="has the scope read or submit"):
         access_tokens.create("wide", scope="operate", owner="acme")
+
+
+def test_the_page_of_keys_names_the_owner_of_each(clients):
+    page = clients("of-house", scope="read").get("/keys").text
+    notes = dict(re.findall(r'<h3 id="key-polygon-\d+">(\w+) .*?<p class="note">([^<]+)</p>', page, re.DOTALL))
+    assert notes == {"acme": "owner acme", "main": "no owner"}

@@ -35,9 +35,15 @@ async def keys_page(request: Request, caller: Reading, done: str = "", label: st
         known = any(one.key.label == label for one in lines)
         notice = {"pause": f"The key {label} rests.", "resume": f"The key {label} may be used again."}.get(done, "")
         parked = {one.provider: one.parked for one in lines}
+        owned = {one.provider for one in lines if one.owners}
         return {
             "pools": [
-                {"name": name, "parked": number, "keys": [_shown(one) for one in lines if one.provider == name]}
+                {
+                    "name": name,
+                    "parked": number,
+                    "owned": name in owned,
+                    "keys": [_shown(one) for one in lines if one.provider == name],
+                }
                 for name, number in parked.items()
             ],
             "unserved": list(key_status.unserved().values()),
@@ -89,12 +95,12 @@ def _state(key: KeyReport) -> tuple[str, str]:
 
 
 def _next(key: KeyReport) -> str:
-    """The milliseconds until the next call, as words."""
+    """When the next call may be made, as words."""
     if key.aside_why:
-        return "none before it is resumed"
+        return "no call until it is resumed"
     if key.opens_ms is None:
-        return "when an open call ends"
-    return "now" if key.opens_ms == 0 else f"in {in_words(key.opens_ms / 1000)}"
+        return "next call when an open call ends"
+    return "next call now" if key.opens_ms == 0 else f"next call in {in_words(key.opens_ms / 1000)}"
 
 
 def _draining(key: KeyReport, number: int) -> dict[str, Any]:
