@@ -131,8 +131,7 @@ def next_step(state: JobStatus) -> str:
     if state.state == "failed":
         from marketfetch.jobs.asked_again import is_refusal
 
-        unknown = [one for one in state.failures if _UNKNOWN_SYMBOL in one.reason]
-        if len(unknown) == state.requests.failed:
+        if unknown := unknown_symbols(state):
             what = "the corrected symbol" if len(unknown) == 1 else "the corrected symbols"
             return f"A retry would bring the same: fetch {what}. `marketfetch vendors` shows how each vendor writes them."
         refused = [one for one in state.failures if is_refusal(one.reason)]
@@ -141,6 +140,12 @@ def next_step(state: JobStatus) -> str:
         again = "makes the failed request again" if state.requests.failed == 1 else "makes the failed requests again"
         return f"`marketfetch retry {state.job}` {again}."
     return ""
+
+
+def unknown_symbols(state: JobStatus) -> list[str]:
+    """The symbols of the failed requests, where the vendor does not know any of them; none where one failed otherwise."""
+    unknown = [one.symbol for one in state.failures if _UNKNOWN_SYMBOL in one.reason]
+    return sorted(set(unknown)) if len(unknown) == state.requests.failed else []
 
 
 def of_retry(state: JobStatus) -> str:

@@ -20,6 +20,15 @@ _ADVICE: Final = (
 _OTHER: Final = "look at the rows of that day at another vendor, and report them to the vendor if they are wrong"
 
 
+#: The reasons whose advice is a new call of the same range.
+_ASK_AGAIN: Final = ("two rows of one time differ", "the row has not the")
+
+
+def asks_again(reason: str) -> bool:
+    """True if the advice for this reason is to ask for the rows again."""
+    return reason.startswith(_ASK_AGAIN)
+
+
 def advice(reason: str) -> str:
     """Returns the beginning of a sentence, without a full stop, for a reason that a reject has."""
     return next((todo for begin, todo in _ADVICE if reason.startswith(begin)), _OTHER)

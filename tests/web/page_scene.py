@@ -105,10 +105,10 @@ def furnish(redis: Any) -> Scene:
     running = _job([*SYMBOLS, *MORE], today, name="nightly-us", tags=["eod"])
     failed, done = _job(["AAPL", "TSLA", "X-1"], today, owner="research"), _job(["MSFT"], today, owner="ann")
     cancelled = _job(["NFLX", "ORCL"], today - timedelta(days=30), owner="ann")
-    _over(running, 21, rows=252, rejects=(Reject.of(17, "low", "191.20", "is above open or close", symbol="AAPL"),) * 3)
-    _over(done, 9, rows=252)
-    _over(failed, 1, rows=250)
-    _over(failed, 9, failed="the vendor gave no usable answer: Unavailable: HTTP 503 five times in a row")
+    end_requests(running, 21, rows=252, rejects=(Reject.of(17, "low", "191.20", "is above open or close", symbol="AAPL"),) * 3)
+    end_requests(done, 9, rows=252)
+    end_requests(failed, 1, rows=250)
+    end_requests(failed, 9, failed="the vendor gave no usable answer: Unavailable: HTTP 503 five times in a row")
     cancel(cancelled)
     _keys(redis)
     workers.beat(redis, workers.HEARTBEAT + "here:1", ["polygon", "alpha_vantage", "nasdaq"])
@@ -128,7 +128,7 @@ def _job(symbols: list[str], end: date, **handle: Any) -> str:
     return submit("polygon", symbols, start=end - timedelta(days=365), end=end - timedelta(days=3), again=True, **handle).job_id
 
 
-def _over(job: str, most: int, *, rows: int = 0, failed: str = "", rejects: tuple[Reject, ...] = ()) -> None:
+def end_requests(job: str, most: int, *, rows: int = 0, failed: str = "", rejects: tuple[Reject, ...] = ()) -> None:
     for number, one in enumerate(connections.store().unfinished(job, most)):
         now = time.time_ns() // 1_000_000 - 400 * number
         row = LedgerRow(

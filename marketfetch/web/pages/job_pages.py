@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from marketfetch.documents.job_documents import job_line
-from marketfetch.documents.outcome import next_step, sentences, waits
+from marketfetch.documents.outcome import next_step, sentences, unknown_symbols, waits
 from marketfetch.jobs import steering
 from marketfetch.jobs.job_list import Listing, listing
 from marketfetch.jobs.job_status import spec_or_reason, status
@@ -116,7 +117,7 @@ def of_job(job: Job, state: JobStatus, caller: Caller) -> dict[str, Any]:
             {"reason": reason, "number": number, "symbols": sorted(set(symbols[reason]))[:_MOST_SYMBOLS]}
             for reason, number in reasons.most_common(_MOST_REASONS)
         ],
-        "next": next_of(state),
+        "next": next_of(state) | ({"form": form_for(state, wish)} if wish else {}),
         "own": caller.may("operate") or (caller.may("submit") and job.owner == caller.owner),
     }
 
@@ -125,7 +126,16 @@ def next_of(state: JobStatus) -> dict[str, str]:
     """What a user may do next: the sentence of the command line, and the button that does the same; "" for no button."""
     sentence = next_step(state)
     button = next((one for one in ("resume", "retry") if sentence.startswith(f"`marketfetch {one} ")), "")
-    return {"sentence": sentence, "button": button}
+    return {"sentence": sentence, "button": button, "form": ""}
+
+
+def form_for(state: JobStatus, wish: Mapping[str, Any]) -> str:
+    """The address of the form that submits a job again, of the symbols that the vendor does not know; "" for no such symbol."""
+    unknown = unknown_symbols(state) if state.state == "failed" else []
+    if not unknown:
+        return ""
+    given = {name: wish[name] or "" for name in ("dataset", "timespan", "adjustment", "start", "end")}
+    return "/submit?" + urlencode({"provider": state.provider, "symbols": " ".join(unknown), **given, "name": state.name})
 
 
 def job_of(job_id: str) -> Job | None:
