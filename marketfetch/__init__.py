@@ -21,31 +21,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from marketfetch.async_marketfetch import AsyncMarketfetch as AsyncMarketfetch
-    from marketfetch.exceptions import BadRequestError as BadRequestError
-    from marketfetch.exceptions import MarketfetchError as MarketfetchError
-    from marketfetch.exceptions import UnavailableError as UnavailableError
-    from marketfetch.exceptions import UnknownJob as UnknownJob
-    from marketfetch.frames.bar_frames import bars as bars
-    from marketfetch.frames.record_frames import records as records
-    from marketfetch.jobs.forecast import Forecast as Forecast
-    from marketfetch.jobs.forecast import plan as plan
-    from marketfetch.jobs.job_list import list_jobs as list_jobs
-    from marketfetch.jobs.job_status import status as status
-    from marketfetch.jobs.job_values import Counts as Counts
-    from marketfetch.jobs.job_values import Failure as Failure
-    from marketfetch.jobs.job_values import JobStatus as JobStatus
-    from marketfetch.jobs.job_values import JobSummary as JobSummary
-    from marketfetch.jobs.job_values import NextCall as NextCall
-    from marketfetch.jobs.steering import cancel as cancel
-    from marketfetch.jobs.steering import resume as resume
-    from marketfetch.jobs.steering import retry as retry
-    from marketfetch.jobs.steering import wait as wait
-    from marketfetch.jobs.submission import Submitted as Submitted
-    from marketfetch.jobs.submission import submit as submit
-    from marketfetch.jobs.updating import update as update
-
 #: Where each public name stands.
 _PUBLIC = {
     "async_marketfetch": ("AsyncMarketfetch",),
@@ -88,7 +63,31 @@ __all__ = [
     "wait",
 ]
 
-if not TYPE_CHECKING:
+if TYPE_CHECKING:
+    from marketfetch.async_marketfetch import AsyncMarketfetch as AsyncMarketfetch
+    from marketfetch.exceptions import BadRequestError as BadRequestError
+    from marketfetch.exceptions import MarketfetchError as MarketfetchError
+    from marketfetch.exceptions import UnavailableError as UnavailableError
+    from marketfetch.exceptions import UnknownJob as UnknownJob
+    from marketfetch.frames.bar_frames import bars as bars
+    from marketfetch.frames.record_frames import records as records
+    from marketfetch.jobs.forecast import Forecast as Forecast
+    from marketfetch.jobs.forecast import plan as plan
+    from marketfetch.jobs.job_list import list_jobs as list_jobs
+    from marketfetch.jobs.job_status import status as status
+    from marketfetch.jobs.job_values import Counts as Counts
+    from marketfetch.jobs.job_values import Failure as Failure
+    from marketfetch.jobs.job_values import JobStatus as JobStatus
+    from marketfetch.jobs.job_values import JobSummary as JobSummary
+    from marketfetch.jobs.job_values import NextCall as NextCall
+    from marketfetch.jobs.steering import cancel as cancel
+    from marketfetch.jobs.steering import resume as resume
+    from marketfetch.jobs.steering import retry as retry
+    from marketfetch.jobs.steering import wait as wait
+    from marketfetch.jobs.submission import Submitted as Submitted
+    from marketfetch.jobs.submission import submit as submit
+    from marketfetch.jobs.updating import update as update
+else:
 
     def __getattr__(name: str) -> object:
         if name in _MODULE_OF:

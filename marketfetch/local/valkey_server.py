@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import IO, Final, Self, cast
 
 from marketfetch.extras import need
 from marketfetch.local.private_files import NotPrivateError, private, private_folder, write_private
@@ -204,9 +204,7 @@ def _spawn(folder: Path, port: int, *, password: str, appendonly: bool, lock: IO
             start_new_session=True,
             umask=0o077,
         )
-    if process.stdin is None:
-        raise ServerError("Valkey was started without a way to configure it")
-    with contextlib.suppress(BrokenPipeError), process.stdin as configuration:
+    with contextlib.suppress(BrokenPipeError), cast("IO[bytes]", process.stdin) as configuration:
         # The folder's name may hold spaces and quotes; JSON's quoting is one that Valkey reads.
         configuration.write("".join(f"{name} {json.dumps(value)}\n" for name, value in options.items()).encode())
     return process

@@ -84,10 +84,10 @@ async def misbehave(handler: RequestHandler, stage: str, way: str) -> None:
 async def _send(stream: IOStream, stage: str, way: str) -> None:
     proper, wrong = beginning(stage, way)
     await stream.write(proper)
-    if way == "drips":
-        for one in itertools.cycle(wrong):
-            await stream.write(bytes([one]))
-            await asyncio.sleep(DRIP_SECONDS)
+    drops = itertools.cycle(wrong)
+    while way == "drips":
+        await stream.write(bytes([next(drops)]))
+        await asyncio.sleep(DRIP_SECONDS)
     while way == "endless":
         await stream.write(wrong)
     await stream.write(wrong[:3] if way == "stands still" else wrong)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+__all__ = ["InProcessSandbox", "SimulatedCall", "in_process_sandbox"]
+
 if TYPE_CHECKING:
     from marketfetch.testing.sandbox_in_process import InProcessSandbox as InProcessSandbox
     from marketfetch.testing.sandbox_in_process import in_process_sandbox as in_process_sandbox
     from marketfetch.testing.simulated_vendors import SimulatedCall as SimulatedCall
-
-__all__ = ["InProcessSandbox", "SimulatedCall", "in_process_sandbox"]
-
-if not TYPE_CHECKING:
+else:
 
     def __getattr__(name: str) -> object:
         """Loaded at first use: pytest imports this package in every project, also in those that never use it."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import redis
 
-from marketfetch.local.valkey_server import ServerError, adopt_valkey, find_valkey, start_valkey
+from marketfetch.local import valkey_server
+from marketfetch.local.valkey_server import ServerError, Valkey, adopt_valkey, find_valkey, start_valkey
 
 
 def client(url: str) -> redis.Redis:
@@ -112,3 +116,54 @@ def test_stopping_a_server_that_is_gone_touches_no_other_process(tmp_path: Path)
     adopted.pid = os.getpid()  # as if the pid had been given to somebody else
     adopted.stop()
     assert not adopted.alive()
+
+
+@pytest.mark.parametrize(("gone_after", "sent"), [(1, ["SIGTERM"]), (2, ["SIGTERM", "SIGKILL"]), (9, ["SIGTERM", "SIGKILL"])])
+def test_a_server_that_does_not_stop_gets_a_sigkill_and_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone_after: int, sent: list[str]
+) -> None:
+    signals: list[str] = []
+    monkeypatch.setattr("os.kill", lambda _, number: signals.append(signal.Signals(number).name))
+    monkeypatch.setattr(valkey_server, "_wait_gone", lambda *_, **__: len(signals) >= gone_after)
+    (tmp_path / "valkey.json").write_text("{}")
+    process: Any = SimpleNamespace()
+    Valkey(tmp_path, "127.0.0.1", 1, 2**22 + 1, "0" * 40, process).stop()
+    assert signals == sent
+    assert not (tmp_path / "valkey.json").exists()
+
+
+def test_a_folder_in_which_another_process_starts_a_server_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(valkey_server, "_ticks", lambda _: iter((None,)))
+    (tmp_path / "valkey.json").write_text("half of a no")
+    with (tmp_path / "valkey.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert adopt_valkey(tmp_path) is None
+        assert (tmp_path / "valkey.json").exists(), "the other process's file is removed"
+        with pytest.raises(ServerError, match=r"a Valkey runs in .* already \(it does not answer yet\)"):
+            start_valkey(tmp_path)
+
+
+def test_a_lock_is_waited_for_until_its_time_is_over(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as held, (tmp_path / "lock").open("w") as wanted:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert not valkey_server._take(wanted, seconds=0.03)
+        fcntl.flock(held, fcntl.LOCK_UN)
+        assert valkey_server._take(wanted, seconds=0.03)
+
+
+def test_a_free_port_that_is_taken_meanwhile_is_tried_again_with_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def spawn(_: Path, port: int, **__: Any) -> Any:
+        tried.append(port)
+        (tmp_path / "valkey.log").write_text("Address already in use")
+
+    monkeypatch.setattr(valkey_server, "_spawn", spawn)
+    monkeypatch.setattr(valkey_server, "_wait_ready", lambda *_: None)
+    with pytest.raises(ServerError, match=r"did not start in .*: Address already in use"):
+        start_valkey(tmp_path)
+    assert len(tried) == 5

@@ -154,3 +154,11 @@ def test_unknown_symbols_are_unknown() -> None:
     found = pair("BTC", "USD")
     assert found is not None
     assert found.name == "X:BTCUSD"
+
+
+def test_the_exchange_keeps_a_holiday_from_the_year_in_which_it_began_to() -> None:
+    def third_monday_of_january(year: int) -> bool:
+        return any(day.month == 1 and 15 <= day.day <= 21 and day.weekday() == 0 for day in holidays(year))
+
+    assert [third_monday_of_january(year) for year in (1997, 1998)] == [False, True]
+    assert [any(day.month == 6 for day in holidays(year)) for year in (2021, 2022)] == [False, True]
