@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import warnings
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
 import marketfetch
 from marketfetch.cli.main import marketfetch as command
 from marketfetch.exceptions import AdjustmentWarning, BadRequestError
+from marketfetch.frames import adjusted_bars
+from marketfetch.frames.adjusted_bars import adjusted_columns
+from marketfetch.frames.adjusting import Adjust, tell
 from marketfetch.schemas.coverage import Covered
 from marketfetch.schemas.ledger import Batch, LedgerRow
 from marketfetch.schemas.record_kinds import Records
+from marketfetch.storage.reading_back import bars as bars_of_store
 from marketfetch.storage.store import Store
+from marketfetch.storage.stored_series import StoredSeries, stored_series
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of
 from tests.imported_later import Later
 
@@ -252,3 +258,58 @@ def test_show_and_export_give_the_numbers_of_the_frame(stored, tmp_path):
     assert pl.read_parquet(file)["close"].to_list() == column(frame)
     manifest = json.loads((tmp_path / "files" / "_manifest.json").read_text())
     assert manifest["adjust"] == "all"
+
+
+def test_single_bars_of_minutes_are_adjusted_as_a_frame_of_them_is(stored, store, keep):
+    minutes = [one + (9 * 60 + 30 + n) * 60_000 for one in DAYS for n in range(3)]
+    keep("AAPL", columns_of(minutes, seed=3), adjustment="raw", timespan="1m", zone="America/New_York")
+    (series,) = [one for one in stored_series(store, ["AAPL"]) if one.timespan == "1m"]
+    found = bars_of_store(store, "polygon", "AAPL", "1m", adjustment="raw")
+    ways: tuple[Literal["splits", "all"], ...] = ("splits", "all")
+    for way in ways:
+        by = Adjust(way, date(2024, 3, 1))
+        ours = adjusted_columns(store, series, found, by)
+        frame = marketfetch.bars("AAPL", timespan="1m", adjust=way)
+        np.testing.assert_allclose(ours.close, column(frame), rtol=1e-12)
+        np.testing.assert_allclose(ours.volume, column(frame, "volume"), rtol=1e-12)
+        assert not np.allclose(ours.close[:3], found.close[:3])
+        none = adjusted_columns(store, series, found.take(np.array([], dtype=np.int64)), by)
+        assert len(none) == 0
+
+
+def test_bars_whose_days_are_in_no_known_zone_are_not_adjusted():
+    known, unknown = (StoredSeries(1, "polygon", "AAPL", "1m", "raw", zone) for zone in ("America/New_York", None))
+    ts = np.array(DAYS) + 10 * 3_600_000
+    columns: dict[str, Any] = {"n": np.zeros(10, dtype=np.int32), "ts": ts, "close": np.ones(10)}
+    batch = pa.RecordBatch.from_pydict(columns)
+    days = adjusted_bars._bars(batch, [known]).day
+    assert np.array_equal(days, adjusted_bars._of_columns(columns_of(ts), known).day)
+    for refused in (
+        lambda: adjusted_bars._bars(batch, [unknown]),
+        lambda: adjusted_bars._of_columns(columns_of(ts), unknown),
+    ):
+        with pytest.raises(BadRequestError, match="AAPL"):
+            refused()
+
+
+def test_a_range_without_bars_is_an_empty_frame(stored):
+    frame = marketfetch.bars("AAPL", adjust="all", start="2023-01-02", end="2023-01-05")
+    assert (frame.height, "close" in frame.columns) == (0, True)
+
+
+def test_two_symbols_of_a_vendor_are_adjusted_each_by_its_own_list(stored, store, keep):
+    other = keep("KO", columns_of(DAYS, seed=5), adjustment="raw", zone="America/New_York")
+    listed(store, ("KO", "2024-01-11", 2.0, 1.0, ""), symbol="KO")
+    frame = marketfetch.bars(["AAPL", "KO"], adjust="splits")
+    factor = {"AAPL": SPLITS * stored.close, "KO": np.array([0.5] * 7 + [1.0] * 3) * other.close}
+    for symbol, expected in factor.items():
+        np.testing.assert_allclose(column(frame.filter(frame["symbol"] == symbol)), expected, rtol=1e-12)
+
+
+def test_many_doubts_are_named_up_to_five_and_then_counted():
+    with pytest.warns(AdjustmentWarning) as told:
+        tell(f"doubt {n % 7}" for n in range(20))
+    assert [str(one.message) for one in told] == [
+        *(f"doubt {n}" for n in range(5)),
+        "2 more doubts about adjusted prices.",
+    ]

@@ -13,9 +13,10 @@ from click.testing import CliRunner, Result
 
 from marketfetch.cli.main import marketfetch as command
 from marketfetch.frames.comparing import differing
-from marketfetch.frames.disagreement_causes import Cash, Facts, volume_causes
-from marketfetch.frames.series_checks import DailyBars
+from marketfetch.frames.disagreement_causes import Cash, Facts, _cash_logs, volume_causes
+from marketfetch.frames.series_checks import DailyBars, ratio_in_words
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of
+from tests.frames.test_adjusted_bars import listed
 from tests.frames.test_doctor import FIRST, series, walk
 
 DAYS = [JANUARY_2 + n * DAY_MS for n in range(20)]
@@ -186,3 +187,50 @@ def test_what_can_not_be_compared_is_said(in_sqlite):
     assert "stored are raw of polygon and none of alpha_vantage" in run("AAPL", "--adjustment", "raw").output
     assert "There is no vendor 'polygn'" in CliRunner().invoke(command, ["compare", "polygn", "nasdaq", "AAPL"]).output
     assert run("NOSUCH").exit_code == 1
+
+
+def test_a_range_in_which_one_side_has_no_day_is_said(in_sqlite):
+    in_sqlite("AAPL", columns_of(DAYS), provider="polygon", **NEW_YORK)
+    in_sqlite("AAPL", columns_of(DAYS[:5]), provider="alpha_vantage", **NEW_YORK)
+    done = run("AAPL", "--start", "2024-01-10")
+    assert "AAPL: polygon and alpha_vantage have no day of this range in common." in done.output
+    document = json.loads(run("AAPL", "--start", "2024-01-10", "--json").stdout)["comparisons"][0]
+    assert (document["sessions"], document["first"], document["disagree"]) == (0, None, 0)
+
+
+def test_more_disagreements_than_the_limit_are_counted(in_sqlite):
+    bars = columns_of(DAYS)
+    in_sqlite("AAPL", bars, provider="polygon", **NEW_YORK)
+    in_sqlite("AAPL", replace(bars, close=bars.close * 1.2, high=bars.high * 1.2), provider="alpha_vantage", **NEW_YORK)
+    done = run("AAPL", "--limit", "1")
+    assert done.exit_code == 1
+    assert "1 of 19 sessions are listed: --limit lists more." in done.stderr
+    assert sum(line.startswith("2024-01-") for line in done.stdout.splitlines()) == 1, done.stdout
+    assert "are listed" not in run("AAPL", "--limit", "20").stderr
+
+
+def test_a_stored_dividend_that_the_vendor_still_names_explains_a_difference(configured, keep, store):
+    bars = columns_of(DAYS)
+    keep("AAPL", bars, provider="polygon", **NEW_YORK)
+    factor = np.where(np.arange(20) < 9, bars.close[9] / (bars.close[9] + 5), 1.0)
+    prices = {name: getattr(bars, name) * factor for name in ("open", "high", "low", "close", "vwap")}
+    keep("AAPL", replace(bars, **prices), provider="alpha_vantage", **NEW_YORK)
+    assert json.loads(run("AAPL", "--json").stdout)["comparisons"][0]["unexplained"] == 9
+    row = ("AAPL", "2024-01-11", 5.0, "USD", "CD", 4, None, None, None, "")
+    listed(store, row, kind="dividends")
+    assert json.loads(run("AAPL", "--json").stdout)["comparisons"][0]["unexplained"] == 0
+    listed(store, ("AAPL", "2023-01-11", *row[2:]), kind="dividends", day="2024-02-02")
+    assert json.loads(run("AAPL", "--json").stdout)["comparisons"][0]["unexplained"] == 9, "the vendor names it no more"
+
+
+def test_a_dividend_of_nothing_changes_no_price():
+    bars = series([10.0, 11.0, 12.0])
+    assert _cash_logs(bars, [Cash(FIRST + 1, 0.0)]).tolist() == [0.0] * 3
+    assert _cash_logs(bars, [Cash(FIRST + 1, 0.0), Cash(FIRST + 1, 11.0)]).tolist() == [-np.log(2), 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"), [(4.0, "4-for-1"), (0.1, "1-for-10"), (1.5, "3-for-2"), (1.0459323, "1.04593-for-1")]
+)
+def test_a_ratio_of_whole_numbers_is_written_with_them(ratio, words):
+    assert ratio_in_words(ratio) == words

@@ -5,18 +5,25 @@ from __future__ import annotations
 import dataclasses
 import json
 from datetime import date, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketfetch.cli.main import marketfetch as command
-from marketfetch.frames.data_doctor import _days_of
+from marketfetch.frames import data_doctor
+from marketfetch.frames.data_doctor import _days_of, _each, _fetch_splits, _of_splits, _outdated, _stale
 from marketfetch.frames.series_checks import Bounds, Calendar, DailyBars, SeriesFinding, check, contradicting, stopped
 from marketfetch.schemas.bars import BarColumns
 from marketfetch.storage import open_store
+from marketfetch.storage.store import Store
+from marketfetch.storage.stored_series import StoredSeries
+from marketfetch.storage.vendor_adjusted import StaleSeries
 from marketfetch.vendors.times import day_start_ms
 from tests.frames.conftest import DAY_MS, JANUARY_2, columns_of
 from tests.frames.test_gaps import bars_of, covered
@@ -325,3 +332,63 @@ def test_series_that_lie_across_batches_are_seen_whole(in_sqlite, tmp_path):
     store.close()
     document = json.loads(run("--json").stdout)
     assert (document["series"], document["bars"]) == (100, 25_000)
+
+
+def test_a_series_that_is_cut_between_two_batches_is_one_and_none_is_nothing():
+    series = [StoredSeries(n + 1, "polygon", symbol, "1d", "raw", "UTC") for n, symbol in enumerate("AB")]
+    ts = np.arange(4) * DAY_MS
+
+    def batch(numbers: list[int], ts: np.ndarray) -> pa.RecordBatch:
+        close = ts / DAY_MS + 1.0
+        values = dict.fromkeys(("open", "high", "low", "close", "volume", "vwap"), close)
+        return pa.RecordBatch.from_pydict({"n": np.array(numbers), "ts": ts, **values})
+
+    def each(*batches: pa.RecordBatch) -> list[tuple[str, list[float]]]:
+        source: Any = SimpleNamespace(batches=lambda *_: iter(batches))
+        return [(one.symbol, bars.close.tolist()) for one, bars in _each(source, series)]
+
+    assert each(batch([0, 0], ts[:2]), batch([0, 1], ts[2:])) == [("A", [1.0, 2.0, 3.0]), ("B", [4.0])]
+    assert each() == []
+
+
+def test_without_a_vendor_of_splits_no_command_is_named(monkeypatch):
+    one = StoredSeries(1, "polygon", "KO", "1d", "raw")
+    assert "`marketfetch fetch polygon KO --dataset splits`" in _fetch_splits(one)
+    monkeypatch.setattr(data_doctor, "vendors_with", lambda _: ())
+    assert _fetch_splits(one) == "No installed vendor has splits: look at the day at another source"
+
+
+def test_splits_of_a_date_are_a_finding_only_where_they_contradict_and_the_symbol_is_asked_for():
+    day = date(2024, 1, 10)
+    known = {("polygon", "KO"): [(day, 4.0), (day, 0.25), (date(2024, 2, 10), 2.0)], ("polygon", "X"): [(day, 2.0), (day, 3.0)]}
+    assert [(one.symbol, one.finding.first) for one in _of_splits(known, {("polygon", "KO")})] == [("KO", day)]
+
+
+def test_stale_days_are_a_finding_of_each_series_that_is_looked_at(in_sqlite, monkeypatch):
+    day = date(2024, 1, 10)
+
+    def stale(symbol: str, of: str) -> StaleSeries:
+        return StaleSeries("polygon", symbol, "1d", "split", day, day, day, "splits", day, of=of)
+
+    monkeypatch.setattr(
+        data_doctor, "stale_series", lambda *_: [stale(*one) for one in (("A", "bars"), ("B", "x"), ("C", "bars"))]
+    )
+    series = [StoredSeries(n, "polygon", symbol, "1d", "split") for n, symbol in enumerate("AB")]
+    found = {one.symbol: one.finding for one in _stale(cast("Store", None), series, None, 0)}
+    assert [*found] == ["A", "B"]
+    assert found["A"].todo == "`marketfetch update polygon A --adjustment split` asks for the stale days again"
+    assert found["B"].todo.startswith("The next update of it asks for the stale days again")
+    assert {one.kind for one in found.values()} == {"older than an action"}
+
+
+def test_prices_that_were_fetched_after_the_latest_split_before_them_are_as_new_as_it(monkeypatch):
+    before, after = date(2024, 1, 10), date(2024, 3, 10)
+    fetched = {day_start_ms(before, "UTC"): day_start_ms(after, "UTC"), day_start_ms(after, "UTC"): None}
+    monkeypatch.setattr(data_doctor, "fetched_before", lambda _store, _number, before_ms: fetched[before_ms])
+    one, store = StoredSeries(1, "polygon", "KO", "1d", "split", "UTC"), cast("Store", None)
+    assert list(_outdated(store, one, splits := [(before, 4.0), (after, 2.0)])) == [], (
+        "the later split is before every bar, and the earlier one was known"
+    )
+    fetched[day_start_ms(before, "UTC")] = day_start_ms(before, "UTC") - 1
+    assert [finding.first for finding in _outdated(store, one, splits)] == [before]
+    assert list(_outdated(store, dataclasses.replace(one, adjustment="raw"), splits)) == []

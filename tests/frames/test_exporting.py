@@ -287,3 +287,20 @@ def test_a_new_folder_and_a_range_without_bars_are_said(three, tmp_path):
     assert "No row is stored in this range" in done.stderr
     again = run("new/deep/b.csv")
     assert (again.exit_code, again.stderr) == (0, "")
+
+
+def test_what_is_done_of_a_long_export_is_noted_on_the_way(three, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "_NOTE_S", -1.0)
+    whole, noted = exporting._write, []
+
+    def written(*arguments):
+        unfinished = tmp_path / "out" / exporting.UNFINISHED
+        noted.append(len(json.loads(unfinished.read_text())["files"]) if unfinished.exists() else 0)
+        return whole(*arguments)
+
+    monkeypatch.setattr(exporting, "_write", written)
+    done = run("out")
+    assert done.exit_code == 0, done.output
+    assert noted == [*range(len(noted))]
+    assert len(noted) > 1
+    assert not (tmp_path / "out" / exporting.UNFINISHED).exists()

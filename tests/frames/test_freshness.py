@@ -15,6 +15,7 @@ from marketfetch.schemas.record_kinds import Records
 from marketfetch.vendors.expected_days import table_ends
 from marketfetch.vendors.times import unix_ms
 from tests.frames.conftest import kept
+from tests.frames.test_adjusted_bars import listed
 from tests.frames.test_gaps import NEW_YORK, bars_of, covered, keep_days, weekdays
 
 #: Tuesday evening in New York. Stocks of 5 February are final: their session, four hours and the vendor's delay have passed.
@@ -151,3 +152,15 @@ def test_freshness_is_no_question_about_a_job(configured):
     done = CliRunner().invoke(command, ["status", "1234", "--freshness"])
     assert done.exit_code == 2
     assert "--freshness looks at stored series: leave out JOB" in done.output
+
+
+def test_adjusted_series_without_a_list_of_splits_are_named_with_the_command_that_fetches_it(configured, store):
+    days = weekdays(date(2024, 1, 22), date(2024, 2, 5))
+    for symbol in ("AAPL", "KO"):
+        kept(store, symbol, bars_of(days), zone=NEW_YORK, adjustment="split")
+    assert "The splits of AAPL and of 1 more were never fetched" in run().output
+    assert "`marketfetch fetch polygon AAPL ... --dataset splits`" in " ".join(run().output.split())
+    listed(store, symbol="AAPL")
+    assert "The splits of KO were never fetched" in run().output
+    listed(store, symbol="KO")
+    assert "never fetched" not in run().output

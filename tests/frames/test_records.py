@@ -174,3 +174,22 @@ def test_what_a_job_has_fetched_is_found_by_its_requests(kept: Any) -> None:
     kept.save_job(Job(id="j", spec="{}", created_at_ms=1), ["b"])
     found = stored_records.records_of_job(kept, KINDS["splits"], "j")
     assert [(row[1], row[3]) for row in found] == [("AAPL", 7.0), ("AAPL", 4.0)]
+
+
+def test_an_ending_of_another_format_than_the_one_that_is_named_is_refused(kept, tmp_path):
+    done = run("export", "splits.csv", "--dataset", "splits", "--to", "parquet", code=1)
+    assert "splits.csv ends in .csv, and --to says parquet: leave --to out" in done.stderr
+    assert not (tmp_path / "splits.csv").exists()
+    assert run("export", "splits.csv", "--dataset", "splits", "--to", "csv").exit_code == 0
+
+
+def test_the_records_of_a_universe_are_those_of_its_symbols(kept, tmp_path):
+    (tmp_path / "some.txt").write_text("KO\nNEWER\nKO\n")
+    found = marketfetch.records("splits", symbols=["@some.txt"], as_="arrow")
+    assert set(found.column("symbol").to_pylist()) == {"KO"}
+
+
+def test_the_last_rows_are_shown_and_how_many_there_are(kept):
+    done = run("show", "--dataset", "splits", "--last", "1")
+    assert "The last 1 of 3 rows: --last shows more, `marketfetch export` writes all." in done.stderr
+    assert "The last" not in run("show", "--dataset", "splits", "--last", "3").stderr

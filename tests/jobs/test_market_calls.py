@@ -10,11 +10,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from marketfetch import vendors
 from marketfetch.configured import options
+from marketfetch.jobs import shared_days
 from marketfetch.jobs.planning import make_spec, plan
 from marketfetch.jobs.shared_days import Wish, shared
 from marketfetch.jobs.subtraction import Left
@@ -160,6 +161,8 @@ def test_the_calls_are_the_fewest_and_every_missing_session_is_asked_for(
 
 
 @given(st.lists(st.tuples(st.frozensets(st.integers(0, 5), min_size=1), st.integers(1, 4)), max_size=6))
+@example([(frozenset({0, 2}), 1), (frozenset({0, 3}), 3)])  # the first has taken what only the second can use
+@example([(frozenset({0, 1}), 1), (frozenset({1, 2}), 2), (frozenset({0, 2}), 2), (frozenset({1, 2, 3}), 3)])
 def test_the_shared_days_save_the_most_calls(some: list[tuple[frozenset[int], int]]) -> None:
     wishes = [Wish(sorted(days), calls) for days, calls in some]
 
@@ -239,3 +242,9 @@ def test_ten_thousand_symbols_are_planned_in_two_seconds_also_with_the_whole_mar
     assert (len(left.requests), left.market.instead_of) == (84, 10_000)
     assert took < 2 * 2, f"{took:.1f} s of CPU, where the bound is 2 s on an idle core"
     assert local_date(day_start_ms(WEEK[0], NEW_YORK), NEW_YORK) == WEEK[0]
+
+
+def test_wishes_that_take_too_long_to_weigh_are_shared_as_a_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_days, "_MOST_STEPS", 0)
+    assert shared([Wish([1, 2], 2), Wish([1, 2], 2)]) == [0, 1]
+    assert shared([Wish([1, 2], 1), Wish([3, 4], 2), Wish([5, 6], 2), Wish([7], 1)]) == []
