@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 #: Characters of a message on the screen; `--json` has all that was kept.
 _SHOWN = 4_000
 
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
 
 @click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@_JSON
 @click.pass_context
 def dead(ctx: click.Context, *, as_json: bool) -> None:
     """List the messages that no worker could read or run, oldest first, each with the reason."""
@@ -49,7 +51,7 @@ def dead(ctx: click.Context, *, as_json: bool) -> None:
 
 @dead.command()
 @click.argument("number", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@_JSON
 def show(*, number: str, as_json: bool) -> None:
     """Show the message ID: where it came from, why it is here, and what it says, without secrets."""
     from marketfetch.documents.message_documents import dead_message_text
@@ -78,20 +80,22 @@ def show(*, number: str, as_json: bool) -> None:
 @dead.command()
 @click.argument("number", metavar="ID", required=False)
 @click.option("--all", "everything", is_flag=True, help="All of them.")
+@_JSON
 @click.pass_context
-def retry(ctx: click.Context, *, number: str | None, everything: bool) -> None:
+def retry(ctx: click.Context, *, number: str | None, everything: bool, as_json: bool) -> None:
     """Send the message ID to its queue again. It comes back here if a worker still can't process it."""
     from marketfetch.ops.dead_letters import retry as send
 
-    _each(ctx, send, number, everything=everything, done="back in the queue")
+    _each(ctx, send, number, everything=everything, done="back in the queue", as_json=as_json)
 
 
 @dead.command()
 @click.argument("number", metavar="ID", required=False)
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("--yes", is_flag=True, help="With --all: do not ask.")
+@_JSON
 @click.pass_context
-def drop(ctx: click.Context, *, number: str | None, everything: bool, yes: bool) -> None:
+def drop(ctx: click.Context, *, number: str | None, everything: bool, yes: bool, as_json: bool) -> None:
     """Forget the message ID for good."""
     from marketfetch.ops.dead_letters import drop as forget
     from marketfetch.ops.dead_letters import letters
@@ -101,7 +105,7 @@ def drop(ctx: click.Context, *, number: str | None, everything: bool, yes: bool)
             f"Forget {'the only message' if there == 1 else f'all {there:,} messages'} for good?", abort=True, err=True
         )
 
-    _each(ctx, forget, number, everything=everything, done="dropped")
+    _each(ctx, forget, number, everything=everything, done="dropped", as_json=as_json)
 
 
 @dead.command()
@@ -117,26 +121,40 @@ def reply(*, provider: str, request_id: str) -> None:
     click.echo(kept(provider, request_id), nl=False)
 
 
-def _each(ctx: click.Context, do: Callable[[str], DeadLetter], number: str | None, *, everything: bool, done: str) -> None:
+def _each(
+    ctx: click.Context,
+    do: Callable[[str], DeadLetter],
+    number: str | None,
+    *,
+    everything: bool,
+    done: str,
+    as_json: bool,
+) -> None:
     """Applies `do` to one message, or to all that are there now. Each refusal is printed, and makes the exit code 1."""
     if (number is None) == (not everything):
         raise click.UsageError("say which: the ID of one message, or --all")
+    from marketfetch.documents.message_documents import dead_messages
     from marketfetch.exceptions import MarketfetchError
     from marketfetch.ops.dead_letters import letters
 
     if number is not None:
         found = do(number)
+        if as_json:
+            click.echo(json.dumps(dead_messages([found])))
         hint(f"Message {found.id} of queue {found.queue} is {done}.")
         return
-    count, refused = 0, []
+    through, refused = [], []
     for one in letters():
         try:
-            do(one.id)
-            count += 1
+            through.append(do(one.id))
         except MarketfetchError as error:
             refused.append(str(error))
+    if as_json:
+        click.echo(json.dumps(dead_messages(through)))
     for sentence in refused:
         hint(sentence)
-    if count or not refused:
-        hint(f"{counted(count, 'message')} {'is' if count == 1 else 'are'} {done}." if count else "There are no dead messages.")
+    if through:
+        hint(f"{counted(len(through), 'message')} {'is' if len(through) == 1 else 'are'} {done}.")
+    elif not refused:
+        hint("There are no dead messages.")
     ctx.exit(FAILED if refused else OK)

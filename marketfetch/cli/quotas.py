@@ -14,25 +14,29 @@ from marketfetch.cli.screen import hint, table
 from marketfetch.lengths import in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from marketfetch.ops.key_status import KeyLine
     from marketfetch.quotas.values import KeyReport
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
 @click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@_JSON
 @click.pass_context
 def quotas(ctx: click.Context, *, as_json: bool) -> None:
     """Show every key's limits: used and allowed, when one more call is free, what is paused and why."""
     if ctx.invoked_subcommand:
         return
     from marketfetch.addresses import redis_choice
-    from marketfetch.documents.key_documents import quotas_document
-    from marketfetch.ops.key_status import events, lines, sentences, unserved
+    from marketfetch.ops.key_status import lines, sentences, unserved
 
     found, waits = lines(), unserved()
     if where := redis_choice():
         hint(where)
     if as_json:
-        click.echo(json.dumps(quotas_document(found, events(), waits)))
+        _print_document(found, waits)
         return
     if not found:
         hint("No API key is configured. `marketfetch check` says how to set one.")
@@ -68,11 +72,14 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
 @click.argument("label", shell_complete=completing.key_labels)
 @click.option("--provider", shell_complete=completing.providers, help="Where several vendors have a key of that label.")
 @click.option("--for", "seconds", type=LENGTH, default="1d", show_default=True, help="How long: 30s, 5m, 2h, 1d, or seconds.")
-def pause(*, label: str, provider: str | None, seconds: float) -> None:
-    """Make no call with the key LABEL for a while. What runs goes on."""
+@_JSON
+def pause(*, label: str, provider: str | None, seconds: float, as_json: bool) -> None:
+    """Make no call with the key LABEL for a while. What runs goes on. --json prints all keys, as they are then."""
     from marketfetch.ops import key_status
 
     owner = key_status.pause(label, provider=provider, seconds=seconds)
+    if as_json:
+        _print_document(key_status.lines(), key_status.unserved())
     ends = f"marketfetch quotas resume {label}{f' --provider {provider}' if provider else ''}"
     hint(f"The key {label!r} of {owner} rests for {in_words(seconds)}. `{ends}` ends it.")
 
@@ -80,12 +87,22 @@ def pause(*, label: str, provider: str | None, seconds: float) -> None:
 @quotas.command()
 @click.argument("label", shell_complete=completing.key_labels)
 @click.option("--provider", shell_complete=completing.providers, help="Where several vendors have a key of that label.")
-def resume(*, label: str, provider: str | None) -> None:
-    """End the pause of the key LABEL, and use it again if it was set aside."""
+@_JSON
+def resume(*, label: str, provider: str | None, as_json: bool) -> None:
+    """End the pause of the key LABEL, and use it again if it was set aside. --json prints all keys, as they are then."""
     from marketfetch.ops import key_status
 
     owner = key_status.resume(label, provider=provider)
+    if as_json:
+        _print_document(key_status.lines(), key_status.unserved())
     hint(f"The key {label!r} of {owner} may be used again.")
+
+
+def _print_document(found: Sequence[KeyLine], waits: Mapping[str, str]) -> None:
+    from marketfetch.documents.key_documents import quotas_document
+    from marketfetch.ops.key_status import events
+
+    click.echo(json.dumps(quotas_document(found, events(), waits)))
 
 
 def _next_call(key: KeyReport, resets_ms: int) -> str:
@@ -105,7 +122,7 @@ def _opening(resets_ms: int) -> str:
 
 
 @quotas.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@_JSON
 @click.pass_context
 def health(ctx: click.Context, *, as_json: bool) -> None:
     """Show whether requests that may run are admitted and started; exits with 1 if not. For health checks."""

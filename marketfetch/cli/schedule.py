@@ -14,6 +14,8 @@ from marketfetch.cli.screen import command, hint, table
 if TYPE_CHECKING:
     from marketfetch.jobs.scheduling import Planned
 
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
 
 @click.group()
 def schedule() -> None:
@@ -21,14 +23,14 @@ def schedule() -> None:
 
 
 @schedule.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@_JSON
 def list_command(*, as_json: bool) -> None:
     """List the schedules: what each asks for, when it is due next, and the job of its latest run. Times are UTC."""
     _show(sorted_by_time=False, as_json=as_json)
 
 
 @schedule.command("next")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@_JSON
 def next_command(*, as_json: bool) -> None:
     """List the schedules in the order in which they are due next. Times are UTC."""
     _show(sorted_by_time=True, as_json=as_json)
@@ -36,7 +38,7 @@ def next_command(*, as_json: bool) -> None:
 
 @schedule.command()
 @click.argument("name", shell_complete=completing.schedules)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@_JSON
 def run(name: str, *, as_json: bool) -> None:
     """Submit a run of the schedule NAME now, also if it is paused; prints the job's id."""
     from marketfetch.documents.job_documents import submitted_job
@@ -49,22 +51,41 @@ def run(name: str, *, as_json: bool) -> None:
 
 @schedule.command()
 @click.argument("name", shell_complete=completing.schedules)
-def pause(name: str) -> None:
-    """Start no run of the schedule NAME until `schedule resume NAME`. A run that goes is not stopped."""
+@_JSON
+def pause(name: str, *, as_json: bool) -> None:
+    """Start no run of the schedule NAME until `schedule resume NAME`. A run that goes is not stopped.
+
+    --json prints all schedules, as they are then.
+    """
     from marketfetch.jobs.scheduling import pause as paused
 
     paused(name)
+    if as_json:
+        _print_document()
     hint(f"{name} is paused: {command()} schedule resume {name} goes on.")
 
 
 @schedule.command()
 @click.argument("name", shell_complete=completing.schedules)
-def resume(name: str) -> None:
-    """Start the runs of the schedule NAME again: the one that was due last, if it was missed, within a minute."""
+@_JSON
+def resume(name: str, *, as_json: bool) -> None:
+    """Start the runs of the schedule NAME again: the one that was due last, if it was missed, within a minute.
+
+    --json prints all schedules, as they are then.
+    """
     from marketfetch.jobs.scheduling import resume as resumed
 
     resumed(name)
+    if as_json:
+        _print_document()
     hint(f"{name} goes on.")
+
+
+def _print_document() -> None:
+    from marketfetch.documents.schedule_documents import schedules_document
+    from marketfetch.jobs.scheduling import schedules
+
+    click.echo(json.dumps(schedules_document(schedules())))
 
 
 def _show(*, sorted_by_time: bool, as_json: bool) -> None:

@@ -70,10 +70,13 @@ def set_command(
     elif new_master_key:
         from marketfetch.sealing import new_master_key as made
 
-        click.echo(made())
+        key = made()
+        click.echo(json.dumps({"master_key": key}) if as_json else key)
         hint("Give it to every process: as MARKETFETCH_MASTER_KEY, or in the file of MARKETFETCH_MASTER_KEY_FILE. Keep a copy.")
     elif rotate_master_key:
         many = changing_settings.rotate()
+        if as_json:
+            click.echo(json.dumps({"sealed": many}))
         hint(f"{many:,} values are sealed anew with the first master key. Once every process has it, the old one may go.")
     elif undo is not None:
         if undo != _LATEST and not (undo.isdecimal() and int(undo) > 0):

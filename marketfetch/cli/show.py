@@ -89,6 +89,8 @@ def show(
     from marketfetch.frames.stored_bars import found, reading, spans
     from marketfetch.storage.reading_back import last_bars
 
+    if as_json and (plot or output or opening):
+        raise click.UsageError("a picture is no JSON: leave out --json, or --plot, --output and --open")
     if dataset.lower() != "bars":
         if adjustment or adjust or plot or output or opening or timespan != "1d":
             raise click.UsageError(f"{dataset} have no timespan, no adjustment and no picture: leave these options out")
@@ -123,14 +125,14 @@ def show(
             if one.adjustment != "raw":
                 tell_of_stale(store, [one])
             shown.append((one, bars))
-    if as_json and not (plot or output or opening):
+    if as_json:
         from marketfetch.documents.data_documents import shown_series
 
         documents = [shown_series(series, bars, _days(series, bars)) for series, bars in shown]
         click.echo(json.dumps({"series": documents} if asked.optional else documents[0]))
         return
     for number, (series, bars) in enumerate(shown):
-        if not len(bars.ts) and not as_json:
+        if not len(bars.ts):
             hint(f"No bars of {series.symbol} are stored in this range; without --start and --end the latest ones are shown.")
         elif plot or output or opening:
             _plot(series, bars, output, opening=opening)

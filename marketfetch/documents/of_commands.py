@@ -23,7 +23,7 @@ from marketfetch.documents.message_documents import DeadMessages, DeadMessageTex
 from marketfetch.documents.reject_documents import Rejects
 from marketfetch.documents.schedule_documents import Schedules
 from marketfetch.documents.series_documents import FreshnessOfSeries, Gaps
-from marketfetch.documents.setting_documents import ChangeDocument, ChangesDocument, SettingsDocument
+from marketfetch.documents.setting_documents import ChangeDocument, ChangesDocument, NewMasterKey, SealedAnew, SettingsDocument
 from marketfetch.documents.token_documents import ListedToken, ListedTokens, NewToken
 from marketfetch.documents.vendor_documents import Datasets, Vendors
 from marketfetch.jobs.job_values import JobStatus
@@ -58,8 +58,12 @@ DOCUMENTS: Mapping[str, type[Any]] = {
     "retry": FedJob,
     "quotas": Quotas,
     "quotas health": QuotasHealth,
+    "quotas pause": Quotas,
+    "quotas resume": Quotas,
     "dead": DeadMessages,
     "dead show": DeadMessageText,
+    "dead retry": DeadMessages,
+    "dead drop": DeadMessages,
     "rejects": Rejects,
     "doctor": DoctorFindings,
     "compare": Comparisons,
@@ -69,6 +73,8 @@ DOCUMENTS: Mapping[str, type[Any]] = {
     "schedule list": Schedules,
     "schedule next": Schedules,
     "schedule run": SubmittedJob,
+    "schedule pause": Schedules,
+    "schedule resume": Schedules,
     "check": CheckFindings,
     "purge --older-than": Purged,
     "purge --parked": PurgedLane,
@@ -77,6 +83,8 @@ DOCUMENTS: Mapping[str, type[Any]] = {
     "set NAME VALUE": ChangeDocument,
     "set --list": SettingsDocument,
     "set --history": ChangesDocument,
+    "set --new-master-key": NewMasterKey,
+    "set --rotate-master-key": SealedAnew,
     "token create": NewToken,
     "token list": ListedTokens,
     "token revoke": ListedToken,

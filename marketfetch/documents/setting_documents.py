@@ -56,6 +56,18 @@ class ChangesDocument(TypedDict):
     changes: list[ChangeDocument]
 
 
+class NewMasterKey(TypedDict):
+    """A new master key, which is stored nowhere."""
+
+    master_key: str
+
+
+class SealedAnew(TypedDict):
+    """How many secrets of the database the first master key has sealed anew."""
+
+    sealed: int
+
+
 def setting_document(one: SettingNow) -> SettingDocument:
     stored = one.latest if one.latest and one.latest.after else None
     return {

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from marketfetch import connections
 from marketfetch.addresses import database_choice
-from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.exceptions import BadRequestError, UnavailableError, WrongValueError
 from marketfetch.phrases import joined
 from marketfetch.quotas.limits import Calendar, LimitError, Window, parse
 from marketfetch.sections import owner_name
@@ -51,15 +51,16 @@ def create(
     """Makes a token for `name`, for `days` days or for ever (None).
 
     With `owner` it submits and sees the jobs of that owner alone.
-    Raises BadRequestError: a wrong scope or limit, or a name that another token has; UnavailableError.
+    Raises WrongValueError: a wrong name, scope, owner or limit; BadRequestError: a name that another token has;
+    UnavailableError.
     """
     if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
-        raise BadRequestError(
+        raise WrongValueError(
             f"A token has a name of up to {_LONGEST_NAME} printable characters, such as shop (got {name!r:.60})."
         )
     if scope not in SCOPES:
         meant = did_you_mean(scope, SCOPES)
-        raise BadRequestError(f"There is no scope {scope!r:.40}. {meant}{' ' if meant else ''}There are {', '.join(SCOPES)}.")
+        raise WrongValueError(f"There is no scope {scope!r:.40}. {meant}{' ' if meant else ''}There are {', '.join(SCOPES)}.")
     if owner:
         _check_owner(owner, scope)
     if submits:
@@ -79,13 +80,13 @@ def create(
 
 
 def _check_owner(owner: str, scope: str) -> None:
-    """Raises BadRequestError. What operates concerns the jobs and keys of everyone."""
+    """Raises WrongValueError. What operates concerns the jobs and keys of everyone."""
     try:
         owner_name(owner)
     except ValueError as error:
-        raise BadRequestError(f"A token can't be bound to {owner!r:.60}: {error}.") from None
+        raise WrongValueError(f"A token can't be bound to {owner!r:.60}: {error}.") from None
     if scope not in ("read", "submit"):
-        raise BadRequestError(
+        raise WrongValueError(
             f"A token of an owner has the scope read or submit: {scope} concerns the jobs and the keys of everyone."
         )
 
@@ -150,13 +151,13 @@ def is_valid(row: TokenRow) -> bool:
 
 
 def limit_of(text: str) -> Window:
-    """How many submits in which span. Raises BadRequestError."""
+    """How many submits in which span. Raises WrongValueError."""
     try:
         found = parse(text)
     except LimitError as error:
-        raise BadRequestError(f"A limit of submits is written like 60/minute: {error}.") from None
+        raise WrongValueError(f"A limit of submits is written like 60/minute: {error}.") from None
     if isinstance(found, Calendar) or found.count > _MOST_SUBMITS:
-        raise BadRequestError(
+        raise WrongValueError(
             f"A limit of submits is a number up to {_MOST_SUBMITS:,} in a span, such as 60/minute (got {text!r})."
         )
     return found

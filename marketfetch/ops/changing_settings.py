@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from marketfetch import connections, settings_in_force
 from marketfetch.configured import labels
-from marketfetch.exceptions import BadRequestError, UnavailableError
+from marketfetch.exceptions import BadRequestError, UnavailableError, WrongValueError
 from marketfetch.master_keys import master_keys, sealing_key
 from marketfetch.sealing import WrongMasterKey, opened, seal
 from marketfetch.settings import SettingsError, model, read_with
@@ -76,15 +76,15 @@ class Change:
 def put(name: str, value: Any, *, who: str, based_on: int | None = None) -> Change:
     """Sets a setting; for an API key the value is its secret.
 
-    `based_on`: the version that the caller has seen (0: none); None: any. Raises BadRequestError: an unknown setting, or a
+    `based_on`: the version that the caller has seen (0: none); None: any. Raises WrongValueError: an unknown setting, or a
     wrong value, with the sentence of a process that starts with it; StaleChange; UnavailableError, also without a master key.
     """
     path = _path(name)
     secret = is_secret(path, model())
     if secret and not isinstance(value, str):
-        raise BadRequestError(f"{name} is a secret: give it as one text.")
+        raise WrongValueError(f"{name} is a secret: give it as one text.")
     if len(json.dumps(value)) > _LONGEST_VALUE:
-        raise BadRequestError(
+        raise WrongValueError(
             f"The value of {name} is longer than {_LONGEST_VALUE:,} characters. Name a file of symbols instead."
         )
     rows = _latest()
@@ -92,7 +92,7 @@ def put(name: str, value: Any, *, who: str, based_on: int | None = None) -> Chan
     try:
         refuse_wrong(StoredSetting(name, value), others)
     except (SettingsError, UnknownSetting) as error:
-        raise BadRequestError(str(error)) from None
+        raise WrongValueError(str(error)) from None
     entry: dict[str, Any] = {"value": value}
     if secret:
         key = sealing_key()
@@ -203,11 +203,11 @@ def rotate() -> int:
 
 def _path(name: str) -> tuple[str, ...]:
     if len(name) > _LONGEST_NAME or not name.isprintable():
-        raise BadRequestError(f"A setting's name has up to {_LONGEST_NAME} printable characters (got {name!r:.60}).")
+        raise WrongValueError(f"A setting's name has up to {_LONGEST_NAME} printable characters (got {name!r:.60}).")
     try:
         return path_of(name, model())
     except UnknownSetting as error:
-        raise BadRequestError(str(error)) from None
+        raise WrongValueError(str(error)) from None
 
 
 def _latest() -> list[ChangeRow]:

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from marketfetch import connections, settings
 from marketfetch.cli.main import commands, marketfetch
 from marketfetch.documents.of_commands import DOCUMENTS
+from marketfetch.sealing import new_master_key
 from marketfetch.settings import get_settings
 from tests.around import json_page
 from tests.cli.test_empty_folder import REDIS, WRITING, calls
@@ -24,10 +25,7 @@ from tests.frames.test_gaps import keep_days
 from tests.jobs.conftest import emptied  # noqa: F401 (pytest finds the fixture here)
 
 #: These end processes, or print no data: a shell script, a reply as it came, nothing.
-NO_JSON = {
-    *("demo", "init", "up", "serve", "completion", "dead reply"),
-    *("quotas pause", "quotas resume", "schedule pause", "schedule resume", "dead retry", "dead drop"),
-}
+NO_JSON = {"demo", "init", "up", "serve", "completion", "dead reply"}
 TOML = """
 [universes]
 list = ["AAPL"]
@@ -83,7 +81,8 @@ def test_every_command_that_prints_data_has_json_and_a_schema() -> None:
 def stocked(emptied: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:  # noqa: F811
     """A folder with bars, a schedule, an archive, and a job whose id is returned."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "marketfetch.toml").write_text(f'archive = "{tmp_path}/archive"\n{TOML}')
+    (tmp_path / "marketfetch.toml").write_text(f'archive = "{tmp_path}/archive"\nmaster_key_file = "{tmp_path}/master"\n{TOML}')
+    (tmp_path / "master").write_text(new_master_key())
     (tmp_path / "archive").mkdir()
     get_settings.cache_clear()
     emptied()
@@ -116,7 +115,11 @@ def test_what_the_commands_print_is_of_its_schema(stocked: str, tmp_path: Path) 
         "export": "export out.csv --symbols AAPL --provider polygon",
         "quotas": "quotas",
         "quotas health": "quotas health",
+        "quotas pause": "quotas pause main --provider polygon",
+        "quotas resume": "quotas resume main --provider polygon",
         "dead": "dead",
+        "dead retry": "dead retry --all",
+        "dead drop": "dead drop --all",
         "rejects": "rejects",
         "doctor": "doctor",
         "compare": "compare polygon nasdaq AAPL",
@@ -126,6 +129,8 @@ def test_what_the_commands_print_is_of_its_schema(stocked: str, tmp_path: Path) 
         "schedule list": "schedule list",
         "schedule next": "schedule next",
         "schedule run": "schedule run nightly",
+        "schedule pause": "schedule pause nightly",
+        "schedule resume": "schedule resume nightly",
         "check": "check",
         "archive show": "archive show",
         "archive purge": "archive purge --older-than 90d --dry-run",
@@ -137,6 +142,8 @@ def test_what_the_commands_print_is_of_its_schema(stocked: str, tmp_path: Path) 
         "set NAME VALUE": "set whole_market_from 20",
         "set --list": "set --list",
         "set --history": "set --history",
+        "set --new-master-key": "set --new-master-key",
+        "set --rotate-master-key": "set --rotate-master-key",
         "token create": "token create notebook",
         "token list": "token list",
         "token revoke": "token revoke notebook",

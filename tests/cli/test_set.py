@@ -116,7 +116,7 @@ def test_a_change_is_in_force_kept_with_who_and_when_and_undone(change):
     ],
 )
 def test_a_wrong_value_is_refused_as_at_the_start_of_a_process(change, words, sentence):
-    assert sentence in refused(change(*words))
+    assert sentence in refused(change(*words), 2)
     assert changes(connections.store(), limit=9) == []
 
 
@@ -133,7 +133,7 @@ def test_a_key_is_typed_or_piped_and_shown_never_again(change, folder):
     outputs += [one.read_bytes().decode("latin-1") for one in folder.glob("marketfetch.db*")]
     assert not [one for one in outputs if "S3CR3T" in one]
     assert "S3CR3T-polygon" in get_settings().secrets(), "it is cut out of logs and pages"
-    again = refused(change("providers.polygon.api_keys", "--add", "twin", typed="S3CR3T-polygon\n"))
+    again = refused(change("providers.polygon.api_keys", "--add", "twin", typed="S3CR3T-polygon\n"), 2)
     assert "the same secret appears more than once" in again
     assert "S3CR3T" not in again
     assert change("providers.polygon.key_limits.main", "7/minute").exit_code == 0
@@ -156,7 +156,7 @@ def test_what_toml_and_the_environment_give_wins_and_set_says_so(change, folder)
     one = next(o for o in json.loads(change("--list", "--json").stdout)["settings"] if o["name"] == "providers.polygon.limits")
     assert (one["value"], one["stored"], one["source"]) == (["1/minute"], ["2/minute"], "elsewhere")
     assert one["where"] == "in marketfetch.toml, line 3"
-    assert "the limit 'x' is not understood" in refused(change("providers.polygon.limits", "x")), "judged while it waits"
+    assert "the limit 'x' is not understood" in refused(change("providers.polygon.limits", "x"), 2), "judged while it waits"
     (folder / "marketfetch.toml").write_text("")
     settings_in_force.forget()
     assert settings_in_force.load()
