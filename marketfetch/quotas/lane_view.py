@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from marketfetch.quotas.gate import Gate
@@ -39,7 +40,7 @@ class ParkedRequest:
 def first(gate: Gate, most: int) -> list[ParkedRequest]:
     """The first `most` requests in order, then the first `most` that wait for their not-before. Costs three round trips.
 
-    The lanes of owners come after the one without: each has an order of its own.
+    The lanes of owners have an order of their own each: the first of every lane come before the second ones.
     """
     ready_sets = gate.ready_sets()
     with gate.redis.pipeline(transaction=False) as pipe:
@@ -47,7 +48,8 @@ def first(gate: Gate, most: int) -> list[ParkedRequest]:
             pipe.zrange(ready, 0, most - 1)
         pipe.zrange(f"{gate.prefix}delayed", 0, most - 1, withscores=True)
         *lanes, delayed = pipe.execute()
-    places = [(one.decode(), position, 0) for ready in lanes for position, one in enumerate(ready, 1)][:most]
+    places = [(one.decode(), position, 0) for ready in lanes for position, one in enumerate(ready, 1)]
+    places = sorted(places, key=itemgetter(1))[:most]
     places += [(one.decode(), 0, int(at)) for one, at in delayed]
     with gate.redis.pipeline(transaction=False) as pipe:
         for one, _, _ in places:
@@ -61,13 +63,20 @@ def find(gate: Gate, request_id: str) -> ParkedRequest | None:
     """One request by its id; None where it is unknown, or has made its call. Costs a round trip."""
     with gate.redis.pipeline(transaction=False) as pipe:
         pipe.hmget(f"{gate.prefix}req:{request_id}", _fields(request_id))
-        lane = lane_of_id(request_id)
-        pipe.zrank(f"{gate.prefix}ready:{lane}" if lane else f"{gate.prefix}ready", request_id)
+        pipe.zrank(_ready(gate, lane_of_id(request_id)), request_id)
         pipe.zscore(f"{gate.prefix}delayed", request_id)
         record, rank, at = pipe.execute()
     if record[0] not in _WAITS:
         return None
     return _parked(request_id, record, 0 if rank is None else rank + 1, int(at or 0))
+
+
+def lengths(gate: Gate, lanes: Sequence[str]) -> dict[str, int]:
+    """How many requests of each of these lanes are parked and may run; "" is the lane without an owner. Costs a round trip."""
+    with gate.redis.pipeline(transaction=False) as pipe:
+        for one in lanes:
+            pipe.zcard(_ready(gate, one))
+        return dict(zip(lanes, pipe.execute(), strict=True))
 
 
 def states(gate: Gate, request_ids: Sequence[str]) -> list[str]:
@@ -76,6 +85,10 @@ def states(gate: Gate, request_ids: Sequence[str]) -> list[str]:
         for one in request_ids:
             pipe.hget(f"{gate.prefix}req:{one}", "s")
         return [(state or b"").decode() for state in pipe.execute()]
+
+
+def _ready(gate: Gate, lane: str) -> str:
+    return f"{gate.prefix}ready:{lane}" if lane else f"{gate.prefix}ready"
 
 
 def _fields(request_id: str) -> list[str]:

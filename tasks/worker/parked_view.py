@@ -1,7 +1,7 @@
 """What is parked, as Celery's tools show a task: name, arguments, and the moment at which it is expected to run.
 
 Celery's tools know what a worker holds, and a parked request is in none. One list is bounded: its first 1,000, each with its
-position in its vendor's lane and the length of that lane.
+position in its vendor's lane, or in the lane of its owner, and the length of that lane.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from marketfetch.configured import keys
 from marketfetch.quotas import Gate, lane_view
 from marketfetch.quotas.estimates import Timetable
 from marketfetch.quotas.lane_view import TASK, ParkedRequest
+from marketfetch.quotas.lanes import lane_of_id, serving
 from marketfetch.quotas.reporting import report
 
 from ..sending.messages import job_task_id
@@ -35,7 +36,7 @@ _OF_A_JOB: Final = re.compile(r"((?:[0-9a-f]{16}~)?[0-9a-f]{20})(?:[-/]([0-9]+))
 
 @dataclass(frozen=True, slots=True)
 class ParkedTask:
-    """A parked request with the id that its message will have. `lane`: how many are parked of its vendor."""
+    """A parked request with the id that its message will have. `lane`: how many may run of its lane, which is its owner's."""
 
     id: str
     provider: str
@@ -105,12 +106,15 @@ def _shown(gate: Gate, those: Sequence[ParkedRequest] | None, most: int) -> list
     those = lane_view.first(gate, most) if those is None else those
     if not those:
         return []
-    limits, lane, now_ms = keys(gate.pool), gate.counts().parked, gate.now_us() // 1000
-    timetable, found = Timetable(limits, report(gate, limits)), []
+    limits, now_ms, found = keys(gate.pool), gate.now_us() // 1000, []
+    reports = report(gate, limits)
+    lanes = {name: Timetable(serving(limits, name), reports) for name in {lane_of_id(one.id) for one in those}}
+    parked = lane_view.lengths(gate, list(lanes))
     for one in those:
-        turn_ms = now_ms + int(1000 * (timetable.seconds(max(1, one.position)) or 0.0))
+        lane = lane_of_id(one.id)
+        turn_ms = now_ms + int(1000 * (lanes[lane].seconds(max(1, one.position)) or 0.0))
         args, kwargs = _asked(one)
-        found.append(ParkedTask(_task_id(one), gate.pool, args, kwargs, max(turn_ms, one.not_before_ms), lane, one))
+        found.append(ParkedTask(_task_id(one), gate.pool, args, kwargs, max(turn_ms, one.not_before_ms), parked[lane], one))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from redis import Redis
 
 from marketfetch import connections
 from marketfetch.quotas import Gate, Parking, key_limits
+from marketfetch.quotas.lanes import lane
 from tasks.app import app
 from tasks.worker import inspect_commands, parked_view
 
@@ -69,7 +71,7 @@ def test_the_first_thousand_are_shown_by_one_worker_with_symbol_range_place_and_
     assert (first["name"], first["args"], first["worker_pid"]) == ("tasks.fetch.polygon", ["S0"], None)
     assert first["parked"] == {
         "symbol": "S0", "start": "2024-01-02", "end": "2024-01-31", "expected": found[0]["eta"], "not_before": None,
-        "position": 1, "of": 1_201, "request": f"{0:020x}", "for": "J",
+        "position": 1, "of": 1_200, "request": f"{0:020x}", "for": "J",
     }  # fmt: skip
     # 5 at once, 94 more at 12 s each; the hundredth may run then, and so on.
     assert 1_130 <= seconds(found[99]["eta"]) - seconds(found[0]["eta"]) <= 1_150
@@ -77,6 +79,19 @@ def test_the_first_thousand_are_shown_by_one_worker_with_symbol_range_place_and_
     reserved = asked("reserved")
     assert [one["parked"]["position"] for one in reserved] == list(range(1, 1_000)), "the thousandth is TSLA"
     assert [one["id"] for one in reserved] == [one["request"]["id"] for one in found if one["request"]["parked"]["position"]]
+
+
+def test_what_an_owner_has_parked_is_expected_by_the_limits_of_that_owners_keys(gate, monkeypatch):
+    acme, ours = lane("acme"), key_limits("main", ["5/minute"])
+    theirs = replace(key_limits("theirs", ["1/minute"]), lanes=(acme,))
+    monkeypatch.setattr(parked_view, "keys", lambda _: (ours, theirs))
+    requests_of_a_job(gate, 1_100)
+    gate.park([Parking(id=f"{acme}~{n:020x}", arguments=json.dumps({"symbol": f"A{n}"})) for n in range(3)], job="K")
+    found = [one for one in asked("scheduled") if one["request"]["parked"]["for"] == "K"]
+    assert [one["request"]["parked"]["position"] for one in found] == [1, 2, 3], "a long lane beside it hides none"
+    assert {one["request"]["parked"]["of"] for one in found} == {3}
+    later = [round(seconds(one["eta"]) - seconds(found[0]["eta"])) for one in found]
+    assert later == [pytest.approx(wait, abs=2) for wait in (0, 60, 120)]
 
 
 def test_a_task_is_found_by_its_id_and_a_request_of_a_job_by_its_id_or_its_messages(gate):
