@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import socket
+import threading
 from typing import Any
 
 import pytest
@@ -236,3 +238,24 @@ def test_an_endless_body_ends_with_its_client_and_counts_as_open_until_then(sand
         assert len(next(reply.iter_content(100_000))) == 100_000
         assert sandbox.control.log()["providers"]["polygon"]["k"]["open"] == 1
     eventually(lambda: sandbox.control.log()["providers"]["polygon"]["k"]["open"] == 0, within_s=5)
+
+
+def test_a_reply_without_end_holds_up_no_other_call_while_its_client_reads_on(sandbox: Sandbox) -> None:
+    sandbox.control.faults(kind="misbehave", provider="polygon", symbol="IBM", stage="body", way="endless")
+    address, port = sandbox.url.removeprefix("http://").split(":")
+    with socket.create_connection((address, int(port)), timeout=60) as endless:
+        endless.sendall(f"GET {AGGS} HTTP/1.1\r\nHost: sandbox\r\n\r\n".encode())
+        drain = threading.Thread(target=_read_on, args=(endless,), daemon=True)
+        drain.start()
+        replies = [requests.get(sandbox.url + TABLE, timeout=5).status_code for _ in range(10)]
+        endless.shutdown(socket.SHUT_RDWR)
+        drain.join(timeout=60)
+    assert replies == [200] * 10
+    assert not drain.is_alive()
+
+
+def _read_on(connection: socket.socket) -> None:
+    buffer = bytearray(1 << 20)
+    with contextlib.suppress(ConnectionError):
+        while connection.recv_into(buffer):
+            pass
