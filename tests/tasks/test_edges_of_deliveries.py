@@ -8,11 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery import states
+from celery import Task, states
 from celery.exceptions import Ignore
 from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisAway
 
+from marketfetch import connections, settings_in_force
 from marketfetch.exceptions import BadRequestError
 from marketfetch.quotas import Start, key_limits
 from marketfetch.quotas.values import Kept
@@ -43,7 +44,7 @@ def test_a_task_that_fails_after_our_body_has_returned_has_its_kept_reply_stored
 
 def test_batches_for_which_there_was_no_room_are_sent_to_be_stored(held, monkeypatch):  # noqa: F811
     held()
-    left = [{"request": "other"}]
+    left: Any = {"request": "other"}
     sent: list[Any] = []
     monkeypatch.setattr(storing, "store", lambda *_, **__: storing.Stored({"r": BATCH.ledger}, left))
     monkeypatch.setattr(store, "send_to_store", sent.append)
@@ -79,7 +80,7 @@ def test_the_end_of_a_call_is_reported_until_its_lease_ends(running, monkeypatch
     monkeypatch.setattr(attempt, "_REPORT_AGAIN_S", 0.0)
     answers = iter([RedisAway("gone"), RedisAway("gone"), "done"])
 
-    def step() -> str:
+    def step() -> Any:
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
@@ -117,9 +118,9 @@ def test_files_of_more_than_a_day_ago_are_removed(tmp_path):
 def test_a_key_that_was_removed_since_the_grant_is_no_wrong_key(monkeypatch):
     refreshed: list[bool] = []
     monkeypatch.setattr(endpoints, "get_settings", lambda: SimpleNamespace(provider=lambda _: SimpleNamespace(keys=[KEY])))
-    monkeypatch.setattr(endpoints.settings_in_force, "refresh", lambda *, now: refreshed.append(now))
+    monkeypatch.setattr(settings_in_force, "refresh", lambda *, now: refreshed.append(now))
     unset = {"providers.polygon.api_keys.gone"}
-    monkeypatch.setattr(endpoints.settings_in_force, "was_unset", unset.__contains__)
+    monkeypatch.setattr(settings_in_force, "was_unset", unset.__contains__)
     assert endpoints.key_of("polygon", "main") is KEY
     assert refreshed == []
     with pytest.raises(SendTooLate):
@@ -132,7 +133,7 @@ def test_a_key_that_was_removed_since_the_grant_is_no_wrong_key(monkeypatch):
 @pytest.mark.parametrize(("looks", "refused"), [(0, False), (1, False), (2, True)])
 def test_a_key_with_another_owner_since_the_grant_makes_no_call(monkeypatch, looks, refused):
     refreshed: list[bool] = []
-    monkeypatch.setattr(endpoints.settings_in_force, "refresh", lambda *, now: refreshed.append(now))
+    monkeypatch.setattr(settings_in_force, "refresh", lambda *, now: refreshed.append(now))
     monkeypatch.setattr(endpoints, "keys", lambda _: ())
     monkeypatch.setattr(endpoints, "serving", lambda *_: [key_limits("main", [])] if len(refreshed) >= looks else [])
     if refused:
@@ -148,7 +149,7 @@ def test_what_a_running_task_sends_is_checked_where_it_is_written(monkeypatch, i
     plans: list[Any] = []
     monkeypatch.setattr(checked_task, "in_a_task", lambda: inside)
     monkeypatch.setattr(checked_task, "plan_of_task", lambda *wish, **_: plans.append(wish))
-    monkeypatch.setattr(checked_task.Task, "apply_async", lambda *_, **__: "sent")
+    monkeypatch.setattr(Task, "apply_async", lambda *_, **__: "sent")
     task = app.tasks["tasks.fetch.polygon"]
     assert task.apply_async(("AAPL",), {"start": "2024-01-02"}, **options) == "sent"
     assert plans == [("polygon", ("AAPL",), {"start": "2024-01-02"})] * checked
@@ -180,7 +181,7 @@ def test_ended_requests_are_read_piece_by_piece(monkeypatch):
             rows, further = pieces[before]
             return [SimpleNamespace(request_id=f"r{n}", called_at_ms=n * 10) for n in rows], further
 
-    monkeypatch.setattr(key_history.connections, "store", Ledger)
+    monkeypatch.setattr(connections, "store", Ledger)
     monkeypatch.setattr(key_history, "outcome_json", lambda row: f"outcome of {row.request_id}")
     found = [(sorted(one.outcomes), one.called_ms) for one in key_history.ended_since("polygon", 7)]
     assert found == [(["r1", "r2"], 20), (["r3"], 30)]

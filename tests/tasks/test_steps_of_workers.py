@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from marketfetch import connections
 from marketfetch.quotas.values import Admission
 from tasks.worker import notifier, releaser
 from tasks.worker.metrics_port import PortThread
@@ -36,9 +37,9 @@ def test_only_the_process_that_has_the_lock_looks_what_has_happened(monkeypatch,
             asked.append(options)
             return first
 
-    monkeypatch.setattr(notifier.connections, "redis", Locks)
+    monkeypatch.setattr(connections, "redis", Locks)
     monkeypatch.setattr(notifier, "named", lambda _redis, name: name)
-    monkeypatch.setattr(notifier.connections, "store", lambda: "the store")
+    monkeypatch.setattr(connections, "store", lambda: "the store")
     monkeypatch.setattr(notifier, "record", lambda store, *_, **__: looks.append(store))
     notifier.look()
     assert looks == (["the store"] if first else [])
@@ -60,8 +61,8 @@ def admitted(monkeypatch):
     """A releasing loop, beside an epoch whose gate admits so."""
     monkeypatch.setattr(releaser, "keys", lambda _pool: ())
 
-    def serve(state: str, *, stepped: bool = False, wait_ms: int | None = None) -> float:
-        admission = Admission([], wait_ms, state, 0)
+    def serve(state: Any, *, stepped: bool = False, wait_ms: int | None = None) -> float:
+        admission = Admission((), wait_ms, state, 0)
         gate = SimpleNamespace(pool="polygon", admit=lambda **_: admission)
         epoch: Any = SimpleNamespace(gate=gate, name="e", clock_us=lambda: 0, clock_has_stepped=lambda: stepped)
         producer: Any = None
