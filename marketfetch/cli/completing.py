@@ -1,4 +1,4 @@
-"""What a shell completes a word to: vendors, datasets, jobs, keys, schedules, universes and stored symbols.
+"""What a shell completes a word to: vendors, datasets, jobs, keys, schedules, settings, tokens, universes and stored symbols.
 
 A completion runs at each press of the Tab key, so it reads the settings and the database, never Redis, and whatever fails
 completes to nothing: a message would stand in the middle of the line that is being typed.
@@ -86,6 +86,21 @@ def schedules(_ctx: click.Context, _typed: str) -> Iterable[str]:
     from marketfetch.settings import get_settings
 
     return [one.name for one in get_settings().schedule]
+
+
+@_silent
+def setting_names(_ctx: click.Context, _typed: str) -> Iterable[str]:
+    from marketfetch.ops.settings_shown import names
+
+    return names()
+
+
+@_silent
+def tokens(_ctx: click.Context, _typed: str) -> Iterable[str]:
+    """The names of the tokens that can be revoked."""
+    from marketfetch.ops.access_tokens import listed
+
+    return [one.name for one in listed() if one.revoked_ms is None]
 
 
 @_silent

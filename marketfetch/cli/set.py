@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from marketfetch.cli import completing
 from marketfetch.cli.screen import hint, table
 
 if TYPE_CHECKING:
@@ -18,11 +20,16 @@ _ALL = "every setting"
 
 
 @click.command("set")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.setting_names)
 @click.argument("values", nargs=-1)
 @click.option("--add", "label", metavar="LABEL", help="Add the API key LABEL to NAME; its secret is typed, or read from stdin.")
 @click.option("--owner", metavar="OWNER", help="With --add: the key serves the jobs of this owner alone.")
-@click.option("--unset", metavar="NAME", help="Take a setting out of the database, so that TOML or the default gives it.")
+@click.option(
+    "--unset",
+    metavar="NAME",
+    shell_complete=completing.setting_names,
+    help="Take a setting out of the database, so that TOML or the default gives it.",
+)
 @click.option("--undo", is_flag=False, flag_value=_LATEST, metavar="[CHANGE]", help="Undo a change, by its number; the latest.")
 @click.option("--history", is_flag=False, flag_value=_ALL, metavar="[NAME]", help="Show who changed what and when.")
 @click.option("--list", "listing", is_flag=True, help="List the settings that can be changed, each with its value and source.")
@@ -143,6 +150,18 @@ def _changed(change: Change, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(change_document(change)))
         return
+    _say(change)
+    if change.name.startswith(("schedule.", "universes.")):
+        from marketfetch.exceptions import MarketfetchError
+        from marketfetch.jobs.schedule_faults import faults
+
+        # The change is recorded by now: what Redis would add is not worth an error.
+        with contextlib.suppress(MarketfetchError):
+            for sentence in faults():
+                hint(sentence)
+
+
+def _say(change: Change) -> None:
     click.echo(f"{change.name}: {_shown(change.before)} -> {_shown(change.after)} (change {change.version})")
     if change.elsewhere:
         hint(f"{change.name} is given {change.elsewhere}, which wins: the change is kept, and waits until it is removed there.")

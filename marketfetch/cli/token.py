@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from marketfetch.cli import completing
 from marketfetch.cli.durations import LENGTH
 from marketfetch.cli.screen import hint, table
 
@@ -69,7 +70,7 @@ def list_command(*, as_json: bool) -> None:
 
 
 @token.command()
-@click.argument("name", metavar="ID|NAME")
+@click.argument("name", metavar="ID|NAME", shell_complete=completing.tokens)
 @_JSON
 def revoke(*, name: str, as_json: bool) -> None:
     """End a token: servers refuse it within seconds, and end the streams that it has open."""

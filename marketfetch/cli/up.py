@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from marketfetch.cli.processes import Processes
 
 _EVERY_SECONDS: Final = 0.5
+#: For `--web` without a number.
+_PORT_OF_SETTINGS: Final = 0
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _SERVERS_EVERY: Final = 4
 _LOOK: Final = "SELECT * FROM bars LIMIT 5"
 #: Flower's list of tasks: the symbol is in args, the range in kwargs, when a parked one is expected in eta.
@@ -67,11 +70,11 @@ def _modules(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
 )
 @click.option(
     "--web",
-    type=click.IntRange(1, 65535),
+    type=click.IntRange(0, 65535),
     is_flag=False,
-    flag_value=WEB_PORT,
+    flag_value=_PORT_OF_SETTINGS,
     metavar="[PORT]",
-    help=f"Also start the web API, on 127.0.0.1 only: see `marketfetch serve`.  [port {WEB_PORT} unless given]",
+    help=f"Also start the web API, on 127.0.0.1 only: see `marketfetch serve`.  [port of [serve], else {WEB_PORT}]",
 )
 @click.option("--require-token", is_flag=True, help="Let the web API ask for a token always; needed behind a proxy.")
 @click.option(
@@ -107,7 +110,7 @@ def up(
 
     With --sandbox no configured vendor is asked, and the configured Redis and database are neither read nor written.
     """
-    if require_token and not web:
+    if require_token and web is None:
         raise click.UsageError("--require-token is a matter of the web API: write --web too.")
     from marketfetch.extras import need
 
@@ -116,7 +119,7 @@ def up(
         need("tornado", for_what="`marketfetch up --sandbox`")
     if flower:
         need("flower", for_what="`marketfetch up --flower`")
-    if web:
+    if web is not None:
         need("fastapi", "jinja2", "uvicorn", for_what="`marketfetch up --web`")
     from marketfetch.addresses import broker, state_dir
     from marketfetch.cli.embedded import EmbeddedRedis, EmbeddedVendors
@@ -156,8 +159,11 @@ def up(
             own_tasks = _try_project({f"{PREFIX}REDIS_URL": redis.url, **project})
             processes = stack.enter_context(Processes(home / "run", home / "logs"))
             _start(processes, redis, vendors, project, workers=workers, concurrency=concurrency, pool=pool, flower=flower)
-            if web:
-                _start_web(processes, redis, vendors, project, web, require_token=require_token)
+            if web is not None:
+                port = web or configured.serve.port or WEB_PORT
+                _start_web(processes, redis, vendors, project, port, require_token=require_token)
+                if (host := configured.serve.host) not in _LOOPBACK:
+                    _line("web", f"for this machine alone; `marketfetch serve` listens on {host}, as [serve] says")
             for sentence in own_tasks:
                 _line("include", sentence)
             _warn()

@@ -69,5 +69,7 @@ class Trial:
 
 
 def as_sentence(text: str) -> str:
-    """`text` with a capital at its beginning and a full stop at its end."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+    """`text` with a capital at its beginning and a full stop at its end; the name of a setting keeps its letters."""
+    first = text.partition(" ")[0]
+    named = "." in first or "_" in first
+    return f"{text[:1] if named else text[:1].upper()}{text[1:].rstrip('.')}."

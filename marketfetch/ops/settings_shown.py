@@ -46,6 +46,11 @@ def listed() -> list[SettingNow]:
     return [_now(name, latest.get(name)) for name in names]
 
 
+def names() -> list[str]:
+    """The names of all settings that have a value in this process, by name. Reads no database."""
+    return sorted(_in_force(get_settings()))
+
+
 def named(name: str) -> SettingNow:
     """One setting. Raises BadRequestError for a name that none has, UnavailableError."""
     changing_settings.refuse_unknown(name)

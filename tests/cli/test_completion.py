@@ -63,11 +63,14 @@ def test_vendors_datasets_keys_schedules_and_universes_are_offered(folder: Path)
     assert offered("quotas pause ") == ["other", "main", "second"]
     assert offered("quotas pause --provider polygon m") == ["main"]
     assert offered("schedule run n") == ["nightly"]
+    assert offered("set max_rej") == ["max_reject_share"]
+    assert "universes.watch" in offered("set --unset u")
     assert offered("fetch polygon @w") == ["@watch", "@winners"]
 
 
-def test_jobs_and_stored_symbols_come_from_the_database(in_sqlite: Keep) -> None:  # noqa: F811
+def test_jobs_tokens_and_stored_symbols_come_from_the_database(in_sqlite: Keep) -> None:  # noqa: F811
     from marketfetch import connections
+    from marketfetch.ops import access_tokens
     from marketfetch.storage.store import Job
 
     for cache in (connections._database, connections._verified):
@@ -77,6 +80,10 @@ def test_jobs_and_stored_symbols_come_from_the_database(in_sqlite: Keep) -> None
     with settings.override({"MARKETFETCH_REDIS_URL": AWAY, "MARKETFETCH_DATABASE_URL": f"sqlite:///{Path.cwd()}/bars.db"}):
         connections.store().save_job(Job("4f2a000000000001", "{}", 1, None, name="weekly"), [])
         assert offered("status 4f") == ["4f2a000000000001"]
+        for name in ("shop", "shelf", "nightly"):
+            access_tokens.create(name)
+        access_tokens.revoke("shelf")
+        assert offered("token revoke sh") == ["shop"]
         assert offered("cancel we") == ["weekly"]
         assert offered("show A") == ["AAPL"]
         assert offered("gaps polygon M") == ["MSFT"]

@@ -72,7 +72,8 @@ def running(make_shell: Callable[[], Any], gone: Callable[[list[Any]], bool]) ->
     """A folder in which `up --sandbox` runs, its workers ready."""
     shell = with_project(make_shell())
     project = ("--include", "desk", "--app", "shop")
-    viewers = ("--flower", str(FLOWER), "--web", str(WEB))
+    (shell.folder / "marketfetch.toml").write_text(f'[serve]\nport = {WEB}\nhost = "0.0.0.0"\n')
+    viewers = ("--flower", str(FLOWER), "--web")
     started = shell.start("up", "--sandbox", "--workers", "2", "--concurrency", "1", *viewers, *project)
     try:
         started.until(lambda: workers(shell) == 2)
@@ -282,7 +283,8 @@ def test_the_web_api_shows_the_sandboxs_keys_on_loopback_only(running: tuple[Any
     started.until(look)
     assert set(shown) == {"sandbox"}
     listening = [one.laddr.ip for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == WEB]
-    assert set(listening) == {"127.0.0.1"}
+    assert set(listening) == {"127.0.0.1"}, "whatever [serve] says"
+    assert "`marketfetch serve` listens on 0.0.0.0, as [serve] says" in started.text
 
 
 def test_ctrl_c_while_waiting_leaves_the_job_and_says_how_to_look_again(running: tuple[Any, Any]) -> None:
