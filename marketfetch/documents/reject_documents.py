@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class Rejects(TypedDict):
-    """`rejected` counts all rows, `kept` those whose values are kept; reasons with the most frequent first, the latest rows."""
+    """`rejected` counts all rows, `kept` those whose values are kept; reasons with the most frequent first, each with
+    what to do (`advice`), and the latest rows."""
 
     of: str
     rejected: int
@@ -34,6 +35,8 @@ def cleaner() -> Callable[[str], str]:
 
 
 def rejects_document(found: RefusedRows) -> Rejects:
+    from marketfetch.schemas.check_advice import advice
+
     clean = cleaner()
 
     def cleaned(fields: dict[str, object]) -> dict[str, object]:
@@ -45,7 +48,7 @@ def rejects_document(found: RefusedRows) -> Rejects:
         "of": clean(found.what),
         "rejected": found.rejected,
         "kept": found.kept,
-        "reasons": [cleaned(asdict(one)) for one in found.reasons],
+        "reasons": [{**cleaned(asdict(one)), "advice": advice(one.reason)} for one in found.reasons],
         "rows": [cleaned(asdict(one)) for one in found.rows],
     }
 

@@ -17,6 +17,7 @@ from marketfetch.storage.store_errors import StoreError
 from marketfetch.web import (
     api_page,
     bar_routes,
+    described_refusals,
     event_routes,
     job_routes,
     key_routes,
@@ -45,10 +46,8 @@ _ROUTES: Final = (
     *(job_routes, event_routes, bar_routes, series_routes, key_routes, schedule_routes, message_routes, vendor_routes),
     setting_routes,
 )
-_REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
-    code: {"description": problems.KINDS[code][1], "content": {problems.MEDIA_TYPE: {}}, "model": problems.Problem}
-    for code in (401, 403, 404, 422, 503)
-}
+#: For the schema; what each route refuses is described below.
+_REFUSALS: Final[dict[int | str, dict[str, Any]]] = {503: {"model": problems.Problem}}
 
 
 def make_api(rules: AccessRules, *, owner: str = "") -> FastAPI:
@@ -73,6 +72,7 @@ def make_api(rules: AccessRules, *, owner: str = "") -> FastAPI:
         api.add_exception_handler(kind, or_page(problems.on_error))
     api.add_exception_handler(HTTPException, or_page(problems.on_http_error))
     api.add_exception_handler(RequestValidationError, or_page(problems.on_invalid))
+    described_refusals.describe(api)
     return api
 
 

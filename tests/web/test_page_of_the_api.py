@@ -13,6 +13,9 @@ from marketfetch.web.app import PREFIX
 from tests.web.conftest import shared_api
 from tests.web.test_tokens import needed
 
+PROBLEM = {"$ref": "#/components/schemas/Problem"}
+#: The routes that change a setting, by the version that their caller has seen.
+VERSIONED = {("PUT", "/settings/{name}"), ("DELETE", "/settings/{name}")}
 PAGE = (Path(__file__).parents[2] / "docs" / "web-api.md").read_text(encoding="utf-8")
 
 
@@ -39,7 +42,13 @@ def test_the_openapi_document_says_what_each_route_is_takes_and_returns():
         assert ("security" in one) == (path != "/health"), path
         good = next(found for code, found in one["responses"].items() if code.startswith("2"))
         assert "schema" in next(iter(good["content"].values())) or path in ("/bars", "/events"), (method, path)
-        assert "application/problem+json" in one["responses"]["503"]["content"]
+        refusals = {int(code): found["content"] for code, found in one["responses"].items() if not code.startswith("2")}
+        assert all(of == {"application/problem+json": {"schema": PROBLEM}} for of in refusals.values())
+        assert {401, 403, 404, 421, 422, 500, 503} <= refusals.keys() <= problems.KINDS.keys()
+        assert ({400, 413, 415} <= refusals.keys()) == ("requestBody" in one)
+        assert ({412, 428} <= refusals.keys()) == ((method, path) in VERSIONED), (method, path)
+        assert (429 in refusals) == (method == "POST")
+    assert {one for one in shared_api().openapi()["components"]["schemas"] if "Validation" in one} == set()
 
 
 def examples() -> list[list[str]]:

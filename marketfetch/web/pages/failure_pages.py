@@ -21,7 +21,7 @@ from marketfetch.jobs.refused_rows import refused_rows
 from marketfetch.ops import dead_letters
 from marketfetch.ops.missing_sessions import Chosen, find
 from marketfetch.phrases import counted
-from marketfetch.schemas.check_advice import advice, asks_again
+from marketfetch.schemas.check_advice import asks_again
 from marketfetch.web.callers import Caller
 from marketfetch.web.pages.html_pages import shown
 from marketfetch.web.pages.job_pages import form_for, next_of
@@ -115,5 +115,5 @@ def _rejected(of: str, reason: str) -> dict[str, Any]:
     except BadRequestError as error:
         none = {"of": "", "rejected": 0, "kept": 0, "reasons": [], "rows": []}
         return {"rejects": none, "chosen": chosen, "unknown": str(error) if of else ""}
-    reasons = [{**one, "advice": advice(one["reason"]), **_links(of, one)} for one in document["reasons"]]
+    reasons = [{**one, **_links(of, one)} for one in document["reasons"]]
     return {"rejects": {**document, "reasons": reasons}, "chosen": chosen, "unknown": ""}
