@@ -1,8 +1,9 @@
 """An outage of Redis fills the log with tracebacks of Celery and kombu.
 
-What fails without it: each step that Celery tears down or retries logs its error with a traceback, and each reconnect adds an
-eight-line warning about a setting. The one line that says what is wrong, and that nothing has to be done, is not seen. Shown
-with Celery's own loggers by tests/hardening/test_log_lines.py::test_an_outage_is_a_traceback.
+What fails without it: each step that Celery tears down or retries logs its error with a traceback, beat one with its own stack
+for each entry that is due, and each reconnect adds an eight-line warning about a setting. The one line that says what is wrong,
+and that nothing has to be done, is not seen. Shown with Celery's own loggers by
+tests/hardening/test_log_lines.py::test_an_outage_is_a_traceback.
 Upstream: no upstream issue found.
 Delete when: Celery logs an expected connection error as one line.
 """
@@ -34,6 +35,10 @@ def outage_as_sentence(record: logging.LogRecord) -> bool:
         return True
     if isinstance(error, Reject):
         error = error.reason  # a retry that could not be parked
+    message = record.getMessage()
+    if record.name == "celery.beat" and error is not None and type(error).__name__ == "SchedulingError" and error.__context__:
+        # Beat logs where it runs behind the error, which names the cause behind the schedule's entry.
+        message, error = str(error).removesuffix(f": {error.__context__}"), error.__context__
     while record.name == "celery.bootsteps" and error is not None and not isinstance(error, RedisError):
         error = error.__context__  # closing a half-open part fails with an error of its own, which hides the first one
     about = record.args if isinstance(record.args, tuple) else ()
@@ -47,7 +52,7 @@ def outage_as_sentence(record: logging.LogRecord) -> bool:
         why = str(error) or type(error).__name__
         who = "the broker" if apart else "Redis"
         then = "takes writes again" if redis_writes.word(error) else "is back"
-        record.msg, record.args = f"{record.getMessage()} ({who}: {why}). It goes on by itself when {who} {then}.", ()
+        record.msg, record.args = f"{message} ({who}: {why}). It goes on by itself when {who} {then}.", ()
         record.exc_info = record.exc_text = None
     return True
 

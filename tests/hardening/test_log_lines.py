@@ -10,6 +10,8 @@ from typing import Any
 import billiard.util
 import pytest
 from billiard.exceptions import WorkerLostError
+from celery import Celery
+from celery.beat import ScheduleEntry, Scheduler, SchedulingError
 from kombu.common import ignore_errors
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -44,6 +46,26 @@ def test_an_outage_is_a_traceback():
     ours = logged("celery.worker.request", "Couldn't ack 5, reason:%r", error, filters=(outage_as_sentence,))
     assert len(ours.splitlines()) == 1
     assert ours.endswith("It goes on by itself when Redis is back.\n")
+
+
+def test_beat_logs_its_stack_and_a_traceback_for_each_entry_that_it_can_not_send():
+    app = Celery(set_as_current=False)
+
+    def told(**filters: Any) -> str:
+        with pytest.raises(SchedulingError) as found:
+            Beat(app=app, lazy=True).apply_async(ScheduleEntry("nightly", "t", schedule=60, app=app))
+        return logged("celery.beat", "Message Error: %s\n%s", found.value, arguments=(str(found.value),), **filters)
+
+    assert "Traceback (most recent call last)" in told(filters=())
+    ours = told(filters=(outage_as_sentence,))
+    assert ours.splitlines() == [
+        "Couldn't apply scheduled task nightly (Redis: Connection refused.). It goes on by itself when Redis is back."
+    ]
+
+
+class Beat(Scheduler):
+    def send_task(self, *_: Any, **__: Any) -> None:
+        raise RedisConnectionError("Connection refused.")
 
 
 def test_a_part_that_is_stopped_without_its_connection_is_a_traceback():
