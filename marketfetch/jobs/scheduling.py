@@ -209,16 +209,16 @@ def _named(settings: Settings, name: str) -> Schedule:
 
 
 def _paused() -> dict[str, int]:
-    found = _in_redis(lambda redis: redis.hgetall(named(redis, _PAUSED)))
+    found = _in_redis(lambda redis: redis.hgetall(named(redis, _PAUSED)), lost=": what is paused is not known")
     return {name.decode() if isinstance(name, bytes) else name: int(value) for name, value in found.items()}
 
 
-def _in_redis(ask: Callable[[Redis], T]) -> T:
-    """What `ask` returns. Raises UnavailableError."""
+def _in_redis(ask: Callable[[Redis], T], *, lost: str = ": nothing was changed") -> T:
+    """What `ask` returns. Raises UnavailableError, which says what was `lost`."""
     try:
         return ask(connections.redis())
     except redis_errors.RedisError as error:
-        raise UnavailableError(redis_writes.told(error, ": nothing was changed")) from error
+        raise UnavailableError(redis_writes.told(error, lost)) from error
 
 
 def _now_ms() -> int:

@@ -130,7 +130,7 @@ def _job(symbols: list[str], end: date, **handle: Any) -> str:
 
 def end_requests(job: str, most: int, *, rows: int = 0, failed: str = "", rejects: tuple[Reject, ...] = ()) -> None:
     for number, one in enumerate(connections.store().unfinished(job, most)):
-        now = time.time_ns() // 1_000_000 - 400 * number
+        now = time.time_ns() // 1_000_000 - 12_000 * number  # as 5/minute allows
         row = LedgerRow(
             one.root,
             one.root,
@@ -153,9 +153,9 @@ def _keys(redis: Any) -> None:
     """Calls of two keys; one is paused, and one is set aside."""
     gate, (main, spare, _) = connections.gate("polygon"), keys("polygon")
     for key, room in ((main, 5), (spare, 2)):
-        for grant in gate.admit(room=room, most_granted=100, keys=[key]).grants:
+        for number, grant in enumerate(gate.admit(room=room, most_granted=100, keys=[key]).grants):
             gate.start(grant.id, fence=grant.fence)
-            gate.finish(grant.id, fence=grant.fence, batch=b"x", replied_ago_us=1_000)
+            gate.finish(grant.id, fence=grant.fence, batch=b"x", replied_ago_us=1_000 + 8_000_000 * number)
     gate.pause("spare", pause_ms=1_500_000, why="the vendor said Retry-After: 1500")
     redis.hset("mf:{polygon}:key:old", mapping={"aside": "Unknown API Key", "verdict": "Unknown API Key"})
 

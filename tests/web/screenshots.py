@@ -34,6 +34,7 @@ def pages(scene: Scene) -> dict[str, str]:
         "settings": "/settings",
         "setting": "/settings/one?name=universes.watchlist",
         "submit": "/submit?provider=polygon&symbols=AAPL+MSFT",
+        "no-job": "/jobs/nope",
     }
 
 

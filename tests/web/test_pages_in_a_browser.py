@@ -10,7 +10,7 @@ from shutil import which
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from redis import Redis
 
 from marketfetch import connections
@@ -50,7 +50,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: Any) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("pages")
+    folder = tmp_path_factory.mktemp("pages_with_a_database_in_a_path_that_has_no_blank")
     with ExitStack() as stack:
         valkey = start_valkey(folder / "valkey")
         stack.callback(valkey.stop)  # also where what follows fails
@@ -89,6 +89,53 @@ def test_pages_break_no_policy_of_their_own(place):
         page.wait_for_load_state("load")
     expect(page.locator("#chart")).to_have_attribute("data-drawn", "true")
     assert [one for one in said if "Content Security Policy" in one] == []
+    page.context.close()
+
+
+def test_dates_stay_in_one_line_and_buttons_do_not_touch(place):
+    page = place.open("/settings", viewport={"width": 760, "height": 800})
+    assert set(page.locator("td time").evaluate_all("all => all.map(one => one.getClientRects().length)")) == {1}
+    page.goto(f"{place.address}/settings/one?name=universes.watchlist")
+    assert _between(page.locator("form.lines button"), page.locator("details.sure summary")) >= 8
+    page.goto(f"{place.address}/submit?provider=polygon&symbols=AAPL&start=2024-01-02&end=2024-01-05")
+    page.get_by_role("button", name="Show what it would cost").click()
+    button = page.get_by_role("button", name="Submit this job")
+    assert _between(page.locator("ul.words"), button) >= 8
+    assert _between(button, page.locator("select").first) >= 30
+    page.context.close()
+
+
+def _between(above: Locator, below: Locator) -> float:
+    """Pixels between two things."""
+    upper, lower = above.bounding_box(), below.bounding_box()
+    assert upper
+    assert lower
+    return lower["y"] - upper["y"] - upper["height"]
+
+
+#: Keeps the plot that the page makes.
+KEPT_PLOT = """
+Object.defineProperty(window, "uPlot", {configurable: true, set(made) {
+    const kept = function (...all) { return (window.plot = new made(...all)); };
+    Object.defineProperty(window, "uPlot", {value: Object.assign(kept, made)});
+}});
+"""
+
+
+def test_bars_of_a_chart_lie_inside_of_it_and_volumes_below_the_prices(place):
+    page = place.open("/keys")
+    page.add_init_script(KEPT_PLOT)
+    page.goto(place.address + "/bars/polygon/AAPL?timespan=1d")
+    expect(page.locator("#chart")).to_have_attribute("data-drawn", "true")
+    at = page.evaluate("""() => {
+        const [ts, close, , , , volume] = plot.data, x = one => plot.valToPos(one, "x");
+        return {first: x(ts[0]), last: x(ts.at(-1)), width: plot.over.clientWidth,
+            lowest: plot.valToPos(Math.min(...close.filter(one => one !== null)), "y"),
+            highest: plot.valToPos(Math.max(...volume), "volume")};
+    }""")
+    assert at["first"] >= 8
+    assert at["last"] <= at["width"] - 8
+    assert at["lowest"] < at["highest"], "the line of prices ends above the volumes"
     page.context.close()
 
 
@@ -183,6 +230,22 @@ def test_an_outage_is_said_and_heals_by_itself(place, monkeypatch):
         expect(banner).to_contain_text("trying again")
         expect(page.locator("tbody")).to_contain_text("nightly-us")
     expect(banner).to_be_hidden()
+    page.context.close()
+
+
+def test_in_an_outage_the_page_says_from_when_its_content_is(place):
+    page = place.open("/")
+    page.clock.install()
+    with page.expect_response("**/"):
+        page.reload()
+    page.route("**/*", lambda route: route.abort())
+    loaded = page.evaluate("new Date().toISOString()")
+    page.clock.fast_forward("01:00:00")
+    banner = page.locator("#banner")
+    expect(banner).to_contain_text("The server does not respond. What is shown is from ")
+    at = banner.inner_text().split(" is from ")[1][:8]
+    minutes = [60 * int(one[:2]) + int(one[3:5]) for one in (at, loaded[11:16])]
+    assert abs(minutes[0] - minutes[1]) % 1438 <= 2, "not an hour later, when the outage was found"
     page.context.close()
 
 

@@ -11,6 +11,8 @@ from marketfetch.web.pages.chart_data import Chart
 WIDTH: Final = 1_000
 HEIGHT: Final = 360
 _LEFT, _RIGHT, _TOP, _PRICES_END, _VOLUMES_TOP, _BOTTOM = 6, 60, 24, 255, 275, 330
+#: Half the side of the mark of a partial bar.
+_MARK: Final = 6
 _TICKS: Final = 5
 _LABELS: Final = 6
 
@@ -24,9 +26,10 @@ def drawing(of: Chart) -> dict[str, Any]:
     most = max((one for one in volume if one == one), default=0) or 1
     span = WIDTH - _LEFT - _RIGHT
     wide = max(1.0, 0.7 * span / len(ts))
+    inset = max(wide / 2, _MARK)  # so that nothing of the first and the last bar lies outside
 
     def x(ms: float) -> float:
-        return round(_LEFT + span * (min(max(ms, first), last) - first) / (last - first), 1)
+        return round(_LEFT + inset + (span - 2 * inset) * (min(max(ms, first), last) - first) / (last - first), 1)
 
     def y(price: float) -> float:
         return round(_PRICES_END - (_PRICES_END - _TOP) * (price - low) / (high - low), 1)

@@ -10,6 +10,8 @@ from marketfetch.ops.stored_share import DayShare, Group
 SIDE: Final = 14
 _STEP: Final = SIDE + 3
 _LEFT, _TOP = 32, 18
+#: The name of a month.
+_LABEL: Final = 26
 #: From which share on a day has which level; below the last one it has 0.
 _LEVELS: Final = ((1.0, 4), (0.95, 3), (0.5, 2), (1e-9, 1))
 _NAMED: Final = ((0, "Mon"), (2, "Wed"), (4, "Fri"))
@@ -38,7 +40,7 @@ def drawing(of: Group) -> dict[str, Any]:
         "cells": cells,
         "months": [list(one) for one in months],
         "weekdays": [[_TOP + row * _STEP + 11, name] for row, name in _NAMED],
-        "width": _LEFT + ((of.days[-1].day - first).days // 7 + 1) * _STEP,
+        "width": max(_LEFT + ((of.days[-1].day - first).days // 7 + 1) * _STEP, months[-1][0] + _LABEL),
         "height": _TOP + 7 * _STEP,
         "side": SIDE,
         "stored": stored,

@@ -76,13 +76,33 @@
     function made() {
       if (plot) plot.destroy();
       var line = colour("--line"), soft = colour("--soft"), axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { stroke: line } };
-      var box = size();
+      var box = size(), bar = data.ts.length > 1 ? (data.ts[data.ts.length - 1] - data.ts[0]) / (data.ts.length - 1) : 86400, floor = 0;
+
+      // Half a bar and half a mark stand outside of the first and the last moment.
+      function wide(u, first, last) {
+        var more = Math.max(bar / 2, 10 * (last - first) / box.width);
+        return [first - more, last + more];
+      }
+
+      // The lower quarter is the volume's.
+      function above(u, low, high) {
+        if (low === null) return [0, 1];
+        var span = high - low || Math.abs(high) * .01 || 1;
+        floor = low - .05 * span;
+        return [low - .45 * span, high + .05 * span];
+      }
+
+      function prices(u, all) { return all.map(function (one) { return one < floor ? null : one; }); }
+
       plot = new uPlot({
         width: box.width, height: box.height,
         tzDate: function (ts) { return uPlot.tzDate(new Date(ts * 1000), data.zone); },
         cursor: { points: { size: 7 } },
-        scales: { volume: { range: function (u, low, high) { return [0, 4 * (high || 1)]; } } },
-        axes: [axis, Object.assign({ side: 1, size: 64, values: function (u, all) { return all.map(function (one) { return words(4)(u, one); }); } }, axis)],
+        scales: { x: { range: wide }, y: { range: above }, volume: { range: function (u, low, high) { return [0, 4 * (high || 1)]; } } },
+        axes: [axis, {
+          side: 1, size: 64, stroke: soft, filter: prices, grid: { stroke: line, width: 1, filter: prices }, ticks: { stroke: line, filter: prices },
+          values: function (u, all) { return all.map(function (one) { return one === null ? "" : words(4)(u, one); }); },
+        }],
         series: [
           { label: "date", value: function (u, ts) { return ts === null ? "–" : uPlot.fmtDate("{YYYY}-{MM}-{DD} {HH}:{mm}")(uPlot.tzDate(new Date(ts * 1000), data.zone)).replace(" 00:00", ""); } },
           { label: "close", stroke: colour("--fill"), width: 1.6, value: words(4), points: { show: false } },

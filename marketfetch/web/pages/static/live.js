@@ -6,7 +6,8 @@
   var OFTEN_MS = 1000, LATER_MS = 5000, POLL_MS = 15000, HIDDEN_MS = 5000, SAID_EVERY_MS = 10000;
   var banner = document.getElementById("banner"), spoken = document.getElementById("progress-said");
   var source = null, again = null, hidden = null, due = null, poll = null;
-  var lost = null, away = "", failed = "", asked = 0, busy = false, said = 0, waits = 1000;
+  // `shown`: when the content came that is on the page, which is before an outage is found.
+  var lost = null, shown = new Date(), away = "", failed = "", asked = 0, busy = false, said = 0, waits = 1000;
 
   // Why it polls beside the events: the server looks for changes once a second, and a page that is made between two looks may show
   // what is undone before the second one, which then has nothing to say.
@@ -17,7 +18,7 @@
   function show() {
     var words = failed || away;
     if (!words && lost) words = "Not live since " + clock(lost) + ", trying again.";
-    else if (words && lost) words += " What is shown is from " + clock(lost) + "; trying again.";
+    else if (words && lost) words += " What is shown is from " + clock(shown) + "; trying again.";
     if (banner.textContent !== words) banner.textContent = words;
     banner.hidden = !words;
   }
@@ -93,7 +94,7 @@
     var status = event.detail.ctx.response.status;
     if (status === 401) { location.reload(); return; }
     failed = status < 400 ? "" : status === 503 ? "Redis or the database does not respond." : "This server can't show the page now (" + status + ").";
-    if (failed) { isLost(); } else isLive();
+    if (failed) { isLost(); } else { shown = new Date(); isLive(); }
   });
   document.addEventListener("htmx:error", function () { failed = "The server does not respond."; isLost(); });
   document.addEventListener("htmx:finally:request", function () { busy = false; if (failed) refresh(); });
