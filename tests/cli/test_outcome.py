@@ -78,11 +78,12 @@ def test_a_retry_that_will_bring_the_same_says_so_when_it_is_called(monkeypatch)
 
 
 def test_a_symbol_that_is_unknown_is_corrected_and_not_asked_for_again() -> None:
-    unknown = [Failure(request=f"{i}", symbol="ZZZZ", reason="ZZZZ: UnknownSymbol: no.") for i in range(2)]
+    unknown = [Failure(request=f"{i}", symbol=f"ZZZ{i}", reason=f"ZZZ{i}: UnknownSymbol: no.") for i in range(2)]
     other = Failure(request="9", symbol="YYYY", reason="YYYY: Unavailable: no.")
     for failures, says in (
         (unknown[:1], "A retry would bring the same: fetch the corrected symbol."),
         (unknown, "A retry would bring the same: fetch the corrected symbols."),
+        ([unknown[0], unknown[0]], "A retry would bring the same: fetch the corrected symbol."),
         ([*unknown, other], "`marketfetch retry 0123456789abcdef` makes the failed requests again."),
     ):
         counts = Counts(total=3, failed=len(failures))

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
+from marketfetch.sandbox.sessions import NEW_YORK
 from tests.flow.test_feeding import ran
 from tests.flow.test_ways_in import answer
 from tests.waiting import early_in_a_minute, eventually
@@ -51,13 +52,15 @@ def test_a_wish_made_again_calls_for_its_last_piece_alone_and_its_end_may_lie_ah
     still_open = len({((now - ago).year, (now - ago).month) for ago in (timedelta(), DELAY)})
     assert wish(place, "X:BTCUSD", **range_, timespan="1h") == (first, pieces, False)
     rows = done(place, first)["rows"]
-    assert sandbox.log()["calls"] == pieces
+    # Before New York's midnight the sandbox has no bar of a month that has begun: an empty reply is checked by a second call.
+    checked = int(now.month != now.astimezone(NEW_YORK).month)
+    assert sandbox.log()["calls"] == pieces + checked
 
     second, again, new = wish(place, "X:BTCUSD", **range_, timespan="1h", later=2)
     assert (second != first, again, new) == (True, still_open, True)
     assert done(place, second)["rows"] > 0
     assert place.rows("SELECT count(*) FROM bars") == [(rows,)]
-    assert sandbox.log()["calls"] == pieces + still_open
+    assert sandbox.log()["calls"] == pieces + still_open + checked
     # What could still change at the call is marked, and nothing else.
     delay_ms = DELAY // timedelta(milliseconds=1)
     marks = f"SELECT min(partial), max(partial), sum(partial != (ts + {HOUR_MS + delay_ms} > fetched_at)) FROM bars"

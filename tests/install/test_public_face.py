@@ -383,7 +383,7 @@ def test_the_errors_of_jobs_and_of_operators_are_all_of_a_class_that_an_app_can_
         for path in (root / room).glob("*.py")
         for name in re.findall(r"raise (\w+)\(", path.read_text(encoding="utf-8"))
     }
-    known = {"UnknownJob", "BadRequestError", "WrongValueError", "UnavailableError", "UnreadableJob"}
+    known = {"UnknownJob", "UnknownName", "BadRequestError", "WrongValueError", "UnavailableError", "UnreadableJob"}
     inner = {
         ("key_status.py", "_away"),
         ("planning.py", "_unreadable"),

@@ -88,4 +88,5 @@ def text(template: str, request: Request, caller: Caller | None, found: Mapping[
         "here": f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path,
         "query": dict(request.query_params),
     }
-    return _templates().get_template(template).render(**of_page, **found)
+    # The page takes a space around its live part for a text that is new, and would get one more with every update.
+    return _templates().get_template(template).render(**of_page, **found).strip()
