@@ -119,6 +119,7 @@ class Settings(BaseModel):
     bars_history: bool = False
     most_idle_pages: int = Field(default=5, ge=1, le=1_000)
     overlap_sessions: int = Field(default=5, ge=0, le=250)
+    stale_from_sessions: int = Field(default=2, ge=1, le=250)
     whole_market_from: int = Field(default=10, ge=0, le=1_000_000)
 
     @field_validator("archive", mode="before")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: What a process reads anew while it runs. All other settings are needed before the database can be asked, or at the start.
 AT_RUN_TIME: Final = (
     *("providers", "universes", "schedule", "max_reject_share", "reject_share_min_rows"),
-    *("most_idle_pages", "overlap_sessions", "whole_market_from"),
+    *("most_idle_pages", "overlap_sessions", "stale_from_sessions", "whole_market_from"),
 )
 KEYS: Final = "api_keys"
 

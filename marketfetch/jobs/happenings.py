@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 #: The end of a job is reported for so long: no sweeper has run for longer, or the target is new.
 _LOOKED_BACK_MS: Final = 14 * 86_400_000
 _JOBS_AT_ONCE: Final = 200
-#: A series that is one session behind waits for its evening update.
-STALE_FROM: Final = 2
 #: The kind under which is kept since when a target is known.
 _KNOWN: Final = "target"
 
@@ -116,9 +114,9 @@ def _refused(redis: Redis) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _stale(redis: Redis, recorded: Notifications, targets: Sequence[str], now_ms: int) -> int:
     look = freshness_look.latest(redis) if targets else None
-    found = 0
+    found, least = 0, get_settings().stale_from_sessions
     for provider, one in look.vendors.items() if look else ():
-        if one.behind < STALE_FROM:
+        if one.behind < least:
             recorded.end("stale", provider)
             continue
         sentence = (

@@ -213,6 +213,13 @@ def test_stale_series_are_one_event_of_their_vendor(emptied, receiver):
         assert record() == 0
         behind(2)
         assert record() == 1
+        behind()
+        record()
+    with targets({"name": "ops", "url": receiver.url, "events": ["stale"]}, MARKETFETCH_STALE_FROM_SESSIONS="5"):
+        behind(4)
+        assert record() == 0
+        behind(5)
+        assert record() == 1
 
 
 def test_an_event_is_sent_again_with_the_same_id_until_it_is_taken(emptied, receiver):
