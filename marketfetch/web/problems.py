@@ -48,6 +48,8 @@ KINDS: Final[Mapping[int, tuple[str, str]]] = {
 #: After how many seconds a client may try again what is not available now.
 RETRY_AFTER_S: Final = 5
 _MOST_WRONG: Final = 10
+#: Instead of the words of a parser of JSON or forms.
+_UNREADABLE: Final = "The body can't be read: it is broken, or nested too deeply."
 _METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
@@ -136,7 +138,7 @@ def of_http(request: Request, error: HTTPException, unknown: str) -> Refused:
         allowed = ", ".join(one for one in _METHODS if _takes(request, one))
         sentence = f"{request.url.path[:200]} has no method {request.method}: it has {allowed}."
         return Refused(405, sentence, headers={"Allow": allowed})
-    sentence = unknown if error.status_code == 404 else str(error.detail)
+    sentence = {404: unknown, 400: _UNREADABLE}.get(error.status_code, str(error.detail))
     return Refused(error.status_code, sentence, headers=error.headers)
 
 

@@ -122,6 +122,9 @@ def test_a_wrong_wish_is_refused_with_its_sentence(client, path, body, status, s
 def test_what_no_json_is_refused(client):
     response = client.post("jobs", content=b"{", headers={"content-type": "application/json"})
     assert client.refused(response, 422) == "The body is no JSON."
+    deep = "[" * 100_000 + "]" * 100_000
+    response = client.ask("POST", "/api/v1/jobs", headers={"Content-Type": "application/json"}, content=deep)
+    assert client.refused(response, 400) == "The body can't be read: it is broken, or nested too deeply."
 
 
 @pytest.mark.parametrize(
