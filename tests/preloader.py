@@ -21,6 +21,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -33,7 +34,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 MOST_BYTES = 1 << 20
 ROOT = Path(__file__).parents[1]
@@ -179,6 +180,9 @@ def become(asked: dict, descriptors: list[int]) -> None:
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
+    if os.environ.get("PYTHONUNBUFFERED"):
+        # Read when an interpreter starts, and this one has started: what a server says would stay in its buffer.
+        cast("io.TextIOWrapper", sys.stdout).reconfigure(write_through=True)
     for action in filter(None, asked["environment"].get("PYTHONWARNINGS", "").split(",")):
         warnings.simplefilter(action)
 
