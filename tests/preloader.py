@@ -182,7 +182,7 @@ def become(asked: dict, descriptors: list[int]) -> None:
     os.environ.update(asked["environment"])
     if os.environ.get("PYTHONUNBUFFERED"):
         # Read when an interpreter starts, and this one has started: what a server says would stay in its buffer.
-        cast("io.TextIOWrapper", sys.stdout).reconfigure(write_through=True)
+        cast("io.TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
     for action in filter(None, asked["environment"].get("PYTHONWARNINGS", "").split(",")):
         warnings.simplefilter(action)
 
