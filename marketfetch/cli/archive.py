@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from marketfetch.cli.ages import AGE
-from marketfetch.cli.screen import hint, table
+from marketfetch.cli.screen import hint, json_option, table
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def archive() -> None:
 
 
 @archive.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 def show(*, as_json: bool) -> None:
     """Show how many replies are kept, by month and vendor, and how large they are. Lists every file of the archive."""
     from marketfetch.documents.archive_documents import archived_months
@@ -40,7 +40,7 @@ def show(*, as_json: bool) -> None:
 @archive.command()
 @click.option("--older-than", type=AGE, required=True, help="Days or weeks, such as 90d or 12w; at least 3d.")
 @click.option("--dry-run", is_flag=True, help="Remove nothing: show what would be removed.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 def purge(*, older_than: timedelta, dry_run: bool, as_json: bool) -> None:
     """Remove the months of which every day is longer ago. What is stored stays; a replay can't bring it again.
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from marketfetch.cli import completing
-from marketfetch.cli.screen import hint, table
+from marketfetch.cli.screen import hint, json_option, table
 
 if TYPE_CHECKING:
     from marketfetch.vendors.protocol import Plan, SymbolForm
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 def vendors(*, as_json: bool) -> None:
     """List the installed vendors with the limits of their published plans and their symbols.
 
@@ -42,7 +42,7 @@ def vendors(*, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", metavar="[VENDOR]", required=False, shell_complete=completing.providers)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 def datasets(*, name: str | None, as_json: bool) -> None:
     """List the datasets of a vendor, or of all: timespans, adjustments and examples of symbols.
 

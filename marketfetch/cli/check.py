@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from marketfetch.cli.exit_codes import FAILED, OK
-from marketfetch.cli.screen import hint, table
+from marketfetch.cli.screen import hint, json_option, table
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--upgrade", "upgrading", is_flag=True, help="First bring the tables of the release before to this one's.")
 @click.option("--notify", "notifying", is_flag=True, help="Also send a trial to each target of [[notify]].")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 @click.pass_context
 def check(ctx: click.Context, *, upgrading: bool, notifying: bool, as_json: bool) -> None:
     """Try what workers do with Redis, Celery's broker and results, and the database; look at settings, keys and `up`'s needs.

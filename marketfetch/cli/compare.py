@@ -12,7 +12,7 @@ from marketfetch.cli import completing
 from marketfetch.cli.days import range_options
 from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.known_words import ADJUSTMENT
-from marketfetch.cli.screen import hint, table
+from marketfetch.cli.screen import hint, json_option, table
 from marketfetch.cli.symbol_list import symbols_of
 from marketfetch.phrases import counted
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     help="The same for volumes, which vendors count otherwise: they are only counted.",
 )
 @click.option("--limit", type=click.IntRange(0, 100_000), default=20, show_default=True, help="List so many sessions.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 @click.pass_context
 def compare(
     ctx: click.Context,

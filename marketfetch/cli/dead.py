@@ -9,7 +9,7 @@ import click
 
 from marketfetch.cli import completing
 from marketfetch.cli.exit_codes import FAILED, OK
-from marketfetch.cli.screen import hint, table
+from marketfetch.cli.screen import hint, json_option, table
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 #: Characters of a message on the screen; `--json` has all that was kept.
 _SHOWN = 4_000
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-
 
 @click.group(invoke_without_command=True)
-@_JSON
+@json_option
 @click.pass_context
 def dead(ctx: click.Context, *, as_json: bool) -> None:
     """List the messages that no worker could read or run, oldest first, each with the reason."""
@@ -51,7 +49,7 @@ def dead(ctx: click.Context, *, as_json: bool) -> None:
 
 @dead.command()
 @click.argument("number", metavar="ID")
-@_JSON
+@json_option
 def show(*, number: str, as_json: bool) -> None:
     """Show the message ID: where it came from, why it is here, and what it says, without secrets."""
     from marketfetch.documents.message_documents import dead_message_text
@@ -80,7 +78,7 @@ def show(*, number: str, as_json: bool) -> None:
 @dead.command()
 @click.argument("number", metavar="ID", required=False)
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@_JSON
+@json_option
 @click.pass_context
 def retry(ctx: click.Context, *, number: str | None, everything: bool, as_json: bool) -> None:
     """Send the message ID to its queue again. It comes back here if a worker still can't process it."""
@@ -93,7 +91,7 @@ def retry(ctx: click.Context, *, number: str | None, everything: bool, as_json: 
 @click.argument("number", metavar="ID", required=False)
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("--yes", is_flag=True, help="With --all: do not ask.")
-@_JSON
+@json_option
 @click.pass_context
 def drop(ctx: click.Context, *, number: str | None, everything: bool, yes: bool, as_json: bool) -> None:
     """Forget the message ID for good."""

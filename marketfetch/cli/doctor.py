@@ -10,7 +10,7 @@ import click
 
 from marketfetch.cli import completing
 from marketfetch.cli.exit_codes import FAILED, OK
-from marketfetch.cli.screen import hint, table
+from marketfetch.cli.screen import hint, json_option, table
 from marketfetch.cli.symbol_list import symbols_of
 from marketfetch.phrases import counted
 
@@ -40,7 +40,7 @@ _NOTES: Final = {"split": "that a split explains", "jump over a gap": "over sess
 )
 @click.option("--notes", is_flag=True, help="List also what is explained: jumps at a stored split, or over missing sessions.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="List so many findings.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 @click.pass_context
 def doctor(
     ctx: click.Context,

@@ -13,7 +13,7 @@ import click
 from marketfetch.cli import completing, doubts
 from marketfetch.cli.days import adjust_options, range_options
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
-from marketfetch.cli.screen import err, hint
+from marketfetch.cli.screen import err, hint, json_option
 from marketfetch.cli.symbol_list import symbols_of
 from marketfetch.phrases import counted
 
@@ -48,7 +48,7 @@ _NO_BAR: Final = "No row is stored in this range, so the files have none; withou
 @click.option("--adjustment", type=ADJUSTMENT, help="Only raw, split or split_dividend bars.")
 @adjust_options
 @click.option("--overwrite", is_flag=True, help="Remove an earlier export in DEST first.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 def export(
     *,
     destination: str,

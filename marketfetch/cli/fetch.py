@@ -13,7 +13,7 @@ from marketfetch.cli.days import range_options
 from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
 from marketfetch.cli.plan import show_plan
-from marketfetch.cli.screen import command, hint
+from marketfetch.cli.screen import command, hint, json_option
 from marketfetch.cli.symbol_list import of_whole_market, symbols_of, with_universes
 from marketfetch.documents.forecast_words import in_place_of_symbols
 from marketfetch.phrases import counted
@@ -70,7 +70,7 @@ class _FetchCommand(click.Command):
 @click.option("--tag", "tags", multiple=True, help="A word to find the job by: `status --tag TAG`. May be given several times.")
 @click.option("--wait", is_flag=True, help="Show progress until the job is over; exit with 1 if anything failed.")
 @click.option("--dry-run", is_flag=True, help="Print what it would cost, as `marketfetch plan` does, and fetch nothing.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 @click.pass_context
 def fetch(
     ctx: click.Context,

@@ -9,7 +9,7 @@ import click
 
 from marketfetch.cli import completing
 from marketfetch.cli.ages import AGE
-from marketfetch.cli.screen import hint
+from marketfetch.cli.screen import hint, json_option
 from marketfetch.phrases import counted, joined
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _ALL: Final = "all"
     help="Cancel this job, or all jobs and tasks, and remove what they have parked.",
 )
 @click.option("--yes", is_flag=True, help="With --parked: do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 def purge(*, older_than: timedelta | None, parked: str | None, yes: bool, as_json: bool) -> None:
     """Delete old records (--older-than), or what is parked (--parked). Every bar stays.
 

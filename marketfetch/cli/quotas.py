@@ -10,7 +10,7 @@ import click
 from marketfetch.cli import completing
 from marketfetch.cli.durations import LENGTH
 from marketfetch.cli.exit_codes import FAILED, OK
-from marketfetch.cli.screen import hint, table
+from marketfetch.cli.screen import hint, json_option, table
 from marketfetch.lengths import in_words
 
 if TYPE_CHECKING:
@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     from marketfetch.ops.key_status import KeyLine
     from marketfetch.quotas.values import KeyReport
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-
 
 @click.group(invoke_without_command=True)
-@_JSON
+@json_option
 @click.pass_context
 def quotas(ctx: click.Context, *, as_json: bool) -> None:
     """Show every key's limits: used and allowed, when one more call is free, what is paused and why."""
@@ -72,7 +70,7 @@ def quotas(ctx: click.Context, *, as_json: bool) -> None:
 @click.argument("label", shell_complete=completing.key_labels)
 @click.option("--provider", shell_complete=completing.providers, help="Where several vendors have a key of that label.")
 @click.option("--for", "seconds", type=LENGTH, default="1d", show_default=True, help="How long: 30s, 5m, 2h, 1d, or seconds.")
-@_JSON
+@json_option
 def pause(*, label: str, provider: str | None, seconds: float, as_json: bool) -> None:
     """Make no call with the key LABEL for a while. What runs goes on. --json prints all keys, as they are then."""
     from marketfetch.ops import key_status
@@ -87,7 +85,7 @@ def pause(*, label: str, provider: str | None, seconds: float, as_json: bool) ->
 @quotas.command()
 @click.argument("label", shell_complete=completing.key_labels)
 @click.option("--provider", shell_complete=completing.providers, help="Where several vendors have a key of that label.")
-@_JSON
+@json_option
 def resume(*, label: str, provider: str | None, as_json: bool) -> None:
     """End the pause of the key LABEL, and use it again if it was set aside. --json prints all keys, as they are then."""
     from marketfetch.ops import key_status
@@ -122,7 +120,7 @@ def _opening(resets_ms: int) -> str:
 
 
 @quotas.command()
-@_JSON
+@json_option
 @click.pass_context
 def health(ctx: click.Context, *, as_json: bool) -> None:
     """Show whether requests that may run are admitted and started; exits with 1 if not. For health checks."""

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Final
 import click
 
 from marketfetch.cli import completing
-from marketfetch.cli.screen import table
+from marketfetch.cli.screen import json_option, table
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _headers(_ctx: click.Context, _param: click.Parameter, lines: tuple[str, ...
 @click.option("--status", type=click.IntRange(100, 599), default=200, show_default=True, help="The reply's HTTP status.")
 @click.option("--header", "headers", multiple=True, callback=_headers, help="A header of the reply, 'Name: value'.")
 @click.option("--symbol", help="The symbol that was asked, where the reply does not name it.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 def read(
     *,
     provider: str,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from marketfetch.cli import completing
-from marketfetch.cli.screen import hint, table
+from marketfetch.cli.screen import hint, json_option, table
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _ADVISED: Final = 3
 @click.argument("what", metavar="[JOB|PROVIDER|SYMBOL]", required=False, default="", shell_complete=completing.jobs)
 @click.option("--reason", default="", help="Only rejects whose field and reason contain this text, such as 'low is above'.")
 @click.option("--limit", type=click.IntRange(0, 10_000), default=20, show_default=True, help="List so many of the latest rows.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 def rejects(*, what: str, reason: str, limit: int, as_json: bool) -> None:
     """Show the rows that failed a check and are not stored: of a job, a vendor, a symbol, or all.
 

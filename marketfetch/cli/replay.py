@@ -11,7 +11,7 @@ import click
 from marketfetch.cli import completing
 from marketfetch.cli.days import DAY
 from marketfetch.cli.exit_codes import FAILED, OK
-from marketfetch.cli.screen import hint, table
+from marketfetch.cli.screen import hint, json_option, table
 from marketfetch.phrases import counted
 from marketfetch.schemas.day_words import WORDS
 
@@ -25,7 +25,7 @@ _SHOWN: Final = 20
 @click.argument("provider", required=False, shell_complete=completing.providers)
 @click.option("--since", type=DAY, help=f"Only replies to calls from this day (UTC) on: {WORDS}.")
 @click.option("--dry-run", is_flag=True, help="Write nothing: show how what is stored would differ.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 @click.pass_context
 def replay(ctx: click.Context, *, provider: str | None, since: date | None, dry_run: bool, as_json: bool) -> None:
     """Validate and store the archived replies again, of PROVIDER or of all, without one call to a vendor.

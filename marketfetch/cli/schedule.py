@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from marketfetch.cli import completing
-from marketfetch.cli.screen import command, hint, table
+from marketfetch.cli.screen import command, hint, json_option, table
 
 if TYPE_CHECKING:
     from marketfetch.jobs.scheduling import Planned
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
 @click.group()
@@ -23,14 +21,14 @@ def schedule() -> None:
 
 
 @schedule.command("list")
-@_JSON
+@json_option
 def list_command(*, as_json: bool) -> None:
     """List the schedules: what each asks for, when it is due next, and the job of its latest run. Times are UTC."""
     _show(sorted_by_time=False, as_json=as_json)
 
 
 @schedule.command("next")
-@_JSON
+@json_option
 def next_command(*, as_json: bool) -> None:
     """List the schedules in the order in which they are due next. Times are UTC."""
     _show(sorted_by_time=True, as_json=as_json)
@@ -38,7 +36,7 @@ def next_command(*, as_json: bool) -> None:
 
 @schedule.command()
 @click.argument("name", shell_complete=completing.schedules)
-@_JSON
+@json_option
 def run(name: str, *, as_json: bool) -> None:
     """Submit a run of the schedule NAME now, also if it is paused; prints the job's id."""
     from marketfetch.documents.job_documents import submitted_job
@@ -51,7 +49,7 @@ def run(name: str, *, as_json: bool) -> None:
 
 @schedule.command()
 @click.argument("name", shell_complete=completing.schedules)
-@_JSON
+@json_option
 def pause(name: str, *, as_json: bool) -> None:
     """Start no run of the schedule NAME until `schedule resume NAME`. A run that goes is not stopped.
 
@@ -67,7 +65,7 @@ def pause(name: str, *, as_json: bool) -> None:
 
 @schedule.command()
 @click.argument("name", shell_complete=completing.schedules)
-@_JSON
+@json_option
 def resume(name: str, *, as_json: bool) -> None:
     """Start the runs of the schedule NAME again: the one that was due last, if it was missed, within a minute.
 

@@ -16,6 +16,9 @@ from marketfetch.phrases import joined
 if TYPE_CHECKING:
     from rich.console import Console
 
+#: Of every command that prints data: its document stands in docs/json.md.
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
 
 def err() -> Console:
     """The console on stderr, for progress."""

@@ -10,7 +10,7 @@ import click
 
 from marketfetch.cli import completing
 from marketfetch.cli.exit_codes import FAILED, OK
-from marketfetch.cli.screen import hint
+from marketfetch.cli.screen import hint, json_option
 from marketfetch.phrases import counted
 
 _SHOWN: Final = ("provider", "symbol", "name", "kind", "market", "exchange", "currency")
@@ -19,7 +19,7 @@ _SHOWN: Final = ("provider", "symbol", "name", "kind", "market", "exchange", "cu
 @click.command()
 @click.argument("provider", shell_complete=completing.providers)
 @click.argument("words", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 @click.pass_context
 def search(ctx: click.Context, *, provider: str, words: tuple[str, ...], as_json: bool) -> None:
     """Ask PROVIDER which symbols it has for WORDS of a name, such as `search PROVIDER bank of america`. Costs one call.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from marketfetch.cli import completing
-from marketfetch.cli.screen import hint, table
+from marketfetch.cli.screen import hint, json_option, table
 
 if TYPE_CHECKING:
     from marketfetch.ops.changing_settings import Change, Shown
@@ -36,7 +36,7 @@ _ALL = "every setting"
 @click.option("--if-version", type=click.IntRange(min=0), help="Change only what still has this version, as --list shows.")
 @click.option("--new-master-key", is_flag=True, help="Print a new master key, which seals API keys in the database.")
 @click.option("--rotate-master-key", is_flag=True, help="Seal all API keys of the database anew, with the first master key.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 def set_command(
     *,
     name: str | None,

@@ -16,7 +16,7 @@ import click
 from marketfetch.cli import completing, doubts
 from marketfetch.cli.days import adjust_options, range_options
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
-from marketfetch.cli.screen import hint, table
+from marketfetch.cli.screen import hint, json_option, table
 from marketfetch.cli.show_records import show_records
 from marketfetch.phrases import counted
 
@@ -55,7 +55,7 @@ _SHORT: Final = 7
 @click.option("--provider", shell_complete=completing.providers, help="The vendor, where several have bars of SYMBOL.")
 @click.option("--adjustment", type=ADJUSTMENT, help="raw, split or split_dividend, where several are stored.")
 @adjust_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 @click.option("--plot", is_flag=True, help="Draw price and volume into a PNG file here, and print its name.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="The file to draw into: .png, .svg or .pdf.")
 @click.option("--open", "opening", is_flag=True, help="Open the picture in the browser.")

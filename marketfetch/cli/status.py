@@ -11,7 +11,7 @@ import click
 
 from marketfetch.cli import completing
 from marketfetch.cli.exit_codes import FAILED, OK
-from marketfetch.cli.screen import hint
+from marketfetch.cli.screen import hint, json_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--failed", is_flag=True, help="List only jobs with failed requests; with JOB, show every failed request of it.")
 @click.option("--watch", is_flag=True, help="Follow JOB, or every listed job that runs, until it is over.")
 @click.option("--freshness", is_flag=True, help="List the stored series that are behind their calendar, by how many sessions.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 @click.option(
     "--limit",
     type=click.IntRange(1, 1000),

@@ -9,18 +9,16 @@ import click
 
 from marketfetch.cli import completing
 from marketfetch.cli.exit_codes import FAILED, OK
-from marketfetch.cli.screen import command, hint
+from marketfetch.cli.screen import command, hint, json_option
 from marketfetch.phrases import counted
 
 if TYPE_CHECKING:
     from marketfetch import JobStatus
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-
 
 @click.command()
 @click.argument("job", shell_complete=completing.jobs)
-@_JSON
+@json_option
 def cancel(*, job: str, as_json: bool) -> None:
     """Make no more calls for JOB. Running requests still end; requests that other jobs share stay."""
     import marketfetch
@@ -37,7 +35,7 @@ def cancel(*, job: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("job", required=False, shell_complete=completing.jobs)
-@_JSON
+@json_option
 @click.pass_context
 def resume(ctx: click.Context, *, job: str | None, as_json: bool) -> None:
     """Park at once what is to do of JOB, or of every open job. Nothing that is stored, empty or failed is fetched again.
@@ -72,7 +70,7 @@ def resume(ctx: click.Context, *, job: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("job", shell_complete=completing.jobs)
-@_JSON
+@json_option
 def retry(*, job: str, as_json: bool) -> None:
     """Make the failed requests of JOB again."""
     import marketfetch

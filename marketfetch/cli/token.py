@@ -9,13 +9,12 @@ import click
 
 from marketfetch.cli import completing
 from marketfetch.cli.durations import LENGTH
-from marketfetch.cli.screen import hint, table
+from marketfetch.cli.screen import hint, json_option, table
 
 if TYPE_CHECKING:
     from marketfetch.storage.api_tokens import TokenRow
 
 _SCOPES = ("read", "submit", "operate", "admin")
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 _DAY_S = 86_400
 
 
@@ -36,7 +35,7 @@ def token() -> None:
 @click.option("--submits", default="60/minute", show_default=True, help='How often it may submit; "": without a limit.')
 @click.option("--owner", default="", help="Bind it to an owner: it submits and sees the jobs of this owner alone.")
 @click.option("--for", "seconds", type=LENGTH, help="How long it is valid: 2h, 90d.  [default: until it is revoked]")
-@_JSON
+@json_option
 def create(*, name: str, scope: str, submits: str, owner: str, seconds: float | None, as_json: bool) -> None:
     """Make a token for NAME and print it: it is shown this once. Its jobs have the owner "NAME (token ID)", or --owner."""
     from marketfetch.documents.token_documents import new_token
@@ -52,7 +51,7 @@ def create(*, name: str, scope: str, submits: str, owner: str, seconds: float | 
 
 
 @token.command("list")
-@_JSON
+@json_option
 def list_command(*, as_json: bool) -> None:
     """List the tokens, without themselves: scope, limit, and whether each is valid."""
     from marketfetch.documents.token_documents import listed_tokens
@@ -71,7 +70,7 @@ def list_command(*, as_json: bool) -> None:
 
 @token.command()
 @click.argument("name", metavar="ID|NAME", shell_complete=completing.tokens)
-@_JSON
+@json_option
 def revoke(*, name: str, as_json: bool) -> None:
     """End a token: servers refuse it within seconds, and end the streams that it has open."""
     from marketfetch.documents.token_documents import listed_token

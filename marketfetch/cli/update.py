@@ -13,7 +13,7 @@ from marketfetch.cli import completing
 from marketfetch.cli.exit_codes import FAILED, OK
 from marketfetch.cli.fetch import of_before, of_market
 from marketfetch.cli.known_words import ADJUSTMENT, TIMESPAN
-from marketfetch.cli.screen import command, hint
+from marketfetch.cli.screen import command, hint, json_option
 from marketfetch.cli.symbol_list import symbols_of, with_universes
 from marketfetch.phrases import counted
 
@@ -47,7 +47,7 @@ _USUAL: Final = {"timespan": "1d", "dataset": "bars"}
 @click.option("--name", default="", help="A name for the job, to find it by: `status NAME`.")
 @click.option("--tag", "tags", multiple=True, help="A word to find the job by: `status --tag TAG`. May be given several times.")
 @click.option("--wait", is_flag=True, help="Show progress until the job is over; exit with 1 if anything failed.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 @click.pass_context
 def update(
     ctx: click.Context,
