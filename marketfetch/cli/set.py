@@ -153,11 +153,12 @@ def _changed(change: Change, *, as_json: bool) -> None:
     _say(change)
     if change.name.startswith(("schedule.", "universes.")):
         from marketfetch.exceptions import MarketfetchError
-        from marketfetch.jobs.schedule_faults import faults
+        from marketfetch.jobs.schedule_faults import unrunnable
+        from marketfetch.jobs.scheduling import schedules
 
-        # The change is recorded by now: what Redis would add is not worth an error.
+        # The change is recorded by now: that Redis is away is no error of it.
         with contextlib.suppress(MarketfetchError):
-            for sentence in faults():
+            for sentence in unrunnable(schedules()):
                 hint(sentence)
 
 

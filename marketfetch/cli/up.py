@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from marketfetch.cli.processes import Processes
 
 _EVERY_SECONDS: Final = 0.5
-#: For `--web` without a number.
-_PORT_OF_SETTINGS: Final = 0
+#: What click gives for `--web` without a number.
+_PORT_OF_SETTINGS: Final = "the port of the settings"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _SERVERS_EVERY: Final = 4
 _LOOK: Final = "SELECT * FROM bars LIMIT 5"
@@ -30,6 +30,16 @@ _LOOK: Final = "SELECT * FROM bars LIMIT 5"
 _COLUMNS: Final = "name,args,kwargs,state,eta,received,started,runtime,worker,uuid"
 #: Where the command that is shown begins: the second where a vendor has nothing after the first.
 _STARTS: Final = (date(2024, 1, 1), date(2014, 1, 1))
+
+
+class _Port(click.IntRange):
+    """A port; 0 stands for that of [serve], and can't be written."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 65535)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return 0 if value == _PORT_OF_SETTINGS else super().convert(value, param, ctx)
 
 
 def _pool(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -70,7 +80,7 @@ def _modules(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
 )
 @click.option(
     "--web",
-    type=click.IntRange(0, 65535),
+    type=_Port(),
     is_flag=False,
     flag_value=_PORT_OF_SETTINGS,
     metavar="[PORT]",

@@ -23,7 +23,7 @@ def faults() -> list[str]:
 
 def of_schedules(found: list[Planned]) -> list[str]:
     """The same of schedules that are known. Raises StoreError."""
-    sentences = [f"The schedule {one.schedule.name} can't be run: {one.fault}" for one in found if one.fault]
+    sentences = unrunnable(found)
     latest = {one.latest_job: one.schedule.name for one in found if one.latest_job}
     tallies = recorded().tallies(list(latest)) if latest else {}
     for job, name in latest.items():
@@ -34,3 +34,8 @@ def of_schedules(found: list[Planned]) -> list[str]:
                 f"`marketfetch status {job}` says why."
             )
     return sentences
+
+
+def unrunnable(found: list[Planned]) -> list[str]:
+    """A sentence for each of these schedules that can't be run."""
+    return [f"The schedule {one.schedule.name} can't be run: {one.fault}" for one in found if one.fault]

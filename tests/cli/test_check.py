@@ -15,7 +15,7 @@ from marketfetch.cli import ports
 from marketfetch.cli.sandboxed import variables
 from marketfetch.local.valkey_server import Valkey, start_valkey
 from marketfetch.ops import workers
-from marketfetch.ops.finding import Finding, Trial
+from marketfetch.ops.finding import Finding, Trial, as_sentence
 from marketfetch.storage import open_store
 from tests.preloaded import preloaded
 
@@ -190,3 +190,15 @@ def test_a_taken_port_of_flower_is_a_warning(shell: Any, monkeypatch: pytest.Mon
         assert f"can't take port {port} (Address already in use)" in told.sentence
         assert "--flower PORT" in told.sentence
     assert ports.flower_port().level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("no file is there.", "No file is there."),
+        ("providers.polygon.limits: wrong", "providers.polygon.limits: wrong."),
+        ("max_reject_share is 7", "max_reject_share is 7."),
+    ],
+)
+def test_a_sentence_has_a_capital_unless_a_setting_begins_it(text: str, sentence: str) -> None:
+    assert as_sentence(text) == sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,32 @@ def test_what_the_vendors_rules_forbid_is_written_wrongly(
         done = CliRunner().invoke(marketfetch, line.split())
     assert says in done.output
     assert done.exit_code == 2, done.output
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("show AAPL --plot --json", "a picture is no JSON"),
+        ("show AAPL --output a.png --json", "a picture is no JSON"),
+        ("up --web 0", "--web"),
+        ("up --web 65536", "--web"),
+        ("up --require-token", "write --web too"),
+        ("token create ' shop'", "A token has a name"),
+        ("token create shop --submits often", "A limit of submits is written like 60/minute"),
+        ("token create shop --submits 5/day@UTC", "A limit of submits is a number"),
+        ("token create shop --scope admin --owner acme", "has the scope read or submit"),
+        ("set max_reject_share 7", "max_reject_share"),
+        ("set nosuch 7", "no setting"),
+    ],
+)
+def test_a_value_that_can_not_be_right_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for cache in (connections._database, connections._verified):
+        cache.cache_clear()
+    with settings.override({"MARKETFETCH_REDIS_URL": REDIS, "MARKETFETCH_DATABASE_URL": f"sqlite:///{tmp_path}/bars.db"}):
+        done = CliRunner().invoke(marketfetch, shlex.split(line))
+    assert says in done.stderr
+    assert done.exit_code == 2, done.output
+    assert not [*tmp_path.iterdir()]

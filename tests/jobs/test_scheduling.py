@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from redis import Redis
 
 from marketfetch import connections
 from marketfetch.cli.main import marketfetch as command
-from marketfetch.exceptions import BadRequestError
+from marketfetch.exceptions import BadRequestError, UnavailableError
 from marketfetch.jobs import scheduling
 from marketfetch.jobs.schedule_faults import faults
 from marketfetch.jobs.scheduling import pause, resume, run_due, run_now, schedules
@@ -257,6 +258,15 @@ def test_the_commands(toml, monkeypatch):
     assert "The settings have no schedule" in run("list").output
     with pytest.raises(BadRequestError, match="Add a"):
         pause("nightly")
+
+
+def test_without_redis_a_look_says_what_is_not_known_and_a_pause_that_nothing_was_changed(toml, monkeypatch):
+    monkeypatch.setattr(connections, "redis", lambda: Redis.from_url("redis://127.0.0.1:1", socket_connect_timeout=1))
+    with pytest.raises(UnavailableError, match="what is paused is not known"):
+        schedules()
+    for act in (pause, resume):
+        with pytest.raises(UnavailableError, match="nothing was changed"):
+            act("nightly")
 
 
 def test_the_list_has_the_latest_run_when_it_was_made_also_one_by_hand(toml):
