@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import psycopg
 import pytest
 from redis import Redis
@@ -109,6 +110,15 @@ class Place:
         process = self.celery("worker", "-c", str(concurrency), "--loglevel", "info", *arguments, log="worker.log")
         eventually(lambda: self.worker_log.count(" ready.") > ready, within_s=30, what="worker ready")
         return process
+
+    def goes_on_without(self, worker: subprocess.Popen[bytes], dead: int) -> None:
+        """Waits until the killed process is gone. A worker that was killed itself starts again, as a supervisor would do it."""
+        if dead == worker.pid:
+            assert worker.wait(timeout=300) == -signal.SIGKILL
+            end_group(worker)
+            self.worker(concurrency=2)
+        else:
+            eventually(lambda: not psutil.pid_exists(dead), what=f"the killed child {dead} is gone")
 
     def restart_valkey(self) -> None:
         """Starts the stopped Valkey again: same port, same append-only file."""

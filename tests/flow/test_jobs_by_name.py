@@ -6,7 +6,6 @@ import base64
 import json
 from typing import Any
 
-import psutil
 import pytest
 from celery import Celery, signature
 
@@ -101,13 +100,13 @@ def test_a_callback_survives_a_crash_while_it_is_sent_and_a_redis_that_was_empti
     place.env["MARKETFETCH_PROVIDERS__POLYGON__LIMITS"] = '["2/2seconds"]'
     unarmed = dict(place.env)
     place.env["MARKETFETCH_FAILPOINT"] = f"{point}@{marker}"
-    place.worker(concurrency=2)
+    worker = place.worker(concurrency=2)
     place.env = unarmed
     symbols = ["AAPL", "MSFT", "KO", "IBM", "TSLA"]
     job = ended(theirs, "marketfetch.submit", symbols=symbols, on_over=over(), **WISH)
     place.redis().flushall()
     dead = int(eventually(lambda: marker.exists() and marker.read_text(), within_s=30, what="a process dies"))
-    eventually(lambda: not psutil.pid_exists(dead), what="it is gone")
+    place.goes_on_without(worker, dead)  # its child that stores the last request announces the end, or its sweeper
     found = callbacks(place, 2 if point == "notify:after" else 1)
     assert len({name for name, _ in found}) == 1, "each time with the same id"
     assert all({"job": job, "outcome": "done"}.items() <= arguments[0].items() for _, arguments in found)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import psutil
 import pytest
 
 from marketfetch.jobs.submission import id_for
@@ -125,10 +124,10 @@ def test_killed_once_at(quick, sandbox, point):
     if point != "settle:before":
         place.redis().flushall()
     place.env = armed
-    place.worker(concurrency=2)
+    worker = place.worker(concurrency=2)
     place.env = unarmed
     dead = int(eventually(lambda: marker.exists() and marker.read_text(), within_s=20, what=f"a process dies at {point}"))
-    eventually(lambda: not psutil.pid_exists(dead), what="it is gone")
+    place.goes_on_without(worker, dead)
     end = ends(place, task_id, "SUCCESS", within_s=30)["result"]
     assert (end["job"], end["counts"]["stored"]) == (id_for(task_id), 2)
     assert ends(place, "link", "SUCCESS")["result"]["job"] == end["job"]
